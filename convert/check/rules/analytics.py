@@ -13,7 +13,7 @@ from convert.check.app import number, stream_count
 from convert.check.rules.keys import closest
 from convert.check.rules.syntax import BOOLEANS, quoted
 from convert.counting import entries
-from convert.findings import Level, Rule
+from convert.findings import Level, rule
 from convert.nvinfer.targets import between
 
 if TYPE_CHECKING:
@@ -21,137 +21,28 @@ if TYPE_CHECKING:
 
     from convert.check.analytics import AnalyticsFile, Group, Shape, TrackerGroup
     from convert.check.app import AppContext
-    from convert.findings import Finding
+    from convert.findings import Finding, Rule
     from convert.nvinfer.config_state import Entry, Section
 
-REFUSED = Rule(
-    "NVI110",
-    Level.ERROR,
-    "Gst-nvdsanalytics cannot read its config",
-    why="An INI file needs enable, config-width and config-height, and whole numbers from 0 on; otherwise the pipeline "
-    "does not start. In YAML a text that is no number ends the whole process, and true is such a text.",
-    fix="see the message",
-)
-
-NUMBERS = Rule(
-    "NVI111",
-    Level.ERROR,
-    "the coordinates of a line, direction or zone are wrong",
-    why="A line has 8 numbers: its arrow x1;y1;x2;y2, then the line itself. A direction has 4, a zone two for each "
-    "corner. Where an INI file has fewer, the parser takes what lies in memory behind them. In a YAML file it stops at "
-    "a wrong count, or a number below 0, without a word: the pipeline runs without that group and those below it.",
-    fix="write all coordinates, in YAML without a `;` at the end",
-)
-
-SAME = Rule(
-    "NVI112",
-    Level.WARNING,
-    "two lines, directions or zones have one name",
-    why="Of two in one group the first is lost without a word; in two groups of one stream they are counted as one.",
-    fix="give each a name of its own",
-)
-
-MODE = Rule(
-    "NVI113",
-    Level.WARNING,
-    "Gst-nvdsanalytics does not know a mode",
-    why="mode is loose, balanced or strict, and nothing may stand behind it, no comment either. Anything else "
-    "counts as loose for lines and as balanced for directions, with one line on the console.",
-    fix="write one of the three",
-)
-
-UNREAD = Rule(
-    "NVI114",
-    Level.WARNING,
-    "Gst-nvdsanalytics passes over a group or key",
-    why="A group or key it does not know costs one line on the console, in [property] not even that.",
-    fix="write the name as Gst-nvdsanalytics knows it",
-)
-
-STREAM = Rule(
-    "NVI115",
-    Level.WARNING,
-    "a group does not say for which stream it is",
-    why="The name of a group ends in the number of its source. Anything else counts as 0: there is no group for all.",
-    fix="write a group for each stream: line-crossing-stream-0, line-crossing-stream-1, ...",
-)
-
-OFF = Rule(
-    "NVI116",
-    Level.WARNING,
-    "Gst-nvdsanalytics has nothing to do",
-    why="A group without enable=1 is off, and a file without groups is accepted: the pipeline runs and counts nothing.",
-    fix="write enable=1 into each group",
-)
-
-ENDLESS = Rule(
-    "NVI117",
-    Level.NOTE,
-    "a line has no ends",
-    why="Without extended=0 a line goes on beyond both of its points: objects that pass far beside it are counted.",
-    fix="write extended=0, or extended=1 if the line is meant to go on",
-)
-
-ARROW = Rule(
-    "NVI118",
-    Level.WARNING,
-    "the arrow of a line does not lead across it",
-    why="The arrow, the first four of the numbers, says from which side to which objects are counted. One without "
-    "length counts nothing; of a parallel one only the direction counts, so that what goes straight across does not.",
-    fix="write an arrow that crosses the line, from where the objects come to where they go",
-)
-
-OUTSIDE = Rule(
-    "NVI119",
-    Level.WARNING,
-    "a line or zone lies outside the frame",
-    why="Coordinates are pixels of a frame of config-width x config-height, which is scaled to the one that the stream "
-    "muxer gives.",
-    fix="write config-width and config-height of the picture that the coordinates were taken from",
-)
-
-TRACKER_KEY = Rule(
-    "NVI120",
-    Level.WARNING,
-    "the tracker's config has something that its release does not know",
-    why="The library passes over what it does not know, and goes by its own values. It is closed: known are the keys "
-    "of NVIDIA's samples. 6.0 brought new groups in place of NvDCF.",
-    fix="write the group and the key as in the samples of the release: samples/configs/deepstream-app",
-)
-
-WAITING = Rule(
-    "NVI121",
-    Level.WARNING,
-    "lines and zones wait for objects that never come",
-    why="class-id has class ids of the primary engine: deepstream-app counts before the secondary engines run. A group "
-    "is for one source, and those are numbered from 0 in the order of the app's config.",
-    fix="write class ids that the engine has, or -1 for all, and the numbers of the sources",
-)
-
-SMALL = Rule(
-    "NVI122",
-    Level.NOTE,
-    "frames are small for counting at lines",
-    why="An object counts once it has moved more than 31.6 pixels of the frame that [streammux] makes (mode balanced "
-    "54.8, strict 77.5), within 50 frames. Of slow passages 100 % were counted in frames of 480x270, 91 % in 320x320, "
-    "30 % in 96x96.",
-    fix="write width and height of the camera in [streammux]: the engine scales for itself",
-)
-
-HISTORY = Rule(
-    "NVI123",
-    Level.NOTE,
-    "obj-cnt-win-in-ms changes how lines count",
-    why="From DeepStream 8.0 on the number is also the frames over which an object's way is measured, 50 without it. "
-    "With few frames slow objects do not move far enough; with many, one that turns back is compared with where it was "
-    "long ago.",
-    fix="leave the key out, or write 20 to 50",
-)
+REFUSED = rule("NVI110")
+NUMBERS = rule("NVI111")
+SAME = rule("NVI112")
+MODE = rule("NVI113")
+UNREAD = rule("NVI114")
+STREAM = rule("NVI115")
+OFF = rule("NVI116")
+ENDLESS = rule("NVI117")
+ARROW = rule("NVI118")
+OUTSIDE = rule("NVI119")
+TRACKER_KEY = rule("NVI120")
+WAITING = rule("NVI121")
+SMALL = rule("NVI122")
+HISTORY = rule("NVI123")
 
 
 def _found(
     file: AnalyticsFile,
-    rule: Rule,
+    about: Rule,
     message: str,
     at: Entry | Section,
     hint: str | None = None,
@@ -159,7 +50,7 @@ def _found(
 ) -> Finding:
     """A finding at a value, or at the head of a group."""
     line, column = getattr(at, "value_line", at.line), getattr(at, "value_column", at.column)
-    return rule.found(message, path=file.path, line=line, column=column, hint=hint, level=level)
+    return about.found(message, path=file.path, line=line, column=column, hint=hint, level=level)
 
 
 def refused(file: AnalyticsFile) -> Iterator[Finding]:
@@ -177,8 +68,8 @@ def refused(file: AnalyticsFile) -> Iterator[Finding]:
                 hint = f"write {file.line(entry.key, number)}"
             elif kind in {"shape", "integers"} and "," in entry.text:
                 hint = f"write {file.line(entry.key, re.sub(r' *, *', ';', entry.text.strip()))}"
-        rule = NUMBERS if fault.ends else REFUSED
-        yield rule.found(message, path=file.path, line=fault.line, column=fault.column, hint=hint)
+        about = NUMBERS if fault.ends else REFUSED
+        yield about.found(message, path=file.path, line=fault.line, column=fault.column, hint=hint)
 
 
 def numbers(file: AnalyticsFile) -> Iterator[Finding]:
