@@ -100,6 +100,6 @@ def rule(identity: str) -> Rule:
 @cache
 def rulebook() -> dict[str, Rule]:
     """Id -> rule."""
-    rules = [*_rules().values(), *(rule for room in _ROOMS for rule in importlib.import_module(room).RULES)]
+    rules = {*_rules().values(), *(rule for room in _ROOMS for rule in importlib.import_module(room).RULES)}
     assert len({rule.id for rule in rules}) == len(rules), "an id is used twice"
     return {rule.id: rule for rule in sorted(rules, key=lambda rule: rule.id)}

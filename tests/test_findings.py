@@ -72,7 +72,7 @@ def test_a_rule_of_the_table_is_the_one_of_the_book_and_is_found_by_one_module()
     declared = Counter(
         identity
         for path in sorted(PACKAGE.rglob("*.py"))
-        for identity in re.findall(r"\w+ = rule\(\"(EI\d+)\"\)", path.read_text())
+        for identity in re.findall(r"\w+ = rule\(\"([A-Z]+\d+)\"\)", path.read_text())
     )
     assert declared == Counter(list(table))
     assert all(rulebook()[key] is rule(key) for key in table)
