@@ -23,6 +23,7 @@ from convert.export.archive import IGNORED_FOLDERS
 from convert.export.choose import bundle_name
 from convert.findings import Finding, rule
 from convert.report import REPORT
+from convert.studio import is_in_studio
 from convert.types import Metadata, slug
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ def expand(pattern: str, base: Path) -> tuple[Path, ...]:
     Raises:
         InputError: a glob that matches nothing.
     """
+    if is_in_studio(pattern):
+        return (Path(pattern),)
     if not is_glob(pattern, base):
         return (base / pattern,)
     # Path.glob takes no absolute patterns.

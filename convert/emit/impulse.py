@@ -1,6 +1,7 @@
 """Writes the bundle of a whole impulse: model, labels, engine build, Triton's config, RUN.md, and `report.json` last.
 
-There is no config of Gst-nvinfer among them: it feeds video, and the features of Gst-nvinferaudio are not Edge Impulse's.
+There is no config of Gst-nvinfer among them: it feeds video, and the features of Gst-nvinferaudio are not those of Edge
+Impulse.
 The same impulse and options give the same bytes, whatever the folder.
 """
 
@@ -120,10 +121,8 @@ class EmitImpulse:
         found = [each for each in label_findings(model.labels, names.labels) if each.id == findings.DUPLICATE_LABEL.id]
         lowest, highest = opsets(where.tensorrt)
         if not lowest <= model.onnx.opset <= highest:
-            message = (
-                f"the model has opset {model.onnx.opset}, the parser of TensorRT {where.tensorrt} was made for {lowest} "
-                f"to {highest}"
-            )
+            parser = f"the parser of TensorRT {where.tensorrt} was made for {lowest} to {highest}"
+            message = f"the model has opset {model.onnx.opset}, {parser}"
             hint = "use a --target with TensorRT 8 or newer, or ONNX Runtime"
             found.append(findings.OPSET.found(message, path=model.file, hint=hint))
         refused = refusals(parse_header(model.onnx.data), where)
@@ -142,9 +141,8 @@ class EmitImpulse:
         outputs = []
         for value in model.onnx.outputs:
             named = f'\n    label_filename: "{labels}"' if value.name == "scores" and model.labels else ""
-            outputs.append(
-                f'  {{\n    name: "{value.name}"\n    data_type: TYPE_FP32\n    dims: [ {value.shape[-1]} ]{named}\n  }}'
-            )
+            typed = f'name: "{value.name}"\n    data_type: TYPE_FP32\n    dims: [ {value.shape[-1]} ]'
+            outputs.append(f"  {{\n    {typed}{named}\n  }}")
         return _TRITON.format(batch=self.batch_size, size=size, outputs=",\n".join(outputs)).encode()
 
     def _run_md(self, model: ImpulseModel, engine: EngineBuild, labels: str) -> bytes:

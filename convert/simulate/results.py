@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from convert.files import plain
 from convert.findings import Finding, Level, Rule
 from convert.images.scaling import Network, Placement, Rect, View
 from convert.report import SCHEMA_VERSION, OnnxMetadata
@@ -135,6 +136,93 @@ class DetectedObject:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """A line or zone on a picture.
+
+    Attributes:
+        counts: its names and what stands beside them: of a line crossings so far, in each direction; of a zone how many
+            are in it.
+        points: (x, y) in pixels of the picture; two of a line.
+        crossed: whether something has just crossed the line.
+    """
+
+    counts: tuple[tuple[str, int], ...]
+    points: tuple[tuple[float, float], ...]
+    crossed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What was counted in a frame.
+
+    Attributes:
+        ids: the tracker's number of each object; 0: none.
+        shown: lines and zones.
+        crowded: zones with too many objects in them.
+    """
+
+    ids: tuple[int, ...]
+    shown: tuple[Shown, ...]
+    crowded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """An object was counted at a line, in the direction of `line`; `seconds` from the first frame on."""
+
+    frame: str
+    seconds: float
+    id: int
+    label: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Uncounted:
+    """Why some objects were not counted at a line, or not once more."""
+
+    line: str
+    why: str
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """An object that DeepStream and Edge Impulse's SDK count differently at a line."""
+
+    line: str
+    id: int
+    deepstream: int
+    edge_impulse: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What was counted in a video, or in the pictures.
+
+    Attributes:
+        config: of Gst-nvdsanalytics.
+        tracker: the config or library that the app names, in whose place a tracker by overlap ran.
+        size: width and height of the frames that [streammux] makes, in which distances are measured.
+        objects: that were tracked.
+        lines: name and count of each line and direction.
+        edge_impulse: what the SDK would count at each line, on the same tracks; None: that was not asked.
+    """
+
+    source: str
+    config: Path
+    tracker: str
+    size: tuple[int, int]
+    objects: int
+    lines: tuple[tuple[str, int], ...]
+    passages: tuple[Passage, ...]
+    uncounted: tuple[Uncounted, ...]
+    edge_impulse: tuple[tuple[str, int], ...] | None = None
+    differences: tuple[Difference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class FrameResult:
     """One picture.
 
@@ -150,6 +238,7 @@ class FrameResult:
         decoded: a primary detector's objects behind clustering, in network pixels, before anything is attached.
         dropped: the best candidates that are not shown, best first.
         notes: what else a user must know of this picture, one sentence each.
+        counted: at lines and in zones, where the app has some.
     """
 
     name: str
@@ -163,6 +252,7 @@ class FrameResult:
     dropped: tuple[DroppedCandidate, ...] = ()
     notes: tuple[str, ...] = ()
     decoded: tuple[Detection, ...] = ()
+    counted: Counted | None = None
 
     @property
     def shows(self) -> bool:
@@ -178,11 +268,13 @@ class Simulation:
         engines: the primary first.
         seconds: wall time spent in each part ("decode pictures", "preprocess", "infer", "decode"); never written to a
             file whose bytes are to be the same twice.
+        counts: at lines and in zones, where the app has some.
     """
 
     engines: tuple[SimulatedEngine, ...]
     frames: tuple[FrameResult, ...]
     seconds: dict[str, float] = field(default_factory=dict)
+    counts: tuple[Counts, ...] = ()
 
 
 def classifications(engine: int, result: Classified) -> list[Classification]:
@@ -215,6 +307,8 @@ def objects_document(simulation: Simulation) -> dict[str, Any]:
         document["cluster-mode in use"] = int(primary.settings.cluster_mode)
     document["engines"] = [_engine(engine) for engine in simulation.engines]
     several = len(simulation.engines) > 1
+    if simulation.counts:
+        document["counting"] = [{**plain(each), "config": text(each.config.name)} for each in simulation.counts]
     document["frames"] = [_frame(frame, primary, several=several) for frame in simulation.frames]
     return document
 
@@ -251,6 +345,10 @@ def _frame(frame: FrameResult, primary: SimulatedEngine, *, several: bool) -> di
         document["metadata"] = [_found(one, several=several) for one in frame.objects]
     if several:
         document["classifiers"] = _classifiers([one for one in frame.classifications if one.engine != own])
+    if frame.counted:
+        document["tracks"] = list(frame.counted.ids)
+        document["counts"] = dict(pair for shown in frame.counted.shown for pair in shown.counts)
+        document["crowded"] = list(frame.counted.crowded)
     document["lost"] = [_dropped_document(one) for one in frame.dropped]
     document["notes"] = [text(note) for note in frame.notes]
     return document

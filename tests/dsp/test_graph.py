@@ -148,17 +148,24 @@ def test_a_mixture_is_a_network_of_its_own() -> None:
     [
         replace(CLUSTERS, scale=(0.0, 1.0)),
         replace(CLUSTERS, radii=(0.1,)),
+        replace(CLUSTERS, centroids=((0.0, 0.0), (1.0,))),
         replace(CLUSTERS, axes=(5, 1, 2)),
         replace(CLUSTERS, mean=(float("nan"), 0.0)),
         replace(CLUSTERS, axes=(12, 1)),
         replace(CLUSTERS, block=3),
     ],
-    ids=["scale", "radii", "axes", "nan", "feature", "block"],
+    ids=["scale", "radii", "ragged", "axes", "nan", "feature", "block"],
 )
 def test_clusters_that_fit_nothing_are_refused(clusters: KMeans) -> None:
     with pytest.raises(UnsupportedModelError) as caught:
         features_graph(impulse(block("raw"), samples=12, anomaly=clusters))
     assert caught.value.hint
+
+
+def test_a_block_that_nothing_takes_is_not_looked_at() -> None:
+    whole = impulse(block("raw"), samples=12)
+    whole = replace(whole, blocks=(*whole.blocks, replace(block("raw"), kind="my_own", id=2)))
+    assert computed(impulse_graph(whole, network("N")), signal(whole, 2))["scores"].shape == (2, 2)
 
 
 def test_a_later_opset_of_the_network_is_kept() -> None:
