@@ -57,7 +57,7 @@ def _tasks() -> tuple[str, ...]:
 
 def _parse_scaling(value: object, base: Path = Path()) -> ImageScaling:  # noqa: ARG001 - a parser's signature
     """An image scaling in any of Edge Impulse's spellings; raises ValueError."""
-    if value in _SCALINGS:
+    if str(value) in _SCALINGS:  # a value of a manifest may be a list
         return _SCALINGS[str(value)]
     raise ValueError(f"{value!r} is none of {', '.join(_SCALINGS)}")
 
@@ -348,6 +348,13 @@ ZONE: Final = Option(
     many=True,
     name="zone",
 )
+
+
+BLOCK: Final = (
+    *("target", "platform", "precision", "role", "batch_size", "frame", "resize_mode", "threshold"),
+    *("fomo_merge", "source", "sink"),
+)
+"""Options of `convert` that Studio's Deployment page shows of our deployment block (`convert.studio.block`)."""
 
 
 class CommonOptions(TypedDict, total=False):

@@ -28,7 +28,7 @@ from convert.batch.cache import BundleChanged, Cache, DamagedEntry, Ledger, key_
 from convert.batch.plan import GOOD, Job, Outcome, State, bug, execute, failure
 from convert.errors import ConvertError, OutputError
 from convert.files import make_folder, remove_leftovers
-from convert.findings import Finding, rule
+from convert.findings import Finding, Rule
 from convert.isolation import CallEnded, CallStarted, Died, Failed, InProcessWorker, Worker, tell
 from convert.report import REPORT
 
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 
     Observer = Callable[[Job, Event | Outcome], None]
 
-CACHE_DAMAGED = rule("EI801")
-CACHE_UNUSABLE = rule("EI802")
-SAME_EXPORT = rule("EI803")
-LEFT_OVER = rule("EI804")
-OLD_BUNDLE = rule("EI805")
+CACHE_DAMAGED = Rule("EI801")
+CACHE_UNUSABLE = Rule("EI802")
+SAME_EXPORT = Rule("EI803")
+LEFT_OVER = Rule("EI804")
+OLD_BUNDLE = Rule("EI805")
 
 
 TIME = 600.0

@@ -9,6 +9,7 @@ import click
 
 from convert.cli import options as cli
 from convert.cli.help import Command
+from convert.cli.studio import studio_with_key
 from convert.options import FRAME, ConvertOptions, refuse_contradictions
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def convert(
     """Turn an Edge Impulse export into a folder that DeepStream runs.
 
     EXPORT is a deployment .zip, a library folder (C++ or Arduino, also EON-compiled), a tflite-trained.h or
-    tflite_learn_*.h, a .lite/.tflite from the Dashboard, an .onnx, or a SavedModel, .h5 or .keras (extra [tensorflow]).
+    tflite_learn_*.h, a .lite/.tflite from the Dashboard, an .onnx, or a SavedModel, .h5 or .keras (extra [tensorflow]);
+    or studio:ID, a project in Edge Impulse's Studio (extra [studio]), whose key is read from EI_API_KEY or asked for.
 
     With --pgie and --sgie, --model, --name, --labels, --task, --resize-mode, --image-scaling, --frame, --resize and
     --threshold are about the first.
@@ -87,7 +89,7 @@ def convert(
 
     first = export or pgie
     assert first is not None
-    run = run_conversion(first, output, sgie=sgie, dry_run=dry_run, watching=watching, **values)
+    run = run_conversion(first, output, sgie=sgie, dry_run=dry_run, watching=watching, studio=studio_with_key, **values)
     return cli.finish(run, format_=format_, fail_on=fail_on, quiet=quiet, pictures=values.get("images"))
 
 

@@ -28,7 +28,7 @@ from convert.export.facts import takes_no_pictures
 from convert.export.models import EXTRA_MODEL, ONNX_FORMS, Candidate, ListedModel, Listing, describe, left_over
 from convert.export.parameters import UNREADABLE_PARAMETER
 from convert.files import sha256
-from convert.findings import rule
+from convert.findings import Rule
 from convert.heads import ANOMALY, CLASSIFIER, FOMO, NOT_IMAGE, UNKNOWN
 from convert.heads.support import is_quantized, refuse_unsupported
 from convert.report import METADATA, UnpackedModel
@@ -41,11 +41,11 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.images import ImageScaling, ResizeMode
 
-UNREADABLE_EXTRA = rule("EI105")
-OVERRIDDEN = rule("EI107")
-ANOTHER_MODELS_DOCUMENT = rule("EI108")
-CONDITIONAL_ARRAY = rule("EI111")
-TWIN = rule("EI112")
+UNREADABLE_EXTRA = Rule("EI105")
+OVERRIDDEN = Rule("EI107")
+ANOTHER_MODELS_DOCUMENT = Rule("EI108")
+CONDITIONAL_ARRAY = Rule("EI111")
+TWIN = Rule("EI112")
 
 _MAX_FINDINGS = 10  # about models that were not chosen: a repository may hold hundreds
 _WITH_FLATBUFFER: Final = frozenset({None, "none", "tflite", "tflite_full"})

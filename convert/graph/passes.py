@@ -18,7 +18,7 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
 from convert import __version__, types
-from convert.findings import rule
+from convert.findings import Rule
 from convert.graph.batch import BATCH, dynamic_batch
 from convert.graph.cleanup import (
     clean,
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.graph.adapt import Adapt
 
-TRANSPOSES_LEFT = rule("EI300")
+TRANSPOSES_LEFT = Rule("EI300")
 
 
 def adapted(

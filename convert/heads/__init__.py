@@ -43,7 +43,8 @@ HEADS: tuple[HeadSpec, ...] = (
     HeadSpec(
         NOT_IMAGE,
         "model for sound, motion or other sensor data",
-        refused="Gst-nvinfer feeds video frames; an audio or motion model cannot run in it",
+        refused="give convert the whole library (C++ or Arduino): of sound and sensor data it makes one ONNX with the "
+        "signal processing in front; in Gst-nvinfer, which feeds video, such a model cannot run",
     ),
     HeadSpec(
         UNKNOWN,

@@ -35,7 +35,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import UnsupportedModelError
-from convert.findings import rule
+from convert.findings import Rule
 from convert.heads.base import Fit, Fitted, HeadSpec, LastLayer, Options, Rules, detector_labels
 from convert.types import Export, Head
 
@@ -52,8 +52,8 @@ if TYPE_CHECKING:
 
     Float = NDArray[np.float32]
 
-CLASSES_APART = rule("EI353")
-COORDINATES = rule("EI351")
+CLASSES_APART = Rule("EI353")
+COORDINATES = Rule("EI351")
 
 OUTPUTS = ("detection_boxes", "detection_scores", "detection_classes")
 RAW = "raw_candidates"

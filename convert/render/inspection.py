@@ -18,8 +18,8 @@ from convert.files import plain
 from convert.heads import ANOMALY, NOT_IMAGE
 from convert.images import Frame, Framing, ResizeMode, anchor_name
 from convert.render.next_steps import after_inspection, show_next
-from convert.render.text import FORMS, console, kind, print_hanging, show_findings
-from convert.report import SCHEMA_VERSION, finding_document, framing_document, tensor_document
+from convert.render.text import FORMS, console, impulse_lines, kind, print_hanging, show_findings
+from convert.report import SCHEMA_VERSION, finding_document, framing_document, impulse_document, tensor_document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -234,7 +234,8 @@ def inspection_document(
 ) -> dict[str, Any]:
     """What a path is, every model in it with `convertible` and `reason`, and why none is THE model (`undecided`).
 
-    `framing` of a model that was trained on cropped pictures says what it sees of `frame` (16:9 where none is given).
+    `impulse` is that of sound or sensor data, converted as a whole. `framing` of a model that was trained on cropped
+    pictures says what it sees of `frame` (16:9 where none is given).
     `marks` are lines and zones; they are there, in pixels of the frame, where some were given.
     """
     size = (frame or _USUAL).pixels
@@ -248,6 +249,7 @@ def inspection_document(
         "kind": inspection.kind,
         "description": inspection.description,
         "project": {name: project[name] for name in _PROJECT},
+        "impulse": inspection.impulse and impulse_document(inspection.impulse),
         "models": [_model_document(model, frame) for model in inspection.models],
         "undecided": inspection.undecided,
         "hint": inspection.hint,
@@ -260,6 +262,8 @@ def inspection_document(
 def _next(inspection: Inspection, frame: Frame | None) -> list[list[str]]:
     """What to type next; nothing where no model can be converted."""
     chosen = next((model for model in inspection.models if model.chosen), None)
+    if inspection.impulse is not None and not inspection.undecided:
+        return after_inspection(inspection.path, None)
     if chosen is None or inspection.undecided or chosen.reason is not None:
         return []
     cropped = _framing(chosen, frame) is not None
@@ -280,6 +284,10 @@ def show_inspection(inspection: Inspection, frame: Frame | None = None, marks: S
     for name, value in facts.items():
         if value:
             out.print(f"  {name:<9} {escape(value)}")
+    for line in impulse_lines(inspection.impulse) if inspection.impulse else ():
+        print_hanging(out, Text(f"  {line}"), 12)
+    if inspection.impulse and not inspection.undecided:
+        out.print("  [green]converted as a whole impulse[/]")
     hints: set[str] = set()
     for model in inspection.models:
         _show_model(model, frame, out, hints, several=len(inspection.models) > 1)

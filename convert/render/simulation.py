@@ -206,6 +206,10 @@ def _show_counts(counts: Counts, out: Console) -> None:
         ids = ", ".join(map(str, missed.ids[:10])) + (", ..." if len(missed.ids) > 10 else "")
         what = "object" if len(missed.ids) == 1 else "objects"
         print_hanging(out, Text(f"  {missed.line}: {len(missed.ids)} {what} {missed.why} ({ids})"), 4)
+    if counts.every > 1:
+        out.print(
+            f"  [yellow]only one of {counts.every} frames was tracked (--every); the device tracks all of them[/]"
+        )
     print_hanging(
         out, Text(f"  The tracker is a stand-in by overlap: NVIDIA's is closed ({counts.tracker}).", "dim"), 4
     )

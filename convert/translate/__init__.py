@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from convert.errors import MissingDependencyError, OutputError, PresetError, TranslationError, pip_install
-from convert.findings import rule
+from convert.findings import Rule
 from convert.heads import head
 from convert.heads.support import refuse_unsupported
 from convert.isolation import LARGE, Died, Worker
 from convert.types import Export, ModelFormat, OnnxModel, StageResult, Tensor, Translated
 
-TF2ONNX_WARNED = rule("EI200")
+TF2ONNX_WARNED = Rule("EI200")
 
 OPSETS = range(7, 19)
 """7 is the oldest tf2onnx writes, 18 the newest."""

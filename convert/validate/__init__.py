@@ -17,7 +17,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from convert.errors import PresetError, ValidationError
-from convert.findings import Finding, Level, rule, worst
+from convert.findings import Finding, Level, Rule, worst
 from convert.heads import head
 from convert.images import Frame, ResizeMode, crop_area
 from convert.images.resizing import Resizing
@@ -44,10 +44,10 @@ if TYPE_CHECKING:
     from convert.heads.decoding import ReferenceDecoder
     from convert.validate.comparison import Comparison
 
-CONSTANT = rule("EI406")
-KERNELS = rule("EI410")
-TENSORRT = rule("EI408")
-SQUASHED = rule("EI409")
+CONSTANT = Rule("EI406")
+KERNELS = Rule("EI410")
+TENSORRT = Rule("EI408")
+SQUASHED = Rule("EI409")
 
 _LARGE = 1 << 20
 """Numbers in a batch from which the child is ended before it is run; it starts again if it is needed."""

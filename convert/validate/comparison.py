@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.errors import ValidationError
-from convert.findings import rule
+from convert.findings import Rule
 from convert.heads import HEADS, head
 from convert.images import ImageScaling
 from convert.images.resizing import Resizing
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from convert.heads.decoding import ReferenceDecoder
     from convert.isolation import Worker
 
-BATCH = rule("EI407")
-DECODING = rule("EI440")
-PLACES = rule("EI441")
+BATCH = Rule("EI407")
+DECODING = Rule("EI440")
+PLACES = Rule("EI441")
 
 TOLERANCE = 1e-5
 """Of decoding and batches, times the largest value where that is above 1. Kernels may sum in another order for another

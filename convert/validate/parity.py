@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.errors import ValidationError
-from convert.findings import rule
+from convert.findings import Rule
 from convert.types import Parity
 from convert.validate import CONSTANT
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
 
-NOT_FINITE = rule("EI405")
-PARITY = rule("EI403")
-TOP1 = rule("EI404")
+NOT_FINITE = Rule("EI405")
+PARITY = Rule("EI403")
+TOP1 = Rule("EI404")
 
 
 def align(reference: NDArray[np.float32], candidate: NDArray[Any]) -> NDArray[Any]:

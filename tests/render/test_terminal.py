@@ -84,7 +84,7 @@ def test_models_that_were_refused(shown: Callable[..., list[str]], models: Path,
         (tmp_path / name).write_bytes((models / name).read_bytes())
     lines = shown(main, ["inspect", str(tmp_path)])
     text = joined(lines)
-    assert text.count("Gst-nvinfer feeds video frames") == 1
+    assert text.count("in Gst-nvinfer, which feeds video, such a model cannot run") == 1
     assert "TFLite_Detection_PostProcess" in text
     assert "    33 values, float32, input x_input" in lines
     assert "not-image" not in text
