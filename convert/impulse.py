@@ -40,8 +40,7 @@ from convert.types import (
     ValidatedImpulse,
 )
 from convert.validate import CONSTANT, TENSORRT
-from convert.validate.comparison import BATCH
-from convert.validate.parity import NOT_FINITE
+from convert.validate.comparison import BATCH, NOT_FINITE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -358,7 +357,7 @@ class ValidateImpulse:
     def _network(
         self, export: Export, features: NDArray[Any], scores: NDArray[Any]
     ) -> tuple[Parity | None, tuple[Finding, ...]]:
-        from convert.validate.parity import Tally
+        from convert.validate.comparison import Tally
 
         tally = Tally(self.tolerance)
         tally.add(

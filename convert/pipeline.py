@@ -26,7 +26,7 @@ from convert.files import Output, refuse_folder
 from convert.findings import Finding, Level, Rule, worst
 from convert.graph.adapt import Adapt
 from convert.graph.preprocessing import crop_to
-from convert.heads.support import is_quantized, refuse_unsupported
+from convert.heads import is_quantized, refuse_unsupported
 from convert.images import Frame
 from convert.impulse import TranslateImpulse
 from convert.impulse import stages as impulse_stages

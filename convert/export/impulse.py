@@ -25,7 +25,7 @@ from convert.export.cpp_scanner import evaluate, real_literal, text_of
 from convert.export.facts import takes_no_pictures
 from convert.export.models import describe
 from convert.export.parameters import File
-from convert.heads.support import is_quantized, refuse_operators
+from convert.heads import is_quantized, refuse_operators
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
