@@ -88,7 +88,8 @@ def convert(
         options: see `ConvertOptions`.
 
     Returns:
-        The bundle, with the files, everything found on the way and what was measured.
+        The bundle, with the files, everything found on the way and what was measured. Of an export of sound or sensor
+        data it holds one ONNX of the whole impulse, and `impulse_evidence` is what was measured.
 
     Raises:
         ValidationError: a finding of level error before anything was written (the command's exit code 1); the message

@@ -190,6 +190,21 @@ def test_the_program_of_run_md_reads_a_wav_and_recordings_are_measured(tmp_path:
     assert [line[1] for line in lines] == [LABELS[each] for each in scores.argmax(axis=1)]
 
 
+def test_recorded_silence_is_measured_and_not_judged(tmp_path: Path) -> None:
+    of = sound()
+    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(4000)
+        file.writeframes(np.repeat(np.array([0, 7], "<i2"), 60_000).tobytes())
+    export = library(of, network(of.blocks[0].size), tmp_path)
+    bundle = convert(export, tmp_path / "bundle", samples=tmp_path / "a.wav")
+    assert bundle.impulse_evidence is not None
+    assert bundle.impulse_evidence.recordings == 60
+    assert bundle.impulse_evidence.features.close < 0.9
+    assert bundle.findings == ()
+
+
 def test_batches_of_any_size(moving: Bundle) -> None:
     windows = np.stack(list(recordings.synthetic(motion(), 5)))
     run = session(moving)
