@@ -304,7 +304,7 @@ class _Reader:
     def _chosen(self) -> Declaration | None:
         """The impulse that leads to `names`, or the only one."""
         found = [each for each in self.header.declarations.values() if "ei_impulse_t" in each.type and each.braced]
-        mine = [each for each in found if self.names and self.names & self.header.reachable(each.name)]
+        mine = [each for each in found if self.names and self.names <= self.header.reachable(each.name)]
         return next(iter(mine or found), None)
 
     def _setting(self, chosen: Declaration | None, member: str, macro: str) -> float | None:
@@ -315,9 +315,8 @@ class _Reader:
         return None if body is None else self._real(body)
 
     def _text(self, chosen: Declaration | None, member: str, macro: str) -> str | None:
-        tokens = chosen.named(member) if chosen else None
-        if tokens:
-            return string_of(tokens)
+        if chosen:  # of several impulses the macros describe one
+            return string_of(chosen.named(member) or ())
         body = self.header.macros.get(b"EI_CLASSIFIER_" + macro.encode(), b"").strip()
         return text_of(body[1:-1]) if body[:1] == b'"' else None
 

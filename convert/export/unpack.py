@@ -25,6 +25,7 @@ from convert.export.choose import (
     the_model,
     with_options,
 )
+from convert.export.facts import takes_no_pictures
 from convert.export.impulse import FoundImpulse, find_impulse, refuse
 from convert.export.models import Candidate, ListedModel, Listing, list_models
 from convert.export.tflite import content_digest
@@ -334,11 +335,9 @@ def _inspection(source: OpenExport, path: Path, container: str, kind: FileType |
     if impulse is None and undecided is None:
         chosen, undecided = _chosen(listing, source.tree)
     models = tuple(_found(entry, source, chosen) for entry in listing.entries)
-    if impulse is not None and undecided is None:
-        models = tuple(replace(each, reason=None, hint=None) if each.used else each for each in models)
-    elif impulse is not None and undecided is not None:
-        reason, hint = undecided.message, undecided.hint
-        models = tuple(replace(each, reason=reason, hint=hint) if each.chosen else each for each in models)
+    models = tuple(
+        _of_impulse(model, entry, listing, source, path) for model, entry in zip(models, listing.entries, strict=True)
+    )
     first = next((model for model in models if model.chosen), models[0] if models else None)
     blocks = [block.metadata for library in listing.libraries for block in library.recorded.blocks]
     what = "an Edge Impulse library" if listing.libraries else "models" if models else "no model"
@@ -356,12 +355,24 @@ def _inspection(source: OpenExport, path: Path, container: str, kind: FileType |
     )
 
 
+def _of_impulse(
+    model: InspectedModel, entry: ListedModel, listing: Listing, source: OpenExport, path: Path
+) -> InspectedModel:
+    """`model`; of an impulse of sound or sensor data with what stands in the way of converting that."""
+    if entry.block is None or not entry.used or not takes_no_pictures(entry.metadata):
+        return model
+    found, _, error = _impulse(listing, source, path, None if entry.is_anomaly_detector else f"#{entry.number}")
+    if found is None and error is None:
+        return model
+    return replace(model, reason=error.message if error else None, hint=error.hint if error else None)
+
+
 def _impulse(
-    listing: Listing, source: OpenExport, path: Path
+    listing: Listing, source: OpenExport, path: Path, wanted: str | None = None
 ) -> tuple[Impulse | None, ListedModel | None, ConvertError | None]:
     """The impulse of an export that takes no pictures, its network, and why it cannot be converted."""
     try:
-        found = find_impulse(source.tree, listing, None)
+        found = find_impulse(source.tree, listing, wanted)
     except ConvertError as error:
         return None, None, error
     if found is None:

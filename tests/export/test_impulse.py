@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convert.dsp import Impulse, KMeans
-from convert.errors import ConvertError, InputError, UnsupportedModelError
+from convert.errors import ConvertError, InputError, NoModelError, UnsupportedModelError
 from convert.export.archive import open_source
 from convert.export.impulse import FoundImpulse, find_impulse, read_impulse
 from convert.export.models import list_models
@@ -102,6 +102,25 @@ def test_exports_of_pictures_are_none(tmp_path: Path) -> None:
     from samples.layouts import cpp_library
 
     assert found(cpp_library(tiny.classifier(), Parameters()), tmp_path) is None
+
+
+def test_of_two_impulses_the_one_whose_network_is_named(tmp_path: Path) -> None:
+    raw = replace(impulse(block("raw", 1, 3, 14), samples=20, axes=3, frequency=10), sensor="fusion", slices=2)
+    files = library(motion(number=7), 2025)
+    second = Parameters(labels=("a", "b", "c", "d"), year=2025, resize_mode=None, impulse_id=2, block_id=15)
+    for path, data in impulse_library(tiny.features(60), raw, second).items():
+        other = data.replace(b"_H\n", b"_2_H\n")  # include guards
+        files[path] = files.get(path, b"") + other
+    place = write_tree(files, tmp_path)
+    with open_source(place) as source:
+        listing = list_models(source.tree)
+        with pytest.raises(NoModelError, match="holds 2 models"):
+            find_impulse(source.tree, listing, None)
+        results = [find_impulse(source.tree, listing, name) for name in ("tflite_learn_5", "tflite_learn_15")]
+    assert [each and each.impulse for each in results] == [motion(number=7), raw]
+    shown = inspect(place)
+    assert shown.undecided is not None
+    assert [model.reason for model in shown.models] == [None, None]
 
 
 def changed(files: dict[str, bytes], name: str, old: str, new: str) -> dict[str, bytes]:
