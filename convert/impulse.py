@@ -18,7 +18,7 @@ from convert.dsp import blocks as kinds
 from convert.emit.impulse import EmitImpulse
 from convert.errors import PresetError, ValidationError
 from convert.export.impulse import refuse
-from convert.findings import rule
+from convert.findings import Rule
 from convert.isolation import Died
 from convert.options import ConvertOptions, table
 from convert.translate import OPSETS, Translation
@@ -38,6 +38,8 @@ from convert.types import (
     Translated,
     ValidatedImpulse,
 )
+from convert.validate import CONSTANT, TENSORRT
+from convert.validate.comparison import BATCH, NOT_FINITE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,8 +51,7 @@ if TYPE_CHECKING:
     from convert.isolation import Worker
     from convert.types import Parity
 
-CONSTANT, NOT_FINITE, BATCH = rule("EI406"), rule("EI405"), rule("EI407")
-FEATURES, FOLLOWED, TENSORRT = rule("EI411"), rule("EI412"), rule("EI408")
+FEATURES, FOLLOWED = Rule("EI411"), Rule("EI412")
 
 _OPSET: Final = 13
 """Of every impulse: TensorRT 8 and everything after it reads it, and `convert.dsp.graph` is written in it."""
@@ -64,19 +65,22 @@ OPTIONS: Final = frozenset(
 """Options of `convert` that mean something for an impulse; the others are about pictures and Gst-nvinfer."""
 
 
-def stages(output: Path, options: Mapping[str, Any], worker: Worker) -> tuple[Stage, ...]:
+def stages(output: Path, options: Mapping[str, Any], worker: Worker, *, any_kind: bool = False) -> tuple[Stage, ...]:
     """The four stages behind `unpack`.
+
+    Args:
+        any_kind: the options are for exports of any kind: those about pictures are no error.
 
     Raises:
         PresetError: options about pictures, or of another opset.
     """
     known = table(ConvertOptions)
     for name, value in options.items():
-        if name in known and name not in OPTIONS and value != known[name].default:
+        if name in known and name not in OPTIONS and value != known[name].default and not any_kind:
             option = f"--{name.replace('_', '-')}"
             message = f"{option} does not apply to an export of sound or sensor data"
             raise PresetError(message, hint=f"leave out {option}")
-    if options.get("opset") not in {None, _OPSET}:
+    if options.get("opset") not in {None, _OPSET} and not any_kind:
         raise PresetError(f"an impulse is converted with opset {_OPSET}", hint="leave out --opset")
     samples = options.get("samples")
     proof = ValidateImpulse(
@@ -350,7 +354,7 @@ class ValidateImpulse:
     def _network(
         self, export: Export, features: NDArray[Any], scores: NDArray[Any]
     ) -> tuple[Parity | None, tuple[Finding, ...]]:
-        from convert.validate.parity import Tally
+        from convert.validate.comparison import Tally
 
         tally = Tally(self.tolerance)
         tally.add(

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.files import plain
-from convert.findings import Finding, Level, Rule
+from convert.findings import Finding, Rule
 from convert.images.scaling import Network, Placement, Rect, View
 from convert.report import SCHEMA_VERSION, OnnxMetadata
 from convert.simulate.decode import Classified, Detection
@@ -208,6 +208,7 @@ class Counts:
         objects: that were tracked.
         lines: name and count of each line and direction.
         edge_impulse: what the SDK would count at each line, on the same tracks; None: that was not asked.
+        every: only so-many-th frames of a video were given; a device tracks them all.
     """
 
     source: str
@@ -220,6 +221,7 @@ class Counts:
     uncounted: tuple[Uncounted, ...]
     edge_impulse: tuple[tuple[str, int], ...] | None = None
     differences: tuple[Difference, ...] = ()
+    every: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -458,81 +460,21 @@ def _line(label: str, left: float, top: float, width: float, height: float, conf
     return f"{label} 0.0 0 0.0 {edges} 0.0 0.0 0.0 0.0 0.0 0.0 0.0 {confidence:f}\n"
 
 
-PICTURE = Rule(
-    "EI700",
-    Level.ERROR,
-    "a picture was left out of the simulation",
-    why="It is no picture, damaged, larger than the simulation takes, or too small or too narrow for nvinfer to scale. "
-    "Nothing is known of what DeepStream would show on it; the other pictures are not affected.",
-    fix="save the picture again in a usual format, or leave it out",
-)
+PICTURE = Rule("EI700")
 
-ASPECT = Rule(
-    "EI701",
-    Level.WARNING,
-    "pictures have another aspect than the frames the model was converted for",
-    why="The model's input has the aspect of one kind of frame, and its first node cuts a part out of it. A frame "
-    "of another aspect is squeezed or stretched before, so the model sees other proportions than it was trained on.",
-    fix="use pictures of the camera's own size, or convert for their aspect",
-)
+ASPECT = Rule("EI701")
 
-PARSER = Rule(
-    "EI702",
-    Level.ERROR,
-    "nvinfer's output parser gives up on every frame",
-    why="nvinfer goes on with results it never wrote: on a device anything may be shown, usually nothing. The model's "
-    "outputs are not what the parser looks for by name, number or type.",
-    fix="choose the parse function that fits the model's outputs; ei-deepstream check says what it looks for",
-)
+PARSER = Rule("EI702")
 
-CONVERSION = Rule(
-    "EI703",
-    Level.WARNING,
-    "an object is too small to be cut out",
-    why="nvinfer rounds the width and height of an object down to even numbers, and keeps its aspect where "
-    "maintain-aspect-ratio is set: nothing may be left of it. The conversion then fails (“Buffer conversion failed”), "
-    "which ends the pipeline.",
-    fix="set input-object-min-width and input-object-min-height of the secondary engine to 2 or more",
-)
+CONVERSION = Rule("EI703")
 
-UNUSED_ENGINE = Rule(
-    "EI704",
-    Level.WARNING,
-    "a secondary engine looked at no object of any picture",
-    why="Its operate-on-gie-id, operate-on-class-ids and input-object-min/max sizes leave every object out, or no "
-    "engine in front of it found any.",
-    fix="compare the keys with the objects; objects.json says for each of them why it was passed over",
-)
+UNUSED_ENGINE = Rule("EI704")
 
-STREAMMUX = Rule(
-    "EI705",
-    Level.NOTE,
-    "the app scales frames to another aspect before any engine sees them",
-    why="nvstreammux stretches every frame to [streammux] width and height (or pads it, with enable-padding). The "
-    "simulation takes the pictures as they are.",
-    fix="give [streammux] the camera's aspect, or simulate with pictures of that size",
-)
+STREAMMUX = Rule("EI705")
 
-CHECK_FINDINGS = Rule(
-    "EI706",
-    Level.NOTE,
-    "ei-deepstream check has more to say about a config",
-    why="The simulation runs what nvinfer computes. Whether the engine is built, found again and fits the target is "
-    "what `ei-deepstream check` looks at.",
-    fix="run ei-deepstream check with the config",
-)
+CHECK_FINDINGS = Rule("EI706")
 
-NAN_SCORES = Rule(
-    "EI707",
-    Level.WARNING,
-    "scores that are NaN leave the order of boxes undefined",
-    why="nvinfer sorts the boxes of a class by their scores. NaN is neither above nor below any number, so where NaN "
-    "stands among the sorted boxes is not defined, and with it which boxes suppress others and which fall to topk. The "
-    "simulation puts NaN last; a device may show other boxes.",
-    fix="correct the model so that every score is a number; usual causes are a division by 0 and float16 overflow",
-)
-
-RULES = (PICTURE, ASPECT, PARSER, CONVERSION, UNUSED_ENGINE, STREAMMUX, CHECK_FINDINGS, NAN_SCORES)
+NAN_SCORES = Rule("EI707")
 
 
 _TOLERANCE = 0.01  # 1366x768 counts as 16:9; the next common aspects are 6 % and more apart

@@ -113,7 +113,12 @@ def changed(files: dict[str, bytes], name: str, old: str, new: str) -> dict[str,
 @pytest.mark.parametrize(
     ("name", "old", "new", "message"),
     [
-        ("model_metadata.h", "    float filter_order;\n", "", "its struct ei_dsp_config_spectral_analysis_t has 16 members"),
+        (
+            "model_metadata.h",
+            "    float filter_order;\n",
+            "",
+            "its struct ei_dsp_config_spectral_analysis_t has 16 members",
+        ),
         ("model_metadata.h", "    float filter_order;\n", "    float filter_order;\n    int x;\n", "has 18 members"),
         ("model_metadata.h", "ei_dsp_config_spectral_analysis_t;", "other_t;", "the struct .* is not in model-param"),
         ("model_variables.h", ".raw_sample_count = 125", ".raw_sample_count = 0", "a window of 0 samples of 3 axes"),

@@ -14,7 +14,7 @@ from convert.check.app import number, stream_count
 from convert.check.rules.keys import closest
 from convert.check.rules.syntax import BOOLEANS, quoted
 from convert.counting import entries
-from convert.findings import Level, rule
+from convert.findings import Level, Rule
 from convert.nvinfer.targets import between
 
 if TYPE_CHECKING:
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 
     from convert.check.analytics import AnalyticsFile, Group, Shape, TrackerGroup
     from convert.check.app import AppContext
-    from convert.findings import Finding, Rule
+    from convert.findings import Finding
     from convert.nvinfer.config_state import Entry, Section
 
-REFUSED = rule("NVI110")
-NUMBERS = rule("NVI111")
-SAME = rule("NVI112")
-MODE = rule("NVI113")
-UNREAD = rule("NVI114")
-STREAM = rule("NVI115")
-OFF = rule("NVI116")
-ENDLESS = rule("NVI117")
-ARROW = rule("NVI118")
-OUTSIDE = rule("NVI119")
-TRACKER_KEY = rule("NVI120")
-WAITING = rule("NVI121")
-SMALL = rule("NVI122")
-HISTORY = rule("NVI123")
+REFUSED = Rule("NVI110")
+NUMBERS = Rule("NVI111")
+SAME = Rule("NVI112")
+MODE = Rule("NVI113")
+UNREAD = Rule("NVI114")
+STREAM = Rule("NVI115")
+OFF = Rule("NVI116")
+ENDLESS = Rule("NVI117")
+ARROW = Rule("NVI118")
+OUTSIDE = Rule("NVI119")
+TRACKER_KEY = Rule("NVI120")
+WAITING = Rule("NVI121")
+SMALL = Rule("NVI122")
+HISTORY = Rule("NVI123")
 
 
 def _found(

@@ -26,68 +26,19 @@ from convert.nvinfer.targets import Target, between, catalogue, sinks, trtexec_a
 if TYPE_CHECKING:
     from convert.nvinfer.config_state import Entry
 
-CLASS_IDS = Rule(
-    "NVI092",
-    Level.ERROR,
-    "a secondary engine waits for classes that never come",
-    why="operate-on-class-ids are class ids of the engine in front. A class it does not have, or drops, never comes; "
-    "the frame that a primary classifier labels has class -1.",
-    fix="write class ids of the engine in front, or leave the key out",
-)
+CLASS_IDS = Rule("NVI092")
 
-SIZES = Rule(
-    "NVI093",
-    Level.WARNING,
-    "a secondary engine passes over every object",
-    why="Objects smaller than input-object-min-width and -height are skipped. No object is larger than the frame "
-    "that [streammux] makes, or than detected-max-w and -h of the engine in front.",
-    fix="write smaller minimum sizes",
-)
+SIZES = Rule("NVI093")
 
-SAME_ID = Rule(
-    "NVI094",
-    Level.ERROR,
-    "two engines have the same gie-unique-id",
-    why="deepstream-app refuses to start (“Non unique gie ids found”); in other pipelines results cannot be told "
-    "apart.",
-    fix="give each engine a number of its own",
-)
+SAME_ID = Rule("NVI094")
 
-NO_CONFIG = Rule(
-    "NVI095",
-    Level.ERROR,
-    "the app config names a file that is not there",
-    why="Paths are taken from the folder of the app config, not from the working directory. Without the nvinfer "
-    "config the engine does not start.",
-    fix="correct the path, or put the file there",
-)
+NO_CONFIG = Rule("NVI095")
 
-APP_REFUSED = Rule(
-    "NVI096",
-    Level.ERROR,
-    "deepstream-app cannot read its config",
-    why="It reads INI files with GLib's GKeyFile, like nvinfer: one line that is neither [group], key=value nor # "
-    "comment, or one value of the wrong type in a group that is switched on, and it does not start.",
-    fix="see the message",
-)
+APP_REFUSED = Rule("NVI096")
 
-APP_RELEASE = Rule(
-    "NVI097",
-    Level.WARNING,
-    "the app config has something this DeepStream release does not know",
-    why="deepstream-app prints “Unknown key” and goes on without it. Which sinks there are depends on the release "
-    "and on the platform.",
-    fix="use what the release has, or another release",
-)
+APP_RELEASE = Rule("NVI097")
 
-UNREAD = Rule(
-    "NVI106",
-    Level.WARNING,
-    "deepstream-app passes over a group or key",
-    why="A source, engine, sink, tracker or display is on only with a number above 0 behind `enable`. A group that the "
-    "app does not know is passed over without a word, a key with the line “Unknown key”.",
-    fix="write enable=1, or the name as the app knows it",
-)
+UNREAD = Rule("NVI106")
 
 _MOST_SECONDARY: Final = 16
 _ALIKE: Final = 0.85  # one letter of eight is another
@@ -342,15 +293,7 @@ def app_findings(app: AppContext) -> list[Finding]:
     return [finding for _, check in (*CHECKS, *APP_CHECKS, *analytics.APP_CHECKS) for finding in check(app)]
 
 
-TRTEXEC_OPTION = Rule(
-    "NVI098",
-    Level.ERROR,
-    "this TensorRT's trtexec does not know an option",
-    why="trtexec stops at the first option it does not know (“Unknown option”). --explicitBatch, --workspace and "
-    "--buildOnly are gone in TensorRT 10, --fp16 and --int8 in 11; --memPoolSize came with 8.4, --skipInference with "
-    "8.6.",
-    fix="use the options of the target's TensorRT: `ei-deepstream targets deepstream-7.1` shows them",
-)
+TRTEXEC_OPTION = Rule("NVI098")
 
 RULES = (*(rule for rule, _ in (*CHECKS, *APP_CHECKS)), TRTEXEC_OPTION)
 
