@@ -26,7 +26,7 @@ import numpy as np
 from convert.errors import UnsupportedModelError, ValidationError
 from convert.export.tflite import POST_PROCESS, called_operator, unpack
 from convert.findings import Rule
-from convert.heads.support import refuse_unsupported
+from convert.heads import refuse_unsupported
 from convert.images import CENTRE, Anchor, ImageScaling
 from convert.isolation import Died, Failed, Worker
 from convert.types import Agreement, Export, Int8Agreement, Stage, StageResult

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from convert.batch import BatchReport, Observer
     from convert.batch.plan import Job, Outcome
-    from convert.batch.run import BatchReport, Observer
     from convert.check.run import CheckReport, Fix
     from convert.compare import Comparison
     from convert.export.unpack import Inspection
@@ -400,9 +400,9 @@ def run_batch(
         watching: makes the observer when the jobs are known.
         waiting: is called with the output folder when another batch is writing into it.
     """
+    from convert.batch import run
     from convert.batch.cache import Cache, cache_folder, locked  # `--help` does without
     from convert.batch.plan import models_of, plan
-    from convert.batch.run import run
     from convert.files import make_folder, write
     from convert.render.machine import batch_document
     from convert.report import dumps
@@ -426,7 +426,7 @@ def run_batch(
 
         scheduler = Cluster(given["scheduler"], *limits)
     else:
-        from convert.batch.run import Pool, cores, half_of_memory
+        from convert.batch import Pool, cores, half_of_memory
 
         scheduler = Pool(given["jobs"] or cores(), limits[0], limits[1] or half_of_memory())
     cache = Cache(cache_folder(given["cache_dir"]))

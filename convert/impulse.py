@@ -39,8 +39,7 @@ from convert.types import (
     ValidatedImpulse,
 )
 from convert.validate import CONSTANT, TENSORRT
-from convert.validate.comparison import BATCH
-from convert.validate.parity import NOT_FINITE
+from convert.validate.comparison import BATCH, NOT_FINITE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,19 +65,22 @@ OPTIONS: Final = frozenset(
 """Options of `convert` that mean something for an impulse; the others are about pictures and Gst-nvinfer."""
 
 
-def stages(output: Path, options: Mapping[str, Any], worker: Worker) -> tuple[Stage, ...]:
+def stages(output: Path, options: Mapping[str, Any], worker: Worker, *, any_kind: bool = False) -> tuple[Stage, ...]:
     """The four stages behind `unpack`.
+
+    Args:
+        any_kind: the options are for exports of any kind: those about pictures are no error.
 
     Raises:
         PresetError: options about pictures, or of another opset.
     """
     known = table(ConvertOptions)
     for name, value in options.items():
-        if name in known and name not in OPTIONS and value != known[name].default:
+        if name in known and name not in OPTIONS and value != known[name].default and not any_kind:
             option = f"--{name.replace('_', '-')}"
             message = f"{option} does not apply to an export of sound or sensor data"
             raise PresetError(message, hint=f"leave out {option}")
-    if options.get("opset") not in {None, _OPSET}:
+    if options.get("opset") not in {None, _OPSET} and not any_kind:
         raise PresetError(f"an impulse is converted with opset {_OPSET}", hint="leave out --opset")
     samples = options.get("samples")
     proof = ValidateImpulse(
@@ -352,7 +354,7 @@ class ValidateImpulse:
     def _network(
         self, export: Export, features: NDArray[Any], scores: NDArray[Any]
     ) -> tuple[Parity | None, tuple[Finding, ...]]:
-        from convert.validate.parity import Tally
+        from convert.validate.comparison import Tally
 
         tally = Tally(self.tolerance)
         tally.add(

@@ -26,7 +26,7 @@ from convert.files import Output, refuse_folder
 from convert.findings import Finding, Level, Rule, worst
 from convert.graph.adapt import Adapt
 from convert.graph.preprocessing import crop_to
-from convert.heads.support import is_quantized, refuse_unsupported
+from convert.heads import is_quantized, refuse_unsupported
 from convert.images import Frame
 from convert.impulse import TranslateImpulse
 from convert.impulse import stages as impulse_stages
@@ -462,6 +462,7 @@ def convert(
     *,
     dry: bool = False,
     beside: Worker | None = None,
+    any_kind: bool = False,
 ) -> Run:
     """Convert one export, or a detector's and that of the model for its objects, into the folder `output`.
 
@@ -471,12 +472,15 @@ def convert(
         worker: the process that tf2onnx and LiteRT run in; the caller closes it.
         dry: only plan, see `run`.
         beside: see `stages`.
+        any_kind: the options are for exports of any kind: those that do not apply to this one are no error.
 
     Raises:
-        PresetError: options that do not exist or do not fit together. Every other error is in the result.
+        PresetError: options that do not exist or do not fit together or this export. Every other error is in the result.
     """
     beside = None if dry else beside
     if options.get("precision") == "auto":
+        if any_kind and (known := _unpacked(exports[0], options)) and known.impulse is not None:
+            return convert(exports, output, {**options, "precision": "fp32"}, worker, observer, any_kind=True)
         return _fastest(exports, output, options, worker, observer, dry=dry, beside=beside)
     if len(exports) == 1:
         made = stages(output, options, worker, beside=beside)
@@ -494,8 +498,11 @@ def convert(
         found = first.last(Export)
         rest = made[1:]
         if found is not None and found.impulse is not None:
-            rest = impulse_stages(output, options, worker)
+            rest = impulse_stages(output, options, worker, any_kind=any_kind)
+        elif found is not None and not any_kind:
+            _refuse_of_impulses(options)
         return run(rest, exports[0], observer, dry=dry, after=first)
+    _refuse_of_impulses(options)
     second_options = {name: value for name, value in options.items() if name not in _OF_PRIMARY}
     second_options |= {"labels": options.get("sgie_labels"), "frame": "none"}
     proofs = [made, stages(None, second_options, worker, beside=beside)]
@@ -523,6 +530,13 @@ def convert(
         records=[*merged.records, *last.records],
         error=last.error,
     )
+
+
+def _refuse_of_impulses(options: Mapping[str, Any]) -> None:
+    """Raise PresetError where options of sound and sensor data are given for a model of pictures."""
+    for option, value in (("--samples", options.get("samples")), ("--sdk-log", options.get("sdk_log"))):
+        if value:
+            raise PresetError(f"{option} does not apply to an export of pictures", hint=f"leave out {option}")
 
 
 def _refuse_classifier(export: Path, options: Mapping[str, Any]) -> None:

@@ -178,7 +178,7 @@ def execute(job: Job, worker: Worker, observer: Callable[[Event], None] = lambda
 
     start = time.perf_counter()
     try:
-        run = convert(job.exports, job.output, job.settings, worker, observer)
+        run = convert(job.exports, job.output, job.settings, worker, observer, any_kind=job.found)
     except ConvertError as error:  # an option that does not fit, found before the first stage
         return failure(job, error, time.perf_counter() - start)
     except Failed as error:  # in the worker

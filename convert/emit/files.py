@@ -122,6 +122,7 @@ def build_script(
     arguments = (*trtexec_arguments(engine, model_input, target), *(["--noTF32"] if impulse else []))
     return _SCRIPT.format(
         script=name,
+        whose="of a whole one" if impulse else "that Gst-nvinfer loads",
         about=(_WHOLE if impulse else _NAMED).format(engine=shlex.quote(engine.file)),
         release=target.deepstream,
         platform=target.platform,
@@ -177,7 +178,7 @@ CDPATH='' cd -- "$(dirname -- "$0")"
 [ -f "$onnx" ] || fail "$onnx is not beside this script"
 [ -w . ] || fail "the folder $PWD is not writable"
 
-# A half-written engine must never have the name that Gst-nvinfer loads.
+# A half-written engine must never have the name {whose}.
 part=.$engine.$$.part
 trap 'rm -f -- "$part"' EXIT
 trap 'exit 130' INT

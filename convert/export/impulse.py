@@ -25,7 +25,7 @@ from convert.export.cpp_scanner import evaluate, real_literal, text_of
 from convert.export.facts import takes_no_pictures
 from convert.export.models import describe
 from convert.export.parameters import File
-from convert.heads.support import is_quantized, refuse_operators
+from convert.heads import is_quantized, refuse_operators
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -520,7 +520,8 @@ class _Reader:
         size = next(block.size for block in impulse.blocks if block.id == inputs[0])
         axes = tuple(int(each) for each in self._array(self._of(config, "anom_axis"), "the axes of the anomaly block"))
         if any(not 0 <= axis < size for axis in axes) or not axes:
-            raise InputError(f"the anomaly block takes features that do not exist: {list(axes)[:8]}", path=self.path)
+            message = f"the anomaly block takes features that do not exist: {list(axes)[:8]}"
+            raise InputError(message, path=self.path, hint=_AGAIN)
         if not is_kmeans:
             return Mixture(axes, mixture(called), inputs[0])
         mean, scale = (
@@ -529,7 +530,7 @@ class _Reader:
         )
         clusters = self.header.declarations.get(self._of(config, "anom_clusters"))
         if clusters is None:
-            raise InputError("the clusters of the anomaly block are not in model-parameters/", hint=_AGAIN)
+            raise InputError("the clusters of the anomaly block are missing", path=self.path, hint=_AGAIN)
         centroids: list[tuple[float, ...]] = []
         radii: list[float] = []
         for each in clusters.fields:
@@ -547,7 +548,7 @@ class _Reader:
                 path=self.path, line=clusters.line, hint=_AGAIN,
             )  # fmt: skip
         if 0.0 in scale:
-            raise InputError("the anomaly block divides by a scale of 0", path=self.path, line=clusters.line)
+            raise InputError("the anomaly block divides by a scale of 0", path=self.path, hint=_AGAIN)
         return KMeans(axes, mean, scale, tuple(centroids), tuple(radii), inputs[0])
 
     def _of(self, config: Declaration | None, member: str) -> str:

@@ -14,8 +14,10 @@ from convert.errors import ConvertError, PresetError, UnsupportedModelError
 from convert.export.archive import HEAD, ZIP, FileType, OpenExport, Tree, file_type, is_folder, open_source, read_head
 from convert.export.choose import (
     Beside,
+    FoundLabels,
     bundle_name,
     choose,
+    find_labels,
     others,
     read_beside,
     reconcile,
@@ -24,13 +26,11 @@ from convert.export.choose import (
     with_options,
 )
 from convert.export.impulse import FoundImpulse, find_impulse, refuse
-from convert.export.labels import FoundLabels, find_labels
 from convert.export.models import Candidate, ListedModel, Listing, list_models
 from convert.export.tflite import content_digest
 from convert.files import Output, sha256, write_all
 from convert.findings import Rule
-from convert.heads import ANOMALY, CONVERTIBLE, HEADS, NOT_IMAGE
-from convert.heads.support import is_quantized, refuse_no_codes, refuse_unsupported
+from convert.heads import ANOMALY, CONVERTIBLE, HEADS, NOT_IMAGE, is_quantized, refuse_no_codes, refuse_unsupported
 from convert.report import METADATA, metadata_json
 from convert.types import Export, Metadata, ModelFacts, ModelFormat, StageResult, Tensor
 

@@ -29,11 +29,12 @@ from convert.graph.cleanup import (
     plain_quantization,
     plain_resizes,
     positive_axes,
+    remove_transposes,
+    transposes,
 )
 from convert.graph.graph import GraphEditor, load_model, opset_of, shape_of, signature, without_weights
 from convert.graph.quantized import pair_codes, shift
 from convert.graph.resize import crop, resize_frames, scale, take_levels
-from convert.graph.transposes import remove_transposes, transposes
 from convert.heads import head
 from convert.heads.base import Options
 from convert.images import ImageScaling

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from junitparser import TestCase, TestSuite
 
+    from convert.batch import BatchReport
     from convert.batch.plan import Job, Outcome
-    from convert.batch.run import BatchReport
     from convert.check.context import ChosenTarget
     from convert.check.run import CheckedFile, CheckReport, Fix
     from convert.errors import ConvertError

@@ -22,6 +22,7 @@ from convert.errors import ConvertError, InputError, MissingDependencyError, Pre
 from convert.images.read import Picture, is_video, load_av, read_all, video_facts
 from convert.nvinfer.config import MOST_BYTES
 from convert.nvinfer.numbers import read_ordinary
+from convert.report import BundleReport
 from convert.simulate.engine import LoadedEngine, Source, load
 from convert.simulate.replay import replayed
 from convert.simulate.results import PICTURE, FrameResult, SimulatedEngine, Simulation, frame_checks, kitti
@@ -120,6 +121,8 @@ def of_bundle(folder: Path, where: Target, *, one: bool = False) -> tuple[Path |
             hint=f"name a primary config first, and this one with --sgie {next(iter(modes))}",
             path=folder,
         )
+    if (report := BundleReport.read(folder)) is not None:
+        report.refuse_impulse()
     raise InputError("there is no Gst-nvinfer config in the folder", path=folder, hint="name a bundle or a config")
 
 

@@ -201,8 +201,7 @@ class Validate:
         import numpy as np  # as in `_measure`
 
         from convert.validate import inputs
-        from convert.validate.precision import half_evidence, row
-        from convert.validate.predictions import int8_evidence, int8_findings
+        from convert.validate.precision import half_evidence, int8_evidence, int8_findings, row
 
         count = max(_FEWEST_CODED, min(_MOST_CODED, _CODED_PIXELS // (height * width)))
         generated = inputs.image_like(count, height, width, channels)
@@ -321,7 +320,7 @@ class WithFraming:
 
         from convert.images.scaling import fit_shortest, sdk_luma
         from convert.validate.comparison import original, reference_decoder
-        from convert.validate.predictions import agreement, predictions
+        from convert.validate.precision import agreement, predictions
 
         export, framing, anchor = adapted.export, adapted.preprocessing.framing, adapted.export.metadata.anchor
         _, height, width, channels = export.facts.input.shape

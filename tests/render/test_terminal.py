@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.__main__ import main
+from convert.batch import BatchReport
 from convert.batch.plan import Outcome, State, job
-from convert.batch.run import BatchReport
 from convert.compare import Cause, Comparison, PictureComparison, Prediction, Reason, Score, Verdict
 from convert.findings import Finding, Level
 from convert.pipeline import Event, Status
