@@ -1,9 +1,9 @@
 """Counts the objects of a simulation at the lines and in the zones of the app that it is for.
 
 Counting is NVIDIA's arithmetic (`convert.counting`), in pixels of the frames that [streammux] makes. Tracking is not:
-NvMultiObjectTracker is closed. `OverlapTracker` is here instead of its tracker by overlap: of all pairs of an object before
-and a box now, the one with the largest intersection over union is taken first. It predicts nothing and looks at no
-pixels. The numbers it goes by are those of the tracker's config where that is one by overlap.
+NvMultiObjectTracker is closed. `OverlapTracker` runs instead of its tracker by overlap: of all pairs of an object
+before and a box now, the one with the largest intersection over union is taken first. It predicts nothing and looks at
+no pixels. The numbers it goes by are those of the tracker's config where that is one by overlap.
 
 Every video is counted on its own. Pictures that are no video's are one, in their order, 30 a second.
 """

@@ -138,6 +138,8 @@ def test_blocks_of_the_export_are_carried_over(tmp_path: Path, glib: Callable[[b
     group, file = "line-crossing-stream-0", glib(files[NAMES[0]])
     keys = [key for key in file.keys(group) if key.startswith("line-crossing-")]
     assert keys == [f"line-crossing-line{each}" for each in ("1-down", "1-up", "2-left", "2-right")]
+    # Moved down by half a box, 12 of 96 pixels, and shorter by as much at each end.
+    assert file.integers(group, "line-crossing-line1-down")[4:] == [240, 675, 1660, 675]
     lines = [Line(key, tuple(file.integers(group, key)), Mode.LOOSE, extended=False) for key in keys]
     frame = file.integer("property", "config-width"), file.integer("property", "config-height")
     ours, theirs = LineCounter(lines, frame, frame), CrossingCounter(TRACKED.segments or ())
