@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from convert.batch import BatchReport, Observer
     from convert.batch.plan import Job, Outcome
-    from convert.batch.run import BatchReport, Observer
     from convert.check.run import CheckReport, Fix
     from convert.compare import Comparison
     from convert.export.unpack import Inspection
@@ -156,7 +156,7 @@ def _fetched(
 
 
 def _bundle(run: Run, output: Path) -> Bundle:
-    from convert.types import Bundle, Export, Validated  # `--help` does without
+    from convert.types import Bundle, Export, Validated, ValidatedImpulse  # `--help` does without
 
     if run.error is not None:
         run.error.findings = run.findings
@@ -173,7 +173,14 @@ def _bundle(run: Run, output: Path) -> Bundle:
         bundle = Bundle(str(output), export.name, run.outputs)
     proven = [each and each.last(Validated) for each in (run, run.secondary)]
     first, second = (each.evidence if each else None for each in proven)
-    return replace(bundle, findings=run.findings, evidence=first, secondary_evidence=second)
+    whole = run.last(ValidatedImpulse)
+    return replace(
+        bundle,
+        findings=run.findings,
+        evidence=first,
+        secondary_evidence=second,
+        impulse_evidence=whole.evidence if whole else None,
+    )
 
 
 def inspect(path: Path | str) -> Inspection:
@@ -295,7 +302,7 @@ def simulate(
     from convert.images.read import find
     from convert.render.simulation import ResultsFolder  # brings numpy, Pillow and jinja2
     from convert.simulate.job import Job as Simulation
-    from convert.simulate.job import of_bundle
+    from convert.simulate.job import counting, of_bundle
 
     given = defaults(SimulateOptions) | checked(SimulateOptions, options)
     refuse_simulation(given)
@@ -312,6 +319,10 @@ def simulate(
     files = find(tuple(Path(path) for path in several))
     if not files and given["tensors"] is None:
         raise PresetError("there are no pictures to simulate", hint="give files or folders of pictures, or videos")
+    counted = None
+    if given["tensors"] is None:
+        one, other = (None if each is None else Path(each) for each in (config, given["app"]))
+        counted = counting(one, other, at.target, every=given["every"], edge_impulse=given["count_as"] is not None)
     make_folder(Path(output))
     job = Simulation(
         at.target,
@@ -322,6 +333,7 @@ def simulate(
         given["tensors"],
         given["every"],
         given["limit"],
+        counted,
     )
     comparison: Comparison | None = None
 
@@ -388,9 +400,9 @@ def run_batch(
         watching: makes the observer when the jobs are known.
         waiting: is called with the output folder when another batch is writing into it.
     """
+    from convert.batch import run
     from convert.batch.cache import Cache, cache_folder, locked  # `--help` does without
     from convert.batch.plan import models_of, plan
-    from convert.batch.run import run
     from convert.files import make_folder, write
     from convert.render.machine import batch_document
     from convert.report import dumps
@@ -414,7 +426,7 @@ def run_batch(
 
         scheduler = Cluster(given["scheduler"], *limits)
     else:
-        from convert.batch.run import Pool, cores, half_of_memory
+        from convert.batch import Pool, cores, half_of_memory
 
         scheduler = Pool(given["jobs"] or cores(), limits[0], limits[1] or half_of_memory())
     cache = Cache(cache_folder(given["cache_dir"]))

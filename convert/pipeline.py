@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from convert.compare.stage import WithComparison
 from convert.emit import Emit, EmitPair, ValidatedPair, refuse_no_objects
 from convert.emit.config import no_suppression
-from convert.emit.findings import CHOSEN
 from convert.emit.impulse import EmitImpulse
 from convert.emit.streams import Source, parse_source
 from convert.errors import ConvertError, PresetError, ValidationError
+from convert.export.impulse import refuse as refuse_impulse
 from convert.export.unpack import Unpack
 from convert.files import Output, refuse_folder
-from convert.findings import Finding, Level, worst
+from convert.findings import Finding, Level, Rule, worst
 from convert.graph.adapt import Adapt
 from convert.graph.preprocessing import crop_to
-from convert.heads.support import is_quantized, refuse_unsupported
+from convert.heads import is_quantized, refuse_unsupported
+from convert.images import Frame
 from convert.impulse import TranslateImpulse
-from convert.impulse import refuse as refuse_impulse
 from convert.impulse import stages as impulse_stages
 from convert.isolation import SENT, Died, InProcessWorker, TemporaryFolder
 from convert.nvinfer.targets import Target, opsets, target
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from convert.isolation import Worker
+
+CHOSEN = Rule("EI513")
 
 _T = TypeVar("_T")
 
@@ -119,6 +121,12 @@ def pick(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     return {each.name: options[each.name] for each in fields(kind) if each.name in options}
 
 
+def _with_canvas(options: Mapping[str, Any]) -> dict[str, Any]:
+    """With the frames that lines in pixels are drawn on."""
+    frame = options.get("frame")
+    return {**options, "canvas": frame if isinstance(frame, Frame) and frame.in_pixels else None}
+
+
 def unpacking(
     options: Mapping[str, Any],
     worker: Worker | None = None,
@@ -190,7 +198,7 @@ def stages(
     emit = first
     if output is not None:
         refuse_contradictions(options)
-        emit = Emit(output, **pick(Emit, options))
+        emit = Emit(output, **pick(Emit, _with_canvas(options)))
     translate = Translate(**pick(Translate, options), worker=worker)
     whole = output is not None
     unpack, proof = unpacking(options, worker, whole=whole), proving(options, worker)
@@ -256,7 +264,7 @@ def _opset(at: Target) -> int:
 
 
 _STAGES: tuple[type[Any], ...] = (Unpack, Translate, Adapt, Validate, Emit, EmitPair)
-_OWN = {"folder", "no_suppression", "pads", "worker", "frame_assumed", "for_objects", "tracked", "whole"}
+_OWN = {"folder", "no_suppression", "pads", "worker", "frame_assumed", "for_objects", "tracked", "whole", "canvas"}
 _KNOWN = frozenset(each.name for kind in _STAGES for each in fields(kind)) - _OWN | {
     "sgie_labels",
     "samples",
@@ -321,7 +329,10 @@ def _fastest(
         return Run([export], [Record(Emit.name, Status.FAILED)], error)
     if dry:
         return convert(exports, output, {**options, "precision": "fp16"}, worker, observer, dry=True)
-    if _has_codes(export, options):
+    found = _unpacked(export, options)
+    if found is not None and found.impulse is not None:
+        raise PresetError("an impulse of sound or sensor data is built in FP32", hint="leave out --precision")
+    if found is not None and is_quantized(found):
         try:
             *proof, emit = stages(output, {**options, "precision": "int8"}, worker, beside=beside)
         except PresetError as error:  # the target runs no INT8; another error comes again below
@@ -349,13 +360,14 @@ def _emitted(done: Run, emit: Stage, refused: str, observer: Callable[[Event], N
     )
 
 
-def _has_codes(export: Path, options: Mapping[str, Any]) -> bool:
-    """Whether the model that is converted is quantized; what is wrong with the export is said later."""
+def _unpacked(export: Path, options: Mapping[str, Any]) -> Export | None:
+    """What is converted; None where something is wrong with the export, which is said later."""
+    given = {**pick(Unpack, options), "dequantize": False, "precision": "fp32", "whole": True}
     try:
-        found = Unpack(**{**pick(Unpack, options), "dequantize": False, "precision": "fp32"})(export, Path()).artifact
+        found = Unpack(**given)(export, Path()).artifact
     except ConvertError:
-        return False
-    return isinstance(found, Export) and is_quantized(found)
+        return None
+    return found if isinstance(found, Export) else None
 
 
 # Running stages
@@ -424,7 +436,9 @@ def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResul
     elif isinstance(stage, Emit):
         adapt = next(each for each in stages if isinstance(each, Adapt))
         names = stage.plan(
-            artifact.name, crop_to(artifact, adapt.frame, resize=adapt.resize), for_objects=adapt.for_objects
+            *(artifact.name, crop_to(artifact, adapt.frame, resize=adapt.resize)),
+            for_objects=adapt.for_objects,
+            counted=stage.counting(artifact, adapt.least_box(artifact)),
         )
         return StageResult(artifact, tuple(Output(str(stage.folder / name), None) for name in names))
     return StageResult(artifact)
@@ -434,6 +448,7 @@ def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResul
 
 _OF_PRIMARY = frozenset(
     {"model", "bundle_name", "labels", "task", "resize_mode", "image_scaling", "frame", "resize", "threshold"}
+    | {"fomo_box", "line", "zone", "overcrowding"}
 )
 """Options about one export: of two they are about the first; `sgie_labels` are the second's."""
 
@@ -447,6 +462,7 @@ def convert(
     *,
     dry: bool = False,
     beside: Worker | None = None,
+    any_kind: bool = False,
 ) -> Run:
     """Convert one export, or a detector's and that of the model for its objects, into the folder `output`.
 
@@ -456,17 +472,20 @@ def convert(
         worker: the process that tf2onnx and LiteRT run in; the caller closes it.
         dry: only plan, see `run`.
         beside: see `stages`.
+        any_kind: the options are for exports of any kind: those that do not apply to this one are no error.
 
     Raises:
-        PresetError: options that do not exist or do not fit together. Every other error is in the result.
+        PresetError: options that do not exist or do not fit together or this export. Every other error is in the result.
     """
     beside = None if dry else beside
     if options.get("precision") == "auto":
+        if any_kind and (known := _unpacked(exports[0], options)) and known.impulse is not None:
+            return convert(exports, output, {**options, "precision": "fp32"}, worker, observer, any_kind=True)
         return _fastest(exports, output, options, worker, observer, dry=dry, beside=beside)
     if len(exports) == 1:
         made = stages(output, options, worker, beside=beside)
     else:
-        emit = EmitPair(output, **pick(EmitPair, options))
+        emit = EmitPair(output, **pick(EmitPair, _with_canvas(options)))
         made = stages(None, options, worker, emit.primary, beside=beside)
     try:
         refuse_folder(output, exports)
@@ -479,8 +498,11 @@ def convert(
         found = first.last(Export)
         rest = made[1:]
         if found is not None and found.impulse is not None:
-            rest = impulse_stages(output, options, worker)
+            rest = impulse_stages(output, options, worker, any_kind=any_kind)
+        elif found is not None and not any_kind:
+            _refuse_of_impulses(options)
         return run(rest, exports[0], observer, dry=dry, after=first)
+    _refuse_of_impulses(options)
     second_options = {name: value for name, value in options.items() if name not in _OF_PRIMARY}
     second_options |= {"labels": options.get("sgie_labels"), "frame": "none"}
     proofs = [made, stages(None, second_options, worker, beside=beside)]
@@ -495,7 +517,8 @@ def convert(
         primary, secondary = (export for each in (first, second) if (export := each.last(Export)))
         adapt = adapting(options, one=True)
         framing = crop_to(primary, adapt.frame, resize=adapt.resize)
-        names = emit.plan(primary.name, secondary.name, framing)
+        counted = emit.primary.counting(primary, adapt.least_box(primary))
+        names = emit.plan(primary.name, secondary.name, framing, counted=counted)
         outputs = tuple(Output(str(emit.folder / name), None) for name in names)
         merged.records.append(Record(emit.name, Status.PLANNED, outputs=outputs))
     if dry or not second.is_good:
@@ -507,6 +530,13 @@ def convert(
         records=[*merged.records, *last.records],
         error=last.error,
     )
+
+
+def _refuse_of_impulses(options: Mapping[str, Any]) -> None:
+    """Raise PresetError where options of sound and sensor data are given for a model of pictures."""
+    for option, value in (("--samples", options.get("samples")), ("--sdk-log", options.get("sdk_log"))):
+        if value:
+            raise PresetError(f"{option} does not apply to an export of pictures", hint=f"leave out {option}")
 
 
 def _refuse_classifier(export: Path, options: Mapping[str, Any]) -> None:

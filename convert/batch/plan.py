@@ -178,7 +178,7 @@ def execute(job: Job, worker: Worker, observer: Callable[[Event], None] = lambda
 
     start = time.perf_counter()
     try:
-        run = convert(job.exports, job.output, job.settings, worker, observer)
+        run = convert(job.exports, job.output, job.settings, worker, observer, any_kind=job.found)
     except ConvertError as error:  # an option that does not fit, found before the first stage
         return failure(job, error, time.perf_counter() - start)
     except Failed as error:  # in the worker
@@ -229,7 +229,14 @@ def _outcome(job: Job, run: Run, seconds: float) -> Outcome:
 
 
 def _summary(run: Run) -> dict[str, Any]:
-    from convert.types import Adapted, Bundle, Export, Validated  # jobs travel without what conversions need
+    from convert.types import (  # jobs travel without what conversions need
+        Adapted,
+        Bundle,
+        Export,
+        ImpulseModel,
+        Validated,
+        ValidatedImpulse,
+    )
 
     known: dict[str, Any] = {}
     if export := run.last(Export):
@@ -240,6 +247,10 @@ def _summary(run: Run) -> dict[str, Any]:
     if adapted := run.last(Adapted):
         known["labels"] = len(adapted.head.labels)
     if (validated := run.last(Validated)) and (parity := validated.evidence.parity):
+        known |= {"max_abs_diff": parity.max_abs_diff, "top1": parity.top1}
+    if whole := run.last(ImpulseModel):
+        known["labels"] = len(whole.labels)
+    if (measured := run.last(ValidatedImpulse)) and (parity := measured.evidence.network):
         known |= {"max_abs_diff": parity.max_abs_diff, "top1": parity.top1}
     if bundle := run.last(Bundle):
         known["bundle"] = bundle.name

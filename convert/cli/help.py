@@ -22,6 +22,7 @@ GROUPS = {
         *("fomo_merge", "fomo_box", "yolo_score", "threshold", "batch_size", "object_batch_size", "precision"),
         *("min_size", "gie_id", "operate_on_gie_id", "gpu_id"),
     ),
+    "Counting": ("line", "zone", "overcrowding", "count_as"),
     "Many models": ("jobs", "time_limit", "memory_limit", "scheduler", "force", "cache_dir"),
     "Output": ("output", "dry_run", "depfile", "format_", "fail_on", "quiet", "help"),
 }

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from convert.eim.wire import Features, attach
 from convert.errors import InputError
 from convert.files import Output, TableReader, sha256, write
-from convert.findings import rule
+from convert.findings import Rule
 from convert.heads import head
 from convert.images import ResizeMode
 from convert.report import REPORT, BundleReport, ModelReport, dumps
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from convert.eim.client import ModelInfo
     from convert.findings import Finding
 
-BAD_HELLO = rule("EI620")
-BRACE_IN_LABEL = rule("EI621")
-NO_MEMORY = rule("EI622")
+BAD_HELLO = Rule("EI620")
+BRACE_IN_LABEL = Rule("EI621")
+NO_MEMORY = Rule("EI622")
 
 _BLOCK = 1  # the learn block's id where the export does not record it
 _LONGEST = 1 << 16  # pixels a side

@@ -17,7 +17,7 @@ from convert.errors import InputError
 from convert.export import facts
 from convert.export.cpp_declarations import Declaration, Field, Header, names_in, read_header, string_of
 from convert.export.cpp_scanner import Kind, Scanner, Token, evaluate, real_literal
-from convert.findings import rule
+from convert.findings import Rule
 from convert.heads import ANOMALY as ANOMALY_HEAD
 from convert.heads import CLASSIFIER, FOMO, HEADS, NOT_IMAGE, SSD, UNKNOWN
 from convert.images import ImageScaling, ResizeMode
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
 
-LABEL_COUNT = rule("EI103")
-UNREADABLE_PARAMETER = rule("EI106")
+LABEL_COUNT = Rule("EI103")
+UNREADABLE_PARAMETER = Rule("EI106")
 
 _CATEGORIES: Final = "ei_classifier_inferencing_categories"
 _FILL_RESULT: Final = re.compile(r"ei_fill_result_(?P<layer>\w+?)(?:_(?:f32|i8|u8))?_config_t")
@@ -369,8 +369,9 @@ class _Reader:
                 self.read(name, kind, of[name].tokens) if name in of else None
                 for name, kind in zip(members, kinds, strict=True)
             ]
+            usual: tuple[Any, ...] = _USUAL_TRACKING
             grace, second, threshold, by_overlap = (
-                usual if value is None else value for value, usual in zip(read, _USUAL_TRACKING, strict=True)
+                other if value is None else value for value, other in zip(read, usual, strict=True)
             )
             return Tracking(bool(sort), grace, second if sort else 0, threshold, by_overlap)
         return None
@@ -382,7 +383,7 @@ class _Reader:
         for config in self._typed("ei_object_counting_config_t", reached)[:1]:
             numbers = _numbers(config.fields[1:])
             if None not in numbers and numbers and len(numbers) % 4 == 0:
-                return tuple(zip(*[iter(numbers)] * 4, strict=True))  # type: ignore[arg-type]
+                return tuple(zip(*[iter(numbers)] * 4, strict=True))
             message = f"{config.name} does not hold four whole numbers a line"
             self.findings.append(UNREADABLE_PARAMETER.found(message, path=self.path, line=config.line))
         return None

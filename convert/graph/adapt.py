@@ -104,6 +104,10 @@ class Adapt:
         """
         assert isinstance(artifact, types.Translated)
         export = artifact.export
+        if self.tracked and not head(export.facts.task).detects:
+            raise PresetError(
+                "--line and --zone count objects, and a classifier finds none", hint="give the export of a detector"
+            )
         before, findings = preprocessing(export, self.frame, assumed=self.frame_assumed, resize=self.resize)
         spec = head(export.facts.task)
         if spec.refused:
