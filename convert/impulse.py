@@ -65,9 +65,7 @@ OPTIONS: Final = frozenset(
 """Options of `convert` that mean something for an impulse; the others are about pictures and Gst-nvinfer."""
 
 
-def stages(
-    output: Path, options: Mapping[str, Any], worker: Worker, *, any_kind: bool = False
-) -> tuple[Stage, ...]:
+def stages(output: Path, options: Mapping[str, Any], worker: Worker, *, any_kind: bool = False) -> tuple[Stage, ...]:
     """The four stages behind `unpack`.
 
     Args:

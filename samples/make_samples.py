@@ -41,7 +41,7 @@ PER_CLASS = 4
 FRAME = (640, 360)
 FRAME_BYTES = 40_000
 TABLES = 6
-BELT, FRUITS = (480, 270), 12
+BELT, FRUITS = (640, 360), 12
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def make(out: Path, *, retrain: bool = True, quick: bool = False) -> None:
         (folder / name).write_bytes(jpeg(picture, FRAME_BYTES))
         truth[name] = [asdict(thing) for thing in things]
     (out / "pictures" / f"{TABLE}.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
-    (out / "belt.mp4").write_bytes(video(tables.belt((3, 9), *BELT, fruits=2 if quick else FRUITS, step=8)))
+    (out / "belt.mp4").write_bytes(video(tables.belt((3, 9), *BELT, fruits=2 if quick else FRUITS, step=14)))
     (out / "overview.jpg").write_bytes(jpeg(overview(out / "pictures"), OVERVIEW_BYTES))
 
 

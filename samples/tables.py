@@ -101,7 +101,7 @@ def belt(seed: tuple[int, ...], width: int, height: int, *, fruits: int, step: i
     whole = int((places[-1] + high + 3 * width / height) * height / 2)
     x = window.x[0, 0] + window.pixel * np.arange(whole, dtype=np.float32)
     view = View(*np.meshgrid(x, window.y[:, 0]), window.pixel, window.light)
-    picture = surface(view, random, 0)
+    picture = surface(view, random, 5)
     for number, place in enumerate(places):
         middle = float(place), float(random.uniform(-0.45, 0.45))
         _put(picture, view, random, labels[number % len(labels)], middle, float(random.uniform(low, high)), 0.6)

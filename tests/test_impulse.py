@@ -56,7 +56,13 @@ def network(features: int, step: float = 0.0) -> bytes:
 
 def motion() -> Impulse:
     kmeans = KMeans((0, 7, 14), (1.0, 2.0, 3.0), (2.0, 1.0, 4.0), ((0.0, 0.5, 1.0), (1.0, -1.0, 0.0)), (0.5, 0.25), 7)
-    made = impulse(block("spectral_analysis", 4, 3, 7, implementation_version=4.0), samples=64, axes=3, frequency=62.5, anomaly=kmeans)
+    made = impulse(
+        block("spectral_analysis", 4, 3, 7, implementation_version=4.0),
+        samples=64,
+        axes=3,
+        frequency=62.5,
+        anomaly=kmeans,
+    )
     return replace(made, sensor="accelerometer", axis_names=("accX", "accY", "accZ"), slices=4)
 
 
@@ -236,7 +242,9 @@ def test_the_logarithm_of_the_sdk_is_another_model(moving: Bundle, tmp_path: Pat
     of = motion()
     bundle = convert(library(of, network(of.blocks[0].size), tmp_path), tmp_path / "bundle", sdk_log=True)
     windows = np.stack(list(recordings.synthetic(of, 4)))
-    apart = np.abs(session(bundle).run(None, {"samples": windows})[0] - session(moving).run(None, {"samples": windows})[0])
+    apart = np.abs(
+        session(bundle).run(None, {"samples": windows})[0] - session(moving).run(None, {"samples": windows})[0]
+    )
     assert 0 < apart.max() < 1e-2
 
 
@@ -254,7 +262,9 @@ def test_a_dry_run_names_the_files_and_refuses_for_real(moving: Bundle, tmp_path
     export = _path(moving).with_name("export")
     planned = convert(export, moving.folder, dry_run=True)
     assert [file.path for file in planned.files] == [file.path for file in moving.files]
-    of = replace(sound(), blocks=(replace(sound().blocks[0], values={**sound().blocks[0].values, "num_filters": 13.0}),))
+    of = replace(
+        sound(), blocks=(replace(sound().blocks[0], values={**sound().blocks[0].values, "num_filters": 13.0}),)
+    )
     odd = library(of, network(of.blocks[0].size), tmp_path)
     with pytest.raises(UnsupportedModelError, match="Audio \\(MFCC\\)"):
         convert(odd, tmp_path / "bundle", dry_run=True)
@@ -304,8 +314,6 @@ def test_tensorrt_builds_it(tmp_path: Path) -> None:
     bundle = convert(export, tmp_path / "bundle", tensorrt=True, batch_size=8)
     assert bundle.impulse_evidence is not None
     assert "parsed and built, profile 1/8/8" in (bundle.impulse_evidence.tensorrt or "")
-
-
 
 
 def test_check_and_simulate_say_one_sentence(moving: Bundle, tmp_path: Path) -> None:

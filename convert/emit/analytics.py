@@ -238,7 +238,6 @@ BaseConfig:
   minDetectorConfidence: 0
 
 TargetManagement:
-  preserveStreamUpdateOrder: 0
   maxTargetsPerStream: 150
   # 1.0: what overlaps with a known object can be a new one, too.
   minIouDiff4NewTarget: 1.0

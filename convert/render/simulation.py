@@ -185,16 +185,16 @@ def _shown(frame: FrameResult) -> str:
 
 def _show_counts(counts: Counts, out: Console) -> None:
     """Totals, passages and why others were not counted."""
-    totals = ", ".join(f"[green]{name}[/] {count}" for name, count in counts.lines) or "no lines"
+    totals = ", ".join(f"[green]{escape(name)}[/] {count}" for name, count in counts.lines) or "no lines"
     out.print(f"[bold]counted in {escape(counts.source)}[/] {totals}  [dim]({counts.objects} objects tracked)[/]")
     if counts.edge_impulse is not None:
-        theirs = ", ".join(f"{name} {count}" for name, count in counts.edge_impulse)
+        theirs = ", ".join(f"{escape(name)} {count}" for name, count in counts.edge_impulse)
         out.print(f"  as Edge Impulse on the same tracks, both directions together: {theirs}")
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("seconds", "object", "label", "line"):
         table.add_column(title, justify="right" if title in {"seconds", "object"} else "left", overflow="fold")
     for one in counts.passages[:_MOST_PASSAGES]:
-        table.add_row(f"{one.seconds:.2f}", str(one.id), escape(one.label), one.line)
+        table.add_row(f"{one.seconds:.2f}", str(one.id), escape(one.label), escape(one.line))
     if counts.passages:
         out.print(table)
     if len(counts.passages) > _MOST_PASSAGES:
@@ -206,6 +206,10 @@ def _show_counts(counts: Counts, out: Console) -> None:
         ids = ", ".join(map(str, missed.ids[:10])) + (", ..." if len(missed.ids) > 10 else "")
         what = "object" if len(missed.ids) == 1 else "objects"
         print_hanging(out, Text(f"  {missed.line}: {len(missed.ids)} {what} {missed.why} ({ids})"), 4)
+    if counts.every > 1:
+        out.print(
+            f"  [yellow]only one of {counts.every} frames was tracked (--every); the device tracks all of them[/]"
+        )
     print_hanging(
         out, Text(f"  The tracker is a stand-in by overlap: NVIDIA's is closed ({counts.tracker}).", "dim"), 4
     )

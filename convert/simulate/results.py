@@ -208,6 +208,7 @@ class Counts:
         objects: that were tracked.
         lines: name and count of each line and direction.
         edge_impulse: what the SDK would count at each line, on the same tracks; None: that was not asked.
+        every: only so-many-th frames of a video were given; a device tracks them all.
     """
 
     source: str
@@ -220,6 +221,7 @@ class Counts:
     uncounted: tuple[Uncounted, ...]
     edge_impulse: tuple[tuple[str, int], ...] | None = None
     differences: tuple[Difference, ...] = ()
+    every: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -262,7 +262,7 @@ class _Run:
         """What the object was called most often."""
         return self.labels[id_].most_common(1)[0][0]
 
-    def result(self, *, edge_impulse: bool) -> Counts:
+    def result(self, every: int, *, edge_impulse: bool) -> Counts:
         """All that was counted, and what was not."""
         uncounted: dict[tuple[str, str], list[int]] = {}
         differences: list[Difference] = []
@@ -298,6 +298,7 @@ class _Run:
             if edge_impulse
             else None,
             tuple(differences),
+            every,
         )
 
 
@@ -343,7 +344,7 @@ class Counting:
 
     def results(self) -> tuple[Counts, ...]:
         """Of each video, or of the pictures."""
-        return tuple(run.result(edge_impulse=self.edge_impulse) for run in self._runs)
+        return tuple(run.result(self.every, edge_impulse=self.edge_impulse) for run in self._runs)
 
     def _begun(self, frame: FrameResult, *, video: bool) -> _Run:
         setup, size = self.setup, self.setup.muxer or (frame.width, frame.height)

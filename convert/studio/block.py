@@ -135,7 +135,7 @@ def run(
     folders = Folders.read(metadata)
     with TemporaryFolder() as folder, _Progress(said).running() as progress:
         progress.begin("reads " + str(folders.input))
-        pictures = _pictures(folders.input, data, folder / "pictures", said)
+        pictures = validation_pictures(folders.input, data, folder / "pictures", said)
         images = {} if pictures is None else {"images": pictures}
         bundle = api.convert(folders.input, folder / "bundle", observer=progress.watch, **images, **options)  # type: ignore[arg-type] # by the table
         for finding in bundle.findings:
@@ -156,8 +156,8 @@ def run(
     return place
 
 
-def _pictures(export: Path, data: Path, folder: Path, said: Callable[[str], object]) -> Path | None:
-    """The first validation pictures in `data` as PNG files in `folder`; None where there are none to be used."""
+def validation_pictures(export: Path, data: Path, folder: Path, said: Callable[[str], object]) -> Path | None:
+    """The first validation pictures in `data` as PNG files in `folder`, which is made; None where none can be used."""
     found = next((data / name for name in _VALIDATION if (data / name).is_file()), None)
     if found is None:
         return None

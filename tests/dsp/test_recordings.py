@@ -126,7 +126,9 @@ def test_what_is_no_recording_for_it(name: str, content: bytes, message: str, tm
     assert caught.value.path == str(tmp_path / name)
 
 
-@pytest.mark.parametrize(("rate", "channels", "message"), [(16000, 1, "16000 samples a second"), (8000, 2, "2 channels")])
+@pytest.mark.parametrize(
+    ("rate", "channels", "message"), [(16000, 1, "16000 samples a second"), (8000, 2, "2 channels")]
+)
 def test_a_wav_of_another_rate_or_of_more_channels(rate: int, channels: int, message: str, tmp_path: Path) -> None:
     path = wav(tmp_path / "a.wav", np.zeros(1000, "<i2"), rate, channels)
     with pytest.raises(InputError, match=message):

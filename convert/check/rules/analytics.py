@@ -25,37 +25,24 @@ if TYPE_CHECKING:
     from convert.nvinfer.config_state import Entry, Section
 
 REFUSED = Rule("NVI110")
-
 NUMBERS = Rule("NVI111")
-
 SAME = Rule("NVI112")
-
 MODE = Rule("NVI113")
-
 UNREAD = Rule("NVI114")
-
 STREAM = Rule("NVI115")
-
 OFF = Rule("NVI116")
-
 ENDLESS = Rule("NVI117")
-
 ARROW = Rule("NVI118")
-
 OUTSIDE = Rule("NVI119")
-
 TRACKER_KEY = Rule("NVI120")
-
 WAITING = Rule("NVI121")
-
 SMALL = Rule("NVI122")
-
 HISTORY = Rule("NVI123")
 
 
 def _found(
     file: AnalyticsFile,
-    rule: Rule,
+    about: Rule,
     message: str,
     at: Entry | Section,
     hint: str | None = None,
@@ -63,7 +50,7 @@ def _found(
 ) -> Finding:
     """A finding at a value, or at the head of a group."""
     line, column = getattr(at, "value_line", at.line), getattr(at, "value_column", at.column)
-    return rule.found(message, path=file.path, line=line, column=column, hint=hint, level=level)
+    return about.found(message, path=file.path, line=line, column=column, hint=hint, level=level)
 
 
 def refused(file: AnalyticsFile) -> Iterator[Finding]:
@@ -81,8 +68,8 @@ def refused(file: AnalyticsFile) -> Iterator[Finding]:
                 hint = f"write {file.line(entry.key, number)}"
             elif kind in {"shape", "integers"} and "," in entry.text:
                 hint = f"write {file.line(entry.key, re.sub(r' *, *', ';', entry.text.strip()))}"
-        rule = NUMBERS if fault.ends else REFUSED
-        yield rule.found(message, path=file.path, line=fault.line, column=fault.column, hint=hint)
+        about = NUMBERS if fault.ends else REFUSED
+        yield about.found(message, path=file.path, line=fault.line, column=fault.column, hint=hint)
 
 
 def numbers(file: AnalyticsFile) -> Iterator[Finding]:
