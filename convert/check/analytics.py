@@ -17,8 +17,8 @@ from convert.errors import PresetError
 from convert.files import TableReader, configs, load_toml
 from convert.nvinfer import keyfile
 from convert.nvinfer.config import entry_of, section_of
-from convert.nvinfer.config_state import Entry, Section, Verdict, as_text
 from convert.nvinfer.keyfile import KeyFile, KeyFileError
+from convert.nvinfer.keys import Entry, Section, Verdict, as_text
 from convert.nvinfer.numbers import TooMany, signed32, std_stoi, std_stoul, stream_int, stream_unsigned
 
 if TYPE_CHECKING:

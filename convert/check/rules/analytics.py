@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from convert.check.analytics import AnalyticsFile, Group, Shape, TrackerGroup
     from convert.check.app import AppContext
     from convert.findings import Finding
-    from convert.nvinfer.config_state import Entry, Section
+    from convert.nvinfer.keys import Entry, Section
 
 REFUSED = Rule("NVI110")
 NUMBERS = Rule("NVI111")

@@ -13,7 +13,7 @@ from convert.check.analytics import read_analytics
 from convert.check.context import check_target
 from convert.check.rules.analytics import analytics_findings, tracker_findings
 from convert.check.run import Checker
-from convert.nvinfer.config_state import Verdict
+from convert.nvinfer.keys import Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
