@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 _FOLDER: Final = "model-parameters"
 _FIRST, _LAST = "model_metadata.h", "model_variables.h"
 _MOST: Final = 1 << 20  # bytes of a header
-_MOST_VALUES: Final = 4_000_000  # of a window: four minutes of sound at 16 kHz
 _MOST_BLOCKS: Final = 16
 _FUNCTION: Final = re.compile(r"extract_(\w+?)_features")
 _CONFIG: Final = re.compile(r"ei_dsp_config_(\w+)_t")
@@ -206,7 +205,7 @@ def read_impulse(
     if not impulse.blocks:
         raise InputError("the export records no signal processing for its sensor data", path=path, hint=_AGAIN)
     values = impulse.samples * impulse.axes
-    if impulse.samples < 1 or impulse.axes < 1 or values > _MOST_VALUES:
+    if impulse.samples < 1 or impulse.axes < 1 or values > blocks.LARGEST_WINDOW:
         message = f"a window of {impulse.samples:,} samples of {impulse.axes:,} axes is recorded, which cannot be"
         raise InputError(message, path=path, hint=_AGAIN)
     if not math.isfinite(impulse.frequency) or impulse.frequency < 0:
