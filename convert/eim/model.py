@@ -1,5 +1,7 @@
 """The bundle's ONNX model, loaded: features in, the result of a classify answer out.
 
+The model of a whole impulse takes samples as clients send them, and gives scores.
+
 Pictures are preprocessed as on the device: levels 0..255 through the bundle's own preprocessing into the graph. Outputs
 are decoded by Edge Impulse's rules, for detectors from the network's raw tensors where the graph still names them, so
 that scores are those an .eim gives, whatever the bundle's own outputs are scaled to.
@@ -7,6 +9,7 @@ that scores are those an .eim gives, whatever the bundle's own outputs are scale
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from convert.compare.edge_impulse import unpack
+from convert.eim.bundle import SampledImpulse
+from convert.errors import InputError
 from convert.heads import head
 from convert.heads.base import Rules
 from convert.types import Limits
@@ -25,6 +30,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.eim.bundle import Impulse
+
+
+def loaded(impulse: Impulse | SampledImpulse) -> Loaded | LoadedSamples:
+    """The model of a bundle; raises as the two do."""
+    return LoadedSamples(impulse) if isinstance(impulse, SampledImpulse) else Loaded(impulse)
 
 
 class TimedResult(NamedTuple):
@@ -87,3 +97,39 @@ class Loaded:
         )  # fmt: skip
         result = head(impulse.task).decode_shipped(outputs, rules)
         return TimedResult(result, prepared - start, time.perf_counter() - prepared)
+
+
+class LoadedSamples:
+    """The model of a whole impulse that is loaded and has run once; attributes and errors as `Loaded`."""
+
+    def __init__(self, impulse: SampledImpulse) -> None:
+        self.impulse = impulse
+        # TensorFloat-32 is too coarse for signal processing; libraries of NVIDIA read this when they are loaded.
+        os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
+        self._session, self.missing = runtimes.load_on(impulse.onnx, impulse.provider, impulse.cache)
+        self.provider = str(self._session.get_providers()[0])
+        self._names = [output.name for output in self._session.get_outputs()]
+        wanted = {"scores": len(impulse.labels)} if impulse.labels else {}
+        wanted |= {"anomaly": 1} if impulse.anomaly else {}
+        found = {name: values.shape[-1] for name, values in self.run(np.zeros((1, impulse.features), "f4")).items()}
+        if found != wanted:
+            raise InputError("the model's outputs are not those that the bundle's report says", hint="convert again")
+
+    def run(self, windows: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Of windows [n,L*A] "scores" [n,C] and "anomaly" [n,1], or one of them.
+
+        Raises:
+            ValidationError: the model fails.
+        """
+        return dict(zip(self._names, runtimes.run_onnx(self._session, windows), strict=True))
+
+    def classify(self, features: NDArray[np.float32], _threshold: float = 0, *, as_sdk: bool = False) -> TimedResult:  # noqa: ARG002
+        """The result for a window [L*A]; neither threshold nor `as_sdk` changes it."""
+        start = time.perf_counter()
+        outputs = self.run(features[np.newaxis])
+        result: dict[str, Any] = {}
+        if "scores" in outputs:
+            result["classification"] = dict(zip(self.impulse.labels, outputs["scores"][0].tolist(), strict=True))
+        if "anomaly" in outputs:
+            result["anomaly"] = float(outputs["anomaly"][0, 0])
+        return TimedResult(result, 0.0, time.perf_counter() - start)
