@@ -25,8 +25,8 @@ import numpy as np
 
 from convert.errors import UnsupportedModelError, ValidationError
 from convert.export.tflite import POST_PROCESS, called_operator, unpack
-from convert.findings import rule
-from convert.heads.support import refuse_unsupported
+from convert.findings import Rule
+from convert.heads import refuse_unsupported
 from convert.images import CENTRE, Anchor, ImageScaling
 from convert.isolation import Died, Failed, Worker
 from convert.types import Agreement, Export, Int8Agreement, Stage, StageResult
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.images import ResizeMode
 
-AGREEMENT = rule("EI153")
-ROUNDING = rule("EI154")
+AGREEMENT = Rule("EI153")
+ROUNDING = Rule("EI154")
 
 TIMEOUT = 300.0
 """Seconds a comparison may take; `--timeout` only ever gives it more."""

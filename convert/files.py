@@ -33,7 +33,6 @@ from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
-from zipimport import zipimporter
 
 from convert.errors import ConvertError, InputError, OutputError
 
@@ -302,9 +301,6 @@ def configs() -> Path:
 @cache
 def load_toml(name: str) -> dict[str, Any]:
     """The parsed TOML file `name` (relative to `configs()`, "targets.toml"). The result is shared: do not change it."""
-    loader = __spec__.loader if __spec__ else None
-    if isinstance(loader, zipimporter):  # in a standalone .eim
-        return tomllib.loads(loader.get_data(f"{Path(__file__).parent}/configs/{name}").decode())
     with (configs() / name).open("rb") as file:
         return tomllib.load(file)
 

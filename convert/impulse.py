@@ -2,9 +2,9 @@
 
     Export (with an impulse) -> Translated -> ImpulseModel -> ValidatedImpulse -> Bundle
 
-What cannot be converted is refused by `refuse` before any of it. The graph follows the arithmetic that the network was
-trained with; `convert.dsp` has it. It is measured against `convert.dsp.reference`, which computes the same another way,
-and against the original network in LiteRT, on synthetic windows and on those of recordings.
+What cannot be converted `convert.export.impulse.refuse` refuses before any of it. The graph follows the arithmetic that
+the network was trained with; `convert.dsp` has it. It is measured against `convert.dsp.reference`, which computes the
+same another way, and against the original network in LiteRT, on synthetic windows and on those of recordings.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from convert.dsp import Mixture
 from convert.dsp import blocks as kinds
 from convert.emit.impulse import EmitImpulse
-from convert.errors import PresetError, UnsupportedModelError, ValidationError
-from convert.findings import rule
-from convert.heads.support import refuse_operators
+from convert.errors import PresetError, ValidationError
+from convert.export.impulse import refuse
+from convert.findings import Rule
 from convert.isolation import Died
 from convert.options import ConvertOptions, table
 from convert.translate import OPSETS, Translation
@@ -38,6 +38,8 @@ from convert.types import (
     Translated,
     ValidatedImpulse,
 )
+from convert.validate import CONSTANT, TENSORRT
+from convert.validate.comparison import BATCH, NOT_FINITE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,8 +51,7 @@ if TYPE_CHECKING:
     from convert.isolation import Worker
     from convert.types import Parity
 
-CONSTANT, NOT_FINITE, BATCH = rule("EI406"), rule("EI405"), rule("EI407")
-FEATURES, FOLLOWED, TENSORRT = rule("EI411"), rule("EI412"), rule("EI408")
+FEATURES, FOLLOWED = Rule("EI411"), Rule("EI412")
 
 _OPSET: Final = 13
 """Of every impulse: TensorRT 8 and everything after it reads it, and `convert.dsp.graph` is written in it."""
@@ -61,22 +62,25 @@ OPTIONS: Final = frozenset(
         *("tensorrt", "batch_size", "gpu_id", "target", "platform", "jetpack", "opset"),
     }
 )
-"""Options of `convert` that mean something for an impulse; the others are about pictures."""
+"""Options of `convert` that mean something for an impulse; the others are about pictures and Gst-nvinfer."""
 
 
-def stages(output: Path, options: Mapping[str, Any], worker: Worker) -> tuple[Stage, ...]:
+def stages(output: Path, options: Mapping[str, Any], worker: Worker, *, any_kind: bool = False) -> tuple[Stage, ...]:
     """The four stages behind `unpack`.
+
+    Args:
+        any_kind: the options are for exports of any kind: those about pictures are no error.
 
     Raises:
         PresetError: options about pictures, or of another opset.
     """
     known = table(ConvertOptions)
     for name, value in options.items():
-        if name in known and name not in OPTIONS and value != known[name].default:
+        if name in known and name not in OPTIONS and value != known[name].default and not any_kind:
             option = f"--{name.replace('_', '-')}"
-            message = f"{option} is about pictures, and this export takes sound or sensor data"
+            message = f"{option} does not apply to an export of sound or sensor data"
             raise PresetError(message, hint=f"leave out {option}")
-    if options.get("opset") not in {None, _OPSET}:
+    if options.get("opset") not in {None, _OPSET} and not any_kind:
         raise PresetError(f"an impulse is converted with opset {_OPSET}", hint="leave out --opset")
     samples = options.get("samples")
     proof = ValidateImpulse(
@@ -94,29 +98,6 @@ def stages(output: Path, options: Mapping[str, Any], worker: Worker) -> tuple[St
         proof,
         EmitImpulse(output, **emit),
     )
-
-
-def refuse(export: Export) -> None:
-    """Refuse an impulse that cannot be converted, before any work is done.
-
-    Raises:
-        UnsupportedModelError: what stands in the way, and what to do.
-    """
-    impulse = export.impulse
-    assert impulse is not None
-    try:
-        used = {*impulse.inputs, *([impulse.anomaly.block] if impulse.anomaly else [])}
-        for block in impulse.blocks:
-            if block.id in used or not used:
-                kinds.refuse(block, impulse)
-        if not export.model and impulse.anomaly is None:
-            raise UnsupportedModelError(  # noqa: TRY301 - gets its path below, as the others
-                "the impulse has no network and no anomaly block", hint="add a learning block and train it"
-            )
-        refuse_operators(export)
-    except UnsupportedModelError as error:
-        error.path = error.path or export.source
-        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +127,6 @@ class TranslateImpulse:
         facts = artifact.facts
         if not artifact.model:
             return StageResult(Translated(artifact, OnnxModel(b"", facts.input, (), _OPSET)))
-        if len(facts.outputs) != 1:
-            raise UnsupportedModelError(
-                f"the network of the impulse has {len(facts.outputs)} outputs",
-                hint="only networks with one output, the scores, can be converted",
-                path=artifact.source,
-            )
         if artifact.format is ModelFormat.ONNX:
             request = (artifact.model, facts.input.shape, 1, (OPSETS[0], _OPSET), False)
             found: Translation = self.worker.call("convert.translate.worker:accept", *request, timeout=self.timeout)
@@ -379,7 +354,7 @@ class ValidateImpulse:
     def _network(
         self, export: Export, features: NDArray[Any], scores: NDArray[Any]
     ) -> tuple[Parity | None, tuple[Finding, ...]]:
-        from convert.validate.parity import Tally
+        from convert.validate.comparison import Tally
 
         tally = Tally(self.tolerance)
         tally.add(
@@ -387,7 +362,7 @@ class ValidateImpulse:
             [self._original(export, export.model, features)],
             [scores],
         )
-        # What the graph does on its way is judged by the features; a network that always says the same is nobody's fault.
+        # A network that always says the same may do so on synthetic windows.
         return tally.parity(), tuple(each for each in tally.findings() if each.id != CONSTANT.id)
 
     def _scores(self, export: Export, features: NDArray[Any], scores: NDArray[Any]) -> Agreement:

@@ -57,7 +57,7 @@ def _tasks() -> tuple[str, ...]:
 
 def _parse_scaling(value: object, base: Path = Path()) -> ImageScaling:  # noqa: ARG001 - a parser's signature
     """An image scaling in any of Edge Impulse's spellings; raises ValueError."""
-    if value in _SCALINGS:
+    if str(value) in _SCALINGS:  # a value of a manifest may be a list
         return _SCALINGS[str(value)]
     raise ValueError(f"{value!r} is none of {', '.join(_SCALINGS)}")
 
@@ -348,6 +348,13 @@ ZONE: Final = Option(
     many=True,
     name="zone",
 )
+
+
+BLOCK: Final = (
+    *("target", "platform", "precision", "role", "batch_size", "frame", "resize_mode", "threshold"),
+    *("fomo_merge", "source", "sink"),
+)
+"""Options of `convert` that Studio's Deployment page shows of our deployment block (`convert.studio.block`)."""
 
 
 class CommonOptions(TypedDict, total=False):
@@ -643,6 +650,10 @@ class SimulateOptions(TypedDict, total=False):
     target: Annotated[str | float | None, _RECORDED_RELEASE]
     platform: Annotated[Literal["jetson", "dgpu"] | None, _RECORDED_PLATFORM]
     jetpack: Annotated[str | float | None, _JETPACK]
+    count_as: Annotated[
+        Literal["edge-impulse"] | None,
+        Option(None, "Also count at the app's lines as Edge Impulse's SDK does, and say where the two differ."),
+    ]
     against: Annotated[
         Literal["edge-impulse"] | None,
         Option(
@@ -781,5 +792,7 @@ def refuse_simulation(options: Mapping[str, Any]) -> None:
         raise PresetError("--tensors are one engine's outputs", hint="a secondary engine needs pictures")
     if options.get("original") and not options.get("against"):
         raise PresetError("--original goes with --against edge-impulse")
+    if options.get("tensors") and options.get("count_as"):
+        raise PresetError("--count-as needs a video that the model runs on", hint="leave out --tensors")
     if options.get("tensors") and options.get("against"):
         raise PresetError("--against needs pictures that the model runs on", hint="leave out --tensors")

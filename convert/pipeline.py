@@ -17,19 +17,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from convert.compare.stage import WithComparison
 from convert.emit import Emit, EmitPair, ValidatedPair, refuse_no_objects
 from convert.emit.config import no_suppression
-from convert.emit.findings import CHOSEN
 from convert.emit.impulse import EmitImpulse
 from convert.emit.streams import Source, parse_source
 from convert.errors import ConvertError, PresetError, ValidationError
+from convert.export.impulse import refuse as refuse_impulse
 from convert.export.unpack import Unpack
 from convert.files import Output, refuse_folder
-from convert.findings import Finding, Level, worst
+from convert.findings import Finding, Level, Rule, worst
 from convert.graph.adapt import Adapt
 from convert.graph.preprocessing import crop_to
-from convert.heads.support import is_quantized, refuse_unsupported
+from convert.heads import is_quantized, refuse_unsupported
 from convert.images import Frame
 from convert.impulse import TranslateImpulse
-from convert.impulse import refuse as refuse_impulse
 from convert.impulse import stages as impulse_stages
 from convert.isolation import SENT, Died, InProcessWorker, TemporaryFolder
 from convert.nvinfer.targets import Target, opsets, target
@@ -44,6 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from convert.isolation import Worker
+
+CHOSEN = Rule("EI513")
 
 _T = TypeVar("_T")
 
@@ -328,7 +329,10 @@ def _fastest(
         return Run([export], [Record(Emit.name, Status.FAILED)], error)
     if dry:
         return convert(exports, output, {**options, "precision": "fp16"}, worker, observer, dry=True)
-    if _has_codes(export, options):
+    found = _unpacked(export, options)
+    if found is not None and found.impulse is not None:
+        raise PresetError("an impulse of sound or sensor data is built in FP32", hint="leave out --precision")
+    if found is not None and is_quantized(found):
         try:
             *proof, emit = stages(output, {**options, "precision": "int8"}, worker, beside=beside)
         except PresetError as error:  # the target runs no INT8; another error comes again below
@@ -356,13 +360,14 @@ def _emitted(done: Run, emit: Stage, refused: str, observer: Callable[[Event], N
     )
 
 
-def _has_codes(export: Path, options: Mapping[str, Any]) -> bool:
-    """Whether the model that is converted is quantized; what is wrong with the export is said later."""
+def _unpacked(export: Path, options: Mapping[str, Any]) -> Export | None:
+    """What is converted; None where something is wrong with the export, which is said later."""
+    given = {**pick(Unpack, options), "dequantize": False, "precision": "fp32", "whole": True}
     try:
-        found = Unpack(**{**pick(Unpack, options), "dequantize": False, "precision": "fp32"})(export, Path()).artifact
+        found = Unpack(**given)(export, Path()).artifact
     except ConvertError:
-        return False
-    return isinstance(found, Export) and is_quantized(found)
+        return None
+    return found if isinstance(found, Export) else None
 
 
 # Running stages
@@ -457,6 +462,7 @@ def convert(
     *,
     dry: bool = False,
     beside: Worker | None = None,
+    any_kind: bool = False,
 ) -> Run:
     """Convert one export, or a detector's and that of the model for its objects, into the folder `output`.
 
@@ -466,12 +472,15 @@ def convert(
         worker: the process that tf2onnx and LiteRT run in; the caller closes it.
         dry: only plan, see `run`.
         beside: see `stages`.
+        any_kind: the options are for exports of any kind: those that do not apply to this one are no error.
 
     Raises:
-        PresetError: options that do not exist or do not fit together. Every other error is in the result.
+        PresetError: options that do not exist or do not fit together or this export. Every other error is in the result.
     """
     beside = None if dry else beside
     if options.get("precision") == "auto":
+        if any_kind and (known := _unpacked(exports[0], options)) and known.impulse is not None:
+            return convert(exports, output, {**options, "precision": "fp32"}, worker, observer, any_kind=True)
         return _fastest(exports, output, options, worker, observer, dry=dry, beside=beside)
     if len(exports) == 1:
         made = stages(output, options, worker, beside=beside)
@@ -489,8 +498,11 @@ def convert(
         found = first.last(Export)
         rest = made[1:]
         if found is not None and found.impulse is not None:
-            rest = impulse_stages(output, options, worker)
+            rest = impulse_stages(output, options, worker, any_kind=any_kind)
+        elif found is not None and not any_kind:
+            _refuse_of_impulses(options)
         return run(rest, exports[0], observer, dry=dry, after=first)
+    _refuse_of_impulses(options)
     second_options = {name: value for name, value in options.items() if name not in _OF_PRIMARY}
     second_options |= {"labels": options.get("sgie_labels"), "frame": "none"}
     proofs = [made, stages(None, second_options, worker, beside=beside)]
@@ -518,6 +530,13 @@ def convert(
         records=[*merged.records, *last.records],
         error=last.error,
     )
+
+
+def _refuse_of_impulses(options: Mapping[str, Any]) -> None:
+    """Raise PresetError where options of sound and sensor data are given for a model of pictures."""
+    for option, value in (("--samples", options.get("samples")), ("--sdk-log", options.get("sdk_log"))):
+        if value:
+            raise PresetError(f"{option} does not apply to an export of pictures", hint=f"leave out {option}")
 
 
 def _refuse_classifier(export: Path, options: Mapping[str, Any]) -> None:

@@ -309,6 +309,15 @@ class BundleReport:
         evidence = self.document.get("evidence")
         return evidence if isinstance(evidence, dict) else None
 
+    def refuse_impulse(self) -> None:
+        """Raise InputError for the bundle of a whole impulse, which has neither head nor pictures."""
+        if "impulse" in self.document:
+            raise InputError(
+                "this bundle is a whole impulse of sound or sensor data, and no model of pictures",
+                path=self.path,
+                hint="RUN.md in it says how it is run",
+            )
+
     def digest(self, file: str) -> str | None:
         """SHA-256 of the file of that name as it was written; None where the report has none."""
         reader = _damaged(self.path)
@@ -382,6 +391,7 @@ class ModelReport:
     @property
     def head(self) -> types.Head:
         """How its outputs are decoded."""
+        self.report.refuse_impulse()
         from convert import types  # as below: what `check` does without
 
         found: types.Head = self._value(types.Head, "model", "head")

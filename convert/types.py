@@ -633,6 +633,7 @@ class Bundle:
         files: with their digests, in the order they were written.
         findings: of all stages; `convert.convert` fills that in, and the evidence.
         evidence: what was measured; of two exports for the first, `secondary_evidence` for the second.
+        impulse_evidence: what was measured of a whole impulse, instead.
     """
 
     folder: str
@@ -641,6 +642,7 @@ class Bundle:
     findings: tuple[Finding, ...] = ()
     evidence: Evidence | None = None
     secondary_evidence: Evidence | None = None
+    impulse_evidence: ImpulseEvidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from convert.errors import PresetError, UnsupportedModelError
 from convert.export.unpack import Unpack
 from convert.nvinfer.targets import targets
 from convert.types import Agreement, Evidence, Int8Evidence
-from convert.validate.predictions import int8_findings
+from convert.validate.precision import int8_findings
 from tests.nvinfer.conftest import invent
 
 if TYPE_CHECKING:

@@ -21,15 +21,16 @@ from typing import TYPE_CHECKING, Any, Final
 from convert.errors import ConvertError, InputError
 from convert.export.archive import IGNORED_FOLDERS
 from convert.export.choose import bundle_name
-from convert.findings import Finding, rule
+from convert.findings import Finding, Rule
 from convert.report import REPORT
+from convert.studio import is_in_studio
 from convert.types import Metadata, slug
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-SAME_NAME = rule("EI806")
-TOO_DEEP = rule("EI807")
+SAME_NAME = Rule("EI806")
+TOO_DEEP = Rule("EI807")
 
 DEPTH: Final = 12
 """Levels of folders below the one given that are searched; a repository with its libraries has six."""
@@ -95,6 +96,8 @@ def expand(pattern: str, base: Path) -> tuple[Path, ...]:
     Raises:
         InputError: a glob that matches nothing.
     """
+    if is_in_studio(pattern):
+        return (Path(pattern),)
     if not is_glob(pattern, base):
         return (base / pattern,)
     # Path.glob takes no absolute patterns.

@@ -2,7 +2,8 @@
 
 INI goes through GLib's GKeyFile, YAML (by the suffix) through yaml-cpp. What the parsers refuse and what they take
 without a word differs: a YAML file may lack anything, one wrong shape silently ends the reading, and a text that is no
-number ends the whole process. `configs/nvdsanalytics/keys.toml` has groups and keys.
+number ends the whole process. `configs/nvdsanalytics/keys.toml` has groups and keys, `configs/tracker/keys.toml` those
+of the low-level tracker, whose library is closed.
 """
 
 from __future__ import annotations
@@ -325,3 +326,39 @@ def _read_shape(file: AnalyticsFile, group: Group, entry: Entry, numbers: tuple[
         file.faults.append(_fault(entry, f"{entry.key} has a number below 0", ends=ends))
     else:
         group.shapes.append(Shape(entry.key.removeprefix(row.shape), numbers, entry))
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerGroup:
+    """A group of the low-level tracker's config; the top of its keys.toml explains the fields."""
+
+    keys: tuple[str, ...]
+    keys_since: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    until: str | None = None
+
+    def since(self, key: str) -> str | None:
+        """The release whose samples are the first that have the key; None: not known."""
+        return next((release for release, names in self.keys_since.items() if key in names), None)
+
+
+@cache
+def tracker_groups() -> Mapping[str, TrackerGroup]:
+    """Every group.
+
+    Raises:
+        PresetError: an edit damaged the file; the message names the place.
+    """
+    reader = TableReader(configs() / "tracker" / "keys.toml", PresetError, dashes=True)
+    return {name: reader.row(TrackerGroup, row, f"[{name}]") for name, row in load_toml("tracker/keys.toml").items()}
+
+
+def read_tracker(data: bytes, release: str) -> list[tuple[Section, list[Entry]]] | Fault:
+    """The groups of a tracker's config with their entries, or why it is no YAML."""
+    # The samples begin with a line of OpenCV's, which is no directive of YAML.
+    text = re.sub(rb"^%(?=YAML:)", b"#", data, count=1, flags=re.MULTILINE)
+    try:
+        return list(_yaml(text, release))
+    except _NoMap as error:
+        return Fault(str(error), error.line, error.column)
+    except TooMany as error:
+        return Fault(str(error))

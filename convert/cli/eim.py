@@ -10,7 +10,7 @@ import click
 
 from convert.cli.help import Command, Group
 from convert.cli.options import EXISTING, common, declaration, exit_code, write_json
-from convert.findings import rule
+from convert.findings import Rule
 from convert.options import ConvertOptions
 
 if TYPE_CHECKING:
@@ -316,7 +316,7 @@ def classify(  # noqa: PLR0913 - one parameter an option
                 _show_reply(name, note, reply, client.model)
     if count == len(errors) == 1:
         raise errors[name]
-    no_answer = rule("EI640")
+    no_answer = Rule("EI640")
     findings = [no_answer.found(error.message, path=name, hint=error.hint) for name, error in errors.items()]
     code = exit_code(findings, fail_on)
     if format_ == "json":

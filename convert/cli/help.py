@@ -13,6 +13,7 @@ GROUPS = {
         *("dequantize", "sdk_log", "opset", "tensorflow"),
     ),
     "What the export does not say": ("labels", "task", "resize_mode", "image_scaling"),
+    "Studio": ("metadata", "project", "impulse", "variant", "deployment", "api_key_file"),
     "Frames": ("every", "limit"),
     "Rules": ("select", "ignore", "files", "fix", "diff_"),
     "Proof": ("images", "samples", "tolerance", "onnxruntime", "tensorrt", "timeout", "against", "original"),

@@ -16,17 +16,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from convert.findings import Finding, rule
+from convert.findings import Finding, Rule
 
 if TYPE_CHECKING:
     from convert.images.scaling import Rect
 
-DIFFERS = rule("EI750")
-DRIFTS = rule("EI751")
-NOT_PROVEN = rule("EI752")
-RESIZE_UNKNOWN = rule("EI753")
-THRESHOLD_UNKNOWN = rule("EI754")
-NOT_COMPARED = rule("EI755")
+DIFFERS = Rule("EI750")
+DRIFTS = Rule("EI751")
+NOT_PROVEN = Rule("EI752")
+RESIZE_UNKNOWN = Rule("EI753")
+THRESHOLD_UNKNOWN = Rule("EI754")
+NOT_COMPARED = Rule("EI755")
 
 
 class Cause(StrEnum):

@@ -111,7 +111,8 @@ class ComparisonRun:
     def _row(self, name: str, ablation: Ablation) -> PictureComparison:
         view = ablation.placement().view
         spec = head(self.models.edge_impulse.task)
-        cells = spec.merges_cells and self.models.shipped.loaded.engine.recorded.merge != "touching"
+        recorded = self.models.shipped.loaded.engine.recorded
+        cells = spec.merges_cells and (recorded.merge != "touching" or recorded.box is not None)
         _, _, across, down = self.models.shipped.inside
         pixel = max(across / view.scale_x, down / view.scale_y)
         criteria = Criteria(spec.detects, cells, self.tolerance, pixel)

@@ -255,6 +255,8 @@ class ModelPair:
         """In pixels of the picture, behind the filters for sizes and regions, best first."""
         settings = self._settings(done)
         known = [one for one in found if one.class_id < len(settings.classes)]
+        if Cause.LIMITS in done:  # Gst-nvinfer leaves out a box that ends in the black bar below
+            known = [_in_picture(one, placement) for one in known]
         parent = Rect(placement.left, placement.top, 0, 0)
         labels = self.edge_impulse.original.labels
         objects = [
@@ -333,7 +335,10 @@ class ModelPair:
 
 
 def _without_limits(settings: Settings, classes: int) -> Settings:
-    """Nothing is left out for its size, place, class or number; every one of `classes` has a setting."""
+    """Nothing is left out for its size, place, class or number; every one of `classes` has a setting.
+
+    Boxes are cut off at the frame's border: one that ends below it, by a rounded float32 even, would be left out.
+    """
     known = settings.classes or (ClassSettings(0.2),)
     padded = (*known, *([known[-1]] * (classes - len(known))))
     free = tuple(
@@ -343,7 +348,16 @@ def _without_limits(settings: Settings, classes: int) -> Settings:
         )
         for one in padded
     )  # fmt: skip
-    return replace(settings, classes=free, filter_out_class_ids=frozenset(), crop_to_roi=False)
+    return replace(settings, classes=free, filter_out_class_ids=frozenset(), crop_to_roi=True)
+
+
+def _in_picture(found: Detection, placement: Placement) -> Detection:
+    """Without what lies in black bars; both in pixels of the network's picture."""
+    left, top = placement.view.offset_left, placement.view.offset_top
+    x, y = max(found.left, left), max(found.top, top)
+    width = min(found.left + found.width, left + placement.width) - x
+    height = min(found.top + found.height, top + placement.height) - y
+    return replace(found, left=x, top=y, width=max(width, 0.0), height=max(height, 0.0))
 
 
 def _lowest(settings: Settings) -> float:

@@ -270,6 +270,9 @@ class CauseTexts:
         if missing > 0:
             keys.append(f"num-detected-classes={len(self._settings.classes)}")
         theirs = "leaves nothing out"
+        if not keys and self._shipped.loaded.prepare.keep_aspect and not self._settings.crop_to_roi:
+            hint = None if self._settings.on_objects else "convert again with --resize auto"
+            return "leaves out objects that end in the black bar below", theirs, False, hint
         if not keys:
             return theirs, theirs, True, None
         return f"leaves out objects by {', '.join(keys)}", theirs, False, f"remove or change {', '.join(keys)}"

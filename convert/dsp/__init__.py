@@ -98,3 +98,8 @@ class Impulse:
     blocks: tuple[Block, ...]
     inputs: tuple[int, ...]
     anomaly: KMeans | Mixture | None = None
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """Ids of the blocks whose features, one behind the other, count: `inputs`; without a network the anomaly's."""
+        return self.inputs or ((self.anomaly.block,) if self.anomaly else ())

@@ -388,12 +388,11 @@ def _with_filters(block: Block, sound: Sound, rate: int, samples: int) -> Sound:
         raise _refused(block, f"its filters end at {high:g} Hz, above half the {rate} samples a second")
     if low >= high:
         raise _refused(block, f"its filters start at {low:g} Hz and end at {high:g} Hz")
-    window = values.whole("win_size", 0, 1 << 16)
-    if (is_mfe and version > 2) or not window:
-        window = 0  # these have no sliding mean, whatever is recorded
-    elif window % 2 == 0:
+    # MFE 3 and 4 have no sliding mean, whatever is recorded.
+    window = 0 if is_mfe and version > 2 else values.whole("win_size", 0, 1 << 16)
+    if window and window % 2 == 0:
         raise _refused(block, f"its win_size {window} is even, with which Edge Impulse's code reads beyond its memory")
-    elif sound.frames > _LARGEST_FRAMES:
+    if window and sound.frames > _LARGEST_FRAMES:
         raise _refused(block, f"its {sound.frames} frames are too many for the sliding mean's matrix")
     cepstral, emphasis = 0, (_single(0.98), 1) if version > 2 else None
     if not is_mfe:
@@ -574,8 +573,13 @@ def block_kind(kind: str) -> BlockKind:
         return _BY_ID[kind]
     raise UnsupportedModelError(
         f"signal-processing blocks of the kind {kind} cannot be converted: {_REFUSED.get(kind, _CUSTOM)}",
-        hint="convertible: " + ", ".join(_BY_ID),
+        hint="use one of these, train again and export: " + ", ".join(each.title for each in BLOCKS),
     )
+
+
+def title(kind: str) -> str:
+    """As Edge Impulse's Studio calls the kind; its own name where it is not known here."""
+    return _BY_ID[kind].title if kind in _BY_ID else kind
 
 
 def settings(block: Block, impulse: Impulse) -> Settings:
@@ -596,7 +600,7 @@ def settings(block: Block, impulse: Impulse) -> Settings:
     # Raw data and flatten compute the same in every version.
     if not 1 <= block.version <= kind.versions and kind.versions > 1:
         raise _refused(
-            block, f"its implementation version is {block.version}; known: 1 to {kind.versions}", "report it, please"
+            block, f"its implementation version is {block.version}; known: 1 to {kind.versions}", "please report it"
         )
     found = kind.read(block, impulse)
     if found.features > LARGEST_FEATURES:

@@ -1,8 +1,8 @@
 """The graph of an impulse: samples to features, network and anomaly score, at opset 13 or a later one of the network.
 
-Operators are those that TensorRT has had since 8 (`configs/nvinfer`'s tables; no STFT, DFT, Loop or CumSum): frames and
-their transform are one convolution with a stride. Constants are computed in float64 and rounded once. Logarithms are
-exact: that is nearer to training than the approximation of Edge Impulse's SDK, which `sdk_log` gives for proofs.
+Operators are those that TensorRT 8 reads (no STFT, DFT, Loop or CumSum): frames and their transform are one convolution
+with a stride. Constants are computed in float64 and rounded once. Logarithms are exact: that is nearer to training than
+the approximation of Edge Impulse's SDK, which `sdk_log` gives for proofs.
 
 The graph must not be computed in TF32 or FP16: these move features by up to a standard deviation.
 """
@@ -187,11 +187,11 @@ def impulse_graph(
         raise UnsupportedModelError("the impulse has neither a network nor an anomaly block", hint="export it again")
     outputs, found = {}, chain.network_input()
     if network is not None:
-        source, size = found, sum(block.size for block in chain.inputs)
+        source = found
         if step is not None:
             whole = chain.nodes("Floor", chain.nodes("Add", chain.nodes("Mul", found, 1 / step), 0.5))
             source = chain.nodes("Mul", whole, step)
-        outputs[SCORES] = chain.append(network, source, size, "network")
+        outputs[SCORES] = chain.append(network, source, chain.size, "network")
     outputs |= chain.anomaly(mixture)
     if with_features:
         outputs[FEATURES] = found
@@ -207,23 +207,24 @@ class _Chain:
                 f"the network is of opset {opset}, its signal processing needs {_OPSET}", hint=f"--opset {_OPSET}"
             )
         self.impulse = impulse
-        known = {block.id: block for block in impulse.blocks}
-        wanted = impulse.inputs or ((impulse.anomaly.block,) if impulse.anomaly else ())
-        for each in (*wanted, *((impulse.anomaly.block,) if impulse.anomaly else ())):
-            if each not in known:
+        self._known = {block.id: block for block in impulse.blocks}
+        for each in {*impulse.sources, *((impulse.anomaly.block,) if impulse.anomaly else ())}:
+            if each not in self._known:
                 raise UnsupportedModelError(
                     f"the impulse has no block {each}, from which it takes features", hint="export it again"
                 )
-        for block in impulse.blocks:
-            blocks.refuse(block, impulse)
-        self.inputs = tuple(known[each] for each in wanted)
-        self._known = known
+            blocks.refuse(self._known[each], impulse)
         model = ModelProto(ir_version=_IR_VERSION, opset_import=[helper.make_operatorsetid("", opset)])
         model.graph.name = "impulse"
         size = impulse.samples * impulse.axes
         model.graph.input.append(helper.make_tensor_value_info(SAMPLES, TensorProto.FLOAT, [BATCH, size]))
         self.nodes = Nodes(GraphEditor(model), sdk_log=sdk_log)
         self._features: dict[int, str] = {}
+
+    @property
+    def size(self) -> int:
+        """How many features the network takes."""
+        return sum(self._known[each].size for each in self.impulse.sources)
 
     def features(self, block: Block) -> str:
         """[N, size], normalised where the block has that."""
@@ -238,9 +239,9 @@ class _Chain:
 
     def network_input(self) -> str:
         """[N, F] of all blocks the network takes, in order."""
-        if not self.inputs:
+        if not self.impulse.sources:
             raise UnsupportedModelError("no block of the impulse gives features to anything", hint="export it again")
-        parts = [self.features(block) for block in self.inputs]
+        parts = [self.features(self._known[each]) for each in self.impulse.sources]
         return parts[0] if len(parts) == 1 else self.nodes("Concat", *parts, axis=1)
 
     def anomaly(self, mixture: ModelProto | None) -> dict[str, str]:
@@ -265,11 +266,11 @@ class _Chain:
     def append(self, model: ModelProto, source: str, size: int, name: str) -> str:
         """Another model's nodes behind `source` [N, size]; returns its output as [N, C]."""
         (value, *more), outputs = (list(each) for each in (model.graph.input, model.graph.output))
-        shape = signature(value).shape
-        if more or len(outputs) != 1 or prod(each or 0 for each in shape[1:]) != size:
+        given, shape = signature(value), signature(value).shape
+        fits = len(shape) > 1 and shape[0] in {1, None} and prod(each or 0 for each in shape[1:]) == size
+        if not fits or given.dtype != "float32" or more or len(outputs) != 1:
             raise UnsupportedModelError(
-                f"the {name} has the input {list(shape)} and {len(outputs)} outputs; the blocks give {size} features",
-                hint="export it again",
+                f"the {name} takes {given.dtype} {list(shape)}; the blocks give {size} features", hint="export it again"
             )
         if opset_of(model) != self.nodes.editor.opset:
             raise UnsupportedModelError("network and anomaly block are of different opsets", hint="give one --opset")
@@ -278,7 +279,9 @@ class _Chain:
             (value,), outputs = model.graph.input, list(model.graph.output)
         editor = self.nodes.editor
         editor.model.ir_version = max(editor.model.ir_version, model.ir_version)
-        names = {value.name: self.nodes.reshaped(source, -1, *(int(each or 0) for each in shape[1:]))}
+        if len(shape) != 2:
+            source = self.nodes.reshaped(source, -1, *(int(each or 0) for each in shape[1:]))
+        names = {value.name: source}
         for tensor in model.graph.initializer:
             copied = TensorProto()
             copied.CopyFrom(tensor)
@@ -288,8 +291,8 @@ class _Chain:
             made = editor.add_like(node, [names.get(each, each) for each in node.input])
             made.name = f"{name}/{node.name}" if node.name else ""
             names.update(zip(node.output, made.output, strict=True))
-        result, given = names[outputs[0].name], signature(outputs[0]).shape
-        return result if len(given) == 2 else self.nodes.reshaped(result, -1, prod(each or 0 for each in given[1:]))
+        result, shape = names[outputs[0].name], signature(outputs[0]).shape
+        return result if len(shape) == 2 else self.nodes.reshaped(result, -1, prod(each or 0 for each in shape[1:]))
 
     def finish(self, outputs: dict[str, str]) -> ModelProto:
         """The model, with these outputs."""
@@ -308,17 +311,12 @@ class _Chain:
 
 def _distance(nodes: Nodes, chosen: str, block: KMeans) -> str:
     """[N, axes] to [N, 1]: to the nearest cluster's edge, at most 1000."""
-    centroids = np.asarray(block.centroids, np.float32)
-    numbers = (block.mean, block.scale, block.radii, *block.centroids)
-    if (
-        centroids.shape != (len(block.radii), len(block.axes))
-        or not len(block.axes) == len(block.mean) == len(block.scale)
-        or not all(isfinite(each) for row in numbers for each in row)
-        or 0 in block.scale
-    ):
+    rows = (block.mean, block.scale, *block.centroids)
+    fits = 0 < len(block.radii) == len(block.centroids) and {len(row) for row in rows} == {len(block.axes)}
+    if not fits or 0 in block.scale or not all(isfinite(each) for row in (*rows, block.radii) for each in row):
         raise UnsupportedModelError("the clusters of the anomaly block do not fit its axes", hint="export it again")
     scaled = nodes("Div", nodes("Sub", chosen, nodes.constant([block.mean])), nodes.constant([block.scale]))
-    apart = nodes("Sub", nodes.reshaped(scaled, -1, 1, len(block.axes)), nodes.constant(centroids[None]))
+    apart = nodes("Sub", nodes.reshaped(scaled, -1, 1, len(block.axes)), nodes.constant([block.centroids]))
     length = nodes("Sqrt", nodes.reduced("Sum", nodes.square(apart), 2))  # [N, clusters, 1]
     beyond = nodes("Sub", length, nodes.constant(np.asarray(block.radii)[None, :, None]))
     return nodes.reshaped(nodes("Min", nodes.reduced("Min", beyond, 1), _FURTHEST), -1, 1)

@@ -9,6 +9,7 @@ from math import asinh, cos, hypot, pi, sin, sinh, sqrt, tan
 from typing import TYPE_CHECKING
 
 import numpy as np
+from onnx import TensorProto
 
 from convert.dsp.blocks import STATISTICS
 from convert.dsp.sound import transformed
@@ -135,17 +136,15 @@ def _peaks(nodes: Nodes, height: str, block: Spectral) -> str:
     middle = nodes.part(height, 1, 1, bins + 1)
     before, behind = nodes.part(height, 1, 0, bins), nodes.part(height, 1, 2, bins + 2)
     peak = nodes("And", nodes("Greater", middle, before), nodes("Greater", middle, behind))
-    counted = nodes("MatMul", nodes("Cast", peak, to=1), nodes.constant(np.triu(np.ones((bins, bins)))))
+    counted = nodes("MatMul", nodes("Cast", peak, to=TensorProto.FLOAT), nodes.constant(np.triu(np.ones((bins, bins)))))
     kept = nodes("And", peak, nodes("Less", counted, _SEARCHED * block.peaks + 0.5))
     kept = nodes("And", kept, nodes("Not", nodes("Less", middle, block.threshold)))
     heights = nodes("Where", kept, middle, 0.0)
-    missing = max(block.peaks - bins, 0)
-    if missing:
-        zeros = nodes("Where", nodes("And", peak, nodes("Not", peak)), middle, 0.0)
-        heights = nodes("Concat", heights, *[zeros] * -(-missing // bins), axis=1)
-    frequencies = np.zeros(bins + -(-missing // bins) * bins)
-    step = block.bands[0].frequency / 2 / max(bins, 1)
-    frequencies[:bins] = step * np.arange(1, bins + 1)
+    repeats = -(-max(block.peaks - bins, 0) // bins)  # of zeros, so that there are enough to report
+    if repeats:
+        heights = nodes("Concat", heights, *[nodes("Mul", heights, 0.0)] * repeats, axis=1)
+    frequencies = np.zeros(bins * (1 + repeats))
+    frequencies[:bins] = block.bands[0].frequency / 2 / bins * np.arange(1, bins + 1)
     size = nodes.constant([block.peaks], np.int64)
     highest, places = nodes.editor.add("TopK", [heights, size], outputs=2, axis=1).output
     where = nodes("Gather", nodes.constant(frequencies), places)

@@ -88,9 +88,8 @@ def _sweep(random: np.random.Generator, samples: int, axes: int, frequency: floa
     first, last = sorted(random.uniform(0.005, 0.45, 2) * frequency)
     seconds = np.arange(samples)[:, None] / max(frequency, 1)
     rate = (last - first) / max(float(seconds[-1, 0]), 1e-9)
-    signal = 4000 * np.sin(2 * math.pi * (first + rate * seconds / 2) * seconds) + random.normal(
-        0, 100, (samples, axes)
-    )
+    signal = random.normal(0, 100, (samples, axes))
+    signal += 4000 * np.sin(2 * math.pi * (first + rate * seconds / 2) * seconds)
     return np.rint(np.clip(signal, -32768, 32767))
 
 
@@ -110,11 +109,18 @@ def _walking(random: np.random.Generator, samples: int, axes: int, frequency: fl
 def _shaking(random: np.random.Generator, samples: int, axes: int, frequency: float) -> NDArray[np.float64]:
     seconds = np.arange(samples)[:, None] / max(frequency, 1)
     rate = random.uniform(0.02, 0.3) * frequency
-    swing = random.uniform(1, 15, axes) * np.sin(2 * math.pi * rate * seconds + random.uniform(0, 6, axes))
+    swing: NDArray[np.float64] = random.uniform(1, 15, axes) * np.sin(
+        2 * math.pi * rate * seconds + random.uniform(0, 6, axes)
+    )
     return swing + random.normal(0, 1, (samples, axes))
 
 
-def _readings(random: np.random.Generator, samples: int, axes: int, frequency: float) -> NDArray[np.float64]:  # noqa: ARG001
+def _readings(
+    random: np.random.Generator,
+    samples: int,
+    axes: int,
+    frequency: float,  # noqa: ARG001 - as the others
+) -> NDArray[np.float64]:
     """A random walk of each axis, as of temperatures."""
     start, step = random.uniform(-20, 60, axes), random.uniform(0.02, 1, axes)
     return start + np.cumsum(random.normal(0, 1, (samples, axes)), axis=0) * step
@@ -198,7 +204,7 @@ def _wav(path: Path, impulse: Impulse) -> Iterator[Window]:
         raise InputError(f"not a WAV that can be read: {error or 'it is cut off'}", path=path, hint=hint) from error
 
 
-def _csv(path: Path, impulse: Impulse) -> Iterator[Window]:
+def _csv(path: Path, impulse: Impulse) -> Iterator[Window]:  # noqa: C901 - one branch a fault
     rows: list[list[float]] = []
     first: int | None = None  # of the columns that are axes
     times: list[float] = []
@@ -276,6 +282,7 @@ def _acquired(document: Any, impulse: Impulse, path: Path) -> Window:
     values = payload.get("values") if isinstance(payload, dict) else None
     if not isinstance(values, list) or not values:
         raise InputError("it holds no payload with values", path=path, hint=hint)
+    assert payload is not None
     interval = payload.get("interval_ms")
     if isinstance(interval, int | float) and interval > 0:
         _refuse_rate(1000 / interval, impulse, path, "record at the rate of the impulse")
@@ -302,7 +309,7 @@ def _refuse_channels(channels: int, impulse: Impulse, path: Path, hint: str) -> 
         raise InputError(message, path=path, hint=hint)
 
 
-def _item(data: bytes, at: int, depth: int) -> tuple[Any, int]:
+def _item(data: bytes, at: int, depth: int) -> tuple[Any, int]:  # noqa: C901 - one branch a type
     """A data item of CBOR (RFC 8949) and where the next one begins.
 
     Raises:

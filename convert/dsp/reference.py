@@ -31,8 +31,7 @@ def reference_features(impulse: Impulse, samples: NDArray[Any]) -> Array:
     Raises:
         UnsupportedModelError: a block cannot be converted; the reason.
     """
-    wanted = impulse.inputs or ((impulse.anomaly.block,) if impulse.anomaly else ())
-    return np.concatenate([_features(impulse, each, samples) for each in wanted], axis=1)
+    return np.concatenate([_features(impulse, each, samples) for each in impulse.sources], axis=1)
 
 
 def reference_anomaly(

@@ -47,7 +47,8 @@ def mfcc(nodes: Nodes, samples: str, block: Sound, impulse: Impulse) -> str:
     logarithms = nodes("Log", nodes.without_zeros(_mixed(nodes, _power(nodes, row, block), filters)))
     cosines = np.zeros((block.cepstral, block.filters + 1))
     cosines[0, -1] = 1
-    cosines[1:, :-1] = dct(block.filters)[1 : block.cepstral]
+    places = np.outer(np.arange(1, block.cepstral), np.arange(block.filters) + 0.5)
+    cosines[1:, :-1] = np.cos(np.pi / block.filters * places) * np.sqrt(2 / block.filters)  # the orthonormal DCT-II
     result = _mixed(nodes, logarithms, cosines)
     if block.window:
         mean = nodes.constant(sliding_mean(block.frames, block.window))
@@ -87,14 +88,6 @@ def transformed(nodes: Nodes, rows: str, fft: int, used: int, stride: int, after
         for each in (np.cos(angle), np.sin(angle))
     )
     return nodes("Add", real, imaginary)
-
-
-def dct(count: int) -> NDArray[np.float64]:
-    """The orthonormal DCT-II as a matrix."""
-    matrix: NDArray[np.float64] = np.cos(np.pi / count * np.outer(np.arange(count), np.arange(count) + 0.5))
-    matrix *= np.sqrt(2 / count)
-    matrix[0] /= np.sqrt(2)
-    return matrix
 
 
 def sliding_mean(rows: int, window: int) -> NDArray[np.float64]:

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from convert.eim.wire import Features, attach
 from convert.errors import InputError
-from convert.files import Output, TableReader, configs, sha256, write
-from convert.findings import rule
+from convert.files import Output, TableReader, sha256, write
+from convert.findings import Rule
 from convert.heads import head
 from convert.images import ResizeMode
 from convert.report import REPORT, BundleReport, ModelReport, dumps
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from convert.eim.client import ModelInfo
     from convert.findings import Finding
 
-BAD_HELLO = rule("EI620")
-BRACE_IN_LABEL = rule("EI621")
-NO_MEMORY = rule("EI622")
+BAD_HELLO = Rule("EI620")
+BRACE_IN_LABEL = Rule("EI621")
+NO_MEMORY = Rule("EI622")
 
 _BLOCK = 1  # the learn block's id where the export does not record it
 _LONGEST = 1 << 16  # pixels a side
@@ -494,7 +494,6 @@ def pack(
     if standalone:
         root = Path(__file__).parents[2]
         files |= {str(each.relative_to(root)): each.read_bytes() for each in sorted((root / "convert").rglob("*.py"))}
-        files["convert/configs/rules.toml"] = (configs() / "rules.toml").read_bytes()
     with zipfile.ZipFile(data, "a", zipfile.ZIP_DEFLATED) as packed:
         for name in sorted(files, key=lambda name: name == REPORT):  # the report last
             member = zipfile.ZipInfo(name)  # dated 1980, whenever it is made

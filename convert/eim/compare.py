@@ -22,7 +22,7 @@ from convert.eim.inspect import ELF_MAGIC, MACHO_MAGICS
 from convert.eim.model import Loaded, LoadedSamples
 from convert.errors import InputError, PresetError
 from convert.export.facts import facts
-from convert.findings import Finding, Level, rule
+from convert.findings import Finding, Level, Rule
 from convert.images import CENTRE, Anchor, ImageScaling, ResizeMode
 from convert.images.read import read_fitted
 from convert.images.scaling import Rect, as_sdk
@@ -39,18 +39,17 @@ if TYPE_CHECKING:
 
     from convert.dsp import Impulse as Window
     from convert.eim.client import Client, ModelInfo, Reply
-    from convert.findings import Rule
 
-OTHER_LABELS = rule("EI630")
-OTHER_RESIZE = rule("EI631")
-SCORE_DIFFERS = rule("EI632")
-FIRST_DIFFERS = rule("EI633")
-BOX_DIFFERS = rule("EI634")
-BORDERLINE = rule("EI635")
-SDK_MERGE = rule("EI636")
-ROUNDING = rule("EI637")
-NO_THRESHOLD = rule("EI638")
-NETWORK_ALONE = rule("EI639")
+OTHER_LABELS = Rule("EI630")
+OTHER_RESIZE = Rule("EI631")
+SCORE_DIFFERS = Rule("EI632")
+FIRST_DIFFERS = Rule("EI633")
+BOX_DIFFERS = Rule("EI634")
+BORDERLINE = Rule("EI635")
+SDK_MERGE = Rule("EI636")
+ROUNDING = Rule("EI637")
+NO_THRESHOLD = Rule("EI638")
+NETWORK_ALONE = Rule("EI639")
 
 _SAME = 0.5  # two boxes of a label are the same object from this intersection over union
 

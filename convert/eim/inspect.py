@@ -28,24 +28,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError
-from convert.findings import rule
+from convert.findings import Rule
 from convert.isolation import Died, Failed, Worker
 from convert.report import REPORT
 
 if TYPE_CHECKING:
     from convert.findings import Finding
 
-WEB_PAGE = rule("EI600")
-WRONG_KIND = rule("EI601")
-NOT_EXECUTABLE = rule("EI602")
-OTHER_MACHINE = rule("EI603")
-USERLAND = rule("EI604")
-NO_LOADER = rule("EI605")
-NO_LIBRARY = rule("EI606")
-GLIBC_TOO_OLD = rule("EI607")
-NEEDS_HARDWARE = rule("EI608")
-DAMAGED = rule("EI609")
-NOT_THIS_SYSTEM = rule("EI610")
+WEB_PAGE = Rule("EI600")
+WRONG_KIND = Rule("EI601")
+NOT_EXECUTABLE = Rule("EI602")
+OTHER_MACHINE = Rule("EI603")
+USERLAND = Rule("EI604")
+NO_LOADER = Rule("EI605")
+NO_LIBRARY = Rule("EI606")
+GLIBC_TOO_OLD = Rule("EI607")
+NEEDS_HARDWARE = Rule("EI608")
+DAMAGED = Rule("EI609")
+NOT_THIS_SYSTEM = Rule("EI610")
 
 ELF_MAGIC = b"\x7fELF"
 MACHO_MAGICS = (b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")

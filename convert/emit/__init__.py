@@ -15,14 +15,21 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from convert.emit import findings
 from convert.emit.analytics import Counting, analytics_file, counting, counting_findings, tracker_file
 from convert.emit.app import App, app_file
 from convert.emit.config import Gie, infer_file, preset_for
 from convert.emit.files import (
     CALIBRATION,
+    FP16,
+    FP16_DIFFERS,
+    NO_CENTRED_PADDING,
+    NOT_BUILT,
+    OPSET,
     RUN,
+    SAMPLE_DETECTOR,
     SCRIPT,
+    SECONDARY_LEFT_OUT,
+    TARGET_NOT_VERIFIED,
     EngineBuild,
     beside,
     build_script,
@@ -235,7 +242,7 @@ class Emit:
             message = (
                 f"only the config for a primary engine was written: the model takes whole frames of {framing.frame}"
             )
-            found += (findings.SECONDARY_LEFT_OUT.found(message),)
+            found += (SECONDARY_LEFT_OUT.found(message),)
         outputs = [Output(name, sha256(data)) for name, data in files.items()]
         report = report_document(artifact, fitting.options(), outputs, found)
         files[REPORT] = dumps(report)
@@ -332,7 +339,7 @@ class Emit:
         before = adapted.preprocessing
         if before.maintain_aspect_ratio and before.symmetric_padding and not reads_key(where, "symmetric-padding"):
             found.append(
-                findings.NO_CENTRED_PADDING.found(
+                NO_CENTRED_PADDING.found(
                     f"DeepStream {where.deepstream} pads at the right and the bottom only; the model was trained with "
                     "bars on both sides",
                     path=names.primary if self.primary else names.secondary,
@@ -342,7 +349,7 @@ class Emit:
         lowest, highest = opsets(where.tensorrt)
         if not lowest <= adapted.onnx.opset <= highest:
             found.append(
-                findings.OPSET.found(
+                OPSET.found(
                     f"the model has opset {adapted.onnx.opset}, the parser of TensorRT {where.tensorrt} was made for "
                     f"{lowest} to {highest}",
                     path=adapted.file,
@@ -350,7 +357,7 @@ class Emit:
                 )
             )
         found += [
-            findings.NOT_BUILT.found(each.message, path=adapted.file, hint=each.hint)
+            NOT_BUILT.found(each.message, path=adapted.file, hint=each.hint)
             for each in refusals(parse_header(adapted.onnx.data), where)
         ]
         if counted := self.counting(adapted.export, adapted.head.box):
@@ -360,13 +367,13 @@ class Emit:
             half = next((each for each in evidence.precisions if each.precision == "fp16"), None)
             found.append(self._half(half))
         found += [
-            findings.TARGET_NOT_VERIFIED.found(f"{where.name}, {where.platform}: {cell} not verified: {why}", path=path)
+            TARGET_NOT_VERIFIED.found(f"{where.name}, {where.platform}: {cell} not verified: {why}", path=path)
             for cell, why in where.unverified
             for path in ([SCRIPT] if cell == "tensorrt" else [names.app] if cell == "keys" else [])
         ]
         if not self.primary:
             found.append(
-                findings.SAMPLE_DETECTOR.found(
+                SAMPLE_DETECTOR.found(
                     f"the primary engine of the app is the SDK's sample, {sdk_path(where, 'sample-detector')}",
                     path=names.app,
                     hint="put your own detector into [primary-gie]",
@@ -378,14 +385,14 @@ class Emit:
         """What FP16 changes, where that was measured on the CPU."""
         if half is None or half.agreement is None:
             text = "the measured differences are those of FP32; the engine will be FP16"
-            return findings.FP16.found(text, path=SCRIPT)
+            return FP16.found(text, path=SCRIPT)
         measured = half.agreement
         message = (
             f"rounded to float16 the model decides as in float32 on {measured.top1:.1%} of {measured.inputs:,} inputs; "
             f"scores differ by up to {measured.max_abs_diff:.2g}"
         )
         if half.is_good:
-            return findings.FP16.found(message, path=SCRIPT)
+            return FP16.found(message, path=SCRIPT)
         if half.overflow:
             others = len(half.overflow) - 1
             more = f" and {others} more {'node' if others == 1 else 'nodes'}" if others else ""
@@ -393,7 +400,7 @@ class Emit:
         hint = "use --precision fp32"
         if flags := float32_flags(self.where.tensorrt, half.keep):
             hint += f", or build the engine with {SCRIPT} and these options of trtexec added: {flags}"
-        return findings.FP16_DIFFERS.found(message, path=SCRIPT, hint=hint)
+        return FP16_DIFFERS.found(message, path=SCRIPT, hint=hint)
 
     def options(self) -> dict[str, Any]:
         """The options as they were understood, without the folder."""
@@ -415,7 +422,7 @@ class Emit:
         }
 
 
-_ONCE = {findings.SAMPLE_DETECTOR.id, findings.TARGET_NOT_VERIFIED.id}
+_ONCE = {SAMPLE_DETECTOR.id, TARGET_NOT_VERIFIED.id}
 """Findings about the whole target, reported for the primary model only, and EI505, which does not hold here."""
 
 

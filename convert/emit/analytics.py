@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from convert.counting import clipped, entries, fitted, placement
-from convert.emit import findings
 from convert.emit.config import Entry, Group, config_file
 from convert.errors import PresetError
+from convert.findings import Rule
 from convert.heads import head
 from convert.images import ResizeMode
 from convert.nvinfer.targets import sdk_path, tracker
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from convert.images import Mark
     from convert.nvinfer.targets import Target
     from convert.types import Adapted, Export
+
+TRACKING_DIFFERS = Rule("EI514")
+COUNTING_DIFFERS = Rule("EI515")
+LINE_OUTSIDE = Rule("EI516")
 
 _OVERLAPS = 1.5  # cells of a FOMO box, from which on boxes one cell apart have a fifth in common
 _USUAL = Tracking(sort=False, grace=5, hits=0, threshold=0.0, by_overlap=True)
@@ -189,18 +193,18 @@ def counting_findings(
             files = tracker(target)
             others = [f"the SDK's own tracker runs, {sdk_path(target, files.config or files.library)}"]
         message = f"the export's tracking block is carried over, but for this: {others[0]}"
-        found.append(findings.TRACKING_DIFFERS.found(message, path=path))
+        found.append(TRACKING_DIFFERS.found(message, path=path))
     if recorded.segments and about.lines:
         message = f"--line replaces the {_count(len(recorded.segments))} of the export's counting block"
-        found.append(findings.COUNTING_DIFFERS.found(message, path=path))
+        found.append(COUNTING_DIFFERS.found(message, path=path))
     elif recorded.segments:
         lines = _recorded(adapted, size)
         message = f"the {_count(len(lines))} of the export's counting block: each object is counted once a direction"
         if _object_size(adapted) is None:
             message += "; where its lower edge crosses, not its middle, since the size of objects is not known"
-        found.append(findings.COUNTING_DIFFERS.found(message, path=path))
+        found.append(COUNTING_DIFFERS.found(message, path=path))
         found += [
-            findings.LINE_OUTSIDE.found(f"{name} of the export's counting block lies outside the frame", path=path)
+            LINE_OUTSIDE.found(f"{name} of the export's counting block lies outside the frame", path=path)
             for name, at in lines
             if at is None
         ]
@@ -234,7 +238,6 @@ BaseConfig:
   minDetectorConfidence: 0
 
 TargetManagement:
-  preserveStreamUpdateOrder: 0
   maxTargetsPerStream: 150
   # 1.0: what overlaps with a known object can be a new one, too.
   minIouDiff4NewTarget: 1.0

@@ -1,6 +1,7 @@
 """Writes the bundle of a whole impulse: model, labels, engine build, Triton's config, RUN.md, and `report.json` last.
 
-There is no config of Gst-nvinfer among them: it feeds video, and the features of Gst-nvinferaudio are not Edge Impulse's.
+There is no config of Gst-nvinfer among them: it feeds video, and the features of Gst-nvinferaudio are not those of Edge
+Impulse.
 The same impulse and options give the same bytes, whatever the folder.
 """
 
@@ -9,10 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from convert.emit import findings
 from convert.emit.files import (
+    DUPLICATE_LABEL,
+    NOT_BUILT,
+    OPSET,
     RUN,
     SCRIPT,
+    TARGET_NOT_VERIFIED,
     EngineBuild,
     beside,
     build_script,
@@ -117,21 +121,17 @@ class EmitImpulse:
     def findings(self, model: ImpulseModel) -> tuple[Finding, ...]:
         """What is questionable in the files themselves."""
         where, names = self.where, bundle_names(model.export.name)
-        found = [each for each in label_findings(model.labels, names.labels) if each.id == findings.DUPLICATE_LABEL.id]
+        found = [each for each in label_findings(model.labels, names.labels) if each.id == DUPLICATE_LABEL.id]
         lowest, highest = opsets(where.tensorrt)
         if not lowest <= model.onnx.opset <= highest:
-            message = (
-                f"the model has opset {model.onnx.opset}, the parser of TensorRT {where.tensorrt} was made for {lowest} "
-                f"to {highest}"
-            )
+            parser = f"the parser of TensorRT {where.tensorrt} was made for {lowest} to {highest}"
+            message = f"the model has opset {model.onnx.opset}, {parser}"
             hint = "use a --target with TensorRT 8 or newer, or ONNX Runtime"
-            found.append(findings.OPSET.found(message, path=model.file, hint=hint))
+            found.append(OPSET.found(message, path=model.file, hint=hint))
         refused = refusals(parse_header(model.onnx.data), where)
-        found += [findings.NOT_BUILT.found(each.message, path=model.file, hint=each.hint) for each in refused]
+        found += [NOT_BUILT.found(each.message, path=model.file, hint=each.hint) for each in refused]
         found += [
-            findings.TARGET_NOT_VERIFIED.found(
-                f"{where.name}, {where.platform}: {cell} not verified: {why}", path=SCRIPT
-            )
+            TARGET_NOT_VERIFIED.found(f"{where.name}, {where.platform}: {cell} not verified: {why}", path=SCRIPT)
             for cell, why in where.unverified
             if cell == "tensorrt"
         ]
@@ -142,9 +142,8 @@ class EmitImpulse:
         outputs = []
         for value in model.onnx.outputs:
             named = f'\n    label_filename: "{labels}"' if value.name == "scores" and model.labels else ""
-            outputs.append(
-                f'  {{\n    name: "{value.name}"\n    data_type: TYPE_FP32\n    dims: [ {value.shape[-1]} ]{named}\n  }}'
-            )
+            typed = f'name: "{value.name}"\n    data_type: TYPE_FP32\n    dims: [ {value.shape[-1]} ]'
+            outputs.append(f"  {{\n    {typed}{named}\n  }}")
         return _TRITON.format(batch=self.batch_size, size=size, outputs=",\n".join(outputs)).encode()
 
     def _run_md(self, model: ImpulseModel, engine: EngineBuild, labels: str) -> bytes:

@@ -28,7 +28,7 @@ from typing import IO, TYPE_CHECKING, Final, NamedTuple
 from convert.errors import InputError
 from convert.export.tflite import IDENTIFIER
 from convert.files import alike
-from convert.findings import rule
+from convert.findings import Rule
 from convert.report import METADATA
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
 
-FOUND_BESIDE = rule("EI109")
-LINK_IGNORED = rule("EI110")
+FOUND_BESIDE = Rule("EI109")
+LINK_IGNORED = Rule("EI110")
 
 
 @dataclass(frozen=True, slots=True)

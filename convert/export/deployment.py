@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from convert.export.parameters import UNREADABLE_PARAMETER, Block, Recorded
-from convert.findings import rule
+from convert.findings import Rule
 from convert.heads import ANOMALY
 from convert.images import Anchor, ResizeMode
 from convert.types import Color, Metadata
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from convert.export.parameters import File
     from convert.findings import Finding
 
-CONTRADICTION = rule("EI102")
+CONTRADICTION = Rule("EI102")
 
 NAME: Final = "deployment-metadata.json"
 _RESIZE: Final = {

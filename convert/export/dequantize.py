@@ -38,7 +38,7 @@ from convert.errors import UnsupportedModelError
 from convert.export.eon_operators import DTYPES, OPERATORS, VERSIONS, Quantization
 from convert.export.facts import facts_of
 from convert.export.tflite import POST_PROCESS, called_operator, operator_codes, pack, read_graph, unpack
-from convert.findings import rule
+from convert.findings import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.types import Export
 
-DEQUANTIZED = rule("EI151")
-INPUT_CLAMP = rule("EI152")
+DEQUANTIZED = Rule("EI151")
+INPUT_CLAMP = Rule("EI152")
 
 QUANTIZED = {schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT16}
 """Types of quantized activations; weights have the first two, biases int32 or int64."""

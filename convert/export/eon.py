@@ -24,14 +24,14 @@ from convert.export import eon_operators
 from convert.export.cpp_parser import Group, Unit, Value, Variable, is_null, name_of, parse, shown
 from convert.export.cpp_scanner import line_of, source_bytes
 from convert.export.tflite import operator_codes, pack
-from convert.findings import rule
+from convert.findings import Rule
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.findings import Finding
 
-REBUILT = rule("EI150")
+REBUILT = Rule("EI150")
 
 MAX_SIZE = 128 << 20
 """Bytes of C++ beyond which a file is refused; the largest public ones have 2 MB."""

@@ -16,7 +16,7 @@ from itertools import combinations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
-from convert.dsp import Block, Impulse, KMeans, Mixture, Value
+from convert.dsp import Block, Impulse, KMeans, Mixture, Value, blocks
 from convert.errors import InputError, NoModelError, UnsupportedModelError
 from convert.export import deployment, facts
 from convert.export.choose import choose, is_twin
@@ -25,6 +25,7 @@ from convert.export.cpp_scanner import evaluate, real_literal, text_of
 from convert.export.facts import takes_no_pictures
 from convert.export.models import describe
 from convert.export.parameters import File
+from convert.heads import is_quantized, refuse_operators
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from convert.export.archive import Tree
     from convert.export.cpp_scanner import Token
     from convert.export.models import Library, ListedModel, Listing
-    from convert.types import Metadata
+    from convert.types import Export, Metadata
 
 _FOLDER: Final = "model-parameters"
 _FIRST, _LAST = "model_metadata.h", "model_variables.h"
@@ -102,6 +103,38 @@ def find_impulse(tree: Tree, listing: Listing, wanted: str | None, *, quantized:
     impulse = read_impulse(headers, document, names, size, model)
     metadata = entry.metadata if entry else replace(block.metadata, labels=None)  # type: ignore[union-attr]
     return FoundImpulse(impulse, entry, metadata)
+
+
+def refuse(export: Export) -> None:
+    """Refuse an impulse that cannot be converted, before any work is done.
+
+    Raises:
+        UnsupportedModelError: what stands in the way, and what to do.
+    """
+    impulse = export.impulse
+    assert impulse is not None
+    try:
+        if not export.model and impulse.anomaly is None:
+            hint = "add a learning block to the impulse and train it"
+            raise UnsupportedModelError("the impulse has no network and no anomaly block", hint=hint)  # noqa: TRY301
+        used = {*impulse.inputs, *([impulse.anomaly.block] if impulse.anomaly else [])}
+        for block in impulse.blocks:
+            if block.id in used:
+                blocks.refuse(block, impulse)
+        refuse_operators(export)
+        if is_quantized(export):
+            raise UnsupportedModelError(  # noqa: TRY301
+                f"its network is {export.facts.quantization}, and is rewritten in float32 for TensorRT",
+                hint="leave out --no-dequantize",
+            )
+        if len(export.facts.outputs) > 1:
+            raise UnsupportedModelError(  # noqa: TRY301
+                f"the network of the impulse has {len(export.facts.outputs)} outputs",
+                hint="only networks with one output, the scores, can be converted",
+            )
+    except UnsupportedModelError as error:
+        error.path = error.path or export.member or export.source
+        raise
 
 
 def _metadata(library: Library) -> list[Metadata]:
@@ -189,10 +222,10 @@ def read_impulse(
 
 def _with_inputs(impulse: Impulse, features: int, path: str | None) -> Impulse:
     """With the blocks that feed a network of so many features."""
-    blocks = impulse.blocks
-    if len(blocks) == 1 and blocks[0].size == 0:  # neither list stands in some exports of 2021 and 2022
-        blocks = (replace(blocks[0], size=features),)
-    sizes = {block.id: block.size for block in blocks}
+    listed = impulse.blocks
+    if len(listed) == 1 and listed[0].size == 0:  # neither list stands in some exports of 2021 and 2022
+        listed = (replace(listed[0], size=features),)
+    sizes = {block.id: block.size for block in listed}
     inputs = impulse.inputs
     if not inputs:
         groups = [group for count in range(1, len(sizes) + 1) for group in combinations(sizes, count)]
@@ -211,7 +244,7 @@ def _with_inputs(impulse: Impulse, features: int, path: str | None) -> Impulse:
     if total != features or any(each not in sizes for each in inputs):
         message = f"its blocks give {total} features, and the network takes {features}"
         raise InputError(message, path=path, hint=_AGAIN)
-    return replace(impulse, blocks=blocks, inputs=inputs)
+    return replace(impulse, blocks=listed, inputs=inputs)
 
 
 def _merged(headers: Sequence[File]) -> Header:
@@ -487,7 +520,8 @@ class _Reader:
         size = next(block.size for block in impulse.blocks if block.id == inputs[0])
         axes = tuple(int(each) for each in self._array(self._of(config, "anom_axis"), "the axes of the anomaly block"))
         if any(not 0 <= axis < size for axis in axes) or not axes:
-            raise InputError(f"the anomaly block takes features that do not exist: {list(axes)[:8]}", path=self.path)
+            message = f"the anomaly block takes features that do not exist: {list(axes)[:8]}"
+            raise InputError(message, path=self.path, hint=_AGAIN)
         if not is_kmeans:
             return Mixture(axes, mixture(called), inputs[0])
         mean, scale = (
@@ -496,7 +530,7 @@ class _Reader:
         )
         clusters = self.header.declarations.get(self._of(config, "anom_clusters"))
         if clusters is None:
-            raise InputError("the clusters of the anomaly block are not in model-parameters/", hint=_AGAIN)
+            raise InputError("the clusters of the anomaly block are missing", path=self.path, hint=_AGAIN)
         centroids: list[tuple[float, ...]] = []
         radii: list[float] = []
         for each in clusters.fields:
@@ -514,7 +548,7 @@ class _Reader:
                 path=self.path, line=clusters.line, hint=_AGAIN,
             )  # fmt: skip
         if 0.0 in scale:
-            raise InputError("the anomaly block divides by a scale of 0", path=self.path, line=clusters.line)
+            raise InputError("the anomaly block divides by a scale of 0", path=self.path, hint=_AGAIN)
         return KMeans(axes, mean, scale, tuple(centroids), tuple(radii), inputs[0])
 
     def _of(self, config: Declaration | None, member: str) -> str:
@@ -537,7 +571,7 @@ def _from_document(file: File, impulse: Impulse) -> Impulse:
         document = json.loads(file.data)
         recorded = document["impulse"]
         axes = int(document["axesCount"])
-        blocks = tuple(_document_block(each, axes, document) for each in recorded["dspBlocks"])
+        listed = tuple(_document_block(each, axes, document) for each in recorded["dspBlocks"])
         learning = [each for each in recorded["learnBlocks"] if "anomaly" not in each["type"]]
         if any("anomaly" in each["type"] for each in recorded["learnBlocks"]):
             raise UnsupportedModelError(
@@ -551,7 +585,7 @@ def _from_document(file: File, impulse: Impulse) -> Impulse:
             samples=int(document["samplesPerInference"]),
             axes=axes,
             frequency=float(document["frequency"]),
-            blocks=blocks,
+            blocks=listed,
             inputs=tuple(int(each) for each in learning[0].get("dsp", ())) if len(learning) == 1 else (),
         )
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError) as error:

@@ -40,7 +40,7 @@ from convert.export.facts import facts_of, onnx_facts, possible_tasks, takes_no_
 from convert.export.keras import WORDS, Place, best, convert_place, places, shown
 from convert.export.parameters import UNREADABLE_PARAMETER, Block, File, Recorded, read_recorded
 from convert.export.tflite import IDENTIFIER, first_subgraph, read_graph
-from convert.findings import rule
+from convert.findings import Rule
 from convert.heads import ANOMALY, NOT_IMAGE
 from convert.types import Metadata, ModelFacts, ModelFormat, Parity, slug
 
@@ -49,9 +49,9 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
 
-EXTRA_MODEL = rule("EI104")
-FROM_TENSORFLOW = rule("EI155")
-SIGNATURES = rule("EI156")
+EXTRA_MODEL = Rule("EI104")
+FROM_TENSORFLOW = Rule("EI155")
+SIGNATURES = Rule("EI156")
 
 EON_FORMS: Final = frozenset({"E1", "E2", "E3"})
 """The forms that hold C++ made by the EON compiler."""

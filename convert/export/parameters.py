@@ -17,7 +17,7 @@ from convert.errors import InputError
 from convert.export import facts
 from convert.export.cpp_declarations import Declaration, Field, Header, names_in, read_header, string_of
 from convert.export.cpp_scanner import Kind, Scanner, Token, evaluate, real_literal
-from convert.findings import rule
+from convert.findings import Rule
 from convert.heads import ANOMALY as ANOMALY_HEAD
 from convert.heads import CLASSIFIER, FOMO, HEADS, NOT_IMAGE, SSD, UNKNOWN
 from convert.images import ImageScaling, ResizeMode
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
 
-LABEL_COUNT = rule("EI103")
-UNREADABLE_PARAMETER = rule("EI106")
+LABEL_COUNT = Rule("EI103")
+UNREADABLE_PARAMETER = Rule("EI106")
 
 _CATEGORIES: Final = "ei_classifier_inferencing_categories"
 _FILL_RESULT: Final = re.compile(r"ei_fill_result_(?P<layer>\w+?)(?:_(?:f32|i8|u8))?_config_t")

@@ -18,7 +18,7 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
 from convert import __version__, types
-from convert.findings import rule
+from convert.findings import Rule
 from convert.graph.batch import BATCH, dynamic_batch
 from convert.graph.cleanup import (
     clean,
@@ -29,11 +29,12 @@ from convert.graph.cleanup import (
     plain_quantization,
     plain_resizes,
     positive_axes,
+    remove_transposes,
+    transposes,
 )
 from convert.graph.graph import GraphEditor, load_model, opset_of, shape_of, signature, without_weights
 from convert.graph.quantized import pair_codes, shift
 from convert.graph.resize import crop, resize_frames, scale, take_levels
-from convert.graph.transposes import remove_transposes, transposes
 from convert.heads import head
 from convert.heads.base import Options
 from convert.images import ImageScaling
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.graph.adapt import Adapt
 
-TRANSPOSES_LEFT = rule("EI300")
+TRANSPOSES_LEFT = Rule("EI300")
 
 
 def adapted(

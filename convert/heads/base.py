@@ -14,7 +14,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, UnsupportedModelError
-from convert.findings import rule
+from convert.findings import Rule
 from convert.types import DETECTOR_THRESHOLD
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from convert.images import Framing
     from convert.types import Export, Head, Limits
 
-BACKGROUND_LABEL = rule("EI350")
-GENERIC_LABELS = rule("EI301")
+BACKGROUND_LABEL = Rule("EI350")
+GENERIC_LABELS = Rule("EI301")
 
 BACKGROUND = frozenset({"background", "__background__", "_background_", "_background"})
 """Labels that stand for no object, in lower case."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, TranslationError, UnsupportedModelError
-from convert.findings import rule
+from convert.findings import Rule
 from convert.heads.base import Fit, Fitted, HeadSpec, LastLayer, Options, Rules, class_labels
 from convert.types import Export, Head
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from convert.graph.graph import GraphEditor
     from convert.heads.decoding import ReferenceDecoder
 
-NOT_PROBABILITIES = rule("EI302")
-ONE_SIGMOID = rule("EI307")
+NOT_PROBABILITIES = Rule("EI302")
+ONE_SIGMOID = Rule("EI307")
 
 _OUTPUT = "scores"
 _BOTH = 2  # classes that one sigmoid tells apart

@@ -30,7 +30,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, UnsupportedModelError
-from convert.findings import rule
+from convert.findings import Rule
 from convert.heads.base import Fit, Fitted, HeadSpec, LastLayer, Options, Rules, detector_labels
 from convert.types import Export, Head
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from convert.heads.graph_end import GraphEnd
     from convert.images import Framing
 
-CELLS = rule("EI352")
+CELLS = Rule("EI352")
 
 COVERAGE, BOXES = "output_cov/Sigmoid", "output_bbox/BiasAdd"
 """The names NVIDIA's own DetectNet models have; the parser looks for "cov" and "bbox" in them."""

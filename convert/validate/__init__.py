@@ -17,7 +17,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from convert.errors import PresetError, ValidationError
-from convert.findings import Finding, Level, rule, worst
+from convert.findings import Finding, Level, Rule, worst
 from convert.heads import head
 from convert.images import Frame, ResizeMode, crop_area
 from convert.images.resizing import Resizing
@@ -44,10 +44,10 @@ if TYPE_CHECKING:
     from convert.heads.decoding import ReferenceDecoder
     from convert.validate.comparison import Comparison
 
-CONSTANT = rule("EI406")
-KERNELS = rule("EI410")
-TENSORRT = rule("EI408")
-SQUASHED = rule("EI409")
+CONSTANT = Rule("EI406")
+KERNELS = Rule("EI410")
+TENSORRT = Rule("EI408")
+SQUASHED = Rule("EI409")
 
 _LARGE = 1 << 20
 """Numbers in a batch from which the child is ended before it is run; it starts again if it is needed."""
@@ -201,8 +201,7 @@ class Validate:
         import numpy as np  # as in `_measure`
 
         from convert.validate import inputs
-        from convert.validate.precision import half_evidence, row
-        from convert.validate.predictions import int8_evidence, int8_findings
+        from convert.validate.precision import half_evidence, int8_evidence, int8_findings, row
 
         count = max(_FEWEST_CODED, min(_MOST_CODED, _CODED_PIXELS // (height * width)))
         generated = inputs.image_like(count, height, width, channels)
@@ -321,7 +320,7 @@ class WithFraming:
 
         from convert.images.scaling import fit_shortest, sdk_luma
         from convert.validate.comparison import original, reference_decoder
-        from convert.validate.predictions import agreement, predictions
+        from convert.validate.precision import agreement, predictions
 
         export, framing, anchor = adapted.export, adapted.preprocessing.framing, adapted.export.metadata.anchor
         _, height, width, channels = export.facts.input.shape

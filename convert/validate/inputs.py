@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.errors import ValidationError
-from convert.findings import rule
+from convert.findings import Rule
 from convert.images import ImageScaling
 from convert.images.scaling import sdk_luma
 from convert.onnx_header import STANDARD_DOMAINS
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
     Picture = NDArray[np.uint8]
 
-DOMAIN = rule("EI402")
-INPUT = rule("EI400")
-OUTPUT = rule("EI401")
+DOMAIN = Rule("EI402")
+INPUT = Rule("EI400")
+OUTPUT = Rule("EI401")
 
 
 def pictures(count: int, height: int, width: int, channels: int) -> Iterator[tuple[str, Picture]]:

@@ -23,8 +23,8 @@ def fruit_export() -> Path:
 
 @pytest.fixture(scope="session")
 def fruit(convert: Convert, fruit_export: Path) -> Path:
-    """Squashed, as the config says."""
-    return convert(fruit_export, "--resize-mode", "squash")
+    """Squashed by the device, as the config says."""
+    return convert(fruit_export, "--resize-mode", "squash", "--resize", "device")
 
 
 @pytest.fixture(scope="session")
@@ -41,5 +41,5 @@ def shapes_export() -> Path:
 
 @pytest.fixture(scope="session")
 def shapes(convert: Convert, shapes_export: Path) -> Path:
-    """As it was trained."""
-    return convert(shapes_export)
+    """As it was trained; the device adds the bars."""
+    return convert(shapes_export, "--resize", "device")

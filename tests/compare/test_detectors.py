@@ -9,8 +9,11 @@ import onnx
 import pytest
 
 from convert.compare import Cause, Verdict
+from convert.compare.ablation import Ablation
 from convert.compare.texts import CauseTexts
+from convert.images import ResizeMode
 from convert.images.scaling import interpolate
+from convert.simulate.decode import Detection
 from tests.compare.bundles import SAMPLES, causes, changed, compared, config_of, judged, photo, shown
 
 if TYPE_CHECKING:
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
     Convert = Callable[..., Path]
 
-_SQUASH = ("--resize-mode", "squash")
+_SQUASH = ("--resize-mode", "squash", "--resize", "device")
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +205,21 @@ class TestYolo:
         found = compared(changed(yolo, tmp_path, keys), yolo_file, picture)
         assert found.rows[0].verdict is Verdict.DIFFERS
         assert causes(found.rows[0]) == [wanted]
+
+
+def test_an_object_that_ends_below_the_frame(convert: Convert) -> None:
+    """Gst-nvinfer leaves it out where it adds the black bars itself; Edge Impulse does not."""
+    export = SAMPLES / "exports" / "table-fomo-2025.zip"
+    with judged(config_of(convert(export, "--resize", "device")), export) as found:
+        assert found.models.edge_impulse.resize_mode is ResizeMode.FIT_LONGEST
+        placed = Ablation(found.models, np.zeros((90, 160, 3), np.uint8)).placement()
+        tall = Detection(0, "fruit", 12, placed.view.offset_top - 3, 24, placed.height + 6, 0.9)
+        assert found.models.attached([tall], placed, frozenset()) == ()
+        (kept,) = found.models.attached([tall], placed, frozenset({Cause.LIMITS}))
+        assert (kept.box.top, kept.box.height) == (0, 90)
+        texts = CauseTexts(found.models, 160, 90)
+    assert "black bar below" in texts.reason(Cause.LIMITS)[0]
+    assert texts.reason(Cause.LIMITS)[1] == "convert again with --resize auto"
 
 
 @pytest.fixture(scope="module")

@@ -80,7 +80,7 @@ def test_a_classifier_that_is_squashed(cropped: Path, fruit_export: Path) -> Non
 
 def test_a_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _few(monkeypatch, 10)
-    run_convert(_FOMO, tmp_path)
+    run_convert(_FOMO, tmp_path, resize="device")
     found = _evidence(tmp_path)
     assert found["generated"] == _counted(compared(config_of(tmp_path), _FOMO, *_frames(count=10)).rows)
     assert 0 < found["generated"]["shown"] <= 10

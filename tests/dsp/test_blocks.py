@@ -88,6 +88,25 @@ def test_a_spectrogram_at_a_fractional_frequency_is_refused_where_edge_impulse_f
     assert blocks.features(given, whole) == 14 * 9
 
 
+@pytest.mark.parametrize(
+    ("version", "length", "samples", "frames"),
+    [
+        (4, 0.02, 80, 9),
+        (4, 0.0200002, 80, 9),  # 80.0008 samples
+        (4, 0.020001, 81, 8),
+        (2, 0.0299, 120, 8),
+        (1, 0.02, 80, 8),
+        (1, 0.020124, 80, 8),
+        (1, 0.020125, 81, 7),
+    ],
+)
+def test_frames(version: int, length: float, samples: int, frames: int) -> None:
+    given = block("spectrogram", version, frame_length=length)
+    found = blocks.settings(given, EMPTY)
+    assert isinstance(found, blocks.Sound)
+    assert (found.length, found.stride, found.frames) == (samples, 40, frames)
+
+
 def test_a_missing_value_is_named() -> None:
     given = block("mfe")
     assert "does not say its num_filters" in refusal(

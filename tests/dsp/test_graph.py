@@ -52,6 +52,15 @@ def test_a_constant_gives_numbers(kind: str, version: int) -> None:
     assert np.isfinite(reference_features(whole, windows)).all()
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1.0])
+def test_a_matrix_with_hardly_any_range_is_not_stretched(scale: float) -> None:
+    whole = of_kind("spectrogram", 2)
+    windows = signal(whole) / np.float32(3000) * np.float32(scale)
+    features = computed(features_graph(whole), windows)["features"]
+    assert (features.max() == 1) == (scale == 1)
+    np.testing.assert_allclose(features, reference_features(whole, windows), atol=1e-6)
+
+
 def test_blocks_stand_in_the_order_of_the_network_and_are_normalised() -> None:
     first = replace(block("flatten", axes=2, number=7), axes=(2, 0))
     second = block("raw", axes=3, number=5, scale_axes=2.0)
@@ -148,12 +157,13 @@ def test_a_mixture_is_a_network_of_its_own() -> None:
     [
         replace(CLUSTERS, scale=(0.0, 1.0)),
         replace(CLUSTERS, radii=(0.1,)),
+        replace(CLUSTERS, centroids=((0.0, 0.0), (1.0,))),
         replace(CLUSTERS, axes=(5, 1, 2)),
         replace(CLUSTERS, mean=(float("nan"), 0.0)),
         replace(CLUSTERS, axes=(12, 1)),
         replace(CLUSTERS, block=3),
     ],
-    ids=["scale", "radii", "axes", "nan", "feature", "block"],
+    ids=["scale", "radii", "ragged", "axes", "nan", "feature", "block"],
 )
 def test_clusters_that_fit_nothing_are_refused(clusters: KMeans) -> None:
     with pytest.raises(UnsupportedModelError) as caught:
@@ -161,14 +171,24 @@ def test_clusters_that_fit_nothing_are_refused(clusters: KMeans) -> None:
     assert caught.value.hint
 
 
-def test_a_later_opset_of_the_network_is_kept() -> None:
-    whole = impulse(block("flatten", axes=1), block("raw", number=2), samples=5)
-    given = network("N")
-    given.opset_import[0].version = 18
-    model = impulse_graph(whole, given)
-    assert model.opset_import[0].version == 18
+def test_a_block_that_nothing_takes_is_not_looked_at() -> None:
+    whole = impulse(block("raw"), samples=12)
+    whole = replace(whole, blocks=(*whole.blocks, replace(block("raw"), kind="my_own", id=2)))
+    assert computed(impulse_graph(whole, network("N")), signal(whole, 2))["scores"].shape == (2, 2)
+
+
+@pytest.mark.parametrize("opset", [14, 17, 18])
+def test_every_kind_at_the_opset_of_the_network(opset: int) -> None:
+    whole = impulse(*(block(kind, version, number=number) for number, (kind, version) in enumerate(ALL)))
+    size = sum(part.size for part in whole.blocks)
+    header = f'<ir_version: 7, opset_import: ["": {opset}]>'
+    same = onnx.parser.parse_model(f"{header} g (float[N,{size}] x) => (float[N,{size}] y) {{ y = Identity(x) }}")
+    model = impulse_graph(whole, same)
+    assert model.opset_import[0].version == opset
     onnx.checker.check_model(model, full_check=True)
-    assert computed(model, signal(whole, 3))["scores"].shape == (3, 2)
+    windows = signal(whole, 3)
+    expected = computed(features_graph(whole), windows)["features"]
+    np.testing.assert_array_equal(computed(model, windows)["scores"], expected)
 
 
 @pytest.mark.slow
@@ -177,4 +197,4 @@ def test_a_later_opset_of_the_network_is_kept() -> None:
 def test_tensorrt_builds_it(kind: str, version: int) -> None:
     whole = of_kind(kind, version)
     shape = (whole.samples * whole.axes,)
-    assert "built" in runtimes.build(features_graph(whole).SerializeToString(), shape, 8)  # type: ignore[arg-type]
+    assert "built" in runtimes.build(features_graph(whole).SerializeToString(), shape, 8)

@@ -59,6 +59,7 @@ def sensor(draw: st.DrawFn) -> tuple[Block, float]:
         do_log=float(draw(st.booleans())),
         do_fft_overlap=float(draw(st.booleans())),
         extra_low_freq=float(draw(st.booleans())),
+        spectral_power_edges=draw(st.sampled_from(["0.1, 0.5, 1.0, 2.0, 5.0", "0, 20, 40, 100"])),
         spectral_peaks_count=float(draw(st.integers(0, 9))),
     )
     return part, draw(st.sampled_from([62.5, 100.0]))
@@ -72,6 +73,9 @@ def test_graph_and_reference_agree(chosen: tuple[Block, float], samples: int, se
         whole = impulse(replace(part, axes=tuple(reversed(part.axes))), samples=samples, axes=axes, frequency=frequency)
     except UnsupportedModelError:
         assume(False)
+    settings = blocks.settings(whole.blocks[0], whole)
+    if isinstance(settings, blocks.Spectral):  # moments of two or three samples are rounding
+        assume(all(band.samples > 10 for band in settings.bands))
     windows = signal(whole, 2, seed)
     result, expected = computed(features_graph(whole), windows)["features"], reference_features(whole, windows)
     difference = np.abs(result - expected) / np.maximum(1, np.abs(expected))

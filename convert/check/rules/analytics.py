@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from convert.check.analytics import PROPERTY, SMOOTHING, kinds
+from convert.check.analytics import PROPERTY, SMOOTHING, Fault, kinds, read_tracker, tracker_groups
+from convert.check.app import number, stream_count
 from convert.check.rules.keys import closest
 from convert.check.rules.syntax import BOOLEANS, quoted
 from convert.counting import entries
@@ -18,110 +19,30 @@ from convert.nvinfer.targets import between
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convert.check.analytics import AnalyticsFile, Group, Shape
+    from convert.check.analytics import AnalyticsFile, Group, Shape, TrackerGroup
+    from convert.check.app import AppContext
     from convert.findings import Finding
     from convert.nvinfer.config_state import Entry, Section
 
-REFUSED = Rule(
-    "NVI110",
-    Level.ERROR,
-    "Gst-nvdsanalytics cannot read its config",
-    why="An INI file needs enable, config-width and config-height, and whole numbers from 0 on; otherwise the pipeline "
-    "does not start. In YAML a text that is no number ends the whole process, and true is such a text.",
-    fix="see the message",
-)
-
-NUMBERS = Rule(
-    "NVI111",
-    Level.ERROR,
-    "the coordinates of a line, direction or zone are wrong",
-    why="A line has 8 numbers: its arrow x1;y1;x2;y2, then the line itself. A direction has 4, a zone two for each "
-    "corner. Where an INI file has fewer, the parser takes what lies in memory behind them. In a YAML file it stops at "
-    "a wrong count, or a number below 0, without a word: the pipeline runs without that group and those below it.",
-    fix="write all coordinates, in YAML without a `;` at the end",
-)
-
-SAME = Rule(
-    "NVI112",
-    Level.WARNING,
-    "two lines, directions or zones have one name",
-    why="Of two in one group the first is lost without a word; in two groups of one stream they are counted as one.",
-    fix="give each a name of its own",
-)
-
-MODE = Rule(
-    "NVI113",
-    Level.WARNING,
-    "Gst-nvdsanalytics does not know a mode",
-    why="mode is loose, balanced or strict, and nothing may stand behind it, no comment either. Anything else "
-    "counts as loose for lines and as balanced for directions, with one line on the console.",
-    fix="write one of the three",
-)
-
-UNREAD = Rule(
-    "NVI114",
-    Level.WARNING,
-    "Gst-nvdsanalytics passes over a group or key",
-    why="A group or key it does not know costs one line on the console, in [property] not even that.",
-    fix="write the name as Gst-nvdsanalytics knows it",
-)
-
-STREAM = Rule(
-    "NVI115",
-    Level.WARNING,
-    "a group does not say for which stream it is",
-    why="The name of a group ends in the number of its source. Anything else counts as 0: there is no group for all.",
-    fix="write a group for each stream: line-crossing-stream-0, line-crossing-stream-1, ...",
-)
-
-OFF = Rule(
-    "NVI116",
-    Level.WARNING,
-    "Gst-nvdsanalytics has nothing to do",
-    why="A group without enable=1 is off, and a file without groups is accepted: the pipeline runs and counts nothing.",
-    fix="write enable=1 into each group",
-)
-
-ENDLESS = Rule(
-    "NVI117",
-    Level.NOTE,
-    "a line has no ends",
-    why="Without extended=0 a line goes on beyond both of its points: objects that pass far beside it are counted.",
-    fix="write extended=0, or extended=1 if the line is meant to go on",
-)
-
-ARROW = Rule(
-    "NVI118",
-    Level.WARNING,
-    "the arrow of a line does not lead across it",
-    why="The arrow, the first four of the numbers, says from which side to which objects are counted. One without "
-    "length counts nothing; of a parallel one only the direction counts, so that what goes straight across does not.",
-    fix="write an arrow that crosses the line, from where the objects come to where they go",
-)
-
-OUTSIDE = Rule(
-    "NVI119",
-    Level.WARNING,
-    "a line or zone lies outside the frame",
-    why="Coordinates are pixels of a frame of config-width x config-height, which is scaled to the one that the stream "
-    "muxer gives.",
-    fix="write config-width and config-height of the picture that the coordinates were taken from",
-)
-
-HISTORY = Rule(
-    "NVI123",
-    Level.NOTE,
-    "obj-cnt-win-in-ms changes how lines count",
-    why="From DeepStream 8.0 on the number is also the frames over which an object's way is measured, 50 without it. "
-    "With few frames slow objects do not move far enough; with many, one that turns back is compared with where it was "
-    "long ago.",
-    fix="leave the key out, or write 20 to 50",
-)
+REFUSED = Rule("NVI110")
+NUMBERS = Rule("NVI111")
+SAME = Rule("NVI112")
+MODE = Rule("NVI113")
+UNREAD = Rule("NVI114")
+STREAM = Rule("NVI115")
+OFF = Rule("NVI116")
+ENDLESS = Rule("NVI117")
+ARROW = Rule("NVI118")
+OUTSIDE = Rule("NVI119")
+TRACKER_KEY = Rule("NVI120")
+WAITING = Rule("NVI121")
+SMALL = Rule("NVI122")
+HISTORY = Rule("NVI123")
 
 
 def _found(
     file: AnalyticsFile,
-    rule: Rule,
+    about: Rule,
     message: str,
     at: Entry | Section,
     hint: str | None = None,
@@ -129,7 +50,7 @@ def _found(
 ) -> Finding:
     """A finding at a value, or at the head of a group."""
     line, column = getattr(at, "value_line", at.line), getattr(at, "value_column", at.column)
-    return rule.found(message, path=file.path, line=line, column=column, hint=hint, level=level)
+    return about.found(message, path=file.path, line=line, column=column, hint=hint, level=level)
 
 
 def refused(file: AnalyticsFile) -> Iterator[Finding]:
@@ -147,8 +68,8 @@ def refused(file: AnalyticsFile) -> Iterator[Finding]:
                 hint = f"write {file.line(entry.key, number)}"
             elif kind in {"shape", "integers"} and "," in entry.text:
                 hint = f"write {file.line(entry.key, re.sub(r' *, *', ';', entry.text.strip()))}"
-        rule = NUMBERS if fault.ends else REFUSED
-        yield rule.found(message, path=file.path, line=fault.line, column=fault.column, hint=hint)
+        about = NUMBERS if fault.ends else REFUSED
+        yield about.found(message, path=file.path, line=fault.line, column=fault.column, hint=hint)
 
 
 def numbers(file: AnalyticsFile) -> Iterator[Finding]:
@@ -218,7 +139,7 @@ def unread(file: AnalyticsFile) -> Iterator[Finding]:
         names = {f"{kind}-stream": kind for kind in kinds() if kind != PROPERTY} | {PROPERTY: PROPERTY}
         meant = closest(stem if number.isdigit() else section.name, names, _ALIKE)
         head = PROPERTY if meant == PROPERTY else f"{meant}-{number if number.isdigit() else 0}"
-        hint = f"write {f'[{head}]' if file.form == 'ini' else f'{head}:'}" if meant else None
+        hint = f"did you mean {f'[{head}]' if file.form == 'ini' else f'{head}:'}?" if meant else None
         yield _found(file, UNREAD, f"Gst-nvdsanalytics has no group [{quoted(section.name)}]", section, hint)
     for group in filter(None, (file.head, *file.groups)):
         row = kinds()[group.kind]
@@ -240,7 +161,7 @@ def streams(file: AnalyticsFile) -> Iterator[Finding]:
     for group in file.groups:
         if not re.fullmatch("[0-9]+", group.suffix):
             head = f"{group.kind}-stream-{group.stream}"
-            hint = f"write {f'[{head}]' if file.form == 'ini' else f'{head}:'}"
+            hint = f"did you mean {f'[{head}]' if file.form == 'ini' else f'{head}:'}?"
             message = f"[{group.section.name}] ends in no number, and is for stream {group.stream}"
             yield _found(file, STREAM, message, group.section, hint)
 
@@ -320,6 +241,86 @@ def history(file: AnalyticsFile) -> Iterator[Finding]:
             yield _found(file, HISTORY, message, entry)
 
 
+def waiting(app: AppContext) -> Iterator[Finding]:
+    """Class ids and streams that there are not."""
+    file = app.analytics
+    if file is None:
+        return
+    count = stream_count(app.file)
+    classes = next((each.classes for each in app.engines if each.gie.primary), None)
+    for group in file.groups:
+        if not group.is_on:
+            continue
+        if count and group.stream >= count:
+            others = any(each.is_on and each.stream < count for each in file.groups)
+            message = f"[{group.section.name}]: {app.file.path} has {count} stream{'s' if count > 1 else ''}, from 0"
+            yield _found(file, WAITING, message, group.section, level=Level.NOTE if others else None)
+        wanted, entry = group.values.get("class-id", ()), group.entry("class-id")
+        if entry and classes and min(classes) >= 0 and -1 not in wanted and (never := set(wanted) - classes):
+            level = None if never == set(wanted) else Level.NOTE
+            words = ", ".join(map(str, sorted(never)))
+            hint = f"it has {min(classes)} to {max(classes)}"
+            message = f"[{group.section.name}]: class {words} never comes from the primary engine"
+            yield _found(file, WAITING, message, entry, hint, level)
+
+
+def small(app: AppContext) -> Iterator[Finding]:
+    """Frames in which slow objects do not move far enough."""
+    file = app.analytics
+    width, height = (number(app.file, "streammux", side, 0) or 0 for side in ("width", "height"))
+    if file is None or not 0 < width * height < _SMALL or min(width, height) <= 0:
+        return
+    if any(group.is_on and group.kind == "line-crossing" for group in file.groups):
+        message = f"lines are counted in frames of {width}x{height}: an object must move 31.6 pixels of these"
+        yield app.found(SMALL, message, app.file.place("streammux", "width"))
+
+
+_SMALL: Final = 480 * 270  # pixels of a frame; with as many all slow passages were counted
+
+
+def tracker_findings(data: bytes, path: str, release: str) -> Iterator[Finding]:
+    """What the rule finds in the low-level tracker's config."""
+    file = read_tracker(data, release)
+    if isinstance(file, Fault):
+        yield TRACKER_KEY.found(file.message, path=path, line=file.line, column=file.column)
+        return
+    groups = tracker_groups()
+    for section, entries_ in file:
+        group, message, hint = groups.get(section.name), None, None
+        if group is None:
+            if meant := closest(section.name, groups, _ALIKE):
+                message, hint = f"the tracker has no group {quoted(section.name)}", f"did you mean {meant}:?"
+        elif group.until and not between(release, None, group.until):
+            message = (
+                f"{section.name} is a group of DeepStream up to {group.until}; {release} has other groups in its place"
+            )
+        if message:
+            yield TRACKER_KEY.found(message, path=path, line=section.line, column=section.column, hint=hint)
+        elif group and group.keys:
+            for entry in entries_:
+                yield from _tracker_key(entry, group, path, release)
+
+
+def _tracker_key(entry: Entry, group: TrackerGroup, path: str, release: str) -> Iterator[Finding]:
+    key, since, hint = entry.key, group.since(entry.key), None
+    if key in group.keys:
+        if not since or between(release, since, None):
+            return
+        message, level = f"{key} is in NVIDIA's samples since {since}; this is for {release}", Level.NOTE
+    else:
+        message, level = f"{entry.group} has no key {quoted(key)}", None
+        elsewhere = [name for name, each in tracker_groups().items() if key in each.keys]
+        if elsewhere:
+            hint = f"it belongs into {' or '.join(elsewhere)}"
+        elif meant := closest(key, group.keys, _ALIKE_KEY):
+            hint = f"write {meant}"
+        else:
+            return
+    yield TRACKER_KEY.found(message, path=path, line=entry.line, column=entry.column, hint=hint, level=level)
+
+
+_ALIKE_KEY: Final = 0.9
+
 CHECKS = (
     (REFUSED, refused),
     (NUMBERS, numbers),
@@ -334,7 +335,8 @@ CHECKS = (
     (HISTORY, history),
 )
 
-RULES = tuple(rule for rule, _ in CHECKS)
+APP_CHECKS = ((WAITING, waiting), (SMALL, small))
+RULES = (*(rule for rule, _ in (*CHECKS, *APP_CHECKS)), TRACKER_KEY)
 
 
 def analytics_findings(file: AnalyticsFile) -> list[Finding]:
