@@ -309,13 +309,18 @@ class BundleReport:
         evidence = self.document.get("evidence")
         return evidence if isinstance(evidence, dict) else None
 
+    @property
+    def is_impulse(self) -> bool:
+        """Whether it is about a whole impulse of sound or sensor data."""
+        return "impulse" in self.document
+
     def refuse_impulse(self) -> None:
         """Raise InputError for the bundle of a whole impulse, which has neither head nor pictures."""
-        if "impulse" in self.document:
+        if self.is_impulse:
             raise InputError(
                 "this bundle is a whole impulse of sound or sensor data, and no model of pictures",
                 path=self.path,
-                hint="RUN.md in it says how it is run",
+                hint="run `ei-deepstream simulate` with recordings, or see RUN.md in it",
             )
 
     def digest(self, file: str) -> str | None:

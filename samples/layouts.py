@@ -179,10 +179,17 @@ def _sensor_metadata(impulse: Impulse, p: Parameters) -> str:
     if impulse.axis_names:
         macros["FUSION_AXES_STRING"] = quoted(" + ".join(impulse.axis_names))
     text = model_metadata_h(replace(p, width=0, height=0, resize_mode=None))
-    known = [line for line in text.splitlines() if not any(line.startswith(f"#define EI_CLASSIFIER_{name} ") for name in macros)]
+    known = [
+        line
+        for line in text.splitlines()
+        if not any(line.startswith(f"#define EI_CLASSIFIER_{name} ") for name in macros)
+    ]
     lines = [f"#define EI_CLASSIFIER_{name} {value}" for name, value in macros.items()]
     for block in {block.kind: block for block in impulse.blocks}.values():
-        members = [f"    {'const char *' if isinstance(value, str) else 'float'} {name};" for name, value in block.values.items()]
+        members = [
+            f"    {'const char *' if isinstance(value, str) else 'float'} {name};"
+            for name, value in block.values.items()
+        ]
         named = ["    ei_dsp_named_axis_t * named_axes;", "    size_t named_axes_size;"] if p.year >= 2025 else []
         lines += ["typedef struct {", *named, *members, f"}} ei_dsp_config_{block.kind}_t;"]
     return "\n".join([*known[:-1], *lines, known[-1], ""])
@@ -232,7 +239,9 @@ def _learning(impulse: Impulse, p: Parameters, form: str) -> list[str]:
     lines, blocks = [], []
     if impulse.inputs:
         lines += graph(p, p.block, symbol_of(p, form))
-        lines.append(f"const uint32_t ei_learning_block_{p.block}_inputs[] = {{ {', '.join(map(str, impulse.inputs))} }};")
+        lines.append(
+            f"const uint32_t ei_learning_block_{p.block}_inputs[] = {{ {', '.join(map(str, impulse.inputs))} }};"
+        )
         blocks.append(("run_nn_inference", p.block_id, p.block))
     if isinstance(impulse.anomaly, KMeans):
         name = f"{p.block}_anomaly"
@@ -278,7 +287,8 @@ def _kmeans(anomaly: KMeans, p: Parameters) -> list[str]:
     axes = ", ".join(map(str, anomaly.axes))
     first = f"const uint16_t ei_classifier_anom_axes{p.suffix}[] = {{ {axes} }};"
     clusters = [
-        f"    {{ {{ {_numbers(row)} }}, {radius:.17g}f }}," for row, radius in zip(anomaly.centroids, anomaly.radii, strict=True)
+        f"    {{ {{ {_numbers(row)} }}, {radius:.17g}f }},"
+        for row, radius in zip(anomaly.centroids, anomaly.radii, strict=True)
     ]
     return [
         first if p.year > 2021 else f"const uint16_t EI_CLASSIFIER_ANOM_AXIS[] {{ {axes} }};",
