@@ -19,6 +19,7 @@ from convert.eim.server import Loaded
 from convert.errors import ConvertError, InputError
 from convert.types import Limits
 from tests.eim import bundles
+from tests.eim.bundles import read_impulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable

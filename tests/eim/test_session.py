@@ -15,6 +15,7 @@ from convert.eim.server import Loaded, Session, TimedResult
 from convert.eim.wire import encode
 from convert.errors import ValidationError
 from tests.eim import bundles
+from tests.eim.bundles import read_impulse
 
 if TYPE_CHECKING:
     from pathlib import Path
