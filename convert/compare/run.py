@@ -112,7 +112,7 @@ class ComparisonRun:
         view = ablation.placement().view
         spec = head(self.models.edge_impulse.task)
         recorded = self.models.shipped.loaded.engine.recorded
-        cells = spec.merges_cells and (recorded.merge != "touching" or recorded.box is not None)
+        cells = spec.merges_cells and recorded.merge != "touching"
         _, _, across, down = self.models.shipped.inside
         pixel = max(across / view.scale_x, down / view.scale_y)
         criteria = Criteria(spec.detects, cells, self.tolerance, pixel)
