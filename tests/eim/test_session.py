@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.eim.bundle import read_impulse
 from convert.eim.server import Loaded, Session, TimedResult
 from convert.eim.wire import encode
 from convert.errors import ValidationError
