@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from convert.cli import Command, Group
 from convert.cli import options as cli
-from convert.cli.help import Command, Group
 from convert.options import BatchOptions
 
 if TYPE_CHECKING:

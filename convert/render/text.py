@@ -15,8 +15,8 @@ from convert.compare import Cause
 from convert.findings import Finding, Level
 from convert.images import CENTRE
 from convert.images.resizing import Resizing
+from convert.render import after_conversion, show_next
 from convert.render.machine import failure_document
-from convert.render.next_steps import after_conversion, show_next
 from convert.report import dumps
 from convert.types import (
     Adapted,
