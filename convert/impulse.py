@@ -153,14 +153,15 @@ def translate(
     Raises:
         TranslationError: it was refused, or the worker died or took too long.
     """
-    function, how = ("accept", ((OPSETS[0], _OPSET), False)) if is_onnx else ("translate", (_OPSET, real, False))
+    function = "convert.translate.worker:translate"
+    how: tuple[object, ...] = (_OPSET, real, False)
+    if is_onnx:
+        function, how = "convert.translate.worker:accept", ((OPSETS[0], _OPSET), False)
     with contextlib.ExitStack() as stack:
         if real:  # the worker has imported the stub for TensorFlow
             worker = stack.enter_context(Worker())
         try:
-            result: Translation = worker.call(
-                f"convert.translate.worker:{function}", model, tuple(shape), 1, *how, timeout=timeout
-            )
+            result: Translation = worker.call(function, model, tuple(shape), 1, *how, timeout=timeout)
         except Died as death:
             raise translation_died(death) from death
     return result
