@@ -208,7 +208,7 @@ def read_impulse(
     if impulse.samples < 1 or impulse.axes < 1 or values > blocks.LARGEST_WINDOW:
         message = f"a window of {impulse.samples:,} samples of {impulse.axes:,} axes is recorded, which cannot be"
         raise InputError(message, path=path, hint=_AGAIN)
-    if not math.isfinite(impulse.frequency) or impulse.frequency < 0:
+    if not 0 <= impulse.frequency < math.inf:
         raise InputError(f"a frequency of {impulse.frequency:g} Hz is recorded", path=path, hint=_AGAIN)
     for block in impulse.blocks:
         if any(not 0 <= axis < impulse.axes for axis in block.axes) or not block.axes:
@@ -332,7 +332,7 @@ class _Reader:
         if text in _BOOLEANS:
             return _BOOLEANS[text]
         if (value := real_literal(text.strip(b"()"))) is not None:
-            return value
+            return value if math.isfinite(value) else None
         whole = evaluate(text, self.header.macros)
         return None if whole is None else float(whole)
 
@@ -353,7 +353,7 @@ class _Reader:
 
     def _row(self, fields: Iterable[Field], what: str, line: int) -> tuple[float, ...]:
         values = [self._number(each.tokens) for each in fields]
-        if any(value is None or not math.isfinite(value) for value in values):
+        if None in values:
             raise InputError(f"{what} holds something that is no number", path=self.path, line=line, hint=_AGAIN)
         return tuple(value for value in values if value is not None)
 
@@ -391,7 +391,7 @@ class _Reader:
         whole = [int(value) for value in head if value is not None]
         config = self._config(words[at + 1] if len(words) > at + 1 else [])
         values = self._values(config)
-        offsets = tuple(range(axes))
+        offsets = _all(axes)
         if len(words) > at + 2 and words[at + 2]:
             offsets = tuple(int(value) for value in self._array(words[at + 2][-1], f"the axes of block {number + 1}"))
         scaler = [name for names in words[at + 3 :] for name in names if "normalization" in name]
@@ -409,7 +409,7 @@ class _Reader:
         kind = next(match[1] for match in map(_CONFIG.fullmatch, config.type) if match)
         values = self._values(config)
         listed = self.header.declarations.get(f"{config.name}_axes")
-        offsets = tuple(range(axes))
+        offsets = _all(axes)
         if listed is not None:
             offsets = tuple(int(each) for each in self._array(listed.name, f"the axes of {config.name}"))
         known = int(_one(values, "block_id", number))
@@ -558,6 +558,11 @@ class _Reader:
         return next((name for name in known if name in self.header.declarations), known[0])
 
 
+def _all(axes: int) -> tuple[int, ...]:
+    """Offsets of all axes; of more than any window can hold none, as the window is refused later."""
+    return tuple(range(axes)) if axes <= blocks.LARGEST_WINDOW else ()
+
+
 def _one(values: Mapping[str, Value], name: str, default: float) -> float:
     value = values.get(name, default)
     return value if isinstance(value, int | float) else default
@@ -605,6 +610,6 @@ def _document_block(block: dict[str, Any], axes: int, document: dict[str, Any]) 
         values[name.replace("-", "_")] = 0.0 if value is None else value if isinstance(value, str) else float(value)
     kind = _KINDS.get(block["type"], block["type"])
     names = document.get("axes") or ()
-    chosen = [names.index(name) for name in block.get("axes", ()) if name in names] or range(axes)
+    chosen = [names.index(name) for name in block.get("axes", ()) if name in names] or _all(axes)
     version = int(block.get("implementationVersion", 1))
     return Block(kind, int(block["id"]), version, tuple(chosen), values, int(metadata["featureCount"]))

@@ -143,6 +143,8 @@ def changed(files: dict[str, bytes], name: str, old: str, new: str) -> dict[str,
         ("model_variables.h", ".raw_sample_count = 125", ".raw_sample_count = 0", "a window of 0 samples of 3 axes"),
         ("model_variables.h", ".raw_samples_per_frame = 3", ".raw_samples_per_frame = 99999999", "which cannot be"),
         ("model_variables.h", ".raw_samples_per_frame = 3", ".raw_samples_per_frame = 2", "takes axes"),
+        ("model_variables.h", ".raw_sample_count = 125", ".raw_sample_count = 1e999", "a window of 0 samples"),
+        ("model_variables.h", ".raw_samples_per_frame = 3", ".raw_samples_per_frame = 1e300", "which cannot be"),
         ("anomaly_metadata.h", "{ 0, 11 }", "{ 0, 1000 }", "features that do not exist"),
         ("anomaly_metadata.h", "{ 1.5, 2 }", "{ 1.5, 0 }", "a scale of 0"),
         ("anomaly_metadata.h", "{ 1.5, 2 }", "{ 1.5 }", "do not fit its 2 features"),
@@ -200,7 +202,7 @@ def test_a_damaged_document_is_one_sentence(changes: dict[str, Any]) -> None:
 _HEADERS = {name: data for name, data in library(motion(number=7), 2025).items() if name.endswith(".h")}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_damaged_headers_end_in_an_error_of_ours(data: st.DataObject) -> None:
     parts = {Path(name).name: bytearray(text) for name, text in _HEADERS.items() if "model-parameters" in name}
