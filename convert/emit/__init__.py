@@ -45,10 +45,10 @@ from convert.emit.streams import SINKS, Source, parse_source, sample
 from convert.errors import PresetError
 from convert.files import Output, make_folder, sha256, write_all
 from convert.heads import head
-from convert.images import refuse_marks
 from convert.nvinfer.targets import Target, float32_flags, int8_mode, opsets, reads_key, sdk_path, target, trtexec_flags
 from convert.nvinfer.tensorrt import refusals
 from convert.onnx_header import parse_header
+from convert.options import refuse_counting
 from convert.report import REPORT, app_report, dumps, report_document
 from convert.types import Adapted, Bundle, StageResult, Validated, onnx_file
 
@@ -114,8 +114,8 @@ class Emit:
     canvas: Frame | None = None
 
     def __post_init__(self) -> None:
-        refuse_marks("line", self.line, self.canvas)
-        refuse_marks("zone", self.zone, self.canvas)
+        counted = {name: getattr(self, name) for name in ("line", "zone", "overcrowding", "role")}
+        refuse_counting(counted, self.canvas)
         for option, value, known in (
             *(("role", self.role, ROLES), ("precision", self.precision, _PRECISIONS)),
             ("sink", self.sink, (None, *SINKS)),

@@ -235,6 +235,9 @@ def test_options_that_do_not_go_together(options: dict[str, Any], message: str) 
     with pytest.raises(PresetError, match=message) as caught:
         refuse_contradictions(options)
     assert caught.value.hint
+    canvas = options.pop("frame", None)
+    with pytest.raises(PresetError, match=message):
+        Emit(Path("x"), **options, canvas=canvas)
 
 
 def test_a_line_is_written_as_it_is_read() -> None:
