@@ -4,6 +4,7 @@
     inspect(path)                        which models an export holds, and which of them can be converted
     check(paths)                         what Gst-nvinfer will do with configs, bundles and folders
     simulate(config, pictures, output)   what DeepStream will show on pictures
+    simulate_recordings(bundle, recordings, output)  what a whole impulse says of sound or sensor data, over time
     batch(paths, output)                 many exports, and only what has changed
 
 They are imported from the package, `from convert import convert`. Options are keyword arguments, the same as those of
@@ -18,11 +19,13 @@ main module, so neither a script nor a notebook needs an `if __name__ == "__main
 from __future__ import annotations
 
 import contextlib
+import os
+import tomllib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
-from convert.errors import PresetError, ValidationError
+from convert.errors import InputError, PresetError, ValidationError
 from convert.findings import Level
 from convert.options import (
     BatchOptions,
@@ -33,7 +36,9 @@ from convert.options import (
     checked,
     defaults,
     refuse_contradictions,
+    refuse_recordings,
     refuse_simulation,
+    refuse_unknown,
     table,
 )
 
@@ -50,6 +55,7 @@ if TYPE_CHECKING:
     from convert.compare import Comparison
     from convert.export.unpack import Inspection
     from convert.pipeline import Event, Run
+    from convert.render.recordings import RecordingsResult
     from convert.render.simulation import Result
     from convert.simulate.engine import LoadedEngine
     from convert.studio.client import Studio
@@ -88,7 +94,8 @@ def convert(
         options: see `ConvertOptions`.
 
     Returns:
-        The bundle, with the files, everything found on the way and what was measured.
+        The bundle, with the files, everything found on the way and what was measured. Of an export of sound or sensor
+        data it holds one ONNX of the whole impulse, and `impulse_evidence` is what was measured.
 
     Raises:
         ValidationError: a finding of level error before anything was written (the command's exit code 1); the message
@@ -217,7 +224,7 @@ def check(
         paths: Gst-nvinfer configs (.txt, .yml), configs of deepstream-app, bundles, or folders of them. Labels, the
             header of the ONNX model and the configs an app leads to are looked at, too.
         observer: is called with every file that `fix` is about to change.
-        options: see `CheckOptions`; what is not given is taken from the repository (`convert.check.settings`).
+        options: see `CheckOptions`; what is not given is taken from the repository (`read_settings`).
 
     Returns:
         The files, with verdict, findings and, of one that cannot be read, the error. With `fix` as they are afterwards.
@@ -230,7 +237,6 @@ def check(
     """
     from convert.check.context import Expect, TargetChoice
     from convert.check.run import Checker, select_rules
-    from convert.check.settings import read_settings
 
     files = [str(path) for path in ((paths,) if isinstance(paths, str | Path) else paths)]
     given = defaults(CheckOptions) | read_settings(files) | checked(CheckOptions, options)
@@ -263,6 +269,54 @@ def check(
         apply(found)
         report = checker.again()(files)
     return report
+
+
+_SETTINGS: Final = {"ei-deepstream.toml": ("check",), "pyproject.toml": ("tool", "ei-deepstream", "check")}
+_ROOTS: Final = (".git", ".hg")  # only the root of a repository has one
+
+
+def read_settings(paths: Iterable[str]) -> dict[str, Any]:
+    """The settings for these paths, as `checked` gives options; empty where no file has any.
+
+    Raises:
+        PresetError: the file cannot be read, or a key or value that no option has; it begins with the file's name.
+    """
+    try:
+        shared = Path(os.path.commonpath([os.path.abspath(path) for path in paths]))  # noqa: PTH100 - as it is named
+    except ValueError:  # no path at all
+        return {}
+    for folder in (shared, *shared.parents):
+        for name, keys in _SETTINGS.items():
+            path = str(folder / name)
+            if os.path.isfile(path) and (found := _settings_table(path, keys)) is not None:  # noqa: PTH113 - any text
+                return _settings_values(path, found)
+        if any(os.path.exists(folder / name) for name in _ROOTS):  # noqa: PTH110 - any text
+            break
+    return {}
+
+
+def _settings_table(path: str, keys: tuple[str, ...]) -> object:
+    """The table behind `keys`; None: the file has none."""
+    try:
+        data = Path(path).read_bytes()
+        # Most are about other tools.
+        found: object = tomllib.loads(data.decode()) if all(key.encode() in data for key in keys) else None
+    except (OSError, ValueError) as error:
+        raise PresetError(f"{path}: {error}", hint="correct the file") from error
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
+
+
+def _settings_values(path: str, found: object) -> dict[str, Any]:
+    known = {name.replace("_", "-"): name for name in table(CheckOptions) if name != "fix"}
+    try:
+        if not isinstance(found, dict):
+            raise PresetError("the settings of check are no table", hint='write select = ["NVI0"] below [...check]')  # noqa: TRY301
+        refuse_unknown(found, known)
+        return checked(CheckOptions, {known[name]: value for name, value in found.items()})
+    except PresetError as error:
+        raise PresetError(f"{path}: {error.message}", hint=error.hint) from error
 
 
 def simulate(
@@ -306,6 +360,8 @@ def simulate(
 
     given = defaults(SimulateOptions) | checked(SimulateOptions, options)
     refuse_simulation(given)
+    if given["stride"] is not None:
+        raise PresetError("--stride is for bundles of sound or sensor data", hint="leave out --stride")
     if (config is None) == (given["app"] is None):
         raise PresetError("an app names its engines, and a config is one: give one of the two", hint="leave one out")
     choice = TargetChoice(given["target"], given["platform"])
@@ -353,6 +409,46 @@ def simulate(
     with ResultsFolder(Path(output), given["every"]) as folder:
         done = job(folder.add, comparing, observer or ignore)
     return replace(folder.finish(done, comparison), target=at, taken=taken)
+
+
+def simulate_recordings(
+    bundle: Path | str,
+    recordings: Path | str | Iterable[Path | str],
+    output: Path | str,
+    *,
+    observer: Callable[[int | None], None] | None = None,
+    **options: Unpack[SimulateOptions],
+) -> RecordingsResult:
+    """Say what a bundle of sound or sensor data gives for recordings: scores and anomaly score over time.
+
+    Args:
+        bundle: folder that `convert` wrote for a whole impulse, or what `eim pack` made of it.
+        recordings: WAV, CSV, or JSON and CBOR of Edge Impulse's data acquisition format; and folders of them.
+        output: the folder for scores.json and report.html; made if need be.
+        observer: is called once with None, then with the number of windows that are done.
+        options: of `SimulateOptions` only `stride`, the seconds from one window to the next.
+
+    Raises:
+        InputError: no such bundle, or none of the recordings can be read; of others there is a finding.
+        ValidationError: the model fails.
+        PresetError: options that do not exist, or are about pictures.
+        OutputError: the folder cannot be written.
+    """
+    from convert.eim.bundle import SampledImpulse, read_impulse  # `--help` does without
+    from convert.eim.server import LoadedSamples
+    from convert.render.recordings import write_recordings
+    from convert.simulate.recordings import ImpulseModel
+    from convert.simulate.recordings import simulate as run
+
+    given = defaults(SimulateOptions) | checked(SimulateOptions, options)
+    refuse_recordings(given)
+    impulse = read_impulse(Path(bundle))
+    if not isinstance(impulse, SampledImpulse):
+        raise InputError("this bundle takes pictures", path=bundle, hint="give it to `simulate`, with pictures")
+    model = ImpulseModel(f"{impulse.name}.onnx", impulse.window, impulse.labels, LoadedSamples(impulse).run)
+    several = (recordings,) if isinstance(recordings, str | Path) else recordings
+    done = run(model, [Path(path) for path in several], given["stride"], observer or ignore)
+    return write_recordings(done, Path(output))
 
 
 def batch(

@@ -25,8 +25,7 @@ from convert.counting import HISTORY, CrossingCounter, Line, LineCounter, Mode, 
 from convert.errors import InputError
 from convert.images.read import is_video, video_facts
 from convert.nvinfer.config import MOST_BYTES
-from convert.nvinfer.config_state import Verdict
-from convert.nvinfer.keys import version
+from convert.nvinfer.keys import Verdict, version
 from convert.nvinfer.numbers import TooMany, read_ordinary
 from convert.nvinfer.yaml import YamlError, load
 from convert.simulate.results import Counted, Counts, Difference, Passage, Shown, Uncounted

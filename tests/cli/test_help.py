@@ -9,8 +9,7 @@ import click
 import pytest
 
 from convert import __version__
-from convert.cli import commands
-from convert.cli.help import GROUPS, Command, Group
+from convert.cli import GROUPS, Command, Group, commands
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
