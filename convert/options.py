@@ -774,16 +774,8 @@ def refuse_contradictions(options: Mapping[str, Any], *, pair: bool = False) -> 
         raise PresetError(
             "--frame is about whole frames, and --role sgie looks at objects", hint="leave one of them out"
         )
-    lines, zones, frame = options.get("line", ()), options.get("zone", ()), options.get("frame")
-    refuse_marks("line", lines, frame if isinstance(frame, Frame) else None)
-    refuse_marks("zone", zones, frame if isinstance(frame, Frame) else None)
-    if (lines or zones) and options.get("role") == "sgie":
-        raise PresetError(
-            "--line and --zone are about what the primary engine finds, and --role sgie has none",
-            hint="leave --role out",
-        )
-    if options.get("overcrowding") is not None and not zones:
-        raise PresetError("--overcrowding is about zones, and there is none", hint="give a --zone, too")
+    frame = options.get("frame")
+    refuse_counting(options, frame if isinstance(frame, Frame) else None)
     if options.get("resize") == "graph":
         if options.get("role") == "sgie":
             raise PresetError(
@@ -791,6 +783,20 @@ def refuse_contradictions(options: Mapping[str, Any], *, pair: bool = False) -> 
             )
         if not isinstance(frame, Frame) or not frame.in_pixels:
             raise PresetError("--resize graph needs the size of the frames", hint=PIXELS)
+
+
+def refuse_counting(options: Mapping[str, Any], frame: Frame | None) -> None:
+    """Raises PresetError for lines and zones that do not fit `frame` or the other options of `convert`."""
+    lines, zones = options.get("line", ()), options.get("zone", ())
+    refuse_marks("line", lines, frame)
+    refuse_marks("zone", zones, frame)
+    if (lines or zones) and options.get("role") == "sgie":
+        raise PresetError(
+            "--line and --zone are about what the primary engine finds, and --role sgie has none",
+            hint="leave --role out",
+        )
+    if options.get("overcrowding") is not None and not zones:
+        raise PresetError("--overcrowding is about zones, and there is none", hint="give a --zone, too")
 
 
 def refuse_recordings(options: Mapping[str, Any]) -> None:
