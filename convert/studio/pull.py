@@ -25,7 +25,7 @@ from convert.export.deployment import read_deployment
 from convert.export.facts import LAST_LAYER, facts
 from convert.export.parameters import UNREADABLE_PARAMETER, File
 from convert.export.tflite import content_digest
-from convert.files import Output, make_folder, signals_wait, write_all
+from convert.files import Output, make_folder, refuse_folder, signals_wait, write_all
 from convert.heads import ANOMALY, CLASSIFIER
 from convert.isolation import TemporaryFolder
 from convert.options import ConvertOptions, table
@@ -110,7 +110,7 @@ class Pull:
             PresetError: a project, variant or target that does not exist.
             OutputError: the folder cannot be written.
         """
-        make_folder(output)
+        refuse_folder(output)
         project = self._project()
         return self._trained(project, output) if self.deployment is None else self._deployed(project, output)
 
@@ -138,9 +138,10 @@ class Pull:
         return found[0]
 
     def _trained(self, project: Project, output: Path) -> Pulled:
-        impulse = _take(
-            self.studio.answer("ImpulseApi", "get_impulse", project.id, impulse_id=self.impulse), "impulse", dict
-        )
+        answer = self.studio.answer("ImpulseApi", "get_impulse", project.id, impulse_id=self.impulse)
+        if answer.get("impulse") is None:
+            raise InputError(f"the project {project} has no impulse", hint="make and train one in Studio")
+        impulse = _take(answer, "impulse", dict)
         block = _learn_block(impulse)
         number, called = _take(block, "id", int), _take(block, "name", str)
         trained = self.studio.answer("LearnApi", "get_keras_metadata", project.id, number)
@@ -186,6 +187,7 @@ class Pull:
         engine = self._engine(project)
         version = self._last_build(project, engine) or self._build(project, engine)
         target = slug(self.deployment)
+        make_folder(output)
         with TemporaryFolder(str(output)) as folder:
             kinds: list[str] = []
             place = folder / "deployment"

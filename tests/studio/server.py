@@ -137,7 +137,7 @@ class StudioServer:
         self, method: str, rest: str, query: dict[str, list[str]], body: dict[str, Any]
     ) -> dict[str, Any] | bytes:
         if rest == "impulse":
-            return {"success": True, "impulse": self.impulse}
+            return {"success": True, **({"impulse": self.impulse} if self.impulse else {})}
         if re.fullmatch(r"training/keras/\d+/metadata", rest):
             return {"success": True, **self.trained}
         if rest == "downloads":
