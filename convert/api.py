@@ -4,6 +4,7 @@
     inspect(path)                        which models an export holds, and which of them can be converted
     check(paths)                         what Gst-nvinfer will do with configs, bundles and folders
     simulate(config, pictures, output)   what DeepStream will show on pictures
+    simulate_recordings(bundle, recordings, output)  what a whole impulse says of sound or sensor data, over time
     batch(paths, output)                 many exports, and only what has changed
 
 They are imported from the package, `from convert import convert`. Options are keyword arguments, the same as those of
@@ -22,7 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from convert.errors import PresetError, ValidationError
+from convert.errors import InputError, PresetError, ValidationError
 from convert.findings import Level
 from convert.options import (
     BatchOptions,
@@ -33,6 +34,7 @@ from convert.options import (
     checked,
     defaults,
     refuse_contradictions,
+    refuse_recordings,
     refuse_simulation,
     table,
 )
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from convert.compare import Comparison
     from convert.export.unpack import Inspection
     from convert.pipeline import Event, Run
+    from convert.render.recordings import RecordingsResult
     from convert.render.simulation import Result
     from convert.simulate.engine import LoadedEngine
     from convert.studio.client import Studio
@@ -88,7 +91,8 @@ def convert(
         options: see `ConvertOptions`.
 
     Returns:
-        The bundle, with the files, everything found on the way and what was measured.
+        The bundle, with the files, everything found on the way and what was measured. Of an export of sound or sensor
+        data it holds one ONNX of the whole impulse, and `impulse_evidence` is what was measured.
 
     Raises:
         ValidationError: a finding of level error before anything was written (the command's exit code 1); the message
@@ -306,6 +310,8 @@ def simulate(
 
     given = defaults(SimulateOptions) | checked(SimulateOptions, options)
     refuse_simulation(given)
+    if given["stride"] is not None:
+        raise PresetError("--stride is for bundles of sound or sensor data", hint="leave out --stride")
     if (config is None) == (given["app"] is None):
         raise PresetError("an app names its engines, and a config is one: give one of the two", hint="leave one out")
     choice = TargetChoice(given["target"], given["platform"])
@@ -353,6 +359,46 @@ def simulate(
     with ResultsFolder(Path(output), given["every"]) as folder:
         done = job(folder.add, comparing, observer or ignore)
     return replace(folder.finish(done, comparison), target=at, taken=taken)
+
+
+def simulate_recordings(
+    bundle: Path | str,
+    recordings: Path | str | Iterable[Path | str],
+    output: Path | str,
+    *,
+    observer: Callable[[int | None], None] | None = None,
+    **options: Unpack[SimulateOptions],
+) -> RecordingsResult:
+    """Say what a bundle of sound or sensor data gives for recordings: scores and anomaly score over time.
+
+    Args:
+        bundle: folder that `convert` wrote for a whole impulse, or what `eim pack` made of it.
+        recordings: WAV, CSV, or JSON and CBOR of Edge Impulse's data acquisition format; and folders of them.
+        output: the folder for scores.json and report.html; made if need be.
+        observer: is called once with None, then with the number of windows that are done.
+        options: of `SimulateOptions` only `stride`, the seconds from one window to the next.
+
+    Raises:
+        InputError: no such bundle, or none of the recordings can be read; of others there is a finding.
+        ValidationError: the model fails.
+        PresetError: options that do not exist, or are about pictures.
+        OutputError: the folder cannot be written.
+    """
+    from convert.eim.bundle import SampledImpulse, read_impulse  # `--help` does without
+    from convert.eim.server import LoadedSamples
+    from convert.render.recordings import write_recordings
+    from convert.simulate.recordings import ImpulseModel
+    from convert.simulate.recordings import simulate as run
+
+    given = defaults(SimulateOptions) | checked(SimulateOptions, options)
+    refuse_recordings(given)
+    impulse = read_impulse(Path(bundle))
+    if not isinstance(impulse, SampledImpulse):
+        raise InputError("this bundle takes pictures", path=bundle, hint="give it to `simulate`, with pictures")
+    model = ImpulseModel(f"{impulse.name}.onnx", impulse.window, impulse.labels, LoadedSamples(impulse).run)
+    several = (recordings,) if isinstance(recordings, str | Path) else recordings
+    done = run(model, [Path(path) for path in several], given["stride"], observer or ignore)
+    return write_recordings(done, Path(output))
 
 
 def batch(

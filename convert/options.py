@@ -647,6 +647,15 @@ class SimulateOptions(TypedDict, total=False):
     ]
     every: Annotated[int, Option(1, "Of a video, every so-many-th frame.", low=1)]
     limit: Annotated[int | None, Option(None, "Of a video, no more frames than this.", low=1)]
+    stride: Annotated[
+        float | None,
+        Option(
+            None,
+            "Of sound or sensor data, the time from one window to the next.  [default: a quarter of a window]",
+            "SECONDS",
+            above=0,
+        ),
+    ]
     target: Annotated[str | float | None, _RECORDED_RELEASE]
     platform: Annotated[Literal["jetson", "dgpu"] | None, _RECORDED_PLATFORM]
     jetpack: Annotated[str | float | None, _JETPACK]
@@ -782,6 +791,15 @@ def refuse_contradictions(options: Mapping[str, Any], *, pair: bool = False) -> 
             )
         if not isinstance(frame, Frame) or not frame.in_pixels:
             raise PresetError("--resize graph needs the size of the frames", hint=PIXELS)
+
+
+def refuse_recordings(options: Mapping[str, Any]) -> None:
+    """Raises PresetError for options of `simulate` that are about pictures, with a bundle that takes samples."""
+    for name, option in table(SimulateOptions).items():
+        if name != "stride" and options.get(name, option.default) != option.default:
+            spelt = f"--{name.replace('_', '-')}"
+            message = f"{spelt} is about pictures, and this bundle takes sound or sensor data"
+            raise PresetError(message, hint=f"leave out {spelt}")
 
 
 def refuse_simulation(options: Mapping[str, Any]) -> None:

@@ -32,6 +32,7 @@ METADATA: Final = "metadata.json"
 EVIDENCE_SUFFIX: Final = ".evidence.json"
 
 _LARGEST: Final = 2**24  # bytes of a report; it has some thousands
+_LARGEST_WINDOW: Final = 10**8  # values; more than any model has, and what a report may not make us hold
 _NOT_EVIDENCE: Final = "not the evidence that `ei-deepstream validate -o` writes"
 
 
@@ -308,13 +309,18 @@ class BundleReport:
         evidence = self.document.get("evidence")
         return evidence if isinstance(evidence, dict) else None
 
+    @property
+    def is_impulse(self) -> bool:
+        """Whether it is about a whole impulse of sound or sensor data."""
+        return "impulse" in self.document
+
     def refuse_impulse(self) -> None:
         """Raise InputError for the bundle of a whole impulse, which has neither head nor pictures."""
-        if "impulse" in self.document:
+        if self.is_impulse:
             raise InputError(
                 "this bundle is a whole impulse of sound or sensor data, and no model of pictures",
                 path=self.path,
-                hint="RUN.md in it says how it is run",
+                hint="run `ei-deepstream simulate` with recordings, or see RUN.md in it",
             )
 
     def digest(self, file: str) -> str | None:
@@ -405,6 +411,34 @@ class ModelReport:
         values = self._value(dict[str, Any], "model", "preprocessing")
         where = f"{_DAMAGED}: preprocessing"
         return _damaged(self.report.path).row(types.Preprocessing, {**values, "framing": None}, where)
+
+    @property
+    def impulse(self) -> Impulse | None:
+        """The window of a whole impulse, without its blocks and its anomaly block; None: the model takes pictures."""
+        if "impulse" not in self.part:
+            return None
+        from convert.dsp import Impulse
+
+        reader, where = _damaged(self.report.path), f"{_DAMAGED}: impulse"
+        values = {**reader.table(self.part["impulse"], where), "blocks": [], "inputs": [], "anomaly": None}
+        found = reader.row(Impulse, values, where)
+        if min(found.samples, found.axes, found.frequency) <= 0 or found.samples * found.axes > _LARGEST_WINDOW:
+            raise reader.fail(where)
+        return found
+
+    @property
+    def anomaly(self) -> str | None:
+        """What scores anomalies in a whole impulse: "kmeans" or "gmm"; None: nothing does."""
+        kind: str | None = (
+            self._value(str | None, "impulse", "anomaly", "kind") if self.part["impulse"].get("anomaly") else None
+        )
+        return kind
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Of the scores of a whole impulse; () without a network."""
+        found: tuple[str, ...] = self._value(tuple[str, ...], "model", "labels")
+        return found
 
     @property
     def resize_mode(self) -> ResizeMode | None:

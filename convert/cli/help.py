@@ -14,7 +14,7 @@ GROUPS = {
     ),
     "What the export does not say": ("labels", "task", "resize_mode", "image_scaling"),
     "Studio": ("metadata", "project", "impulse", "variant", "deployment", "api_key_file"),
-    "Frames": ("every", "limit"),
+    "Frames": ("every", "limit", "stride"),
     "Rules": ("select", "ignore", "files", "fix", "diff_"),
     "Proof": ("images", "samples", "tolerance", "onnxruntime", "tensorrt", "timeout", "against", "original"),
     "DeepStream": (

@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 
 from convert import check, pipeline
-from convert.eim.bundle import read_impulse
 from convert.emit import Emit, EmitPair
 from convert.errors import InputError
 from convert.images import Frame, Framing, ResizeMode
@@ -21,6 +20,7 @@ from convert.isolation import Worker
 from convert.nvinfer.targets import opsets, targets
 from convert.translate import PRELOAD
 from convert.types import Validated
+from tests.eim.bundles import read_impulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,8 @@ import numpy as np
 import onnx.parser
 from onnx import numpy_helper
 
-from convert.eim.bundle import Impulse, read_impulse
+from convert.eim import bundle
+from convert.eim.bundle import Impulse
 from convert.files import Output, sha256, write_all
 from convert.images import ResizeMode
 from convert.report import dumps, report_document
@@ -38,6 +39,13 @@ RGB = Preprocessing(1 / 255, (), "RGB", False, False, "", ResizeMode.SQUASH)
 GRAY = replace(RGB, color="GRAY")
 
 NOTHING = Metadata()
+
+
+def read_impulse(path: Path, **options: Any) -> Impulse:
+    """A bundle of pictures, read."""
+    found = bundle.read_impulse(path, **options)
+    assert isinstance(found, Impulse)
+    return found
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from convert.eim.bundle import header, pack, read_impulse
+from convert.eim.bundle import header, pack
 from convert.eim.client import talk
 from convert.errors import InputError, OutputError
 from convert.validate import runtimes
+from tests.eim.bundles import read_impulse
 
 if TYPE_CHECKING:
     from tests.eim.processes import Servers
