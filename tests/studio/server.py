@@ -167,7 +167,14 @@ class StudioServer:
             return {"success": True, "job": job}
         if rest == "jobs/99/stdout":
             lines = self.job_log if self._polled >= self.polls else self.job_log[: self._polled]
-            items = [{"created": f"2026-11-29T21:00:{at:02}.000Z", "data": line} for at, line in enumerate(lines)]
+            items = [
+                {
+                    "created": f"2026-11-29T21:00:{at:02}.000Z",
+                    "data": line,
+                    "logLevel": "error" if line.startswith("ERR") else "info",
+                }
+                for at, line in enumerate(lines)
+            ]
             return {"success": True, "stdout": items[::-1], "totalCount": len(items)}
         if method == "POST" and rest == "jobs/99/cancel":
             self.cancelled.append(99)

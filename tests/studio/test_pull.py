@@ -166,9 +166,25 @@ def test_a_deployment_is_built_then_taken(server: StudioServer, studio: Studio, 
     server.log.clear()
     assert pulled(studio, tmp_path, deployment="zip").version == 8
     assert not [call for call in server.calls if "jobs" in call]
-    server.history[0]["impulseHasChangedSinceDeployment"] = True
-    pulled(studio, tmp_path, deployment="zip")
-    assert [call for call in server.calls if "build-ondevice" in call]
+    for name, value in (("impulseHasChangedSinceDeployment", True), ("impulseId", 2), ("engine", "tflite-eon")):
+        server.log.clear()
+        server.history[:] = [{**server.history[0], name: value}]
+        pulled(studio, tmp_path, deployment="zip")
+        assert [call for call in server.calls if "build-ondevice" in call], name
+        del server.history[0]
+
+
+@given(st.sampled_from(["targets", "history", "supportedEngines", "modelVariants", "preferredEngine"]), JSON)
+def test_answers_about_deployments_end_in_one_error_or_none(
+    server: StudioServer, studio: Studio, tmp_path: Path, name: str, value: object
+) -> None:
+    server.targets, server.history, server.polls = [target("zip")], [], 1
+    if name in {"targets", "history"}:
+        setattr(server, name, value if isinstance(value, list) else [value])
+    else:
+        server.targets[0][name] = value
+    with contextlib.suppress(ConvertError):
+        pulled(studio, tmp_path, deployment="zip")
 
 
 def test_an_eim(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
@@ -201,7 +217,7 @@ def test_targets_that_are_not_built(
 
 def test_a_build_that_fails_gives_its_reason(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
     server.job_ends = False
-    server.job_log.append("ERR: Unsupported operator CUSTOM")
+    server.job_log += ["ERR: Unsupported operator CUSTOM", "Job failed (see above)"]
     with pytest.raises(InputError, match="ERR: Unsupported operator CUSTOM"):
         pulled(studio, tmp_path, deployment="zip")
     assert not [call for call in server.calls if "download" in call]
