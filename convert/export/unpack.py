@@ -29,7 +29,7 @@ from convert.export.impulse import FoundImpulse, find_impulse, refuse
 from convert.export.models import Candidate, ListedModel, Listing, list_models
 from convert.export.tflite import content_digest
 from convert.files import Output, sha256, write_all
-from convert.findings import Rule
+from convert.findings import Finding, Rule
 from convert.heads import ANOMALY, CONVERTIBLE, HEADS, NOT_IMAGE, is_quantized, refuse_no_codes, refuse_unsupported
 from convert.report import METADATA, metadata_json
 from convert.types import Export, Metadata, ModelFacts, ModelFormat, StageResult, Tensor
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from convert.dsp import Impulse
-    from convert.findings import Finding
     from convert.images import ImageScaling, ResizeMode
 
 NO_PARAMETERS = Rule("EI101")
