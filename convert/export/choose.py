@@ -78,20 +78,8 @@ _GENERIC: Final = re.compile(
 """Names that do not describe the model."""
 
 _SUFFIXES: Final = (
-    ".zip",
-    ".pb",
-    ".json",
-    ".keras",
-    ".h5",
-    ".tflite",
-    ".lite",
-    ".h",
-    ".hpp",
-    ".c",
-    ".cc",
-    ".cpp",
-    ".onnx",
-)
+    ".zip", ".pb", ".json", ".keras", ".h5", ".tflite", ".lite", ".h", ".hpp", ".c", ".cc", ".cpp", ".onnx",
+)  # fmt: skip
 _NOT_DETECTED: Final = frozenset({NOT_IMAGE, ANOMALY})
 _MAX_SIZE: Final = 1 << 20  # bytes; a document has about 5 kB, a list of labels less
 

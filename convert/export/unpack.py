@@ -139,16 +139,9 @@ class Unpack:
             labels_hint=files.hint,
         )
         findings = (
-            *source.findings,
-            *listing.findings,
-            *candidate.findings,
-            *beside.findings,
-            *files.findings,
-            *differences,
-            *replaced,
-            *self._renamed(export.name),
-            *others(listing, entry, tree),
-        )
+            *source.findings, *listing.findings, *candidate.findings, *beside.findings, *files.findings,
+            *differences, *replaced, *self._renamed(export.name), *others(listing, entry, tree),
+        )  # fmt: skip
         if keeps_codes and _convertible(export):
             refuse_no_codes(export)
         if (self.dequantize or keeps_codes) and is_quantized(export) and _convertible(export):

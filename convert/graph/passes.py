@@ -95,16 +95,9 @@ def adapted(
 
 
 _PREPARE = (
-    only_real_inputs,
-    positive_axes,
-    clean,
-    plain_comparisons,
-    plain_quantization,
-    fold,
-    plain_resizes,
-    merge_reshapes,
-    remove_transposes,
-)
+    only_real_inputs, positive_axes, clean, plain_comparisons, plain_quantization, fold, plain_resizes,
+    merge_reshapes, remove_transposes,
+)  # fmt: skip
 
 
 def prepared(data: bytes, *, coded: bool) -> ModelProto:
