@@ -136,7 +136,7 @@ said["memory"] = runner._input_shm is not None
 window = [0.75] * said["size"]
 said["answer"] = runner.classify(np.array(window) if shared else window)["result"]
 slice = [2.0] * said["parameters"]["slice_size"]
-said["slices"] = [runner.classify_continuous(slice)["result"]["anomaly"] for _ in range(4)]
+said["slices"] = [runner.send_msg({"classify_continuous": slice})["result"]["anomaly"] for _ in range(4)]
 process = runner._runner
 runner.stop()
 said["status"] = process.wait(10)
