@@ -19,9 +19,11 @@ main module, so neither a script nor a notebook needs an `if __name__ == "__main
 from __future__ import annotations
 
 import contextlib
+import os
+import tomllib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from convert.errors import InputError, PresetError, ValidationError
 from convert.findings import Level
@@ -36,6 +38,7 @@ from convert.options import (
     refuse_contradictions,
     refuse_recordings,
     refuse_simulation,
+    refuse_unknown,
     table,
 )
 
@@ -91,7 +94,8 @@ def convert(
         options: see `ConvertOptions`.
 
     Returns:
-        The bundle, with the files, everything found on the way and what was measured.
+        The bundle, with the files, everything found on the way and what was measured. Of an export of sound or sensor
+        data it holds one ONNX of the whole impulse, and `impulse_evidence` is what was measured.
 
     Raises:
         ValidationError: a finding of level error before anything was written (the command's exit code 1); the message
@@ -220,7 +224,7 @@ def check(
         paths: Gst-nvinfer configs (.txt, .yml), configs of deepstream-app, bundles, or folders of them. Labels, the
             header of the ONNX model and the configs an app leads to are looked at, too.
         observer: is called with every file that `fix` is about to change.
-        options: see `CheckOptions`; what is not given is taken from the repository (`convert.check.settings`).
+        options: see `CheckOptions`; what is not given is taken from the repository (`read_settings`).
 
     Returns:
         The files, with verdict, findings and, of one that cannot be read, the error. With `fix` as they are afterwards.
@@ -233,7 +237,6 @@ def check(
     """
     from convert.check.context import Expect, TargetChoice
     from convert.check.run import Checker, select_rules
-    from convert.check.settings import read_settings
 
     files = [str(path) for path in ((paths,) if isinstance(paths, str | Path) else paths)]
     given = defaults(CheckOptions) | read_settings(files) | checked(CheckOptions, options)
@@ -266,6 +269,54 @@ def check(
         apply(found)
         report = checker.again()(files)
     return report
+
+
+_SETTINGS: Final = {"ei-deepstream.toml": ("check",), "pyproject.toml": ("tool", "ei-deepstream", "check")}
+_ROOTS: Final = (".git", ".hg")  # only the root of a repository has one
+
+
+def read_settings(paths: Iterable[str]) -> dict[str, Any]:
+    """The settings for these paths, as `checked` gives options; empty where no file has any.
+
+    Raises:
+        PresetError: the file cannot be read, or a key or value that no option has; it begins with the file's name.
+    """
+    try:
+        shared = Path(os.path.commonpath([os.path.abspath(path) for path in paths]))  # noqa: PTH100 - as it is named
+    except ValueError:  # no path at all
+        return {}
+    for folder in (shared, *shared.parents):
+        for name, keys in _SETTINGS.items():
+            path = str(folder / name)
+            if os.path.isfile(path) and (found := _settings_table(path, keys)) is not None:  # noqa: PTH113 - any text
+                return _settings_values(path, found)
+        if any(os.path.exists(folder / name) for name in _ROOTS):  # noqa: PTH110 - any text
+            break
+    return {}
+
+
+def _settings_table(path: str, keys: tuple[str, ...]) -> object:
+    """The table behind `keys`; None: the file has none."""
+    try:
+        data = Path(path).read_bytes()
+        # Most are about other tools.
+        found: object = tomllib.loads(data.decode()) if all(key.encode() in data for key in keys) else None
+    except (OSError, ValueError) as error:
+        raise PresetError(f"{path}: {error}", hint="correct the file") from error
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found
+
+
+def _settings_values(path: str, found: object) -> dict[str, Any]:
+    known = {name.replace("_", "-"): name for name in table(CheckOptions) if name != "fix"}
+    try:
+        if not isinstance(found, dict):
+            raise PresetError("the settings of check are no table", hint='write select = ["NVI0"] below [...check]')  # noqa: TRY301
+        refuse_unknown(found, known)
+        return checked(CheckOptions, {known[name]: value for name, value in found.items()})
+    except PresetError as error:
+        raise PresetError(f"{path}: {error.message}", hint=error.hint) from error
 
 
 def simulate(
@@ -384,7 +435,7 @@ def simulate_recordings(
         OutputError: the folder cannot be written.
     """
     from convert.eim.bundle import SampledImpulse, read_impulse  # `--help` does without
-    from convert.eim.model import LoadedSamples
+    from convert.eim.server import LoadedSamples
     from convert.render.recordings import write_recordings
     from convert.simulate.recordings import ImpulseModel
     from convert.simulate.recordings import simulate as run

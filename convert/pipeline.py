@@ -318,6 +318,7 @@ def _fastest(
     *,
     dry: bool,
     beside: Worker | None,
+    any_kind: bool,
 ) -> Run:
     """`convert` with `--precision auto`, of one export; a dry run plans FP16, whose files are those of FP32."""
     export, refused = exports[0], ""
@@ -330,6 +331,8 @@ def _fastest(
     if dry:
         return convert(exports, output, {**options, "precision": "fp16"}, worker, observer, dry=True)
     found = _unpacked(export, options)
+    if found is not None and found.impulse is not None and any_kind:
+        return convert(exports, output, {**options, "precision": "fp32"}, worker, observer, any_kind=True)
     if found is not None and found.impulse is not None:
         raise PresetError("an impulse of sound or sensor data is built in FP32", hint="leave out --precision")
     if found is not None and is_quantized(found):
@@ -475,13 +478,12 @@ def convert(
         any_kind: the options are for exports of any kind: those that do not apply to this one are no error.
 
     Raises:
-        PresetError: options that do not exist or do not fit together or this export. Every other error is in the result.
+        PresetError: options that do not exist, or do not fit together or this export. Every other error is in the
+            result.
     """
     beside = None if dry else beside
     if options.get("precision") == "auto":
-        if any_kind and (known := _unpacked(exports[0], options)) and known.impulse is not None:
-            return convert(exports, output, {**options, "precision": "fp32"}, worker, observer, any_kind=True)
-        return _fastest(exports, output, options, worker, observer, dry=dry, beside=beside)
+        return _fastest(exports, output, options, worker, observer, dry=dry, beside=beside, any_kind=any_kind)
     if len(exports) == 1:
         made = stages(output, options, worker, beside=beside)
     else:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from convert.dsp import KMeans
+from convert.dsp import KMeans, Mixture
 from samples.parameters import (
     EON_FORMS,
     Parameters,
@@ -157,6 +157,7 @@ def impulse_library(data: bytes | None, impulse: Impulse, parameters: Parameters
         f"{folder}/model_metadata.h": _sensor_metadata(impulse, p).encode(),
         f"{folder}/model_variables.h": guarded("MODEL_VARIABLES_H", _sensor_variables(impulse, p, form)).encode(),
         **({} if data is None else _model_files(data, p, form)),
+        **(_model_files(impulse.anomaly.model, _mixed(p), form) if isinstance(impulse.anomaly, Mixture) else {}),
     }
     if p.year <= 2022:
         files[f"{folder}/dsp_blocks.h"] = guarded("DSP_BLOCKS_H", _dsp_blocks(impulse, p)).encode()
@@ -253,6 +254,16 @@ def _learning(impulse: Impulse, p: Parameters, form: str) -> list[str]:
             f"const uint32_t ei_learning_block_{name}_inputs[] = {{ {impulse.anomaly.block} }};",
         ]
         blocks.append(("run_kmeans_anomaly", p.block_id + 1, name))
+    if isinstance(impulse.anomaly, Mixture):
+        other = _mixed(p)
+        lines += [
+            f"const uint16_t ei_classifier_anom_axes{p.suffix}[] = {{ {', '.join(map(str, impulse.anomaly.axes))} }};",
+            *graph(other, other.block, symbol_of(other, form))[:-1],
+            f"    .anom_axis = ei_classifier_anom_axes{p.suffix},",
+            "};",
+            f"const uint32_t ei_learning_block_{other.block}_inputs[] = {{ {impulse.anomaly.block} }};",
+        ]
+        blocks.append(("run_gmm_anomaly", other.block_id, other.block))
     lines.append(f"const ei_learning_block_t ei_learning_blocks{p.suffix}[] = {{")
     lines += [
         f"    {{ {number}, &{function}, (void*)&ei_learning_block_config_{name}, EI_CLASSIFIER_IMAGE_SCALING_NONE, "
@@ -280,6 +291,11 @@ def _learning(impulse: Impulse, p: Parameters, form: str) -> list[str]:
         members.append(("fusion_string", quoted(" + ".join(impulse.axis_names))))
     fields = [f"    .{field} = {value}," for field, value in members]
     return [*lines, "};", f"const ei_impulse_t impulse_{name} = {{", *fields, "};"]
+
+
+def _mixed(p: Parameters) -> Parameters:
+    """Of the block of a Gaussian mixture, behind the classifier's."""
+    return replace(p, block_id=p.block_id + 1)
 
 
 def _kmeans(anomaly: KMeans, p: Parameters) -> list[str]:

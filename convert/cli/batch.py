@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from convert.cli import Command, Group
 from convert.cli import options as cli
-from convert.cli.help import Command, Group
 from convert.options import BatchOptions
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     BatchOptions, "time_limit", "memory_limit", "scheduler", "force", "cache_dir", "object_batch_size", "sgie_labels"
 )
 @cli.options(BatchOptions, "labels", "task", "resize_mode", "image_scaling", "dequantize", "precision")
+@cli.options(BatchOptions, "samples", "sdk_log")
 @cli.translating
 @cli.framing
 @cli.adapting
@@ -61,9 +62,9 @@ def batch(
     """Convert many exports: in parallel, only what has changed, whatever happens to one of them.
 
     MANIFEST is a .toml with [defaults] and a [[model]] for each export; or give exports, globs and folders, which are
-    searched to their depths. What is found there and is not for DeepStream (audio, motion, no model) is reported and
-    does not fail the run; what is named, here or in a manifest, does. Options given here hold for all models, whatever
-    the manifest says.
+    searched to their depths. What is found there and cannot be converted (no model, a custom block) is reported and
+    does not fail the run; what is named, here or in a manifest, does. Options given here hold for all models that they
+    apply to, whatever the manifest says.
     """
     values = cli.given(values)
     if values.get("scheduler") is not None and values.get("jobs") is not None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from convert.cli import Command
 from convert.cli import options as cli
-from convert.cli.help import Command
 from convert.options import CheckOptions, checked
 
 if TYPE_CHECKING:
@@ -65,10 +65,9 @@ def check(
     ei-deepstream.toml: select = ["NVI0"], fail-on = "never".
     """
     from convert import api  # --help does without
-    from convert.check.settings import read_settings
 
     with cli.as_usage():
-        read_settings(paths)
+        api.read_settings(paths)
 
     shown: list[tuple[Fix, str]] = []
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.cli.help import Command, Group
+from convert.cli import Command, Group
 from convert.cli.options import EXISTING, common, declaration, exit_code, write_json
 from convert.findings import Rule
 from convert.options import ConvertOptions

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.cli.help import Command
+from convert.cli import Command
 from convert.cli.options import as_usage, common, depfile_option, exit_code, folder_option, given, options, write_json
 from convert.options import SimulateOptions, refuse_recordings, refuse_simulation
 

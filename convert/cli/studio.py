@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from convert.cli import Command
 from convert.cli import options as cli
-from convert.cli.help import Command
 from convert.options import BLOCK, ConvertOptions, refuse_contradictions
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _document(done: Pulled) -> dict[str, Any]:
 def _show(done: Pulled) -> None:
     from rich.markup import escape
 
-    from convert.render.next_steps import after_pull, show_next
+    from convert.render import after_pull, show_next
     from convert.render.text import console, show_findings
 
     out = console()

@@ -19,7 +19,7 @@ from convert.compare.edge_impulse import pack, read_features, read_original, unp
 from convert.eim.bundle import Impulse, SampledImpulse, read_impulse
 from convert.eim.client import Timeouts, talk
 from convert.eim.inspect import ELF_MAGIC, MACHO_MAGICS
-from convert.eim.model import Loaded, LoadedSamples
+from convert.eim.server import Loaded, LoadedSamples
 from convert.errors import InputError, PresetError
 from convert.export.facts import facts
 from convert.findings import Finding, Level, Rule

@@ -28,10 +28,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from convert.errors import ConvertError, InputError, NoModelError, UnsupportedModelError
 from convert.export.archive import BY_NAME, FOUND_BESIDE, LABEL_FILE
-from convert.export.deployment import CONTRADICTION
 from convert.export.facts import class_count, takes_no_pictures
 from convert.export.models import EXTRA_MODEL, ONNX_FORMS, Candidate, ListedModel, Listing, describe, left_over
-from convert.export.parameters import UNREADABLE_PARAMETER
+from convert.export.parameters import CONTRADICTION, UNREADABLE_PARAMETER
 from convert.files import sha256
 from convert.findings import Rule
 from convert.heads import ANOMALY, CLASSIFIER, FOMO, NOT_IMAGE, UNKNOWN, head, is_quantized, refuse_unsupported

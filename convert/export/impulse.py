@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from convert.dsp import Block, Impulse, KMeans, Mixture, Value, blocks
 from convert.errors import InputError, NoModelError, UnsupportedModelError
-from convert.export import deployment, facts
+from convert.export import facts
 from convert.export.choose import choose, is_twin
 from convert.export.cpp_declarations import Declaration, Field, Header, names_in, read_header, string_of
 from convert.export.cpp_scanner import evaluate, real_literal, text_of
 from convert.export.facts import takes_no_pictures
 from convert.export.models import describe
-from convert.export.parameters import File
+from convert.export.parameters import DEPLOYMENT, File
 from convert.heads import is_quantized, refuse_operators
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def _sources(tree: Tree, root: str) -> tuple[tuple[File, ...], File | None]:
     if any(path.parent.name == _FOLDER for path in headers):
         headers = [path for path in headers if path.parent.name == _FOLDER]
     headers.sort(key=lambda path: ((path.name != _FIRST) + (path.name == _LAST), path.name))
-    document = str(place / deployment.NAME)
+    document = str(place / DEPLOYMENT)
 
     def read(path: str) -> File:
         return File(tree.read(path, _MOST), tree.name_of(path))
@@ -589,7 +589,7 @@ def _from_document(file: File, impulse: Impulse) -> Impulse:
             inputs=tuple(int(each) for each in learning[0].get("dsp", ())) if len(learning) == 1 else (),
         )
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError) as error:
-        message = f"the impulse in {deployment.NAME} cannot be read: {type(error).__name__} {str(error)[:80]}"
+        message = f"the impulse in {DEPLOYMENT} cannot be read: {type(error).__name__} {str(error)[:80]}"
         raise InputError(message, path=file.path, hint="give the C++ library of the project") from error
 
 

@@ -35,10 +35,19 @@ from convert.export.archive import (
 )
 from convert.export.cpp_arrays import Array, Incbin, check_array, read_source
 from convert.export.cpp_scanner import source_bytes
-from convert.export.deployment import CONTRADICTION, NAME, merged, read_deployment
 from convert.export.facts import facts_of, onnx_facts, possible_tasks, takes_no_pictures
 from convert.export.keras import WORDS, Place, best, convert_place, places, shown
-from convert.export.parameters import UNREADABLE_PARAMETER, Block, File, Recorded, read_recorded
+from convert.export.parameters import (
+    CONTRADICTION,
+    DEPLOYMENT,
+    UNREADABLE_PARAMETER,
+    Block,
+    File,
+    Recorded,
+    merged,
+    read_deployment,
+    read_recorded,
+)
 from convert.export.tflite import IDENTIFIER, first_subgraph, read_graph
 from convert.findings import Rule
 from convert.heads import ANOMALY, NOT_IMAGE
@@ -538,7 +547,7 @@ def _libraries(tree: Tree, focus: str | None) -> tuple[Library, ...]:
             if focus is None or not root or focus.startswith(root + "/"):
                 raise  # beside a single file it may be anything
     for path in tree.members:
-        if PurePosixPath(path).name == NAME and _SDK not in PurePosixPath(path).parts:
+        if PurePosixPath(path).name == DEPLOYMENT and _SDK not in PurePosixPath(path).parts:
             libraries = _with_document(tree, path, libraries)
     return tuple(libraries)
 

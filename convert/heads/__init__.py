@@ -1,6 +1,7 @@
 """The registry of heads: every kind of last layer, in one tuple. `convert.heads.base.HeadSpec` says how to add one.
 
-`refuse_unsupported` says what stands in the way of a model that cannot be converted, and what to do instead. A number format that becomes convertible loses its row in `_FORMATS`; heads say so themselves.
+`refuse_unsupported` says what stands in the way of a model that cannot be converted, and what to do instead. A number
+format that becomes convertible loses its row in `_FORMATS`; heads say so themselves.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def show_batch(report: BatchReport, output: Path, *, quiet: bool) -> None:
     from rich.markup import escape  # slow to import
     from rich.text import Text
 
-    from convert.render.next_steps import after_batch, show_next
+    from convert.render import after_batch, show_next
     from convert.render.text import console
 
     out = console()

@@ -17,7 +17,7 @@ from rich.text import Text
 from convert.files import plain
 from convert.heads import ANOMALY, NOT_IMAGE
 from convert.images import Frame, Framing, ResizeMode, anchor_name
-from convert.render.next_steps import after_inspection, show_next
+from convert.render import after_inspection, show_next
 from convert.render.text import FORMS, console, impulse_lines, kind, print_hanging, show_findings
 from convert.report import SCHEMA_VERSION, finding_document, framing_document, impulse_document, tensor_document
 

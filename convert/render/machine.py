@@ -19,7 +19,7 @@ from urllib.parse import quote
 from convert import __version__
 from convert import report as documents
 from convert.findings import Finding, Level, Rule, rulebook
-from convert.render.next_steps import after_batch, after_conversion
+from convert.render import after_batch, after_conversion
 from convert.types import Adapted, Bundle, Export, ImpulseModel, Validated, ValidatedImpulse
 
 if TYPE_CHECKING:

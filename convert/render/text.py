@@ -15,8 +15,8 @@ from convert.compare import Cause
 from convert.findings import Finding, Level
 from convert.images import CENTRE
 from convert.images.resizing import Resizing
+from convert.render import after_conversion, show_next
 from convert.render.machine import failure_document
-from convert.render.next_steps import after_conversion, show_next
 from convert.report import dumps
 from convert.types import (
     Adapted,
@@ -221,7 +221,7 @@ def _impulse_evidence(validated: ValidatedImpulse) -> list[tuple[str, str]]:
     apart = f"max difference to an independent computation {features.max_abs_diff:.2g}, {inputs}"
     lines = [("features", apart)]
     if network := evidence.network:
-        lines.append(("network", f"max difference {network.max_abs_diff:.2g} (limit {network.tolerance:g})"))
+        lines.append(("network", f"max difference {network.max_abs_diff:.2g} (limit {network.tolerance:.2g})"))
     if scores := evidence.scores:
         same = f"decides as the original on {percent(scores.top1)} of {scores.inputs} windows"
         own = evidence.int8_agreement.kernels if evidence.int8_agreement else None

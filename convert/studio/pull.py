@@ -21,9 +21,8 @@ from zipfile import BadZipFile, ZipFile
 
 from convert.errors import ConvertError, InputError, PresetError
 from convert.export.archive import ELF, HEAD, ZIP, file_type, read_head
-from convert.export.deployment import read_deployment
 from convert.export.facts import LAST_LAYER, facts
-from convert.export.parameters import UNREADABLE_PARAMETER, File
+from convert.export.parameters import UNREADABLE_PARAMETER, File, read_deployment
 from convert.export.tflite import content_digest
 from convert.files import Output, make_folder, signals_wait, write_all
 from convert.heads import ANOMALY, CLASSIFIER

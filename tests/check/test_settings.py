@@ -9,7 +9,7 @@ import pytest
 
 from convert import check
 from convert.__main__ import main
-from convert.check.settings import read_settings
+from convert.api import read_settings
 from convert.errors import PresetError
 
 _CONFIG = "[property]\ngie-unique-id=1\nnetwork-type=100\noutput-tensor-meta=1\nnet-scale-factor=1\nbatch-size=1 # c\n"

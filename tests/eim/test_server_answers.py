@@ -23,8 +23,16 @@ from convert.eim import server as module
 from convert.eim import wire
 from convert.eim.bundle import NO_PARAMETER, Impulse, header, hello, hello_findings
 from convert.eim.client import ModelInfo
-from convert.eim.model import TimedResult
-from convert.eim.server import Session, Signals, listening, print_info, serve_socket, serve_stdin, signals_end
+from convert.eim.server import (
+    Session,
+    Signals,
+    TimedResult,
+    listening,
+    print_info,
+    serve_socket,
+    serve_stdin,
+    signals_end,
+)
 from convert.eim.wire import Features, attach, bound, connected, part_of, remove_leftovers
 from convert.errors import InputError, OutputError
 from convert.images import ResizeMode

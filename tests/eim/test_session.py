@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.eim.model import Loaded, TimedResult
-from convert.eim.server import Session
+from convert.eim.server import Loaded, Session, TimedResult
 from convert.eim.wire import encode
 from convert.errors import ValidationError
 from tests.eim import bundles

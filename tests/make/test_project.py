@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from convert.cli.stages import emit
+from convert.cli.convert import emit
 from tests.make.conftest import ROOT, Project, command
 
 LIBRARY = Path("../exports/fruit-cpp-2022")

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from convert.files import Output
 from convert.pipeline import Run
-from convert.render.next_steps import after_batch, after_conversion, after_inspection, show_next
+from convert.render import after_batch, after_conversion, after_inspection, show_next
 from convert.types import Bundle
 
 FILES = ("config_infer_primary_x.txt", "deepstream_app_x.txt", "build_engine.sh", "RUN.md", "report.json")

@@ -1,4 +1,4 @@
-"""The stand-in tracker, and counts at the lines of an app: made-up ways of objects, and the belt of the samples."""
+"""The replacement tracker, and counts at the lines of an app: made-up ways of objects, and the belt of the samples."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_twelve_fruits_on_a_belt(tmp_path: Path, kind: str) -> None:
     assert len({each.id for each in counts.passages}) == 12
     page = (tmp_path / "shown" / "report.html").read_text()
     assert "belt-left 12" in page
-    assert "stand-in" in page
+    assert "replacement" in page
     assert (tmp_path / "shown" / "video" / "belt.mp4").stat().st_size > 10_000
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
 
 KEY = "ei_0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -103,12 +104,15 @@ class StudioServer:
         return [f"{method} {path.removeprefix('/v1')}" for method, path, _, _ in self.log if path.startswith("/v1")]
 
     @contextlib.contextmanager
-    def running(self) -> Iterator[StudioServer]:
+    def running(self, context: ssl.SSLContext | None = None) -> Iterator[StudioServer]:
         class Handler(_Handler):
             studio = self
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
+        server.handle_error = lambda *_: None  # type: ignore[method-assign] # a client that went away
+        if context is not None:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         self.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
@@ -207,7 +211,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _file(self, data: bytes, fault: Fault) -> None:
         start = 0
         headers = {
-            "Content-Disposition": "attachment; filename=../../x.zip",
+            "Content-Disposition": "attachment; filename=x.zip",
             "Content-Type": "application/octet-stream",
         }
         if (wanted := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))) and "no-range" not in fault.headers:

@@ -168,6 +168,7 @@ def test_an_eim(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("targets", "message", "hint"),
     [
+        ([target("zip", supportedEngines=[], preferredEngine="newest")], "bindings refuse to ask", "--upgrade"),
         ([target("zap")], "no deployment 'zip'", "it has zap"),
         ([target("zip", disabledForProject=True, reasonTargetDisabled="Enterprise only")], "Enterprise only", "leave"),
         ([target("zip", modelVariants=[{"variant": "float32", "supported": False}])], "with float32", "--variant"),
@@ -252,6 +253,25 @@ def test_the_command(server: StudioServer, tmp_path: Path, capfd: pytest.Capture
     server.faults = [Fault("projects", 99, 403)]
     assert main(["pull", "-o", str(tmp_path / "y")]) == 3
     assert "error: Edge Impulse's server answers with HTTP 403" in capfd.readouterr().err
+
+
+def test_at_a_terminal(
+    server: StudioServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[tuple[str, bool]] = []
+    answers: list[Any] = [KEY + "\n", 2]
+
+    def prompt(text: str, *, hide_input: bool = False, **_: object) -> Any:
+        asked.append((text, hide_input))
+        return answers.pop(0)
+
+    monkeypatch.setattr("click.prompt", prompt)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.delenv("EI_API_KEY")
+    server.projects = [(9, "Fruit"), (PROJECT, "Wooden shapes")]
+    assert main(["pull", "-o", str(tmp_path)]) == 0
+    assert asked == [("API key of the project", True), ("which project", False)]
+    assert "  2  Wooden shapes (4711)" in capfd.readouterr().err
 
 
 def test_without_a_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
