@@ -16,8 +16,7 @@ from convert.__main__ import main
 from convert.eim.bundle import SampledImpulse, hello, hello_findings, read_impulse
 from convert.eim.client import talk
 from convert.eim.compare import FIRST_DIFFERS, ROUNDING, SCORE_DIFFERS, compare, difference, open_backend
-from convert.eim.model import LoadedSamples
-from convert.eim.server import Session
+from convert.eim.server import LoadedSamples, Session
 from convert.errors import InputError
 from convert.images import ImageScaling
 from convert.report import BundleReport, ModelReport
