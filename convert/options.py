@@ -420,6 +420,15 @@ class CommonOptions(TypedDict, total=False):
             "fastest that keeps 99 % of the original's decisions.",
         ),
     ]
+    calibrate: Annotated[
+        Path | str | None,
+        Option(
+            None,
+            "With --precision int8, of a float export: a folder of 20 or more pictures of your camera, from which ONNX "
+            "Runtime makes the codes.",
+            "DIR",
+        ),
+    ]
     gie_id: Annotated[int | None, Option(None, "gie-unique-id.  [default: 1, secondary 2]", low=1)]
     operate_on_gie_id: Annotated[
         int | None, Option(None, "Whose objects a secondary engine takes.  [default: 1]", low=1)
@@ -681,10 +690,14 @@ def refuse_contradictions(options: Mapping[str, Any], *, pair: bool = False) -> 
                 raise PresetError(
                     f"--{name.replace('_', '-')} means nothing with --pgie and --sgie", hint="they say it already"
                 )
+        if options.get("calibrate") is not None:
+            raise PresetError("--calibrate is for one export", hint="convert the two into folders of their own")
     if isinstance(options.get("frame"), Frame) and options.get("role") == "sgie":
         raise PresetError(
             "--frame is about whole frames, and --role sgie looks at objects", hint="leave one of them out"
         )
+    if options.get("calibrate") is not None and options.get("precision") != "int8":
+        raise PresetError("--calibrate is about INT8", hint="give --precision int8, too, or leave it out")
     if options.get("resize") == "graph":
         if options.get("role") == "sgie":
             raise PresetError(

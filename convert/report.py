@@ -76,6 +76,7 @@ def model_document(adapted: types.Adapted) -> dict[str, Any]:
             **plain(adapted.preprocessing),
             "framing": adapted.preprocessing.framing and framing_document(adapted.preprocessing.framing),
         },
+        **({"calibrated": adapted.calibrated} if adapted.calibrated else {}),
     }
 
 
@@ -476,6 +477,7 @@ class OnnxMetadata:
         crop: left, top, width and height of what it cuts out, in pixels of its input.
         resize: width and height to which the graph resizes that, or the whole frame, as Edge Impulse's SDK does.
         crop_anchor: as `Metadata` has it; recorded where it is not the centre.
+        calibrated: as `Adapted` has it, where it is not 0.
     """
 
     source_sha256: str | None = None
@@ -494,6 +496,7 @@ class OnnxMetadata:
     crop: tuple[int, int, int, int] | None = None
     resize: tuple[int, int] | None = None
     crop_anchor: Anchor | None = None
+    calibrated: int | None = None
 
     @property
     def anchor(self) -> Anchor:
@@ -586,6 +589,7 @@ _READ: Final[Mapping[str, Any]] = {
     "task": _task, "classes": int, "limits": _limits, "overlap": float, "threshold": _score,
     "resize_mode": ResizeMode, "frame": parse_frame,
     "crop": partial(_pixels, count=4), "resize": partial(_pixels, count=2), "crop_anchor": _anchor,
+    "calibrated": int,
 }  # fmt: skip
 
 

@@ -18,8 +18,8 @@ GROUPS = {
     "Proof": ("images", "tolerance", "onnxruntime", "tensorrt", "timeout", "against", "original"),
     "DeepStream": (
         *("target", "platform", "jetpack", "tensorrt_version", "role", "source", "sink", "frame", "resize"),
-        *("fomo_merge", "yolo_score", "threshold", "batch_size", "object_batch_size", "precision", "min_size"),
-        *("gie_id", "operate_on_gie_id", "gpu_id"),
+        *("fomo_merge", "yolo_score", "threshold", "batch_size", "object_batch_size", "precision", "calibrate"),
+        *("min_size", "gie_id", "operate_on_gie_id", "gpu_id"),
     ),
     "Many models": ("jobs", "time_limit", "memory_limit", "scheduler", "force", "cache_dir"),
     "Output": ("output", "dry_run", "depfile", "format_", "fail_on", "quiet", "help"),

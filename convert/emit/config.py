@@ -469,7 +469,7 @@ def _input(adapted: Adapted, target: Target, size: tuple[int, int, int], scaled:
             aspect = "0: frames of that size stay as they are."
             filtered = "1: bilinear, for frames of another size; those of infer-dims are not scaled."
         else:
-            dims += f"cuts the {framing.part} out of it and makes {own} of that" if framing.cut else f"makes {own} of it"
+            dims += f"cuts the {framing.part} out of it and makes {own} of that" if framing.cut else f"makes it {own}"
             dims += (
                 " as Edge Impulse does: to the pixel, where [streammux] has this size; larger frames are made smaller "
                 "before, as the device does it."

@@ -74,6 +74,16 @@ SCALING_ASSUMED = Rule(
     why="a wrong input scale makes every result wrong; 0..1 is what nearly all Edge Impulse models take",
     fix="if the model's learning block scales differently, give it with --image-scaling",
 )
+CALIBRATED = Rule(
+    "EI308",
+    Level.NOTE,
+    "the 8-bit codes are not Edge Impulse's",
+    why="With --calibrate a float export is quantized here, by ONNX Runtime, from the numbers that your pictures give. "
+    "What Edge Impulse measured of an int8 model does not hold for this one. How often it decides as the float "
+    "original is in the table of precisions (EI411).",
+    fix="nothing, if it decides as the original; better codes come with the int8 build of Studio, which needs no "
+    "--calibrate",
+)
 BACKGROUND_LABEL = Rule(
     "EI350",
     Level.NOTE,
@@ -116,6 +126,7 @@ RULES = (
     RESIZE_CROPS,
     SCALING_ASSUMED,
     FRAME_UNUSED,
+    CALIBRATED,
     BACKGROUND_LABEL,
     COORDINATES,
     CELLS,

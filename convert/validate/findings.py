@@ -105,6 +105,16 @@ KERNELS = Rule(
     fix="use --precision fp16, which rewrites the model in float32; and please report the model",
 )
 
+CALIBRATED = Rule(
+    "EI411",
+    Level.WARNING,
+    "the calibrated model decides otherwise than the float original too often",
+    why="Of 100 pictures more than one gets another answer in 8-bit codes. They were made from your pictures, with one "
+    "scale for each tensor; some networks do not bear that.",
+    fix="use --precision fp16; or build the int8 variant in Studio and give that, without --calibrate; or give more "
+    "pictures like those that the camera will take",
+)
+
 DECODING = Rule(
     "EI440",
     Level.ERROR,
@@ -124,5 +134,5 @@ PLACES = Rule(
 
 RULES: tuple[Rule, ...] = (
     *(INPUT, OUTPUT, DOMAIN, PARITY, TOP1, NOT_FINITE, CONSTANT, BATCH, TENSORRT, SQUASHED),
-    *(KERNELS, DECODING, PLACES),
+    *(KERNELS, CALIBRATED, DECODING, PLACES),
 )

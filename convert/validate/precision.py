@@ -18,12 +18,14 @@ import numpy as np
 from onnx import TensorProto, numpy_helper, shape_inference
 
 from convert.graph.graph import GraphEditor, load_model, without_weights
+from convert.graph.quantized import layers
 from convert.heads import head
-from convert.types import DETECTOR_THRESHOLD, Agreement, PrecisionEvidence
+from convert.types import Agreement, PrecisionEvidence
 from convert.validate import runtimes
 from convert.validate.comparison import raw_names, reference_decoder, with_raw
+from convert.validate.findings import CALIBRATED
 from convert.validate.inputs import as_nvinfer
-from convert.validate.predictions import Predictions, agreement, predictions
+from convert.validate.predictions import Predictions, agreement, least_score, predicted_by_both, predictions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto, NodeProto
 
+    from convert.findings import Finding
     from convert.isolation import Worker
     from convert.types import Adapted
 
@@ -121,7 +124,7 @@ class _Network:
         self._task, self._before = adapted.head.task, adapted.preprocessing
         self._spec = head(self._task)
         self._decoder = reference_decoder(adapted, worker, timeout) if self._spec.detects else None
-        self._least = DETECTOR_THRESHOLD if adapted.head.threshold is None else adapted.head.threshold
+        self._least = least_score(adapted)
         model = load_model(with_raw(adapted.onnx.data))
         if raw := raw_names(adapted.onnx.data):
             outputs = {value.name: value for value in model.graph.output}
@@ -248,14 +251,22 @@ def row(
     return PrecisionEvidence(precision, weights, measured, dict(sorted(counted.items())) if nodes is None else nodes)
 
 
-def _candidates(names: Sequence[str], beyond: Collection[str]) -> Iterator[tuple[str, ...]]:
-    """Groups of nodes that are worth to be kept in float32, small ones first: those whose results overflow, and with
-    them the last or the first ones."""
-    least = tuple(name for name in names if name in beyond)
-    if 0 < len(least) <= _MOST_KEPT:
-        yield least
-    size = 1
-    while size <= min(_MOST_KEPT - len(least), len(names) - 1):
-        for part in (names[-size:], names[:size]):
-            yield tuple(name for name in names if name in beyond or name in part)
-        size *= 4
+def calibrated_row(
+    adapted: Adapted, chunks: Iterator[NDArray[np.uint8]], worker: Worker, timeout: float
+) -> PrecisionEvidence:
+    """The row "int8" of a calibrated model: how it decides beside the float original.
+
+    Arguments and errors are those of `convert.validate.predictions.int8_evidence`.
+    """
+    first, ours = predicted_by_both(adapted, chunks, worker, timeout, (runtimes.DEFAULT,), (False,))
+    nodes = layers(load_model(adapted.onnx.data)).int8
+    return row("int8", adapted.onnx.data, agreement(first, ours, least=least_score(adapted)), nodes)
+
+
+def calibrated_findings(row: PrecisionEvidence) -> tuple[Finding, ...]:
+    """EI411 where that is too rare."""
+    if row.is_good or row.agreement is None:
+        return ()
+    same = row.agreement
+    message = f"in INT8 the same decision as the float original on {same.top1:.1%} of {same.inputs} pictures"
+    return (CALIBRATED.found(f"{message}; scores differ by up to {same.max_abs_diff:.2g}", hint=CALIBRATED.fix),)

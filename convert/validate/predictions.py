@@ -112,11 +112,32 @@ def int8_evidence(
     from convert.graph.graph import load_model  # brings onnx
     from convert.graph.quantized import layers
 
+    kinds = runtimes.DEFAULT, runtimes.BUILTIN
+    first, kernels, plain, optimized = predicted_by_both(adapted, chunks, worker, timeout, kinds, (False, True))
+    what = layers(load_model(adapted.onnx.data))
+    measured = (agreement(first, each, least=least_score(adapted)) for each in (plain, optimized, kernels))
+    return Int8Evidence(what.int8, what.other, what.share, *measured)
+
+
+def least_score(adapted: Adapted) -> float:
+    """Below which a detector predicts nothing."""
+    return DETECTOR_THRESHOLD if adapted.head.threshold is None else adapted.head.threshold
+
+
+def predicted_by_both(
+    adapted: Adapted,
+    chunks: Iterator[NDArray[np.uint8]],
+    worker: Worker,
+    timeout: float,
+    kernels: Sequence[str],
+    optimized: Sequence[bool],
+) -> Iterator[Predictions]:
+    """What the original predicts with each of LiteRT's `kernels`, then the model, ONNX Runtime `optimized` or not."""
     data, task = adapted.onnx.data, adapted.head.task
     spec, shipped = head(task), len(adapted.onnx.outputs)
     decoder = reference_decoder(adapted, worker, timeout) if spec.detects else None
-    sessions = [runtimes.load(with_raw(data), optimized=each) for each in (False, True)]
-    found: list[list[Predictions]] = [[], [], [], []]
+    sessions = [runtimes.load(with_raw(data), optimized=each) for each in optimized]
+    found: list[list[Predictions]] = [[] for _ in (*kernels, *optimized)]
 
     def ours(pictures: NDArray[np.uint8], session: Any) -> list[NDArray[Any]]:
         rows = [
@@ -130,17 +151,10 @@ def int8_evidence(
         for pictures in chunks:
             runs = [thread.submit(ours, pictures, session) for session in sessions]
             inside = seen(pictures, adapted)
-            theirs = [
-                original(adapted.export, inside, worker, timeout, kernels=each)
-                for each in (runtimes.DEFAULT, runtimes.BUILTIN)
-            ]
+            theirs = [original(adapted.export, inside, worker, timeout, kernels=each) for each in kernels]
             for place, raw in zip(found, [*theirs, *(run.result() for run in runs)], strict=True):
                 place.append(predictions(task, decoder, raw))
-    first, kernels, plain, optimized = map(Predictions.joined, found)
-    least = DETECTOR_THRESHOLD if adapted.head.threshold is None else adapted.head.threshold
-    what = layers(load_model(data))
-    measured = (agreement(first, each, least=least) for each in (plain, optimized, kernels))
-    return Int8Evidence(what.int8, what.other, what.share, *measured)
+    return map(Predictions.joined, found)
 
 
 def int8_findings(evidence: Int8Evidence) -> tuple[Finding, ...]:
