@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from convert.errors import UnsupportedModelError, ValidationError
-from convert.export import findings
 from convert.export.tflite import POST_PROCESS, called_operator, unpack
-from convert.heads.support import refuse_unsupported
+from convert.findings import Rule
+from convert.heads import refuse_unsupported
 from convert.images import CENTRE, Anchor, ImageScaling
 from convert.isolation import Died, Failed, Worker
 from convert.types import Agreement, Export, Int8Agreement, Stage, StageResult
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
     from convert.images import ResizeMode
+
+AGREEMENT = Rule("EI153")
+ROUNDING = Rule("EI154")
 
 TIMEOUT = 300.0
 """Seconds a comparison may take; `--timeout` only ever gives it more."""
@@ -119,7 +122,7 @@ class WithAgreement:
                     f"its first layer rounds as the original's does: the same decision on {better.top1:.1%} of"
                     f" {inputs} inputs, and on {measured.top1:.1%} without that"
                 )
-                found.append(findings.ROUNDING.found(message))
+                found.append(ROUNDING.found(message))
                 export, measured, rounded = other, better, done.rounded
         if files:
             measured = _together(measured, self._measure(export, export.model, worker, 0, files))
@@ -241,12 +244,12 @@ _CONFIDENT = 0.5  # Edge Impulse's default threshold: below it a detector has no
 _OBJECTNESS = 4  # column of a YOLOv5 row; the classes stand behind it
 
 
-def agreement_findings(agreement: Int8Agreement, hint: str = findings.AGREEMENT.fix) -> tuple[Finding, ...]:
+def agreement_findings(agreement: Int8Agreement, hint: str = AGREEMENT.fix) -> tuple[Finding, ...]:
     """EI153 where the two decide differently too often: more than a point below GOOD and below LiteRT's own kernels."""
     if agreement.kernels is None or agreement.top1 >= min(GOOD, agreement.kernels) - _MARGIN:
         return ()
     return (
-        findings.AGREEMENT.found(
+        AGREEMENT.found(
             f"the same decision on {agreement.top1:.1%} of {agreement.inputs} inputs, where two sets of LiteRT's own"
             f" kernels agree on {agreement.kernels:.1%}; outputs differ by {agreement.mean_abs_diff:.2g} on average"
             f" and {agreement.max_abs_diff:.2g} at most",

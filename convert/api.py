@@ -38,20 +38,21 @@ from convert.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     import numpy as np
     from numpy.typing import NDArray
 
+    from convert.batch import BatchReport, Observer
     from convert.batch.plan import Job, Outcome
-    from convert.batch.run import BatchReport, Observer
     from convert.check.run import CheckReport, Fix
     from convert.compare import Comparison
     from convert.export.unpack import Inspection
     from convert.pipeline import Event, Run
     from convert.render.simulation import Result
     from convert.simulate.engine import LoadedEngine
+    from convert.studio.client import Studio
     from convert.types import Bundle
 
 
@@ -78,7 +79,8 @@ def convert(
     True
 
     Args:
-        export: a deployment .zip, a library folder, a tflite-trained.h or tflite_learn_*.h, a .lite/.tflite or .onnx.
+        export: a deployment .zip, a library folder, a tflite-trained.h or tflite_learn_*.h, a .lite/.tflite or .onnx;
+            or "studio:ID", a project in Edge Impulse's Studio that the key in EI_API_KEY opens.
         output: the folder to write; made if it does not exist.
         sgie: a second export, the model for each object that the first one, a detector, finds; both go into one app.
         dry_run: write nothing; `Bundle.files` are what would be written, without digests.
@@ -107,15 +109,18 @@ def run_conversion(
     sgie: Path | str | None = None,
     dry_run: bool = False,
     watching: Callable[[], AbstractContextManager[Callable[[Event], None]]],
+    studio: Callable[[], Studio] | None = None,
     **options: Unpack[ConvertOptions],
 ) -> Run:
     """As `convert`, and returns what became of every stage: `Run.error` is what ended it, instead of an exception.
 
     Args:
         watching: makes the observer, while the worker starts.
+        studio: opens Studio, where an export lies there; by default with the key in EI_API_KEY.
 
     Raises:
         PresetError: options that do not exist or do not fit together.
+        InputError: an export in Studio cannot be fetched.
     """
     from convert.isolation import Worker  # `--help` does without
     from convert.translate import PRELOAD
@@ -124,17 +129,34 @@ def run_conversion(
     refuse_contradictions(given, pair=sgie is not None)
     settings = defaults(ConvertOptions) | given
     exports = tuple(Path(path) for path in (export, sgie) if path is not None)
-    with contextlib.closing(Worker(PRELOAD)) as worker:
+    with (
+        contextlib.closing(Worker(PRELOAD)) as worker,
+        contextlib.closing(Worker(("convert.compare.run:preload",))) as beside,
+    ):
         if not dry_run:
             worker.start()
+            beside.start()
         from convert.pipeline import convert as run  # imports while the worker does the same
 
-        with watching() as observer:
-            return run(exports, Path(output), settings, worker, observer, dry=dry_run, in_worker=True)
+        with _fetched(exports, settings, studio) as places, watching() as observer:
+            return run(places, Path(output), settings, worker, observer, dry=dry_run, beside=beside)
+
+
+def _fetched(
+    exports: tuple[Path, ...], settings: Mapping[str, Any], studio: Callable[[], Studio] | None = None
+) -> AbstractContextManager[tuple[Path, ...]]:
+    """`exports`, those in Studio as folders; INT8 is made of the int8 model."""
+    from convert.studio import is_in_studio
+
+    if not any(map(is_in_studio, exports)):
+        return contextlib.nullcontext(exports)
+    from convert.studio.pull import fetched  # few exports lie there
+
+    return fetched(exports, "int8" if settings["precision"] == "int8" else "float32", studio)
 
 
 def _bundle(run: Run, output: Path) -> Bundle:
-    from convert.types import Bundle, Export, Validated  # `--help` does without
+    from convert.types import Bundle, Export, Validated, ValidatedImpulse  # `--help` does without
 
     if run.error is not None:
         run.error.findings = run.findings
@@ -151,7 +173,14 @@ def _bundle(run: Run, output: Path) -> Bundle:
         bundle = Bundle(str(output), export.name, run.outputs)
     proven = [each and each.last(Validated) for each in (run, run.secondary)]
     first, second = (each.evidence if each else None for each in proven)
-    return replace(bundle, findings=run.findings, evidence=first, secondary_evidence=second)
+    whole = run.last(ValidatedImpulse)
+    return replace(
+        bundle,
+        findings=run.findings,
+        evidence=first,
+        secondary_evidence=second,
+        impulse_evidence=whole.evidence if whole else None,
+    )
 
 
 def inspect(path: Path | str) -> Inspection:
@@ -273,7 +302,7 @@ def simulate(
     from convert.images.read import find
     from convert.render.simulation import ResultsFolder  # brings numpy, Pillow and jinja2
     from convert.simulate.job import Job as Simulation
-    from convert.simulate.job import of_bundle
+    from convert.simulate.job import counting, of_bundle
 
     given = defaults(SimulateOptions) | checked(SimulateOptions, options)
     refuse_simulation(given)
@@ -290,6 +319,10 @@ def simulate(
     files = find(tuple(Path(path) for path in several))
     if not files and given["tensors"] is None:
         raise PresetError("there are no pictures to simulate", hint="give files or folders of pictures, or videos")
+    counted = None
+    if given["tensors"] is None:
+        one, other = (None if each is None else Path(each) for each in (config, given["app"]))
+        counted = counting(one, other, at.target, every=given["every"], edge_impulse=given["count_as"] is not None)
     make_folder(Path(output))
     job = Simulation(
         at.target,
@@ -300,6 +333,7 @@ def simulate(
         given["tensors"],
         given["every"],
         given["limit"],
+        counted,
     )
     comparison: Comparison | None = None
 
@@ -346,7 +380,7 @@ def batch(
         model that cannot be converted is no error. `BatchReport.failed` are those for which the command fails.
 
     Raises:
-        InputError: a manifest or glob that cannot be read or names nothing.
+        InputError: a manifest or glob that cannot be read or names nothing, or an export that Studio does not give.
         PresetError: options that do not exist or do not go together, or two models that were given the same name.
         OutputError: `output` cannot be written.
     """
@@ -366,9 +400,9 @@ def run_batch(
         watching: makes the observer when the jobs are known.
         waiting: is called with the output folder when another batch is writing into it.
     """
+    from convert.batch import run
     from convert.batch.cache import Cache, cache_folder, locked  # `--help` does without
     from convert.batch.plan import models_of, plan
-    from convert.batch.run import run
     from convert.files import make_folder, write
     from convert.render.machine import batch_document
     from convert.report import dumps
@@ -392,7 +426,7 @@ def run_batch(
 
         scheduler = Cluster(given["scheduler"], *limits)
     else:
-        from convert.batch.run import Pool, cores, half_of_memory
+        from convert.batch import Pool, cores, half_of_memory
 
         scheduler = Pool(given["jobs"] or cores(), limits[0], limits[1] or half_of_memory())
     cache = Cache(cache_folder(given["cache_dir"]))
@@ -402,6 +436,11 @@ def run_batch(
         if not free:
             waiting(folder)
             stack.enter_context(locked(folder))
+        places = [stack.enter_context(_fetched(job.exports, job.settings)) for job in jobs]
+        jobs = tuple(
+            replace(job, export=export, sgie=next(iter(sgie), None))
+            for job, (export, *sgie) in zip(jobs, places, strict=True)
+        )
         with watching(jobs) as observer, scheduler as ready:
             report = run(
                 jobs, folder, ready, cache, force=given["force"], observer=observer, findings=(*findings, *renamed)

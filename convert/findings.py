@@ -1,19 +1,20 @@
 """Findings: what a user must know but what does not end a run, and the rules they are findings of.
 
-A `Rule` is declared once, beside the code that finds it; a `Finding` is one place where it holds. Ids are stable:
-`EI1xx` unpack, `EI2xx` translate, `EI3xx` adapt, `EI4xx` validate, `EI5xx` emit, `EI6xx` eim, `EI7xx` simulate, `EI8xx`
-batch, `NVIxxx` check. `rulebook` lists the rules of all rooms in the order of their ids, for `explain`, SARIF and
-README's table.
+A `Rule` has its texts in `configs/rules.toml` and its name beside the code that finds it. A `Finding` is one place
+where it holds. Ids are stable: `EI1xx` unpack, `EI2xx` translate, `EI3xx` adapt, `EI4xx` validate, `EI5xx`
+emit, `EI6xx` eim, `EI7xx` simulate and compare, `EI8xx` batch, `NVIxxx` check. `rulebook` lists the rules of all rooms
+in the order of their ids, for `explain`, SARIF and README's table.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+
+from convert.files import load_toml
 
 
 class Level(StrEnum):
@@ -31,21 +32,32 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One thing that can be found.
+    """One thing that can be found, by its id ("EI104"). What else is said of it stands in `configs/rules.toml`.
 
-    Attributes:
-        id: stable, for example "EI104".
-        level: the level its findings have unless they say otherwise.
-        title: one line, without a full stop.
-        why: what happens on the device if nothing is done; shown by `explain`.
-        fix: what to do; shown by `explain`.
+    That table is read when something of it is asked for: a `check` that finds nothing does without.
     """
 
     id: str
-    level: Level
-    title: str
-    why: str = ""
-    fix: str = ""
+
+    @property
+    def level(self) -> Level:
+        """The level its findings have unless they say otherwise."""
+        return Level(_texts()[self.id]["level"])
+
+    @property
+    def title(self) -> str:
+        """One line, without a full stop."""
+        return _texts()[self.id]["title"]
+
+    @property
+    def why(self) -> str:
+        """What happens on the device if nothing is done; shown by `explain`."""
+        return _texts()[self.id]["why"]
+
+    @property
+    def fix(self) -> str:
+        """What to do; shown by `explain`."""
+        return _texts()[self.id]["fix"]
 
     def found(
         self,
@@ -79,23 +91,13 @@ def worst(findings: Iterable[Finding]) -> Level | None:
     return max((finding.level for finding in findings), key=lambda level: level.rank, default=None)
 
 
-# Named, not imported: `check` on one text file must not bring what the other rooms' modules bring.
-_ROOMS = (
-    "convert.export.findings",
-    "convert.graph.findings",
-    "convert.validate.findings",
-    "convert.emit.findings",
-    "convert.check.rules",
-    "convert.eim.findings",
-    "convert.compare",
-    "convert.batch.run",
-    "convert.simulate.results",
-)
+@cache
+def _texts() -> dict[str, dict[str, str]]:
+    texts: dict[str, dict[str, str]] = load_toml("rules.toml")
+    return texts
 
 
 @cache
 def rulebook() -> dict[str, Rule]:
-    """Id -> rule."""
-    rules = [rule for room in _ROOMS for rule in importlib.import_module(room).RULES]
-    assert len({rule.id for rule in rules}) == len(rules), "an id is used twice"
-    return {rule.id: rule for rule in sorted(rules, key=lambda rule: rule.id)}
+    """Id -> rule, in the order of the ids."""
+    return {identity: Rule(identity) for identity in sorted(_texts())}

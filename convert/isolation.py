@@ -216,7 +216,7 @@ class Worker:
         except BrokenPipeError:
             raise self._dead() from None
         except (KeyboardInterrupt, Died):
-            self.close()
+            self._end()
             raise
         finally:
             self._limit = None
@@ -245,6 +245,10 @@ class Worker:
         if begun is not None:
             self.kill()
             begun.future.exception()  # its thread reads what is closed below
+        self._end()
+
+    def _end(self) -> None:
+        """End the child; also in the thread of a call that was begun, which `close` waits for."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -298,7 +302,7 @@ class Worker:
         status = self._process.wait()
         reason = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exited with status {status}"
         died = Died(reason, self._tail())
-        self.close()
+        self._end()
         return died
 
     def _tail(self) -> str:

@@ -17,7 +17,16 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, TypedDict
 
 from convert.errors import PresetError
-from convert.images import Frame, ImageScaling, ResizeMode, parse_frame
+from convert.images import (
+    Frame,
+    ImageScaling,
+    Mark,
+    ResizeMode,
+    parse_frame,
+    parse_line,
+    parse_zone,
+    refuse_marks,
+)
 from convert.images.resizing import PIXELS
 
 RELEASE: Final = "deepstream-7.1"
@@ -48,7 +57,7 @@ def _tasks() -> tuple[str, ...]:
 
 def _parse_scaling(value: object, base: Path = Path()) -> ImageScaling:  # noqa: ARG001 - a parser's signature
     """An image scaling in any of Edge Impulse's spellings; raises ValueError."""
-    if value in _SCALINGS:
+    if str(value) in _SCALINGS:  # a value of a manifest may be a list
         return _SCALINGS[str(value)]
     raise ValueError(f"{value!r} is none of {', '.join(_SCALINGS)}")
 
@@ -161,6 +170,18 @@ def _parse_framing(value: object, base: Path = Path()) -> Frame | str:
     """`auto`, `none` (also Python's), or a frame; raises ValueError."""
     text = "none" if value is None else str(value).strip().lower()
     return text if text in {"auto", "none"} else _parse_frame(value, base)
+
+
+def _parse_mark(read: Callable[[str], Mark]) -> Callable[[object, Path], Mark]:
+    """A parser of lines or zones."""
+
+    def parse(value: object, base: Path = Path()) -> Mark:  # noqa: ARG001 - a parser's signature
+        try:
+            return value if isinstance(value, Mark) else read(str(value))
+        except PresetError as error:
+            raise ValueError(f"{error.message}; {error.hint}") from error
+
+    return parse
 
 
 def _parse_target(kind: str) -> Callable[[object, Path], str]:
@@ -310,6 +331,31 @@ _JETPACK = Option(
 FRAME: Final = Option(None, "Your camera's frames.", "16:9|WxH", parse=_parse_frame, name="frame")
 """Of commands that convert nothing."""
 
+LINE: Final = Option(
+    (),
+    "Count what crosses this line, in both directions. In shares of the frame (0 to 1), or in pixels of --frame WxH. "
+    "Repeatable.",
+    "NAME:x1,y1,x2,y2",
+    parse=_parse_mark(parse_line),
+    many=True,
+    name="line",
+)
+ZONE: Final = Option(
+    (),
+    "Count what is in this zone: its corners, as --line. Repeatable.",
+    "NAME:x1,y1;x2,y2;...",
+    parse=_parse_mark(parse_zone),
+    many=True,
+    name="zone",
+)
+
+
+BLOCK: Final = (
+    *("target", "platform", "precision", "role", "batch_size", "frame", "resize_mode", "threshold"),
+    *("fomo_merge", "source", "sink"),
+)
+"""Options of `convert` that Studio's Deployment page shows of our deployment block (`convert.studio.block`)."""
+
 
 class CommonOptions(TypedDict, total=False):
     """Options of every conversion, of one model or of many; each may be left out."""
@@ -353,6 +399,12 @@ class CommonOptions(TypedDict, total=False):
     timeout: Annotated[float, Option(120.0, "Seconds tf2onnx may take, and LiteRT after it.", low=1)]
     tensorflow: Annotated[bool, Option(False, "Let tf2onnx use the real TensorFlow (extra [tensorflow]).")]  # noqa: FBT003
 
+    # Of sound and sensor data
+    sdk_log: Annotated[
+        bool,
+        Option(False, "Of sound or sensor data: the SDK's approximate logarithm, to compare with a device."),  # noqa: FBT003
+    ]
+
     # What the model is shown, and how a detector's outputs are made readable
     frame: Annotated[
         Frame | str | None,
@@ -368,6 +420,17 @@ class CommonOptions(TypedDict, total=False):
     fomo_merge: Annotated[
         Literal["touching", "peak", "none"],
         Option("touching", "FOMO: cells that touch are one object, only the highest of them is, or each is."),
+    ]
+    fomo_box: Annotated[
+        float | None,
+        Option(
+            None,
+            "FOMO: the least width and height of a box in cells, about the same middle.  [default: 1; 3 where objects "
+            "are tracked]",
+            "CELLS",
+            low=1,
+            high=64,
+        ),
     ]
     threshold: Annotated[
         float | None,
@@ -397,6 +460,12 @@ class CommonOptions(TypedDict, total=False):
 
     # What is measured
     images: Annotated[Path | str | None, Option(None, "A folder of pictures to measure parity on, too.", "DIR")]
+    samples: Annotated[
+        Path | str | None,
+        Option(
+            None, "Of sound or sensor data: a folder of recordings (WAV, CSV, JSON, CBOR) to measure on, too.", "DIR"
+        ),
+    ]
     tolerance: Annotated[
         float,
         Option(1e-4, "Largest absolute difference allowed between the original and the ONNX model.", above=0),
@@ -460,6 +529,13 @@ class CommonOptions(TypedDict, total=False):
     sink: Annotated[
         Literal["screen", "file", "rtsp", "none"] | None,
         Option(None, "Where the app's frames go.  [default: screen, the others as comments]"),
+    ]
+
+    # What is tracked and counted
+    line: Annotated[str | Mark | Sequence[str | Mark], LINE]
+    zone: Annotated[str | Mark | Sequence[str | Mark], ZONE]
+    overcrowding: Annotated[
+        int | None, Option(None, "A zone is overcrowded with so many objects or more.", "N", low=1, high=1000)
     ]
 
     # Of two exports
@@ -583,6 +659,10 @@ class SimulateOptions(TypedDict, total=False):
     target: Annotated[str | float | None, _RECORDED_RELEASE]
     platform: Annotated[Literal["jetson", "dgpu"] | None, _RECORDED_PLATFORM]
     jetpack: Annotated[str | float | None, _JETPACK]
+    count_as: Annotated[
+        Literal["edge-impulse"] | None,
+        Option(None, "Also count at the app's lines as Edge Impulse's SDK does, and say where the two differ."),
+    ]
     against: Annotated[
         Literal["edge-impulse"] | None,
         Option(
@@ -698,12 +778,21 @@ def refuse_contradictions(options: Mapping[str, Any], *, pair: bool = False) -> 
         )
     if options.get("calibrate") is not None and options.get("precision") != "int8":
         raise PresetError("--calibrate is about INT8", hint="give --precision int8, too, or leave it out")
+    lines, zones, frame = options.get("line", ()), options.get("zone", ()), options.get("frame")
+    refuse_marks("line", lines, frame if isinstance(frame, Frame) else None)
+    refuse_marks("zone", zones, frame if isinstance(frame, Frame) else None)
+    if (lines or zones) and options.get("role") == "sgie":
+        raise PresetError(
+            "--line and --zone are about what the primary engine finds, and --role sgie has none",
+            hint="leave --role out",
+        )
+    if options.get("overcrowding") is not None and not zones:
+        raise PresetError("--overcrowding is about zones, and there is none", hint="give a --zone, too")
     if options.get("resize") == "graph":
         if options.get("role") == "sgie":
             raise PresetError(
                 "--resize graph is about whole frames, and --role sgie looks at objects", hint="leave one of them out"
             )
-        frame = options.get("frame")
         if not isinstance(frame, Frame) or not frame.in_pixels:
             raise PresetError("--resize graph needs the size of the frames", hint=PIXELS)
 
@@ -716,5 +805,7 @@ def refuse_simulation(options: Mapping[str, Any]) -> None:
         raise PresetError("--tensors are one engine's outputs", hint="a secondary engine needs pictures")
     if options.get("original") and not options.get("against"):
         raise PresetError("--original goes with --against edge-impulse")
+    if options.get("tensors") and options.get("count_as"):
+        raise PresetError("--count-as needs a video that the model runs on", hint="leave out --tensors")
     if options.get("tensors") and options.get("against"):
         raise PresetError("--against needs pictures that the model runs on", hint="leave out --tensors")

@@ -17,29 +17,34 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from convert.compare.stage import WithComparison
 from convert.emit import Emit, EmitPair, ValidatedPair, refuse_no_objects
 from convert.emit.config import no_suppression
-from convert.emit.findings import CHOSEN
+from convert.emit.impulse import EmitImpulse
 from convert.emit.streams import Source, parse_source
 from convert.errors import ConvertError, PresetError, ValidationError
+from convert.export.impulse import refuse as refuse_impulse
 from convert.export.unpack import Unpack
 from convert.files import Output, refuse_folder
-from convert.findings import Finding, Level, worst
+from convert.findings import Finding, Level, Rule, worst
 from convert.graph.adapt import Adapt
 from convert.graph.preprocessing import crop_to
-from convert.heads.support import is_quantized, refuse_unsupported
+from convert.heads import is_quantized, refuse_unsupported
+from convert.images import Frame
+from convert.impulse import TranslateImpulse
+from convert.impulse import stages as impulse_stages
 from convert.isolation import SENT, Died, InProcessWorker, TemporaryFolder
 from convert.nvinfer.targets import Target, opsets, target
 from convert.nvinfer.tensorrt import pads_with_any
 from convert.options import PLATFORM, RELEASE, refuse_contradictions, refuse_unknown
 from convert.translate import Translate
 from convert.translate import died as translation_died
-from convert.types import Adapted, Export, Stage, StageResult, Translated, Validated
-from convert.validate import Validate, WithFraming
-from convert.validate.findings import KERNELS
+from convert.types import Adapted, Export, Stage, StageResult, Translated, Validated, ValidatedImpulse
+from convert.validate import KERNELS, Validate, WithFraming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from convert.isolation import Worker
+
+CHOSEN = Rule("EI513")
 
 _T = TypeVar("_T")
 
@@ -116,14 +121,22 @@ def pick(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
     return {each.name: options[each.name] for each in fields(kind) if each.name in options}
 
 
+def _with_canvas(options: Mapping[str, Any]) -> dict[str, Any]:
+    """With the frames that lines in pixels are drawn on."""
+    frame = options.get("frame")
+    return {**options, "canvas": frame if isinstance(frame, Frame) and frame.in_pixels else None}
+
+
 def unpacking(
     options: Mapping[str, Any],
     worker: Worker | None = None,
     meanwhile: Callable[[Export], None] | None = None,
+    *,
+    whole: bool = False,
 ) -> Stage:
     """The stage `unpack`; with `dequantize` a rewritten model is measured (in a new process without a worker), and what
-    `meanwhile` begins is done beside it."""
-    unpack = Unpack(**pick(Unpack, options))
+    `meanwhile` begins is done beside it. `whole` as in `Unpack`."""
+    unpack = Unpack(**pick(Unpack, options), whole=whole)
     if not unpack.dequantize or unpack.precision == "int8":  # codes are measured as they are shipped (`validate`)
         return unpack
     from convert.agreement import TIMEOUT, WithAgreement  # the stage alone, as a rule, does without
@@ -147,6 +160,7 @@ def adapting(options: Mapping[str, Any], *, one: bool = False) -> Adapt:
         "frame": None if frame == "none" or role == "sgie" else frame,
         "frame_assumed": is_assumed,
         "for_objects": role == "both" and not one,
+        "tracked": bool(options.get("line") or options.get("zone")),
     }
     at = target(options.get("target", RELEASE), options.get("platform", PLATFORM))
     chosen["pads"] = pads_with_any(at)
@@ -165,14 +179,14 @@ def stages(
     worker: Worker,
     first: Emit | None = None,
     *,
-    in_worker: bool = False,
+    beside: Worker | None = None,
 ) -> tuple[Stage, ...]:
     """All five stages, sharing `worker`, which the caller closes; without `output` the four before `emit`, of a pair.
 
     Args:
         first: of two exports for one app, what writes the files of this one, the first.
-        in_worker: small models are adapted, validated and compared in `worker`, too, and a quantized model is measured
-            in a process of its own while `worker` translates it already.
+        beside: a second process, which the caller closes, too: a quantized model is measured there while `worker`
+            translates it already, and a small one compared while `worker` adapts and validates it.
 
     Raises:
         PresetError: options that do not exist or do not fit together.
@@ -184,16 +198,17 @@ def stages(
     emit = first
     if output is not None:
         refuse_contradictions(options)
-        emit = Emit(output, **pick(Emit, options))
+        emit = Emit(output, **pick(Emit, _with_canvas(options)))
     translate = Translate(**pick(Translate, options), worker=worker)
-    unpack, proof = unpacking(options, worker), proving(options, worker)
+    whole = output is not None
+    unpack, proof = unpacking(options, worker, whole=whole), proving(options, worker)
     adapt: Stage = adapting(options, one=output is None)
-    if in_worker:
-        unpack = unpacking(options, None, translate.ahead)
+    if beside is not None:
+        unpack = unpacking(options, beside, translate.ahead, whole=whole)
         adapt = InWorker(adapt, adapt, worker)
         proof = InWorker(proof, proving(options, InProcessWorker()), worker)
     if emit is not None:
-        proof = WithComparison(proof, emit, options.get("images"), worker=worker, in_worker=in_worker)
+        proof = WithComparison(proof, emit, options.get("images"), worker=worker, beside=beside)
     made = (unpack, translate, adapt, proof)
     return made if output is None or emit is None else (*made, emit)
 
@@ -248,9 +263,13 @@ def _opset(at: Target) -> int:
     return min(13, opsets(at.tensorrt)[1])
 
 
-_KNOWN = frozenset(
-    each.name for kind in (Unpack, Translate, Adapt, Validate, Emit, EmitPair) for each in fields(kind)
-) - {"folder", "no_suppression", "pads", "worker", "frame_assumed", "for_objects"} | {"sgie_labels"}
+_STAGES: tuple[type[Any], ...] = (Unpack, Translate, Adapt, Validate, Emit, EmitPair)
+_OWN = {"folder", "no_suppression", "pads", "worker", "frame_assumed", "for_objects", "tracked", "whole", "canvas"}
+_KNOWN = frozenset(each.name for kind in _STAGES for each in fields(kind)) - _OWN | {
+    "sgie_labels",
+    "samples",
+    "sdk_log",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +317,7 @@ def _fastest(
     observer: Callable[[Event], None],
     *,
     dry: bool,
-    in_worker: bool,
+    beside: Worker | None,
 ) -> Run:
     """`convert` with `--precision auto`, of one export; a dry run plans FP16, whose files are those of FP32."""
     export, refused = exports[0], ""
@@ -310,9 +329,12 @@ def _fastest(
         return Run([export], [Record(Emit.name, Status.FAILED)], error)
     if dry:
         return convert(exports, output, {**options, "precision": "fp16"}, worker, observer, dry=True)
-    if _has_codes(export, options):
+    found = _unpacked(export, options)
+    if found is not None and found.impulse is not None:
+        raise PresetError("an impulse of sound or sensor data is built in FP32", hint="leave out --precision")
+    if found is not None and is_quantized(found):
         try:
-            *proof, emit = stages(output, {**options, "precision": "int8"}, worker, in_worker=in_worker)
+            *proof, emit = stages(output, {**options, "precision": "int8"}, worker, beside=beside)
         except PresetError as error:  # the target runs no INT8; another error comes again below
             refused = f"no INT8: {error.message}"
         else:
@@ -321,7 +343,7 @@ def _fastest(
             if done.error is None and not worse:
                 return _emitted(done, emit, refused, observer)
             refused = f"no INT8: {done.error.message if done.error else worse[0].message}"
-    *proof, emit = stages(output, {**options, "precision": "fp16"}, worker, in_worker=in_worker)
+    *proof, emit = stages(output, {**options, "precision": "fp16"}, worker, beside=beside)
     return _emitted(run(proof, export, observer), emit, refused, observer)
 
 
@@ -338,20 +360,26 @@ def _emitted(done: Run, emit: Stage, refused: str, observer: Callable[[Event], N
     )
 
 
-def _has_codes(export: Path, options: Mapping[str, Any]) -> bool:
-    """Whether the model that is converted is quantized; what is wrong with the export is said later."""
+def _unpacked(export: Path, options: Mapping[str, Any]) -> Export | None:
+    """What is converted; None where something is wrong with the export, which is said later."""
+    given = {**pick(Unpack, options), "dequantize": False, "precision": "fp32", "whole": True}
     try:
-        found = Unpack(**{**pick(Unpack, options), "dequantize": False, "precision": "fp32"})(export, Path()).artifact
+        found = Unpack(**given)(export, Path()).artifact
     except ConvertError:
-        return False
-    return isinstance(found, Export) and is_quantized(found)
+        return None
+    return found if isinstance(found, Export) else None
 
 
 # Running stages
 
 
 def run(
-    stages: Sequence[Stage], artifact: object, observer: Callable[[Event], None] = ignore, *, dry: bool = False
+    stages: Sequence[Stage],
+    artifact: object,
+    observer: Callable[[Event], None] = ignore,
+    *,
+    dry: bool = False,
+    after: Run | None = None,
 ) -> Run:
     """Run `stages` in order, starting with `artifact`.
 
@@ -360,8 +388,9 @@ def run(
 
     Args:
         dry: translate, measure and write nothing: unknown results are planned, refusals are real.
+        after: go on with it, behind its last artifact; it is changed.
     """
-    result = Run([artifact])
+    result = Run([artifact]) if after is None else after
     with TemporaryFolder() as workdir:
         for stage in stages:
             if not result.is_good:
@@ -369,7 +398,9 @@ def run(
             else:
                 observer(Record(stage.name, Status.STARTED))
                 item = result.artifacts[-1]
-                if isinstance(item, Validated):  # the bundle's report lists the findings of all stages
+                if isinstance(
+                    item, Validated | ValidatedImpulse
+                ):  # the bundle's report lists the findings of all stages
                     item = replace(item, findings=result.findings)
                 start = time.perf_counter()
                 try:
@@ -395,12 +426,19 @@ def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResul
     if isinstance(stage, Unpack):
         return stage(artifact, Path())
     assert isinstance(artifact, Export)
-    if isinstance(stage, Translate):
+    if isinstance(stage, TranslateImpulse):
+        refuse_impulse(artifact)
+    elif isinstance(stage, EmitImpulse):
+        names = stage.plan(artifact)
+        return StageResult(artifact, tuple(Output(str(stage.folder / name), None) for name in names))
+    elif isinstance(stage, Translate):
         refuse_unsupported(artifact)
     elif isinstance(stage, Emit):
         adapt = next(each for each in stages if isinstance(each, Adapt))
         names = stage.plan(
-            artifact.name, crop_to(artifact, adapt.frame, resize=adapt.resize), for_objects=adapt.for_objects
+            *(artifact.name, crop_to(artifact, adapt.frame, resize=adapt.resize)),
+            for_objects=adapt.for_objects,
+            counted=stage.counting(artifact, adapt.least_box(artifact)),
         )
         return StageResult(artifact, tuple(Output(str(stage.folder / name), None) for name in names))
     return StageResult(artifact)
@@ -410,6 +448,7 @@ def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResul
 
 _OF_PRIMARY = frozenset(
     {"model", "bundle_name", "labels", "task", "resize_mode", "image_scaling", "frame", "resize", "threshold"}
+    | {"fomo_box", "line", "zone", "overcrowding"}
 )
 """Options about one export: of two they are about the first; `sgie_labels` are the second's."""
 
@@ -422,7 +461,8 @@ def convert(
     observer: Callable[[Event], None] = ignore,
     *,
     dry: bool = False,
-    in_worker: bool = False,
+    beside: Worker | None = None,
+    any_kind: bool = False,
 ) -> Run:
     """Convert one export, or a detector's and that of the model for its objects, into the folder `output`.
 
@@ -431,19 +471,22 @@ def convert(
         options: fields of the stages, by name.
         worker: the process that tf2onnx and LiteRT run in; the caller closes it.
         dry: only plan, see `run`.
-        in_worker: see `stages`.
+        beside: see `stages`.
+        any_kind: the options are for exports of any kind: those that do not apply to this one are no error.
 
     Raises:
-        PresetError: options that do not exist or do not fit together. Every other error is in the result.
+        PresetError: options that do not exist or do not fit together or this export. Every other error is in the result.
     """
-    in_worker = in_worker and not dry
+    beside = None if dry else beside
     if options.get("precision") == "auto":
-        return _fastest(exports, output, options, worker, observer, dry=dry, in_worker=in_worker)
+        if any_kind and (known := _unpacked(exports[0], options)) and known.impulse is not None:
+            return convert(exports, output, {**options, "precision": "fp32"}, worker, observer, any_kind=True)
+        return _fastest(exports, output, options, worker, observer, dry=dry, beside=beside)
     if len(exports) == 1:
-        made = stages(output, options, worker, in_worker=in_worker)
+        made = stages(output, options, worker, beside=beside)
     else:
-        emit = EmitPair(output, **pick(EmitPair, options))
-        made = stages(None, options, worker, emit.primary, in_worker=in_worker)
+        emit = EmitPair(output, **pick(EmitPair, _with_canvas(options)))
+        made = stages(None, options, worker, emit.primary, beside=beside)
     try:
         refuse_folder(output, exports)
         if len(exports) > 1:
@@ -451,10 +494,18 @@ def convert(
     except ConvertError as error:  # before anything that takes long
         return Run([exports[0]], [Record(Emit.name, Status.FAILED)], error)
     if len(exports) == 1:
-        return run(made, exports[0], observer, dry=dry)
+        first = run(made[:1], exports[0], observer, dry=dry)
+        found = first.last(Export)
+        rest = made[1:]
+        if found is not None and found.impulse is not None:
+            rest = impulse_stages(output, options, worker, any_kind=any_kind)
+        elif found is not None and not any_kind:
+            _refuse_of_impulses(options)
+        return run(rest, exports[0], observer, dry=dry, after=first)
+    _refuse_of_impulses(options)
     second_options = {name: value for name, value in options.items() if name not in _OF_PRIMARY}
     second_options |= {"labels": options.get("sgie_labels"), "frame": "none"}
-    proofs = [made, stages(None, second_options, worker, in_worker=in_worker)]
+    proofs = [made, stages(None, second_options, worker, beside=beside)]
     first = run(proofs[0], exports[0], observer, dry=dry)
     if not (dry or first.is_good):
         return first
@@ -466,7 +517,8 @@ def convert(
         primary, secondary = (export for each in (first, second) if (export := each.last(Export)))
         adapt = adapting(options, one=True)
         framing = crop_to(primary, adapt.frame, resize=adapt.resize)
-        names = emit.plan(primary.name, secondary.name, framing)
+        counted = emit.primary.counting(primary, adapt.least_box(primary))
+        names = emit.plan(primary.name, secondary.name, framing, counted=counted)
         outputs = tuple(Output(str(emit.folder / name), None) for name in names)
         merged.records.append(Record(emit.name, Status.PLANNED, outputs=outputs))
     if dry or not second.is_good:
@@ -478,6 +530,13 @@ def convert(
         records=[*merged.records, *last.records],
         error=last.error,
     )
+
+
+def _refuse_of_impulses(options: Mapping[str, Any]) -> None:
+    """Raise PresetError where options of sound and sensor data are given for a model of pictures."""
+    for option, value in (("--samples", options.get("samples")), ("--sdk-log", options.get("sdk_log"))):
+        if value:
+            raise PresetError(f"{option} does not apply to an export of pictures", hint=f"leave out {option}")
 
 
 def _refuse_classifier(export: Path, options: Mapping[str, Any]) -> None:

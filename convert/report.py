@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from convert import types
+    from convert.dsp import Impulse
     from convert.findings import Finding
     from convert.images import Framing
 
@@ -60,7 +61,7 @@ def export_document(export: types.Export) -> dict[str, Any]:
         "input": tensor_document(export.facts.input),
         "outputs": [tensor_document(tensor) for tensor in export.facts.outputs],
         "operators": list(export.facts.operators),
-        "metadata": plain(export.metadata),
+        "metadata": _without(plain(export.metadata), "tracking", "segments"),
     }
 
 
@@ -71,13 +72,18 @@ def model_document(adapted: types.Adapted) -> dict[str, Any]:
         "opset": adapted.onnx.opset,
         "input": tensor_document(adapted.onnx.input),
         "outputs": [tensor_document(tensor) for tensor in adapted.onnx.outputs],
-        "head": plain(adapted.head),
+        "head": _without(plain(adapted.head), "box"),
         "preprocessing": {
             **plain(adapted.preprocessing),
             "framing": adapted.preprocessing.framing and framing_document(adapted.preprocessing.framing),
         },
         **({"calibrated": adapted.calibrated} if adapted.calibrated else {}),
     }
+
+
+def _without(document: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Without those of the entries `names` that say nothing: reports without them are as they were before they came."""
+    return {name: value for name, value in document.items() if name not in names or value is not None}
 
 
 def framing_document(framing: Framing) -> dict[str, Any]:
@@ -128,6 +134,56 @@ def report_document(
     return {
         **_written_by(),
         **_model_part(validated, options),
+        "files": plain(list(files)),
+        "findings": _reported((*validated.findings, *findings)),
+    }
+
+
+def impulse_document(impulse: Impulse) -> dict[str, Any]:
+    """Window, blocks and anomaly score of a whole impulse; of what is long only how long it is."""
+    anomaly = impulse.anomaly
+    scorer = None
+    if anomaly is not None:
+        kind = "kmeans" if hasattr(anomaly, "radii") else "gmm"
+        scorer = {"kind": kind, "block": anomaly.block, "axes": list(anomaly.axes)}
+        scorer |= {"clusters": len(anomaly.radii)} if hasattr(anomaly, "radii") else {}
+    blocks = [
+        {name: plain(getattr(block, name)) for name in ("id", "kind", "version", "axes", "size")}
+        | {"values": {name: plain(value) for name, value in block.values.items()}}
+        | {"normalised": block.normalisation is not None}
+        for block in impulse.blocks
+    ]
+    names = ("sensor", "samples", "axes", "axis_names", "frequency", "slices")
+    return {
+        **{name: plain(getattr(impulse, name)) for name in names},
+        "blocks": blocks,
+        "inputs": list(impulse.inputs),
+        "anomaly": scorer,
+    }
+
+
+def impulse_model_document(model: types.ImpulseModel) -> dict[str, Any]:
+    """The ONNX model of a whole impulse as it is shipped."""
+    return {
+        "file": model.file,
+        "opset": model.onnx.opset,
+        "input": tensor_document(model.onnx.input),
+        "outputs": [tensor_document(tensor) for tensor in model.onnx.outputs],
+        "labels": list(model.labels),
+    }
+
+
+def impulse_report(
+    validated: types.ValidatedImpulse, options: dict[str, Any], files: Iterable[Output], findings: Iterable[Finding]
+) -> dict[str, Any]:
+    """The whole of `report.json` of a bundle with a whole impulse; `files` are named relative to the bundle."""
+    return {
+        **_written_by(),
+        "export": export_document(validated.model.export),
+        "impulse": impulse_document(validated.model.impulse),
+        "model": impulse_model_document(validated.model),
+        "evidence": plain(validated.evidence),
+        "options": options,
         "files": plain(list(files)),
         "findings": _reported((*validated.findings, *findings)),
     }
@@ -253,6 +309,15 @@ class BundleReport:
         evidence = self.document.get("evidence")
         return evidence if isinstance(evidence, dict) else None
 
+    def refuse_impulse(self) -> None:
+        """Raise InputError for the bundle of a whole impulse, which has neither head nor pictures."""
+        if "impulse" in self.document:
+            raise InputError(
+                "this bundle is a whole impulse of sound or sensor data, and no model of pictures",
+                path=self.path,
+                hint="RUN.md in it says how it is run",
+            )
+
     def digest(self, file: str) -> str | None:
         """SHA-256 of the file of that name as it was written; None where the report has none."""
         reader = _damaged(self.path)
@@ -326,6 +391,7 @@ class ModelReport:
     @property
     def head(self) -> types.Head:
         """How its outputs are decoded."""
+        self.report.refuse_impulse()
         from convert import types  # as below: what `check` does without
 
         found: types.Head = self._value(types.Head, "model", "head")
@@ -471,7 +537,7 @@ class OnnxMetadata:
     Attributes:
         source_sha256: digest of the model it was made of (`Export.provenance`).
         classes: how many the head has.
-        merge, score, coordinates, limits, overlap, threshold: as `Head` has them.
+        merge, score, coordinates, limits, overlap, threshold, box: as `Head` has them.
         folded: as `Preprocessing` has it.
         frame: the frames it takes whole and crops itself.
         crop: left, top, width and height of what it cuts out, in pixels of its input.
@@ -496,6 +562,7 @@ class OnnxMetadata:
     crop: tuple[int, int, int, int] | None = None
     resize: tuple[int, int] | None = None
     crop_anchor: Anchor | None = None
+    box: float | None = None
     calibrated: int | None = None
 
     @property
@@ -517,6 +584,7 @@ class OnnxMetadata:
             framing.cut if framing else None,
             framing.model if isinstance(framing, Resizing) else None,
             framing.anchor if framing and framing.cut and framing.anchor != CENTRE else None,
+            head.box,
         )  # fmt: skip
 
     @classmethod
@@ -572,6 +640,12 @@ def _score(text: str) -> float:
     return value
 
 
+def _cells(text: str) -> float:
+    if not 1 <= (value := float(text)) < float("inf"):
+        raise ValueError(text)
+    return value
+
+
 def _pixels(text: str, count: int) -> tuple[int, ...]:
     if not re.fullmatch(rf"\d{{1,5}}(;\d{{1,5}}){{{count - 1}}}", text, re.ASCII):
         raise ValueError(text)
@@ -589,6 +663,7 @@ _READ: Final[Mapping[str, Any]] = {
     "task": _task, "classes": int, "limits": _limits, "overlap": float, "threshold": _score,
     "resize_mode": ResizeMode, "frame": parse_frame,
     "crop": partial(_pixels, count=4), "resize": partial(_pixels, count=2), "crop_anchor": _anchor,
+    "box": _cells,
     "calibrated": int,
 }  # fmt: skip
 

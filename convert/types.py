@@ -20,6 +20,7 @@ from convert.images import CENTRE, Anchor, Framing, ImageScaling, ResizeMode
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from convert.dsp import Impulse
     from convert.findings import Finding
 
 INPUT_NAME: Final = "x_input"
@@ -69,6 +70,26 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
+class Tracking:
+    """A tracking block of Edge Impulse's (ei_object_tracking_config_t, ei_object_tracking_sort_config_t).
+
+    Attributes:
+        sort: SORT, the newer of the two: labels must match, and an object is shown after `hits` further frames.
+        grace: frames that an object may be missing (keep_grace, max_age).
+        hits: min_hits of SORT, else 0.
+        threshold: intersection over union above which, or pixels of the model's picture below which, two boxes are one
+            object.
+        by_overlap: which of the two (use_iou).
+    """
+
+    sort: bool
+    grace: int
+    hits: int
+    threshold: float
+    by_overlap: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Metadata:
     """What `model-parameters/` (or a file beside the model) recorded. None: not recorded.
 
@@ -78,6 +99,9 @@ class Metadata:
         crop_anchor: with resize mode fit-shortest, the part of a picture that is kept; None: the centre.
         threshold, nms_iou: a detector's confidence threshold and NMS overlap, 0..1.
         task: what the macros say the last layer is.
+        tracking: the tracking block behind the model.
+        segments: where objects are counted, x1, y1, x2, y2 in pixels of the model's picture
+            (ei_object_counting_config_t).
     """
 
     labels: tuple[str, ...] | None = None
@@ -104,6 +128,8 @@ class Metadata:
     impulse_name: str | None = None
     block_id: int | None = None
     studio_version: str | None = None
+    tracking: Tracking | None = None
+    segments: tuple[tuple[int, int, int, int], ...] | None = None
 
     @property
     def anchor(self) -> Anchor:
@@ -159,6 +185,8 @@ class Export:
         source_parity: `model` against the SavedModel or Keras model that TensorFlow made it of.
         labels_from: who gives the labels of `metadata`, for messages: "the export", "--labels", or a file's name.
         labels_hint: where there are none, the files that may hold them, and why they do not count; or empty.
+        impulse: of sound or sensor data, where the whole of it is converted; without a network `model` is empty, and
+            `facts` describe the features that it would take.
     """
 
     model: bytes = field(repr=False)
@@ -176,6 +204,7 @@ class Export:
     source_parity: Parity | None = None
     labels_from: str = "the export"
     labels_hint: str = ""
+    impulse: Impulse | None = None
 
     @property
     def digest(self) -> str:
@@ -263,6 +292,7 @@ class Head:
             classes, 0..1; None where that is left to nvinfer.
         threshold: the lowest score of an object or label, 0..1, where it was chosen (--threshold) or is in the graph
             (merge "touching"); None where the config alone has it, as the export records it.
+        box: FOMO: the least width and height of a box in cells; None: one.
     """
 
     task: str
@@ -273,6 +303,7 @@ class Head:
     limits: Limits | None = None
     overlap: float | None = None
     threshold: float | None = None
+    box: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -525,6 +556,82 @@ class Validated:
 
 
 @dataclass(frozen=True, slots=True)
+class ImpulseModel:
+    """A whole impulse as it will be shipped: `samples` float32 [N, L*A] to `scores` [N, C] and `anomaly` [N, 1].
+
+    Attributes:
+        labels: of the scores, in order; empty without a network.
+        measured: the same with the features as a last output.
+        step: features are rounded to multiples of it before a network that was quantized.
+    """
+
+    export: Export
+    onnx: OnnxModel
+    labels: tuple[str, ...]
+    measured: bytes = field(repr=False)
+    step: float | None = None
+
+    @property
+    def impulse(self) -> Impulse:
+        """What it computes."""
+        assert self.export.impulse is not None
+        return self.export.impulse
+
+    @property
+    def file(self) -> str:
+        """The name of its file in a bundle."""
+        return f"{self.export.name}.onnx"
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """Two computations of the same values; differences are absolute.
+
+    Attributes:
+        close: the share of values that differ by less than they may.
+    """
+
+    max_abs_diff: float
+    mean_abs_diff: float
+    close: float
+    inputs: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImpulseEvidence:
+    """What was measured of a whole impulse. None: there is no such part, or it was not measured.
+
+    Attributes:
+        features: the graph's against an independent computation of the signal processing.
+        network: the graph's scores against the network (rewritten in float32, where it was quantized) in LiteRT, on
+            the graph's own features.
+        scores: the graph's against the original network in LiteRT, on features computed independently.
+        anomaly: the graph's score against an independent computation.
+        ill_conditioned: the largest difference of a feature on inputs whose features mean nothing; not judged.
+        recordings: how many of the inputs come from the user's recordings.
+    """
+
+    features: Differences
+    network: Parity | None
+    scores: Agreement | None
+    anomaly: Differences | None
+    batch: BatchParity
+    ill_conditioned: dict[str, float]
+    int8_agreement: Int8Agreement | None = None
+    tensorrt: str | None = None
+    recordings: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ValidatedImpulse:
+    """A whole impulse, the evidence for it, and everything found so far (the runner fills that in)."""
+
+    model: ImpulseModel
+    evidence: ImpulseEvidence
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Bundle:
     """The folder, written.
 
@@ -533,6 +640,7 @@ class Bundle:
         files: with their digests, in the order they were written.
         findings: of all stages; `convert.convert` fills that in, and the evidence.
         evidence: what was measured; of two exports for the first, `secondary_evidence` for the second.
+        impulse_evidence: what was measured of a whole impulse, instead.
     """
 
     folder: str
@@ -541,6 +649,7 @@ class Bundle:
     findings: tuple[Finding, ...] = ()
     evidence: Evidence | None = None
     secondary_evidence: Evidence | None = None
+    impulse_evidence: ImpulseEvidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

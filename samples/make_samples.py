@@ -29,7 +29,7 @@ if __name__ == "__main__":
 from samples import dataset, finding, layouts, scoring, tables  # noqa: E402 - the line above makes them importable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -41,6 +41,7 @@ PER_CLASS = 4
 FRAME = (640, 360)
 FRAME_BYTES = 40_000
 TABLES = 6
+BELT, FRUITS = (640, 360), 12
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def main() -> None:
 
 
 def make(out: Path, *, retrain: bool = True, quick: bool = False) -> None:
-    """Write `models/`, `exports/`, `pictures/` and `overview.jpg` below `out`."""
+    """Write `models/`, `exports/`, `pictures/`, `belt.mp4` and `overview.jpg` below `out`."""
     if retrain:
         samples: tuple[Sample, ...] = SAMPLES
         detectors: tuple[Detector, ...] = DETECTORS
@@ -159,6 +160,7 @@ def make(out: Path, *, retrain: bool = True, quick: bool = False) -> None:
         (folder / name).write_bytes(jpeg(picture, FRAME_BYTES))
         truth[name] = [asdict(thing) for thing in things]
     (out / "pictures" / f"{TABLE}.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
+    (out / "belt.mp4").write_bytes(video(tables.belt((3, 9), *BELT, fruits=2 if quick else FRUITS, step=14)))
     (out / "overview.jpg").write_bytes(jpeg(overview(out / "pictures"), OVERVIEW_BYTES))
 
 
@@ -355,6 +357,20 @@ def wide_pictures(fineness: int = 2) -> dict[str, tuple[NDArray[np.uint8], tuple
         picture = np.asarray(Image.fromarray(large).resize(FRAME, Image.Resampling.BOX))
         found[f"table-{number + 1}.jpg"] = (picture, tuple(thing.scaled(1 / fineness) for thing in things))
     return found
+
+
+def video(frames: Iterable[NDArray[np.uint8]]) -> bytes:
+    """Frames of `BELT`, uint8 [height, width, 3], as an MP4 file with 30 a second."""
+    import av  # only for this
+
+    data = BytesIO()
+    with av.open(data, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=30, options={"preset": "slow", "crf": "28", "threads": "1"})
+        stream.width, stream.height, stream.pix_fmt = *BELT, "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode(None))
+    return data.getvalue()
 
 
 def overview(folder: Path) -> NDArray[np.uint8]:

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 __all__ = [
     "EON_FORMS",
     "Parameters",
+    "categories",
+    "graph",
     "guarded",
     "model_metadata_h",
     "model_variables_h",
+    "quoted",
     "stem_of",
     "symbol_of",
     "usual_form",
@@ -117,8 +120,8 @@ def model_metadata_h(parameters: Parameters) -> str:
         ("DATATYPE_FLOAT32", 1),
         ("DATATYPE_INT8", 9),
         ("PROJECT_ID", p.project_id),
-        ("PROJECT_OWNER", _quoted(p.project_owner)),
-        ("PROJECT_NAME", _quoted(p.project_name)),
+        ("PROJECT_OWNER", quoted(p.project_owner)),
+        ("PROJECT_NAME", quoted(p.project_name)),
         ("PROJECT_DEPLOY_VERSION", p.deploy_version),
         ("NN_INPUT_FRAME_SIZE", p.width * p.height * p.channels),
         ("RAW_SAMPLE_COUNT", p.width * p.height),
@@ -167,7 +170,7 @@ def model_metadata_h(parameters: Parameters) -> str:
         "#endif",
     ]
     if p.year <= 2021:
-        lines += ["", _categories(p)]
+        lines += ["", categories(p)]
     lines += ["", "typedef struct {", "    int axes;", "    const char *channels;", "} ei_dsp_config_image_t;"]
     return guarded("MODEL_METADATA_H", ["#include <stdint.h>", "", *lines])
 
@@ -203,16 +206,16 @@ def model_variables_h(
 
 def _impulse(p: Parameters, form: str, anomaly: str | None) -> list[str]:
     """The declarations of one impulse: labels, colour, and from 2023 the chain impulse -> block -> graph -> model."""
-    lines = [] if p.year <= 2021 else [_categories(p)]
+    lines = [] if p.year <= 2021 else [categories(p)]
     lines += _dsp(p)
     if p.year <= 2022:
         return lines
     namespace = f"impulse_{p.project_id}_{p.impulse_id}::" if form == "F2m" else ""
-    lines += _graph(p, p.block, namespace + symbol_of(p, form))
+    lines += graph(p, p.block, namespace + symbol_of(p, form))
     blocks = [("run_nn_inference", p.block_id, p.block, f"EI_CLASSIFIER_IMAGE_SCALING_{_macro(p.image_scaling)}")]
     if anomaly:
         extra = replace(p, block_id=p.block_id + 1, compiled=False, last_layer="UNKNOWN")
-        lines += _graph(extra, extra.block, anomaly)
+        lines += graph(extra, extra.block, anomaly)
         blocks.append(("run_gmm_anomaly", extra.block_id, extra.block, "EI_CLASSIFIER_IMAGE_SCALING_NONE"))
     lines.append(f"const ei_learning_block_t ei_learning_blocks{p.suffix}[] = {{")
     for function, number, block, scaling in blocks:
@@ -239,10 +242,10 @@ def _impulse(p: Parameters, form: str, anomaly: str | None) -> list[str]:
     name = f"{p.project_id}_{p.impulse_id}"
     members: list[tuple[str, object]] = [
         ("project_id", p.project_id),
-        ("project_owner", _quoted(p.project_owner)),
-        ("project_name", _quoted(p.project_name)),
+        ("project_owner", quoted(p.project_owner)),
+        ("project_name", quoted(p.project_name)),
         ("impulse_id", p.impulse_id),
-        ("impulse_name", _quoted(p.impulse_name)),
+        ("impulse_name", quoted(p.impulse_name)),
         ("deploy_version", p.deploy_version),
         ("nn_input_frame_size", p.width * p.height * p.channels),
         ("raw_sample_count", p.width * p.height),
@@ -284,7 +287,7 @@ def _dsp(p: Parameters) -> list[str]:
     return lines
 
 
-def _graph(p: Parameters, block: str, symbol: str) -> list[str]:
+def graph(p: Parameters, block: str, symbol: str) -> list[str]:
     """A graph's configuration and the learning block's that points to it."""
     if p.compiled:
         graph = [f"const ei_config_tflite_eon_graph_t ei_config_graph_{block} = {{", "    .implementation_version = 1,"]
@@ -311,8 +314,9 @@ def _graph(p: Parameters, block: str, symbol: str) -> list[str]:
     return [*graph, "};", *learning, "};"]
 
 
-def _categories(p: Parameters) -> str:
-    labels = ", ".join(_quoted(label) for label in p.labels)
+def categories(p: Parameters) -> str:
+    """The array of labels."""
+    labels = ", ".join(quoted(label) for label in p.labels)
     return f"const char* ei_classifier_inferencing_categories{p.suffix}[] = {{ {labels} }};"
 
 
@@ -320,7 +324,8 @@ def _macro(value: str) -> str:
     return value.replace("-", "_").upper()
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A string literal."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
     return f'"{escaped}"'
 

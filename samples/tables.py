@@ -15,11 +15,13 @@ from samples.fruit import FRUIT
 from samples.scenes import View, expose, mix, shadow, surface
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from samples.scenes import Array, Random
 
-__all__ = ["Thing", "lay", "photograph"]
+__all__ = ["Thing", "belt", "lay", "photograph"]
 
 _SIZES = (0.21, 0.3)  # scene units; a fruit is about twice as large, the table 2 high: 1/5 to 2/7 of the picture
 _APART = 0.64  # scene units between two middles: more than two cells of a grid of 12 across the picture
@@ -80,6 +82,32 @@ def photograph(
         label = labels[int(random.integers(len(labels)))]
         things.append(_put(picture, view, random, label, (x, y), size, strength))
     return expose(view, picture, random, harsh=harsh), tuple(things)
+
+
+def belt(seed: tuple[int, ...], width: int, height: int, *, fruits: int, step: int) -> Iterator[NDArray[np.uint8]]:
+    """Frames of a belt that moves to the left and carries `fruits` past the camera, one behind the other.
+
+    The first frame has none yet, the last none any more.
+
+    Args:
+        seed: everything random comes from it.
+        width, height: of a frame, pixels; each is uint8 [height, width, 3].
+        step: pixels from frame to frame.
+    """
+    random = np.random.default_rng(seed)
+    window = View.of(width, height, random)
+    labels, (low, high) = list(FRUIT), _SIZES
+    places = width / height + 2 * high + 1.4 * high * 2 * np.arange(fruits)
+    whole = int((places[-1] + high + 3 * width / height) * height / 2)
+    x = window.x[0, 0] + window.pixel * np.arange(whole, dtype=np.float32)
+    view = View(*np.meshgrid(x, window.y[:, 0]), window.pixel, window.light)
+    picture = surface(view, random, 5)
+    for number, place in enumerate(places):
+        middle = float(place), float(random.uniform(-0.45, 0.45))
+        _put(picture, view, random, labels[number % len(labels)], middle, float(random.uniform(low, high)), 0.6)
+    for left in range(0, whole - width, step):
+        light = np.random.default_rng((*seed, 1))  # it does not flicker, and what does not change is small in a video
+        yield expose(window, picture[:, left : left + width], light, harsh=0.1)
 
 
 def _put(

@@ -52,8 +52,8 @@ def size_of(source: str) -> Size:
             imports.update(range(node.lineno, (node.end_lineno or 0) + 1))
         elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             imports.add(node.lineno)
-        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            lines.difference_update(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            lines.difference_update(range(node.lineno, (node.end_lineno or 0) + 1))  # also that of a constant
         functions += isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     return Size(len(lines), len(imports & lines), functions)
 

@@ -224,9 +224,9 @@ def test_the_road_measures_what_is_rewritten_and_gives_it_time() -> None:
 def test_stages_in_the_worker_give_the_same_files(tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(by_brightness(0.4, 0.35))
     settings = defaults(ConvertOptions)
-    with Worker(PRELOAD) as child:
-        for name, there in (("one", False), ("two", True)):
-            run = convert([tmp_path / "m.tflite"], tmp_path / name, settings, child, in_worker=there)
+    with Worker(PRELOAD) as child, Worker() as beside:
+        for name, other in (("one", None), ("two", beside)):
+            run = convert([tmp_path / "m.tflite"], tmp_path / name, settings, child, beside=other)
             assert run.is_good, run.error
     one, two = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "two"))
     assert one == two

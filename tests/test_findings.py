@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from convert.findings import Finding, Level, Rule, worst
+from convert.files import load_toml
+from convert.findings import Finding, Level, Rule, rulebook, worst
 
-RULE = Rule("EI999", Level.WARNING, "something is odd", why="because", fix="mend it")
+PACKAGE = Path(__file__).resolve().parents[1] / "convert"
+RULE = Rule("EI101")
 
 
 def test_a_finding_takes_its_id_and_level_from_the_rule() -> None:
     found = RULE.found("this is odd", path=Path("a/b.txt"), line=3, column=4, hint="mend this")
-    assert found == Finding("EI999", Level.WARNING, "this is odd", "a/b.txt", 3, 4, "mend this")
+    assert found == Finding("EI101", Level.WARNING, "this is odd", "a/b.txt", 3, 4, "mend this")
 
 
 def test_a_finding_may_have_a_level_of_its_own() -> None:
@@ -48,3 +52,25 @@ def test_both_are_values() -> None:
         assert hash(value) == hash(dataclasses.replace(value))
         with pytest.raises(dataclasses.FrozenInstanceError):
             value.id = "EI000"  # type: ignore[misc]
+
+
+def test_the_book_has_every_rule_once_and_all_of_its_texts() -> None:
+    book = rulebook()
+    assert list(book) == sorted(book)
+    for key, entry in book.items():
+        assert entry.id == key
+        assert entry.title
+        assert not entry.title.endswith(".")
+        assert entry.why
+        assert entry.fix
+        assert "  " not in entry.title + entry.why + entry.fix
+
+
+def test_a_rule_of_the_table_is_found_by_one_module() -> None:
+    """Two names for one id are two truths; an id without a name is found by nobody."""
+    declared = Counter(
+        identity
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for identity in re.findall(r"\bRule\(\"(\w+)\"\)", path.read_text())
+    )
+    assert declared == Counter(list(load_toml("rules.toml")))

@@ -13,7 +13,7 @@ from PIL import Image
 from convert.errors import InputError
 from convert.export.facts import facts
 from convert.files import sha256
-from convert.findings import Level, Rule
+from convert.findings import Rule
 from convert.graph.adapt import Adapt
 from convert.images import Frame, Framing, ResizeMode, parse_frame
 from convert.isolation import Worker
@@ -211,8 +211,7 @@ class _Wrong:
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - a stage's signature
         assert isinstance(artifact, Adapted)
-        rule = Rule("EI999", Level.ERROR, "wrong", why="", fix="")
-        return StageResult(Validated(artifact, Evidence()), findings=(rule.found("wrong"),))
+        return StageResult(Validated(artifact, Evidence()), findings=(Rule("EI403").found("wrong"),))
 
 
 def test_a_wrong_model_is_not_measured() -> None:

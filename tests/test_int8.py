@@ -21,8 +21,7 @@ from convert.export.unpack import Unpack
 from convert.nvinfer.targets import targets
 from convert.options import refuse_contradictions
 from convert.types import Agreement, Evidence, Int8Evidence, PrecisionEvidence
-from convert.validate.precision import calibrated_findings
-from convert.validate.predictions import int8_findings
+from convert.validate.precision import calibrated_findings, int8_findings
 from tests.export.eon.writer import FORMS, write
 from tests.nvinfer.conftest import invent
 
@@ -111,7 +110,7 @@ class TestCalibrated:
         assert report["evidence"]["int8"] is None
         ids = {each["id"] for each in report["findings"]}
         assert "EI308" in ids
-        assert not {"EI403", "EI404", "EI411"} & ids
+        assert not {"EI403", "EI404", "EI413"} & ids
         assert "strongly-typed=1" in (bundle / "config_infer_primary_fruit-bowl.txt").read_text()
         assert Checker(check_target("9.0", "jetson"))([str(bundle)]).findings == ()
 
@@ -141,7 +140,7 @@ class TestCalibrated:
     def test_too_many_other_decisions_are_said(self, same: float, inputs: int, found: int) -> None:
         row = PrecisionEvidence("int8", 1, Agreement(same, 0.01, 0.25, inputs), {"Conv": 1})
         findings = calibrated_findings(row)
-        assert [each.id for each in findings] == ["EI411"] * found
+        assert [each.id for each in findings] == ["EI413"] * found
         assert all(f"{same:.1%} of {inputs} pictures" in each.message for each in findings)
 
 

@@ -301,6 +301,15 @@ class TestBegun:
             with pytest.raises(Died, match="exited with status 3"):
                 worker.call("os:_exit", 3, timeout=60)
 
+    def test_one_that_died_before_it_is_wanted(self) -> None:
+        """Its thread ends: nothing waits for it when the interpreter exits."""
+        with Worker() as worker:
+            worker.begin("os:_exit", 3, timeout=60)
+            assert worker._begun is not None
+            worker._begun.future.exception(timeout=30)
+            with pytest.raises(Died, match="exited with status 3"):
+                worker.call("os:_exit", 3, timeout=60)
+
     def test_closing_does_not_wait_for_it(self) -> None:
         start = time.monotonic()
         with Worker() as worker:

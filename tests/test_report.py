@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from convert import __version__
 from convert.errors import InputError
 from convert.files import Output, sha256
-from convert.findings import Level, Rule
+from convert.findings import Rule
 from convert.heads import HEADS
 from convert.images import Frame, Framing, ImageScaling, ResizeMode
 from convert.report import (
@@ -203,8 +203,8 @@ def test_model_document() -> None:
 
 
 def test_findings_and_outputs_have_every_key() -> None:
-    assert through_json(finding_document(Rule("EI999", Level.NOTE, "title").found("seen"))) == {
-        "id": "EI999",
+    assert through_json(finding_document(Rule("EI104").found("seen"))) == {
+        "id": "EI104",
         "level": "note",
         "message": "seen",
         "path": None,
@@ -217,7 +217,7 @@ def test_findings_and_outputs_have_every_key() -> None:
 
 def test_report() -> None:
     evidence = Evidence(Parity(1e-6, 1e-7, 1.0, 32, 1e-4), BatchParity((1, 2, 8), 0.0))
-    finding = Rule("EI999", Level.NOTE, "title").found("seen")
+    finding = Rule("EI104").found("seen")
     validated = Validated(adapted(), evidence)
     report = through_json(report_document(validated, {"opset": 13}, [Output("a", "0" * 64)], [finding]))
     assert list(report) == [
@@ -246,7 +246,7 @@ def test_report() -> None:
         "precisions": [],
     }
     assert report["files"] == [{"path": "a", "sha256": "0" * 64}]
-    assert report["findings"][0]["id"] == "EI999"
+    assert report["findings"][0]["id"] == "EI104"
 
 
 def unpacked(document: Any) -> Metadata:

@@ -41,8 +41,7 @@ from typing import Any
 from convert import __version__
 from convert.batch.find import short_name
 from convert.batch.plan import Job, Outcome, State
-from convert.emit.files import beside, stale_engines
-from convert.emit.findings import LEFT_FROM_ANOTHER_ROLE, OTHER_BUNDLE_IN_FOLDER, STALE_ENGINE
+from convert.emit.files import LEFT_FROM_ANOTHER_ROLE, OTHER_BUNDLE_IN_FOLDER, STALE_ENGINE, beside, stale_engines
 from convert.errors import OutputError
 from convert.export.archive import IGNORED_FOLDERS, places
 from convert.files import Output, configs, make_folder, sha256, write, write_all

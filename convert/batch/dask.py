@@ -1,4 +1,4 @@
-"""Runs the jobs of a batch on a Dask cluster: `Cluster` is a scheduler as `convert.batch.run.Pool`, for many machines.
+"""Runs the jobs of a batch on a Dask cluster: `Cluster` is a scheduler as `convert.batch.Pool`, for many machines.
 
     pack(job) -> Payload                  here: the job, and every file that its conversion may read
     perform(payload, ...) -> TaskResult   there, a task of Dask: in a pool of one process that serves many tasks
@@ -35,9 +35,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from convert.batch import TIME, Pool, half_of_memory
 from convert.batch.cache import environment, libraries, list_files, write_bundle
 from convert.batch.plan import Job, Outcome, State, failure
-from convert.batch.run import TIME, Pool, half_of_memory
 from convert.errors import ConvertError, InputError, MissingDependencyError, pip_install
 from convert.export.archive import places
 from convert.files import Output, sha256

@@ -21,30 +21,16 @@ from typing import TYPE_CHECKING, Any, Final
 from convert.errors import ConvertError, InputError
 from convert.export.archive import IGNORED_FOLDERS
 from convert.export.choose import bundle_name
-from convert.findings import Finding, Level, Rule
+from convert.findings import Finding, Rule
 from convert.report import REPORT
+from convert.studio import is_in_studio
 from convert.types import Metadata, slug
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-SAME_NAME = Rule(
-    "EI806",
-    Level.NOTE,
-    "exports of the batch have the same name",
-    "A folder is called after the export. Exports of the same name are called after their "
-    "projects, and where these are the same or not recorded, they are numbered.",
-    "Give them names of their own in a manifest, or other file names.",
-)
-TOO_DEEP = Rule(
-    "EI807",
-    Level.WARNING,
-    "a folder was not searched to its end",
-    "Folders so far below the one given are not searched.",
-    "Give that folder, too, or a glob.",
-)
-
-RULES = (SAME_NAME, TOO_DEEP)
+SAME_NAME = Rule("EI806")
+TOO_DEEP = Rule("EI807")
 
 DEPTH: Final = 12
 """Levels of folders below the one given that are searched; a repository with its libraries has six."""
@@ -110,6 +96,8 @@ def expand(pattern: str, base: Path) -> tuple[Path, ...]:
     Raises:
         InputError: a glob that matches nothing.
     """
+    if is_in_studio(pattern):
+        return (Path(pattern),)
     if not is_glob(pattern, base):
         return (base / pattern,)
     # Path.glob takes no absolute patterns.

@@ -21,7 +21,8 @@ A manifest is TOML with `[defaults]` and one `[[model]]` for each export, pair o
     pgie = "finder.zip"
     sgie = "kinds.zip"
 
-Models without a name are called after their files; of the same name they are told apart. Every option
+An export may lie in Studio: `export = "studio:ID"`. Models without a name are called after their files; of the same
+name they are told apart. Every option
 of `convert` has its name there. Paths are relative to the manifest. An unknown key is refused with its line: a mistyped
 option must not become a default.
 """
@@ -44,6 +45,7 @@ from convert.export.archive import read_file
 from convert.findings import Finding, Level, worst
 from convert.isolation import Failed, Worker
 from convert.options import ConvertOptions, settle_target, table
+from convert.studio import is_in_studio
 from convert.types import slug
 
 if TYPE_CHECKING:
@@ -176,7 +178,7 @@ def execute(job: Job, worker: Worker, observer: Callable[[Event], None] = lambda
 
     start = time.perf_counter()
     try:
-        run = convert(job.exports, job.output, job.settings, worker, observer)
+        run = convert(job.exports, job.output, job.settings, worker, observer, any_kind=job.found)
     except ConvertError as error:  # an option that does not fit, found before the first stage
         return failure(job, error, time.perf_counter() - start)
     except Failed as error:  # in the worker
@@ -227,7 +229,14 @@ def _outcome(job: Job, run: Run, seconds: float) -> Outcome:
 
 
 def _summary(run: Run) -> dict[str, Any]:
-    from convert.types import Adapted, Bundle, Export, Validated  # jobs travel without what conversions need
+    from convert.types import (  # jobs travel without what conversions need
+        Adapted,
+        Bundle,
+        Export,
+        ImpulseModel,
+        Validated,
+        ValidatedImpulse,
+    )
 
     known: dict[str, Any] = {}
     if export := run.last(Export):
@@ -238,6 +247,10 @@ def _summary(run: Run) -> dict[str, Any]:
     if adapted := run.last(Adapted):
         known["labels"] = len(adapted.head.labels)
     if (validated := run.last(Validated)) and (parity := validated.evidence.parity):
+        known |= {"max_abs_diff": parity.max_abs_diff, "top1": parity.top1}
+    if whole := run.last(ImpulseModel):
+        known["labels"] = len(whole.labels)
+    if (measured := run.last(ValidatedImpulse)) and (parity := measured.evidence.network):
         known |= {"max_abs_diff": parity.max_abs_diff, "top1": parity.top1}
     if bundle := run.last(Bundle):
         known["bundle"] = bundle.name
@@ -386,7 +399,9 @@ class _ManifestReader:
                 self._refuse(
                     f"{key} means nothing with pgie and sgie: they say it already", _line(self._lines, key, start)
                 )
-        pgie, sgie = (self._path.parent / table[key] for key in ("pgie", "sgie"))
+        pgie, sgie = (
+            Path(table[key]) if is_in_studio(table[key]) else self._path.parent / table[key] for key in ("pgie", "sgie")
+        )
         name = table.get("name")
         own = {"bundle_name": name} if name else {}
         called = name or f"{short_name(pgie)}-{short_name(sgie)}"[:LONGEST_NAME]

@@ -12,9 +12,9 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from convert.check.context import Place, Presence, RuleContext, Setting
+from convert.check.context import CLASSIFIER, Place, Presence, RuleContext, Setting
 from convert.errors import InputError, PresetError
 from convert.files import TableReader, configs, load_toml
 from convert.nvinfer import keyfile
@@ -26,13 +26,15 @@ from convert.nvinfer.numbers import TooMany, read_ordinary
 from convert.nvinfer.targets import Target, between, catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+    from convert.check.analytics import AnalyticsFile
     from convert.findings import Finding, Level, Rule
 
 
 FROM_FOLDER: Final = "# From this file's folder."  # convert.emit.streams writes it
 _INTEGERS: Final = ("batch-size", "interval", "gie-unique-id", "gpu-id", "operate-on-gie-id")
+_MOST_CLASSES: Final = 100_000  # more are a mistake, and take memory
 _NVINFER: Final = 0  # plugin-type; 1 is nvinferserver, whose configs are another format
 
 
@@ -263,6 +265,19 @@ def gies(app: AppFile) -> tuple[Gie, ...]:
     return tuple(_gie(app, name) for name in sorted(enabled, key=lambda name: (name != "primary-gie", name)))
 
 
+_CONFIG_KEYS: Final = {"tracker": "ll-config-file", "nvds-analytics": "config-file"}
+
+
+def named_configs(app: AppFile) -> Iterator[tuple[str, str, str, str]]:
+    """Group, key, text and path of the configs that groups which are switched on name, engines first."""
+    for gie in gies(app):
+        yield gie.group, "config-file", gie.config, gie.path
+    for group, key in _CONFIG_KEYS.items():
+        if is_on(app, group):
+            for text in text_of(app, group, key).split(";"):
+                yield group, key, text, absolute(app, text) if text else ""
+
+
 def _gie(app: AppFile, name: str) -> Gie:
     settings: dict[str, Setting] = {}
     for key in _INTEGERS:
@@ -397,7 +412,19 @@ class AppEngine:
 
     gie: Gie
     context: RuleContext | None
-    presence: Presence
+
+    @property
+    def classes(self) -> frozenset[int] | None:
+        """Class ids of its objects; None: not known."""
+        context = self.context
+        if context is None or not context.values:
+            return None
+        if context.kind == CLASSIFIER:
+            return frozenset({-1}) if self.gie.primary else frozenset()
+        count = context.value("num-detected-classes")
+        if not 0 < count <= _MOST_CLASSES:
+            return None
+        return frozenset(range(count)) - frozenset(context.value("filter-out-class-ids"))
 
     @property
     def id(self) -> int | None:
@@ -407,13 +434,31 @@ class AppEngine:
         return int(self.context.value("gie-unique-id")) or None if self.context and self.context.values else None
 
 
+class Named(NamedTuple):
+    """A config that a group which is switched on names: the text of the value, "" if there is none, and its path."""
+
+    group: str
+    key: str
+    text: str
+    path: str
+    presence: Presence
+
+
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """What a rule on apps gets: the config and its engines, the primary one first."""
+    """What a rule on apps gets.
+
+    Attributes:
+        engines: those that are switched on, the primary one first.
+        named: the configs of engines, tracker and analytics.
+        analytics: that of Gst-nvdsanalytics; None: it is off, or its config is not here.
+    """
 
     file: AppFile
     engines: tuple[AppEngine, ...]
     target: Target
+    named: tuple[Named, ...] = ()
+    analytics: AnalyticsFile | None = None
 
     def found(
         self, rule: Rule, message: str, place: Place, hint: str | None = None, level: Level | None = None

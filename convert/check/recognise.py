@@ -1,4 +1,4 @@
-"""Whose file it is: Gst-nvinfer's config, deepstream-app's, a script, or one of another plugin, which is not judged.
+"""Whose file it is: Gst-nvinfer's config, deepstream-app's, a script, or one of another plugin.
 
 By its groups and keys, not by its name: `configs/nvinfer/other-plugins.toml` lists those of the other plugins.
 """
@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from convert.files import TableReader, configs, load_toml
 
 CONFIG, APP, SCRIPT, OTHER = "nvinfer", "deepstream-app", "script", "other"
+ANALYTICS, TRACKER = "nvdsanalytics", "nvtracker"
 SCRIPTS: Final = (".sh", ".bash")
 
 _TABLE: Final = "nvinfer/other-plugins.toml"
@@ -30,7 +31,7 @@ _DIGITS = re.compile(r"[0-9]+$")
 
 
 class Kind(NamedTuple):
-    """CONFIG, APP, SCRIPT or OTHER; `plugin` is whose an OTHER is."""
+    """One of the names above; `plugin` is whose an OTHER is."""
 
     name: str
     plugin: str | None = None
@@ -50,6 +51,7 @@ class _Plugin:
     app: bool = False
     needs: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    judged: str | None = None
 
     def found_in(self, outline: _Outline) -> int:
         """How many of its groups and keys a file has; 0: the file is none of its."""
@@ -145,7 +147,7 @@ def _kind_by_names(outline: _Outline, data: bytes) -> Kind | None:
     counts = ((row.found_in(outline), row) for row in table.plugin if row.app or not is_app)
     count, plugin = max(counts, key=lambda each: each[0])
     if count:
-        return Kind(OTHER, plugin.name)
+        return Kind(plugin.judged) if plugin.judged else Kind(OTHER, plugin.name)
     if has_property:
         return Kind(CONFIG)
     return Kind(APP) if is_app else None

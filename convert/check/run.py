@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from convert.check import context as checking
-from convert.check.app import AppContext, AppEngine, AppFile, Gie, gies, number, read_app
-from convert.check.recognise import APP, CONFIG, OTHER, SCRIPTS, kind_of, other_text
+from convert.check.analytics import read_analytics
+from convert.check.app import AppContext, AppEngine, AppFile, Gie, Named, gies, named_configs, number, read_app
+from convert.check.recognise import ANALYTICS, APP, CONFIG, OTHER, SCRIPTS, TRACKER, kind_of, other_text
 from convert.check.rules import RULES, findings
+from convert.check.rules.analytics import analytics_findings, tracker_findings
 from convert.check.rules.app import NO_CONFIG, app_findings, script_findings
 from convert.check.rules.engine import MISSING_FILE
 from convert.check.rules.model import ONNX_RUNTIME, TENSORRT
@@ -153,7 +155,7 @@ class CheckedFile:
 
     Attributes:
         path: as the user named it, or the file that leads to it.
-        kind: "nvinfer", "deepstream-app", "script" or "other".
+        kind: "nvinfer", "deepstream-app", "nvdsanalytics", "nvtracker", "script" or "other".
         plugin: whose config an "other" is: it was not judged.
         verdict: what becomes of the element (or of deepstream-app); None: the file could not be read, or is of neither.
         exception: what the process dies of.
@@ -273,16 +275,19 @@ class Checker:
         found = find_configs(paths)
         apps = {each.path: self._read_app(each) for each in found if each.kind == APP and each.error is None}
         used = [(path, gie) for path, app in apps.items() for gie in app.engines if gie.is_nvinfer and gie.path]
-        found = _with_used(found, used, (app.file for app in apps.values()))
+        others = [(each, app.target) for app in apps.values() for each in _of_other_elements(app.file)]
+        found = _with_used(found, used, [each for each, _ in others])
         settings: dict[str, list[Mapping[str, checking.Setting]]] = {}
         users: dict[str, checking.ChosenTarget] = {}
         for path, gie in used:
             settings.setdefault(_key(gie.path), []).append(gie.settings)
             users.setdefault(_key(gie.path), apps[path].target)
+        for each, target in others:
+            users.setdefault(_key(each.path), target)
         checked = []
         for each in found:
             key = _key(each.path)
-            if each.kind == OTHER and key in settings:
+            if each.kind in {OTHER, ANALYTICS, TRACKER} and key in settings:
                 each = each._replace(kind=CONFIG)  # noqa: PLW2901 - what nvinfer is given is nvinfer's
             checked.append(self._one(each, apps, settings.get(key, []), users.get(key)))
         return CheckReport(tuple(checked), self.default, self.fail_on, self.wanted)
@@ -337,6 +342,12 @@ class Checker:
                 checked = self._config(found, settings, at.target)
             elif found.kind == APP:
                 checked = self._app(found, apps[found.path])
+            elif found.kind == ANALYTICS:
+                file = read_analytics(found.data, found.path, at.target.deepstream)
+                checked = self._finished(found, file.verdict, analytics_findings(file))
+            elif found.kind == TRACKER:
+                findings_ = tracker_findings(found.data, found.path, at.target.deepstream)
+                checked = self._finished(found, None, findings_)
             elif found.kind == OTHER:
                 return CheckedFile(found.path, OTHER, data=found.data, plugin=found.plugin)
             else:
@@ -359,21 +370,28 @@ class Checker:
 
     def _app(self, found: ConfigFile, app: _App) -> CheckedFile:
         at = app.target.target
-        results = app_findings(AppContext(app.file, tuple(self._engine(gie, at) for gie in app.engines), at))
+        named = tuple(self._named(*each) for each in named_configs(app.file))
+        engines = tuple(self._engine(gie, at) for gie in app.engines)
+        path = next((each.path for each in named if each.group == "nvds-analytics" and each.presence.here), None)
+        analytics = _read(path) if path else None
+        file = read_analytics(analytics.data, analytics.path, at.deepstream) if analytics and analytics.data else None
+        results = app_findings(AppContext(app.file, engines, at, named, file))
         refused = any(finding.id in {"NVI094", "NVI096"} for finding in results)
         return self._finished(found, Verdict.REJECTED if refused else Verdict.ACCEPTED, results)
 
+    def _named(self, group: str, key: str, text: str, path: str) -> Named:
+        # Where the folder itself is not here, only a part of the SDK's samples is. Trackers' configs come with the SDK.
+        complete = group != "tracker" and os.path.isdir(os.path.dirname(path) or ".")  # noqa: PTH112, PTH120 - text
+        return Named(group, key, text, path, checking.presence(text, path, self._expect(path), complete=complete))
+
     def _engine(self, gie: Gie, at: Target) -> AppEngine:
-        # Where the folder itself is not here, only a part of the SDK's samples is.
-        complete = os.path.isdir(os.path.dirname(gie.path) or ".")  # noqa: PTH112, PTH120 - text
-        here = checking.presence(gie.config, gie.path, self._expect(gie.path), complete=complete)
         context = None
-        if gie.is_nvinfer and here.here:
+        if gie.is_nvinfer and os.path.isfile(gie.path):  # noqa: PTH113 - text
             # An error is reported where that file is checked.
             with suppress(InputError):
                 reading = self._reading(ConfigFile(gie.path, CONFIG), at)
                 context = checking.load_context(reading, at, self._models, gie.settings, self._expect(gie.path))
-        return AppEngine(gie, context, here)
+        return AppEngine(gie, context)
 
     def _reading(self, found: ConfigFile, at: Target) -> checking.Reading:
         key = _key(found.path), at
@@ -406,7 +424,9 @@ class Checker:
         )
 
 
-def _with_used(found: list[ConfigFile], used: Iterable[tuple[str, Gie]], apps: Iterable[AppFile]) -> list[ConfigFile]:
+def _with_used(
+    found: list[ConfigFile], used: Iterable[tuple[str, Gie]], others: Iterable[ConfigFile]
+) -> list[ConfigFile]:
     """Files that apps name, unless they are there already: configs of engines behind their app, others at the end."""
     known = {_key(each.path) for each in found}
     result = list(found)
@@ -416,7 +436,7 @@ def _with_used(found: list[ConfigFile], used: Iterable[tuple[str, Gie]], apps: I
         known.add(_key(gie.path))
         place = next(number for number, each in enumerate(result) if each.path == app)
         result.insert(place + 1, _read(gie.path))
-    for each in (other for app in apps for other in _of_other_elements(app)):
+    for each in others:
         if (key := _key(each.path)) not in known:
             known.add(key)
             result.append(each)
@@ -436,8 +456,8 @@ def _of_other_elements(app: AppFile) -> Iterator[ConfigFile]:
             path = os.path.normpath(os.path.join(os.path.dirname(app.path), text))  # noqa: PTH118, PTH120 - text
             found = _read(path) if os.path.isfile(path) else None  # noqa: PTH113
             kind = kind_of(path, found.data) if found and not found.error else None
-            if found and kind and kind.name == OTHER:
-                yield found._replace(kind=OTHER, plugin=kind.plugin)
+            if found and kind and kind.name in {OTHER, ANALYTICS, TRACKER}:
+                yield found._replace(kind=kind.name, plugin=kind.plugin)
 
 
 def _is_of_absence(finding: Finding) -> bool:

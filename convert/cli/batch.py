@@ -18,9 +18,9 @@ from convert.options import BatchOptions
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from convert.batch import BatchReport, Observer
     from convert.batch.cache import Pruned, Usage
     from convert.batch.plan import Job
-    from convert.batch.run import BatchReport, Observer
     from convert.findings import Level
 
 

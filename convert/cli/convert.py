@@ -9,6 +9,7 @@ import click
 
 from convert.cli import options as cli
 from convert.cli.help import Command
+from convert.cli.studio import studio_with_key
 from convert.options import FRAME, ConvertOptions, refuse_contradictions
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from convert.findings import Level
-    from convert.images import Frame
+    from convert.images import Frame, Mark
     from convert.pipeline import Event
 
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     metavar="EXPORT",
     help="With --pgie: the model for each object found; both go into one app.",
 )
-@cli.options(ConvertOptions, "object_batch_size", "sgie_labels")
+@cli.options(ConvertOptions, "object_batch_size", "sgie_labels", "samples", "sdk_log")
 @cli.folder_option("The folder to write the bundle into.")
 @cli.unpacking
 @cli.translating
@@ -67,7 +68,8 @@ def convert(
     """Turn an Edge Impulse export into a folder that DeepStream runs.
 
     EXPORT is a deployment .zip, a library folder (C++ or Arduino, also EON-compiled), a tflite-trained.h or
-    tflite_learn_*.h, a .lite/.tflite from the Dashboard, an .onnx, or a SavedModel, .h5 or .keras (extra [tensorflow]).
+    tflite_learn_*.h, a .lite/.tflite from the Dashboard, an .onnx, or a SavedModel, .h5 or .keras (extra [tensorflow]);
+    or studio:ID, a project in Edge Impulse's Studio (extra [studio]), whose key is read from EI_API_KEY or asked for.
 
     With --pgie and --sgie, --model, --name, --labels, --task, --resize-mode, --image-scaling, --frame, --resize and
     --threshold are about the first.
@@ -87,14 +89,18 @@ def convert(
 
     first = export or pgie
     assert first is not None
-    run = run_conversion(first, output, sgie=sgie, dry_run=dry_run, watching=watching, **values)
+    run = run_conversion(first, output, sgie=sgie, dry_run=dry_run, watching=watching, studio=studio_with_key, **values)
     return cli.finish(run, format_=format_, fail_on=fail_on, quiet=quiet, pictures=values.get("images"))
 
 
 @click.command(
     name="inspect",
     cls=Command,
-    examples=("ei-deepstream inspect my-project.zip", "ei-deepstream inspect my-project.zip --frame 16:9"),
+    examples=(
+        "ei-deepstream inspect my-project.zip",
+        "ei-deepstream inspect my-project.zip --frame 16:9",
+        "ei-deepstream inspect my-project.zip --frame 1280x720 --line door:100,500,1180,500",
+    ),
 )
 @click.argument("path", type=click.Path(path_type=Path), metavar="PATH")
 @click.option(
@@ -102,19 +108,31 @@ def convert(
     **cli.keywords(FRAME)
     | {"help": "Your camera's frames: what a model trained on cropped ones (fit-shortest) sees of them is drawn."},
 )
+@cli.options(ConvertOptions, "line", "zone")
 @cli.common
-def inspect(path: Path, *, frame: Frame | None, format_: str, fail_on: Level, quiet: bool) -> int:
+def inspect(
+    path: Path,
+    *,
+    frame: Frame | None,
+    line: tuple[Mark, ...],
+    zone: tuple[Mark, ...],
+    format_: str,
+    fail_on: Level,
+    quiet: bool,
+) -> int:
     """Say what a file or folder is, every model found in it, which one `convert` would take, and what is in the way.
 
     Reads, runs nothing, writes nothing. Exit code 0 also when there is nothing to convert: the answer is the result.
     """
+    with cli.as_usage(": "):
+        refuse_contradictions({"line": line, "zone": zone, "frame": frame})
     from convert import api  # brings numpy; --help does without
     from convert.render.inspection import inspection_document, show_inspection
 
     inspection = api.inspect(path)
     code = cli.exit_code(inspection.findings, fail_on)
     if format_ == "json":
-        cli.write_json(inspection_document(inspection, code, frame))
+        cli.write_json(inspection_document(inspection, code, frame, (*line, *zone)))
     elif not quiet:
-        show_inspection(inspection, frame)
+        show_inspection(inspection, frame, (*line, *zone))
     return code

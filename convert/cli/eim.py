@@ -10,6 +10,7 @@ import click
 
 from convert.cli.help import Command, Group
 from convert.cli.options import EXISTING, common, declaration, exit_code, write_json
+from convert.findings import Rule
 from convert.options import ConvertOptions
 
 if TYPE_CHECKING:
@@ -286,7 +287,6 @@ def classify(  # noqa: PLR0913 - one parameter an option
     if not inputs and not features:
         raise click.UsageError("Give pictures, recordings or --features FILE.")
     from convert.eim.client import Timeouts, talk  # --help does without
-    from convert.eim.findings import NO_ANSWER
     from convert.errors import InputError
 
     shown: list[dict[str, Any]] = []
@@ -316,7 +316,8 @@ def classify(  # noqa: PLR0913 - one parameter an option
                 _show_reply(name, note, reply, client.model)
     if count == len(errors) == 1:
         raise errors[name]
-    findings = [NO_ANSWER.found(error.message, path=name, hint=error.hint) for name, error in errors.items()]
+    no_answer = Rule("EI640")
+    findings = [no_answer.found(error.message, path=name, hint=error.hint) for name, error in errors.items()]
     code = exit_code(findings, fail_on)
     if format_ == "json":
         write_json(_findings_document(findings, code, answers=shown))
@@ -591,7 +592,10 @@ def serve(bundle: Path, where: str | None, *, keep: bool, info: bool, engine: in
     name="pack",
     cls=Command,
     short_help="Make one executable .eim file of a converted bundle.",
-    examples=("ei-deepstream eim pack bundle -o converted.eim",),
+    examples=(
+        "ei-deepstream eim pack bundle -o converted.eim",
+        "ei-deepstream eim pack bundle -o converted.eim --standalone --provider cuda",
+    ),
 )
 @click.argument("bundle", type=EXISTING, metavar="BUNDLE")
 @click.option(
@@ -602,14 +606,20 @@ def serve(bundle: Path, where: str | None, *, keep: bool, info: bool, engine: in
     metavar="PATH",
     help="Interpreter that has ei-deepstream, on the machine it will run on.  [default: this one]",
 )
+@click.option(
+    "--standalone",
+    is_flag=True,
+    help="Put this program into the file: the other machine needs python3 (3.11 or later) with numpy and onnxruntime.",
+)
 @_engine
 @_provider
 @common
-def pack(
+def pack(  # noqa: PLR0913 - one parameter an option
     bundle: Path,
     output: Path,
     *,
     python: str | None,
+    standalone: bool,
     engine: int | None,
     provider: str | None,
     format_: str,
@@ -619,11 +629,13 @@ def pack(
     """Make one executable .eim file of BUNDLE, for the Edge Impulse SDKs of any language.
 
     It runs with the Python that packed it, or, where that is not there, with the ei-deepstream on the PATH; so that
-    has to be installed on the machine, and nothing else.
+    has to be installed on the machine, and nothing else. With --standalone it needs neither.
     """
     from convert.eim.bundle import pack as pack_bundle  # --help does without
 
-    written = pack_bundle(bundle, output, interpreter=python, engine=engine, provider=provider or "")
+    written = pack_bundle(
+        bundle, output, interpreter=python, engine=engine, provider=provider or "", standalone=standalone
+    )
     if format_ == "json":
         from convert.report import output_document
 

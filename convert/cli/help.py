@@ -10,17 +10,19 @@ import click
 GROUPS = {
     "Model": (
         *("pgie", "sgie", "app", "tensors", "model", "bundle_name", "tflite", "evidence", "sgie_labels"),
-        *("dequantize", "opset", "tensorflow"),
+        *("dequantize", "sdk_log", "opset", "tensorflow"),
     ),
     "What the export does not say": ("labels", "task", "resize_mode", "image_scaling"),
+    "Studio": ("metadata", "project", "impulse", "variant", "deployment", "api_key_file"),
     "Frames": ("every", "limit"),
     "Rules": ("select", "ignore", "files", "fix", "diff_"),
-    "Proof": ("images", "tolerance", "onnxruntime", "tensorrt", "timeout", "against", "original"),
+    "Proof": ("images", "samples", "tolerance", "onnxruntime", "tensorrt", "timeout", "against", "original"),
     "DeepStream": (
         *("target", "platform", "jetpack", "tensorrt_version", "role", "source", "sink", "frame", "resize"),
-        *("fomo_merge", "yolo_score", "threshold", "batch_size", "object_batch_size", "precision", "calibrate"),
-        *("min_size", "gie_id", "operate_on_gie_id", "gpu_id"),
+        *("fomo_merge", "fomo_box", "yolo_score", "threshold", "batch_size", "object_batch_size", "precision"),
+        *("calibrate", "min_size", "gie_id", "operate_on_gie_id", "gpu_id"),
     ),
+    "Counting": ("line", "zone", "overcrowding", "count_as"),
     "Many models": ("jobs", "time_limit", "memory_limit", "scheduler", "force", "cache_dir"),
     "Output": ("output", "dry_run", "depfile", "format_", "fail_on", "quiet", "help"),
 }

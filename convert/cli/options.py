@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -103,7 +104,7 @@ def keywords(option: Option) -> dict[str, Any]:
     kind: Any = click.STRING
     text, metavar = option.help, None
     if option.parse:
-        kind = _Parsed(option)
+        kind = _Parsed(replace(option, many=False))
     elif option.choices:
         kind = click.Choice([str(choice) for choice in option.choices])
         if len("|".join(kind.choices)) > _LONGEST_CHOICES:
@@ -181,7 +182,7 @@ translating = options(ConvertOptions, "opset", "timeout", "tensorflow")
 framing = options(ConvertOptions, "frame")
 """What the model is shown."""
 
-adapting = options(ConvertOptions, "resize", "fomo_merge", "yolo_score", "threshold")
+adapting = options(ConvertOptions, "resize", "fomo_merge", "fomo_box", "yolo_score", "threshold")
 """What brings frames to the model's size, and how a detector's outputs are made readable."""
 
 validating = options(ConvertOptions, "images", "tolerance", "tensorrt")
@@ -190,7 +191,7 @@ validating = options(ConvertOptions, "images", "tolerance", "tensorrt")
 emitting = options(
     ConvertOptions,
     *("role", "batch_size", "gie_id", "operate_on_gie_id", "min_size", "gpu_id"),
-    *("target", "platform", "jetpack", "source", "sink"),
+    *("target", "platform", "jetpack", "source", "sink", "line", "zone", "overcrowding"),
 )
 """For which engine and target the folder is written."""
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         "ei-deepstream simulate detector.txt --sgie config_infer_secondary_fruit.txt street.mp4 -o shown",
         "ei-deepstream simulate config.txt --tensors dumped/ -o shown",
         "ei-deepstream simulate bundle pictures/ -o shown --against edge-impulse",
+        "ei-deepstream simulate bundle belt.mp4 -o shown --count-as edge-impulse",
     ),
     epilog="CONFIG is any Gst-nvinfer config (.txt, .yml) whose onnx-file is on this machine, or a bundle; no GPU is "
     "used. DIR gets objects.json, drawn/ (the pictures with boxes and labels), kitti/ (as deepstream-app writes it), "
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="CONFIG PICTURES...")
 @options(
     SimulateOptions,
-    *("sgie", "app", "tensors", "every", "limit", "target", "platform", "jetpack", "against", "original"),
+    *("sgie", "app", "tensors", "every", "limit", "target", "platform", "jetpack", "count_as", "against", "original"),
 )
 @folder_option("Folder for the results.")
 @depfile_option

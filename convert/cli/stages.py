@@ -12,6 +12,7 @@ from convert.cli import options as cli
 from convert.cli.help import Command
 from convert.errors import InputError
 from convert.files import Output, refuse_folder, write
+from convert.findings import Rule
 from convert.options import ConvertOptions, checked
 from convert.types import Adapted, Evidence, Export, Stage, StageResult, Translated, Validated
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from convert.findings import Level
+
+NOT_MEASURED = Rule("EI550")
 
 
 @click.command(name="unpack", cls=Command, examples=("ei-deepstream unpack my-project.zip -o work",))
@@ -305,7 +308,6 @@ class _PickUpEvidence:
         Raises:
             InputError: they are of another model.
         """
-        from convert.emit.findings import NOT_MEASURED
         from convert.report import read_evidence  # --help does without
 
         assert isinstance(artifact, Adapted)

@@ -296,7 +296,7 @@ class Criteria:
 
     Attributes:
         detects: objects are compared, not labels of the whole picture.
-        cells: nvinfer's boxes are single cells of a grid.
+        cells: nvinfer's boxes are single cells of a grid, or enlarged: they give a place and no size.
         tolerance: of a score.
         pixel: the length of a pixel of the original's picture in pixels of the picture.
     """

@@ -111,7 +111,8 @@ class ComparisonRun:
     def _row(self, name: str, ablation: Ablation) -> PictureComparison:
         view = ablation.placement().view
         spec = head(self.models.edge_impulse.task)
-        cells = spec.merges_cells and self.models.shipped.loaded.engine.recorded.merge != "touching"
+        recorded = self.models.shipped.loaded.engine.recorded
+        cells = spec.merges_cells and recorded.merge != "touching"
         _, _, across, down = self.models.shipped.inside
         pixel = max(across / view.scale_x, down / view.scale_y)
         criteria = Criteria(spec.detects, cells, self.tolerance, pixel)
@@ -193,6 +194,12 @@ _EXPLAINED = 10  # pictures that differ, of which the causes are looked for: eac
 _LONG_SIDE = 640  # pixels of a generated frame: a usual camera's, and quickly made
 _SCALED = 960  # where the graph resizes what the device has scaled: so large that the device has something to scale
 _CHUNK, _CHUNK_BYTES = 20, 64 << 20  # pictures in memory at a time
+
+
+def preload() -> None:
+    """Imports what a comparison needs: a worker calls it as it starts."""
+    import onnxruntime  # noqa: F401
+    from ai_edge_litert import interpreter  # noqa: F401
 
 
 def compare_bundle(

@@ -230,7 +230,7 @@ class ModelPair:
         numbered = replace(self.edge_impulse.original, labels=self._numbers())
         settings = self._settings(done)
         found = numbered.answer(outputs, _lowest(settings), as_sdk=True)["bounding_boxes"]
-        return _kept([self._detection(box, inside=True) for box in found], settings)
+        return _kept([self._detection(self._enlarged(box), inside=True) for box in found], settings)
 
     def outputs(self, outputs: Mapping[str, NDArray[Any]], done: frozenset[Cause]) -> tuple[Detection, ...]:
         """From the ONNX model's outputs, in pixels of the network's picture.
@@ -298,7 +298,21 @@ class ModelPair:
             limits=self.shipped.limits, coordinates=self.shipped.coordinates,
         )  # fmt: skip
         boxes = spec.decode_shipped(given, rules)["bounding_boxes"]
-        return _kept([self._detection(box, inside=raw) for box in boxes], settings)
+        return _kept([self._detection(self._enlarged(box) if raw else box, inside=raw) for box in boxes], settings)
+
+    def _enlarged(self, box: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A box of Edge Impulse's, as large as the graph of a FOMO model makes it at least: that was asked for."""
+        cells = self.shipped.loaded.engine.recorded.box
+        if cells is None:
+            return box
+        grown = dict(box)
+        _, rows, columns, _ = self.edge_impulse.export.facts.outputs[0].shape
+        height, width, _ = self.edge_impulse.original.size
+        for start, size, whole, count in (("x", "width", width, columns), ("y", "height", height, rows)):
+            middle = box[start] + box[size] / 2
+            half = max(box[size] / 2, min(cells * whole / (count or whole) / 2, middle, whole - middle))
+            grown[start], grown[size] = middle - half, 2 * half
+        return grown
 
     def _by_objectness(self, outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Scores of a YOLOv5 as the SDK takes them; nothing where the graph has them so, or does not hold them.

@@ -24,7 +24,13 @@ from convert.types import Adapted, ModelFormat, StageResult
 
 if TYPE_CHECKING:
     from convert.emit import Emit
+    from convert.images import Frame
+    from convert.nvinfer.targets import Target
     from convert.types import Stage
+
+    _Request = tuple[Path, Target, Frame, Path | None, float, Adapted]
+
+_COMPARE = "convert.compare.run:compare_bundle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,7 @@ class WithComparison:
         images: a folder of pictures to compare on, too: 200 at most.
         timeout: seconds the original may take for a picture.
         worker: the process the original runs in; one is started where none is given.
-        in_worker: `worker` does the whole comparison of a model of at most `SENT` bytes.
+        beside: a second process, which compares a model of at most `SENT` bytes while it is validated.
     """
 
     name: ClassVar[str] = "validate"
@@ -49,7 +55,7 @@ class WithComparison:
     images: Path | None = None
     timeout: float = 300.0
     worker: Worker | None = field(default=None, compare=False, repr=False)
-    in_worker: bool = False
+    beside: Worker | None = field(default=None, compare=False, repr=False)
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:
         """Validate, then compare.
@@ -59,38 +65,50 @@ class WithComparison:
             InputError: a picture in `images` cannot be read.
         """
         assert isinstance(artifact, Adapted)
-        result = self.validate(artifact, workdir)  # which has read all of `images`
-        if self.emit.primary is None or worst(result.findings) is Level.ERROR or not _is_comparable(artifact):
-            return result
         size = len(artifact.onnx.data)
-        if size > LARGE:
-            return_freed_memory()
-        alone = replace(self.emit, role="pgie", operate_on_gie_id=None)
-        try:
-            files = alone.files(artifact)
-        except ConvertError:  # the stage that writes them will say so
+        beside = self.beside if size <= SENT else None
+        request, there = None, InProcessWorker()
+        if beside is not None and (request := self._request(artifact, workdir)):
+            beside.begin(_COMPARE, *request, there, timeout=self.timeout)
+        result = self.validate(artifact, workdir)  # which has read all of `images`
+        if worst(result.findings) is Level.ERROR:
             return result
-        folder = workdir / "compared"
-        folder.mkdir()
-        for name, data in files.items():
-            (folder / name).write_bytes(data)
-        del files
-        usual = (self.emit.frames_from or sample(self.emit.where)).usual
-        config = folder / bundle_names(artifact.export.name).primary
-        arguments = config, self.emit.where, usual, self.images, self.timeout, artifact
+        if beside is None:
+            if size > LARGE:
+                return_freed_memory()
+            request = self._request(artifact, workdir)
+        if request is None:
+            return result
         try:
-            if self.worker is None or not self.in_worker or size > SENT:
+            if beside is None:
                 from convert.compare.run import compare_bundle  # brings numpy and `simulate`
 
-                evidence = compare_bundle(*arguments, self.worker)
+                evidence = compare_bundle(*request, self.worker)
             else:
-                evidence = self.worker.apply("convert.compare.run:compare_bundle", *arguments, InProcessWorker())
+                evidence = beside.call(_COMPARE, *request, there, timeout=self.timeout)
         except (ConvertError, Died) as error:  # the bundle is proven all the same
             reason = error.message if isinstance(error, ConvertError) else f"the comparison ended: {error.reason}"
             found = NOT_COMPARED.found(f"not compared with what Edge Impulse answers: {reason}")
             return replace(result, findings=(*result.findings, found))
         validated = replace(result.artifact, evidence=replace(result.artifact.evidence, answers=evidence))
         return replace(result, artifact=validated)
+
+    def _request(self, adapted: Adapted, workdir: Path) -> _Request | None:
+        """The arguments of `compare_bundle` but for the worker; None where nothing is compared."""
+        if self.emit.primary is None or not _is_comparable(adapted):
+            return None
+        alone = replace(self.emit, role="pgie", operate_on_gie_id=None)
+        try:
+            files = alone.files(adapted)
+        except ConvertError:  # the stage that writes them will say so
+            return None
+        folder = workdir / "compared"
+        folder.mkdir()
+        for name, data in files.items():
+            (folder / name).write_bytes(data)
+        usual = (self.emit.frames_from or sample(self.emit.where)).usual
+        config = folder / bundle_names(adapted.export.name).primary
+        return config, self.emit.where, usual, self.images, self.timeout, adapted
 
 
 def _is_comparable(adapted: Adapted) -> bool:

@@ -1,7 +1,8 @@
 """Whole impulses: signal processing, network and anomaly score of sound and sensor exports, as one ONNX graph.
 
-`Impulse` is what an export records (`convert.export.impulse` reads it); the blocks know how they compute it. Importing
-this imports neither numpy nor onnx.
+`Impulse` is what an export records (`convert.export.impulse` reads it). `convert.dsp.blocks` knows the kinds of blocks,
+`convert.dsp.graph` makes the graph, `convert.dsp.reference` computes the same in NumPy. Importing this imports neither
+numpy nor onnx.
 """
 
 from __future__ import annotations
@@ -97,3 +98,8 @@ class Impulse:
     blocks: tuple[Block, ...]
     inputs: tuple[int, ...]
     anomaly: KMeans | Mixture | None = None
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """Ids of the blocks whose features, one behind the other, count: `inputs`; without a network the anomaly's."""
+        return self.inputs or ((self.anomaly.block,) if self.anomaly else ())

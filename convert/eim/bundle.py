@@ -19,22 +19,25 @@ import sys
 import zipfile
 import zlib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert.eim import findings as rules
 from convert.eim.wire import Features, attach
 from convert.errors import InputError
 from convert.files import Output, TableReader, sha256, write
+from convert.findings import Rule
 from convert.heads import head
 from convert.images import ResizeMode
 from convert.report import REPORT, BundleReport, ModelReport, dumps
 from convert.types import DETECTOR_THRESHOLD, Int8Agreement, Metadata, Preprocessing
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from convert.eim.client import ModelInfo
     from convert.findings import Finding
+
+BAD_HELLO = Rule("EI620")
+BRACE_IN_LABEL = Rule("EI621")
+NO_MEMORY = Rule("EI622")
 
 _BLOCK = 1  # the learn block's id where the export does not record it
 _LONGEST = 1 << 16  # pixels a side
@@ -342,9 +345,9 @@ def hello_findings(model: ModelInfo, path: Path) -> tuple[Finding, ...]:
             f"{model.features} features for a picture of {model.width}x{model.height}",
         ),
     )
-    found = [rules.BAD_HELLO.found(message, path=path) for is_wrong, message in wrong if is_wrong]
+    found = [BAD_HELLO.found(message, path=path) for is_wrong, message in wrong if is_wrong]
     found += [
-        rules.BRACE_IN_LABEL.found(f"the label {label!r} may be sent with its brace", path=path)
+        BRACE_IN_LABEL.found(f"the label {label!r} may be sent with its brace", path=path)
         for label in model.labels
         if label.count("{") != label.count("}")
     ]
@@ -352,14 +355,20 @@ def hello_findings(model: ModelInfo, path: Path) -> tuple[Finding, ...]:
     if offered is not None:
         memory = attach(offered) if isinstance(offered, dict) else None
         if memory is None:
-            found.append(rules.NO_MEMORY.found("the shared memory it offers cannot be opened", path=path))
+            found.append(NO_MEMORY.found("the shared memory it offers cannot be opened", path=path))
         else:
             memory.close()
     return tuple(found)
 
 
 def pack(
-    bundle: Path, output: Path, *, interpreter: str | None = None, engine: int | None = None, provider: str = ""
+    bundle: Path,
+    output: Path,
+    *,
+    interpreter: str | None = None,
+    engine: int | None = None,
+    provider: str = "",
+    standalone: bool = False,
 ) -> Output:
     """Write the executable.
 
@@ -368,6 +377,8 @@ def pack(
         output: file to write.
         interpreter: Python in which this program is installed; default: the one running now.
         engine, provider: see `read_impulse`.
+        standalone: put this program's modules into the file; `interpreter`, by default the first python3 on the PATH
+            there, then needs numpy and onnxruntime only.
 
     Raises:
         InputError: there is no sound bundle.
@@ -380,7 +391,10 @@ def pack(
         kept = {name: report.document[name] for name in ("schema_version", "tool", "files") if name in report.document}
         files[REPORT] = dumps({**_model(files[REPORT], bundle, engine=engine).part, **kept})
     data = io.BytesIO()
-    data.write(header(interpreter or sys.executable, provider))
+    data.write(header(interpreter or ("python3" if standalone else sys.executable), provider, standalone=standalone))
+    if standalone:
+        root = Path(__file__).parents[2]
+        files |= {str(each.relative_to(root)): each.read_bytes() for each in sorted((root / "convert").rglob("*.py"))}
     with zipfile.ZipFile(data, "a", zipfile.ZIP_DEFLATED) as packed:
         for name in sorted(files, key=lambda name: name == REPORT):  # the report last
             member = zipfile.ZipInfo(name)  # dated 1980, whenever it is made
@@ -394,17 +408,36 @@ PROVIDERS = ("cpu", "cuda", "tensorrt")
 """What ONNX Runtime can be told to run on; each falls back on those before it."""
 
 
-def header(interpreter: str, provider: str = "") -> bytes:
+_PROGRAM = """
+import sys
+sys.path = list(filter(None, sys.path))  # not the folder it is started in
+import importlib.util, os
+sys.path.insert(0, os.path.abspath(sys.argv[1]))
+if sys.version_info < (3, 11):
+    sys.exit("ERR: this model needs Python 3.11 or later; this is %d.%d" % sys.version_info[:2])
+missing = [name for name in ("numpy", "onnxruntime") if importlib.util.find_spec(name) is None]
+if missing:
+    sys.exit("ERR: this model needs %s: %s -m pip install %s" % (
+        " and ".join(missing), sys.executable, " ".join(missing)))
+import runpy
+runpy.run_module("convert.eim", run_name="__main__")
+"""
+"""Starts a standalone file, the first argument. Older versions of Python can read it, to say that they are too old."""
+
+
+def header(interpreter: str, provider: str = "", *, standalone: bool = False) -> bytes:
     """The shell lines in front of the zip."""
     last, option = (f" {provider}", f" --provider {provider}") if provider else ("", "")
-    return f"""#!/bin/sh
-# An Edge Impulse model converted by ei-deepstream, which answers as an .eim. Behind these lines: a zip of the bundle.
-if [ $# -eq 0 ]; then
-  echo {shlex.quote(NO_PARAMETER)}
-  exit 1
+    if standalone:
+        about = "of the bundle and of\n# the program, which needs Python 3.11 or later with numpy and onnxruntime."
+        start = f"""if command -v "$python" >/dev/null 2>&1; then
+  exec "$python" -c {shlex.quote(_PROGRAM)} "$0" "$1"{last}
 fi
-python={shlex.quote(interpreter)}
-if [ -x "$python" ]; then
+echo "ERR: this model needs Python 3.11 or later; there is no $python"
+"""
+    else:
+        about = "of the bundle."
+        start = f"""if [ -x "$python" ]; then
   exec "$python" -P -m convert.eim "$0" "$1"{last}
 fi
 if command -v ei-deepstream >/dev/null 2>&1; then
@@ -414,5 +447,13 @@ if command -v ei-deepstream >/dev/null 2>&1; then
   esac
 fi
 echo "ERR: this model needs ei-deepstream: pip install ei-deepstream"
-exit 127
+"""
+    return f"""#!/bin/sh
+# An Edge Impulse model converted by ei-deepstream, which answers as an .eim. Behind these lines: a zip {about}
+if [ $# -eq 0 ]; then
+  echo {shlex.quote(NO_PARAMETER)}
+  exit 1
+fi
+python={shlex.quote(interpreter)}
+{start}exit 127
 """.encode()

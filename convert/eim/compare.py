@@ -16,14 +16,13 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from convert.compare.edge_impulse import pack, read_features, read_original, unpack
-from convert.eim import findings as rules
 from convert.eim.bundle import Impulse, read_impulse
 from convert.eim.client import Timeouts, talk
 from convert.eim.inspect import ELF_MAGIC, MACHO_MAGICS
 from convert.eim.model import Loaded
 from convert.errors import InputError, PresetError
 from convert.export.facts import facts
-from convert.findings import Finding, Level
+from convert.findings import Finding, Level, Rule
 from convert.images import CENTRE, Anchor, ImageScaling, ResizeMode
 from convert.images.read import read_fitted
 from convert.images.scaling import Rect, as_sdk
@@ -39,7 +38,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.eim.client import Client, ModelInfo, Reply
-    from convert.findings import Rule
+
+OTHER_LABELS = Rule("EI630")
+OTHER_RESIZE = Rule("EI631")
+SCORE_DIFFERS = Rule("EI632")
+FIRST_DIFFERS = Rule("EI633")
+BOX_DIFFERS = Rule("EI634")
+BORDERLINE = Rule("EI635")
+SDK_MERGE = Rule("EI636")
+ROUNDING = Rule("EI637")
+NO_THRESHOLD = Rule("EI638")
+NETWORK_ALONE = Rule("EI639")
 
 _SAME = 0.5  # two boxes of a label are the same object from this intersection over union
 
@@ -180,7 +189,7 @@ def compare(
     comparison = EimComparison(tuple(best), tuple(models))
     if ours.rounding and not comparison.agrees:
         hint = "compare the .eim with the .tflite of the same export, or allow for it with --tolerance"
-        comparison = replace(comparison, findings=(*models, rules.ROUNDING.found(ours.rounding, hint=hint)))
+        comparison = replace(comparison, findings=(*models, ROUNDING.found(ours.rounding, hint=hint)))
     return comparison
 
 
@@ -189,7 +198,7 @@ def _kernels(rows: list[list[PictureComparison]], apart: float) -> Finding:
     equal = [sum(each.equal for each in row) for row in rows]
     names = (runtimes.DEFAULT, runtimes.REFERENCE)
     counts = " and ".join(f"{count} those of its {name} kernels" for name, count in zip(names, equal, strict=True))
-    return rules.ROUNDING.found(
+    return ROUNDING.found(
         f"an int8 model in LiteRT: of the .eim's {len(rows[0])} answers {counts}, bit for bit; the two sets of kernels "
         f"are up to {apart:.2g} apart"
     )
@@ -207,7 +216,7 @@ def _compared(
     pairs, found = against(answer)
     if _lies_elsewhere(found):
         low, high = max(limit - tolerance, 0.0), limit + tolerance
-        merge, border = (rules.SDK_MERGE,), (rules.BORDERLINE,)
+        merge, border = (SDK_MERGE,), (BORDERLINE,)
         variants = [
             (excuses, [_box(box) for box in mine(level, as_sdk=as_sdk)["bounding_boxes"]])
             for excuses, level, as_sdk in (
@@ -228,8 +237,8 @@ def _compared(
             excused.update(variants[chosen][0])
         again, fewer = against({"bounding_boxes": fitting})
         if not _lies_elsewhere(fewer):
-            said = {rules.SDK_MERGE: "only the merging of cells differs",
-                    rules.BORDERLINE: "boxes differ by cells whose scores are at the threshold"}  # fmt: skip
+            said = {SDK_MERGE: "only the merging of cells differs",
+                    BORDERLINE: "boxes differ by cells whose scores are at the threshold"}  # fmt: skip
             pairs, found = again, (*fewer, *(rule.found(said[rule], path=path) for rule in said if rule in excused))
     return PictureComparison(str(path), pairs, reply.seconds, found, "bounding_boxes" in answer)
 
@@ -251,7 +260,7 @@ def _region(box: dict[str, Any], regions: Iterable[dict[str, Any]]) -> dict[str,
 
 
 def _lies_elsewhere(found: Iterable[Finding]) -> bool:
-    return any(finding.id == rules.BOX_DIFFERS.id for finding in found)
+    return any(finding.id == BOX_DIFFERS.id for finding in found)
 
 
 def difference(
@@ -293,10 +302,10 @@ def _models(client: Client, ours: Reference) -> list[Finding]:
     if sorted(theirs.labels) != sorted(ours.labels):
         only_theirs = ", ".join(sorted(set(theirs.labels) - set(ours.labels))) or "none"
         only_ours = ", ".join(sorted(set(ours.labels) - set(theirs.labels))) or "none"
-        found.append(rules.OTHER_LABELS.found(f"only in the .eim: {only_theirs}; only in the other: {only_ours}"))
+        found.append(OTHER_LABELS.found(f"only in the .eim: {only_theirs}; only in the other: {only_ours}"))
     mode = ours.resize_mode
     if theirs.resize_mode not in {None, "none"} and mode is not None and mode.value != theirs.resize_mode:
-        found.append(rules.OTHER_RESIZE.found(f"the .eim says {theirs.resize_mode}, the bundle {mode.value}"))
+        found.append(OTHER_RESIZE.found(f"the .eim says {theirs.resize_mode}, the bundle {mode.value}"))
     return found
 
 
@@ -321,7 +330,7 @@ def _threshold(client: Client, ours: Reference, wanted: float | None) -> tuple[f
         return DETECTOR_THRESHOLD if known is None else known, []
     assumed = DETECTOR_THRESHOLD if ours.threshold is None else ours.threshold
     whose = "Edge Impulse's usual one" if ours.threshold is None else "the other side's"
-    return assumed, [rules.NO_THRESHOLD.found(f"the .eim does not say its threshold: {whose} is taken, {assumed:g}")]
+    return assumed, [NO_THRESHOLD.found(f"the .eim does not say its threshold: {whose} is taken, {assumed:g}")]
 
 
 def _scores(
@@ -333,15 +342,15 @@ def _scores(
         score = abs(float(there) - here) if isinstance(there, int | float) and isinstance(here, int | float) else None
         pairs.append(AnswerPair(label, there, here, score))
         if score is not None and not score <= tolerance:
-            found.append(rules.SCORE_DIFFERS.found(f"{label}: {there:.4f} and {here:.4f}", path=path))
+            found.append(SCORE_DIFFERS.found(f"{label}: {there:.4f} and {here:.4f}", path=path))
         elif score is None and label in theirs and label in mine:
-            found.append(rules.SCORE_DIFFERS.found(f"{label}: {there!r} and {here!r}", path=path))
+            found.append(SCORE_DIFFERS.found(f"{label}: {there!r} and {here!r}", path=path))
     numbers = {label: value for label, value in theirs.items() if isinstance(value, int | float)}
     if numbers and mine:
         first, ours = max(numbers, key=lambda label: numbers[label]), max(mine, key=lambda label: mine[label])
         # Two labels that are closer together than the tolerance may change places.
         if first != ours and numbers[first] - numbers.get(ours, 0.0) > tolerance:
-            found.append(rules.FIRST_DIFFERS.found(f"{first} and {ours}", path=path))
+            found.append(FIRST_DIFFERS.found(f"{first} and {ours}", path=path))
     return tuple(pairs), tuple(found)
 
 
@@ -361,12 +370,10 @@ def _boxes(
         pairs.append(AnswerPair(there["label"], there, here, score, moved))
         if not score <= tolerance:
             found.append(
-                rules.SCORE_DIFFERS.found(
-                    f"{_named(there)}: score {there['value']:.4f} and {here['value']:.4f}", path=path
-                )
+                SCORE_DIFFERS.found(f"{_named(there)}: score {there['value']:.4f} and {here['value']:.4f}", path=path)
             )
         if moved > pixels:
-            found.append(rules.BOX_DIFFERS.found(f"{_named(there)} and {_named(here)}: {moved} pixels", path=path))
+            found.append(BOX_DIFFERS.found(f"{_named(there)} and {_named(here)}: {moved} pixels", path=path))
     for here in left:
         pairs.append(AnswerPair(here["label"], None, here, None))
         found.append(_alone(here, "the .eim does not find", path, tolerance, threshold))
@@ -387,7 +394,7 @@ def _box(value: Any) -> dict[str, Any]:
 
 
 def _alone(box: dict[str, Any], what: str, path: str, tolerance: float, threshold: float) -> Finding:
-    rule = rules.BORDERLINE if abs(box["value"] - threshold) <= tolerance else rules.BOX_DIFFERS
+    rule = BORDERLINE if abs(box["value"] - threshold) <= tolerance else BOX_DIFFERS
     return rule.found(f"{what} {_named(box)}, {box['value']:.4f}", path=path)
 
 
@@ -550,7 +557,7 @@ def _network(path: Path, model: ModelInfo, timeout: float, worker: Worker) -> Re
         return {"classification": dict(zip(model.labels, scores.tolist(), strict=True))}
 
     quantized = not known.quantization.startswith("float")
-    note = rules.NETWORK_ALONE.found("the .tflite is compared on the features as they are", path=path)
+    note = NETWORK_ALONE.found("the .tflite is compared on the features as they are", path=path)
     by_reference = partial(classify, kernels=runtimes.REFERENCE) if quantized else None
     return Reference(None, model.labels, None, take, classify, by_reference, notes=(note,))
 

@@ -27,13 +27,25 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert.eim import findings as rules
 from convert.errors import InputError
+from convert.findings import Rule
 from convert.isolation import Died, Failed, Worker
 from convert.report import REPORT
 
 if TYPE_CHECKING:
     from convert.findings import Finding
+
+WEB_PAGE = Rule("EI600")
+WRONG_KIND = Rule("EI601")
+NOT_EXECUTABLE = Rule("EI602")
+OTHER_MACHINE = Rule("EI603")
+USERLAND = Rule("EI604")
+NO_LOADER = Rule("EI605")
+NO_LIBRARY = Rule("EI606")
+GLIBC_TOO_OLD = Rule("EI607")
+NEEDS_HARDWARE = Rule("EI608")
+DAMAGED = Rule("EI609")
+NOT_THIS_SYSTEM = Rule("EI610")
 
 ELF_MAGIC = b"\x7fELF"
 MACHO_MAGICS = (b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")
@@ -366,7 +378,7 @@ def inspect(path: Path, host: Host | None = None) -> EimInspection:
             hint = (
                 "`ei-deepstream eim pack` makes an .eim of a bundle" if (path / REPORT).is_file() else _download(host)
             )
-            found = rules.WRONG_KIND.found("it is a folder", path=path, hint=hint)
+            found = WRONG_KIND.found("it is a folder", path=path, hint=hint)
             return EimInspection(path, "other", None, (), host, (found,))
         with path.open("rb") as file:
             head = file.read(_HEAD)
@@ -386,16 +398,16 @@ def _executable(path: Path, host: Host, kind: str) -> EimInspection:
     try:
         binary = read_binary(path)
     except UnreadableBinary as error:
-        found = rules.DAMAGED.found(f"it begins like an executable, but {error}", path=path, hint=_download(host))
+        found = DAMAGED.found(f"it begins like an executable, but {error}", path=path, hint=_download(host))
         return EimInspection(path, kind, None, (), host, (found,))
     if not _speaks(path):
         message = "an executable, but no .eim: it holds none of the words of an .eim's messages"
-        found = rules.WRONG_KIND.found(message, path=path, hint=_download(host))
+        found = WRONG_KIND.found(message, path=path, hint=_download(host))
         return EimInspection(path, kind, binary, (), host, (found,))
     targets = targets_of(binary)
     findings = [*_fit(path, binary, targets, host), *_permission(path)]
     if targets and targets[0].needs:
-        findings.append(rules.NEEDS_HARDWARE.found(f"it needs {targets[0].needs}", path=path))
+        findings.append(NEEDS_HARDWARE.found(f"it needs {targets[0].needs}", path=path))
     return EimInspection(path, kind, binary, targets, host, tuple(findings))
 
 
@@ -409,13 +421,13 @@ def _fit(path: Path, binary: Binary, targets: tuple[EimTarget, ...], host: Host)
     title = targets[0].title if targets else f"{'/'.join(binary.machines)}, {binary.system}"
     reason = None
     if binary.system != host.system:
-        reason = rules.NOT_THIS_SYSTEM, f"made for {title}; this is {host.system} on {host.machine}"
+        reason = NOT_THIS_SYSTEM, f"made for {title}; this is {host.system} on {host.machine}"
     elif not host.runs(binary):
-        reason = rules.OTHER_MACHINE, f"made for {title}; this machine is {host.machine}, {host.bits}-bit"
+        reason = OTHER_MACHINE, f"made for {title}; this machine is {host.machine}, {host.bits}-bit"
     elif binary.interpreter and not Path(binary.interpreter).exists():
-        reason = rules.NO_LOADER, f"its loader {binary.interpreter} is not installed"
+        reason = NO_LOADER, f"its loader {binary.interpreter} is not installed"
         if binary.bits == 64 and host.bits == 32:
-            reason = rules.USERLAND, f"made for {title}; the kernel is 64-bit, but the system on it is 32-bit"
+            reason = USERLAND, f"made for {title}; the kernel is 64-bit, but the system on it is 32-bit"
     if reason:
         rule, message = reason
         return [rule.found(message, path=path, hint=_download(host))]
@@ -424,23 +436,23 @@ def _fit(path: Path, binary: Binary, targets: tuple[EimTarget, ...], host: Host)
         hint = "install it, or set LD_LIBRARY_PATH to its folder; if it is a vendor's, this is not the vendor's machine"
         if any("flex" in name for name in names):
             hint = "it is TensorFlow Lite's Flex library, which Edge Impulse offers for download beside the model"
-        found.append(rules.NO_LIBRARY.found(f"not installed: {', '.join(names)}", path=path, hint=hint))
+        found.append(NO_LIBRARY.found(f"not installed: {', '.join(names)}", path=path, hint=hint))
     if binary.glibc and host.glibc and binary.glibc > host.glibc:
         needs, has = (".".join(map(str, version)) for version in (binary.glibc, host.glibc))
-        found.append(rules.GLIBC_TOO_OLD.found(f"it needs glibc {needs}, this system has {has}", path=path))
+        found.append(GLIBC_TOO_OLD.found(f"it needs glibc {needs}, this system has {has}", path=path))
     return found
 
 
 def _permission(path: Path) -> tuple[Finding, ...]:
     if os.access(path, os.X_OK):
         return ()
-    return (rules.NOT_EXECUTABLE.found("it is not executable", path=path, hint=f"chmod +x {path}"),)
+    return (NOT_EXECUTABLE.found("it is not executable", path=path, hint=f"chmod +x {path}"),)
 
 
 def _not_executable(path: Path, head: bytes, host: Host) -> Finding:
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith((b"<!doctype html", b"<html", b"<?xml", b"<head", b"<body")):
-        return rules.WEB_PAGE.found("it is a web page saved under the model's name", path=path, hint=_download(host))
+        return WEB_PAGE.found("it is a web page saved under the model's name", path=path, hint=_download(host))
     what, hint = "it is no executable", _download(host)
     if not head:
         what = "the file is empty"
@@ -451,7 +463,7 @@ def _not_executable(path: Path, head: bytes, host: Host) -> Finding:
     for magic, name, advice in _FILE_TYPES:
         if head.startswith(magic):
             what, hint = f"it is {name}", advice
-    return rules.WRONG_KIND.found(what, path=path, hint=hint)
+    return WRONG_KIND.found(what, path=path, hint=hint)
 
 
 def _is_packed(path: Path) -> bool:

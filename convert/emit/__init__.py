@@ -15,13 +15,21 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from convert.emit import findings
+from convert.emit.analytics import Counting, analytics_file, counting, counting_findings, tracker_file
 from convert.emit.app import App, app_file
 from convert.emit.config import Gie, infer_file, preset_for
 from convert.emit.files import (
     CALIBRATION,
+    FP16,
+    FP16_DIFFERS,
+    NO_CENTRED_PADDING,
+    NOT_BUILT,
+    OPSET,
     RUN,
+    SAMPLE_DETECTOR,
     SCRIPT,
+    SECONDARY_LEFT_OUT,
+    TARGET_NOT_VERIFIED,
     EngineBuild,
     beside,
     build_script,
@@ -37,6 +45,7 @@ from convert.emit.streams import SINKS, Source, parse_source, sample
 from convert.errors import PresetError
 from convert.files import Output, make_folder, sha256, write_all
 from convert.heads import head
+from convert.images import refuse_marks
 from convert.nvinfer.targets import Target, float32_flags, int8_mode, opsets, reads_key, sdk_path, target, trtexec_flags
 from convert.nvinfer.tensorrt import refusals
 from convert.onnx_header import parse_header
@@ -48,8 +57,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from convert.findings import Finding
-    from convert.images import Frame, Framing
-    from convert.types import Evidence, FrameEffect, PrecisionEvidence
+    from convert.images import Frame, Framing, Mark
+    from convert.types import Evidence, Export, FrameEffect, PrecisionEvidence
 
 ROLES = ("pgie", "sgie", "both")
 _PRECISIONS = ("fp32", "fp16", "int8")
@@ -77,6 +86,9 @@ class Emit:
         source: where the app's frames come from, on the target (`convert.emit.streams.parse_source`); default: the
             SDK's sample stream.
         sink: where they go: "screen" (the default), "file", "rtsp" or "none".
+        line, zone: what the app counts, drawn on its frames.
+        overcrowding: a zone is overcrowded with so many objects; None: that is not asked.
+        canvas: the frames that lines and zones in pixels are drawn on; None: none is.
 
     Raises:
         PresetError: options that do not exist or do not fit together.
@@ -96,8 +108,14 @@ class Emit:
     min_size: int | None = None
     source: str | None = None
     sink: str | None = None
+    line: tuple[Mark, ...] = ()
+    zone: tuple[Mark, ...] = ()
+    overcrowding: int | None = None
+    canvas: Frame | None = None
 
     def __post_init__(self) -> None:
+        refuse_marks("line", self.line, self.canvas)
+        refuse_marks("zone", self.zone, self.canvas)
         for option, value, known in (
             *(("role", self.role, ROLES), ("precision", self.precision, _PRECISIONS)),
             ("sink", self.sink, (None, *SINKS)),
@@ -179,15 +197,32 @@ class Emit:
             )
         return replace(self, role="pgie", operate_on_gie_id=None)
 
-    def plan(self, export_name: str, framing: Framing | None = None, *, for_objects: bool = False) -> tuple[str, ...]:
-        """Names of the files a bundle of that name gets, in the order they are written; arguments as `fitting` has."""
+    def plan(
+        self,
+        export_name: str,
+        framing: Framing | None = None,
+        *,
+        for_objects: bool = False,
+        counted: Counting | None = None,
+    ) -> tuple[str, ...]:
+        """Names of the files a bundle of that name gets, in the order they are written; arguments as `fitting` has.
+
+        Args:
+            counted: as `counting` gives it.
+        """
         if (fitting := self.fitting(framing, for_objects=for_objects)) is not self:
-            return fitting.plan(export_name, framing)
+            return fitting.plan(export_name, framing, counted=counted)
         names, onnx = bundle_names(export_name), onnx_file(export_name, framing)
         models = dict.fromkeys((onnx, names.onnx if for_objects and self.secondary else onnx))
         configs = [*([names.primary] if self.primary else []), *([names.secondary] if self.secondary else [])]
         tables = [names.calibration] if self.mode == "int8" else []
+        if counted:
+            configs += [names.analytics, *([names.tracker] if counted.writes_tracker(self.where) else [])]
         return (*models, names.labels, *tables, *configs, names.app, *_scripts(models), RUN, REPORT)
+
+    def counting(self, export: Export, box: float | None) -> Counting | None:
+        """What the app counts; `box`: the least size of a FOMO box in cells. Raises as `analytics.counting` does."""
+        return counting(export, box or 1, self.line, self.zone, self.overcrowding) if self.primary else None
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - every stage takes one
         """Write the folder.
@@ -207,7 +242,7 @@ class Emit:
             message = (
                 f"only the config for a primary engine was written: the model takes whole frames of {framing.frame}"
             )
-            found += (findings.SECONDARY_LEFT_OUT.found(message),)
+            found += (SECONDARY_LEFT_OUT.found(message),)
         outputs = [Output(name, sha256(data)) for name, data in files.items()]
         report = report_document(artifact, fitting.options(), outputs, found)
         files[REPORT] = dumps(report)
@@ -255,6 +290,10 @@ class Emit:
         ):
             if gie:
                 files[name] = infer_file(model, preset, self.where, gie, engines[model.file], names.labels, size)
+        if counted := self.counting(adapted.export, adapted.head.box):
+            files[names.analytics] = analytics_file(counted, adapted, self.canvas.pixels if self.canvas else size)
+            if counted.writes_tracker(self.where):
+                files[names.tracker] = tracker_file(counted.tracking, self.where)
         app = App(
             names.app,
             self.primary,
@@ -266,6 +305,8 @@ class Emit:
             self.sink,
             secondary_off=preset.secondary_off,
             frame=frame,
+            analytics_file=names.analytics if names.analytics in files else "",
+            tracker_file=names.tracker if names.tracker in files else "",
         )
         files[names.app] = app_file(app, engine, self.where)
         scripts = _scripts(engines)
@@ -298,7 +339,7 @@ class Emit:
         before = adapted.preprocessing
         if before.maintain_aspect_ratio and before.symmetric_padding and not reads_key(where, "symmetric-padding"):
             found.append(
-                findings.NO_CENTRED_PADDING.found(
+                NO_CENTRED_PADDING.found(
                     f"DeepStream {where.deepstream} pads at the right and the bottom only; the model was trained with "
                     "bars on both sides",
                     path=names.primary if self.primary else names.secondary,
@@ -308,7 +349,7 @@ class Emit:
         lowest, highest = opsets(where.tensorrt)
         if not lowest <= adapted.onnx.opset <= highest:
             found.append(
-                findings.OPSET.found(
+                OPSET.found(
                     f"the model has opset {adapted.onnx.opset}, the parser of TensorRT {where.tensorrt} was made for "
                     f"{lowest} to {highest}",
                     path=adapted.file,
@@ -316,20 +357,23 @@ class Emit:
                 )
             )
         found += [
-            findings.NOT_BUILT.found(each.message, path=adapted.file, hint=each.hint)
+            NOT_BUILT.found(each.message, path=adapted.file, hint=each.hint)
             for each in refusals(parse_header(adapted.onnx.data), where)
         ]
+        if counted := self.counting(adapted.export, adapted.head.box):
+            size = self.frame_size(before.framing.frame if before.framing else None)
+            found += counting_findings(counted, adapted, size, where, names.analytics)
         if self.precision == "fp16":
             half = next((each for each in evidence.precisions if each.precision == "fp16"), None)
             found.append(self._half(half))
         found += [
-            findings.TARGET_NOT_VERIFIED.found(f"{where.name}, {where.platform}: {cell} not verified: {why}", path=path)
+            TARGET_NOT_VERIFIED.found(f"{where.name}, {where.platform}: {cell} not verified: {why}", path=path)
             for cell, why in where.unverified
             for path in ([SCRIPT] if cell == "tensorrt" else [names.app] if cell == "keys" else [])
         ]
         if not self.primary:
             found.append(
-                findings.SAMPLE_DETECTOR.found(
+                SAMPLE_DETECTOR.found(
                     f"the primary engine of the app is the SDK's sample, {sdk_path(where, 'sample-detector')}",
                     path=names.app,
                     hint="put your own detector into [primary-gie]",
@@ -341,14 +385,14 @@ class Emit:
         """What FP16 changes, where that was measured on the CPU."""
         if half is None or half.agreement is None:
             text = "the measured differences are those of FP32; the engine will be FP16"
-            return findings.FP16.found(text, path=SCRIPT)
+            return FP16.found(text, path=SCRIPT)
         measured = half.agreement
         message = (
             f"rounded to float16 the model decides as in float32 on {measured.top1:.1%} of {measured.inputs:,} inputs; "
             f"scores differ by up to {measured.max_abs_diff:.2g}"
         )
         if half.is_good:
-            return findings.FP16.found(message, path=SCRIPT)
+            return FP16.found(message, path=SCRIPT)
         if half.overflow:
             others = len(half.overflow) - 1
             more = f" and {others} more {'node' if others == 1 else 'nodes'}" if others else ""
@@ -356,7 +400,7 @@ class Emit:
         hint = "use --precision fp32"
         if flags := float32_flags(self.where.tensorrt, half.keep):
             hint += f", or build the engine with {SCRIPT} and these options of trtexec added: {flags}"
-        return findings.FP16_DIFFERS.found(message, path=SCRIPT, hint=hint)
+        return FP16_DIFFERS.found(message, path=SCRIPT, hint=hint)
 
     def options(self) -> dict[str, Any]:
         """The options as they were understood, without the folder."""
@@ -373,10 +417,12 @@ class Emit:
             "min_size": secondary and (self.min_size or self.where.min_object_size),
             "source": self.frames_from and self.frames_from.shown,
             "sink": self.sink,
+            **({"line": list(map(str, self.line))} if self.line else {}),
+            **({"zone": list(map(str, self.zone)), "overcrowding": self.overcrowding} if self.zone else {}),
         }
 
 
-_ONCE = {findings.SAMPLE_DETECTOR.id, findings.TARGET_NOT_VERIFIED.id}
+_ONCE = {SAMPLE_DETECTOR.id, TARGET_NOT_VERIFIED.id}
 """Findings about the whole target, reported for the primary model only, and EI505, which does not hold here."""
 
 
@@ -410,6 +456,7 @@ class EmitPair:
         source: where the app's frames come from, on the target (`convert.emit.streams.parse_source`); default: the
             SDK's sample stream.
         sink: where they go: "screen" (the default), "file", "rtsp" or "none".
+        line, zone, overcrowding, canvas: as `Emit` has them.
 
     Raises:
         PresetError: options that do not exist or do not fit together.
@@ -428,6 +475,10 @@ class EmitPair:
     min_size: int | None = None
     source: str | None = None
     sink: str | None = None
+    line: tuple[Mark, ...] = ()
+    zone: tuple[Mark, ...] = ()
+    overcrowding: int | None = None
+    canvas: Frame | None = None
 
     def __post_init__(self) -> None:
         _ = self.primary, self.secondary  # they check their options
@@ -435,7 +486,8 @@ class EmitPair:
     @property
     def primary(self) -> Emit:
         """The stage of the detector alone."""
-        return self._emit("pgie", self.batch_size, self.gie_id)
+        counts = {name: getattr(self, name) for name in ("line", "zone", "overcrowding", "canvas")}
+        return replace(self._emit("pgie", self.batch_size, self.gie_id), **counts)
 
     @property
     def secondary(self) -> Emit:
@@ -443,14 +495,17 @@ class EmitPair:
         first = self.gie_id or 1
         return replace(self._emit("sgie", self.object_batch_size, first + 1), operate_on_gie_id=first)
 
-    def plan(self, primary: str, secondary: str, framing: Framing | None = None) -> tuple[str, ...]:
+    def plan(
+        self, primary: str, secondary: str, framing: Framing | None = None, *, counted: Counting | None = None
+    ) -> tuple[str, ...]:
         """Names of the files that two exports of these names get, in the order they are written.
 
         Args:
             framing: of the primary one, which takes whole frames.
+            counted: what the app counts.
         """
         names = self._names(primary, secondary, framing)
-        plans = self.primary.plan(names[0], framing), self.secondary.plan(names[1])
+        plans = self.primary.plan(names[0], framing, counted=counted), self.secondary.plan(names[1])
         parts = tuple(map(_own, plans, names))
         return (*parts[0], *parts[1], _app_name(*names), *map(_script_name, names), SCRIPT, RUN, REPORT)
 
@@ -528,6 +583,8 @@ class EmitPair:
             self.sink,
             secondary_engine=engines[1],
             frame=frame,
+            analytics_file=bundle_names(both[0]).analytics if bundle_names(both[0]).analytics in files else "",
+            tracker_file=bundle_names(both[0]).tracker if bundle_names(both[0]).tracker in files else "",
         )
         files[app.file] = app_file(app, engines[0], self.primary.where)
         frames = Frames.of(framing, pair.primary.evidence.framing)

@@ -35,6 +35,8 @@ class App:
         secondary_off: why the secondary one waits where both are there.
         secondary_engine: of the secondary GIE where it runs another model than the primary one; it then does not wait.
         frame: what the primary GIE's model was made for; None: frames of any aspect.
+        analytics_file: the config of Gst-nvdsanalytics, which then runs, behind a tracker; "": nothing is counted.
+        tracker_file: the bundle's config of the tracker; "": that of the SDK's sample.
     """
 
     file: str
@@ -48,6 +50,8 @@ class App:
     secondary_off: str = ""
     secondary_engine: EngineBuild | None = None
     frame: Frame | None = None
+    analytics_file: str = ""
+    tracker_file: str = ""
 
     @property
     def secondary_waits(self) -> bool:
@@ -89,8 +93,14 @@ def app_file(app: App, engine: EngineBuild, target: Target) -> bytes:
     groups.append(Group("source0", source_sections(app.source, app.frame, target, gpu)))
     groups.append(Group("streammux", (_streammux(app, gpu),)))
     groups.append(Group("primary-gie", ((enable, gpu, *detector),)))
+    if app.secondary or app.analytics_file:
+        groups.append(_tracker(app, engine, target))
+    if app.analytics_file:
+        groups.append(
+            Group("nvds-analytics", ((enable, Entry("config-file", app.analytics_file)),), "Lines and zones.")
+        )
     if app.secondary:
-        groups += _second_engine(app, app.secondary, engine, target)
+        groups.append(_second_engine(app, app.secondary, engine, target))
     groups.append(Group("osd", ((enable, gpu),)))
     groups.append(Group("sink0", sink_sections(app.sink, app.source, target, gpu)))
     header = f"For DeepStream {target.deepstream} ({target.platform}). Start: deepstream-app -c {app.file}\n"
@@ -114,14 +124,28 @@ def _streammux(app: App, gpu: Entry) -> tuple[Entry, ...]:
     )
 
 
-def _second_engine(app: App, gie: Gie, engine: EngineBuild, target: Target) -> tuple[Group, Group]:
-    """The tracker and the secondary engine."""
-    gpu, files, comment = Entry("gpu-id", engine.gpu_id), tracker(target), ""
-    config = [Entry("ll-config-file", sdk_path(target, files.config))] if files.config else []
+def tracker_files(app: App, target: Target) -> tuple[str, str]:
+    """The tracker's library and config; "" where the library reads none."""
+    files = tracker(target)
+    return sdk_path(target, files.library), app.tracker_file or (sdk_path(target, files.config) if files.config else "")
+
+
+def _tracker(app: App, engine: EngineBuild, target: Target) -> Group:
+    library, config = tracker_files(app, target)
     track = (
-        *(Entry("enable", 0), Entry("tracker-width", 640), Entry("tracker-height", 384), gpu),
-        *(Entry("ll-lib-file", sdk_path(target, files.library)), *config),
+        *(Entry("enable", int(bool(app.analytics_file))), Entry("tracker-width", 640), Entry("tracker-height", 384)),
+        *(Entry("gpu-id", engine.gpu_id), Entry("ll-lib-file", library)),
+        *([Entry("ll-config-file", config)] if config else []),
     )
+    comment = "Off: every object is then looked at in every frame. On: each tracked object once (see "
+    comment += "secondary-reinfer-interval)."
+    if app.analytics_file:
+        comment = "It gives each object a number and follows it; lines need that."
+    return Group("tracker", (track,), comment)
+
+
+def _second_engine(app: App, gie: Gie, engine: EngineBuild, target: Target) -> Group:
+    gpu, comment = Entry("gpu-id", engine.gpu_id), ""
     if app.secondary_waits:
         comment = (
             f"Off: {app.secondary_off}. To look at objects: put a "
@@ -134,8 +158,4 @@ def _second_engine(app: App, gie: Gie, engine: EngineBuild, target: Target) -> t
         Entry("batch-size", (app.secondary_engine or engine).batch_size),
         Entry("config-file", app.secondary_file),
     )
-    off = "Off: every object is then looked at in every frame. On: each tracked object once (see "
-    return (
-        Group("tracker", (track,), off + "secondary-reinfer-interval)."),
-        Group("secondary-gie0", (classify,), comment),
-    )
+    return Group("secondary-gie0", (classify,), comment)

@@ -127,6 +127,7 @@ class HeadPreset:
     comments: dict[str, str] = field(default_factory=dict)
     suppressed: dict[str, Any] = field(default_factory=dict)
     merged: dict[str, Any] = field(default_factory=dict)
+    enlarged: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,10 @@ def preset_for(head: Head, target: Target) -> HeadPreset:
     if head.merge in preset.merged:
         said = reader.row(_Merged, preset.merged[head.merge], f"merged.{head.merge}")
         preset = replace(preset, primary=said.primary, comments=preset.comments | said.comments)
+    if head.box is not None:
+        said = reader.row(_Merged, preset.enlarged, "enlarged")
+        text = f"{preset.primary}; {said.primary.format(box=f'{head.box:g}')}"
+        preset = replace(preset, primary=text, comments=preset.comments | said.comments)
     if head.overlap is None:
         return preset
     instead = _suppressed(head.task)
@@ -469,7 +474,9 @@ def _input(adapted: Adapted, target: Target, size: tuple[int, int, int], scaled:
             aspect = "0: frames of that size stay as they are."
             filtered = "1: bilinear, for frames of another size; those of infer-dims are not scaled."
         else:
-            dims += f"cuts the {framing.part} out of it and makes {own} of that" if framing.cut else f"makes it {own}"
+            dims += (
+                f"cuts the {framing.part} out of it and makes {own} of that" if framing.cut else f"makes {own} of it"
+            )
             dims += (
                 " as Edge Impulse does: to the pixel, where [streammux] has this size; larger frames are made smaller "
                 "before, as the device does it."

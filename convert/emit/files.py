@@ -15,8 +15,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from convert.emit import findings
 from convert.errors import InputError, PresetError
+from convert.findings import Rule
 from convert.nvinfer.keys import LABEL_BYTES
 from convert.nvinfer.targets import Target, sdk_path, trtexec_flags, trtexec_note
 from convert.onnx_header import parse_header
@@ -28,6 +28,20 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
     from convert.types import Tensor
+
+DUPLICATE_LABEL = Rule("EI500")
+LONG_LABEL = Rule("EI501")
+NO_CENTRED_PADDING = Rule("EI502")
+FP16 = Rule("EI503")
+TARGET_NOT_VERIFIED = Rule("EI504")
+SAMPLE_DETECTOR = Rule("EI505")
+STALE_ENGINE = Rule("EI506")
+LEFT_FROM_ANOTHER_ROLE = Rule("EI507")
+OTHER_BUNDLE_IN_FOLDER = Rule("EI508")
+OPSET = Rule("EI509")
+SECONDARY_LEFT_OUT = Rule("EI510")
+NOT_BUILT = Rule("EI511")
+FP16_DIFFERS = Rule("EI512")
 
 
 __all__ = [
@@ -93,15 +107,23 @@ def trtexec_arguments(engine: EngineBuild, model_input: Tensor, target: Target) 
     return (f"--onnx={engine.onnx}", *shapes, *device, *trtexec_flags(target.tensorrt, engine.precision))
 
 
-def build_script(engine: EngineBuild, model_input: Tensor, target: Target, name: str = SCRIPT) -> bytes:
+def build_script(
+    engine: EngineBuild, model_input: Tensor, target: Target, name: str = SCRIPT, *, impulse: bool = False
+) -> bytes:
     """The script `name`: builds `engine` in its own folder; a build that fails or is stopped leaves nothing behind.
+
+    Args:
+        impulse: the model is a whole impulse, which Gst-nvinfer does not run; TF32 is switched off.
 
     Raises:
         PresetError: the target's trtexec cannot build at this precision.
     """
     note = trtexec_note(target.tensorrt, engine.precision)
+    arguments = (*trtexec_arguments(engine, model_input, target), *(["--noTF32"] if impulse else []))
     return _SCRIPT.format(
         script=name,
+        whose="of a whole one" if impulse else "that Gst-nvinfer loads",
+        about=(_WHOLE if impulse else _NAMED).format(engine=shlex.quote(engine.file)),
         release=target.deepstream,
         platform=target.platform,
         tensorrt=target.tensorrt,
@@ -109,17 +131,27 @@ def build_script(engine: EngineBuild, model_input: Tensor, target: Target, name:
         trtexec=sdk_path(target, "trtexec"),
         onnx=shlex.quote(engine.onnx),
         engine=shlex.quote(engine.file),
-        arguments=" \\\n  ".join(map(shlex.quote, trtexec_arguments(engine, model_input, target))),
+        arguments=" \\\n  ".join(map(shlex.quote, arguments)),
     ).encode()
 
 
-_SCRIPT = """\
-#!/usr/bin/env bash
+_NAMED = """\
 # Builds {engine}, the engine that the configs beside this script name.
 #
 # Run it on the device: an engine fits only the TensorRT and the kind of GPU it was built with. Nobody has to run it:
 # without the engine Gst-nvinfer builds the same one when it first starts.
+"""
+
+_WHOLE = """\
+# Builds {engine} from the whole impulse: samples in, scores out.
 #
+# Run it on the device: an engine fits only the TensorRT and the kind of GPU it was built with. TF32 is off, because
+# the signal processing does not bear its rounding.
+"""
+
+_SCRIPT = """\
+#!/usr/bin/env bash
+{about}#
 # For DeepStream {release} on {platform}, whose TensorRT is {tensorrt}.
 {note}# A trtexec elsewhere: TRTEXEC=/path/to/trtexec ./{script}
 set -eu
@@ -146,7 +178,7 @@ CDPATH='' cd -- "$(dirname -- "$0")"
 [ -f "$onnx" ] || fail "$onnx is not beside this script"
 [ -w . ] || fail "the folder $PWD is not writable"
 
-# A half-written engine must never have the name that Gst-nvinfer loads.
+# A half-written engine must never have the name {whose}.
 part=.$engine.$$.part
 trap 'rm -f -- "$part"' EXIT
 trap 'exit 130' INT
@@ -172,6 +204,8 @@ class Names:
     secondary: str
     app: str
     calibration: str
+    analytics: str
+    tracker: str
 
 
 def bundle_names(name: str) -> Names:
@@ -189,6 +223,8 @@ def bundle_names(name: str) -> Names:
         secondary=f"config_infer_secondary_{name}.txt",
         app=f"deepstream_app_{name}.txt",
         calibration=f"{name}_int8.txt",
+        analytics=f"config_nvdsanalytics_{name}.txt",
+        tracker=f"config_tracker_{name}.yml",
     )
 
 
@@ -214,8 +250,8 @@ def beside(folder: Path, name: str, files: Container[str]) -> tuple[Finding, ...
     """What lies in `folder` before `files`, the bundle `name`, are written, and is not, or no more, part of it."""
     names = bundle_names(name)
     found = [
-        findings.LEFT_FROM_ANOTHER_ROLE.found(f"{left} is from an earlier run with another --role", path=folder / left)
-        for left in (names.primary, names.secondary)
+        LEFT_FROM_ANOTHER_ROLE.found(f"{left} is from an earlier run with another --role", path=folder / left)
+        for left in (names.primary, names.secondary, names.analytics, names.tracker)
         if left not in files and (folder / left).exists()
     ]
     other: str | None = None
@@ -229,7 +265,7 @@ def beside(folder: Path, name: str, files: Container[str]) -> tuple[Finding, ...
         pass
     if other == name:
         found += [
-            findings.LEFT_FROM_ANOTHER_ROLE.found(
+            LEFT_FROM_ANOTHER_ROLE.found(
                 f"{left} is from an earlier run with another --frame or --role", path=folder / left
             )
             for left in models
@@ -238,7 +274,7 @@ def beside(folder: Path, name: str, files: Container[str]) -> tuple[Finding, ...
     replaced = [each for each in (SCRIPT, RUN, REPORT) if each in files and (folder / each).exists()]
     if other not in {None, name} and replaced:
         found.append(
-            findings.OTHER_BUNDLE_IN_FOLDER.found(
+            OTHER_BUNDLE_IN_FOLDER.found(
                 f"the folder held the bundle of {other!r}; replaced: {', '.join(replaced)}",
                 path=folder,
                 hint="use one folder per model",
@@ -251,7 +287,7 @@ def stale_engines(folder: Path, onnx: str) -> tuple[Finding, ...]:
     """Engines built before the model was last changed; unchanged files keep their time (`convert.files`)."""
     changed = (folder / onnx).lstat().st_mtime_ns
     return tuple(
-        findings.STALE_ENGINE.found(
+        STALE_ENGINE.found(
             f"{engine.name} is older than {onnx}; Gst-nvinfer would go on using it",
             path=engine,
             hint=f"run {SCRIPT}, or delete the engine",
@@ -310,12 +346,12 @@ def label_file(labels: tuple[str, ...], form: str, source: str = "the export") -
 def label_findings(labels: tuple[str, ...], path: str) -> tuple[Finding, ...]:
     """What is questionable in a label file `path` that can be written."""
     found = [
-        findings.DUPLICATE_LABEL.found(f"{count} classes are called {label!r}", path=path)
+        DUPLICATE_LABEL.found(f"{count} classes are called {label!r}", path=path)
         for label, count in Counter(labels).items()
         if count > 1
     ]
     found += [
-        findings.LONG_LABEL.found(f"label {number} has {size} bytes, {LABEL_BYTES} are kept: {label!r}", path=path)
+        LONG_LABEL.found(f"label {number} has {size} bytes, {LABEL_BYTES} are kept: {label!r}", path=path)
         for number, label in enumerate(labels, 1)
         if (size := len(label.encode())) > LABEL_BYTES
     ]

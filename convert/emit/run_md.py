@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from convert.emit.app import tracker_files
 from convert.emit.files import SCRIPT
 from convert.emit.streams import OUTPUT_FILE, RTSP_PORT, gst_sink, gst_source, sample
 from convert.images.resizing import Resizing
@@ -98,7 +99,7 @@ class Instructions:
 
 
 def run_md(about: Instructions, target: Target) -> bytes:
-    """The file: Markdown, commands indented, what the terminal shows fenced; at most 85 lines."""
+    """The file: Markdown, commands indented, what the terminal shows fenced; at most 85 lines, and 10 about counts."""
     name, app = about.name, about.app
     sink = app.sink or "screen"
     text = _TEMPLATE.format(
@@ -117,6 +118,7 @@ def run_md(about: Instructions, target: Target) -> bytes:
         frames=_frames(about.frames),
         success=_SUCCESS.format(rtsp=_RTSP_LINE.format(port=RTSP_PORT) if sink == "rtsp" else ""),
         results=_results(about, sink),
+        counts=_COUNTS if about.app.analytics_file else "",
         labels=_labels(about.labels),
         headless=_headless(target, sink),
         gst=_gst_launch(about, target, sink),
@@ -161,7 +163,7 @@ PERF is frames a second, now and on average. `Trying to create engine from model
 missing engine before it, is normal at the first start. `q` or Ctrl-C ends it.
 
 Results: {results}
-
+{counts}
 {labels}
 {frames}
 ## 5. Over ssh, without a screen
@@ -182,6 +184,17 @@ App run successful
 ```
 """
 _RTSP_LINE = " *** DeepStream: Launched RTSP Streaming at rtsp://localhost:{port}/ds-test ***\n"
+
+
+_COUNTS = """
+Counts: on the screen `NAME-down=3` stands at the line NAME: so many have crossed it downwards. At a zone stands how
+many are in it. The terminal, KITTI files and message brokers get none of it. A program reads the metadata of a frame
+(Python: deepstream_python_apps, deepstream-nvdsanalytics), in a probe behind the element nvdsanalytics:
+
+    if user.base_meta.meta_type == pyds.nvds_get_user_meta_type("NVIDIA.DSANALYTICSFRAME.USER_META"):
+        counts = pyds.NvDsAnalyticsFrameMeta.cast(user.user_meta_data)
+        print(counts.objLCCumCnt, counts.objInROIcnt, counts.ocStatus)
+"""
 
 
 def _headless(target: Target, sink: str) -> str:
@@ -320,9 +333,15 @@ def _gst_launch(about: Instructions, target: Target, sink: str) -> str:
         return f"Left out: every element would need gpu-id={about.gpu_id}, which the app gives them."
     source = app.source or sample(target)
     width, height = app.size
-    engines = [app.primary_file if app.primary else sdk_path(target, "sample-detector")]
+    first = app.primary_file if app.primary else sdk_path(target, "sample-detector")
+    engines = [f"nvinfer config-file-path={shlex.quote(first)}"]
+    if app.analytics_file:
+        library, config = map(shlex.quote, tracker_files(app, target))
+        follow = f"nvtracker tracker-width=640 tracker-height=384 ll-lib-file={library}"
+        engines += [f"{follow} \\\n        ll-config-file={config}" if config != "''" else follow]
+        engines += [f"nvdsanalytics config-file={shlex.quote(app.analytics_file)}"]
     if app.secondary and not app.secondary_waits:
-        engines.append(app.secondary_file)
+        engines.append(f"nvinfer config-file-path={shlex.quote(app.secondary_file)}")
     live = " live-source=1" if source.is_live else ""
     lines = []
     if not source.is_camera:
@@ -331,7 +350,7 @@ def _gst_launch(about: Instructions, target: Target, sink: str) -> str:
     elements = [
         f"gst-launch-1.0 -e {gst_source(source, app.size, target)} ! m.sink_0",
         f"nvstreammux name=m batch-size=1 width={width} height={height}{live}",
-        *(f"nvinfer config-file-path={shlex.quote(each)}" for each in engines),
+        *engines,
         "nvvideoconvert ! nvdsosd",
         *gst_sink(sink, target).split(" ! ", 1),
     ]

@@ -26,15 +26,18 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 from convert.errors import InputError
-from convert.export.findings import FOUND_BESIDE, LINK_IGNORED
 from convert.export.tflite import IDENTIFIER
 from convert.files import alike
+from convert.findings import Rule
 from convert.report import METADATA
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from convert.findings import Finding
+
+FOUND_BESIDE = Rule("EI109")
+LINK_IGNORED = Rule("EI110")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,13 @@ flatbuffer is what runs: its shape and type win. Its last layer wins too, except
 none: only the parameters decide that, as they distinguish a spectrogram from a picture. Options win over both. Every
 difference is a finding.
 
-`metadata.json` beside a plain model file, as `unpack` wrote it, is read by `read_beside`; label files are read by
-`convert.export.labels`.
+`metadata.json` beside a plain model file, as `unpack` wrote it, is read by `read_beside`.
+
+`find_labels` looks for labels in text files beside or above a model, or beside its zip, where the export records none.
+Published exports have them as `labels.txt`, `trained_labels.txt`, `traffic-sign-labels.txt`, `ei_classifier_labels.txt`
+and the like, in the model's folder or above it. A file counts where its number of labels is that of the model's classes
+and nothing speaks against it: another file as near that disagrees, another model below the same folder, another export
+beside the zip. What does not count is named in the hint of the finding that there are no labels (EI301).
 """
 
 from __future__ import annotations
@@ -22,22 +27,31 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from convert.errors import ConvertError, InputError, NoModelError, UnsupportedModelError
-from convert.export import findings as rules
-from convert.export.archive import BY_NAME
-from convert.export.facts import takes_no_pictures
-from convert.export.models import ONNX_FORMS, Candidate, ListedModel, Listing, describe, left_over
+from convert.export.archive import BY_NAME, FOUND_BESIDE, LABEL_FILE
+from convert.export.deployment import CONTRADICTION
+from convert.export.facts import class_count, takes_no_pictures
+from convert.export.models import EXTRA_MODEL, ONNX_FORMS, Candidate, ListedModel, Listing, describe, left_over
+from convert.export.parameters import UNREADABLE_PARAMETER
 from convert.files import sha256
-from convert.heads import ANOMALY, CLASSIFIER, FOMO, NOT_IMAGE, UNKNOWN
-from convert.heads.support import is_quantized, refuse_unsupported
+from convert.findings import Rule
+from convert.heads import ANOMALY, CLASSIFIER, FOMO, NOT_IMAGE, UNKNOWN, head, is_quantized, refuse_unsupported
+from convert.heads.base import BACKGROUND
+from convert.options import labels_in
 from convert.report import METADATA, UnpackedModel
 from convert.types import Color, Export, Metadata, ModelFacts, ModelFormat, slug
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from convert.export.archive import Tree
     from convert.findings import Finding
     from convert.images import ImageScaling, ResizeMode
+
+UNREADABLE_EXTRA = Rule("EI105")
+OVERRIDDEN = Rule("EI107")
+ANOTHER_MODELS_DOCUMENT = Rule("EI108")
+CONDITIONAL_ARRAY = Rule("EI111")
+TWIN = Rule("EI112")
 
 _MAX_FINDINGS = 10  # about models that were not chosen: a repository may hold hundreds
 _WITH_FLATBUFFER: Final = frozenset({None, "none", "tflite", "tflite_full"})
@@ -82,7 +96,7 @@ _SUFFIXES: Final = (
     ".onnx",
 )
 _NOT_DETECTED: Final = frozenset({NOT_IMAGE, ANOMALY})
-_MAX_SIZE: Final = 1 << 20  # bytes; a document has about 5 kB
+_MAX_SIZE: Final = 1 << 20  # bytes; a document has about 5 kB, a list of labels less
 
 
 def choose(listing: Listing, wanted: str | None, tree: Tree, *, quantized: bool = False) -> ListedModel:
@@ -170,23 +184,23 @@ def others(listing: Listing, chosen: ListedModel, tree: Tree) -> tuple[Finding, 
         if is_twin(candidate, chosen.candidate):
             assert candidate.facts is not None
             message = f"{candidate.called} was not converted: it is the same network in {candidate.facts.quantization}"
-            findings.append(rules.TWIN.found(message, path=path))
+            findings.append(TWIN.found(message, path=path))
         elif candidate.problem is None or candidate.problem.code != "input":
             message = f"{candidate.called} was not converted ({'also' if entry.used else 'not'} in use)"
             if entry.used and (cause := refusal(candidate, entry.metadata)):
                 message += ": " + cause.message.removeprefix("this model cannot be converted: ")
-            findings.append(rules.EXTRA_MODEL.found(message, path=path))
+            findings.append(EXTRA_MODEL.found(message, path=path))
         else:
-            findings.append(rules.UNREADABLE_EXTRA.found(candidate.problem.message, path=path))
+            findings.append(UNREADABLE_EXTRA.found(candidate.problem.message, path=path))
     if len(findings) > _MAX_FINDINGS:
         rest = len(findings) - _MAX_FINDINGS
         message = f"{rest} further models were not converted"
-        findings = [*findings[:_MAX_FINDINGS], rules.EXTRA_MODEL.found(message, path=tree.source)]
+        findings = [*findings[:_MAX_FINDINGS], EXTRA_MODEL.found(message, path=tree.source)]
     if not chosen.used and chosen.block is None and chosen.candidate.symbol and listing.libraries:
         findings.append(left_over(chosen, tree))
     if chosen.candidate.conditional:
         message = f"array {chosen.candidate.symbol} stands in a branch of #if that is not compiled"
-        findings.append(rules.CONDITIONAL_ARRAY.found(message, path=tree.name_of(chosen.candidate.member)))
+        findings.append(CONDITIONAL_ARRAY.found(message, path=tree.name_of(chosen.candidate.member)))
     return tuple(findings)
 
 
@@ -392,7 +406,7 @@ def reconcile(
     metadata = replace(metadata, quantized=is_quantized if metadata.quantized is not None else None)
     if differences:
         message = "the parameters record " + "; ".join(differences)
-        findings.append(rules.CONTRADICTION.found(message, path=path))
+        findings.append(CONTRADICTION.found(message, path=path))
     recorded, different = metadata.task, ""
     if no_pictures and facts.task not in _NOT_DETECTED:
         different = f"its input has the shape of pictures, but the parameters record the sensor {metadata.sensor}"
@@ -409,7 +423,7 @@ def reconcile(
         else:
             different = f"the parameters record the last layer {recorded}, but its outputs are those of {facts.task}"
     if different:
-        findings.append(rules.CONTRADICTION.found(different, path=path))
+        findings.append(CONTRADICTION.found(different, path=path))
     return metadata, facts, tuple(findings)
 
 
@@ -448,10 +462,10 @@ def with_options(
             continue
         if recorded is not None and recorded != value:
             new, old = (";".join(each) if isinstance(each, tuple) else each for each in (value, recorded))
-            findings.append(rules.OVERRIDDEN.found(f"--{name.replace('_', '-')} {new} replaces the recorded {old}"))
+            findings.append(OVERRIDDEN.found(f"--{name.replace('_', '-')} {new} replaces the recorded {old}"))
         metadata = replace(metadata, **{name: value})
     if task is not None and task is not facts.task:
-        findings.append(rules.OVERRIDDEN.found(f"--task {task} replaces {facts.task}, which the model looks like"))
+        findings.append(OVERRIDDEN.found(f"--task {task} replaces {facts.task}, which the model looks like"))
         facts = replace(facts, task=task)
     return metadata, facts, tuple(findings)
 
@@ -485,11 +499,149 @@ def _document(tree: Tree, path: str, candidate: Candidate) -> Beside:
     try:
         unpacked = UnpackedModel.parse(tree.read(path, _MAX_SIZE), Path(shown))
     except (ValueError, RecursionError) as error:
-        finding = rules.UNREADABLE_PARAMETER.found(f"it is no JSON: {error}", path=shown, hint="run unpack again")
+        finding = UNREADABLE_PARAMETER.found(f"it is no JSON: {error}", path=shown, hint="run unpack again")
         return Beside(findings=(finding,))
     if unpacked is None:
         return Beside()  # another program's file of that name
     if unpacked.sha256 != sha256(candidate.data):
         message = f"it was written for the model {unpacked.sha256[:12]}..., not for this one"
-        return Beside(findings=(rules.ANOTHER_MODELS_DOCUMENT.found(message, path=shown),))
+        return Beside(findings=(ANOTHER_MODELS_DOCUMENT.found(message, path=shown),))
     return Beside(unpacked.metadata, unpacked.name)
+
+
+_ABOVE: Final = PurePosixPath("..")  # of a single file's folder; for a zip the one that it lies in
+_USUAL: Final = "labels.txt"
+_MAX_FILES: Final = 20
+_MAX_SHOWN: Final = 5  # labels in a message
+_MODELS: Final = (".tflite", ".lite", ".onnx")
+_WITHOUT_LABELS: Final = frozenset({ANOMALY, UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True)
+class FoundLabels:
+    """What label files say.
+
+    Attributes:
+        labels: in output order; None: no file counts.
+        file: the name of the one that does.
+        hint: which files may hold them all the same, and why they do not count.
+    """
+
+    labels: tuple[str, ...] | None = None
+    file: str = ""
+    hint: str = ""
+    findings: tuple[Finding, ...] = ()
+
+
+def find_labels(tree: Tree, candidate: Candidate, facts: ModelFacts | None) -> FoundLabels:
+    """The labels of `candidate` in the files of `tree`; the nearest folder that has any decides.
+
+    Args:
+        facts: of the model, with the task that is meant; None: it cannot be read, and has no labels.
+    """
+    folder = PurePosixPath(candidate.member).parent
+    classes = None if facts is None or facts.task in _WITHOUT_LABELS else _classes(candidate, facts)
+    hints: list[str] = []
+    findings: list[Finding] = []
+    for level in (folder, *folder.parents, _ABOVE):
+        fitting: dict[str, tuple[str, ...]] = {}
+        for path in _label_files(tree, level, candidate):
+            said = str(tree.outside.get(path, path))
+            usual = level == folder and PurePosixPath(path).name == _USUAL
+            try:
+                text = tree.read(path, _MAX_SIZE).decode("utf-8-sig")
+            except (InputError, UnicodeDecodeError) as error:
+                what = "no UTF-8" if isinstance(error, UnicodeDecodeError) else error.message
+                hints.append(f"{said} cannot be read: {what}")
+                if usual:
+                    message = f"the labels are {what}" if isinstance(error, UnicodeDecodeError) else what
+                    findings.append(UNREADABLE_PARAMETER.found(message, path=tree.name_of(path)))
+                continue
+            found = labels_in(text)
+            labels = _fitted(found, classes, facts)
+            if labels is not None and (usual or classes is not None):
+                fitting[path] = labels
+                continue
+            hints.append(_does_not_fit(said, found, classes))
+            if usual:
+                message = "it does not hold this model's labels"
+                if classes is not None:
+                    message += f": their number is {len(found)}, that of the classes {classes}"
+                findings.append(UNREADABLE_PARAMETER.found(message, path=tree.name_of(path)))
+        if not fitting:
+            continue
+        named = [str(tree.outside.get(path, path)) for path in fitting]
+        if len(set(fitting.values())) > 1:
+            hints.append(f"{' and '.join(named)} fit and disagree")
+        elif level != folder and (other := _another_model(tree, level, folder, next(iter(fitting)))):
+            hints.append(f"{named[0]} may be that of {other}")
+        else:
+            path, labels = next(iter(fitting.items()))
+            shown = ", ".join(labels[:_MAX_SHOWN]) + (", ..." if len(labels) > _MAX_SHOWN else "")
+            what = "label was" if len(labels) == 1 else f"{len(labels)} labels were"
+            message = f"the {what} read from {PurePosixPath(path).name}: {shown}"
+            findings.append(FOUND_BESIDE.found(message, path=tree.name_of(path)))
+            return FoundLabels(labels, PurePosixPath(path).name, findings=tuple(findings))
+        break
+    return FoundLabels(hint="; ".join(hints), findings=tuple(findings))
+
+
+def _label_files(tree: Tree, level: PurePosixPath, candidate: Candidate) -> list[str]:
+    """The label files in the folder `level`: those that are called after the model, else those of no other model."""
+    inside = [path for path in tree.members if PurePosixPath(path).parent == level]
+    files = [path for path in inside if LABEL_FILE.fullmatch(PurePosixPath(path).name)][:_MAX_FILES]
+    own = PurePosixPath(candidate.header or candidate.member).stem.casefold()
+    models = [path for path in inside if path.lower().endswith(_MODELS)]
+    if level == _ABOVE and tree.kind == "zip":
+        own, models = tree.source.stem.casefold(), list(tree.others)
+    others = {PurePosixPath(path).stem.casefold() for path in models} - {own}
+
+    def is_about(path: str, stem: str) -> bool:
+        return stem in PurePosixPath(path).stem.casefold()
+
+    mine = [path for path in files if is_about(path, own)]
+    return mine or [path for path in files if not any(is_about(path, other) for other in others)]
+
+
+def _classes(candidate: Candidate, facts: ModelFacts) -> int | None:
+    """How many classes the model has, background not counted; None where only the conversion tells."""
+    if head(facts.task).is_cut and candidate.format is ModelFormat.TFLITE:
+        from convert.heads.ssd import read_postprocess  # brings the schema classes
+
+        try:
+            return read_postprocess(candidate.data).classes
+        except ConvertError:
+            return None  # refused later, with the reason
+    return class_count(facts)
+
+
+def _fitted(labels: tuple[str, ...], classes: int | None, facts: ModelFacts | None) -> tuple[str, ...] | None:
+    """The labels as the model's; None where they are not. Lists for detectors may start with background."""
+    if facts is None or facts.task in _WITHOUT_LABELS or not labels:
+        return None
+    is_background = facts.task == FOMO or (head(facts.task).detects and labels[0].lower() in BACKGROUND)
+    if classes == len(labels) - 1 and is_background:
+        return labels[1:]
+    return labels if classes in {None, len(labels)} else None
+
+
+def _does_not_fit(path: str, labels: tuple[str, ...], classes: int | None) -> str:
+    count = f"{len(labels)} label{'' if len(labels) == 1 else 's'}"
+    return f"{path} has {count}" + ("" if classes is None else f" for {classes} classes")
+
+
+def _another_model(tree: Tree, level: PurePosixPath, folder: PurePosixPath, labels: str) -> str:
+    """A model file below `level` that is in another folder than `folder`, or an export beside the zip that `labels` is
+    not called after; empty: there is none."""
+    if level == _ABOVE and tree.kind == "zip":
+        level = PurePosixPath()
+        if tree.others and tree.source.stem.casefold() not in PurePosixPath(labels).stem.casefold():
+            return tree.others[0]
+    return next(_models_below(tree, level, folder), "")
+
+
+def _models_below(tree: Tree, level: PurePosixPath, folder: PurePosixPath) -> Iterator[str]:
+    for path in tree.members:
+        place = PurePosixPath(path).parent
+        if path.lower().endswith(_MODELS) and place != folder and (level in {place, *place.parents}):
+            yield path

@@ -1,4 +1,4 @@
-"""Reads the variables a generated header declares, with their initialisers as trees.
+"""Reads the variables a generated header declares, with their initialisers as trees, and the members of its structs.
 
 `model_variables.h` describes an impulse as C++ values that point to one another: an impulse names its learning blocks,
 a block its configuration, that a graph, the graph the model's array or compiled functions. Only this part of C++ is
@@ -73,11 +73,16 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a header declares, by name and in order, its object-like macros, and the files it includes."""
+    """What a header declares, by name and in order, its object-like macros, and the files it includes.
+
+    Attributes:
+        structs: of each `typedef struct { ... } NAME;` the type and the name of every member, in order.
+    """
 
     declarations: Mapping[str, Declaration]
     macros: Mapping[bytes, bytes]
     includes: tuple[str, ...]
+    structs: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
     def resolved(self, name: str) -> Declaration | None:
         """The declaration of `name`, references followed (`constexpr auto& name = other;`)."""
@@ -166,29 +171,53 @@ class _Reader:
 
     scanner: Scanner
     declarations: dict[str, Declaration] = field(default_factory=dict)
+    structs: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
     def read(self) -> Header:
         words: list[Token] = []
         while token := self.scanner.next():
             if token.text == b"=" and words:
-                self._declare(words)
+                self._declare(words, self.scanner.next())
+                words = []
+            elif token.text == b"{" and words and words[-1].text == b"]" and array_name(words):
+                self._declare(words, token)  # `int a[] { 1, 2 };`
                 words = []
             elif token.text == b"{":
-                if not any(word.text in {b"namespace", b"extern"} for word in words):
-                    self._braces(1)  # a struct, an enumeration or a function: nothing in it is needed
+                if [word.text for word in words[:2]] == [b"typedef", b"struct"]:
+                    self._struct()
+                elif not any(word.text in {b"namespace", b"extern"} for word in words):
+                    self._braces(1)  # an enumeration or a function: nothing in it is needed
                 words = []
             elif token.text in {b";", b"}"}:
                 words = []
             else:
                 words.append(token)
         includes = tuple(text_of(name) for name in self.scanner.includes)
-        return Header(self.declarations, dict(self.scanner.macros), includes)
+        return Header(self.declarations, dict(self.scanner.macros), includes, self.structs)
 
-    def _declare(self, words: list[Token]) -> None:
-        """The scanner stands behind the `=` of the declaration of `words`."""
+    def _struct(self) -> None:
+        """The scanner stands behind the opening brace; structs inside structs and function pointers do not count."""
+        members: list[tuple[str, str]] = []
+        words: list[Token] = []
+        while (token := self.scanner.next()) and token.text != b"}":
+            if token.text == b"{":
+                self._braces(1)
+            elif token.text != b";":
+                words.append(token)
+            else:
+                name = next((word for word in reversed(words) if word.kind == Kind.NAME), None)
+                if name is not None and words[-1].text != b")":
+                    kind = " ".join(text_of(word.text) for word in words[: words.index(name)])
+                    members.append((kind, text_of(name.text)))
+                words = []
+        name = self.scanner.next()
+        if name is not None and name.kind == Kind.NAME:
+            self.structs.setdefault(text_of(name.text), tuple(members))
+
+    def _declare(self, words: list[Token], token: Token | None) -> None:
+        """`token` is the first one of the value of the declaration of `words`; the scanner stands behind it."""
         array = array_name(words)
         names = [array] if array else [word for word in words if word.kind == Kind.NAME][-1:]
-        token = self.scanner.next()
         if braced := token is not None and token.text == b"{":
             value: Value = self._braces(1)
         else:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
-from convert.export.findings import CONTRADICTION, UNREADABLE_PARAMETER
-from convert.export.parameters import Block, Recorded
+from convert.export.parameters import UNREADABLE_PARAMETER, Block, Recorded
+from convert.findings import Rule
 from convert.heads import ANOMALY
 from convert.images import Anchor, ResizeMode
 from convert.types import Color, Metadata
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from convert.export.parameters import File
     from convert.findings import Finding
+
+CONTRADICTION = Rule("EI102")
 
 NAME: Final = "deployment-metadata.json"
 _RESIZE: Final = {

@@ -35,10 +35,10 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from convert.errors import UnsupportedModelError
-from convert.export import findings
 from convert.export.eon_operators import DTYPES, OPERATORS, VERSIONS, Quantization
 from convert.export.facts import facts_of
 from convert.export.tflite import POST_PROCESS, called_operator, operator_codes, pack, read_graph, unpack
+from convert.findings import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
     from convert.types import Export
+
+DEQUANTIZED = Rule("EI151")
+INPUT_CLAMP = Rule("EI152")
 
 QUANTIZED = {schema.TensorType.INT8, schema.TensorType.UINT8, schema.TensorType.INT16}
 """Types of quantized activations; weights have the first two, biases int32 or int64."""
@@ -375,13 +378,13 @@ def dequantize(model: bytes, *, rounded: bool = False, coded: bool = False) -> D
     if coded:
         return Dequantized(finish(root, rewriter.calls), 0, rewriter.constants, 0, None, ())
     found = [
-        findings.DEQUANTIZED.found(
+        DEQUANTIZED.found(
             f"rewritten in float32: {rewriter.constants} constants, {rewriter.clamps} clamps for quantized ranges"
         )
     ]
     if rewriter.input_range is not None:
         low, high = rewriter.input_range
-        found.append(findings.INPUT_CLAMP.found(f"the input is cut to {low:.5g} .. {high:.5g}"))
+        found.append(INPUT_CLAMP.found(f"the input is cut to {low:.5g} .. {high:.5g}"))
     steps = rewriter.first_layer if rounded else ()
     calls = keep_steps(root, rewriter.calls, steps)
     return Dequantized(

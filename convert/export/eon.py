@@ -20,15 +20,18 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from convert.errors import InputError
-from convert.export import eon_operators, findings
+from convert.export import eon_operators
 from convert.export.cpp_parser import Group, Unit, Value, Variable, is_null, name_of, parse, shown
 from convert.export.cpp_scanner import line_of, source_bytes
 from convert.export.tflite import operator_codes, pack
+from convert.findings import Rule
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.findings import Finding
+
+REBUILT = Rule("EI150")
 
 MAX_SIZE = 128 << 20
 """Bytes of C++ beyond which a file is refused; the largest public ones have 2 MB."""
@@ -90,9 +93,7 @@ def rebuild(source: bytes | str, path: str, *, limit: int = MAX_SIZE) -> Rebuilt
         )
     graph = _graph(parse(data, path))
     model = _write(graph)
-    found = findings.REBUILT.found(
-        f"rebuilt from C++: {len(graph.nodes)} operators, {len(graph.tensors)} tensors", path=path
-    )
+    found = REBUILT.found(f"rebuilt from C++: {len(graph.nodes)} operators, {len(graph.tensors)} tensors", path=path)
     return Rebuilt(model, (found,))
 
 

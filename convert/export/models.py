@@ -21,6 +21,7 @@ from convert.export.archive import (
     BINARY,
     BY_NAME,
     ELF,
+    FOUND_BESIDE,
     HDF5,
     HEAD,
     ONNX,
@@ -34,19 +35,12 @@ from convert.export.archive import (
 )
 from convert.export.cpp_arrays import Array, Incbin, check_array, read_source
 from convert.export.cpp_scanner import source_bytes
-from convert.export.deployment import NAME, merged, read_deployment
+from convert.export.deployment import CONTRADICTION, NAME, merged, read_deployment
 from convert.export.facts import facts_of, onnx_facts, possible_tasks, takes_no_pictures
-from convert.export.findings import (
-    CONTRADICTION,
-    EXTRA_MODEL,
-    FOUND_BESIDE,
-    FROM_TENSORFLOW,
-    SIGNATURES,
-    UNREADABLE_PARAMETER,
-)
 from convert.export.keras import WORDS, Place, best, convert_place, places, shown
-from convert.export.parameters import Block, File, Recorded, read_recorded
+from convert.export.parameters import UNREADABLE_PARAMETER, Block, File, Recorded, read_recorded
 from convert.export.tflite import IDENTIFIER, first_subgraph, read_graph
+from convert.findings import Rule
 from convert.heads import ANOMALY, NOT_IMAGE
 from convert.types import Metadata, ModelFacts, ModelFormat, Parity, slug
 
@@ -54,6 +48,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from convert.findings import Finding
+
+EXTRA_MODEL = Rule("EI104")
+FROM_TENSORFLOW = Rule("EI155")
+SIGNATURES = Rule("EI156")
 
 EON_FORMS: Final = frozenset({"E1", "E2", "E3"})
 """The forms that hold C++ made by the EON compiler."""

@@ -17,16 +17,19 @@ from convert.errors import InputError
 from convert.export import facts
 from convert.export.cpp_declarations import Declaration, Field, Header, names_in, read_header, string_of
 from convert.export.cpp_scanner import Kind, Scanner, Token, evaluate, real_literal
-from convert.export.findings import LABEL_COUNT, UNREADABLE_PARAMETER
+from convert.findings import Rule
 from convert.heads import ANOMALY as ANOMALY_HEAD
 from convert.heads import CLASSIFIER, FOMO, HEADS, NOT_IMAGE, SSD, UNKNOWN
 from convert.images import ImageScaling, ResizeMode
-from convert.types import Color, Metadata
+from convert.types import Color, Metadata, Tracking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from convert.findings import Finding
+
+LABEL_COUNT = Rule("EI103")
+UNREADABLE_PARAMETER = Rule("EI106")
 
 _CATEGORIES: Final = "ei_classifier_inferencing_categories"
 _FILL_RESULT: Final = re.compile(r"ei_fill_result_(?P<layer>\w+?)(?:_(?:f32|i8|u8))?_config_t")
@@ -40,9 +43,18 @@ _NO_DETECTOR: Final = frozenset({CLASSIFIER, ANOMALY_HEAD, UNKNOWN, NOT_IMAGE, N
 _NAME: Final = re.compile(rb"[A-Za-z_]\w*")
 _MAX_INTEGER: Final = 1 << 31
 
-_Type: TypeAlias = 'Literal["integer", "size", "fraction", "boolean", "text"] | facts.Enumeration'
-"""How a value is read: a whole number from 0 up, the same with 0 for none, a threshold, 0 or 1, a string, or one of an
-enumeration."""
+_Type: TypeAlias = 'Literal["integer", "size", "fraction", "number", "boolean", "text"] | facts.Enumeration'
+"""How a value is read: a whole number from 0 up, the same with 0 for none, a threshold, a number from 0 up, 0 or 1, a
+string, or one of an enumeration."""
+
+_TRACKING: Final = {
+    "ei_object_tracking_config_t": ("keep_grace", "max_observations", "threshold", "use_iou"),
+    "ei_object_tracking_sort_config_t": ("max_age", "min_hits", "iou_threshold", "use_iou"),
+}
+"""Members behind `implementation_version`, in order; in November 2024 `threshold` was `iou_threshold`, and the last."""
+
+_USUAL_TRACKING: Final = 5, 5, 0.5, True
+"""The SDK's defaults of these."""
 
 _MACROS: Final[dict[str, tuple[str, _Type]]] = {
     "width": ("EI_CLASSIFIER_INPUT_WIDTH", "size"),
@@ -155,6 +167,7 @@ class _Reader:
             entries: list[Field | None] = []
             for table in self._typed("ei_learning_block_t", reached):
                 entries += table.fields
+            metadata = replace(metadata, tracking=self._tracking(reached), segments=self._segments(reached))
             found += [self._block(entry, metadata, reached) for entry in entries or [None]]
         return tuple(found)
 
@@ -175,10 +188,13 @@ class _Reader:
         elif kind == "fraction":
             real = real_literal(macros.get(text, text).strip(b"()"))
             value, wanted = real if real is not None and 0 <= real <= 1 else None, "a number from 0 to 1"
+        elif kind == "number":
+            real = real_literal(macros.get(text, text).strip(b"()"))
+            value, wanted = real if real is not None and 0 <= real < _MAX_INTEGER else None, "a number from 0 up"
         elif isinstance(kind, facts.Enumeration):
             value, wanted = self._enumerator(text, kind), f"one of {kind.prefix}*"
         else:
-            number = evaluate(text, macros, strict=True)
+            number = {b"true": 1, b"false": 0}.get(text, evaluate(text, macros, strict=True))
             if kind == "boolean":
                 value, wanted = None if number is None else bool(number), "0 or 1"
             else:
@@ -336,6 +352,42 @@ class _Reader:
             overlap = self.read("NMS overlap", "fraction", tokens)
         return {"image_scaling": ImageScaling(scaling), "nms_iou": overlap}
 
+    def _tracking(self, reached: frozenset[str] | None) -> Tracking | None:
+        """The tracking block's configuration; where only a macro names the block, with the SDK's defaults."""
+        for kind, members in _TRACKING.items():
+            sort = "SORT_" if "sort" in kind else ""
+            enabled = self.read(f"EI_CLASSIFIER_OBJECT_TRACKING_{sort}ENABLED", "boolean")
+            found = self._typed(kind, reached)
+            if enabled is False or not (found or enabled):
+                continue
+            fields_ = found[0].fields if found else ()
+            of = dict(zip(("implementation_version", *members), fields_, strict=False))
+            of = {members[2] if name == "iou_threshold" else name: each for name, each in of.items() if not each.name}
+            of |= {members[2] if each.name == "iou_threshold" else each.name: each for each in fields_ if each.name}
+            kinds: tuple[_Type, ...] = ("integer", "integer", "number", "boolean")
+            read = [
+                self.read(name, kind, of[name].tokens) if name in of else None
+                for name, kind in zip(members, kinds, strict=True)
+            ]
+            usual: tuple[Any, ...] = _USUAL_TRACKING
+            grace, second, threshold, by_overlap = (
+                other if value is None else value for value, other in zip(read, usual, strict=True)
+            )
+            return Tracking(bool(sort), grace, second if sort else 0, threshold, by_overlap)
+        return None
+
+    def _segments(self, reached: frozenset[str] | None) -> tuple[tuple[int, int, int, int], ...] | None:
+        """The lines of the counting block, which Studio does not have: Edge Impulse sets it up for a customer."""
+        if self.read("EI_CLASSIFIER_OBJECT_COUNTING_ENABLED", "boolean") is False:
+            return None
+        for config in self._typed("ei_object_counting_config_t", reached)[:1]:
+            numbers = _numbers(config.fields[1:])
+            if None not in numbers and numbers and len(numbers) % 4 == 0:
+                return tuple(zip(*[iter(numbers)] * 4, strict=True))
+            message = f"{config.name} does not hold four whole numbers a line"
+            self.findings.append(UNREADABLE_PARAMETER.found(message, path=self.path, line=config.line))
+        return None
+
     def _of_config(self, config: Declaration, threshold: str = "threshold") -> dict[str, Any]:
         """What a learning block's configuration declares, by the name in `Metadata`."""
         values: dict[str, Any] = {}
@@ -367,6 +419,21 @@ class _Reader:
             if tokens := self.variables.declarations[name].named("threshold"):
                 values["threshold"] = self.read("threshold", "fraction", tokens)
         return values
+
+
+def _numbers(values: Sequence[Field | Token]) -> list[int | None]:
+    """All numbers in `values`, whatever braces, tuples or functions they stand in; None: not a whole one."""
+    found: list[int | None] = []
+    before = b""
+    for each in values:
+        if isinstance(each, Field):
+            found += _numbers(each.value)
+            continue
+        if each.kind == Kind.NUMBER:
+            number = evaluate(each.text, {}, strict=True)
+            found.append(-number if number is not None and before == b"-" else number)
+        before = each.text
+    return found
 
 
 def _spelled(tokens: tuple[Token, ...]) -> bytes:

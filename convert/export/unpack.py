@@ -14,8 +14,10 @@ from convert.errors import ConvertError, PresetError, UnsupportedModelError
 from convert.export.archive import HEAD, ZIP, FileType, OpenExport, Tree, file_type, is_folder, open_source, read_head
 from convert.export.choose import (
     Beside,
+    FoundLabels,
     bundle_name,
     choose,
+    find_labels,
     others,
     read_beside,
     reconcile,
@@ -23,21 +25,33 @@ from convert.export.choose import (
     the_model,
     with_options,
 )
-from convert.export.findings import NO_PARAMETERS, RENAMED
-from convert.export.labels import FoundLabels, find_labels
-from convert.export.models import ListedModel, Listing, list_models
+from convert.export.impulse import FoundImpulse, find_impulse, refuse
+from convert.export.models import Candidate, ListedModel, Listing, list_models
 from convert.export.tflite import content_digest
 from convert.files import Output, sha256, write_all
-from convert.heads import ANOMALY, CONVERTIBLE, HEADS, NOT_IMAGE
-from convert.heads.support import describe, is_quantized, refuse_no_codes, refuse_unsupported
+from convert.findings import Rule
+from convert.heads import (
+    ANOMALY,
+    CONVERTIBLE,
+    HEADS,
+    NOT_IMAGE,
+    describe,
+    is_quantized,
+    refuse_no_codes,
+    refuse_unsupported,
+)
 from convert.report import METADATA, metadata_json
-from convert.types import Export, Metadata, ModelFacts, ModelFormat, StageResult
+from convert.types import Export, Metadata, ModelFacts, ModelFormat, StageResult, Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from convert.dsp import Impulse
     from convert.findings import Finding
     from convert.images import ImageScaling, ResizeMode
+
+NO_PARAMETERS = Rule("EI101")
+RENAMED = Rule("EI113")
 
 _SUFFIXES = {ModelFormat.TFLITE: ".tflite", ModelFormat.ONNX: ".original.onnx"}
 
@@ -53,6 +67,7 @@ class Unpack:
         dequantize: rewrite a quantized model in float32, if it can be converted then.
         precision: "int8": rewrite it so that all its codes stay (`Export.coded`), whatever `dequantize` says.
         calibrate: pictures that `adapt` will quantize a float model with; then "int8" is about that.
+        whole: of an export that takes no pictures give the whole impulse (`Export.impulse`), also without a network.
 
     Raises:
         PresetError: no head is called `task`; there is no such precision.
@@ -68,6 +83,7 @@ class Unpack:
     dequantize: bool = False
     precision: str = "fp32"
     calibrate: Path | None = None
+    whole: bool = False
 
     def __post_init__(self) -> None:
         if self.task is not None and self.task not in {each.id for each in HEADS}:
@@ -98,6 +114,13 @@ class Unpack:
         tree = source.tree
         listing = list_models(tree, source.focus)
         keeps_codes = self.precision == "int8" and self.calibrate is None
+        # Who names a last layer says that the export takes pictures.
+        if (
+            self.whole
+            and self.task is None
+            and (found := find_impulse(tree, listing, self.model, quantized=keeps_codes)) is not None
+        ):
+            return self.of_impulse(found, source, listing, path)
         entry = choose(listing, self.model, tree, quantized=keeps_codes)
         candidate = entry.candidate
         assert candidate.facts is not None
@@ -155,6 +178,45 @@ class Unpack:
 
             export, done = in_float32(replace(export, original=export.model), coded=keeps_codes)
             findings = (*findings, *done.findings)
+        return StageResult(export, findings=findings)
+
+    def of_impulse(self, found: FoundImpulse, source: OpenExport, listing: Listing, path: Path) -> StageResult:
+        """The `Export` of an impulse that takes no pictures; without a network its model is empty.
+
+        Raises:
+            UnsupportedModelError: its network is quantized and cannot be rewritten.
+        """
+        entry = found.network
+        metadata = found.metadata if self.labels is None else replace(found.metadata, labels=self.labels)
+        size = sum(block.size for block in found.impulse.blocks)
+        kind = ModelFacts(Tensor("", (1, size), "float32"), (), (), "float32", ANOMALY)
+        candidate = entry.candidate if entry else Candidate("none", "", "", facts=kind)
+        assert candidate.facts is not None
+        member = "" if source.focus is not None else candidate.member
+        export = Export(
+            model=candidate.data,
+            name=bundle_name(
+                self.bundle_name, "", metadata, path, member or path.name, several=bool(entry and entry.several)
+            ),
+            form=candidate.form,
+            source=path.name or path.absolute().name,
+            member=member,
+            metadata=metadata,
+            facts=replace(candidate.facts, task=NOT_IMAGE if entry else ANOMALY),
+            format=candidate.format,
+            content=""
+            if not candidate.data or candidate.format is ModelFormat.ONNX
+            else content_digest(candidate.data),
+            source_parity=candidate.source_parity,
+            labels_from="--labels" if self.labels else "the export",
+            impulse=found.impulse,
+        )
+        findings = (*source.findings, *listing.findings, *candidate.findings, *self._renamed(export.name))
+        if self.dequantize and is_quantized(export):
+            from convert.export.dequantize import INPUT_CLAMP, in_float32  # brings the schema classes
+
+            export, done = in_float32(replace(export, original=export.model))
+            findings = (*findings, *(each for each in done.findings if each.id != INPUT_CLAMP.id))  # of features: usual
         return StageResult(export, findings=findings)
 
     def _renamed(self, name: str) -> tuple[Finding, ...]:
@@ -255,6 +317,7 @@ class Inspection:
         undecided: why none of them is THE model, None when one is.
         hint: what to do then.
         findings: those of the export as a whole.
+        impulse: of sound or sensor data, which `convert` converts as a whole.
     """
 
     path: str
@@ -266,6 +329,7 @@ class Inspection:
     undecided: str | None
     hint: str | None
     findings: tuple[Finding, ...]
+    impulse: Impulse | None = None
 
 
 def inspect(path: Path) -> Inspection:
@@ -287,8 +351,15 @@ def inspect(path: Path) -> Inspection:
 def _inspection(source: OpenExport, path: Path, container: str, kind: FileType | None) -> Inspection:
     """Of a container, or of a file that `kind` names."""
     listing = list_models(source.tree, source.focus)
-    chosen, undecided = _chosen(listing, source.tree)
+    impulse, chosen, undecided = _impulse(listing, source, path)
+    if impulse is None and undecided is None:
+        chosen, undecided = _chosen(listing, source.tree)
     models = tuple(_found(entry, source, chosen) for entry in listing.entries)
+    if impulse is not None and undecided is None:
+        models = tuple(replace(each, reason=None, hint=None) if each.used else each for each in models)
+    elif impulse is not None and undecided is not None:
+        reason, hint = undecided.message, undecided.hint
+        models = tuple(replace(each, reason=reason, hint=hint) if each.chosen else each for each in models)
     first = next((model for model in models if model.chosen), models[0] if models else None)
     blocks = [block.metadata for library in listing.libraries for block in library.recorded.blocks]
     what = "an Edge Impulse library" if listing.libraries else "models" if models else "no model"
@@ -302,7 +373,25 @@ def _inspection(source: OpenExport, path: Path, container: str, kind: FileType |
         undecided=None if undecided is None else undecided.message,
         hint=None if undecided is None else undecided.hint,
         findings=(*source.findings, *listing.findings),
+        impulse=impulse,
     )
+
+
+def _impulse(
+    listing: Listing, source: OpenExport, path: Path
+) -> tuple[Impulse | None, ListedModel | None, ConvertError | None]:
+    """The impulse of an export that takes no pictures, its network, and why it cannot be converted."""
+    try:
+        found = find_impulse(source.tree, listing, None)
+    except ConvertError as error:
+        return None, None, error
+    if found is None:
+        return None, None, None
+    try:
+        refuse(Unpack(dequantize=True, whole=True).of_impulse(found, source, listing, path).artifact)
+    except ConvertError as error:
+        return found.impulse, found.network, error
+    return found.impulse, found.network, None
 
 
 def _unknown(path: Path, kind: FileType, error: ConvertError) -> Inspection:

@@ -19,7 +19,7 @@ import onnx
 
 from convert.errors import InputError, PresetError, UnsupportedModelError
 from convert.graph.graph import GraphEditor
-from convert.graph.layers import WEIGHTED
+from convert.graph.quantized import WEIGHTED
 from convert.graph.resize import scaled_levels
 from convert.images import ImageScaling
 from convert.images.read import find, read_fitted

@@ -18,6 +18,7 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
 from convert import __version__, types
+from convert.findings import Rule
 from convert.graph.batch import BATCH, dynamic_batch
 from convert.graph.cleanup import (
     clean,
@@ -28,12 +29,12 @@ from convert.graph.cleanup import (
     plain_quantization,
     plain_resizes,
     positive_axes,
+    remove_transposes,
+    transposes,
 )
-from convert.graph.findings import TRANSPOSES_LEFT
 from convert.graph.graph import GraphEditor, load_model, opset_of, shape_of, signature, without_weights
 from convert.graph.quantized import pair_codes, shift
 from convert.graph.resize import crop, resize_frames, scale, take_levels
-from convert.graph.transposes import remove_transposes, transposes
 from convert.heads import head
 from convert.heads.base import Options
 from convert.images import ImageScaling
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
     from convert.graph.adapt import Adapt
+
+TRANSPOSES_LEFT = Rule("EI300")
 
 
 def adapted(
@@ -61,7 +64,10 @@ def adapted(
     export = translated.export
     spec = head(export.facts.task)
     refused = stage.no_suppression(spec.id) if stage.no_suppression and spec.drops_all else ""
-    options = Options(stage.fomo_merge, stage.yolo_score, refused, before.framing, stage.lowest(export))
+    options = Options(
+        *(stage.fomo_merge, stage.yolo_score, refused, before.framing),
+        *(stage.lowest(export), stage.least_box(export)),
+    )
     fitted = spec.adapt(prepare(), export, options)
     kind = fitted.head if stage.threshold is None else replace(fitted.head, threshold=stage.threshold)
     metadata = replace(OnnxMetadata.of(export, kind, before), calibrated=pictures or None).properties()
@@ -134,8 +140,10 @@ _PRODUCER = "ei-deepstream"
 _OLDEST_IR = 4  # the first that lets constants stand outside the inputs
 
 
-def canonical(model: ModelProto, outputs: Sequence[str], metadata: Mapping[str, str]) -> ModelProto:
-    """A pass: a new model with canonical names, order and storage; its input is called `x_input`.
+def canonical(
+    model: ModelProto, outputs: Sequence[str], metadata: Mapping[str, str], called: str = types.INPUT_NAME
+) -> ModelProto:
+    """A pass: a new model with canonical names, order and storage; its input is `called` so.
 
     Args:
         outputs: names for the graph's outputs, in order.
@@ -143,7 +151,7 @@ def canonical(model: ModelProto, outputs: Sequence[str], metadata: Mapping[str, 
     """
     editor = GraphEditor(model)
     source = model.graph.input[0]
-    names = {source.name: types.INPUT_NAME, "": ""}
+    names = {source.name: called, "": ""}
     names |= {value.name: name for value, name in zip(model.graph.output, outputs, strict=True)}
     nodes: list[NodeProto] = []
     constants: list[str] = []  # in the order of their first use

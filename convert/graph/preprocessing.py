@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from convert.errors import PresetError
-from convert.graph.findings import FRAME_UNUSED, RESIZE_ASSUMED, RESIZE_CROPS, SCALING_ASSUMED
+from convert.findings import Rule
 from convert.images import CENTRE, Frame, Framing, ImageScaling, ResizeMode, anchor_name
 from convert.images.resizing import PIXELS, Resizing, usual_size
 from convert.types import IMAGENET_MEAN_BGR, Export, Preprocessing
@@ -28,6 +28,11 @@ from convert.types import IMAGENET_MEAN_BGR, Export, Preprocessing
 if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.images import Anchor
+
+FRAME_UNUSED = Rule("EI306")
+RESIZE_ASSUMED = Rule("EI303")
+RESIZE_CROPS = Rule("EI304")
+SCALING_ASSUMED = Rule("EI305")
 
 # Of each image scaling: factor, offset of each of three channels (or of all), and the colour order.
 _SCALINGS: dict[ImageScaling, tuple[float, tuple[float, ...], str]] = {

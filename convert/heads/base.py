@@ -14,7 +14,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, UnsupportedModelError
-from convert.graph.findings import BACKGROUND_LABEL, GENERIC_LABELS
+from convert.findings import Rule
 from convert.types import DETECTOR_THRESHOLD
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from convert.heads.decoding import Decoded, ReferenceDecoder
     from convert.images import Framing
     from convert.types import Export, Head, Limits
+
+BACKGROUND_LABEL = Rule("EI350")
+GENERIC_LABELS = Rule("EI301")
 
 BACKGROUND = frozenset({"background", "__background__", "_background_", "_background"})
 """Labels that stand for no object, in lower case."""
@@ -93,6 +96,7 @@ class Options:
         no_suppression: why the graph must not drop overlapping boxes itself; empty: it may.
         framing: boxes are given in the picture of this larger network, of which the model gets a part.
         threshold: the lowest score of an object, where the graph has to know it (FOMO's "touching").
+        fomo_box: the least width and height of a FOMO box in cells, 1 or more.
     """
 
     fomo_merge: str = "touching"
@@ -100,6 +104,7 @@ class Options:
     no_suppression: str = ""
     framing: Framing | None = None
     threshold: float = DETECTOR_THRESHOLD
+    fomo_box: float = 1
 
 
 @dataclass(frozen=True, slots=True)

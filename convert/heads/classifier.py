@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, TranslationError, UnsupportedModelError
-from convert.graph.findings import NOT_PROBABILITIES, ONE_SIGMOID
+from convert.findings import Rule
 from convert.heads.base import Fit, Fitted, HeadSpec, LastLayer, Options, Rules, class_labels
 from convert.types import Export, Head
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.graph.graph import GraphEditor
     from convert.heads.decoding import ReferenceDecoder
+
+NOT_PROBABILITIES = Rule("EI302")
+ONE_SIGMOID = Rule("EI307")
 
 _OUTPUT = "scores"
 _BOTH = 2  # classes that one sigmoid tells apart

@@ -17,15 +17,20 @@ edges the wrong way round, which the parser drops whatever the threshold. With "
 more objects than Studio shows. With "peak" only local maxima are: about as many objects as the SDK has (130 for its
 122, of 465 cells, over 62 pictures and fomo-240x240x3-f32; as many as the SDK for two other models), but a box is
 always one cell, the highest, and a large object with two maxima is two.
+
+Larger boxes. Boxes of one cell of an object that moves on by a cell have nothing in common, and a tracker by overlap
+loses it. `Options.fomo_box` is the least size of a box: a smaller one grows about its middle, never out of the
+picture and by the same on both sides, so that middles stay where they are; at the picture's edge it stays smaller.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, UnsupportedModelError
-from convert.graph.findings import CELLS
+from convert.findings import Rule
 from convert.heads.base import Fit, Fitted, HeadSpec, LastLayer, Options, Rules, detector_labels
 from convert.types import Export, Head
 
@@ -39,6 +44,8 @@ if TYPE_CHECKING:
     from convert.heads.decoding import Decoded, ReferenceDecoder
     from convert.heads.graph_end import GraphEnd
     from convert.images import Framing
+
+CELLS = Rule("EI352")
 
 COVERAGE, BOXES = "output_cov/Sigmoid", "output_bbox/BiasAdd"
 """The names NVIDIA's own DetectNet models have; the parser looks for "cov" and "bbox" in them."""
@@ -90,19 +97,20 @@ class _Fomo(HeadSpec):
             message = "every cell above the threshold is an object; an object that spans several cells gives several"
             findings += (CELLS.found(message, hint="--fomo-merge touching makes one box of cells that touch"),)
         coverage = end.part(grid, 1, 1, channels)
+        least = options.fomo_box
+        head = Head(self.id, labels, merge=options.fomo_merge, box=least if least > 1 else None)
         if options.fomo_merge == "touching":
-            head = Head(self.id, labels, merge=options.fomo_merge, threshold=options.threshold)
+            head = replace(head, threshold=options.threshold)
             coverage, edges = touching.merge(end, coverage, (classes, rows, columns), options.threshold)
-            boxes = _boxes_around(end, edges, (height, width), (classes, rows, columns), options.framing)
+            boxes = _boxes_around(end, edges, (height, width), (classes, rows, columns), options.framing, least)
             return Fitted(end.finish(coverage, boxes, grid), head, (COVERAGE, BOXES), findings, self.raw)
         # A constant alone does not depend on the picture and keeps a batch of 1: a convolution with zeros brings it.
         nothing = end.constant(np.zeros((4 * classes, classes, 1, 1)))
-        places = cell_boxes(height, width, rows, columns, options.framing)
+        places = cell_boxes(height, width, rows, columns, options.framing, least)
         boxes = end.constant(np.tile(places, (1, classes, 1, 1)))
         boxes = end("Add", end("Conv", coverage, nothing, kernel_shape=[1, 1]), boxes)
         if options.fomo_merge == "peak":
             coverage = _peaks(end, coverage, rows, columns)
-        head = Head(self.id, labels, merge=options.fomo_merge)
         return Fitted(end.finish(coverage, boxes, grid), head, (COVERAGE, BOXES), findings, self.raw)
 
     def as_original(self, raw: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
@@ -130,6 +138,7 @@ class _Fomo(HeadSpec):
             return _merged(decoder, maps, cover, boxes)
         wanted = heat(maps, decoder.head.merge)
         places, middle = cells(decoder, *maps.shape[2:]), centres(decoder, *maps.shape[2:])
+        places = _enlarged(decoder, places[0, 0], maps.shape[2:])[None, None]
         edges = _as_parsed(boxes, middle)
         return Decoded([wanted, np.broadcast_to(places / _PIXELS, edges.shape)], [cover, edges / _PIXELS])
 
@@ -178,13 +187,19 @@ FOMO = _Fomo(
 )  # fmt: skip
 
 
-def cell_boxes(height: int, width: int, rows: int, columns: int, framing: Framing | None = None) -> NDArray[np.float32]:
-    """b0 to b3 of every cell, float32 [1, 4, rows, columns]; the model's picture is `height` by `width` pixels."""
+def cell_boxes(
+    height: int, width: int, rows: int, columns: int, framing: Framing | None = None, least: float = 1
+) -> NDArray[np.float32]:
+    """b0 to b3 of every cell, float32 [1, 4, rows, columns]; the model's picture is `height` by `width` pixels.
+
+    Args:
+        least: the size of a box in cells, where there is room for it.
+    """
     import numpy as np
 
     inside, whole = _placed(height, width, framing)
-    left, right = _edges(inside[2], columns, inside[0], whole[0])
-    top, bottom = _edges(inside[3], rows, inside[1], whole[1])
+    left, right = _edges(inside[2], columns, inside[0], whole[0], least)
+    top, bottom = _edges(inside[3], rows, inside[1], whole[1], least)
     planes = np.empty((1, 4, rows, columns))
     planes[0, 0], planes[0, 2] = left, right
     planes[0, 1], planes[0, 3] = top[:, np.newaxis], bottom[:, np.newaxis]
@@ -198,17 +213,21 @@ def _placed(
     return (framing.inside, framing.network) if framing else ((0, 0, width, height), (width, height))
 
 
-def _edges(size: float, cells: int, start: float, whole: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """From the parser's centre of each cell to where the cell begins, and to where it ends.
+def _edges(
+    size: float, cells: int, start: float, whole: int, least: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """From the parser's centre of each cell to where its box begins, and to where it ends.
 
-    The cells share `size` pixels from `start` on, of the network's `whole`.
+    The cells share `size` pixels from `start` on, of the network's `whole`; a box is `least` cells where it can be.
     """
     import numpy as np
 
     number = np.arange(cells)
     centre = number * -(-whole // cells) + 0.5
     begin, end = (start + many * size / cells for many in (number, number + 1))
-    return centre - begin, np.minimum(end, whole - _SHORT) - centre
+    room = np.minimum(begin, whole - _SHORT - end)
+    more = np.clip((least - 1) / 2 * size / cells, 0, np.maximum(room, 0))
+    return centre - begin + more, np.minimum(end, whole - _SHORT) - centre + more
 
 
 def _heat_map(end: GraphEnd, height: int, width: int) -> tuple[str, tuple[int, ...]]:
@@ -255,7 +274,12 @@ def _channels_last(end: GraphEnd, name: str, shape: tuple[int, ...], height: int
 
 
 def _boxes_around(
-    end: GraphEnd, edges: str, picture: tuple[int, int], size: tuple[int, int, int], framing: Framing | None
+    end: GraphEnd,
+    edges: str,
+    picture: tuple[int, int],
+    size: tuple[int, int, int],
+    framing: Framing | None,
+    least: float,
 ) -> str:
     """b0 to b3 of boxes around several cells, [1, 4 * classes, rows, columns], class by class.
 
@@ -266,6 +290,7 @@ def _boxes_around(
         edges: in cells, as `touching.merge` gives them.
         picture: height and width of the model's picture.
         size: classes, rows and columns.
+        least: width and height of a box in cells, where there is room for it.
     """
     import numpy as np
 
@@ -275,14 +300,28 @@ def _boxes_around(
     inside, whole = _placed(height, width, framing)
     own = touching.own_edges(rows, columns)
     # class by class instead of kind by kind: whole numbers up to 2048 are exact in every precision
-    order = np.eye(4 * classes).reshape(4, classes, -1).swapaxes(0, 1).reshape(4 * classes, -1, 1, 1)
+    each = np.eye(4 * classes).reshape(4, classes, -1)
+    order, across = (kinds.swapaxes(0, 1).reshape(4 * classes, -1, 1, 1) for kinds in (each, np.roll(each, 2, axis=0)))
+    opposite = end("Conv", edges, end.constant(across), kernel_shape=[1, 1]) if least > 1 else ""
     edges = end("Conv", edges, end.constant(order), kernel_shape=[1, 1])
 
     def every_class(values: NDArray[Any]) -> str:
         return end.constant(np.tile(values, (classes, 1, 1))[np.newaxis])
 
     step = np.array([inside[2] / columns, inside[3] / rows] * 2).reshape(4, 1, 1) / _UNIT
-    further = end("Mul", end("Sub", edges, every_class(own)), every_class(step))
+    beyond = end("Sub", edges, every_class(own))
+    if least > 1:
+        outside = [*inside[:2], *(whole[axis] - _SHORT - inside[axis] - inside[2 + axis] for axis in (0, 1))]
+        room = np.array([columns, rows] * 2).reshape(4, 1, 1) + np.reshape(outside, (4, 1, 1)) / _UNIT / step
+        # Half of what it lacks, and no more than there is room for on either side; nothing where there is no box.
+        lacks = end(
+            "Sub", every_class((least + np.array([columns, rows] * 2)).reshape(4, 1, 1)), end("Add", edges, opposite)
+        )
+        more = end("Min", end("Mul", lacks, end.constant(0.5)), end("Mul", edges, end.constant(least)))
+        for side, free in ((edges, room), (opposite, np.roll(room, 2, axis=0))):
+            more = end("Min", more, end("Sub", every_class(free), side))
+        beyond = end("Add", beyond, end("Relu", more))
+    further = end("Mul", beyond, every_class(step))
     boxes = end("Add", further, every_class(cell_boxes(height, width, rows, columns, framing)[0]))
     # A box from another cell to the last one ends short of the picture, too, as the last cell alone does in `places`.
     grid = np.array([columns, rows] * 2).reshape(4, 1, 1)
@@ -356,10 +395,31 @@ def _merged(
             continue
         for left, top, right, bottom, score in touching.merged(one, threshold):
             wanted[picture, label, top, left] = score
-            edges[picture, label, :, top, left] = *each[:2, top, left], *each[2:, bottom - 1, right - 1]
+            around = np.array([*each[:2, top, left], *each[2:, bottom - 1, right - 1]])
+            edges[picture, label, :, top, left] = _enlarged(decoder, around, (rows, columns))
     given = _as_parsed(boxes, centres(decoder, rows, columns))
     given = np.where((wanted > 0)[:, :, np.newaxis], given, np.float32(0))
     return Decoded([wanted, edges / _PIXELS], [np.where(np.isnan(wanted), wanted, cover), given / _PIXELS])
+
+
+def _enlarged(decoder: ReferenceDecoder, edges: NDArray[np.float64], grid: tuple[int, ...]) -> NDArray[np.float64]:
+    """Left, top, right and bottom edges in pixels [4, ...] of boxes that are at least `Head.box` cells, where they fit.
+
+    Args:
+        grid: rows and columns.
+    """
+    import numpy as np
+
+    if decoder.head.box is None:
+        return edges
+    inside = decoder.framing.inside if decoder.framing else (0, 0, decoder.width, decoder.height)
+    low, high = edges[:2], edges[2:]
+    middle, half = (low + high) / 2, (high - low) / 2
+    shape = (2, *[1] * (edges.ndim - 1))
+    wanted = np.reshape([decoder.head.box * inside[2] / grid[1] / 2, decoder.head.box * inside[3] / grid[0] / 2], shape)
+    last = np.reshape([side - 0.01 for side in decoder.whole], shape)
+    half = np.maximum(half, np.minimum(wanted, np.minimum(middle, last - middle)))
+    return np.concatenate([middle - half, middle + half])
 
 
 def _as_parsed(boxes: NDArray[np.float32], middle: NDArray[np.float32]) -> NDArray[np.float32]:

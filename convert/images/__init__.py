@@ -10,17 +10,23 @@ can be that is even where the model's is, so that the centre is exact. A whole f
 at most half a pixel in that side, and the graph cuts the model's picture out of the middle.
 
 Its resize mode "crop" does the same with a crop anchor: which part of the picture stays, of three in each direction.
+
+`Mark` is a line or zone on a frame, as a person gives it.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from convert.errors import PresetError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Anchor: TypeAlias = tuple[float, float]
 """Which shares of what a crop removes lie to the left of the rest and above it, each 0, 1/2 or 1."""
@@ -197,6 +203,125 @@ def parse_frame(text: str) -> Frame:
     if found is None:
         raise PresetError(f"{text!r} is no frame", hint=_HINT)
     return Frame(int(found[1]), int(found[3]), in_pixels=found[2] != ":")
+
+
+_LINE_HINT = "give --line NAME:x1,y1,x2,y2 in shares of the frame, as --line door:0.1,0.6,0.9,0.6"
+_ZONE_HINT = (
+    "give --zone NAME:x1,y1;x2,y2;x3,y3 in quotes, in shares of the frame, as --zone 'desk:0,0.5;0.5,0.5;0.5,1'"
+)
+_MOST_MARKS = 32  # of each kind: each line is two entries with arrow and text, and more of them hide the picture
+_LONGEST_NAME = 40  # characters; it is drawn beside the line
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A line or zone that a person draws on a frame.
+
+    Attributes:
+        name: letters, digits, - and _.
+        points: (x, y): two of a line, three or more of a zone.
+        in_pixels: of the frame, whose size is said elsewhere; else in shares of its width and height, 0 to 1.
+    """
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+    in_pixels: bool = False
+
+    def __str__(self) -> str:
+        """As it is given on the command line."""
+        pairs = [f"{x:g},{y:g}" for x, y in self.points]
+        return f"{self.name}:{(';' if len(pairs) > 2 else ',').join(pairs)}"
+
+    def pixels(self, size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+        """The points in whole pixels of a frame of that width and height, all inside it."""
+        scale = (1, 1) if self.in_pixels else size
+        x, y = (
+            [min(round(at * scale[axis]), size[axis] - 1) for at in each]
+            for axis, each in enumerate(zip(*self.points, strict=True))
+        )
+        return tuple(zip(x, y, strict=True))
+
+
+def parse_line(text: str) -> Mark:
+    """`door:0.1,0.6,0.9,0.6`, or the same in pixels: whole numbers, one of them above 1.
+
+    Raises:
+        PresetError: no line; the hint has an example.
+    """
+    name, rest = _named(text, "line", _LINE_HINT)
+    numbers = _numbers(name, rest.split(","), _LINE_HINT)
+    if len(numbers) != 4:
+        raise PresetError(f"line {name}: a line has four numbers, and this has {len(numbers)}", hint=_LINE_HINT)
+    mark = _mark(name, numbers, _LINE_HINT)
+    if mark.points[0] == mark.points[1]:
+        raise PresetError(f"line {name}: both ends are one point", hint=_LINE_HINT)
+    return mark
+
+
+def parse_zone(text: str) -> Mark:
+    """`desk:0,0.5;0.5,0.5;0.5,1`, or the same in pixels; raises as `parse_line`."""
+    name, rest = _named(text, "zone", _ZONE_HINT)
+    corners = [each.split(",") for each in rest.strip().strip(";").split(";")]
+    if any(len(each) != 2 for each in corners):
+        raise PresetError(f"zone {name}: each corner is two numbers x,y, with ; between corners", hint=_ZONE_HINT)
+    mark = _mark(name, _numbers(name, [one for each in corners for one in each], _ZONE_HINT), _ZONE_HINT)
+    if len(set(mark.points)) < 3:
+        raise PresetError(f"zone {name} has fewer than three corners", hint=_ZONE_HINT)
+    around = zip(mark.points, (*mark.points[1:], mark.points[0]), strict=True)
+    if not math.fsum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in around):
+        raise PresetError(f"zone {name} has no area", hint=_ZONE_HINT)
+    return mark
+
+
+def refuse_marks(what: str, marks: Sequence[Mark], frame: Frame | None) -> None:
+    """Raise PresetError for lines or zones (`what`) that do not fit the frame, or are too many, or of one name."""
+    if len(marks) > _MOST_MARKS:
+        raise PresetError(f"{len(marks)} {what}s were given", hint=f"give at most {_MOST_MARKS}")
+    for number, mark in enumerate(marks):
+        if mark.name in {each.name for each in marks[:number]}:
+            raise PresetError(f"two {what}s are called {mark.name}", hint="give each a name of its own")
+        if not mark.in_pixels:
+            continue
+        if frame is None or not frame.in_pixels:
+            raise PresetError(
+                f"{what} {mark.name} is in pixels, and of what frame is not said",
+                hint="give shares of the frame from 0 to 1, or with convert --frame WIDTHxHEIGHT, too, as 1280x720",
+            )
+        if any(x > frame.width or y > frame.height for x, y in mark.points):
+            raise PresetError(
+                f"{what} {mark.name} leaves the frame of {frame}",
+                hint=f"x is 0 to {frame.width}, y 0 to {frame.height}",
+            )
+
+
+def _named(text: str, what: str, hint: str) -> tuple[str, str]:
+    name, colon, rest = text.partition(":")
+    if not colon:
+        raise PresetError(f"{text!r} is no {what}: it has no name", hint=hint)
+    if not re.fullmatch(rf"[A-Za-z0-9_-]{{1,{_LONGEST_NAME}}}", name):
+        raise PresetError(
+            f"a {what} cannot be called {name!r}",
+            hint=f"use 1 to {_LONGEST_NAME} letters, digits, - and _ only, as door",
+        )
+    return name, rest
+
+
+def _numbers(name: str, texts: Sequence[str], hint: str) -> list[float]:
+    try:
+        numbers = list(map(float, texts))
+    except ValueError:
+        raise PresetError(f"{name}: {','.join(texts)} holds something that is no number", hint=hint) from None
+    if not all(map(math.isfinite, numbers)):
+        raise PresetError(f"{name}: {','.join(texts)} holds something that is no number", hint=hint)
+    return numbers
+
+
+def _mark(name: str, numbers: Sequence[float], hint: str) -> Mark:
+    """Pixels where all are whole and one is above 1."""
+    in_pixels = all(map(float.is_integer, numbers)) and max(numbers) > 1
+    if min(numbers) < 0 or not (in_pixels or max(numbers) <= 1):
+        raise PresetError(f"{name} leaves the frame, which is 0 to 1 wide and high", hint=hint)
+    return Mark(name, tuple(zip(numbers[::2], numbers[1::2], strict=True)), in_pixels)
 
 
 def anchor_name(anchor: Anchor) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
     from rich.table import Table
 
-    from convert.batch.run import BatchReport
+    from convert.batch import BatchReport
     from convert.errors import ConvertError
     from convert.pipeline import Event
 
@@ -155,7 +155,7 @@ _STAGES = ("unpack", "translate", "adapt", "validate", "emit")
 
 
 class ProgressDisplay:
-    """An observer for `convert.batch.run.run` that counts.
+    """An observer for `convert.batch` that counts.
 
     Attributes:
         stages: number of models that have finished each stage.

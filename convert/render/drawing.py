@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.images.scaling import Rect
-    from convert.simulate.results import DetectedObject, FrameResult
+    from convert.simulate.results import Counted, DetectedObject, FrameResult
 
 Colour = tuple[int, int, int]
 """Red, green, blue, 0..255."""
@@ -364,6 +364,7 @@ _FEW: Final = 8  # objects, which have room for large labels
 _STRIP: Final[Colour] = (27, 31, 36)
 _FAINT: Final[Colour] = (170, 178, 187)
 _NOTHING: Final[Colour] = (255, 200, 60)
+_COUNTED: Final[Colour] = (120, 230, 80)  # lines and zones
 _NO_CANDIDATE: Final = "There was no candidate."
 
 
@@ -448,6 +449,8 @@ def draw(
         _draw_candidate(pen, frame, scale)
     for chip, place in reversed(labels):  # the best on top
         _draw_chip(pen, chip, place)
+    if frame.counted:
+        _draw_counted(pen, frame, frame.counted, scale)
     top = scale.height + gap
     for line, colour in lines:
         _write(pen, line, gap, top, colour)
@@ -518,10 +521,15 @@ def _resized(image: Image.Image, scale: _Scale) -> Image.Image:
 
 def _labels(frame: FrameResult, scale: _Scale) -> list[tuple[Chip, Area]]:
     """The labels there is room for and their places, the most confident object's first."""
-    boxed = [(found, area) for found in frame.objects if (area := scale.area(found.box)) is not None]
+    ids = frame.counted.ids if frame.counted else (0,) * len(frame.objects)
+    boxed = [
+        (found, area, id_)
+        for found, id_ in zip(frame.objects, ids, strict=True)
+        if (area := scale.area(found.box)) is not None
+    ]
     boxed.sort(key=lambda one: math.inf if math.isnan(one[0].confidence) else -one[0].confidence)
-    chips = [_chip(found, scale) for found, _ in boxed[:MOST_LABELS]]
-    areas = [area for _, area in boxed]
+    chips = [_chip(found, scale, id_) for found, _, id_ in boxed[:MOST_LABELS]]
+    areas = [area for _, area, _ in boxed]
     within = Area(0, 0, scale.canvas, scale.height)
     places = placed(chips, areas[:MOST_LABELS], areas[MOST_LABELS:], within)
     return [(chip, place) for chip, place in zip(chips, places, strict=True) if place is not None]
@@ -546,12 +554,36 @@ def _outline(pen: ImageDraw.ImageDraw, box: tuple[int, int, int, int], colour: C
         pen.rectangle((left, top, right, bottom), outline=colour, width=width)
 
 
-def _chip(found: DetectedObject, scale: _Scale) -> Chip:
+def _draw_counted(pen: ImageDraw.ImageDraw, frame: FrameResult, counted: Counted, scale: _Scale) -> None:
+    """Lines and zones with their counts, and of each tracked object the point that is counted by."""
+
+    def at(x: float, y: float) -> tuple[int, int]:
+        return scale.left + _within(x * scale.x, scale.width - 1), _within(y * scale.y, scale.height - 1)
+
+    for found, id_ in zip(frame.objects, counted.ids, strict=True):
+        if id_:
+            x, y = at(found.box.left + found.box.width / 2, found.box.top + found.box.height)
+            pen.ellipse((x - scale.line, y - scale.line, x + scale.line, y + scale.line), fill=WHITE, outline=BLACK)
+    within = Area(0, 0, scale.canvas, scale.height)
+    for shown in counted.shown:
+        points = [at(*point) for point in shown.points]
+        around = [*points, points[0]] if len(points) > 2 else points
+        style = Style(-1, WHITE if shown.crossed else _COUNTED)
+        pen.line(around, fill=BLACK, width=scale.line + 2)
+        pen.line(around, fill=style.colour, width=scale.line)
+        text = ", ".join(f"{name} {count}" for name, count in shown.counts)
+        chip = Chip((set_line(text, scale.text, scale.canvas),), style, max(2, scale.text // 5))
+        (x, y), width, height = points[1], chip.width, chip.height
+        left, top = max(within.left, min(x - width // 2, within.right - width)), max(0, min(y, within.bottom - height))
+        _draw_chip(pen, chip, Area(left, top, left + width, top + height))
+
+
+def _chip(found: DetectedObject, scale: _Scale, id_: int = 0) -> Chip:
     margin = max(2, scale.text // 5)
     widest = max(_NARROWEST, scale.canvas // 2) - 2 * margin
     small = max(_SMALLEST_TEXT - 2, round(scale.text * 0.85))
     name = _named(found.label, found.class_id)
-    lines = [set_line(name, scale.text, widest, f" {number(found.confidence)}")]
+    lines = [set_line(name, scale.text, widest, f" {number(found.confidence)}" + (f" #{id_}" if id_ else ""))]
     lines += [
         set_line(classification.label, small, widest, f" {number(classification.confidence)}")
         for classification in found.classifications

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape as escape_html
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -17,13 +18,16 @@ from convert.files import plain
 from convert.heads import ANOMALY, NOT_IMAGE
 from convert.images import Frame, Framing, ResizeMode, anchor_name
 from convert.render.next_steps import after_inspection, show_next
-from convert.render.text import FORMS, console, kind, print_hanging, show_findings
-from convert.report import SCHEMA_VERSION, finding_document, framing_document, tensor_document
+from convert.render.text import FORMS, console, impulse_lines, kind, print_hanging, show_findings
+from convert.report import SCHEMA_VERSION, finding_document, framing_document, impulse_document, tensor_document
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from convert.export.unpack import InspectedModel, Inspection
+    from convert.images import Mark
     from convert.types import Metadata
 
 _AREA = 240  # characters of the text picture, about; a character is twice as high as it is wide
@@ -198,14 +202,44 @@ def _arrow(left: float, middle: float) -> str:
 
 
 _USUAL = Frame(16, 9)  # most cameras
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!$"
 _PROJECT = ("project_id", "project_name", "project_owner", "deploy_version", "studio_version")
 
 
-def inspection_document(inspection: Inspection, exit_code: int, frame: Frame | None = None) -> dict[str, Any]:
+def marks_text(marks: Sequence[Mark], frame: Frame) -> list[str]:
+    """Some lines: the frame with lines and zones on it, a letter each, and beside it what they are in pixels."""
+    aspect = float(frame.aspect)
+    rows = max(8, round((2 * _AREA / (2 * aspect)) ** 0.5))
+    columns = round(2 * rows * aspect)
+    cells = [[" "] * columns for _ in range(rows)]
+    notes = [f"frame {frame}"]
+    for letter, mark in zip(_LETTERS, marks, strict=False):
+        points = mark.pixels(frame.pixels)
+        closed = [*points, points[0]] if len(points) > 2 else points
+        for (x1, y1), (x2, y2) in pairwise(closed):
+            for step in range(2 * columns + 1):
+                x, y = (a + (b - a) * step / (2 * columns) for a, b in ((x1, x2), (y1, y2)))
+                cells[int(y * rows / frame.pixels[1])][int(x * columns / frame.pixels[0])] = letter
+        kind = "zone" if len(points) > 2 else "line"
+        notes.append(f"{letter}: {kind} {mark.name} {' '.join(f'{x},{y}' for x, y in points)}")
+    edge = "+" + "-" * columns + "+"
+    picture = [edge, *(f"|{''.join(row)}|" for row in cells), edge]
+    notes += [""] * (len(picture) - len(notes))
+    picture += [" " * len(edge)] * (len(notes) - len(picture))
+    return [f"{line}  {note}".rstrip() for line, note in zip(picture, notes, strict=True)]
+
+
+def inspection_document(
+    inspection: Inspection, exit_code: int, frame: Frame | None = None, marks: Sequence[Mark] = ()
+) -> dict[str, Any]:
     """What a path is, every model in it with `convertible` and `reason`, and why none is THE model (`undecided`).
 
-    `framing` of a model that was trained on cropped pictures says what it sees of `frame` (16:9 where none is given).
+    `impulse` is that of sound or sensor data, converted as a whole. `framing` of a model that was trained on cropped
+    pictures says what it sees of `frame` (16:9 where none is given).
+    `marks` are lines and zones; they are there, in pixels of the frame, where some were given.
     """
+    size = (frame or _USUAL).pixels
+    drawn = [{"name": mark.name, "points": [list(point) for point in mark.pixels(size)]} for mark in marks]
     project = plain(inspection.project)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -215,24 +249,28 @@ def inspection_document(inspection: Inspection, exit_code: int, frame: Frame | N
         "kind": inspection.kind,
         "description": inspection.description,
         "project": {name: project[name] for name in _PROJECT},
+        "impulse": inspection.impulse and impulse_document(inspection.impulse),
         "models": [_model_document(model, frame) for model in inspection.models],
         "undecided": inspection.undecided,
         "hint": inspection.hint,
         "findings": [finding_document(finding) for finding in inspection.findings],
         "next": _next(inspection, frame),
+        **({"marks": drawn} if marks else {}),
     }
 
 
 def _next(inspection: Inspection, frame: Frame | None) -> list[list[str]]:
     """What to type next; nothing where no model can be converted."""
     chosen = next((model for model in inspection.models if model.chosen), None)
+    if inspection.impulse is not None and not inspection.undecided:
+        return after_inspection(inspection.path, None)
     if chosen is None or inspection.undecided or chosen.reason is not None:
         return []
     cropped = _framing(chosen, frame) is not None
     return after_inspection(inspection.path, str(frame) if frame and cropped else None)
 
 
-def show_inspection(inspection: Inspection, frame: Frame | None = None) -> None:
+def show_inspection(inspection: Inspection, frame: Frame | None = None, marks: Sequence[Mark] = ()) -> None:
     """For people, on standard output; with a picture of what a model trained on cropped pictures sees of `frame`."""
     out = console()
     out.print(f"[bold]{escape(inspection.path)}[/]: {escape(inspection.description)}")
@@ -246,9 +284,15 @@ def show_inspection(inspection: Inspection, frame: Frame | None = None) -> None:
     for name, value in facts.items():
         if value:
             out.print(f"  {name:<9} {escape(value)}")
+    for line in impulse_lines(inspection.impulse) if inspection.impulse else ():
+        print_hanging(out, Text(f"  {line}"), 12)
+    if inspection.impulse and not inspection.undecided:
+        out.print("  [green]converted as a whole impulse[/]")
     hints: set[str] = set()
     for model in inspection.models:
         _show_model(model, frame, out, hints, several=len(inspection.models) > 1)
+    for line in marks_text(marks, frame or _USUAL) if marks else ():
+        out.print(f"    {escape(line)}")
     show_findings(inspection.findings, out)
     if inspection.undecided:
         # The lines below the first one list the models, which stand above.
@@ -298,6 +342,11 @@ def _recorded(metadata: Metadata) -> list[str]:
         "colour": metadata.color,
         "threshold": metadata.threshold,
     }
+    if tracking := metadata.tracking:
+        how = f"overlap {tracking.threshold:g}" if tracking.by_overlap else f"{tracking.threshold:g} pixels"
+        lines.append(f"tracking{' (SORT)' if tracking.sort else ''} by {how}, lost after {tracking.grace} frames")
+    if metadata.segments:
+        lines.append("counts at " + ", ".join(",".join(map(str, segment)) for segment in metadata.segments))
     known = ", ".join(f"{name} {value}" for name, value in settings.items() if value is not None)
     return [*lines, known] if known else lines
 

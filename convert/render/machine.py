@@ -20,15 +20,15 @@ from convert import __version__
 from convert import report as documents
 from convert.findings import Finding, Level, Rule, rulebook
 from convert.render.next_steps import after_batch, after_conversion
-from convert.types import Adapted, Bundle, Export, Validated
+from convert.types import Adapted, Bundle, Export, ImpulseModel, Validated, ValidatedImpulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from junitparser import TestCase, TestSuite
 
+    from convert.batch import BatchReport
     from convert.batch.plan import Job, Outcome
-    from convert.batch.run import BatchReport
     from convert.check.context import ChosenTarget
     from convert.check.run import CheckedFile, CheckReport, Fix
     from convert.errors import ConvertError
@@ -66,6 +66,15 @@ def _stages(records: Iterable[Record]) -> list[dict[str, Any]]:
 def _subject(run: Run) -> dict[str, Any]:
     """The export, the model, the one for objects and the evidence."""
     export, adapted, validated = run.last(Export), run.last(Adapted), run.last(Validated)
+    if (whole := run.last(ImpulseModel)) is not None:
+        measured = run.last(ValidatedImpulse)
+        return {
+            "export": export and documents.export_document(export),
+            "impulse": documents.impulse_document(whole.impulse),
+            "model": documents.impulse_model_document(whole),
+            "object_model": None,
+            "evidence": measured and documents.evidence_document(measured.evidence),
+        }
     other = adapted and adapted.for_objects
     return {
         "export": export and documents.export_document(export),

@@ -38,6 +38,14 @@ def after_inspection(path: str, frame: str | None) -> list[list[str]]:
     return [[_US, "convert", path, "-o", "bundle", *(["--frame", frame] if frame else [])]]
 
 
+def after_pull(export: Path) -> list[list[str]]:
+    """Convert what was fetched from Studio; of an .eim say what it is, and for which machine."""
+    if export.suffix == ".eim":
+        return [[_US, "eim", "inspect", str(export)]]
+    place = export.parent if export.suffix == ".tflite" else export  # what describes the model lies beside it
+    return [[_US, "convert", str(place), "-o", "bundle"]]
+
+
 def after_batch(folder: Path, bundles: Iterable[Sequence[Output]]) -> list[list[str]]:
     """Check all, then the first bundle as after its conversion; `bundles` are the files of each model's."""
     first = next((files for files in bundles if files), None)

@@ -371,6 +371,10 @@ def _facts(simulation: Simulation, findings: Sequence[Finding], comparison: Comp
             _count(levels[level], level.value) for level in (Level.ERROR, Level.WARNING, Level.NOTE) if levels[level]
         )
         facts.append(f"Findings: {classification}.")
+    facts += [
+        f"Counted in {each.source}: {', '.join(f'{name} {count}' for name, count in each.lines) or 'no lines'}."
+        for each in simulation.counts
+    ]
     if comparison:
         facts.append(f"Against Edge Impulse: {comparison.summary}.")
     return facts

@@ -42,8 +42,9 @@ if TYPE_CHECKING:
     from convert.check.context import ChosenTarget
     from convert.findings import Finding
     from convert.simulate.job import Simulated
-    from convert.simulate.results import FrameResult, SimulatedEngine, Simulation
+    from convert.simulate.results import Counts, FrameResult, SimulatedEngine, Simulation
 
+_MOST_PASSAGES = 40  # of a video
 _MOST_ROWS = 60  # of pictures; objects.json has them all
 _SIMULATION_MOST_OBJECTS = 6  # of one picture
 
@@ -94,6 +95,8 @@ def show_simulation(result: Result) -> None:
     if counts := _labels(frames):
         ordered = sorted(counts.items(), key=lambda one: (-one[1], one))
         print_hanging(out, Text("  " + ", ".join(f"{label} {count}" for label, count in ordered)), 2)
+    for counted in simulation.counts:
+        _show_counts(counted, out)
     if times := _times(simulation):
         out.print(f"[dim]{times}[/]")
     show_findings(_without_comparison(result.findings, result.comparison), out)
@@ -178,6 +181,38 @@ def _shown(frame: FrameResult) -> str:
     if len(counts) > _SIMULATION_MOST_OBJECTS:
         parts.append("...")
     return ", ".join(parts) or "[yellow]nothing[/]"
+
+
+def _show_counts(counts: Counts, out: Console) -> None:
+    """Totals, passages and why others were not counted."""
+    totals = ", ".join(f"[green]{escape(name)}[/] {count}" for name, count in counts.lines) or "no lines"
+    out.print(f"[bold]counted in {escape(counts.source)}[/] {totals}  [dim]({counts.objects} objects tracked)[/]")
+    if counts.edge_impulse is not None:
+        theirs = ", ".join(f"{escape(name)} {count}" for name, count in counts.edge_impulse)
+        out.print(f"  as Edge Impulse on the same tracks, both directions together: {theirs}")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("seconds", "object", "label", "line"):
+        table.add_column(title, justify="right" if title in {"seconds", "object"} else "left", overflow="fold")
+    for one in counts.passages[:_MOST_PASSAGES]:
+        table.add_row(f"{one.seconds:.2f}", str(one.id), escape(one.label), escape(one.line))
+    if counts.passages:
+        out.print(table)
+    if len(counts.passages) > _MOST_PASSAGES:
+        out.print(f"[dim]{len(counts.passages) - _MOST_PASSAGES} more are in objects.json[/]")
+    for each in counts.differences[:_MOST_PASSAGES]:
+        text = f"  {each.line}, object {each.id}: DeepStream {each.deepstream}, Edge Impulse {each.edge_impulse}"
+        print_hanging(out, Text(text + (f": {each.why}" if each.why else "")), 4)
+    for missed in counts.uncounted:
+        ids = ", ".join(map(str, missed.ids[:10])) + (", ..." if len(missed.ids) > 10 else "")
+        what = "object" if len(missed.ids) == 1 else "objects"
+        print_hanging(out, Text(f"  {missed.line}: {len(missed.ids)} {what} {missed.why} ({ids})"), 4)
+    if counts.every > 1:
+        out.print(
+            f"  [yellow]only one of {counts.every} frames was tracked (--every); the device tracks all of them[/]"
+        )
+    print_hanging(
+        out, Text(f"  The tracker is a stand-in by overlap: NVIDIA's is closed ({counts.tracker}).", "dim"), 4
+    )
 
 
 def _times(simulation: Simulation) -> str:

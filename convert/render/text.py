@@ -28,6 +28,7 @@ from convert.types import (
     ModelFacts,
     PrecisionEvidence,
     Validated,
+    ValidatedImpulse,
 )
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
+    from convert.dsp import Impulse
     from convert.errors import ConvertError
     from convert.pipeline import Event, Record, Run
 
@@ -61,6 +63,27 @@ def kind(facts: ModelFacts) -> str:
     shape = facts.input.shape[1:]
     size = "x".join("?" if extent is None else str(extent) for extent in shape)
     return f"{'' if spec.refused else f'{spec.id} '}{size}{' values' if len(shape) == 1 else ''}"
+
+
+def impulse_lines(impulse: Impulse) -> list[str]:
+    """Window, signal processing with its main values, and anomaly score, a line each."""
+    from convert.dsp import KMeans  # most commands do without
+    from convert.dsp import blocks as kinds
+
+    names = f" ({', '.join(impulse.axis_names)})" if impulse.axis_names else ""
+    axes = "1 axis" if impulse.axes == 1 else f"{impulse.axes} axes"
+    lines = [f"impulse   {impulse.sensor}, {impulse.samples:,} samples at {impulse.frequency:g} Hz, {axes}{names}"]
+    for block in impulse.blocks:
+        said = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in kinds.describe(block))
+        scaled = ", normalised" if block.normalisation else ""
+        lines.append(
+            f"block {block.id:<3} {kinds.title(block.kind)}, version {block.version}: {block.size:,} features{scaled}"
+            + (f" ({said})" if said else "")
+        )
+    if (anomaly := impulse.anomaly) is not None:
+        how = f"K-means, {len(anomaly.radii)} clusters" if isinstance(anomaly, KMeans) else "Gaussian mixture"
+        lines.append(f"anomaly   {how}, {len(anomaly.axes)} features of block {anomaly.block}")
+    return lines
 
 
 def error_lines(error: ConvertError, kind: str = "error") -> list[str]:
@@ -152,6 +175,11 @@ def _show_subject(run: Run, out: Console) -> None:
         where = f"{export.source} > {export.member}" if export.member else export.source
         stored = FORMS.get(export.form, export.form)
         print_hanging(out, Text(f"  from      {where} ({stored}, sha256 {export.digest[:12]})"), 12)
+        for line in impulse_lines(export.impulse) if export.impulse else ():
+            print_hanging(out, Text(f"  {line}"), 12)
+    if impulse := run.last(ValidatedImpulse):
+        for name, line in _impulse_evidence(impulse):
+            print_hanging(out, Text(f"  {name:<9} {line}"), 12)
     if validated := run.last(Validated):
         for name, line in _evidence_lines(validated):
             print_hanging(out, Text(f"  {name:<9} {line}"), 12)
@@ -183,6 +211,30 @@ def show_findings(findings: Iterable[Finding], out: Console, *, explain: bool = 
 def percent(share: float) -> str:
     """0.9987 as "99.87 %", 1.0 as "100 %"; never rounded up to 100."""
     return "100 %" if share == 1 else f"{min(share * 100, 99.99):.4g} %"
+
+
+def _impulse_evidence(validated: ValidatedImpulse) -> list[tuple[str, str]]:
+    evidence = validated.evidence
+    features = evidence.features
+    inputs = f"{features.inputs} windows"
+    if evidence.recordings:
+        inputs += f", {evidence.recordings} of them recorded"
+    apart = f"max difference to an independent computation {features.max_abs_diff:.2g}, {inputs}"
+    lines = [("features", apart)]
+    if network := evidence.network:
+        lines.append(("network", f"max difference {network.max_abs_diff:.2g} (limit {network.tolerance:g})"))
+    if scores := evidence.scores:
+        same = f"decides as the original on {percent(scores.top1)} of {scores.inputs} windows"
+        own = evidence.int8_agreement.kernels if evidence.int8_agreement else None
+        as_own = "" if own is None else f" (its own two kernels: {percent(own)})"
+        lines.append(("scores", f"{same}{as_own}, max difference {scores.max_abs_diff:.2g}"))
+    if anomaly := evidence.anomaly:
+        lines.append(("anomaly", f"max difference {anomaly.max_abs_diff:.2g}"))
+    sizes = "/".join(map(str, evidence.batch.sizes))
+    lines.append(("batch", f"{sizes} give the same, max difference {evidence.batch.max_abs_diff:.2g}"))
+    if evidence.tensorrt:
+        lines.append(("tensorrt", evidence.tensorrt))
+    return lines
 
 
 def _evidence_lines(validated: Validated) -> list[tuple[str, str]]:

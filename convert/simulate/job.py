@@ -8,24 +8,26 @@ overrides the nvinfer configs.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convert.check.app import gies, number, read_app, troubles
+from convert.check.app import gies, is_on, number, read_app, troubles
 from convert.check.context import read_config
 from convert.check.recognise import APP, CONFIG
 from convert.check.run import find_configs
-from convert.errors import ConvertError, InputError, MissingDependencyError, UnsupportedModelError
+from convert.errors import ConvertError, InputError, MissingDependencyError, PresetError, UnsupportedModelError
 from convert.images.read import Picture, is_video, load_av, read_all, video_facts
 from convert.nvinfer.config import MOST_BYTES
 from convert.nvinfer.numbers import read_ordinary
+from convert.report import BundleReport
 from convert.simulate.engine import LoadedEngine, Source, load
 from convert.simulate.replay import replayed
 from convert.simulate.results import PICTURE, FrameResult, SimulatedEngine, Simulation, frame_checks, kitti
 from convert.simulate.run import Runner
+from convert.simulate.tracking import Counting, setup_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -119,7 +121,33 @@ def of_bundle(folder: Path, where: Target, *, one: bool = False) -> tuple[Path |
             hint=f"name a primary config first, and this one with --sgie {next(iter(modes))}",
             path=folder,
         )
+    if (report := BundleReport.read(folder)) is not None:
+        report.refuse_impulse()
     raise InputError("there is no Gst-nvinfer config in the folder", path=folder, hint="name a bundle or a config")
+
+
+def counting(
+    config: Path | None, app: Path | None, where: Target, *, every: int, edge_impulse: bool
+) -> Counting | None:
+    """What counts objects: as deepstream-app's config `app` says, else one beside `config` that runs it.
+
+    Raises:
+        InputError: a file cannot be read, or Gst-nvdsanalytics refuses its config.
+        PresetError: Edge Impulse's counts were asked for, and there are no lines.
+    """
+    if app is None and config is not None:
+        for each in find_configs([str(config.parent)]):
+            if each.kind == APP and Path(each.path).parent == config.parent and each.error is None:
+                file = read_app(each.data, each.path, where.deepstream)
+                on = [gie.path for gie in gies(file) if gie.primary]
+                if is_on(file, "nvds-analytics") and on and Path(on[0]).resolve() == config.resolve():
+                    app = Path(each.path)
+    setup = setup_of(app, where) if app else None
+    if setup is None and edge_impulse:
+        raise PresetError(
+            "--count-as is about lines, and no app config here has any", hint="convert with --line NAME:x1,y1,x2,y2"
+        )
+    return Counting(setup, every, edge_impulse) if setup else None
 
 
 def in_order(engines: Sequence[SimulatedEngine]) -> tuple[int, ...]:
@@ -198,6 +226,7 @@ class Job:
         config, secondary: nvinfer configs; or `app`: deepstream-app's.
         tensors: a folder of recorded outputs, instead of running the model.
         every, limit: which frames of a video.
+        counting: what counts objects, frame by frame.
     """
 
     where: Target
@@ -208,6 +237,7 @@ class Job:
     tensors: Path | None = None
     every: int = 1
     limit: int | None = None
+    counting: Counting | None = None
 
     def __call__(
         self,
@@ -240,7 +270,8 @@ class Job:
         primary = runner.engines[0].engine
         frames: list[FrameResult] = []
         with comparing(runner.engines[0]) as compare:
-            for picture, frame in runner(read_all(files, every=self.every, limit=self.limit)):
+            for picture, found in runner(read_all(files, every=self.every, limit=self.limit)):
+                frame = self.counting(found) if self.counting else found
                 add(frame, picture.pixels, kitti(frame, primary))
                 frames.append(frame)
                 compare(frame.name, picture.pixels)
@@ -248,6 +279,8 @@ class Job:
         if not frames:
             raise _nothing(runner.findings)
         simulation = runner.simulation(frames)
+        if self.counting:
+            simulation = replace(simulation, counts=self.counting.results())
         suspects = [finding for each in loaded for finding in each.check_findings]
         findings = (*runner.findings, *frame_checks(simulation, app=self.app, muxer=chain.muxer), *suspects)
         return Simulated(simulation, findings, tuple(source.path for source in chain.sources))

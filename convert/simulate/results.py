@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.findings import Finding, Level, Rule
+from convert.files import plain
+from convert.findings import Finding, Rule
 from convert.images.scaling import Network, Placement, Rect, View
 from convert.report import SCHEMA_VERSION, OnnxMetadata
 from convert.simulate.decode import Classified, Detection
@@ -135,6 +136,95 @@ class DetectedObject:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """A line or zone on a picture.
+
+    Attributes:
+        counts: its names and what stands beside them: of a line crossings so far, in each direction; of a zone how many
+            are in it.
+        points: (x, y) in pixels of the picture; two of a line.
+        crossed: whether something has just crossed the line.
+    """
+
+    counts: tuple[tuple[str, int], ...]
+    points: tuple[tuple[float, float], ...]
+    crossed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What was counted in a frame.
+
+    Attributes:
+        ids: the tracker's number of each object; 0: none.
+        shown: lines and zones.
+        crowded: zones with too many objects in them.
+    """
+
+    ids: tuple[int, ...]
+    shown: tuple[Shown, ...]
+    crowded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """An object was counted at a line, in the direction of `line`; `seconds` from the first frame on."""
+
+    frame: str
+    seconds: float
+    id: int
+    label: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Uncounted:
+    """Why some objects were not counted at a line, or not once more."""
+
+    line: str
+    why: str
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """An object that DeepStream and Edge Impulse's SDK count differently at a line."""
+
+    line: str
+    id: int
+    deepstream: int
+    edge_impulse: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What was counted in a video, or in the pictures.
+
+    Attributes:
+        config: of Gst-nvdsanalytics.
+        tracker: the config or library that the app names, in whose place a tracker by overlap ran.
+        size: width and height of the frames that [streammux] makes, in which distances are measured.
+        objects: that were tracked.
+        lines: name and count of each line and direction.
+        edge_impulse: what the SDK would count at each line, on the same tracks; None: that was not asked.
+        every: only so-many-th frames of a video were given; a device tracks them all.
+    """
+
+    source: str
+    config: Path
+    tracker: str
+    size: tuple[int, int]
+    objects: int
+    lines: tuple[tuple[str, int], ...]
+    passages: tuple[Passage, ...]
+    uncounted: tuple[Uncounted, ...]
+    edge_impulse: tuple[tuple[str, int], ...] | None = None
+    differences: tuple[Difference, ...] = ()
+    every: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class FrameResult:
     """One picture.
 
@@ -150,6 +240,7 @@ class FrameResult:
         decoded: a primary detector's objects behind clustering, in network pixels, before anything is attached.
         dropped: the best candidates that are not shown, best first.
         notes: what else a user must know of this picture, one sentence each.
+        counted: at lines and in zones, where the app has some.
     """
 
     name: str
@@ -163,6 +254,7 @@ class FrameResult:
     dropped: tuple[DroppedCandidate, ...] = ()
     notes: tuple[str, ...] = ()
     decoded: tuple[Detection, ...] = ()
+    counted: Counted | None = None
 
     @property
     def shows(self) -> bool:
@@ -178,11 +270,13 @@ class Simulation:
         engines: the primary first.
         seconds: wall time spent in each part ("decode pictures", "preprocess", "infer", "decode"); never written to a
             file whose bytes are to be the same twice.
+        counts: at lines and in zones, where the app has some.
     """
 
     engines: tuple[SimulatedEngine, ...]
     frames: tuple[FrameResult, ...]
     seconds: dict[str, float] = field(default_factory=dict)
+    counts: tuple[Counts, ...] = ()
 
 
 def classifications(engine: int, result: Classified) -> list[Classification]:
@@ -215,6 +309,8 @@ def objects_document(simulation: Simulation) -> dict[str, Any]:
         document["cluster-mode in use"] = int(primary.settings.cluster_mode)
     document["engines"] = [_engine(engine) for engine in simulation.engines]
     several = len(simulation.engines) > 1
+    if simulation.counts:
+        document["counting"] = [{**plain(each), "config": text(each.config.name)} for each in simulation.counts]
     document["frames"] = [_frame(frame, primary, several=several) for frame in simulation.frames]
     return document
 
@@ -251,6 +347,10 @@ def _frame(frame: FrameResult, primary: SimulatedEngine, *, several: bool) -> di
         document["metadata"] = [_found(one, several=several) for one in frame.objects]
     if several:
         document["classifiers"] = _classifiers([one for one in frame.classifications if one.engine != own])
+    if frame.counted:
+        document["tracks"] = list(frame.counted.ids)
+        document["counts"] = dict(pair for shown in frame.counted.shown for pair in shown.counts)
+        document["crowded"] = list(frame.counted.crowded)
     document["lost"] = [_dropped_document(one) for one in frame.dropped]
     document["notes"] = [text(note) for note in frame.notes]
     return document
@@ -360,81 +460,21 @@ def _line(label: str, left: float, top: float, width: float, height: float, conf
     return f"{label} 0.0 0 0.0 {edges} 0.0 0.0 0.0 0.0 0.0 0.0 0.0 {confidence:f}\n"
 
 
-PICTURE = Rule(
-    "EI700",
-    Level.ERROR,
-    "a picture was left out of the simulation",
-    why="It is no picture, damaged, larger than the simulation takes, or too small or too narrow for nvinfer to scale. "
-    "Nothing is known of what DeepStream would show on it; the other pictures are not affected.",
-    fix="save the picture again in a usual format, or leave it out",
-)
+PICTURE = Rule("EI700")
 
-ASPECT = Rule(
-    "EI701",
-    Level.WARNING,
-    "pictures have another aspect than the frames the model was converted for",
-    why="The model's input has the aspect of one kind of frame, and its first node cuts a part out of it. A frame "
-    "of another aspect is squeezed or stretched before, so the model sees other proportions than it was trained on.",
-    fix="use pictures of the camera's own size, or convert for their aspect",
-)
+ASPECT = Rule("EI701")
 
-PARSER = Rule(
-    "EI702",
-    Level.ERROR,
-    "nvinfer's output parser gives up on every frame",
-    why="nvinfer goes on with results it never wrote: on a device anything may be shown, usually nothing. The model's "
-    "outputs are not what the parser looks for by name, number or type.",
-    fix="choose the parse function that fits the model's outputs; ei-deepstream check says what it looks for",
-)
+PARSER = Rule("EI702")
 
-CONVERSION = Rule(
-    "EI703",
-    Level.WARNING,
-    "an object is too small to be cut out",
-    why="nvinfer rounds the width and height of an object down to even numbers, and keeps its aspect where "
-    "maintain-aspect-ratio is set: nothing may be left of it. The conversion then fails (“Buffer conversion failed”), "
-    "which ends the pipeline.",
-    fix="set input-object-min-width and input-object-min-height of the secondary engine to 2 or more",
-)
+CONVERSION = Rule("EI703")
 
-UNUSED_ENGINE = Rule(
-    "EI704",
-    Level.WARNING,
-    "a secondary engine looked at no object of any picture",
-    why="Its operate-on-gie-id, operate-on-class-ids and input-object-min/max sizes leave every object out, or no "
-    "engine in front of it found any.",
-    fix="compare the keys with the objects; objects.json says for each of them why it was passed over",
-)
+UNUSED_ENGINE = Rule("EI704")
 
-STREAMMUX = Rule(
-    "EI705",
-    Level.NOTE,
-    "the app scales frames to another aspect before any engine sees them",
-    why="nvstreammux stretches every frame to [streammux] width and height (or pads it, with enable-padding). The "
-    "simulation takes the pictures as they are.",
-    fix="give [streammux] the camera's aspect, or simulate with pictures of that size",
-)
+STREAMMUX = Rule("EI705")
 
-CHECK_FINDINGS = Rule(
-    "EI706",
-    Level.NOTE,
-    "ei-deepstream check has more to say about a config",
-    why="The simulation runs what nvinfer computes. Whether the engine is built, found again and fits the target is "
-    "what `ei-deepstream check` looks at.",
-    fix="run ei-deepstream check with the config",
-)
+CHECK_FINDINGS = Rule("EI706")
 
-NAN_SCORES = Rule(
-    "EI707",
-    Level.WARNING,
-    "scores that are NaN leave the order of boxes undefined",
-    why="nvinfer sorts the boxes of a class by their scores. NaN is neither above nor below any number, so where NaN "
-    "stands among the sorted boxes is not defined, and with it which boxes suppress others and which fall to topk. The "
-    "simulation puts NaN last; a device may show other boxes.",
-    fix="correct the model so that every score is a number; usual causes are a division by 0 and float16 overflow",
-)
-
-RULES = (PICTURE, ASPECT, PARSER, CONVERSION, UNUSED_ENGINE, STREAMMUX, CHECK_FINDINGS, NAN_SCORES)
+NAN_SCORES = Rule("EI707")
 
 
 _TOLERANCE = 0.01  # 1366x768 counts as 16:9; the next common aspects are 6 % and more apart

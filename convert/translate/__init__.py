@@ -1,7 +1,7 @@
 """Stage 2: the export's model becomes ONNX with an NCHW input, in a child process that may crash or hang without harm.
 
 A flatbuffer is translated by tf2onnx; a model that is ONNX already is only brought into the form that translations have
-(`convert.translate.worker` does both). What cannot be converted is refused before (`convert.heads.support`).
+(`convert.translate.worker` does both). What cannot be converted is refused before (`convert.heads`).
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from convert.errors import MissingDependencyError, OutputError, PresetError, TranslationError, pip_install
-from convert.graph.findings import TF2ONNX_WARNED
-from convert.heads import head
-from convert.heads.support import refuse_unsupported
+from convert.findings import Rule
+from convert.heads import head, refuse_unsupported
 from convert.isolation import LARGE, Died, Worker
 from convert.types import Export, ModelFormat, OnnxModel, StageResult, Tensor, Translated
+
+TF2ONNX_WARNED = Rule("EI200")
 
 OPSETS = range(7, 19)
 """7 is the oldest tf2onnx writes, 18 the newest."""
@@ -73,7 +74,7 @@ class Translate:
         """Translate an `Export`.
 
         Raises:
-            UnsupportedModelError: see `convert.heads.support`.
+            UnsupportedModelError: see `convert.heads`.
             OutputError: there is no room for a large model's copy.
             TranslationError: tf2onnx fails, dies, takes too long, or what it makes, or an ONNX export, breaks a rule.
             MissingDependencyError: `tensorflow` is set and TensorFlow is not installed.

@@ -69,8 +69,9 @@ def translate(
     outputs: int,
     opset: int,
     tensorflow: bool = False,  # noqa: FBT001, FBT002 - called by position, across processes
+    pictures: bool = True,  # noqa: FBT001, FBT002
 ) -> Translation:
-    """Translate the flatbuffer `model` to ONNX with an NCHW input.
+    """Translate the flatbuffer `model` to ONNX, of pictures with an NCHW input.
 
     Args:
         model: a TFLite flatbuffer with one subgraph and one input; or the path of its file, if it is large.
@@ -78,6 +79,7 @@ def translate(
         outputs: how many outputs the flatbuffer has.
         opset: of the result.
         tensorflow: use the installed TensorFlow instead of the stub.
+        pictures: else the input is features and stays as it is; `shape` may have any rank.
 
     Raises:
         TranslationError: tf2onnx refused the model or what it made breaks a rule of `convert.translate.worker`.
@@ -91,8 +93,9 @@ def translate(
             named = unique_names(data)
             name = input_name(named)
             source = named if isinstance(named, bytes) else str(model)
-            first = channels_first(named, shape)
-            proto = _convert(source, name, opset, same_sizes=len(set(shape[1:])) == 1, is_nchw=first)
+            is_final = not pictures or channels_first(named, shape)
+            same_sizes = pictures and len(set(shape[1:])) == 1
+            proto = _convert(source, name, opset, same_sizes=same_sizes, is_final=is_final)
             if isinstance(model, str):
                 gc.collect()  # tf2onnx's graph refers to itself
         for line in log.lines:
@@ -102,7 +105,7 @@ def translate(
                     hint="the file is damaged, or holds an operator LiteRT does not know: download the export again",
                 )
         fix_batch(proto, name)
-        assert_translated(proto, input_name=name, nhwc=shape, outputs=outputs, opset=opset)
+        assert_translated(proto, input_name=name, nhwc=shape, outputs=outputs, opset=opset, pictures=pictures)
         (value,) = (value for value in proto.graph.input if value.name == name)
         return Translation(
             proto.SerializeToString(deterministic=True),
@@ -145,7 +148,7 @@ def _mapped(path: str) -> mmap.mmap:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _convert(model: bytes | str, name: str, opset: int, *, same_sizes: bool, is_nchw: bool = False) -> ModelProto:
+def _convert(model: bytes | str, name: str, opset: int, *, same_sizes: bool, is_final: bool = False) -> ModelProto:
     from tf2onnx.tfonnx import process_tf_graph  # only after _choose
 
     from convert.translate.tf2onnx_patches import patch_tf2onnx  # brings tf2onnx
@@ -159,7 +162,7 @@ def _convert(model: bytes | str, name: str, opset: int, *, same_sizes: bool, is_
 
         def processed() -> Any:
             # continue_on_error=False: an operator's handler that fails must not leave half a graph.
-            turned = [] if is_nchw else [name]
+            turned = [] if is_final else [name]
             return process_tf_graph(None, continue_on_error=False, opset=opset, inputs_as_nchw=turned, tflite_path=path)
 
         graph = processed()
@@ -246,7 +249,15 @@ def fix_batch(proto: ModelProto, input_name: str) -> None:
             dims[0].dim_value = 1
 
 
-def assert_translated(proto: ModelProto, *, input_name: str, nhwc: tuple[int, ...], outputs: int, opset: int) -> None:
+def assert_translated(
+    proto: ModelProto,
+    *,
+    input_name: str,
+    nhwc: tuple[int, ...],
+    outputs: int,
+    opset: int,
+    pictures: bool = True,
+) -> None:
     """Refuse a translation that is not what was asked for.
 
     Args:
@@ -255,6 +266,7 @@ def assert_translated(proto: ModelProto, *, input_name: str, nhwc: tuple[int, ..
         nhwc: its shape, [1,H,W,C].
         outputs: how many outputs the flatbuffer has.
         opset: that was asked for.
+        pictures: else the input keeps the shape `nhwc`.
 
     Raises:
         TranslationError: an operator ONNX does not know at this opset, another operator domain, a loop, an input that
@@ -264,7 +276,7 @@ def assert_translated(proto: ModelProto, *, input_name: str, nhwc: tuple[int, ..
         if entry.domain in STANDARD_DOMAINS and entry.version != opset:
             raise TranslationError(f"tf2onnx made opset {entry.version} where {opset} was asked for", hint=_OURS)
     _assert_operators(proto, opset)
-    _assert_input(proto, input_name, nhwc)
+    _assert_input(proto, input_name, (nhwc[0], nhwc[3], *nhwc[1:3]) if pictures else nhwc)
     if len(proto.graph.output) != outputs:
         raise TranslationError(
             f"the model has {outputs} outputs, its translation {len(proto.graph.output)}", hint=_OURS
@@ -310,7 +322,7 @@ def _operators(opset: int) -> Iterator[str]:
             yield schema.name
 
 
-def _assert_input(proto: ModelProto, name: str, nhwc: tuple[int, ...]) -> None:
+def _assert_input(proto: ModelProto, name: str, shape: tuple[int, ...]) -> None:
     initializers = {tensor.name for tensor in proto.graph.initializer}
     inputs = [value for value in proto.graph.input if value.name not in initializers]
     if [value.name for value in inputs] != [name]:
@@ -319,11 +331,10 @@ def _assert_input(proto: ModelProto, name: str, nhwc: tuple[int, ...]) -> None:
             hint=_OURS,
         )
     tensor = signature(inputs[0])
-    batch, height, width, channels = nhwc
-    if tensor.shape != (batch, channels, height, width):
+    if tensor.shape != shape:
+        order = "NCHW " if len(shape) == 4 else ""
         raise TranslationError(
-            f"the translated input is {list(tensor.shape)} instead of NCHW {[batch, channels, height, width]}",
-            hint=_OURS,
+            f"the translated input is {list(tensor.shape)} instead of {order}{list(shape)}", hint=_OURS
         )
     if inputs[0].type.tensor_type.elem_type != TensorProto.FLOAT:
         raise TranslationError(f"the translated input is {tensor.dtype}, not float32", hint=_OURS)
@@ -370,29 +381,36 @@ def unique_names(model: bytes | mmap.mmap) -> bytes | mmap.mmap:
     return bytes(builder.Output())
 
 
-def accept(model: bytes, shape: tuple[int, ...], outputs: int, opsets: tuple[int, int]) -> Translation:
-    """The model with a float32 input [1,C,H,W].
+def accept(
+    model: bytes,
+    shape: tuple[int, ...],
+    outputs: int,
+    opsets: tuple[int, int],
+    pictures: bool = True,  # noqa: FBT001, FBT002 - called by position, across processes
+) -> Translation:
+    """The model with a float32 input [1,C,H,W], or of features as it is.
 
     Args:
         model: a serialised ModelProto with one input.
         shape: of that input, as a flatbuffer would have it: [1,H,W,C].
         outputs: how many outputs it has.
         opsets: the oldest and the newest that are known here; a newer model is converted to the newest.
+        pictures: else the input is features, of any rank.
 
     Raises:
         InputError: the model is damaged.
         TranslationError: the model is invalid, uses what ONNX does not know, or cannot be brought to such an opset.
     """
-    proto = _converted(load_model(model), *opsets)
+    proto = _converted(load_model(model), *opsets, raised=not pictures)
     constants = {tensor.name for tensor in proto.graph.initializer}
     (source,) = (value for value in proto.graph.input if value.name not in constants)
-    _, height, width, channels = shape
     dims = source.type.tensor_type.shape.dim
-    is_nchw = [dim.dim_value for dim in dims[1:]] == [channels, height, width]
+    height, width, channels = shape[1:] if pictures else (0, 0, 0)
+    is_final = not pictures or [dim.dim_value for dim in dims[1:]] == [channels, height, width]
     dims[0].dim_value = 1
     # What was declared may hold an open batch; the passes infer for themselves.
     del proto.graph.value_info[:]
-    if not is_nchw:
+    if not is_final:
         # The input becomes NCHW; a Transpose behind it gives its consumers what they got.
         inside = f"{source.name}__nhwc"
         for node in proto.graph.node:
@@ -414,7 +432,7 @@ def accept(model: bytes, shape: tuple[int, ...], outputs: int, opsets: tuple[int
     except onnx.checker.ValidationError as error:
         first = str(error).strip().splitlines()[0]
         raise TranslationError(f"the ONNX model is invalid: {first}", hint=_DAMAGED) from error
-    assert_translated(proto, input_name=source.name, nhwc=shape, outputs=outputs, opset=opset)
+    assert_translated(proto, input_name=source.name, nhwc=shape, outputs=outputs, opset=opset, pictures=pictures)
     return Translation(
         proto.SerializeToString(deterministic=True),
         signature(source),
@@ -424,14 +442,15 @@ def accept(model: bytes, shape: tuple[int, ...], outputs: int, opsets: tuple[int
     )
 
 
-def _converted(proto: ModelProto, oldest: int, newest: int) -> ModelProto:
+def _converted(proto: ModelProto, oldest: int, newest: int, *, raised: bool = False) -> ModelProto:
+    """`raised`: an older opset is brought to the newest, too: signal processing is put before the network."""
     try:
         opset = opset_of(proto)
     except StopIteration:
         raise TranslationError("the ONNX model does not say its opset", hint=_DAMAGED) from None
     if opset < oldest:
         raise TranslationError(f"the ONNX model has opset {opset}", hint=f"export it with opset {oldest} to {newest}")
-    if opset <= newest:
+    if opset == newest or (opset < newest and not raised):
         return proto
     try:
         return version_converter.convert_version(proto, newest)

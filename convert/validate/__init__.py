@@ -17,7 +17,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from convert.errors import PresetError, ValidationError
-from convert.findings import Finding, Level, worst
+from convert.findings import Finding, Level, Rule, worst
 from convert.heads import head
 from convert.images import Frame, ResizeMode, crop_area
 from convert.images.resizing import Resizing
@@ -33,7 +33,6 @@ from convert.types import (
     StageResult,
     Validated,
 )
-from convert.validate.findings import CONSTANT, TENSORRT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,6 +43,12 @@ if TYPE_CHECKING:
 
     from convert.heads.decoding import ReferenceDecoder
     from convert.validate.comparison import Comparison
+
+CONSTANT = Rule("EI406")
+CALIBRATED = Rule("EI413")
+KERNELS = Rule("EI410")
+TENSORRT = Rule("EI408")
+SQUASHED = Rule("EI409")
 
 _LARGE = 1 << 20
 """Numbers in a batch from which the child is ended before it is run; it starts again if it is needed."""
@@ -200,8 +205,14 @@ class Validate:
         import numpy as np  # as in `_measure`
 
         from convert.validate import inputs
-        from convert.validate.precision import calibrated_findings, calibrated_row, half_evidence, row
-        from convert.validate.predictions import int8_evidence, int8_findings
+        from convert.validate.precision import (
+            calibrated_findings,
+            calibrated_row,
+            half_evidence,
+            int8_evidence,
+            int8_findings,
+            row,
+        )
 
         count = max(_FEWEST_CODED, min(_MOST_CODED, _CODED_PIXELS // (height * width)))
         generated = inputs.image_like(count, height, width, channels)
@@ -327,7 +338,7 @@ class WithFraming:
 
         from convert.images.scaling import fit_shortest, sdk_luma
         from convert.validate.comparison import original, reference_decoder
-        from convert.validate.predictions import agreement, predictions
+        from convert.validate.precision import agreement, predictions
 
         export, framing, anchor = adapted.export, adapted.preprocessing.framing, adapted.export.metadata.anchor
         _, height, width, channels = export.facts.input.shape
@@ -423,7 +434,6 @@ def shipped(
 
 
 def _findings(effect: FrameEffect) -> tuple[Finding, ...]:
-    from convert.validate.findings import SQUASHED  # light, but only wanted here
 
     if effect.crop is not None:
         return ()

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.errors import ValidationError
+from convert.findings import Rule
 from convert.images import ImageScaling
 from convert.images.scaling import sdk_luma
 from convert.onnx_header import STANDARD_DOMAINS
 from convert.types import IMAGENET_MEAN_BGR, INPUT_NAME, TORCH_MEAN, TORCH_STD, Preprocessing
-from convert.validate.findings import DOMAIN, INPUT, OUTPUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from convert.findings import Finding
 
     Picture = NDArray[np.uint8]
+
+DOMAIN = Rule("EI402")
+INPUT = Rule("EI400")
+OUTPUT = Rule("EI401")
 
 
 def pictures(count: int, height: int, width: int, channels: int) -> Iterator[tuple[str, Picture]]:

@@ -382,12 +382,12 @@ def require() -> None:
         )
 
 
-def build(model: bytes, shape: tuple[int, int, int], batch_size: int = 1, *, timeout: float = 300.0) -> str:
+def build(model: bytes, shape: tuple[int, ...], batch_size: int = 1, *, timeout: float = 300.0) -> str:
     """Parse `model` and build an engine from it, in a process of its own.
 
     Args:
-        model: an ONNX model with one input [N,C,H,W].
-        shape: (C, H, W).
+        model: an ONNX model with one input [N, ...].
+        shape: of one input: (C, H, W) of a picture.
         batch_size: nvinfer's batch-size.
         timeout: seconds.
 
@@ -411,7 +411,7 @@ def build(model: bytes, shape: tuple[int, int, int], batch_size: int = 1, *, tim
     return result
 
 
-def _build(model: bytes, shape: tuple[int, int, int], batch_size: int) -> str:
+def _build(model: bytes, shape: tuple[int, ...], batch_size: int) -> str:
     """`build`, in the child."""
     name = next(name for name in _MODULES if find_spec(name))
     try:

@@ -14,7 +14,7 @@ import pytest
 
 from convert.batch.dask import Payload, deliver, pack, pack_result, unpack
 from convert.batch.plan import Job, Outcome, State, execute, job
-from convert.emit.findings import STALE_ENGINE
+from convert.emit.files import STALE_ENGINE
 from convert.errors import InputError
 from convert.export.choose import bundle_name
 from convert.isolation import Worker

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.batch import run as module
+import convert.batch as module
+from convert.batch import Pool, cores, half_of_memory
 from convert.batch.plan import BUG, Job, Outcome, State, job
-from convert.batch.run import Pool, cores, half_of_memory
 from tests.batch import poison
 from tests.batch.conftest import ZIP
 

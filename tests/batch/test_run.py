@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from convert.batch import BatchReport, run
 from convert.batch.cache import Cache
 from convert.batch.plan import Job, Outcome, State
-from convert.batch.run import BatchReport, run
-from convert.emit.findings import STALE_ENGINE
+from convert.emit.files import STALE_ENGINE
 from convert.errors import OutputError
 from tests.batch.conftest import Pretend
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
+import convert.batch as pool_module
+from convert.batch import Pool
 from convert.batch import dask as cluster_module
-from convert.batch import run as pool_module
 from convert.batch.cache import environment
 from convert.batch.dask import Cluster, EnvironmentMismatch, Payload, TaskResult
 from convert.batch.plan import BUG, Job, Outcome, State
 from convert.batch.plan import job as make_job
-from convert.batch.run import Pool
 from convert.errors import ConvertError, InputError, TranslationError, ValidationError
 from convert.files import Output, sha256
 from convert.findings import Finding, Level
@@ -84,8 +84,8 @@ def test_a_worker_is_told_its_limits(monkeypatch: pytest.MonkeyPatch, job_of: Ca
     assert events == [(job, STARTED), (job, DONE)]
     assert Scripted.times == [math.inf, 7.0, math.inf, math.inf]
     assert Scripted.calls[:3] == [
-        ("new", ("x",)), ("convert.batch.run:ready", {"timeout": 300.0}),
-        ("convert.batch.run:perform", job, {"timeout": 9.0, "memory": 5}),
+        ("new", ("x",)), ("convert.batch:ready", {"timeout": 300.0}),
+        ("convert.batch:perform", job, {"timeout": 9.0, "memory": 5}),
     ]  # fmt: skip
     assert set(Scripted.calls[3:]) == {("close",), ("kill",)}
 

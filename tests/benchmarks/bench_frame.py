@@ -25,7 +25,7 @@ from convert.types import Adapted, Agreement
 from convert.validate import scaled, shipped
 from convert.validate.comparison import original, reference_decoder
 from convert.validate.inputs import image_like
-from convert.validate.predictions import Predictions, agreement, predictions
+from convert.validate.precision import Predictions, agreement, predictions
 from tests.benchmarks.measure import table
 from tests.benchmarks.models import REAL, classifiers
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.check.context import check_target
-from convert.check.recognise import APP, CONFIG, OTHER, kind_of
+from convert.check.recognise import ANALYTICS, APP, CONFIG, OTHER, TRACKER, kind_of
 from convert.check.run import Checker
 from convert.findings import Level
 from convert.render.check import others, summary
@@ -40,11 +40,6 @@ _OTHERS = {
         ("m.txt", "[property]\nbatch-size=4\noverall-min-fps-n=5\n"),
         ("m.ini", "[source-config-0]\nmax-num-frames-per-batch=2\n"),
     ),
-    "Gst-nvdsanalytics": (
-        ("a.txt", "[property]\nenable=1\nconfig-width=1920\n"),
-        ("a.txt", "[line-crossing-stream-0]\nenable=1\nclass-id=0\n"),
-        ("a.yml", "property:\n  enable: 1\noverflow: 1\nroi-filtering-stream-1:\n  enable: 1\n"),
-    ),
     "Gst-nvdewarper": (("d.txt", "[property]\noutput-width=960\n[surface0]\nprojection-type=1\n"),),
     "Gst-nvdsvideotemplate": (
         ("v.yml", "property:\n  width: 672\n  height: 672\n"),
@@ -54,8 +49,6 @@ _OTHERS = {
         ("a.yaml", "%YAML 1.2\n---\nsource0:\n  uri: file:///a.wav\nsink0:\n  enable_playback: 1\n"),
     ),
     "Gst-nvtracker": (
-        ("t.yml", "%YAML:1.0\nBaseConfig:\n  minDetectorConfidence: 0\nTargetManagement:\n  x: 1\n"),
-        ("t.yml", "NvDCF:\n  useUniqueID: 1\n"),
         ("t.txt", "[tracker]\ntracker-width=640\nll-lib-file=/opt/x.so\n"),
     ),
     "Gst-nvmsgconv": (
@@ -119,9 +112,14 @@ _HEAD = "[property]\ngie-unique-id=1\n"
         ("c.txt", "[application]\na=1\n[message-broker]\na=1\n[sink0]\ntype=1\n", APP),
         ("c.yml", "application:\n  a: 1\nsource:\n  csv-file-path: s.csv\nprimary-gie:\n  config-file: c.yml\n", APP),
         ("c.yml", "streammux:\n  width: 1\nsink0:\n  type: 1\n", APP),
+        ("a.txt", "[property]\nenable=1\nconfig-width=1920\n", ANALYTICS),
+        ("a.txt", "[line-crossing-stream-0]\nenable=1\nclass-id=0\n", ANALYTICS),
+        ("a.yml", "property:\n  enable: 1\noverflow: 1\nroi-filtering-stream-1:\n  enable: 1\n", ANALYTICS),
+        ("t.yml", "%YAML:1.0\nBaseConfig:\n  minDetectorConfidence: 0\nTargetManagement:\n  x: 1\n", TRACKER),
+        ("t.yml", "NvDCF:\n  useUniqueID: 1\n", TRACKER),
     ],
 )  # fmt: skip
-def test_what_is_nvinfers_stays_so(name: str, text: str, kind: str) -> None:
+def test_what_has_rules_is_judged(name: str, text: str, kind: str) -> None:
     found = kind_of(name, text.encode())
     assert found is not None
     assert found.name == kind
@@ -129,11 +127,11 @@ def test_what_is_nvinfers_stays_so(name: str, text: str, kind: str) -> None:
 
 def test_a_line_a_file_and_of_many_a_number(tmp_path: Path) -> None:
     for number in range(9):
-        (tmp_path / f"{number}.txt").write_text("[property]\nconfig-width=1\n")
+        (tmp_path / f"{number}.txt").write_text("[property]\ntensor-name=x\n")
     (tmp_path / "c.txt").write_text(_HEAD)
     report = _check(tmp_path)
     assert len(_shown(report)) == 6
-    assert _shown(report)[-1] == "4 more files: not nvinfer's: Gst-nvdsanalytics"
+    assert _shown(report)[-1] == "4 more files: not nvinfer's: Gst-nvdspreprocess"
     assert summary(report, lambda text, _: text).startswith("1 file ")
 
 
@@ -147,8 +145,9 @@ def test_what_an_app_names_is_named(tmp_path: Path) -> None:
         "[application]\na=1\n[streammux]\nwidth=1\n[pre-process]\nenable=1\nconfig-file=conf/p.txt\n"
         "[tracker]\nenable=1\nll-config-file=conf/t.yml;conf/gone.yml\n[nvds-analytics]\nenable=0\nconfig-file=conf/a.txt\n"
     )
-    assert {line.rpartition(": ")[2] for line in _shown(_check(app))} == {"Gst-nvdspreprocess", "Gst-nvtracker"}
-    assert len(_shown(_check(tmp_path))) == 3, "in a folder each once"
+    assert {line.rpartition(": ")[2] for line in _shown(_check(app))} == {"Gst-nvdspreprocess"}
+    assert [file.kind for file in _check(app).files] == ["deepstream-app", "other", "nvtracker"]
+    assert [file.kind for file in _check(tmp_path).files].count("nvtracker") == 1, "in a folder once"
 
 
 def test_what_an_app_gives_to_nvinfer_is_judged(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from convert.batch import PRELOAD, Pool
 from convert.batch.cache import locked
 from convert.batch.plan import bug
-from convert.batch.run import PRELOAD, Pool
 from convert.render.batch import batch_progress
 from tests.batch import poison
 from tests.cli.conftest import ROOT, Said
@@ -74,7 +74,7 @@ def poisoned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def pool(jobs: int | None, time_limit: float, memory_limit: int | None) -> Pool:
         return Pool(jobs or 2, time_limit, memory_limit, (*PRELOAD, "tests.batch.poison"))
 
-    monkeypatch.setattr("convert.batch.run.Pool", pool)
+    monkeypatch.setattr("convert.batch.Pool", pool)
     return tmp_path / "models.toml"
 
 
@@ -233,7 +233,7 @@ def test_a_fault_of_ours_is_no_error_of_the_user(say: Say, tmp_path: Path, monke
         def __call__(self, jobs: Any, _observer: Any) -> Any:
             return iter([bug(each, "ZeroDivisionError", "Traceback", 0.0) for each in jobs])
 
-    monkeypatch.setattr("convert.batch.run.Pool", Here)
+    monkeypatch.setattr("convert.batch.Pool", Here)
     answer = say("batch", SHAPES, tmp_path / "gone.zip", "-o", tmp_path / "out", "--format", "json")
     assert (answer.code, [model["exit_code"] for model in answer.document["models"]]) == (70, [70, 70])
 

@@ -172,8 +172,8 @@ def _answers(bundle: Any) -> AnswerEvidence:
 
 def test_a_worker_that_ends_ends_no_conversion(fruit_export: Path, tmp_path: Path) -> None:
     """Neither by a crash nor by a mistake of the original's runtime; a proof that was made before stays."""
-    with Worker((*PRELOAD, "tests.compare.crashing")) as worker:
-        done = conversion([fruit_export], tmp_path, defaults(ConvertOptions), worker, in_worker=True)
+    with Worker(PRELOAD) as worker, Worker(("tests.compare.crashing",)) as beside:
+        done = conversion([fruit_export], tmp_path, defaults(ConvertOptions), worker, beside=beside)
     assert done.is_good, done.error
     (found,) = (each.message for each in done.findings if each.id == "EI755")
     assert found.endswith("the comparison ended: killed by SIGSEGV")

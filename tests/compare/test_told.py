@@ -12,7 +12,6 @@ from rich.console import Console
 
 from convert.__main__ import main
 from convert.compare import (
-    RULES,
     Cause,
     ComparedObject,
     Comparison,
@@ -24,7 +23,6 @@ from convert.compare import (
     Verdict,
     comparison_document,
 )
-from convert.findings import Level, rulebook
 from convert.images.scaling import Rect
 from convert.render.simulation import show_comparison
 from convert.report import dumps
@@ -128,13 +126,6 @@ def test_json_has_everything_and_no_number_that_is_none() -> None:
     assert last["causes"] == ["merge"]
     assert document["reasons"][0]["hint"] == "--frame 16:9"
     assert document["pictures"][0]["edge_impulse"]["scores"][1] == {"class_id": 1, "label": "pear", "score": 0.9}
-
-
-def test_rules_are_in_the_book() -> None:
-    assert all(rulebook()[rule.id] is rule for rule in RULES)
-    assert all(750 <= int(rule.id[2:]) <= 799 for rule in RULES)
-    assert all(rule.why and rule.fix for rule in RULES)
-    assert {rule.level for rule in RULES} == {Level.WARNING, Level.NOTE}
 
 
 class TestCommand:

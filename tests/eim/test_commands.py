@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 
 from convert.__main__ import main
-from convert.eim.findings import RULES
 from tests.eim import bundles
 from tests.eim.executables import elf
 
@@ -262,15 +261,6 @@ def test_serve_says_what_it_is(made: dict[str, Path], servers: Servers) -> None:
         f"Edge Impulse Linux impulse runner - listening for JSON messages on socket '{path}'\n"
         f"Waiting for connection on {path}...\n"
     )
-
-
-def test_rules_are_in_their_range() -> None:
-    assert [rule.id for rule in RULES] == sorted({rule.id for rule in RULES})
-    for rule in RULES:
-        assert 600 <= int(rule.id.removeprefix("EI")) < 650
-        assert rule.title
-        assert rule.why
-        assert rule.fix
 
 
 def test_help_and_packed_start_import_nothing_heavy() -> None:

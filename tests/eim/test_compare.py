@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from convert.compare.edge_impulse import unpack
-from convert.eim import findings as rules
+from convert.eim import compare as rules
 from convert.eim.bundle import pack, read_impulse
 from convert.eim.client import ModelInfo, Reply, talk
 from convert.eim.compare import EimComparison, compare, difference, open_backend

@@ -18,8 +18,7 @@ from convert.eim import client as talking
 from convert.eim import compare as comparing
 from convert.eim import inspect as inspecting
 from convert.eim.client import ModelInfo, ProxyEvent, Reply, Timeouts
-from convert.eim.compare import AnswerPair, EimComparison, PictureComparison, Reference
-from convert.eim.findings import BOX_DIFFERS, OTHER_LABELS
+from convert.eim.compare import BOX_DIFFERS, OTHER_LABELS, AnswerPair, EimComparison, PictureComparison, Reference
 from convert.eim.inspect import ELF_MAGIC, Binary, Host, UnreadableBinary
 from convert.images import ImageScaling
 from tests.eim.executables import BANNER

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.eim import findings as rules
+from convert.eim import inspect as rules
 from convert.eim.inspect import (
     Binary,
     EimInspection,

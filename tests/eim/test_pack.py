@@ -8,10 +8,12 @@ import stat
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from convert.eim.bundle import header, pack, read_impulse
@@ -20,8 +22,6 @@ from convert.errors import InputError, OutputError
 from convert.validate import runtimes
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.eim.processes import Servers
 
 
@@ -81,8 +81,10 @@ def test_without_its_interpreter(made: dict[str, Path], tmp_path: Path) -> None:
 def test_the_working_folder_is_not_imported_from(made: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "convert.py").write_text("raise SystemExit('the wrong module')")
     (tmp_path / "json.py").write_text("raise SystemExit('the wrong module')")
-    done = subprocess.run([made["fomo.eim"], "--print-info"], capture_output=True, check=True, cwd=tmp_path, timeout=60)
-    assert b'"face"' in done.stdout
+    pack(made["fomo"], tmp_path / "alone.eim", interpreter=sys.executable, standalone=True)
+    for model in (made["fomo.eim"], tmp_path / "alone.eim"):
+        done = subprocess.run([model, "--print-info"], capture_output=True, check=True, cwd=tmp_path, timeout=60)
+        assert b'"face"' in done.stdout
 
 
 @pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
@@ -160,3 +162,31 @@ def test_an_app_of_two_models(made: dict[str, Path], tmp_path: Path) -> None:
         assert read_impulse(tmp_path / "one.eim").task == task
     with pytest.raises(InputError, match="no second engine"):
         read_impulse(made["fomo"], engine=2)
+
+
+def test_standalone_needs_numpy_and_onnxruntime_only(made: dict[str, Path], tmp_path: Path) -> None:
+    """With an interpreter that has these two packages and nothing else, not even this program."""
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    for found in (np, onnxruntime):
+        folder = Path(str(found.__file__)).parent
+        for each in (folder, folder.with_name(f"{folder.name}.libs")):
+            if each.exists():
+                (packages / each.name).symlink_to(each)
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH={packages} exec {sys.executable} -S "$@"\n')
+    python.chmod(0o755)
+    for kind in ("classifier", "fomo", "yolov5"):
+        model = tmp_path / f"{kind}.eim"
+        pack(made[kind], model, interpreter=str(python), standalone=True)
+        impulse = read_impulse(model)
+        assert impulse == read_impulse(made[kind])
+        with talk(model) as session:
+            result = session.classify(np.zeros(impulse.features, np.float32)).result
+        assert set(result) == {"classification" if kind == "classifier" else "bounding_boxes"}
+
+    (packages / "onnxruntime").unlink()
+    done = subprocess.run([tmp_path / "fomo.eim", "--print-info"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("ERR: this model needs onnxruntime: ")
+    assert f"{sys.executable} -m pip install onnxruntime" in done.stderr

@@ -13,7 +13,6 @@ import pytest
 
 from convert.emit import Emit
 from convert.emit.config import Gie
-from convert.emit.findings import RULES
 from convert.errors import InputError, OutputError, PresetError
 from convert.findings import Level, Rule
 from convert.pipeline import Chosen
@@ -75,7 +74,7 @@ def test_the_same_again_is_the_same_bytes_wherever_it_is(tmp_path: Path, classif
 
 
 def test_the_report(tmp_path: Path, classifier: Validated) -> None:
-    seen = Rule("EI104", Level.WARNING, "something").found("something was assumed")
+    seen = Rule("EI104").found("something was assumed")
     result = Emit(tmp_path, precision="fp16", batch_size=2)(replace(classifier, findings=(seen,)), tmp_path)
     report = json.loads((tmp_path / "report.json").read_bytes())
     assert report["options"] == {
@@ -173,7 +172,7 @@ def test_auto_takes_fp16_where_the_decisions_stay(
     tmp_path: Path, classifier: Validated, half: PrecisionEvidence, mode: str, message: str
 ) -> None:
     known = replace(classifier, evidence=replace(classifier.evidence, precisions=(half,)))
-    before = Rule("EI104", Level.WARNING, "something").found("something was assumed")
+    before = Rule("EI104").found("something was assumed")
     result = Chosen(Emit(tmp_path, precision="fp16"), "no INT8", (before,))(known, tmp_path)
     assert result.findings[0].id == "EI513"
     assert result.findings[0].message.startswith(message)
@@ -332,9 +331,3 @@ def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path: Path, classifie
     (tmp_path / "bundle").write_bytes(b"")
     with pytest.raises(OutputError):
         Emit(tmp_path / "bundle")(classifier, tmp_path)
-
-
-def test_rules_are_complete() -> None:
-    assert [rule.id for rule in RULES] == [*(f"EI{500 + number}" for number in range(len(RULES) - 1)), "EI550"]
-    assert len({rule.title for rule in RULES}) == len(RULES)
-    assert all(rule.title and rule.why and rule.fix for rule in RULES)

@@ -77,6 +77,16 @@ def test_every_head_that_ships_is_readable() -> None:
         assert set(preset.optional) <= set(preset.property)
 
 
+def test_larger_boxes_are_said(invent: Callable[..., Validated]) -> None:
+    adapted = invent(task="fomo").adapted
+    larger = replace(adapted, head=replace(adapted.head, box=3.0))
+    where = target("7.1", "jetson")
+    for each, said in ((adapted, False), (larger, True)):
+        text = infer_file(each, config.preset_for(each.head, where), where, Gie(1), *FILES, (1920, 1080)).decode()
+        assert ("at least 3 cells each way" in text) is said
+        assert ("no two boxes touch" in text) is not said
+
+
 def test_a_detector_is_emitted(glib: Callable[[bytes], Any], model: Validated) -> None:
     data = emitted(model, detector())
     file = glib(data)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.errors import InputError, UnsupportedModelError
-from convert.heads.support import refuse_unsupported
+from convert.heads import refuse_unsupported
 from samples.layouts import Parameters, cpp_library, write_tree, zip_bytes
 from tests.export import tiny
 from tests.export.unpacking import YEARS, export_of, refused

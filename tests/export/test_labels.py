@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.export.archive import open_tree, places
-from convert.export.labels import FoundLabels, find_labels
+from convert.export.choose import FoundLabels, find_labels
 from convert.export.models import Candidate
 from convert.export.unpack import inspect
 from convert.heads import head

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from convert.errors import InputError
 from convert.export.parameters import Block, File, Recorded, read_recorded
 from convert.images import ImageScaling, ResizeMode
-from convert.types import Color, Metadata
+from convert.types import Color, Metadata, Tracking
 from samples.layouts import Parameters, model_metadata_h, model_variables_h
 from tests.examples import examples
 
@@ -350,3 +350,59 @@ def test_what_says_that_a_model_is_quantized() -> None:
     assert [macros(f"QUANTIZATION_ENABLED {value}").quantized for value in (1, 0)] == [True, False]
     assert (macros(int8).quantized, macros(int8.replace("INT8", "FLOAT32")).quantized) == (True, False)
     assert macros(f"QUANTIZATION_ENABLED 0\n{int8}").quantized is False
+
+
+def tracked(text: str, macros: str = "") -> tuple[Metadata, list[str]]:
+    recorded = read_recorded(File(macros.encode(), "model_metadata.h"), File(text.encode(), "model_variables.h"))
+    return recorded.blocks[0].metadata, [finding.message for finding in recorded.findings]
+
+
+@pytest.mark.parametrize(
+    ("text", "tracking"),
+    [
+        (
+            (
+                "const ei_object_tracking_config_t ei_posprocessing_config_9 = {\n  1, /* implementation_version */\n  7,\n"
+                "  6, /* max_observations */\n  0.2500f, /* iou_threshold */\n  true /* use_iou */\n};"
+            ),
+            Tracking(sort=False, grace=7, hits=0, threshold=0.25, by_overlap=True),
+        ),
+        (
+            (
+                "const ei_object_tracking_config_t a = { .implementation_version = 1, .keep_grace = 4, .threshold = 12.0f, "
+                ".use_iou = false };"
+            ),
+            Tracking(sort=False, grace=4, hits=0, threshold=12, by_overlap=False),
+        ),
+        (
+            "ei_object_tracking_config_t a = { .keep_grace = 4, .iou_threshold = 0.4f };",  # November 2024
+            Tracking(sort=False, grace=4, hits=0, threshold=0.4, by_overlap=True),
+        ),
+        (
+            "static ei_object_tracking_sort_config_t b = {1, 30, 3, 0.3f, true};",
+            Tracking(sort=True, grace=30, hits=3, threshold=0.3, by_overlap=True),
+        ),
+    ],
+)
+def test_a_tracking_block(text: str, tracking: Tracking) -> None:
+    metadata, messages = tracked(text)
+    assert metadata.tracking == tracking
+    assert not messages
+    assert tracked(text, "#define EI_CLASSIFIER_OBJECT_TRACKING_ENABLED 0\n"
+                         "#define EI_CLASSIFIER_OBJECT_TRACKING_SORT_ENABLED 0\n")[0].tracking is None  # fmt: skip
+
+
+def test_a_tracking_block_that_only_a_macro_names_has_the_usual_values() -> None:
+    metadata, _ = tracked("", "#define EI_CLASSIFIER_OBJECT_TRACKING_ENABLED 1\n")
+    assert metadata.tracking == Tracking(sort=False, grace=5, hits=0, threshold=0.5, by_overlap=True)
+
+
+def test_lines_where_objects_are_counted() -> None:
+    text = (
+        "const ei_object_counting_config_t c = { 1, { {0,48,96,48}, std::make_tuple(1,2,3,4), "
+        "std::tuple<int,int,int,int>(5, -6, 7, 8) } };"
+    )
+    assert tracked(text)[0].segments == ((0, 48, 96, 48), (1, 2, 3, 4), (5, -6, 7, 8))
+    metadata, messages = tracked("const ei_object_counting_config_t c = { 1, { {0, 48, 96} } };")
+    assert metadata.segments is None
+    assert messages == ["c does not hold four whole numbers a line"]

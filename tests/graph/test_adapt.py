@@ -13,7 +13,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from convert import __version__
 from convert.graph.adapt import Adapt
-from convert.graph.findings import RESIZE_ASSUMED, TRANSPOSES_LEFT
+from convert.graph.passes import TRANSPOSES_LEFT
+from convert.graph.preprocessing import RESIZE_ASSUMED
 from convert.images import ImageScaling
 from convert.translate import Translate
 from convert.types import TORCH_MEAN, TORCH_STD, Export, Metadata, Translated

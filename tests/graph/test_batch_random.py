@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from convert.graph.batch import dynamic_batch
-from convert.graph.cleanup import clean, fold, merge_reshapes
-from convert.graph.transposes import remove_transposes
+from convert.graph.cleanup import clean, fold, merge_reshapes, remove_transposes
 from tests.examples import examples
 from tests.graph.proof import onnxruntime
 

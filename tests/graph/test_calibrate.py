@@ -12,9 +12,8 @@ from onnx import numpy_helper
 from PIL import Image
 
 from convert.errors import InputError, PresetError, UnsupportedModelError
-from convert.graph.adapt import Adapt
+from convert.graph.adapt import CALIBRATED, Adapt
 from convert.graph.calibrate import FEWEST, calibrated, calibration_pictures
-from convert.graph.findings import CALIBRATED
 from convert.graph.resize import scaled_levels, take_levels
 from convert.images import Frame, ImageScaling, ResizeMode
 from convert.images.read import read_fitted

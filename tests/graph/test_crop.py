@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from convert.graph.adapt import Adapt, recorded
 from convert.graph.batch import dynamic_batch
-from convert.graph.findings import FRAME_UNUSED, RESIZE_ASSUMED, RESIZE_CROPS
-from convert.graph.preprocessing import crop_to, preprocessing
+from convert.graph.preprocessing import FRAME_UNUSED, RESIZE_ASSUMED, RESIZE_CROPS, crop_to, preprocessing
 from convert.graph.resize import crop
 from convert.images import ANCHORS, CENTRE, Anchor, Frame, Framing, ImageScaling, ResizeMode, parse_frame
 from convert.images.resizing import Resizing

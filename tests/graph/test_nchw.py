@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.graph.cleanup import clean, merge_reshapes
-from convert.graph.transposes import remove_transposes, transposes
+from convert.graph.cleanup import clean, merge_reshapes, remove_transposes, transposes
 from tests.graph.proof import model, numbers, operators, prove_same
 
 if TYPE_CHECKING:

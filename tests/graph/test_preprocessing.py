@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from convert.errors import PresetError
-from convert.graph.findings import RESIZE_ASSUMED, RESIZE_CROPS, SCALING_ASSUMED
-from convert.graph.preprocessing import preprocessing
+from convert.graph.preprocessing import RESIZE_ASSUMED, RESIZE_CROPS, SCALING_ASSUMED, preprocessing
 from convert.images import ImageScaling, ResizeMode
 from convert.types import TORCH_MEAN, TORCH_STD, Export, Metadata, ModelFacts, Tensor
 

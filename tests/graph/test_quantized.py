@@ -14,8 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from convert.errors import PresetError, UnsupportedModelError
 from convert.graph.cleanup import clean
-from convert.graph.layers import weight_codes
-from convert.graph.quantized import layers, pair_codes, shift
+from convert.graph.quantized import layers, pair_codes, shift, weight_codes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

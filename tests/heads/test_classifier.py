@@ -9,9 +9,8 @@ import pytest
 
 from convert.errors import InputError, TranslationError, UnsupportedModelError
 from convert.graph.cleanup import clean
-from convert.graph.findings import GENERIC_LABELS, NOT_PROBABILITIES, ONE_SIGMOID
-from convert.heads.base import Options
-from convert.heads.classifier import CLASSIFIER
+from convert.heads.base import GENERIC_LABELS, Options
+from convert.heads.classifier import CLASSIFIER, NOT_PROBABILITIES, ONE_SIGMOID
 from convert.types import Export, Metadata, ModelFacts, Tensor
 from tests.graph.proof import model, onnxruntime, operators
 

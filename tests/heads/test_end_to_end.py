@@ -20,8 +20,7 @@ from convert.graph.batch import dynamic_batch
 from convert.graph.resize import crop
 from convert.heads import LastLayer, decoding, possible_heads
 from convert.heads.base import Options, Rules
-from convert.heads.boxes import OUTPUTS
-from convert.heads.end_to_end import END_TO_END
+from convert.heads.boxes import END_TO_END, OUTPUTS
 from convert.images import Framing, parse_frame
 from convert.images.scaling import Network
 from convert.simulate.decode import Detected, decode

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from math import ceil
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import numpy as np
 import onnx
@@ -17,6 +18,7 @@ from convert.errors import InputError, UnsupportedModelError
 from convert.graph.batch import dynamic_batch
 from convert.heads.base import Options
 from convert.heads.fomo import BOXES, COVERAGE, FOMO, cell_boxes
+from convert.images import Frame, Framing
 from convert.images.scaling import Network
 from convert.simulate.decode import decode
 from convert.simulate.parsers import Layer
@@ -70,6 +72,40 @@ def test_every_cell_comes_back(height: int, width: int, high: int, wide: int) ->
     top, bottom = row * height / rows, np.minimum((row + 1) * height / rows, height - 0.01)
     edges = np.array([(box.left, box.top, box.left + box.width, box.top + box.height) for box in found])
     np.testing.assert_allclose(edges, np.stack([left, top, right, bottom], axis=1), rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("merge", ["touching", "peak", "none"])
+@pytest.mark.parametrize("frame", [None, Frame(16, 9)])
+@pytest.mark.parametrize("cells", [1.5, 3, 5])
+def test_boxes_of_more_cells_keep_their_middle(merge: str, frame: Frame | None, cells: float) -> None:
+    """As nvinfer reads them; a box that has no room on one side is smaller on the other, too."""
+    framing = Framing(frame, (64, 48)) if frame else None
+    whole = framing.network if framing else (64, 48)
+    heat = np.zeros((1, 3, 6, 8), np.float32)
+    for row, column in ((0, 0), (3, 4), (3, 5), (5, 7), (5, 0), (2, 2)):
+        heat[0, 1, row, column] = 0.9
+    found = []
+    for least in (1, cells):
+        passed = model("y = Softmax <axis = 1> (x)", source="1,3,6,8", target="1,3,6,8")
+        small = synthetic.fake_export("fomo")
+        options = Options(fomo_merge=merge, framing=framing, fomo_box=least)
+        with mock.patch("convert.heads.graph_end.GraphEnd.shapes", lambda _: {"x": (1, 3, 48, 64), "y": (1, 3, 6, 8)}):
+            fitted = FOMO.adapt(passed, small, options)
+        (softmax,) = (node for node in fitted.model.graph.node if node.op_type == "Softmax")
+        softmax.op_type = "Identity"
+        del softmax.attribute[:]
+        assert fitted.head.box == (None if least == 1 else cells)
+        coverage, boxes, _ = onnxruntime(fitted.model.SerializeToString(), heat)
+        found.append(objects(whole[1], whole[0], coverage, boxes))
+    cell = np.array([8.0, 8.0])
+    assert len(found[0]) == len(found[1])
+    for one, more in zip(*found, strict=True):
+        low, size = np.array([one.left, one.top]), np.array([one.width, one.height])
+        middle = low + size / 2
+        np.testing.assert_allclose(middle, [more.left + more.width / 2, more.top + more.height / 2], atol=2e-3)
+        room = 2 * np.minimum(middle, np.array(whole) - middle)
+        wanted = np.maximum(size, np.minimum(cells * cell, room))
+        np.testing.assert_allclose([more.width, more.height], wanted, atol=0.03)
 
 
 def test_boxes_are_those_that_nvidias_code_was_given(vectors: Path) -> None:

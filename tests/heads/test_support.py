@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from convert.errors import UnsupportedModelError
-from convert.heads import HEADS
-from convert.heads.support import describe, refuse_unsupported
+from convert.heads import HEADS, describe, refuse_unsupported
 from convert.types import Export, Metadata, ModelFacts, Tensor
 
 GOOD = ModelFacts(

@@ -17,8 +17,8 @@ from rich.console import Console
 
 from convert import api
 from convert.__main__ import main
+from convert.batch import BatchReport
 from convert.batch.plan import BUG, Job, Outcome, State
-from convert.batch.run import BatchReport
 from convert.errors import ConvertError, InputError
 from convert.files import Output
 from convert.findings import Finding, Level

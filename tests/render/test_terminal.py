@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.__main__ import main
+from convert.batch import BatchReport
 from convert.batch.plan import Outcome, State, job
-from convert.batch.run import BatchReport
 from convert.compare import Cause, Comparison, PictureComparison, Prediction, Reason, Score, Verdict
 from convert.findings import Finding, Level
 from convert.pipeline import Event, Status
@@ -84,7 +84,7 @@ def test_models_that_were_refused(shown: Callable[..., list[str]], models: Path,
         (tmp_path / name).write_bytes((models / name).read_bytes())
     lines = shown(main, ["inspect", str(tmp_path)])
     text = joined(lines)
-    assert text.count("Gst-nvinfer feeds video frames") == 1
+    assert text.count("in Gst-nvinfer, which feeds video, such a model cannot run") == 1
     assert "TFLite_Detection_PostProcess" in text
     assert "    33 values, float32, input x_input" in lines
     assert "not-image" not in text

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper
 from convert.errors import ConvertError, TranslationError, UnsupportedModelError
 from convert.export.facts import onnx_facts
 from convert.graph.adapt import Adapt
-from convert.heads.support import refuse_unsupported
+from convert.heads import refuse_unsupported
 from convert.translate import Translate
 from convert.translate.worker import accept
 from convert.types import Export, Metadata, ModelFormat, Tensor, Translated

@@ -26,10 +26,9 @@ from convert.errors import (
     UnsupportedModelError,
     pip_install,
 )
-from convert.graph.findings import TF2ONNX_WARNED
 from convert.images import ImageScaling
 from convert.isolation import Worker
-from convert.translate import Translate, Translation
+from convert.translate import TF2ONNX_WARNED, Translate, Translation
 from convert.types import Export, Metadata, ModelFacts, Tensor, Translated
 from convert.validate.runtimes import run_tflite
 from tests.examples import examples

@@ -91,11 +91,11 @@ def test_every_kind_of_row(task: str, score: str | None, child: Worker) -> None:
 
 
 @pytest.mark.parametrize("merge", ["touching", "peak", "none"])
-@pytest.mark.parametrize("nhwc", [True, False])
-def test_fomo(merge: str, nhwc: bool, child: Worker) -> None:
+@pytest.mark.parametrize(("nhwc", "box"), [(True, None), (False, None), (True, 3)])
+def test_fomo(merge: str, nhwc: bool, box: float | None, child: Worker) -> None:
     export = from_onnx(synthetic.heat_map(40, 72, 4, nhwc=nhwc), "fomo")
     assert export.facts.outputs[0].shape == (1, 5, 9, 4)
-    result, findings = validated(adapted(export, child, fomo_merge=merge, threshold=LIT), child)
+    result, findings = validated(adapted(export, child, fomo_merge=merge, fomo_box=box, threshold=LIT), child)
     assert not findings
     assert result.evidence.parity is not None
     assert result.evidence.parity.max_abs_diff < 1e-6
@@ -270,9 +270,10 @@ def test_a_wrong_merge_is_found(fault: Callable[[ModelProto], None], child: Work
 
 
 def test_a_later_command_knows_the_threshold_in_the_graph(child: Worker) -> None:
-    artifact = adapted(from_onnx(synthetic.heat_map(40, 72, 4), "fomo"), child, threshold=LIT)
+    artifact = adapted(from_onnx(synthetic.heat_map(40, 72, 4), "fomo"), child, threshold=LIT, fomo_box=1.5)
     head, _ = read_head(recorded(artifact.onnx, Path()), artifact.export)
     assert head == artifact.head
+    assert head.box == 1.5
     assert (head.merge, head.threshold) == ("touching", LIT)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from convert.errors import ValidationError
 from convert.findings import Level
-from convert.validate.parity import Tally, align
+from convert.validate.comparison import Tally, align
 
 
 def array(*rows: list[float]) -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -7,7 +7,7 @@ import pytest
 
 from convert.heads.decoding import ReferenceDecoder
 from convert.types import Head
-from convert.validate.predictions import Predictions, agreement, predictions
+from convert.validate.precision import Predictions, agreement, predictions
 
 
 def test_a_classifier() -> None:

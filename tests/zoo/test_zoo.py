@@ -13,7 +13,7 @@ from convert.agreement import _Runner as Runner
 from convert.errors import TranslationError
 from convert.export.dequantize import dequantize
 from convert.export.unpack import Unpack
-from convert.heads.support import is_quantized
+from convert.heads import is_quantized
 from convert.images import ResizeMode
 from convert.isolation import Worker
 from convert.validate import runtimes

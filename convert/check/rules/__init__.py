@@ -1,8 +1,8 @@
-"""The rules NVI001 to NVI108 of `check`, each with its text and its function in the module of its topic.
+"""The rules NVI001 to NVI123 of `check`, each with its text and its function in the module of its topic.
 
 A new rule: a `Rule`, a generator that yields its findings and a row in `CHECKS`, all in one module of this package, and
 a folder `tests/cases/<id>`. Functions read nothing from the disk: they get a `RuleContext`, those of `app` an
-`AppContext`.
+`AppContext`, those of `analytics` the file as Gst-nvdsanalytics reads it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from convert.check.context import Unclear
-from convert.check.rules import app, engine, keys, labels, model, outputs, preprocessing, streams, syntax
+from convert.check.rules import analytics, app, engine, keys, labels, model, outputs, preprocessing, streams, syntax
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ CHECKS = (
 RULES: tuple[Rule, ...] = tuple(
     sorted(
         # The external checks of `convert.check.run` and the rule on scripts have other inputs.
-        {*(check.rule for check in CHECKS), *app.RULES, model.ONNX_RUNTIME, model.TENSORRT},
+        {*(check.rule for check in CHECKS), *app.RULES, *analytics.RULES, model.ONNX_RUNTIME, model.TENSORRT},
         key=lambda rule: rule.id,
     )
 )

@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from convert.check.app import AppContext, AppEngine, AppFile, app_groups, group_named, is_on, number, troubles
-from convert.check.context import CLASSIFIER, SDK, Place
+from convert.check.app import AppContext, AppEngine, AppFile, Named, app_groups, group_named, is_on, number, troubles
+from convert.check.context import SDK, Place
+from convert.check.rules import analytics
 from convert.check.rules.engine import ELSEWHERE, absence
 from convert.check.rules.keys import closest
 from convert.check.rules.outputs import OWN_OBJECTS
@@ -25,72 +26,22 @@ from convert.nvinfer.targets import Target, between, catalogue, sinks, trtexec_a
 if TYPE_CHECKING:
     from convert.nvinfer.config_state import Entry
 
-CLASS_IDS = Rule(
-    "NVI092",
-    Level.ERROR,
-    "a secondary engine waits for classes that never come",
-    why="operate-on-class-ids are class ids of the engine in front. A class it does not have, or drops, never comes; "
-    "the frame that a primary classifier labels has class -1.",
-    fix="write class ids of the engine in front, or leave the key out",
-)
+CLASS_IDS = Rule("NVI092")
 
-SIZES = Rule(
-    "NVI093",
-    Level.WARNING,
-    "a secondary engine passes over every object",
-    why="Objects smaller than input-object-min-width and -height are skipped. No object is larger than the frame "
-    "that [streammux] makes, or than detected-max-w and -h of the engine in front.",
-    fix="write smaller minimum sizes",
-)
+SIZES = Rule("NVI093")
 
-SAME_ID = Rule(
-    "NVI094",
-    Level.ERROR,
-    "two engines have the same gie-unique-id",
-    why="deepstream-app refuses to start (“Non unique gie ids found”); in other pipelines results cannot be told "
-    "apart.",
-    fix="give each engine a number of its own",
-)
+SAME_ID = Rule("NVI094")
 
-NO_CONFIG = Rule(
-    "NVI095",
-    Level.ERROR,
-    "the app config names a file that is not there",
-    why="Paths are taken from the folder of the app config, not from the working directory. Without the nvinfer "
-    "config the engine does not start.",
-    fix="correct the path, or put the file there",
-)
+NO_CONFIG = Rule("NVI095")
 
-APP_REFUSED = Rule(
-    "NVI096",
-    Level.ERROR,
-    "deepstream-app cannot read its config",
-    why="It reads INI files with GLib's GKeyFile, like nvinfer: one line that is neither [group], key=value nor # "
-    "comment, or one value of the wrong type in a group that is switched on, and it does not start.",
-    fix="see the message",
-)
+APP_REFUSED = Rule("NVI096")
 
-APP_RELEASE = Rule(
-    "NVI097",
-    Level.WARNING,
-    "the app config has something this DeepStream release does not know",
-    why="deepstream-app prints “Unknown key” and goes on without it. Which sinks there are depends on the release "
-    "and on the platform.",
-    fix="use what the release has, or another release",
-)
+APP_RELEASE = Rule("NVI097")
 
-UNREAD = Rule(
-    "NVI106",
-    Level.WARNING,
-    "deepstream-app passes over a group or key",
-    why="A source, engine, sink, tracker or display is on only with a number above 0 behind `enable`. A group that the "
-    "app does not know is passed over without a word, a key with the line “Unknown key”.",
-    fix="write enable=1, or the name as the app knows it",
-)
+UNREAD = Rule("NVI106")
 
 _MOST_SECONDARY: Final = 16
 _ALIKE: Final = 0.85  # one letter of eight is another
-_MOST_CLASSES: Final = 100_000  # more are a mistake, and take memory
 
 
 def own_objects(app: AppContext) -> Iterator[Finding]:
@@ -129,7 +80,7 @@ def class_ids(app: AppContext) -> Iterator[Finding]:
             continue
         wanted = set(engine.context.value("operate-on-class-ids", ()))
         sources = app.sources(engine)
-        known = [_classes(each) for each in sources or ()]
+        known = [each.classes for each in sources or ()]
         if not wanted or not sources or any(each is None for each in known):
             continue
         have = {number for each in known for number in each or ()}
@@ -174,21 +125,22 @@ def same_id(app: AppContext) -> Iterator[Finding]:
 
 def no_config(app: AppContext) -> Iterator[Finding]:
     """config-file missing, or leading nowhere."""
-    elsewhere: list[AppEngine] = []
-    for engine in app.engines:
-        place = app.file.place(engine.gie.group, "config-file")
-        if not engine.gie.config:
-            yield app.found(NO_CONFIG, f"[{engine.gie.group}] is switched on, but has no config-file", place)
-        elif engine.presence.sure and not engine.presence.here:
-            message = f"config-file: {quoted(engine.gie.config)} {absence(engine.gie.config, engine.gie.path)}"
-            hint = f"it is looked for at {os.path.abspath(engine.gie.path)}"  # noqa: PTH100
+    elsewhere: list[Named] = []
+    for named in app.named:
+        place = app.file.place(named.group, named.key)
+        if not named.text:
+            if named.key == "config-file":
+                yield app.found(NO_CONFIG, f"[{named.group}] is switched on, but has no config-file", place)
+        elif named.presence.sure and not named.presence.here:
+            message = f"{named.key}: {quoted(named.text)} {absence(named.text, named.path)}"
+            hint = f"it is looked for at {os.path.abspath(named.path)}"  # noqa: PTH100
             yield app.found(NO_CONFIG, message, place, hint)
-        elif not engine.presence.here and not engine.gie.config.startswith(SDK):
-            elsewhere.append(engine)
+        elif not named.presence.here and named.group != "tracker" and not named.text.startswith(SDK):
+            elsewhere.append(named)
     if elsewhere:
-        named = ", ".join(quoted(engine.gie.config) for engine in elsewhere)
-        message = f"not on this machine, and so not checked: config-file {named}"
-        place = app.file.place(elsewhere[0].gie.group, "config-file")
+        names = ", ".join(quoted(named.text) for named in elsewhere)
+        message = f"not on this machine, and so not checked: config-file {names}"
+        place = app.file.place(elsewhere[0].group, "config-file")
         yield app.found(NO_CONFIG, message, place, ELSEWHERE, Level.NOTE)
 
 
@@ -306,19 +258,6 @@ def unread(app: AppContext) -> Iterator[Finding]:
 _OFF: Final = frozenset({"source-attr-all", "message-converter", "message-consumer"})  # `enable` is not asked for
 
 
-def _classes(engine: AppEngine) -> frozenset[int] | None:
-    """Class ids of an engine's objects; None: not known."""
-    context = engine.context
-    if context is None or not context.values:
-        return None
-    if context.kind == CLASSIFIER:
-        return frozenset({-1}) if engine.gie.primary else frozenset()
-    count = context.value("num-detected-classes")
-    if not 0 < count <= _MOST_CLASSES:
-        return None
-    return frozenset(range(count)) - frozenset(context.value("filter-out-class-ids"))
-
-
 def _classes_hint(have: set[int]) -> str:
     if not have:
         return "a secondary classifier makes no objects"
@@ -351,18 +290,10 @@ def app_findings(app: AppContext) -> list[Finding]:
     """What the rules find in deepstream-app's config; nothing in one of another program."""
     if is_other(app.file):
         return []
-    return [finding for _, check in (*CHECKS, *APP_CHECKS) for finding in check(app)]
+    return [finding for _, check in (*CHECKS, *APP_CHECKS, *analytics.APP_CHECKS) for finding in check(app)]
 
 
-TRTEXEC_OPTION = Rule(
-    "NVI098",
-    Level.ERROR,
-    "this TensorRT's trtexec does not know an option",
-    why="trtexec stops at the first option it does not know (“Unknown option”). --explicitBatch, --workspace and "
-    "--buildOnly are gone in TensorRT 10, --fp16 and --int8 in 11; --memPoolSize came with 8.4, --skipInference with "
-    "8.6.",
-    fix="use the options of the target's TensorRT: `ei-deepstream targets deepstream-7.1` shows them",
-)
+TRTEXEC_OPTION = Rule("NVI098")
 
 RULES = (*(rule for rule, _ in (*CHECKS, *APP_CHECKS)), TRTEXEC_OPTION)
 

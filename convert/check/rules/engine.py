@@ -14,110 +14,27 @@ from convert.findings import Finding, Level, Rule
 from convert.nvinfer.keys import version
 from convert.nvinfer.targets import between, catalogue, trtexec_accepts
 
-NO_ID = Rule(
-    "NVI020",
-    Level.ERROR,
-    "gie-unique-id is missing",
-    why="The inference context refuses to start: “Unique ID not set”. Only the app can give it from outside: "
-    "deepstream-app in its own config, others through the element's property unique-id. So it is a warning where "
-    "the config is checked without its app.",
-    fix="write gie-unique-id=1 for a primary engine, another number for every other engine",
-)
+NO_ID = Rule("NVI020")
 
-NOTHING_TO_BUILD = Rule(
-    "NVI021",
-    Level.ERROR,
-    "there is nothing to make an engine from",
-    why="Neither onnx-file nor model-engine-file (nor an encrypted TAO model, nor a library that builds the engine) "
-    "is given: “failed to build network since there is no model file matched”.",
-    fix="write onnx-file",
-)
+NOTHING_TO_BUILD = Rule("NVI021")
 
-ENGINE_ONLY = Rule(
-    "NVI022",
-    Level.WARNING,
-    "an engine is named, but no ONNX file to build it again from",
-    why="A TensorRT engine fits one TensorRT build and one kind of GPU: on another machine, or after an update, it "
-    "is refused (“Version tag does not match”), and without onnx-file nvinfer has nothing to build a new one from.",
-    fix="write onnx-file, and copy the ONNX file along; do not ship engines",
-)
+ENGINE_ONLY = Rule("NVI022")
 
-ENGINE_NAME = Rule(
-    "NVI023",
-    Level.WARNING,
-    "the engine nvinfer builds will not be found at the next start",
-    why="nvinfer writes the engine beside the ONNX file, as "
-    "<onnx-file>_b<batch-size>_gpu<gpu-id>_<fp32|fp16|int8|best>.engine, whatever model-engine-file says. If that "
-    "names another file, or is missing, the engine is built again at every start, which takes minutes.",
-    fix="give model-engine-file exactly the name nvinfer writes; it changes with batch-size, gpu-id and network-mode",
-)
+ENGINE_NAME = Rule("NVI023")
 
-MISSING_FILE = Rule(
-    "NVI024",
-    Level.ERROR,
-    "a file that the config names is not there",
-    why="On the target the element does not start without it, or infers something else. Where no more of what the "
-    "config names is on this machine either (a clone without its models), it is a note, and rules that need the file "
-    "are not applied. Relative paths are taken from the folder of the config file (of the real one, if it is a link), "
-    "not from the working directory. nvinfer's messages name them badly: a missing absolute path only up to its first "
-    "missing folder, a missing library as “Could not open custom lib: (null)”.",
-    fix="correct the path, or put the file there",
-)
+MISSING_FILE = Rule("NVI024")
 
-STALE_ENGINE = Rule(
-    "NVI025",
-    Level.WARNING,
-    "the engine is older than the model",
-    why="nvinfer loads an engine of the right name without comparing it with the ONNX file: the old model goes on "
-    "running.",
-    fix="delete the engine; nvinfer builds a new one",
-)
+STALE_ENGINE = Rule("NVI025")
 
-NO_CALIBRATION = Rule(
-    "NVI026",
-    Level.ERROR,
-    "INT8 is asked for without a calibration table",
-    why="With network-mode=1 and no int8-calib-file that can be read nvinfer quietly builds an FP16 engine: it is "
-    "not INT8, and its name ends in _fp16.",
-    fix="give int8-calib-file, or write network-mode=2 (FP16) or 0 (FP32)",
-)
+NO_CALIBRATION = Rule("NVI026")
 
-IMPLICIT_BATCH = Rule(
-    "NVI027",
-    Level.ERROR,
-    "force-implicit-batch-dim does not work with ONNX models",
-    why="Up to 6.x TensorRT's ONNX parser refuses networks with an implicit batch; later nvinfer then leaves out all "
-    "builder options: there is no profile for a dynamic batch, and no FP16.",
-    fix="remove force-implicit-batch-dim",
-)
+IMPLICIT_BATCH = Rule("NVI027")
 
-NO_PRECISION_FLAGS = Rule(
-    "NVI030",
-    Level.ERROR,
-    "this TensorRT takes the precision from the model only",
-    why="TensorRT 11 has no builder flags for FP16 and INT8: the precision must be written into the ONNX file. "
-    "network-mode then cannot be followed.",
-    fix="convert the ONNX file to FP16 inside (input and outputs stay float32) and write network-mode=0",
-)
+NO_PRECISION_FLAGS = Rule("NVI030")
 
-HARDWARE = Rule(
-    "NVI043",
-    Level.ERROR,
-    "the target does not have the hardware asked for",
-    why="Deep learning accelerators (enable-dla) are on Xavier and Orin only, not on Nano, TX2, Thor and discrete "
-    "GPUs, and TensorRT builds nothing for them from 10.8 to 11.3: the element does not start (“DLA core id is not "
-    "valid”). A Jetson has one GPU: gpu-id=0.",
-    fix="remove the key, or check --target and --platform",
-)
+HARDWARE = Rule("NVI043")
 
-WRONG_KIND = Rule(
-    "NVI045",
-    Level.ERROR,
-    "a file of another kind stands behind a key",
-    why="nvinfer does not look what a file is: an engine or a PyTorch model as onnx-file fails in the ONNX parser, an "
-    "ONNX model as model-engine-file is not loaded. The kind is seen in the file, or in its name where it is not here.",
-    fix="give the file to the key that is for it, or convert it first",
-)
+WRONG_KIND = Rule("NVI045")
 
 # network-mode -> the end of the engine's name (networkMode2Str of nvdsinfer_func_utils.cpp).
 _MODES: Final = {0: "fp32", 1: "int8", 2: "fp16", 3: "best"}

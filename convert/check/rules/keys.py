@@ -15,103 +15,27 @@ from convert.nvinfer.config_state import ATTRS_ALL, Entry, Reason
 from convert.nvinfer.keys import ATTRS, PROPERTY, Key, key_named, keys, version
 from convert.nvinfer.targets import catalogue
 
-UNKNOWN_KEY = Rule(
-    "NVI009",
-    Level.WARNING,
-    "nvinfer does not know a key",
-    why="It prints “Unknown or legacy key specified” among many other lines, and goes on without the key: a misspelt "
-    "key is as good as none.",
-    fix="correct the name, or remove the line",
-)
+UNKNOWN_KEY = Rule("NVI009")
 
-UNKNOWN_GROUP = Rule(
-    "NVI010",
-    Level.WARNING,
-    "nvinfer never looks at a group",
-    why="Only [property], [class-attrs-all] and [class-attrs-<class id>] are read; other groups are passed over "
-    "without a word. In YAML, of two groups with one name only the first is read.",
-    fix="correct the name of the group, or put its keys where they belong",
-)
+UNKNOWN_GROUP = Rule("NVI010")
 
-UNREAD_ATTRS = Rule(
-    "NVI011",
-    Level.WARNING,
-    "class attributes are not read for this network-type",
-    why="[class-attrs-*] is read for detectors (0) and instance segmentation (3) only. In the config of a classifier "
-    "its thresholds do nothing at all; what is there is not even checked.",
-    fix="for a classifier write classifier-threshold into [property]; remove the group",
-)
+UNREAD_ATTRS = Rule("NVI011")
 
-LEGACY = Rule(
-    "NVI012",
-    Level.NOTE,
-    "a key has an old name",
-    why="It still works, unless the new key is there, too: then the old one is ignored.",
-    fix="write the new key",
-)
+LEGACY = Rule("NVI012")
 
-TOO_NEW = Rule(
-    "NVI013",
-    Level.WARNING,
-    "a key is newer than the DeepStream release",
-    why="An older nvinfer prints “Unknown or legacy key specified” and goes on without it.",
-    fix="use a newer DeepStream, or do without the key",
-)
+TOO_NEW = Rule("NVI013")
 
-NEEDS = Rule(
-    "NVI014",
-    Level.WARNING,
-    "a key does nothing without, or beside, another one",
-    why="nvinfer reads it and never uses it, because another key is missing or wins over it.",
-    fix="give the other key, or remove this one",
-)
+NEEDS = Rule("NVI014")
 
-NOT_FOR_TYPE = Rule(
-    "NVI015",
-    Level.NOTE,
-    "a key does nothing for this kind of engine",
-    why="Which keys are used depends on network-type (how the outputs are read) and process-mode (whole frames or "
-    "objects); the others are read and forgotten. What a secondary engine operates on is of no meaning in a primary "
-    "one: process-mode is 1 when it is left out.",
-    fix="check network-type and process-mode, or remove the key",
-)
+NOT_FOR_TYPE = Rule("NVI015")
 
-ESCAPE = Rule(
-    "NVI016",
-    Level.WARNING,
-    "a backslash was read as an escape",
-    why="In GKeyFile \\n, \\t, \\r and \\s are a line break, a tab, a carriage return and a blank; \\\\ is a "
-    "backslash. Any other letter behind a backslash makes nvinfer refuse the file.",
-    fix="write paths with /, or two backslashes",
-)
+ESCAPE = Rule("NVI016")
 
-YAML_VALUE = Rule(
-    "NVI017",
-    Level.WARNING,
-    "YAML gives nvinfer another value than it seems",
-    why="nvinfer's YAML parser takes what std::stoi makes of a text (3.7 is 3), cuts names in lists after 63 bytes, "
-    "and reads nothing behind a colon as the word null. What it reads of a name with 63 bytes and more ends anywhere: "
-    "no zero is written behind it. A path of op-tensor-files with 64 bytes and more is written over other memory.",
-    fix="write the value out as nvinfer reads it; use shorter names and folders",
-)
+YAML_VALUE = Rule("NVI017")
 
-SUPPRESSION = Rule(
-    "NVI018",
-    Level.WARNING,
-    "a suppression names a rule that does not exist",
-    why="A line `# check: ignore NVI014` suppresses that rule for the next line that is no comment, `# check: "
-    "ignore-file NVI014` for the whole file. This one suppresses nothing.",
-    fix="correct the rule's id; `ei-deepstream explain` lists them",
-)
+SUPPRESSION = Rule("NVI018")
 
-NO_EFFECT = Rule(
-    "NVI019",
-    Level.NOTE,
-    "a key does nothing in this DeepStream release",
-    why="nvinfer still reads it, but the code behind it is gone: since 7.1 workspace-size is not given to TensorRT, "
-    "and there is no builder for Caffe and UFF models.",
-    fix="remove the key; convert Caffe and UFF models to ONNX",
-)
+NO_EFFECT = Rule("NVI019")
 
 _KINDS: Final[Mapping[int, str]] = {
     checking.DETECTOR: "detectors",

@@ -11,90 +11,25 @@ from convert.check.rules.syntax import as_line, quoted
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.keys import LABEL_BYTES
 
-NO_LABELS = Rule(
-    "NVI060",
-    Level.WARNING,
-    "there is no label file",
-    why="A classifier whose class has no label attaches no metadata at all: nothing is shown, nothing is sent. "
-    "Objects of a detector are then without names.",
-    fix="write labelfile-path",
-)
+NO_LABELS = Rule("NVI060")
 
-ONE_A_LINE = Rule(
-    "NVI061",
-    Level.ERROR,
-    "a classifier's labels stand one in a line",
-    why="Each line of a classifier's label file is for one output of the network, its labels separated by ;. With "
-    "one label a line only the first class ever has a label; frames and objects of the others get no metadata at all.",
-    fix="write all labels into one line: a;b;c",
-)
+ONE_A_LINE = Rule("NVI061")
 
-SEVERAL_A_LINE = Rule(
-    "NVI062",
-    Level.WARNING,
-    "a detector's labels stand several in a line",
-    why="Line i of a detector's label file is class i, up to the first ;. What follows is never used.",
-    fix="write one label a line",
-)
+SEVERAL_A_LINE = Rule("NVI062")
 
-COUNTS = Rule(
-    "NVI063",
-    Level.WARNING,
-    "classes, labels and model do not agree",
-    why="Objects of classes from num-detected-classes on are dropped without a word; classes without a label have no "
-    "name, and with a classifier no metadata at all. A label too many shifts names, for example when the background "
-    "is in the file.",
-    fix="make num-detected-classes, the labels and the classes the model computes the same number",
-)
+COUNTS = Rule("NVI063")
 
-CARRIAGE_RETURN = Rule(
-    "NVI064",
-    Level.WARNING,
-    "lines of the label file end in a carriage return",
-    why="nvinfer splits at line feeds only: files from Windows give labels that end in \\r, which are drawn as boxes "
-    "and compare unequal downstream.",
-    fix="save with Unix line ends",
-)
+CARRIAGE_RETURN = Rule("NVI064")
 
-ENCODING = Rule(
-    "NVI065",
-    Level.WARNING,
-    "the label file is not plain UTF-8",
-    why="A byte order mark becomes part of the first label; text in another encoding breaks drawing and JSON messages.",
-    fix="save as UTF-8 without a byte order mark",
-)
+ENCODING = Rule("NVI065")
 
-EMPTY_LINE = Rule(
-    "NVI066",
-    Level.WARNING,
-    "an empty line in the label file shifts the classes behind it",
-    why="nvinfer skips empty lines: the next label takes the class of the empty one.",
-    fix="remove the line, or give the class a name",
-)
+EMPTY_LINE = Rule("NVI066")
 
-BLANKS = Rule(
-    "NVI067",
-    Level.WARNING,
-    "there are blanks around a label",
-    why="nvinfer trims nothing: “a; b” are the labels “a” and “ b”. Downstream comparisons fail.",
-    fix="remove the blanks",
-)
+BLANKS = Rule("NVI067")
 
-LONG_LABEL = Rule(
-    "NVI068",
-    Level.WARNING,
-    "a label is longer than DeepStream's metadata holds",
-    why="Labels are cut after 127 bytes (MAX_LABEL_SIZE 128).",
-    fix="use a shorter label",
-)
+LONG_LABEL = Rule("NVI068")
 
-DUPLICATE = Rule(
-    "NVI069",
-    Level.WARNING,
-    "two classes have the same label",
-    why="Downstream elements see the label's text: results of the two classes cannot be told apart.",
-    fix="rename one of them",
-)
+DUPLICATE = Rule("NVI069")
 
 _BOM: Final = b"\xef\xbb\xbf"
 _ONE_NAME_A_LINE: Final = frozenset({DETECTOR, INSTANCES})

@@ -13,63 +13,22 @@ from convert.check.context import CLASSIFIER, DETECTOR, SEGMENTATION, Check, Rul
 from convert.check.rules.engine import calibrated, writes, wrong_kind
 from convert.check.rules.preprocessing import INFER_DIMS, is_nhwc
 from convert.check.rules.syntax import as_line, quoted
-from convert.findings import Finding, Level, Rule
+from convert.findings import Finding, Rule
 from convert.nvinfer.keys import FUNCTIONS, version
 from convert.nvinfer.targets import opsets
 from convert.onnx_header import STANDARD_DOMAINS, Header, Value
 
-DAMAGED = Rule(
-    "NVI031",
-    Level.ERROR,
-    "the ONNX file cannot be read",
-    why="It is cut off, is something else, is the pointer Git LFS leaves, or keeps its weights in a file beside it "
-    "that is not there. TensorRT cannot build an engine from it.",
-    fix="export or copy the model again, with the files that belong to it",
-)
+DAMAGED = Rule("NVI031")
 
-INPUT = Rule(
-    "NVI032",
-    Level.ERROR,
-    "the model's input is not one picture",
-    why="nvinfer feeds exactly one input with three dimensions behind the batch: “default input_layer is not a "
-    "image[CHW]”. More inputs need a library that fills them.",
-    fix="reshape a flat input inside the ONNX file; take other inputs out",
-)
+INPUT = Rule("NVI032")
 
-NHWC = Rule(
-    "NVI033",
-    Level.ERROR,
-    "the model's input is NHWC",
-    why="nvinfer takes the first dimension for the channels: “RGB/BGR input format specified but network input "
-    "channels is not 3”. With network-input-order=1 (since 6.0) and infer-dims=channels;height;width, both, it feeds "
-    "NHWC.",
-    fix="convert with the input as NCHW (tf2onnx: --inputs-as-nchw with the input's real name), or give both keys",
-)
+NHWC = Rule("NVI033")
 
-NOT_FLOAT = Rule(
-    "NVI035",
-    Level.ERROR,
-    "an input or output is not float32",
-    why="nvinfer writes float32 into the input buffer and reads float32 from the outputs without looking at their "
-    "type: with another one it writes past the buffer, and scores are garbage.",
-    fix="put a Cast behind the input and in front of the outputs, or export the float32 model",
-)
+NOT_FLOAT = Rule("NVI035")
 
-OPEN_SIZE = Rule(
-    "NVI036",
-    Level.WARNING,
-    "the size of an output is open",
-    why="nvinfer makes its output buffers once, from sizes it must know when it starts; only the batch may vary.",
-    fix="export with fixed sizes, or without the post-processing that makes them vary",
-)
+OPEN_SIZE = Rule("NVI036")
 
-REFUSED = Rule(
-    "NVI042",
-    Level.ERROR,
-    "nvinfer does not start with this config, model and labels",
-    why="The inference context, or the reading of its outputs on the first frame, fails for the reason given.",
-    fix="see the message",
-)
+REFUSED = Rule("NVI042")
 
 # Problems that other rules report better, by the key `initialise` names.
 _REPORTED_ELSEWHERE: Final = frozenset(
@@ -216,82 +175,21 @@ def _list(dims: tuple[object, ...]) -> str:
     return ";".join(map(str, dims))
 
 
-STATIC_BATCH = Rule(
-    "NVI028",
-    Level.WARNING,
-    "batch-size is not the batch the model was exported with",
-    why="nvinfer overwrites the batch dimension of the ONNX file, also a fixed one. That works only if nothing "
-    "inside depends on it; otherwise the engine cannot be built, or an engine that trtexec built for a batch of 1 is "
-    "refused: “Backend has maxBatchSize 1 whereas 4 has been requested”, and built again.",
-    fix="export the model with a dynamic batch, or write the batch-size it was exported with",
-)
+STATIC_BATCH = Rule("NVI028")
 
-BAKED_BATCH = Rule(
-    "NVI029",
-    Level.ERROR,
-    "the model has a batch of 1 built in",
-    why="A Reshape to [1, ...], or an output that is always [1, ...], fits one frame: with a larger batch-size the "
-    "engine cannot be built, or results of several frames are mixed up.",
-    fix="export with 0 or -1 in place of the 1; `ei-deepstream convert` does; or write batch-size=1",
-)
+BAKED_BATCH = Rule("NVI029")
 
-OPERATOR = Rule(
-    "NVI037",
-    Level.WARNING,
-    "the model has an operator that does not go well with nvinfer",
-    why="Outputs of NonMaxSuppression and the like have a size that depends on the picture, which nvinfer cannot "
-    "take. Operators outside of ONNX, such as TFLite_Detection_PostProcess, need a TensorRT plugin of their own.",
-    fix="export boxes and scores as they are before the suppression; nvinfer suppresses itself (cluster-mode=2)",
-)
+OPERATOR = Rule("NVI037")
 
-OPSET = Rule(
-    "NVI038",
-    Level.WARNING,
-    "the ONNX opset is not what the target's TensorRT was made for",
-    why="TensorRT's ONNX parser may meet an operator in a form it does not know, and refuse the model.",
-    fix="export with an opset in the range the message names",
-)
+OPSET = Rule("NVI038")
 
-QUANTISED = Rule(
-    "NVI039",
-    Level.WARNING,
-    "the model is quantised, and the config does not fit that",
-    why="A model with QuantizeLinear and DequantizeLinear is built with strongly-typed=1 and network-mode=0 (since "
-    "9.0), or in an INT8 mode: nvinfer sets TensorRT's INT8 flag only if the int8-calib-file can be read, which may be "
-    "any file, as TensorRT does not use it then. It refuses zero points other than 0, and the integer operators "
-    "(QLinearConv, ConvInteger and the like).",
-    fix="write the keys that the message names; of a model that TensorRT refuses download the float32 version",
-)
+QUANTISED = Rule("NVI039")
 
-ONNX_RUNTIME = Rule(
-    "NVI040",
-    Level.ERROR,
-    "ONNX Runtime refuses the model",
-    why="The graph is not valid: TensorRT will most likely refuse it, too. (Found with --onnxruntime.)",
-    fix="export the model again",
-)
+ONNX_RUNTIME = Rule("NVI040")
 
-TENSORRT = Rule(
-    "NVI041",
-    Level.ERROR,
-    "TensorRT cannot build an engine from the model",
-    why="NVIDIA's own ONNX parser and engine builder, TensorRT-RTX on the CPU, refused it with the profile nvinfer "
-    "makes (batch 1 to batch-size). The TensorRT on the device is another one, but likely to agree. (Found with "
-    "--tensorrt.)",
-    fix="export with another opset, or without the operator the message names",
-)
+TENSORRT = Rule("NVI041")
 
-NOT_BUILT = Rule(
-    "NVI044",
-    Level.ERROR,
-    "the target's TensorRT does not take an operator of the model",
-    why="Each TensorRT's ONNX parser imports certain operators in certain forms, and nvinfer builds no engine from a "
-    "model with others: “Failed to parse onnx file”. Which these are was read in the parser's sources, release by "
-    "release (configs/tensorrt.toml); what is not known for certain is not reported.",
-    fix="choose the --target that the message names if the device runs it; or export the model without this operator, "
-    "or with the opset that the message names. The parser itself says what it takes with --tensorrt, which asks the "
-    "newest one",
-)
+NOT_BUILT = Rule("NVI044")
 
 _EXPLICIT: Final = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _FLOAT32: Final = "download the float32 model"

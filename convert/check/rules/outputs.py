@@ -26,79 +26,21 @@ if TYPE_CHECKING:
     from convert.onnx_header import Header
 
 
-NO_PARSER = Rule(
-    "NVI070",
-    Level.ERROR,
-    "nothing can read the detector's outputs",
-    why="Without custom-lib-path and parse-bbox-func-name nvinfer reads outputs whose names contain “cov” and "
-    "“bbox”. Without them: “Could not find output coverage layer for parsing objects” on every frame; it then goes "
-    "on with memory nobody has written.",
-    fix="name a library and function for the model's outputs; the stock one reads detection_boxes, detection_scores "
-    "and detection_classes (NvDsInferParseCustomTfSSD); or write network-type=100 and output-tensor-meta=1",
-)
+NO_PARSER = Rule("NVI070")
 
-NO_LIBRARY = Rule(
-    "NVI071",
-    Level.ERROR,
-    "a function is named, but no library",
-    why="nvinfer looks functions up in custom-lib-path only. Without it the name is ignored without a word, and the "
-    "built-in parser runs.",
-    fix="write custom-lib-path, for example /opt/nvidia/deepstream/deepstream/lib/libnvds_infercustomparser.so",
-)
+NO_LIBRARY = Rule("NVI071")
 
-NO_FUNCTION = Rule(
-    "NVI072",
-    Level.ERROR,
-    "the library does not have the function",
-    why="The element does not start: “dlsym failed to get func pointer”. NVIDIA's stock library gained its functions "
-    "over the releases; NvDsInferParseCustomEfficientNMS is in none of them.",
-    fix="correct the name, use a release that has it, or build a library that does",
-)
+NO_FUNCTION = Rule("NVI072")
 
-OUTPUTS = Rule(
-    "NVI073",
-    Level.ERROR,
-    "the outputs do not fit what reads them",
-    why="Every frame fails, or its boxes are nonsense: parse functions want outputs of certain names, types, numbers "
-    "and shapes, channels first.",
-    fix="rename or reshape the outputs, or use the function made for them",
-)
+OUTPUTS = Rule("NVI073")
 
-CLUSTER_MODE = Rule(
-    "NVI074",
-    Level.WARNING,
-    "cluster-mode is 0, also when it is left out",
-    why="groupRectangles needs OpenCV, which no stock build has from 6.0.1 on: NMS runs instead, with the 20 best "
-    "objects and an overlap of 0.5, whatever topk and nms-iou-threshold say.",
-    fix="write cluster-mode=2 (NMS), or 4 for boxes that need no merging",
-)
+CLUSTER_MODE = Rule("NVI074")
 
-NO_CLASSES = Rule(
-    "NVI075",
-    Level.ERROR,
-    "num-detected-classes is 0, also when it is left out",
-    why="A detector without classes drops every object; with cluster-mode 0, 2 or 3 the process dies on the first "
-    "frame (SIGSEGV). Segmentation fails on every frame.",
-    fix="write the number of classes the model has",
-)
+NO_CLASSES = Rule("NVI075")
 
-NO_TENSOR_META = Rule(
-    "NVI079",
-    Level.WARNING,
-    "nobody gets the outputs",
-    why="network-type=100 leaves the outputs to the application; without output-tensor-meta=1 they are not attached "
-    "to the buffer.",
-    fix="write output-tensor-meta=1",
-)
+NO_TENSOR_META = Rule("NVI079")
 
-INSTANCE_MASKS = Rule(
-    "NVI080",
-    Level.ERROR,
-    "instance masks do not go with this config",
-    why="output-instance-mask and network-type=3 need cluster-mode=4, and network-type=3 a library with a function "
-    "for masks; otherwise the element does not start.",
-    fix="write cluster-mode=4, custom-lib-path and parse-bbox-instance-mask-func-name",
-)
+INSTANCE_MASKS = Rule("NVI080")
 
 _, _DBSCAN, _NMS, _HYBRID, _NONE = ClusterMode
 _LAST_WITH_OPENCV: Final = "6.0"
@@ -278,42 +220,13 @@ def _function_hint(context: checking.RuleContext, name: str) -> str | None:
     return f"did you mean {near[0]}?" if near else "build a library that has it"
 
 
-IDLE_ATTRIBUTE = Rule(
-    "NVI076",
-    Level.NOTE,
-    "a class attribute does nothing in this cluster-mode",
-    why="NMS (2) uses nms-iou-threshold, DBSCAN (1) eps, minBoxes and dbscan-min-score, hybrid (3) all of them, none "
-    "(4) only topk. group-threshold is for groupRectangles, which no stock build has from 6.0.1 on.",
-    fix="remove it, or change cluster-mode",
-)
+IDLE_ATTRIBUTE = Rule("NVI076")
 
-THRESHOLD = Rule(
-    "NVI077",
-    Level.WARNING,
-    "a threshold lets nothing, or everything, through",
-    why="Scores are between 0 and 1, and most thresholds must be exceeded: with 1 or more nothing is ever reported. "
-    "An overlap of 0 suppresses neighbours that only touch, 1 suppresses nothing; DBSCAN with minBoxes=0 does not "
-    "cluster; topk=0 keeps no object.",
-    fix="write a fraction: 0.5, not 50",
-)
+THRESHOLD = Rule("NVI077")
 
-MERGED = Rule(
-    "NVI081",
-    Level.NOTE,
-    "pre-cluster-threshold is lower than the threshold in the model",
-    why="A FOMO model that `ei-deepstream convert` made merges cells that touch, from the threshold on that it was "
-    "made with. Weaker cells are not in its outputs, so a lower value in the config shows no more objects.",
-    fix="convert again with --threshold",
-)
+MERGED = Rule("NVI081")
 
-FILTERED = Rule(
-    "NVI078",
-    Level.WARNING,
-    "a filter drops every object, or none",
-    why="Objects of the classes in filter-out-class-ids are dropped; a class that does not exist filters nothing. "
-    "With a minimum size above the maximum no object is left.",
-    fix="correct the ids or sizes",
-)
+FILTERED = Rule("NVI078")
 
 # The cluster-modes that use a class attribute (nvdsinfer_context_impl_output_parsing.cpp).
 _USED_IN: Final[Mapping[str, frozenset[int]]] = {
@@ -448,77 +361,21 @@ def _number(text: str) -> float | None:
     return float(match[0]) if match else None
 
 
-BLOB_NAMES = Rule(
-    "NVI083",
-    Level.WARNING,
-    "output-blob-names names an output the model does not have",
-    why="With ONNX the key is only compared with the model: “Could not find output layer”. The names are split at ;, "
-    "so a name that holds one must be written with \\; instead.",
-    fix="write the model's names, or leave the key out",
-)
+BLOB_NAMES = Rule("NVI083")
 
-ONE_CLASS = Rule(
-    "NVI085",
-    Level.ERROR,
-    "nvinfer reads only part of the classifier's output",
-    why="It takes the first dimension behind the batch for the number of classes: of [N,1,C] and [N,1,1,C] it reads "
-    "a single score, so everything is class 0.",
-    fix="squeeze or reshape the output to [N,C]",
-)
+ONE_CLASS = Rule("NVI085")
 
-NO_THRESHOLD = Rule(
-    "NVI086",
-    Level.WARNING,
-    "classifier-threshold is not given",
-    why="It is 0 then: the best class is always reported, however unsure the model is. (pre-cluster-threshold is for "
-    "detectors.)",
-    fix="write classifier-threshold, 0 if every result is wanted",
-)
+NO_THRESHOLD = Rule("NVI086")
 
-LOGITS = Rule(
-    "NVI087",
-    Level.WARNING,
-    "the classifier's output is no probability",
-    why="nvinfer compares what the model puts out with the threshold, and reports nothing unless it is above 0: raw "
-    "scores may all be negative.",
-    fix="end the model in a Softmax (or Sigmoid)",
-)
+LOGITS = Rule("NVI087")
 
-MORE_OUTPUTS = Rule(
-    "NVI088",
-    Level.NOTE,
-    "the classifier has outputs without labels",
-    why="Each output is an attribute of its own, and line i of the label file is for output i. An attribute without "
-    "labels adds nothing to the label that is shown.",
-    fix="remove the output, or give it a line in the label file",
-)
+MORE_OUTPUTS = Rule("NVI088")
 
-ASYNC = Rule(
-    "NVI089",
-    Level.WARNING,
-    "classifier-async-mode does not do what it seems",
-    why="It is for secondary classifiers, otherwise it is switched off. Objects without a tracker's id are then not "
-    "inferred at all.",
-    fix="remove the key, or put a tracker in front of the engine",
-)
+ASYNC = Rule("NVI089")
 
-ALL_ENGINES = Rule(
-    "NVI090",
-    Level.NOTE,
-    "a secondary engine takes the objects of every engine",
-    why="Without operate-on-gie-id the objects of all engines in front of it are inferred, also those of another "
-    "secondary engine.",
-    fix="write operate-on-gie-id with the gie-unique-id of the engine whose objects are meant",
-)
+ALL_ENGINES = Rule("NVI090")
 
-OWN_OBJECTS = Rule(
-    "NVI091",
-    Level.ERROR,
-    "a secondary engine waits for objects that nobody makes",
-    why="operate-on-gie-id must be the gie-unique-id of another engine in front of it. The engine then starts, and "
-    "never infers anything.",
-    fix="write the gie-unique-id of the engine whose objects are meant",
-)
+OWN_OBJECTS = Rule("NVI091")
 
 # Operators behind which the values are what they were before.
 _PASSING: Final = frozenset(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from convert.check.app import AppContext, number
 from convert.check.context import Check, RuleContext
 from convert.check.rules.syntax import as_line, quoted
-from convert.findings import Finding, Level, Rule
+from convert.findings import Finding, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,70 +22,19 @@ if TYPE_CHECKING:
     from convert.report import OnnxMetadata
 
 
-INFER_DIMS = Rule(
-    "NVI034",
-    Level.ERROR,
-    "infer-dims does not fit the model",
-    why="infer-dims is channels;height;width, whatever network-input-order says, without the batch. Another size "
-    "than the model's cannot be built (“setDimensions”), and a model with free height and width needs it (“dynamic "
-    "input is missing dimensions”).",
-    fix="write the model's own size",
-)
+INFER_DIMS = Rule("NVI034")
 
-COLOUR = Rule(
-    "NVI050",
-    Level.ERROR,
-    "model-color-format does not fit the number of channels",
-    why="RGB (0, also when left out) and BGR (1) need three channels, GRAY (2) needs one. Otherwise the element does "
-    "not start: “RGB/BGR input format specified but network input channels is not 3”.",
-    fix="write model-color-format=2 for one channel, 0 or 1 for three",
-)
+COLOUR = Rule("NVI050")
 
-NO_SCALE = Rule(
-    "NVI051",
-    Level.WARNING,
-    "net-scale-factor is not given",
-    why="It is 1.0 then: the model gets pixels from 0 to 255. One that was trained on 0..1 sees white everywhere: no "
-    "boxes, nonsense scores, and no message.",
-    fix="write net-scale-factor=0.003921569 (1/255) for 0..1, 0.007843138 with "
-    "offsets=127.5;127.5;127.5 for -1..1, or 1.0 if the model was trained on 0..255",
-)
+NO_SCALE = Rule("NVI051")
 
-ODD_SCALE = Rule(
-    "NVI052",
-    Level.WARNING,
-    "net-scale-factor is probably not what is meant",
-    why="0 and less switch scaling and offsets off without a word, which is the same as 1.0. A value near a power of "
-    "ten times 1/255, or 255 itself, is 1/255 typed wrong. A model that resizes frames itself scales pixels, too.",
-    fix="write 0.003921569 for 1/255, 0.007843138 for 1/127.5",
-)
+ODD_SCALE = Rule("NVI052")
 
-OFFSETS = Rule(
-    "NVI053",
-    Level.ERROR,
-    "there are not as many offsets as channels",
-    why="offsets holds one value a channel: three for RGB and BGR, one for GRAY. Otherwise the element does not "
-    "start: “Preprocessor set scale and offsets failed”.",
-    fix="write one offset for each channel",
-)
+OFFSETS = Rule("NVI053")
 
-ODD_OFFSETS = Rule(
-    "NVI054",
-    Level.WARNING,
-    "offsets are in another unit or order",
-    why="offsets are subtracted from pixels of 0 to 255 before they are scaled, in the network's channel order: "
-    "means of 0 to 1 hardly change anything, and ImageNet's means belong in the order of model-color-format.",
-    fix="multiply means of 0..1 by 255; write 123.68;116.78;103.94 for RGB, 103.94;116.78;123.68 for BGR",
-)
+ODD_OFFSETS = Rule("NVI054")
 
-MEAN_FILE = Rule(
-    "NVI055",
-    Level.ERROR,
-    "the mean file does not fit",
-    why="nvinfer reads a PPM picture (P3 or P6 header, raw bytes) of exactly the network's width and height; "
-    "otherwise the element does not start.",
-    fix="make a PPM of that size, or write offsets instead",
-)
+MEAN_FILE = Rule("NVI055")
 
 _GRAY: Final = 2
 _COLOURS: Final = frozenset({1, 3})
@@ -228,15 +177,7 @@ def _meant(scale: float) -> str | None:
     return "1/255" if abs(power - round(power)) < 0.003 and abs(round(power)) <= 3 else None
 
 
-FRAMING = Rule(
-    "NVI056",
-    Level.WARNING,
-    "pictures reach the model in another shape than in training",
-    why="The model says how its training pictures were brought to size. Squashed where there were black bars, with "
-    "bars where they were squashed, or cropped in the wrong place they are recognised worse, without a message.",
-    fix="write maintain-aspect-ratio=1 and symmetric-padding=1 for a model trained with fit longest axis, otherwise "
-    "maintain-aspect-ratio=0; feed a model that crops whole frames with frames of the shape it was made for",
-)
+FRAMING = Rule("NVI056")
 
 _SAME: Final = 0.01  # less than sizes are rounded by: 1366x768 is 16:9
 _KEEP: Final = "maintain-aspect-ratio"

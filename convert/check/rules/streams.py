@@ -26,81 +26,21 @@ if TYPE_CHECKING:
     from convert.findings import Finding
 
 
-SOURCE = Rule(
-    "NVI100",
-    Level.ERROR,
-    "deepstream-app cannot open a source",
-    why="A source has a type: 1 a USB camera, 2 and 3 a URI, 4 an RTSP stream, 5 a CSI camera of a Jetson. What stands "
-    "behind `uri` must be a URI, so file:///data/street.mp4 and not a path. With type 3 it is a pattern of printf, in "
-    "which each % means something.",
-    fix="write type and uri as the message says",
-)
+SOURCE = Rule("NVI100")
 
-CAMERA = Rule(
-    "NVI101",
-    Level.ERROR,
-    "a camera is not told which frames to give",
-    why="deepstream-app asks a camera (types 1 and 5) for frames of camera-width x camera-height at camera-fps-n / "
-    "camera-fps-d. What is not given is 0, and no camera gives frames of 0x0. `v4l2-ctl --list-formats-ext` shows "
-    "what a USB camera can.",
-    fix="write camera-width, camera-height, camera-fps-n and camera-fps-d, as the camera gives them",
-)
+CAMERA = Rule("NVI101")
 
-LIVE = Rule(
-    "NVI102",
-    Level.WARNING,
-    "a live source is not read as one",
-    why="Without live-source=1 Gst-nvstreammux waits for frames and takes times as for files: streams stall and run "
-    "late. deepstream-app connects again, and records, only with type 4.",
-    fix="write live-source=1 in [streammux], and type=4 for RTSP",
-)
+LIVE = Rule("NVI102")
 
-FILE_URI = Rule(
-    "NVI103",
-    Level.WARNING,
-    "a file URI with two slashes starts in the config's folder",
-    why="deepstream-app puts the folder of its own file in front of what does not begin with a slash: "
-    "file://home/street.mp4 is not /home/street.mp4, and file:///home/street.mp4 is.",
-    fix="write three slashes for a path from the root",
-)
+FILE_URI = Rule("NVI103")
 
-BATCH = Rule(
-    "NVI104",
-    Level.WARNING,
-    "a batch or grid is smaller than the number of streams",
-    why="With a smaller batch-size in [streammux] the streams take turns: fewer frames of each go into a batch than "
-    "there are streams. A primary engine with a smaller one runs several times a batch. A smaller grid deepstream-app "
-    "enlarges by itself.",
-    fix="write the number of streams as batch-size, and as many tiles",
-)
+BATCH = Rule("NVI104")
 
-MUX_SIZE = Rule(
-    "NVI105",
-    Level.ERROR,
-    "[streammux] does not say how large frames are",
-    why="Gst-nvstreammux then refuses to start: “Output width not set”. (The new one, USE_NEW_NVSTREAMMUX=yes, which "
-    "has a config file of its own, does not scale.)",
-    fix="write width and height",
-)
+MUX_SIZE = Rule("NVI105")
 
-SCALE = Rule(
-    "NVI107",
-    Level.ERROR,
-    "a Jetson's VIC cannot scale so far",
-    why="Gst-nvinfer scales frames and objects with the VIC, the default on a Jetson, which makes pictures larger or "
-    "smaller by at most 16 in one step. With more NvBufSurfTransform fails, and the pipeline stops.",
-    fix="write scaling-compute-hw=1 (the GPU scales), smaller frames in [streammux], or larger minimum object sizes",
-)
+SCALE = Rule("NVI107")
 
-TRACKER = Rule(
-    "NVI108",
-    Level.ERROR,
-    "the tracker lacks something",
-    why="Gst-nvtracker loads ll-lib-file; without that, or with the library of another release, the pipeline does not "
-    "start. tracker-width and -height that are not given are 0. Lines and directions of Gst-nvdsanalytics need tracked "
-    "objects.",
-    fix="write ll-lib-file, ll-config-file, tracker-width and tracker-height as in the release's samples",
-)
+TRACKER = Rule("NVI108")
 
 _USB, _URI, _RTSP, _CSI = 1, 2, 4, 5
 _AUDIO: Final = frozenset({6, 7, 8})  # for deepstream-audio; 9 (7.0 on) is made by deepstream-test5 only

@@ -157,79 +157,21 @@ def _choices(context: RuleContext, key: Key, problem: Problem) -> str | None:
     return "write 0 or 1" if key.type == "boolean" else None
 
 
-REFUSED_FILE = Rule(
-    "NVI001",
-    Level.ERROR,
-    "the file is no config that nvinfer can read",
-    why="INI files are read by GLib's GKeyFile: every line is a [group], a key=value or a # comment. One other line "
-    "(a comment with ;, text before the first group, a byte order mark) and the whole file is refused; so is a file "
-    "without [property]. The element then does not start: “Configuration file parsing failed”.",
-    fix="write comments with # on lines of their own; save as UTF-8 without a byte order mark; begin with [property]",
-)
+REFUSED_FILE = Rule("NVI001")
 
-REFUSED_VALUE = Rule(
-    "NVI002",
-    Level.ERROR,
-    "nvinfer refuses a value",
-    why="A value of the wrong type, out of range, or a list of the wrong length ends the reading of the file, and "
-    "the element does not start. nvinfer names the key at most, never the line.",
-    fix="write a value the key takes: decimals with a point, lists with ; between the elements, no arithmetic, no "
-    "units",
-)
+REFUSED_VALUE = Rule("NVI002")
 
-DIES = Rule(
-    "NVI003",
-    Level.ERROR,
-    "reading the config ends the whole process",
-    why="nvinfer's parser catches no C++ exception: some values, most of them in YAML files (true instead of 1, a "
-    "list in brackets, nothing behind the colon), end the application, not just the element.",
-    fix="write booleans as 0 or 1, lists as 1;2;3 without brackets, class ids from 0 on",
-)
+DIES = Rule("NVI003")
 
-COMMENT = Rule(
-    "NVI004",
-    Level.WARNING,
-    "a comment behind a value",
-    why="GKeyFile has no inline comments. Behind text and paths the comment becomes part of the value; behind "
-    "decimals and booleans it makes nvinfer refuse the file; only behind integers, with a blank in between, it is "
-    "passed over.",
-    fix="put the comment on a line of its own, above the key",
-)
+COMMENT = Rule("NVI004")
 
-TRAILING_BLANK = Rule(
-    "NVI005",
-    Level.WARNING,
-    "a blank behind a value",
-    why="GKeyFile keeps blanks at the end of a line. A path with one names another file, and a decimal with one is "
-    "refused; integers and booleans tolerate it.",
-    fix="remove the blank",
-)
+TRAILING_BLANK = Rule("NVI005")
 
-QUOTES = Rule(
-    "NVI006",
-    Level.WARNING,
-    "quotation marks become part of the value",
-    why='GKeyFile knows no quotes: onnx-file="a.onnx" names a file that begins with a quotation mark. Blanks in '
-    "paths need no quotes.",
-    fix="remove the quotation marks",
-)
+QUOTES = Rule("NVI006")
 
-UNNOTICED = Rule(
-    "NVI007",
-    Level.WARNING,
-    "nvinfer does not notice that it cannot read a value",
-    why="For a few keys nvinfer forgets to look whether the value could be read. It takes 0, and the next key that "
-    "it does check may be refused for it.",
-    fix="write a number",
-)
+UNNOTICED = Rule("NVI007")
 
-REPEATED = Rule(
-    "NVI008",
-    Level.WARNING,
-    "a key is written more than once",
-    why="Of several lines with one key only the last counts, wherever in the file its group goes on.",
-    fix="keep the line that is meant",
-)
+REPEATED = Rule("NVI008")
 
 _COMMENT_LINE = re.compile(rb"[ \t]*(;|//)")
 _YAML_SUFFIXES: Final = (".yml", ".yaml")

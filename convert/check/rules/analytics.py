@@ -1,0 +1,344 @@
+"""NVI110 to NVI123: Gst-nvdsanalytics' config, alone and with its app, and the tracker's config.
+
+Read in nvdsanalytics_property_parser.cpp, nvdsanalytics_property_yaml_parser.cpp and nvds_analytics.cpp of 6.3 to 9.1.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from convert.check.analytics import PROPERTY, SMOOTHING, Fault, kinds, read_tracker, tracker_groups
+from convert.check.app import number, stream_count
+from convert.check.rules.keys import closest
+from convert.check.rules.syntax import BOOLEANS, quoted
+from convert.counting import entries
+from convert.findings import Level, Rule
+from convert.nvinfer.targets import between
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from convert.check.analytics import AnalyticsFile, Group, Shape, TrackerGroup
+    from convert.check.app import AppContext
+    from convert.findings import Finding
+    from convert.nvinfer.config_state import Entry, Section
+
+REFUSED = Rule("NVI110")
+NUMBERS = Rule("NVI111")
+SAME = Rule("NVI112")
+MODE = Rule("NVI113")
+UNREAD = Rule("NVI114")
+STREAM = Rule("NVI115")
+OFF = Rule("NVI116")
+ENDLESS = Rule("NVI117")
+ARROW = Rule("NVI118")
+OUTSIDE = Rule("NVI119")
+TRACKER_KEY = Rule("NVI120")
+WAITING = Rule("NVI121")
+SMALL = Rule("NVI122")
+HISTORY = Rule("NVI123")
+
+
+def _found(
+    file: AnalyticsFile,
+    about: Rule,
+    message: str,
+    at: Entry | Section,
+    hint: str | None = None,
+    level: Level | None = None,
+) -> Finding:
+    """A finding at a value, or at the head of a group."""
+    line, column = getattr(at, "value_line", at.line), getattr(at, "value_column", at.column)
+    return about.found(message, path=file.path, line=line, column=column, hint=hint, level=level)
+
+
+def refused(file: AnalyticsFile) -> Iterator[Finding]:
+    """What ends the reading."""
+    for fault in file.faults:
+        message = fault.message
+        if fault.ends:
+            message += ": the rest of the file is not read, without a word"
+        elif fault.dies:
+            message += ": the process ends"
+        hint = None
+        if entry := fault.entry:
+            kind = kinds()[entry.group.partition("-stream-")[0]].type_of(entry.key)
+            if kind == "boolean" and (number := BOOLEANS.get(entry.text.strip().lower())):
+                hint = f"write {file.line(entry.key, number)}"
+            elif kind in {"shape", "integers"} and "," in entry.text:
+                hint = f"write {file.line(entry.key, re.sub(r' *, *', ';', entry.text.strip()))}"
+        about = NUMBERS if fault.ends else REFUSED
+        yield about.found(message, path=file.path, line=fault.line, column=fault.column, hint=hint)
+
+
+def numbers(file: AnalyticsFile) -> Iterator[Finding]:
+    """Counts that the parsers do not test."""
+    for group, shape in _shapes(file):
+        row, count = kinds()[group.kind], len(shape.numbers)
+        needs = f"{shape.entry.key} has {count} number{'s' if count != 1 else ''}, and needs"
+        if row.numbers and count != row.numbers:
+            level = Level.ERROR if count < row.numbers else Level.WARNING
+            what = "the others are read from memory" if count < row.numbers else "the rest is not read"
+            yield _found(file, NUMBERS, f"{needs} {row.numbers}: {what}", shape.entry, level=level)
+        elif not row.numbers and count % 2:
+            yield _found(file, NUMBERS, f"{needs} two for each corner: the last is read from memory", shape.entry)
+        elif not row.numbers and count < 6:  # three corners
+            yield _found(file, NUMBERS, f"{needs} 6 or more: nothing is in a zone without area", shape.entry)
+
+
+def _shapes(file: AnalyticsFile, kind: str = "") -> Iterator[tuple[Group, Shape]]:
+    for group in file.groups:
+        if not kind or group.kind == kind:
+            for shape in group.shapes:
+                yield group, shape
+
+
+def same(file: AnalyticsFile) -> Iterator[Finding]:
+    """Names of shapes that are used twice."""
+    known: dict[tuple[str, int, str], tuple[Group, Shape]] = {}
+    cut = file.form == "yaml" and file.release == _CUT
+    for group, shape in _shapes(file):
+        label = shape.label[:-2] if cut else shape.label
+        first, other = known.setdefault((group.kind, group.stream, label), (group, shape))
+        if other is shape:
+            continue
+        if cut and other.label != shape.label:
+            what = (
+                f"is {quoted(label)!r}, like that of {other.entry.key}: DeepStream {file.release} cuts off two letters"
+            )
+            yield _found(file, SAME, f"the name of {shape.entry.key} {what}", shape.entry)
+        elif first is group:
+            yield _found(file, SAME, f"{shape.entry.key} is there twice; only the last one counts", shape.entry)
+        else:
+            message = f"{shape.entry.key} is also in [{first.section.name}], of the same stream: they count as one"
+            yield _found(file, SAME, message, shape.entry)
+
+
+_CUT: Final = "6.3"  # g_strlcpy with the length of the prefix and its NUL taken off (YAML)
+
+
+def modes(file: AnalyticsFile) -> Iterator[Finding]:
+    """`mode` of lines and directions."""
+    for group in file.groups:
+        row, entry = kinds()[group.kind], group.entry("mode")
+        if not row.modes or entry is None or (value := group.values.get("mode")) is None or value in row.modes:
+            continue
+        word = value.split("#")[0].split(";")[0].strip().strip("\"'").lower()
+        meant = word if word in row.modes else closest(word, row.modes)
+        others = " and ".join(row.modes[1:])
+        hint = f"write {file.line('mode', meant or row.modes[0])}" + ("" if meant else f"; the others are {others}")
+        message = f"[{group.section.name}]: mode {quoted(value)!r} counts as {row.modes[0]}"
+        yield _found(file, MODE, message, entry, hint)
+
+
+def unread(file: AnalyticsFile) -> Iterator[Finding]:
+    """Names that Gst-nvdsanalytics does not know."""
+    for section in file.ignored:
+        stem, _, number = section.name.rpartition("-")
+        names = {f"{kind}-stream": kind for kind in kinds() if kind != PROPERTY} | {PROPERTY: PROPERTY}
+        meant = closest(stem if number.isdigit() else section.name, names, _ALIKE)
+        head = PROPERTY if meant == PROPERTY else f"{meant}-{number if number.isdigit() else 0}"
+        hint = f"did you mean {f'[{head}]' if file.form == 'ini' else f'{head}:'}?" if meant else None
+        yield _found(file, UNREAD, f"Gst-nvdsanalytics has no group [{quoted(section.name)}]", section, hint)
+    for group in filter(None, (file.head, *file.groups)):
+        row = kinds()[group.kind]
+        known = [each for names in row.types.values() for each in names]
+        for entry in group.entries:
+            if row.type_of(entry.key) is None and not entry.key.endswith("]"):
+                meant = closest(entry.key, [each for each in known if group.entry(each) is None], _ALIKE)
+                message = f"[{group.section.name}]: Gst-nvdsanalytics has no key {quoted(entry.key)}"
+                line, column = entry.line, entry.column
+                hint = f"write {meant}" if meant else None
+                yield UNREAD.found(message, path=file.path, line=line, column=column, hint=hint)
+
+
+_ALIKE: Final = 0.8
+
+
+def streams(file: AnalyticsFile) -> Iterator[Finding]:
+    """Groups without a number."""
+    for group in file.groups:
+        if not re.fullmatch("[0-9]+", group.suffix):
+            head = f"{group.kind}-stream-{group.stream}"
+            hint = f"did you mean {f'[{head}]' if file.form == 'ini' else f'{head}:'}?"
+            message = f"[{group.section.name}] ends in no number, and is for stream {group.stream}"
+            yield _found(file, STREAM, message, group.section, hint)
+
+
+def off(file: AnalyticsFile) -> Iterator[Finding]:
+    """Groups that are off without saying so, and files without groups."""
+    if file.head and not file.groups and not file.ignored:
+        yield _found(file, OFF, "the file has no lines, directions or zones", file.head.section)
+    for group in file.groups:
+        if group.entry("enable") is None:
+            hint = f"write {file.line('enable', 1)}"
+            yield _found(file, OFF, f"[{group.section.name}] has no enable, and is off", group.section, hint)
+
+
+def endless(file: AnalyticsFile) -> Iterator[Finding]:
+    """Lines that go on beyond their points by default."""
+    for group in file.groups:
+        if group.kind == "line-crossing" and group.is_on and group.entry("extended") is None:
+            message = f"[{group.section.name}] does not say extended, so that its lines go on beyond their ends"
+            yield _found(file, ENDLESS, message, group.section, f"write {file.line('extended', 0)}")
+
+
+def arrows(file: AnalyticsFile) -> Iterator[Finding]:
+    """Arrows and lines without a direction."""
+    for _group, shape in _shapes(file, "direction-detection"):
+        if len(shape.numbers) >= 4 and shape.numbers[:2] == shape.numbers[2:4]:
+            yield _found(file, ARROW, f"{shape.entry.key} has no length: no object goes that way", shape.entry)
+    for _group, shape in _shapes(file, "line-crossing"):
+        if len(shape.numbers) < 8:
+            continue
+        x1, y1, x2, y2, *line = shape.numbers[:8]
+        arrow, way = (x2 - x1, y2 - y1), (line[2] - line[0], line[3] - line[1])
+        if way == (0, 0):
+            yield _found(file, ARROW, f"the two points of {shape.entry.key} are one: it counts nothing", shape.entry)
+            continue
+        product = abs(arrow[0] * way[1] - arrow[1] * way[0])
+        if product**2 >= 1e-10 * (arrow[0] ** 2 + arrow[1] ** 2) * (way[0] ** 2 + way[1] ** 2) > 0:
+            continue
+        what = "is parallel to its line: what goes straight across is not counted"
+        if arrow == (0, 0):
+            what = "has no length: nothing is counted"
+        hint = None
+        if min(file.size) > 0:
+            one, other = (
+                file.line(shape.entry.key, ";".join(map(str, each)))
+                for each in entries((line[0], line[1], line[2], line[3]), file.size)
+            )
+            hint = f"write {one}, or {other} for the other direction"
+        yield _found(file, ARROW, f"the arrow of {shape.entry.key} {what}", shape.entry, hint)
+
+
+def outside(file: AnalyticsFile) -> Iterator[Finding]:
+    """Lines and zones beyond config-width and config-height."""
+    width, height = file.size
+    if min(width, height) <= 0:
+        return
+    for group, shape in _shapes(file):
+        row = kinds()[group.kind]
+        found = shape.numbers[4:8] if row.numbers == 8 else shape.numbers if not row.numbers else ()
+        points = list(zip(found[::2], found[1::2], strict=False))
+        beyond = [(x, y) for x, y in points if x > width or y > height]
+        if beyond:
+            none = all(x > width for x, _ in points) or all(y > height for _, y in points)
+            x, y = beyond[0]
+            message = f"{shape.entry.key}: the point {x};{y} is outside a frame of {width}x{height}"
+            yield _found(file, OUTSIDE, message, shape.entry, level=None if none else Level.NOTE)
+
+
+def history(file: AnalyticsFile) -> Iterator[Finding]:
+    """What smooths object counts, and is also the length of a track."""
+    entry = file.head.entry(SMOOTHING) if file.head else None
+    lines = any(group.is_on and kinds()[group.kind].modes for group in file.groups)
+    if entry and file.head and lines and between(file.release, "8.0", None):
+        value = file.head.values.get(SMOOTHING)
+        if value and not 20 <= value <= 50:
+            message = f"{SMOOTHING} is {value}: from DeepStream 8.0 on ways are measured over {value} frames, too"
+            yield _found(file, HISTORY, message, entry)
+
+
+def waiting(app: AppContext) -> Iterator[Finding]:
+    """Class ids and streams that there are not."""
+    file = app.analytics
+    if file is None:
+        return
+    count = stream_count(app.file)
+    classes = next((each.classes for each in app.engines if each.gie.primary), None)
+    for group in file.groups:
+        if not group.is_on:
+            continue
+        if count and group.stream >= count:
+            others = any(each.is_on and each.stream < count for each in file.groups)
+            message = f"[{group.section.name}]: {app.file.path} has {count} stream{'s' if count > 1 else ''}, from 0"
+            yield _found(file, WAITING, message, group.section, level=Level.NOTE if others else None)
+        wanted, entry = group.values.get("class-id", ()), group.entry("class-id")
+        if entry and classes and min(classes) >= 0 and -1 not in wanted and (never := set(wanted) - classes):
+            level = None if never == set(wanted) else Level.NOTE
+            words = ", ".join(map(str, sorted(never)))
+            hint = f"it has {min(classes)} to {max(classes)}"
+            message = f"[{group.section.name}]: class {words} never comes from the primary engine"
+            yield _found(file, WAITING, message, entry, hint, level)
+
+
+def small(app: AppContext) -> Iterator[Finding]:
+    """Frames in which slow objects do not move far enough."""
+    file = app.analytics
+    width, height = (number(app.file, "streammux", side, 0) or 0 for side in ("width", "height"))
+    if file is None or not 0 < width * height < _SMALL or min(width, height) <= 0:
+        return
+    if any(group.is_on and group.kind == "line-crossing" for group in file.groups):
+        message = f"lines are counted in frames of {width}x{height}: an object must move 31.6 pixels of these"
+        yield app.found(SMALL, message, app.file.place("streammux", "width"))
+
+
+_SMALL: Final = 480 * 270  # pixels of a frame; with as many all slow passages were counted
+
+
+def tracker_findings(data: bytes, path: str, release: str) -> Iterator[Finding]:
+    """What the rule finds in the low-level tracker's config."""
+    file = read_tracker(data, release)
+    if isinstance(file, Fault):
+        yield TRACKER_KEY.found(file.message, path=path, line=file.line, column=file.column)
+        return
+    groups = tracker_groups()
+    for section, entries_ in file:
+        group, message, hint = groups.get(section.name), None, None
+        if group is None:
+            if meant := closest(section.name, groups, _ALIKE):
+                message, hint = f"the tracker has no group {quoted(section.name)}", f"did you mean {meant}:?"
+        elif group.until and not between(release, None, group.until):
+            message = (
+                f"{section.name} is a group of DeepStream up to {group.until}; {release} has other groups in its place"
+            )
+        if message:
+            yield TRACKER_KEY.found(message, path=path, line=section.line, column=section.column, hint=hint)
+        elif group and group.keys:
+            for entry in entries_:
+                yield from _tracker_key(entry, group, path, release)
+
+
+def _tracker_key(entry: Entry, group: TrackerGroup, path: str, release: str) -> Iterator[Finding]:
+    key, since, hint = entry.key, group.since(entry.key), None
+    if key in group.keys:
+        if not since or between(release, since, None):
+            return
+        message, level = f"{key} is in NVIDIA's samples since {since}; this is for {release}", Level.NOTE
+    else:
+        message, level = f"{entry.group} has no key {quoted(key)}", None
+        elsewhere = [name for name, each in tracker_groups().items() if key in each.keys]
+        if elsewhere:
+            hint = f"it belongs into {' or '.join(elsewhere)}"
+        elif meant := closest(key, group.keys, _ALIKE_KEY):
+            hint = f"write {meant}"
+        else:
+            return
+    yield TRACKER_KEY.found(message, path=path, line=entry.line, column=entry.column, hint=hint, level=level)
+
+
+_ALIKE_KEY: Final = 0.9
+
+CHECKS = (
+    (REFUSED, refused),
+    (NUMBERS, numbers),
+    (SAME, same),
+    (MODE, modes),
+    (UNREAD, unread),
+    (STREAM, streams),
+    (OFF, off),
+    (ENDLESS, endless),
+    (ARROW, arrows),
+    (OUTSIDE, outside),
+    (HISTORY, history),
+)
+
+APP_CHECKS = ((WAITING, waiting), (SMALL, small))
+RULES = (*(rule for rule, _ in (*CHECKS, *APP_CHECKS)), TRACKER_KEY)
+
+
+def analytics_findings(file: AnalyticsFile) -> list[Finding]:
+    """What the rules find in a config of Gst-nvdsanalytics."""
+    return [finding for _, check in CHECKS for finding in check(file)]

@@ -1,0 +1,348 @@
+"""Windows to measure an impulse on: synthetic ones of its sensor's kind, and those of recordings.
+
+A window is float32 [L*A], axes interleaved, raw as the sensor gives them: sound as whole numbers of 16 bits. Recordings
+are WAV (16 bits; of 8, 24 and 32 the upper ones), CSV (a column each axis, with or without names and a `timestamp` in
+milliseconds), and JSON and CBOR of Edge Impulse's data acquisition format. WAV and CSV are read by blocks.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import struct
+import wave
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from convert.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from convert.dsp import Impulse
+
+    Window = NDArray[np.float32]
+
+SUFFIXES: Final = (".wav", ".csv", ".json", ".cbor")
+_SEED = 20260121
+_LARGEST_DOCUMENT = 64 << 20  # bytes; a minute of sound has 6 MB as JSON
+_DEEPEST = 16  # lists inside lists; a recording has two
+_RATE_TOLERANCE = 0.01  # share: rates are rounded to whole milliseconds in some recordings
+_TIMES = ("timestamp", "time", "time_ms", "timestamp_ms")
+
+
+# Synthetic windows
+
+
+def synthetic(impulse: Impulse, count: int) -> Iterator[Window]:
+    """`count` windows of the sensor's kind, always the same: sound, motion, or slow readings; all of them with noise.
+
+    Without noise spectra would hold bins of rounding errors alone, which no two implementations have in common.
+    """
+    random = np.random.default_rng(_SEED)
+    makers = (_words, _tones, _sweep) if impulse.sensor == "microphone" else (_walking, _shaking, _readings)
+    for number in range(count):
+        signal = makers[number % len(makers)](random, impulse.samples, impulse.axes, impulse.frequency)
+        yield np.ascontiguousarray(signal, np.float32).reshape(-1)
+
+
+def ill_conditioned(impulse: Impulse) -> Iterator[tuple[str, Window]]:
+    """Inputs of which features hold rounding errors divided by rounding errors: what they give is only reported."""
+    shape = impulse.samples, impulse.axes
+    for name, signal in (
+        ("zeros", np.zeros(shape)),
+        ("a constant", np.full(shape, 100.0)),
+        ("one step", np.repeat([[0.0], [1000.0]], [shape[0] // 2, shape[0] - shape[0] // 2], axis=0) * np.ones(shape)),
+    ):
+        yield name, signal.astype(np.float32).reshape(-1)
+
+
+def _words(random: np.random.Generator, samples: int, axes: int, frequency: float) -> NDArray[np.float64]:
+    """Bursts of noise in moving bands, as of speech."""
+    signal = random.normal(0, 30, (samples, axes))
+    for _ in range(int(random.integers(2, 6))):
+        start, size = int(random.integers(0, samples)), max(2, int(samples * random.uniform(0.05, 0.3)))
+        part = slice(start, min(samples, start + size))
+        seconds = np.arange(part.stop - part.start)[:, None] / max(frequency, 1)
+        carrier = np.sin(2 * math.pi * random.uniform(0.01, 0.2) * frequency * seconds * (1 + 0.2 * seconds))
+        shape = np.hanning(part.stop - part.start)[:, None] * random.uniform(500, 9000)
+        signal[part] += shape * (carrier + 0.5 * random.normal(size=(part.stop - part.start, axes)))
+    return np.rint(np.clip(signal, -32768, 32767))
+
+
+def _tones(random: np.random.Generator, samples: int, axes: int, frequency: float) -> NDArray[np.float64]:
+    seconds = np.arange(samples)[:, None] / max(frequency, 1)
+    signal = random.normal(0, 80, (samples, axes))
+    for _ in range(int(random.integers(1, 5))):
+        pitch = random.uniform(0.005, 0.4) * frequency
+        signal += random.uniform(200, 5000) * np.sin(2 * math.pi * pitch * seconds + random.uniform(0, 6))
+    return np.rint(np.clip(signal, -32768, 32767))
+
+
+def _sweep(random: np.random.Generator, samples: int, axes: int, frequency: float) -> NDArray[np.float64]:
+    first, last = sorted(random.uniform(0.005, 0.45, 2) * frequency)
+    seconds = np.arange(samples)[:, None] / max(frequency, 1)
+    rate = (last - first) / max(float(seconds[-1, 0]), 1e-9)
+    signal = random.normal(0, 100, (samples, axes))
+    signal += 4000 * np.sin(2 * math.pi * (first + rate * seconds / 2) * seconds)
+    return np.rint(np.clip(signal, -32768, 32767))
+
+
+def _walking(random: np.random.Generator, samples: int, axes: int, frequency: float) -> NDArray[np.float64]:
+    """Steps at 1.5 to 2.5 a second over gravity, in m/s2, their harmonics weaker."""
+    seconds = np.arange(samples)[:, None] / max(frequency, 1)
+    pace, signal = random.uniform(1.5, 2.5), random.normal(0, 0.4, (samples, axes))
+    for harmonic in range(1, 5):
+        signal += (
+            random.uniform(0.5, 4, axes)
+            / harmonic
+            * np.sin(2 * math.pi * harmonic * pace * seconds + random.uniform(0, 6, axes))
+        )
+    return signal + random.uniform(-9.8, 9.8, axes)
+
+
+def _shaking(random: np.random.Generator, samples: int, axes: int, frequency: float) -> NDArray[np.float64]:
+    seconds = np.arange(samples)[:, None] / max(frequency, 1)
+    rate = random.uniform(0.02, 0.3) * frequency
+    swing: NDArray[np.float64] = random.uniform(1, 15, axes) * np.sin(
+        2 * math.pi * rate * seconds + random.uniform(0, 6, axes)
+    )
+    return swing + random.normal(0, 1, (samples, axes))
+
+
+def _readings(
+    random: np.random.Generator,
+    samples: int,
+    axes: int,
+    frequency: float,  # noqa: ARG001 - as the others
+) -> NDArray[np.float64]:
+    """A random walk of each axis, as of temperatures."""
+    start, step = random.uniform(-20, 60, axes), random.uniform(0.02, 1, axes)
+    return start + np.cumsum(random.normal(0, 1, (samples, axes)), axis=0) * step
+
+
+# Recordings
+
+
+def find(folder: Path) -> tuple[Path, ...]:
+    """The recordings in a folder and the folders in it, or the one given, sorted.
+
+    Raises:
+        InputError: there is none.
+    """
+    paths = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
+    files = tuple(path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not files:
+        raise InputError("there is no recording", path=folder, hint=f"give files that end in {', '.join(SUFFIXES)}")
+    return files
+
+
+def windows(path: Path, impulse: Impulse, most: int) -> Iterator[Window]:
+    """The first `most` windows of a recording, one behind the other; what is left at the end is no window.
+
+    Raises:
+        InputError: it cannot be read, has another rate or other channels than the impulse, holds what is no number, or
+            is shorter than a window.
+    """
+    read = {".wav": _wav, ".csv": _csv, ".json": _json, ".cbor": _cbor}[path.suffix.lower()]
+    done, rows = 0, np.empty((0, impulse.axes), np.float32)
+    try:
+        for block in read(path, impulse):
+            if not np.isfinite(block).all():
+                raise InputError("it holds what is no number (NaN or infinity)", path=path, hint="remove these samples")
+            rows = np.concatenate([rows, block])
+            while len(rows) >= impulse.samples:
+                yield np.ascontiguousarray(rows[: impulse.samples]).reshape(-1)
+                rows, done = rows[impulse.samples :], done + 1
+                if done == most:
+                    return
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=path) from error
+    if not done:
+        raise InputError(
+            f"it has {len(rows)} samples, and a window has {impulse.samples}", path=path, hint="give longer recordings"
+        )
+
+
+def _wav(path: Path, impulse: Impulse) -> Iterator[Window]:
+    hint = f"convert it: ffmpeg -i IN.wav -ar {round(impulse.frequency)} -ac {impulse.axes} -c:a pcm_s16le OUT.wav"
+    try:
+        with wave.open(str(path), "rb") as file:
+            channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
+            _refuse_rate(rate, impulse, path, hint)
+            _refuse_channels(channels, impulse, path, hint)
+            while data := file.readframes(max(impulse.samples, 65536)):
+                values = np.frombuffer(data[: len(data) // (width * channels) * width * channels], np.uint8)
+                upper = np.ascontiguousarray(values.reshape(-1, channels, width)[..., max(width - 2, 0) :])
+                whole = upper.view("<i2")[..., 0] if width > 1 else (upper[..., 0].astype(np.int16) - 128) * 256
+                yield whole.astype(np.float32)
+    except (EOFError, wave.Error) as error:
+        raise InputError(f"not a WAV that can be read: {error}", path=path, hint=hint) from error
+
+
+def _csv(path: Path, impulse: Impulse) -> Iterator[Window]:  # noqa: C901 - one branch a fault
+    rows: list[list[float]] = []
+    first: int | None = None  # of the columns that are axes
+    times: list[float] = []
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        try:
+            for number, words in enumerate(csv.reader(file), 1):
+                if not words:
+                    continue
+                if first is None:
+                    first = int(len(words) == impulse.axes + 1)
+                    named = words[0].strip().lower()
+                    if first and named not in _TIMES:
+                        first = 0
+                    _refuse_channels(
+                        len(words) - first, impulse, path, "one column each axis, and `timestamp` before them"
+                    )
+                    if not _is_number(words[-1]):
+                        continue
+                try:
+                    values = [float(word) for word in words]
+                except ValueError:
+                    text = next(word for word in words if not _is_number(word))
+                    raise InputError(f"{text[:40]!r} is no number", path=path, line=number) from None
+                if len(values) - first != impulse.axes:
+                    raise InputError(f"{len(values)} values instead of {impulse.axes + first}", path=path, line=number)
+                if first and len(times) < 2:
+                    times.append(values[0])
+                    if len(times) == 2 and times[1] > times[0]:
+                        _refuse_rate(1000 / (times[1] - times[0]), impulse, path, "record at the rate of the impulse")
+                rows.append(values[first:])
+                if len(rows) >= max(impulse.samples, 4096):
+                    yield np.array(rows, np.float32)
+                    rows = []
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise InputError(f"not a CSV that can be read: {error}", path=path) from error
+    if rows:
+        yield np.array(rows, np.float32)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _json(path: Path, impulse: Impulse) -> Iterator[Window]:
+    try:
+        document = json.loads(_document(path))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"it is no JSON: {str(error)[:100]}", path=path) from error
+    yield _acquired(document, impulse, path)
+
+
+def _cbor(path: Path, impulse: Impulse) -> Iterator[Window]:
+    try:
+        document, _ = _item(_document(path), 0, 0)
+    except (ValueError, IndexError, struct.error, OverflowError) as error:
+        raise InputError(f"it is no CBOR: {str(error)[:100]}", path=path) from error
+    yield _acquired(document, impulse, path)
+
+
+def _document(path: Path) -> bytes:
+    if (size := path.stat().st_size) > _LARGEST_DOCUMENT:
+        message = f"it has {size >> 20} MiB, and {_LARGEST_DOCUMENT >> 20} are read"
+        raise InputError(message, path=path, hint="give it as WAV or CSV, which are read by blocks")
+    return path.read_bytes()
+
+
+def _acquired(document: Any, impulse: Impulse, path: Path) -> Window:
+    """Of `{"payload": {"interval_ms": ..., "sensors": [...], "values": [...]}}`, values [n, A]."""
+    hint = "give a file of Edge Impulse's data acquisition format"
+    payload = document.get("payload") if isinstance(document, dict) else None
+    values = payload.get("values") if isinstance(payload, dict) else None
+    if not isinstance(values, list) or not values:
+        raise InputError("it holds no payload with values", path=path, hint=hint)
+    assert payload is not None
+    interval = payload.get("interval_ms")
+    if isinstance(interval, int | float) and interval > 0:
+        _refuse_rate(1000 / interval, impulse, path, "record at the rate of the impulse")
+    try:
+        rows = np.array(values, np.float64)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError("its values are no numbers, or not as many each time", path=path, hint=hint) from error
+    rows = rows[:, None] if rows.ndim == 1 else rows
+    if rows.ndim != 2:
+        raise InputError("its values are no list of samples", path=path, hint=hint)
+    _refuse_channels(rows.shape[1], impulse, path, hint)
+    return rows.astype(np.float32)
+
+
+def _refuse_rate(rate: float, impulse: Impulse, path: Path, hint: str) -> None:
+    if abs(rate - impulse.frequency) > _RATE_TOLERANCE * impulse.frequency:
+        message = f"it has {rate:g} samples a second, and the impulse takes {impulse.frequency:g}"
+        raise InputError(message, path=path, hint=hint)
+
+
+def _refuse_channels(channels: int, impulse: Impulse, path: Path, hint: str) -> None:
+    if channels != impulse.axes:
+        message = f"it has {channels} channel{'s' * (channels != 1)}, and the impulse takes {impulse.axes}"
+        raise InputError(message, path=path, hint=hint)
+
+
+def _item(data: bytes, at: int, depth: int) -> tuple[Any, int]:  # noqa: C901 - one branch a type
+    """A data item of CBOR (RFC 8949) and where the next one begins.
+
+    Raises:
+        ValueError, IndexError, struct.error: it is none, or is cut off.
+    """
+    if depth > _DEEPEST:
+        raise ValueError("nested too deeply")
+    major, low = data[at] >> 5, data[at] & 31
+    at += 1
+    if major == 7:
+        return _simple(data, at, low)
+    if low == 31:  # of unknown length: up to a break
+        if major not in {4, 5}:
+            raise ValueError("text or bytes in pieces")
+        items: list[Any] = []
+        while data[at] != 0xFF:
+            item, at = _item(data, at, depth + 1)
+            items.append(item)
+        return (_pairs(items) if major == 5 else items), at + 1
+    if low > 27:
+        raise ValueError("a length that does not exist")
+    size = (1 << (low - 24)) if low >= 24 else 0
+    count = int.from_bytes(data[at : at + size], "big") if size else low
+    if at + size > len(data):
+        raise IndexError("it is cut off")
+    at += size
+    if major in {0, 1}:
+        return (-1 - count if major else count), at
+    if count > len(data) - at:
+        raise IndexError("it is cut off")
+    if major in {2, 3}:
+        text = data[at : at + count]
+        return (text.decode() if major == 3 else text), at + count
+    if major == 6:
+        return _item(data, at, depth + 1)  # a tag says what the item behind it means
+    items = []
+    for _ in range(count * (2 if major == 5 else 1)):
+        item, at = _item(data, at, depth + 1)
+        items.append(item)
+    return (_pairs(items) if major == 5 else items), at
+
+
+def _pairs(items: Sequence[Any]) -> dict[str, Any]:
+    if len(items) % 2:
+        raise ValueError("a key without a value")
+    return {str(key): value for key, value in zip(items[::2], items[1::2], strict=True)}
+
+
+def _simple(data: bytes, at: int, low: int) -> tuple[Any, int]:
+    if low in {25, 26, 27}:
+        size = {25: 2, 26: 4, 27: 8}[low]
+        return struct.unpack_from({2: ">e", 4: ">f", 8: ">d"}[size], data, at)[0], at + size
+    if low not in {20, 21, 22, 23}:
+        raise ValueError("a value that does not exist")
+    return {20: False, 21: True}.get(low), at

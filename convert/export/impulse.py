@@ -1,0 +1,612 @@
+"""Reads a whole impulse of sound or sensor data from an export: window, signal processing, inputs, anomaly score.
+
+`model-parameters/` of every generation holds the values of a block as a struct's initialiser, and the struct itself:
+fields came and went over the years, so each value is bound to the name that the export's own typedef gives it. Which
+block feeds what stands in `model_variables.h`, in 2020 to 2022 in `dsp_blocks.h`, and in some exports nowhere.
+`deployment-metadata.json` records the same by name, for exports whose headers hold no block.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
+
+from convert.dsp import Block, Impulse, KMeans, Mixture, Value, blocks
+from convert.errors import InputError, NoModelError, UnsupportedModelError
+from convert.export import deployment, facts
+from convert.export.choose import choose, is_twin
+from convert.export.cpp_declarations import Declaration, Field, Header, names_in, read_header, string_of
+from convert.export.cpp_scanner import evaluate, real_literal, text_of
+from convert.export.facts import takes_no_pictures
+from convert.export.models import describe
+from convert.export.parameters import File
+from convert.heads import is_quantized, refuse_operators
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from convert.export.archive import Tree
+    from convert.export.cpp_scanner import Token
+    from convert.export.models import Library, ListedModel, Listing
+    from convert.types import Export, Metadata
+
+_FOLDER: Final = "model-parameters"
+_FIRST, _LAST = "model_metadata.h", "model_variables.h"
+_MOST: Final = 1 << 20  # bytes of a header
+_MOST_VALUES: Final = 4_000_000  # of a window: four minutes of sound at 16 kHz
+_MOST_BLOCKS: Final = 16
+_FUNCTION: Final = re.compile(r"extract_(\w+?)_features")
+_CONFIG: Final = re.compile(r"ei_dsp_config_(\w+)_t")
+_BOOLEANS: Final = {b"true": 1.0, b"false": 0.0}
+_AGAIN: Final = "export the library again, with all files of model-parameters/"
+_KINDS: Final = {"spectral-analysis": "spectral_analysis"}
+"""What `deployment-metadata.json` calls blocks -> what the structs are called, where that differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundImpulse:
+    """The impulse of an export that takes no pictures.
+
+    Attributes:
+        network: its network; None where it only scores anomalies.
+        metadata: what is recorded.
+    """
+
+    impulse: Impulse
+    network: ListedModel | None
+    metadata: Metadata
+
+
+def find_impulse(tree: Tree, listing: Listing, wanted: str | None, *, quantized: bool = False) -> FoundImpulse | None:
+    """The impulse that is to be converted as a whole; None where a model of pictures is, or nothing is known of one.
+
+    Args:
+        wanted: see `convert.export.choose.choose`.
+        quantized: of a network in float32 and its quantized twin take the twin.
+
+    Raises:
+        InputError: what is recorded is damaged, contradicts itself, or describes several impulses.
+        UnsupportedModelError: its network is in a form that holds no flatbuffer.
+    """
+    libraries = [each for each in listing.libraries if any(map(takes_no_pictures, _metadata(each)))]
+    if not libraries or (wanted is None and any(each.used and each.is_picture_model for each in listing.entries)):
+        return None
+    entry = _network(listing, wanted, tree, quantized=quantized)
+    if entry is not None and (entry.is_picture_model or not takes_no_pictures(entry.metadata)):
+        return None
+    if entry is not None and (problem := entry.candidate.problem) is not None:
+        raise problem
+    library = next((each for each in libraries if entry and entry.block in each.recorded.blocks), libraries[0])
+    block = entry.block if entry else library.recorded.blocks[0]
+    names = block.names if block else frozenset[str]()
+    headers, document = _sources(tree, library.root)
+    if not headers and document is None:
+        return None
+    size = None
+    if entry is not None:
+        assert entry.candidate.facts is not None
+        size = math.prod(entry.candidate.facts.input.shape[1:] or (0,))  # type: ignore[arg-type]
+
+    def model(called: frozenset[str]) -> bytes:
+        """The flatbuffer of an anomaly block whose configuration leads to the names `called`."""
+        found = [each for each in listing.entries if each.is_anomaly_detector and each.block and each.candidate.data]
+        mine = [each for each in found if each.block and each.block.names & called] or found
+        if not mine:
+            raise NoModelError("the model of its anomaly block is not in the export", hint=_AGAIN)
+        return mine[0].candidate.data
+
+    impulse = read_impulse(headers, document, names, size, model)
+    metadata = entry.metadata if entry else replace(block.metadata, labels=None)  # type: ignore[union-attr]
+    return FoundImpulse(impulse, entry, metadata)
+
+
+def refuse(export: Export) -> None:
+    """Refuse an impulse that cannot be converted, before any work is done.
+
+    Raises:
+        UnsupportedModelError: what stands in the way, and what to do.
+    """
+    impulse = export.impulse
+    assert impulse is not None
+    try:
+        if not export.model and impulse.anomaly is None:
+            hint = "add a learning block to the impulse and train it"
+            raise UnsupportedModelError("the impulse has no network and no anomaly block", hint=hint)  # noqa: TRY301
+        used = {*impulse.inputs, *([impulse.anomaly.block] if impulse.anomaly else [])}
+        for block in impulse.blocks:
+            if block.id in used:
+                blocks.refuse(block, impulse)
+        refuse_operators(export)
+        if is_quantized(export):
+            raise UnsupportedModelError(  # noqa: TRY301
+                f"its network is {export.facts.quantization}, and is rewritten in float32 for TensorRT",
+                hint="leave out --no-dequantize",
+            )
+        if len(export.facts.outputs) > 1:
+            raise UnsupportedModelError(  # noqa: TRY301
+                f"the network of the impulse has {len(export.facts.outputs)} outputs",
+                hint="only networks with one output, the scores, can be converted",
+            )
+    except UnsupportedModelError as error:
+        error.path = error.path or export.member or export.source
+        raise
+
+
+def _metadata(library: Library) -> list[Metadata]:
+    return [block.metadata for block in library.recorded.blocks]
+
+
+def _network(listing: Listing, wanted: str | None, tree: Tree, *, quantized: bool) -> ListedModel | None:
+    """The network of the impulse; None where it has none."""
+    if wanted is not None:
+        return choose(listing, wanted, tree, quantized=quantized)
+    found = [each for each in listing.entries if each.used and not each.is_anomaly_detector]
+    by_bytes = {each.candidate.data or each.candidate.called: each for each in reversed(found)}
+    found = sorted(by_bytes.values(), key=lambda each: each.number)
+    if len(found) > 1:
+        twins = [each for each in found if any(is_twin(each.candidate, other.candidate) for other in found)]
+        found = twins if quantized and twins else [each for each in found if not any(each is twin for twin in twins)]
+    if len(found) > 1:
+        raise NoModelError(
+            f"the export holds {len(found)} models:\n" + describe(found),
+            path=tree.source,
+            hint=f"name one with --model, for example --model '#{found[0].number}'",
+        )
+    if not found and listing.missing:
+        return choose(listing, None, tree)  # raises what is missing
+    return found[0] if found else None
+
+
+def _sources(tree: Tree, root: str) -> tuple[tuple[File, ...], File | None]:
+    """The headers of a library in the order in which they are read, and its document."""
+    place = PurePosixPath(root)
+    folders = {place / _FOLDER, place}
+    headers = [path for path in map(PurePosixPath, tree.members) if path.suffix == ".h" and path.parent in folders]
+    if any(path.parent.name == _FOLDER for path in headers):
+        headers = [path for path in headers if path.parent.name == _FOLDER]
+    headers.sort(key=lambda path: ((path.name != _FIRST) + (path.name == _LAST), path.name))
+    document = str(place / deployment.NAME)
+
+    def read(path: str) -> File:
+        return File(tree.read(path, _MOST), tree.name_of(path))
+
+    return tuple(read(str(path)) for path in headers), read(document) if document in tree.members else None
+
+
+def read_impulse(
+    headers: Sequence[File],
+    document: File | None,
+    names: frozenset[str],
+    features: int | None,
+    mixture: Callable[[frozenset[str]], bytes],
+) -> Impulse:
+    """The impulse that the headers, or else the document, record.
+
+    Args:
+        headers: of `model-parameters/`: model_metadata.h first, model_variables.h last.
+        document: deployment-metadata.json.
+        names: that the configuration of the learning block leads to, to tell several impulses apart; or none.
+        features: values that the network takes; None without one.
+        mixture: gives the flatbuffer of a Gaussian mixture, by the names that its configuration leads to.
+
+    Raises:
+        InputError: values and struct do not fit together, a window that cannot be, or no block at all.
+        UnsupportedModelError: which block feeds the network is not recorded and not clear.
+    """
+    reader = _Reader(_merged(headers), headers[-1].path if headers else "", names)
+    impulse = reader.impulse()
+    if document is not None and not impulse.blocks:
+        impulse = _from_document(document, impulse)
+    path = reader.path or (document.path if document else None)
+    if not impulse.blocks:
+        raise InputError("the export records no signal processing for its sensor data", path=path, hint=_AGAIN)
+    values = impulse.samples * impulse.axes
+    if impulse.samples < 1 or impulse.axes < 1 or values > _MOST_VALUES:
+        message = f"a window of {impulse.samples:,} samples of {impulse.axes:,} axes is recorded, which cannot be"
+        raise InputError(message, path=path, hint=_AGAIN)
+    if not math.isfinite(impulse.frequency) or impulse.frequency < 0:
+        raise InputError(f"a frequency of {impulse.frequency:g} Hz is recorded", path=path, hint=_AGAIN)
+    for block in impulse.blocks:
+        if any(not 0 <= axis < impulse.axes for axis in block.axes) or not block.axes:
+            message = f"block {block.id} takes axes {list(block.axes)}, and a sample has {impulse.axes}"
+            raise InputError(message, path=path, hint=_AGAIN)
+    if features is not None:
+        impulse = _with_inputs(impulse, features, path)
+    return replace(impulse, anomaly=reader.anomaly(impulse, mixture))
+
+
+def _with_inputs(impulse: Impulse, features: int, path: str | None) -> Impulse:
+    """With the blocks that feed a network of so many features."""
+    listed = impulse.blocks
+    if len(listed) == 1 and listed[0].size == 0:  # neither list stands in some exports of 2021 and 2022
+        listed = (replace(listed[0], size=features),)
+    sizes = {block.id: block.size for block in listed}
+    inputs = impulse.inputs
+    if not inputs:
+        groups = [group for count in range(1, len(sizes) + 1) for group in combinations(sizes, count)]
+        fits = [group for group in groups if sum(sizes[each] for each in group) == features]
+        if len(fits) != 1:
+            said = " and ".join(str(size) for size in sizes.values())
+            clear = "in more than one way" if fits else "in no way"
+            raise UnsupportedModelError(
+                f"which blocks feed the network is not recorded: it takes {features} features, to which its blocks of "
+                f"{said} features add up {clear}",
+                path=path,
+                hint="build the deployment again in Studio: since 2023 it records this",
+            )
+        inputs = fits[0]
+    total = sum(sizes.get(each, 0) for each in inputs)
+    if total != features or any(each not in sizes for each in inputs):
+        message = f"its blocks give {total} features, and the network takes {features}"
+        raise InputError(message, path=path, hint=_AGAIN)
+    return replace(impulse, blocks=listed, inputs=inputs)
+
+
+def _merged(headers: Sequence[File]) -> Header:
+    """What all headers declare: the first declaration of a name counts."""
+    declarations: dict[str, Declaration] = {}
+    structs: dict[str, tuple[tuple[str, str], ...]] = {}
+    macros: Mapping[bytes, bytes] = {}
+    for file in headers:
+        try:
+            header = read_header(file.data, macros)
+        except InputError as error:
+            raise InputError(error.message, path=file.path, line=error.line, hint=error.hint) from error
+        declarations |= {name: each for name, each in header.declarations.items() if name not in declarations}
+        structs |= {name: each for name, each in header.structs.items() if name not in structs}
+        macros = header.macros
+    return Header(declarations, macros, (), structs)
+
+
+@dataclass(slots=True)
+class _Reader:
+    """What C++ headers record; `names` tell which of several impulses is meant."""
+
+    header: Header
+    path: str
+    names: frozenset[str]
+
+    def impulse(self) -> Impulse:
+        """Without what follows from the network: inputs that are not recorded, and the anomaly."""
+        chosen = self._chosen()
+        window = [
+            self._setting(chosen, member, macro)
+            for member, macro in (
+                ("raw_sample_count", "RAW_SAMPLE_COUNT"),
+                ("raw_samples_per_frame", "RAW_SAMPLES_PER_FRAME"),
+                ("frequency", "FREQUENCY"),
+                ("slices_per_model_window", "SLICES_PER_MODEL_WINDOW"),
+                ("interval_ms", "INTERVAL_MS"),
+            )
+        ]
+        samples, axes, frequency, slices, interval = (0.0 if value is None else value for value in window)
+        if not frequency and interval > 0:
+            frequency = 1000 / interval
+        words = self._text(chosen, "fusion_string", "FUSION_AXES_STRING") or ""
+        axis_names = tuple(word.strip() for word in words.split(" + ")) if words else ()
+        reached = self.header.reachable(chosen.name) if chosen else None
+        return Impulse(
+            sensor=self._sensor(chosen),
+            samples=int(samples),
+            axes=int(axes),
+            axis_names=axis_names if len(axis_names) == axes else (),
+            frequency=frequency,
+            slices=int(slices),
+            blocks=self._blocks(reached, int(axes)),
+            inputs=self._inputs(reached, anomaly=False),
+        )
+
+    def _chosen(self) -> Declaration | None:
+        """The impulse that leads to `names`, or the only one."""
+        found = [each for each in self.header.declarations.values() if "ei_impulse_t" in each.type and each.braced]
+        mine = [each for each in found if self.names and self.names & self.header.reachable(each.name)]
+        return next(iter(mine or found), None)
+
+    def _setting(self, chosen: Declaration | None, member: str, macro: str) -> float | None:
+        tokens = chosen.named(member) if chosen else None
+        if tokens:
+            return self._number(tokens)
+        body = self.header.macros.get(b"EI_CLASSIFIER_" + macro.encode())
+        return None if body is None else self._real(body)
+
+    def _text(self, chosen: Declaration | None, member: str, macro: str) -> str | None:
+        tokens = chosen.named(member) if chosen else None
+        if tokens:
+            return string_of(tokens)
+        body = self.header.macros.get(b"EI_CLASSIFIER_" + macro.encode(), b"").strip()
+        return text_of(body[1:-1]) if body[:1] == b'"' else None
+
+    def _sensor(self, chosen: Declaration | None) -> str:
+        tokens = chosen.named("sensor") if chosen else None
+        text = b"".join(token.text for token in tokens or ()) or self.header.macros.get(b"EI_CLASSIFIER_SENSOR", b"")
+        name = text_of(text.strip())
+        return facts.SENSOR.value(name) or facts.SENSOR.value(
+            facts.SENSOR.prefix + facts.SENSOR.names.get(int(self._real(text) or -1), "UNKNOWN")
+        ) or "unknown"  # fmt: skip
+
+    def _real(self, text: bytes) -> float | None:
+        text = text.strip()
+        if text in _BOOLEANS:
+            return _BOOLEANS[text]
+        if (value := real_literal(text.strip(b"()"))) is not None:
+            return value
+        whole = evaluate(text, self.header.macros)
+        return None if whole is None else float(whole)
+
+    def _number(self, tokens: Iterable[Token]) -> float | None:
+        """The value of an expression; names are those of constants declared here, or macros."""
+        text = b"".join(token.text for token in tokens)
+        declared = self.header.declarations.get(text_of(text))
+        if declared is not None and not declared.braced:
+            text = b"".join(token.text for token in declared.value if not isinstance(token, Field))
+        return self._real(text)
+
+    def _array(self, name: str, what: str) -> tuple[float, ...]:
+        """The numbers of a declared array."""
+        declared = self.header.declarations.get(name)
+        if declared is None or not declared.braced:
+            raise InputError(f"{what} ({name}) is not in model-parameters/", path=self.path, hint=_AGAIN)
+        return self._row(declared.fields, what, declared.line)
+
+    def _row(self, fields: Iterable[Field], what: str, line: int) -> tuple[float, ...]:
+        values = [self._number(each.tokens) for each in fields]
+        if any(value is None or not math.isfinite(value) for value in values):
+            raise InputError(f"{what} holds something that is no number", path=self.path, line=line, hint=_AGAIN)
+        return tuple(value for value in values if value is not None)
+
+    def _blocks(self, reached: frozenset[str] | None, axes: int) -> tuple[Block, ...]:
+        """In the order of the list; without a list those that are declared, of unknown size."""
+        declared = self.header.declarations.values()
+        tables = [each for each in declared if "ei_model_dsp_t" in each.type and each.braced]
+        mine = [each for each in tables if reached is None or each.name in reached] or tables
+        entries = [entry for table in mine for entry in table.fields if not entry.tokens]
+        if len(entries) > _MOST_BLOCKS:
+            raise InputError(f"it lists {len(entries)} signal-processing blocks", path=self.path, hint=_AGAIN)
+        if entries:
+            return tuple(self._block(entry, number, axes) for number, entry in enumerate(entries))
+        configs = [each for each in declared if each.braced and any(map(_CONFIG.fullmatch, each.type))]
+        return tuple(self._unlisted(each, number, axes) for number, each in enumerate(configs[:_MOST_BLOCKS]))
+
+    def _block(self, entry: Field, number: int, axes: int) -> Block:
+        """An entry [id,] size, function, config, axes, count of axes [, version, factory, normalisation]."""
+        members = [each.tokens for each in entry.value if isinstance(each, Field)]
+        words = [names_in(tokens) for tokens in members]
+        functions = [at for at, names in enumerate(words) if any(map(_FUNCTION.fullmatch, names))]
+        if not functions or functions[0] not in {1, 2}:
+            names = sorted({name for each in words for name in each if name.startswith("extract_")})
+            reason = f"it is computed by {names[0]}" if names else "its function is not known"
+            raise UnsupportedModelError(
+                f"block {number + 1} of the impulse is a custom block: {reason}, whose arithmetic is not in the export",
+                path=self.path,
+                hint="use one of Studio's own blocks (spectral analysis, MFCC, MFE, spectrogram, flatten, raw data)",
+            )
+        at = functions[0]
+        kind = next(match[1] for match in map(_FUNCTION.fullmatch, words[at]) if match)
+        head = [self._number(tokens) for tokens in members[:at]]
+        if None in head:
+            raise InputError(f"block {number + 1}: its size is no number", path=self.path, hint=_AGAIN)
+        whole = [int(value) for value in head if value is not None]
+        config = self._config(words[at + 1] if len(words) > at + 1 else [])
+        values = self._values(config)
+        offsets = tuple(range(axes))
+        if len(words) > at + 2 and words[at + 2]:
+            offsets = tuple(int(value) for value in self._array(words[at + 2][-1], f"the axes of block {number + 1}"))
+        scaler = [name for names in words[at + 3 :] for name in names if "normalization" in name]
+        return Block(
+            kind,
+            whole[0] if at == 2 else int(_one(values, "block_id", number)),
+            int(_one(values, "implementation_version", 1.0)),
+            offsets,
+            values,
+            whole[-1],
+            self._scaler(scaler[0]) if scaler else None,
+        )
+
+    def _unlisted(self, config: Declaration, number: int, axes: int) -> Block:
+        kind = next(match[1] for match in map(_CONFIG.fullmatch, config.type) if match)
+        values = self._values(config)
+        listed = self.header.declarations.get(f"{config.name}_axes")
+        offsets = tuple(range(axes))
+        if listed is not None:
+            offsets = tuple(int(each) for each in self._array(listed.name, f"the axes of {config.name}"))
+        known = int(_one(values, "block_id", number))
+        return Block(kind, known, int(_one(values, "implementation_version", 1.0)), offsets, values, 0)
+
+    def _config(self, names: Sequence[str]) -> Declaration:
+        for name in names:
+            found = self.header.declarations.get(name)
+            if found is not None and found.braced:
+                return found
+        called = names[-1] if names else "a block's configuration"
+        raise InputError(f"{called} is not in model-parameters/", path=self.path, hint=_AGAIN)
+
+    def _values(self, config: Declaration) -> Mapping[str, Value]:
+        """Name -> value, as the export's own struct names them; pointers to names of axes are left out."""
+        kind = next((word for word in config.type if _CONFIG.fullmatch(word)), "")
+        members = self.header.structs.get(kind)
+        if members is None:
+            raise InputError(
+                f"the struct {kind or config.name} is not in model-parameters/", path=self.path, hint=_AGAIN
+            )
+        given = config.fields
+        if any(each.name for each in given):
+            by_name = {each.name: each for each in given}
+            pairs = [(type_, name, by_name[name]) for type_, name in members if name in by_name]
+            unknown = sorted(by_name.keys() - {name for _, name in members})
+            problem = f"has no member {unknown[0]!r}" if unknown else ""
+        else:
+            pairs = [(type_, name, each) for (type_, name), each in zip(members, given, strict=False)]
+            problem = f"has {len(members)} members" if len(members) != len(given) else ""
+        if problem:
+            message = f"{config.name} has {len(given)} values, and its struct {kind} {problem}"
+            raise InputError(message, path=self.path, line=config.line, hint=_AGAIN)
+        found: dict[str, Value] = {}
+        for type_, name, each in pairs:
+            if "char" in type_:
+                text = string_of(each.tokens)
+                value: Value | None = "" if text is None and names_in(each.tokens) else text
+            elif "*" in type_ or name.startswith("named_axes"):
+                continue
+            else:
+                value = self._number(each.tokens)
+            if value is None:
+                raise InputError(f"{config.name}: {name} cannot be read", path=self.path, line=config.line, hint=_AGAIN)
+            found[name] = value
+        return found
+
+    def _scaler(self, name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and scale of a standard scaler."""
+        reached = self.header.reachable(name)
+        config = next(
+            (each for each in map(self.header.declarations.get, sorted(reached)) if each and each.named("mean_data")),
+            None,
+        )
+        if config is None:
+            raise UnsupportedModelError(
+                f"its features are normalised in a way that is not known here ({name})",
+                path=self.path,
+                hint="normalise with the standard scaler, or not at all",
+            )
+        mean, scale = (
+            self._array(names_in(config.named(member) or ())[-1], f"{name}, {member}")
+            for member in ("mean_data", "scale_data")
+        )
+        return mean, scale
+
+    def _learning(self, reached: frozenset[str] | None, *, anomaly: bool) -> list[Field]:
+        """Entries of the learning blocks that score anomalies, or of the others."""
+        tables = [each for each in self.header.declarations.values() if "ei_learning_block_t" in each.type]
+        entries = [entry for table in tables if reached is None or table.name in reached for entry in table.fields]
+        return [each for each in entries if any("anomaly" in name for name in names_in(each.value)) is anomaly]
+
+    def _inputs(self, reached: frozenset[str] | None, *, anomaly: bool) -> tuple[int, ...]:
+        """Ids of the blocks that feed the network, or the anomaly block; () where that is not recorded."""
+        entries = self._learning(reached, anomaly=anomaly)
+        if not anomaly and len(entries) > 1:
+            entries = [each for each in entries if self.names & set(names_in(each.value))] or entries[:1]
+        for name in (name for entry in entries for name in names_in(entry.value)):
+            if name.endswith("_inputs") and name in self.header.declarations:
+                return tuple(int(value) for value in self._array(name, "the inputs of a learning block"))
+        return ()
+
+    def anomaly(self, impulse: Impulse, mixture: Callable[[frozenset[str]], bytes]) -> KMeans | Mixture | None:
+        """What scores anomalies."""
+        chosen = self._chosen()
+        reached = self.header.reachable(chosen.name) if chosen else None
+        entries = self._learning(reached, anomaly=True)
+        names = {word for entry in entries for word in names_in(entry.value)}
+        called = frozenset[str]().union(*(self.header.reachable(word) for word in names))
+        configs = [
+            each for each in map(self.header.declarations.get, sorted(called)) if each is not None and each.braced
+        ]
+        config = next((each for each in configs if each.named("anom_axis")), None)
+        is_kmeans = config is not None and config.named("anom_clusters") is not None
+        if config is None:  # until 2022 nothing points to the arrays
+            if chosen is not None or not self._setting(None, "", "HAS_ANOMALY"):
+                return None
+            is_kmeans = True
+        inputs = self._inputs(reached, anomaly=True) or (impulse.blocks[0].id,)
+        if len(inputs) != 1 or all(block.id != inputs[0] for block in impulse.blocks):
+            raise UnsupportedModelError(
+                f"its anomaly block takes the features of {len(inputs)} blocks",
+                path=self.path,
+                hint="train the anomaly block on one signal-processing block",
+            )
+        size = next(block.size for block in impulse.blocks if block.id == inputs[0])
+        axes = tuple(int(each) for each in self._array(self._of(config, "anom_axis"), "the axes of the anomaly block"))
+        if any(not 0 <= axis < size for axis in axes) or not axes:
+            message = f"the anomaly block takes features that do not exist: {list(axes)[:8]}"
+            raise InputError(message, path=self.path, hint=_AGAIN)
+        if not is_kmeans:
+            return Mixture(axes, mixture(called), inputs[0])
+        mean, scale = (
+            self._array(self._of(config, f"anom_{name}"), f"the {name} of the anomaly block")
+            for name in ("mean", "scale")
+        )
+        clusters = self.header.declarations.get(self._of(config, "anom_clusters"))
+        if clusters is None:
+            raise InputError("the clusters of the anomaly block are missing", path=self.path, hint=_AGAIN)
+        centroids: list[tuple[float, ...]] = []
+        radii: list[float] = []
+        for each in clusters.fields:
+            centre, *rest = (item for item in each.value if isinstance(item, Field))
+            inside = [item for item in centre.value if isinstance(item, Field)]
+            centroids.append(self._row(inside, "a cluster", clusters.line))
+            radii += self._row(rest[:1], "a cluster", clusters.line)
+        if (
+            not centroids
+            or {len(row) for row in (*centroids, mean, scale)} != {len(axes)}
+            or len(radii) != len(centroids)
+        ):
+            raise InputError(
+                f"the clusters of the anomaly block do not fit its {len(axes)} features",
+                path=self.path, line=clusters.line, hint=_AGAIN,
+            )  # fmt: skip
+        if 0.0 in scale:
+            raise InputError("the anomaly block divides by a scale of 0", path=self.path, hint=_AGAIN)
+        return KMeans(axes, mean, scale, tuple(centroids), tuple(radii), inputs[0])
+
+    def _of(self, config: Declaration | None, member: str) -> str:
+        """The name of the array behind a member of an anomaly block's configuration."""
+        if config is not None:
+            return next(iter(names_in(config.named(member) or ())), member)
+        names = {"anom_axis": ("ei_classifier_anom_axes", "EI_CLASSIFIER_ANOM_AXIS")}
+        known = names.get(member, (f"ei_classifier_{member}",))
+        return next((name for name in known if name in self.header.declarations), known[0])
+
+
+def _one(values: Mapping[str, Value], name: str, default: float) -> float:
+    value = values.get(name, default)
+    return value if isinstance(value, int | float) else default
+
+
+def _from_document(file: File, impulse: Impulse) -> Impulse:
+    """What `deployment-metadata.json` records of an impulse whose blocks no header holds."""
+    try:
+        document = json.loads(file.data)
+        recorded = document["impulse"]
+        axes = int(document["axesCount"])
+        listed = tuple(_document_block(each, axes, document) for each in recorded["dspBlocks"])
+        learning = [each for each in recorded["learnBlocks"] if "anomaly" not in each["type"]]
+        if any("anomaly" in each["type"] for each in recorded["learnBlocks"]):
+            raise UnsupportedModelError(
+                "the clusters of its anomaly block are not in the export",
+                path=file.path,
+                hint="give the C++ library, which holds them",
+            )
+        return replace(
+            impulse,
+            sensor=document.get("sensor") or impulse.sensor,
+            samples=int(document["samplesPerInference"]),
+            axes=axes,
+            frequency=float(document["frequency"]),
+            blocks=listed,
+            inputs=tuple(int(each) for each in learning[0].get("dsp", ())) if len(learning) == 1 else (),
+        )
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError) as error:
+        message = f"the impulse in {deployment.NAME} cannot be read: {type(error).__name__} {str(error)[:80]}"
+        raise InputError(message, path=file.path, hint="give the C++ library of the project") from error
+
+
+def _document_block(block: dict[str, Any], axes: int, document: dict[str, Any]) -> Block:
+    metadata = block["metadata"]
+    config = metadata["dspConfig"]
+    if config.get("normalizeData", "none") not in {"none", None}:
+        raise UnsupportedModelError(
+            "its features are normalised, and the means are not in the export", hint="give the C++ library"
+        )
+    values: dict[str, Value] = {}
+    for name, value in config["options"].items():
+        if value is not None and not isinstance(value, str | int | float):
+            raise TypeError(name)
+        values[name.replace("-", "_")] = 0.0 if value is None else value if isinstance(value, str) else float(value)
+    kind = _KINDS.get(block["type"], block["type"])
+    names = document.get("axes") or ()
+    chosen = [names.index(name) for name in block.get("axes", ()) if name in names] or range(axes)
+    version = int(block.get("implementationVersion", 1))
+    return Block(kind, int(block["id"]), version, tuple(chosen), values, int(metadata["featureCount"]))

@@ -1,0 +1,496 @@
+"""A whole impulse of sound or sensor data, behind `unpack`: translate its network, make one graph, measure it.
+
+    Export (with an impulse) -> Translated -> ImpulseModel -> ValidatedImpulse -> Bundle
+
+What cannot be converted `convert.export.impulse.refuse` refuses before any of it. The graph follows the arithmetic that
+the network was trained with; `convert.dsp` has it. It is measured against `convert.dsp.reference`, which computes the
+same another way, and against the original network in LiteRT, on synthetic windows and on those of recordings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from convert.dsp import Mixture
+from convert.dsp import blocks as kinds
+from convert.emit.impulse import EmitImpulse
+from convert.errors import PresetError, ValidationError
+from convert.export.impulse import refuse
+from convert.findings import Rule
+from convert.isolation import Died
+from convert.options import ConvertOptions, table
+from convert.translate import OPSETS, Translation
+from convert.translate import died as translation_died
+from convert.types import (
+    Agreement,
+    BatchParity,
+    Differences,
+    Export,
+    ImpulseEvidence,
+    ImpulseModel,
+    Int8Agreement,
+    ModelFormat,
+    OnnxModel,
+    Stage,
+    StageResult,
+    Translated,
+    ValidatedImpulse,
+)
+from convert.validate import CONSTANT, TENSORRT
+from convert.validate.comparison import BATCH, NOT_FINITE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from convert.findings import Finding
+    from convert.isolation import Worker
+    from convert.types import Parity
+
+FEATURES, FOLLOWED = Rule("EI411"), Rule("EI412")
+
+_OPSET: Final = 13
+"""Of every impulse: TensorRT 8 and everything after it reads it, and `convert.dsp.graph` is written in it."""
+
+OPTIONS: Final = frozenset(
+    {
+        *("model", "bundle_name", "labels", "dequantize", "timeout", "tensorflow", "samples", "sdk_log", "tolerance"),
+        *("tensorrt", "batch_size", "gpu_id", "target", "platform", "jetpack", "opset"),
+    }
+)
+"""Options of `convert` that mean something for an impulse; the others are about pictures and Gst-nvinfer."""
+
+
+def stages(output: Path, options: Mapping[str, Any], worker: Worker, *, any_kind: bool = False) -> tuple[Stage, ...]:
+    """The four stages behind `unpack`.
+
+    Args:
+        any_kind: the options are for exports of any kind: those about pictures are no error.
+
+    Raises:
+        PresetError: options about pictures, or of another opset.
+    """
+    known = table(ConvertOptions)
+    for name, value in options.items():
+        if name in known and name not in OPTIONS and value != known[name].default and not any_kind:
+            option = f"--{name.replace('_', '-')}"
+            message = f"{option} does not apply to an export of sound or sensor data"
+            raise PresetError(message, hint=f"leave out {option}")
+    if options.get("opset") not in {None, _OPSET} and not any_kind:
+        raise PresetError(f"an impulse is converted with opset {_OPSET}", hint="leave out --opset")
+    samples = options.get("samples")
+    proof = ValidateImpulse(
+        None if samples is None else Path(samples),
+        options.get("tolerance", 1e-4),
+        options.get("timeout", 120.0),
+        options.get("batch_size", 1),
+        tensorrt=options.get("tensorrt", False),
+        worker=worker,
+    )
+    emit = {name: options[name] for name in ("batch_size", "gpu_id", "target", "platform") if name in options}
+    return (
+        TranslateImpulse(options.get("timeout", 120.0), tensorflow=options.get("tensorflow", False), worker=worker),
+        AdaptImpulse(sdk_log=options.get("sdk_log", False), mixtures=worker),
+        proof,
+        EmitImpulse(output, **emit),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TranslateImpulse:
+    """Translate the network of an impulse with tf2onnx, as `convert.translate.Translate` does one of pictures.
+
+    Attributes:
+        timeout: seconds it may take.
+        tensorflow: use the installed TensorFlow instead of the stub.
+        worker: the process that tf2onnx runs in.
+    """
+
+    name: ClassVar[str] = "translate"
+    timeout: float
+    worker: Worker = field(compare=False, repr=False)
+    tensorflow: bool = False
+
+    def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - every stage takes one
+        """Of an `Export` without a network the model is empty.
+
+        Raises:
+            UnsupportedModelError: it cannot be converted.
+            TranslationError: tf2onnx fails, dies or takes too long.
+        """
+        assert isinstance(artifact, Export)
+        refuse(artifact)
+        facts = artifact.facts
+        if not artifact.model:
+            return StageResult(Translated(artifact, OnnxModel(b"", facts.input, (), _OPSET)))
+        if artifact.format is ModelFormat.ONNX:
+            request = (artifact.model, facts.input.shape, 1, (OPSETS[0], _OPSET), False)
+            found: Translation = self.worker.call("convert.translate.worker:accept", *request, timeout=self.timeout)
+        else:
+            shape = facts.input.shape
+            found = translate(self.worker, artifact.model, shape, self.timeout, tensorflow=self.tensorflow)
+        warned = tuple(_remark(line) for line in found.warnings)
+        return StageResult(
+            Translated(artifact, OnnxModel(found.data, found.input, found.outputs, found.opset)), findings=warned
+        )
+
+
+def _remark(line: str) -> Finding:
+    from convert.translate import TF2ONNX_WARNED
+
+    return TF2ONNX_WARNED.found(f"tf2onnx: {line}")
+
+
+def translate(
+    worker: Worker, model: bytes, shape: Sequence[int | None], timeout: float, *, tensorflow: bool = False
+) -> Translation:
+    """A flatbuffer that takes features [1, ...], in `worker`.
+
+    Raises:
+        TranslationError: tf2onnx refused it, died or took too long.
+    """
+    arguments = (model, tuple(shape), 1, _OPSET, tensorflow, False)
+    try:
+        result: Translation = worker.call("convert.translate.worker:translate", *arguments, timeout=timeout)
+    except Died as death:
+        raise translation_died(death) from death
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptImpulse:
+    """Make one graph of signal processing, network and anomaly score.
+
+    Attributes:
+        sdk_log: with the SDK's approximation of log10, to compare with a device; else an exact one, as in training.
+        mixtures: the process in which the network of a Gaussian mixture is translated.
+    """
+
+    name: ClassVar[str] = "adapt"
+    mixtures: Worker = field(compare=False, repr=False)
+    sdk_log: bool = False
+
+    def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - every stage takes one
+        """The `ImpulseModel` of a `Translated`.
+
+        Raises:
+            UnsupportedModelError: a block, or the end of the network, cannot be converted.
+            TranslationError: the network cannot have a dynamic batch.
+            InputError: the labels do not fit the scores.
+        """
+        assert isinstance(artifact, Translated)
+        from convert.dsp.graph import impulse_graph  # brings onnx
+        from convert.graph.graph import signature
+        from convert.graph.passes import canonical, prepared
+        from convert.heads.base import class_labels
+
+        export = artifact.export
+        impulse = export.impulse
+        assert impulse is not None
+        network = prepared(artifact.onnx.data, coded=False) if artifact.onnx.data else None
+        mixture = self._mixture(impulse.anomaly) if isinstance(impulse.anomaly, Mixture) else None
+        step = input_step(export.original) if export.original else None
+        model = impulse_graph(impulse, network, mixture, sdk_log=self.sdk_log, step=step, with_features=True)
+        names = [value.name for value in model.graph.output]
+        model = canonical(model, names, _metadata(export), "samples")
+        measured = model.SerializeToString(deterministic=True)
+        del model.graph.output[-1]  # the features stay inside the graph
+        names.pop()
+        outputs = tuple(map(signature, model.graph.output))
+        labels: tuple[str, ...] = ()
+        found: tuple[Finding, ...] = ()
+        if "scores" in names:
+            classes = outputs[names.index("scores")].shape[-1] or 0
+            given = export.metadata.labels
+            if classes == 1:  # of a regression, or of a network that gives a probability of its own
+                labels = given if given and len(given) == 1 else ("value",)
+            else:
+                labels, found = class_labels(export, classes)
+        notes = [
+            FOLLOWED.found(f"block {block.id} ({block.kind}): {note}")
+            for block in impulse.blocks
+            for note in kinds.notes(block, impulse)
+        ]
+        onnx = OnnxModel(model.SerializeToString(deterministic=True), signature(model.graph.input[0]), outputs, _OPSET)
+        return StageResult(ImpulseModel(export, onnx, labels, measured, step), findings=(*found, *notes))
+
+    def _mixture(self, mixture: Mixture) -> Any:
+        from convert.export.facts import facts
+        from convert.graph.passes import prepared
+
+        found = translate(self.mixtures, mixture.model, facts(mixture.model).input.shape, 120.0)
+        return prepared(found.data, coded=False)
+
+
+def input_step(model: bytes) -> float | None:
+    """The step of the codes that a quantized flatbuffer has for its input; None where it has none.
+
+    A device rounds the features to it. The rewriting in float32 does without rounding, but steps of an input are often
+    large: the range of features is that of the rarest of them.
+    """
+    from convert.export.tflite import read_graph
+
+    graph = read_graph(model)
+    (source,) = graph.inputs
+    quantizers = [each.outputs[0] for each in graph.operators if each.name == "QUANTIZE" and source in each.inputs]
+    scales = graph.tensors[source].scales or (graph.tensors[quantizers[0]].scales if quantizers else ())
+    return float(scales[0]) if len(scales) == 1 and scales[0] > 0 else None
+
+
+def _metadata(export: Export) -> dict[str, str]:
+    """What the model records of itself, as text."""
+    from convert import __version__
+
+    impulse = export.impulse
+    assert impulse is not None
+    values = {
+        "source_sha256": export.provenance,
+        "tool_version": __version__,
+        "sensor": impulse.sensor,
+        "frequency": f"{impulse.frequency:.17g}",
+        "axes": ",".join(impulse.axis_names) or str(impulse.axes),
+        "window": str(impulse.samples),
+    }
+    return {f"ei_deepstream.{name}": value for name, value in values.items()}
+
+
+_WINDOWS = 48  # synthetic ones
+_MOST_RECORDED = 200  # windows of all recordings
+_BATCHES = (1, 2, 8)
+_HALF = 0.5  # from which on a single score is a yes
+_AT_ONCE = 8  # windows that the graph is given at a time
+_NEAR, _SHARE = 5e-3, 1e-3  # what a feature may differ by: a step of MFE's 1/256, and a share of its size
+_CLOSE = 0.99  # share of features that have to: Conv and FFT round empty bins differently
+
+
+@dataclass(frozen=True, slots=True)
+class ValidateImpulse:
+    """Measure an impulse's graph.
+
+    Attributes:
+        samples: a recording, or a folder of them, to measure on, too.
+        tolerance: the largest absolute difference between the scores and those of the network in LiteRT.
+        timeout: seconds LiteRT may take.
+        batch_size: of the engine that `tensorrt` builds.
+        tensorrt: parse and build it with TensorRT-RTX.
+        worker: the process that LiteRT runs in.
+    """
+
+    name: ClassVar[str] = "validate"
+    samples: Path | None
+    tolerance: float
+    timeout: float
+    batch_size: int
+    worker: Worker = field(compare=False, repr=False)
+    tensorrt: bool = False
+
+    def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - every stage takes one
+        """The `ValidatedImpulse` of an `ImpulseModel`.
+
+        Raises:
+            InputError: a recording cannot be read.
+            ValidationError: ONNX Runtime or LiteRT refuses a model, crashes or takes too long.
+            MissingDependencyError: `tensorrt` without that package.
+        """
+        assert isinstance(artifact, ImpulseModel)
+        import numpy as np  # heavy; `--help` does without
+
+        from convert.dsp import recordings
+        from convert.dsp.reference import reference_anomaly, reference_features
+        from convert.validate import runtimes
+
+        if self.tensorrt:
+            runtimes.require()
+        impulse = artifact.impulse
+        windows = list(recordings.synthetic(impulse, _WINDOWS))
+        recorded = self._recorded(artifact)
+        fed = np.stack([*windows, *recorded])
+        session = runtimes.load(artifact.measured)
+        names = [*(value.name for value in artifact.onnx.outputs), "features"]
+        outputs = dict(zip(names, _run(session, fed), strict=True))
+        features = outputs["features"]
+        wanted = np.asarray(reference_features(impulse, fed))
+        differences, found = _features(features, wanted)
+        network, scores, agreement = None, None, None
+        if "scores" in outputs:
+            rounded = _rounded(features, artifact.step)
+            network, more = self._network(artifact.export, rounded, outputs["scores"])
+            found += more
+            scores = self._scores(artifact.export, wanted, outputs["scores"])
+            agreement, more = self._int8(artifact, wanted, outputs["scores"])
+            found += more
+        anomaly = None
+        if "anomaly" in outputs and not isinstance(impulse.anomaly, Mixture):
+            anomaly, more = _features(outputs["anomaly"], np.asarray(reference_anomaly(impulse, fed)).reshape(-1, 1))
+            found += more
+        batch, more = _batches(session, fed, names)
+        found += more
+        ill: dict[str, float] = {}
+        for name, window in recordings.ill_conditioned(impulse):
+            got = np.nan_to_num(_run(session, window[None])[-1].astype(np.float64))
+            ill[name] = float(np.max(np.abs(got - np.nan_to_num(reference_features(impulse, window[None])))))
+        built, more = self._build(artifact)
+        found += more
+        evidence = ImpulseEvidence(
+            *(differences, network, scores, anomaly, batch, ill, agreement, built),
+            recordings=len(recorded),
+        )
+        return StageResult(ValidatedImpulse(artifact, evidence), findings=found)
+
+    def _recorded(self, model: ImpulseModel) -> list[NDArray[np.float32]]:
+        """Windows of the recordings, as many of each."""
+        if self.samples is None:
+            return []
+        from convert.dsp import recordings
+
+        files = recordings.find(self.samples)[:_MOST_RECORDED]
+        each = max(1, _MOST_RECORDED // len(files))
+        return [window for path in files for window in recordings.windows(path, model.impulse, each)]
+
+    def _network(
+        self, export: Export, features: NDArray[Any], scores: NDArray[Any]
+    ) -> tuple[Parity | None, tuple[Finding, ...]]:
+        from convert.validate.comparison import Tally
+
+        tally = Tally(self.tolerance)
+        tally.add(
+            [f"window {number}" for number in range(len(scores))],
+            [self._original(export, export.model, features)],
+            [scores],
+        )
+        # A network that always says the same may do so on synthetic windows.
+        return tally.parity(), tuple(each for each in tally.findings() if each.id != CONSTANT.id)
+
+    def _scores(self, export: Export, features: NDArray[Any], scores: NDArray[Any]) -> Agreement:
+        """The shipped model against the original network, on features computed independently."""
+        import numpy as np
+
+        original = self._original(export, export.original or export.model, features)
+        apart = np.abs(original.astype(np.float64) - scores)
+        if scores.shape[1] > 1:
+            same = float(np.mean(original.argmax(axis=1) == scores.argmax(axis=1)))
+        else:
+            same = float(np.mean((original >= _HALF) == (scores >= _HALF)))
+        return Agreement(same, float(apart.mean()), float(apart.max()), len(scores))
+
+    def _original(
+        self, export: Export, model: bytes, features: NDArray[Any], kernels: str = "XNNPACK"
+    ) -> NDArray[np.float32]:
+        """[n, C] of a flatbuffer in LiteRT, or of a network that is ONNX in ONNX Runtime, for features [n, F]."""
+        import numpy as np
+
+        from convert.validate import runtimes
+
+        if export.format is ModelFormat.ONNX:
+            session = runtimes.load(model)
+            rows = features.astype(np.float32).reshape(-1, 1, *(export.facts.input.shape[1:]))
+            return np.concatenate([runtimes.run_onnx(session, row)[0].reshape(1, -1) for row in rows])
+        fed = np.ascontiguousarray(features, np.float32)[:, None, None, :]
+        (result,) = runtimes.outputs(model, fed, None, self.worker, self.timeout, kernels=kernels)
+        return result.reshape(len(features), -1)
+
+    def _int8(
+        self, model: ImpulseModel, features: NDArray[Any], scores: NDArray[Any]
+    ) -> tuple[Int8Agreement | None, tuple[Finding, ...]]:
+        """The original, quantized network against the shipped model; where they decide differently too often, two sets
+        of LiteRT's own kernels on the same features, too."""
+        export = model.export
+        if export.original is None:
+            return None, ()
+        from convert.agreement import GOOD, agreement_findings
+
+        same = self._scores(export, features, scores)
+        kernels = None
+        if same.top1 < GOOD:
+            from convert.validate.runtimes import REFERENCE
+
+            other = self._original(export, export.original, features, REFERENCE)
+            kernels = self._scores(export, features, other).top1
+        agreement = Int8Agreement(same.top1, same.mean_abs_diff, same.max_abs_diff, same.inputs, kernels=kernels)
+        hint = (
+            "compare on recordings of your own: --samples and a folder of them; the float32 export needs no rewriting"
+        )
+        return agreement, agreement_findings(agreement, hint)
+
+    def _build(self, model: ImpulseModel) -> tuple[str | None, tuple[Finding, ...]]:
+        if not self.tensorrt:
+            return None, ()
+        from convert.validate import runtimes
+
+        size = model.impulse.samples * model.impulse.axes
+        try:
+            return runtimes.build(model.onnx.data, (size,), self.batch_size, timeout=max(self.timeout, 300.0)), ()
+        except ValidationError as error:
+            return None, (TENSORRT.found(error.message, hint=error.hint, path=model.file),)
+
+
+def _run(session: Any, windows: NDArray[np.float32]) -> list[NDArray[Any]]:
+    """All outputs, a few windows at a time."""
+    import numpy as np
+
+    from convert.validate import runtimes
+
+    parts = [runtimes.run_onnx(session, windows[at : at + _AT_ONCE]) for at in range(0, len(windows), _AT_ONCE)]
+    return [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+
+def _rounded(features: NDArray[Any], step: float | None) -> NDArray[np.float32]:
+    """As the graph rounds them for a network that was quantized, in float32 as there."""
+    import numpy as np
+
+    single = features.astype(np.float32)
+    if step is None:
+        return single
+    rounded: NDArray[np.float32] = np.floor(single * np.float32(1 / step) + np.float32(0.5)) * np.float32(step)
+    return rounded
+
+
+def _features(got: NDArray[Any], wanted: NDArray[Any]) -> tuple[Differences, tuple[Finding, ...]]:
+    """How far values are from an independent computation, and EI411 or EI405 where that is too far."""
+    import numpy as np
+
+    if not np.isfinite(got).all():
+        found = NOT_FINITE.found("the features hold NaN or infinity", hint=FEATURES.fix)
+        got = np.nan_to_num(got)
+        return Differences(*_far(got, wanted), len(got)), (found,)
+    most, mean, close = _far(got, wanted)
+    findings: tuple[Finding, ...] = ()
+    if close < _CLOSE:
+        message = f"{1 - close:.1%} of {got.size:,} values differ, by up to {most:.3g}"
+        findings = (FEATURES.found(message, hint=FEATURES.fix),)
+    return Differences(most, mean, close, len(got)), findings
+
+
+def _far(got: NDArray[Any], wanted: NDArray[Any]) -> tuple[float, float, float]:
+    import numpy as np
+
+    apart = np.abs(got.astype(np.float64) - wanted)
+    close = apart <= _NEAR + _SHARE * np.abs(wanted)
+    return float(apart.max()), float(apart.mean()), float(close.mean())
+
+
+def _batches(
+    session: Any, windows: NDArray[np.float32], names: Sequence[str]
+) -> tuple[BatchParity, tuple[Finding, ...]]:
+    """Batches against the same windows one at a time."""
+    import numpy as np
+
+    from convert.validate import runtimes
+    from convert.validate.comparison import TOLERANCE
+
+    windows = windows[: max(_BATCHES)]
+    single = [runtimes.run_onnx(session, windows[number : number + 1]) for number in range(len(windows))]
+    alone = [np.concatenate(column) for column in zip(*single, strict=True)]
+    worst, findings = 0.0, []
+    for size in _BATCHES[1:]:
+        for name, one, many in zip(names, alone, runtimes.run_onnx(session, windows[:size]), strict=True):
+            apart = float(np.max(np.abs(one[:size] - many)))
+            worst = max(worst, apart)
+            if apart > 1e2 * TOLERANCE * max(1.0, float(np.max(np.abs(one)))):
+                message = f"output {name} of a batch of {size} differs by up to {apart:.3g}"
+                findings.append(BATCH.found(message, hint=BATCH.fix))
+    return BatchParity(_BATCHES, worst), tuple(findings)

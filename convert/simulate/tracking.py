@@ -1,0 +1,361 @@
+"""Counts the objects of a simulation at the lines and in the zones of the app that it is for.
+
+Counting is NVIDIA's arithmetic (`convert.counting`), in pixels of the frames that [streammux] makes. Tracking is not:
+NvMultiObjectTracker is closed. `OverlapTracker` stands in for its tracker by overlap: of all pairs of an object before
+and a box now, the one with the largest intersection over union is taken first. It predicts nothing and looks at no
+pixels. The numbers it goes by are those of the tracker's config where that is one by overlap.
+
+Every video is counted on its own. Pictures that are no video's are one, in their order, 30 a second.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from convert.check.analytics import read_analytics
+from convert.check.app import absolute, is_on, number, read_app, text_of
+from convert.counting import HISTORY, CrossingCounter, Line, LineCounter, Mode, Reason, Tracked, Zone
+from convert.errors import InputError
+from convert.images.read import is_video, video_facts
+from convert.nvinfer.config import MOST_BYTES
+from convert.nvinfer.config_state import Verdict
+from convert.nvinfer.keys import version
+from convert.nvinfer.numbers import read_ordinary
+from convert.nvinfer.yaml import YamlError, load
+from convert.simulate.results import Counted, Counts, Difference, Passage, Shown, Uncounted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convert.images.scaling import Rect
+    from convert.nvinfer.targets import Target
+    from convert.simulate.results import FrameResult
+
+_SMOOTHED: Final = "8.0"  # from this release on obj-cnt-win-in-ms is the history, in frames
+_USUAL_RATE: Final = Fraction(30)  # frames a second
+_WHY: Final = {
+    Reason.FRAMES: "seen in too few frames (loose: 4, balanced: 11, strict: 21)",
+    Reason.DISTANCE: "moved too little (loose: 31.6 pixels, balanced: 54.8, strict: 77.5)",
+    Reason.SIDE: "stayed on one side of it",
+    Reason.DIRECTION: "went against the arrow",
+    Reason.END: "passed beyond its end",
+    Reason.REPEATED: "crossed it once more; an object counts once in each direction",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What an app counts.
+
+    Attributes:
+        path: the config of Gst-nvdsanalytics.
+        size: config-width and config-height.
+        muxer: width and height of [streammux]; None: that of the frames.
+        history: as `LineCounter` has it.
+        overlap, age, hits, same_class: the tracker's minMatchingScore4Iou, maxShadowTrackingAge, probationAge and
+            checkClassMatch.
+        stands_for: the tracker's config or library that the app names.
+    """
+
+    path: Path
+    size: tuple[int, int]
+    lines: tuple[Line, ...]
+    zones: tuple[Zone, ...]
+    muxer: tuple[int, int] | None = None
+    history: int = HISTORY
+    overlap: float = 0.0
+    age: int = 5
+    hits: int = 0
+    same_class: bool = False
+    stands_for: str = ""
+
+
+def setup_of(app: Path, where: Target) -> Setup | None:
+    """What deepstream-app counts by its config `app`; None: nothing.
+
+    Raises:
+        InputError: a file cannot be read, or Gst-nvdsanalytics refuses its config.
+    """
+    file = read_app(read_ordinary(app, "app config", MOST_BYTES), str(app), where.deepstream)
+    if not (is_on(file, "nvds-analytics") and is_on(file, "tracker")):
+        return None
+    path = Path(absolute(file, text_of(file, "nvds-analytics", "config-file")))
+    read = read_analytics(read_ordinary(path, "config", MOST_BYTES), str(path), where.deepstream)
+    if 0 in read.size:
+        raise InputError("config-width or config-height is 0", path=path, hint="ei-deepstream check says more")
+    if read.verdict is not Verdict.ACCEPTED:
+        raise InputError(
+            f"Gst-nvdsanalytics refuses it: {read.faults[0].message}", path=path, line=read.faults[0].line,
+            hint="ei-deepstream check says more",
+        )  # fmt: skip
+    lines: dict[str, Line] = {}
+    zones: list[Zone] = []
+    for group in read.groups:
+        if not group.is_on or group.stream:
+            continue
+        classes = tuple(group.values.get("class-id", ()))
+        for shape in group.shapes:
+            if group.kind == "line-crossing":
+                mode, extended = group.values.get("mode", Mode.LOOSE), bool(group.values.get("extended", 1))
+                known = Mode(mode) if mode in list(Mode) else Mode.LOOSE
+                values = tuple(shape.numbers[:8])
+                lines[shape.label] = Line(shape.label, values, known, extended, classes)  # type: ignore[arg-type]
+            elif group.kind in {"roi-filtering", "overcrowding"}:
+                corners = tuple(zip(shape.numbers[::2], shape.numbers[1::2], strict=False))
+                inverse, least = bool(group.values.get("inverse-roi")), group.values.get("object-threshold")
+                zones.append(
+                    Zone(shape.label, corners, classes, inverse, least if group.kind == "overcrowding" else None)
+                )
+    win = read.head.values.get("obj-cnt-win-in-ms") if read.head else None
+    history = int(win) if win and version(where.deepstream) >= version(_SMOOTHED) else HISTORY
+    sides = tuple(number(file, "streammux", side, None) for side in ("width", "height"))
+    config = text_of(file, "tracker", "ll-config-file")
+    setup = Setup(
+        *(path, read.size, tuple(lines.values()), tuple(zones)),
+        muxer=(sides[0], sides[1]) if sides[0] and sides[1] else None,
+        history=history,
+        stands_for=Path(config or text_of(file, "tracker", "ll-lib-file")).name,
+    )
+    return _with_tracker(setup, Path(absolute(file, config))) if config else setup
+
+
+def _with_tracker(setup: Setup, path: Path) -> Setup:
+    """By the numbers of a tracker's config that is here and is one by overlap."""
+    try:
+        data = read_ordinary(path, "config", MOST_BYTES)
+        root = load(re.sub(rb"\A%YAML:[^\n]*", b"", data))  # NVIDIA's files begin so, which is no YAML
+    except (InputError, YamlError):
+        return setup
+    found: dict[str, float] = {}
+    for _, group in root.items if root else ():
+        for key, value in group.items:
+            with suppress(ValueError):
+                found[key.text.decode("utf-8", "replace")] = float(value.text)
+    if found.get("visualTrackerType", 0) or found.get("stateEstimatorType", 0):
+        return setup
+    return replace(
+        setup,
+        overlap=found.get("minMatchingScore4Iou", setup.overlap),
+        age=int(found.get("maxShadowTrackingAge", setup.age)),
+        hits=int(found.get("probationAge", setup.hits)),
+        same_class=bool(found.get("checkClassMatch", setup.same_class)),
+    )
+
+
+@dataclass(slots=True)
+class _Object:
+    id: int
+    class_id: int
+    box: Rect
+    seen: int = 1
+    missed: int = 0
+
+
+@dataclass(slots=True)
+class OverlapTracker:
+    """Gives objects numbers, from 1, by the overlap of their boxes; `setup` says by which numbers."""
+
+    setup: Setup
+    _objects: list[_Object] = field(default_factory=list)
+    _last: int = 0
+
+    def update(self, boxes: Sequence[tuple[int, Rect]]) -> list[int]:
+        """The number of each box (class, place) of the next frame; 0: it is not yet an object."""
+        setup = self.setup
+        pairs = [
+            (overlap, position, index)
+            for position, known in enumerate(self._objects)
+            for index, (class_id, box) in enumerate(boxes)
+            if (overlap := _overlap(known.box, box)) > 0 and overlap >= setup.overlap
+            if not setup.same_class or known.class_id == class_id
+        ]
+        chosen: dict[int, _Object] = {}
+        taken: set[int] = set()
+        for _, position, index in sorted(pairs, key=lambda pair: (-pair[0], pair[1:])):
+            if position not in taken and index not in chosen:
+                taken.add(position)
+                chosen[index] = self._objects[position]
+        for position, known in enumerate(self._objects):
+            known.missed = 0 if position in taken else known.missed + 1
+        self._objects = [known for known in self._objects if known.missed <= setup.age]
+        for index, (class_id, box) in enumerate(boxes):
+            if index in chosen:
+                known = chosen[index]
+                known.box, known.seen = box, known.seen + 1
+            else:
+                self._last += 1
+                chosen[index] = _Object(self._last, class_id, box)
+                self._objects.append(chosen[index])
+        return [chosen[index].id if chosen[index].seen > setup.hits else 0 for index in range(len(boxes))]
+
+
+def _overlap(one: Rect, other: Rect) -> float:
+    """Intersection over union, 0..1."""
+    wide = min(one.left + one.width, other.left + other.width) - max(one.left, other.left)
+    high = min(one.top + one.height, other.top + other.height) - max(one.top, other.top)
+    shared = max(wide, 0.0) * max(high, 0.0)
+    both = one.width * one.height + other.width * other.height - shared
+    return shared / both if both > 0 else 0.0
+
+
+@dataclass(slots=True)
+class _Run:
+    """The counting of one video, or of the pictures; `size`: of the frames that [streammux] makes."""
+
+    setup: Setup
+    source: Path
+    name: str
+    size: tuple[int, int]
+    interval: Fraction  # seconds
+    tracker: OverlapTracker
+    counter: LineCounter
+    crossings: CrossingCounter
+    frames: int = 0
+    labels: dict[int, Counter[str]] = field(default_factory=dict)
+    passages: list[Passage] = field(default_factory=list)
+    theirs: Counter[tuple[int, int]] = field(default_factory=Counter)  # (id, line) -> Edge Impulse's count
+
+    def add(self, frame: FrameResult) -> Counted:
+        across, down = self.size[0] / frame.width, self.size[1] / frame.height
+        ids = self.tracker.update([(found.class_id, found.box) for found in frame.objects])
+        tracked = []
+        for id_, found in zip(ids, frame.objects, strict=True):
+            box = found.box
+            place = (box.left * across, box.top * down, box.width * across, box.height * down)
+            if id_:
+                self.labels.setdefault(id_, Counter())[found.label or f"class {found.class_id}"] += 1
+                tracked.append(Tracked(id_, found.class_id, *(int(max(value, 0)) for value in place)))
+        seconds = float(self.frames * self.interval)
+        now = self.counter.update(tracked, seconds * 1000)
+        self.frames += 1
+        for crossing in now:
+            line = self.setup.lines[crossing.line].label
+            self.passages.append(Passage(frame.name, seconds, crossing.id, self.label(crossing.id), line))
+        for crossing in self.crossings.update(
+            (each.id, each.left, each.top, each.width, each.height) for each in tracked
+        ):
+            self.theirs[crossing.id, crossing.line] += 1
+        to_picture = frame.width / self.setup.size[0], frame.height / self.setup.size[1]
+        drawn = []
+        for ends, members in _by_place(self.setup.lines).items():
+            names = tuple((self.setup.lines[each].label, self.counter.counts[each]) for each in members)
+            drawn.append(
+                Shown(names, _scaled((ends[:2], ends[2:]), to_picture), any(each.line in members for each in now))
+            )
+        for zone, inside in zip(self.setup.zones, self.counter.inside, strict=True):
+            if zone.threshold is None:
+                drawn.append(Shown(((zone.label, len(inside)),), _scaled(zone.points, to_picture)))
+        crowded = [
+            zone.label
+            for zone, inside in zip(self.setup.zones, self.counter.inside, strict=True)
+            if zone.threshold is not None and len(inside) >= zone.threshold
+        ]
+        return Counted(tuple(ids), tuple(drawn), tuple(crowded))
+
+    def label(self, id_: int) -> str:
+        """What the object was called most often."""
+        return self.labels[id_].most_common(1)[0][0]
+
+    def result(self, every: int, *, edge_impulse: bool) -> Counts:
+        """All that was counted, and what was not."""
+        uncounted: dict[tuple[str, str], list[int]] = {}
+        differences: list[Difference] = []
+        lines = self.setup.lines
+        for number_, members in enumerate(_by_place(lines).values()):
+            name = _common_name([lines[each].label for each in members])
+            total = 0
+            for id_ in self.labels:
+                reasons = [self.counter.reasons.get((id_, each), Reason.FRAMES) for each in members]
+                ours = sum(reason >= Reason.COUNTED for reason in reasons)
+                total += ours
+                best = max(reasons)
+                if best is not Reason.COUNTED:
+                    uncounted.setdefault((name, _WHY[best]), []).append(id_)
+                theirs = self.theirs[id_, number_]
+                if edge_impulse and theirs != ours:
+                    why = _WHY[Reason.REPEATED] if ours else _WHY.get(best, "")
+                    why = "its lower edge crossed, its middle did not" if theirs < ours else why
+                    differences.append(Difference(name, id_, ours, theirs, why))
+        return Counts(
+            self.name,
+            self.setup.path,
+            self.setup.stands_for,
+            self.size,
+            len(self.labels),
+            tuple((line.label, count) for line, count in zip(lines, self.counter.counts, strict=True)),
+            tuple(self.passages),
+            tuple(Uncounted(name, why, tuple(ids)) for (name, why), ids in uncounted.items()),
+            tuple(
+                (_common_name([lines[each].label for each in members]), self.crossings.counts[position])
+                for position, members in enumerate(_by_place(lines).values())
+            )
+            if edge_impulse
+            else None,
+            tuple(differences),
+            every,
+        )
+
+
+def _scaled(points: Sequence[tuple[float, float]], scale: tuple[float, float]) -> tuple[tuple[float, float], ...]:
+    return tuple((x * scale[0], y * scale[1]) for x, y in points)
+
+
+def _by_place(lines: Sequence[Line]) -> dict[tuple[int, int, int, int], list[int]]:
+    """Indices of lines that lie in one place, for its directions."""
+    found: dict[tuple[int, int, int, int], list[int]] = {}
+    for index, line in enumerate(lines):
+        x1, y1, x2, y2 = line.values[4:]
+        found.setdefault((x1, y1, x2, y2), []).append(index)
+    return found
+
+
+def _common_name(labels: Sequence[str]) -> str:
+    """ "door" of "door-up" and "door-down"; the label where there is one."""
+    stems = {label.rpartition("-")[0] for label in labels}
+    return stems.pop() if len(labels) > 1 and len(stems) == 1 else " and ".join(labels)
+
+
+@dataclass(slots=True)
+class Counting:
+    """Counts frame by frame, in order: call it with each, and it has its `Counted`.
+
+    Attributes:
+        every: of a video, so-many-th frames are given.
+        edge_impulse: also count as Edge Impulse's SDK.
+    """
+
+    setup: Setup
+    every: int = 1
+    edge_impulse: bool = False
+    _runs: list[_Run] = field(default_factory=list)
+
+    def __call__(self, frame: FrameResult) -> FrameResult:
+        """The next frame, with what was counted in it."""
+        video = is_video(frame.source)
+        if not self._runs or ((video or is_video(self._runs[-1].source)) and frame.source != self._runs[-1].source):
+            self._runs.append(self._begun(frame, video=video))
+        return replace(frame, counted=self._runs[-1].add(frame))
+
+    def results(self) -> tuple[Counts, ...]:
+        """Of each video, or of the pictures."""
+        return tuple(run.result(self.every, edge_impulse=self.edge_impulse) for run in self._runs)
+
+    def _begun(self, frame: FrameResult, *, video: bool) -> _Run:
+        setup, size = self.setup, self.setup.muxer or (frame.width, frame.height)
+        rate = (video_facts(frame.source).rate or _USUAL_RATE) / self.every if video else _USUAL_RATE
+        scale = size[0] / setup.size[0], size[1] / setup.size[1]
+        segments = [
+            (x1 * scale[0], y1 * scale[1], x2 * scale[0], y2 * scale[1]) for x1, y1, x2, y2 in _by_place(setup.lines)
+        ]
+        return _Run(
+            *(setup, frame.source, frame.source.name if video else "pictures", size, 1 / Fraction(rate)),
+            OverlapTracker(setup),
+            LineCounter(setup.lines, setup.size, size, zones=setup.zones, history=setup.history),
+            CrossingCounter(segments),
+        )

@@ -1,0 +1,184 @@
+"""What the kinds of blocks refuse, count and say; whatever is recorded, nothing but a refusal comes of it."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from convert.dsp import Block, Impulse, blocks
+from convert.dsp.blocks import BLOCKS
+from convert.dsp.graph import features_graph
+from convert.errors import UnsupportedModelError
+from tests.dsp.impulses import USUAL, block, impulse
+
+NOTHING = replace(block("flatten"), values={"scale_axes": 1.0})
+EMPTY = Impulse("any", 400, 1, (), 4000, 0, (), ())
+
+
+def refusal(given: Block, samples: int = 400, axes: int = 1, frequency: float = 4000) -> str:
+    with pytest.raises(UnsupportedModelError) as caught:
+        blocks.refuse(given, replace(EMPTY, samples=samples, axes=axes, frequency=frequency))
+    assert caught.value.hint
+    return caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("audio_syntiant", "Syntiant's chips"), ("hr", "closed library"), ("my_own", "not in the export")],
+)
+def test_kinds_without_arithmetic(kind: str, reason: str) -> None:
+    assert reason in refusal(Block(kind, 3, 1, (0,), {}, 10))
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (block("mfcc", win_size=100.0), "win_size 100 is even"),
+        (block("mfcc", num_filters=13.0), "num_filters 13 is odd"),
+        (block("mfcc", num_cepstral=13.0), "num_cepstral is 13.0, not a number from 1 to 12"),
+        (block("mfcc", pre_shift=0.0), "pre_shift is 0 in a window of 400 samples"),
+        (block("mfe", 2, win_size=10.0), "win_size 10 is even"),
+        (block("mfe", frame_length=0.2), "frames have 800 samples, the window only 400"),
+        (block("mfe", frame_stride=0.0), "start every 0"),
+        (block("mfe", high_frequency=2001.0), "filters end at 2001 Hz, above half the 4000"),
+        (block("mfe", low_frequency=900.0, high_frequency=800.0), "start at 900 Hz and end at 800 Hz"),
+        (block("mfe", fft_length=65.0), "fft_length is 65; Edge Impulse's code takes even ones only"),
+        (block("mfe", fft_length=float("nan")), "fft_length is nan"),
+        (block("mfe", num_filters=2.5), "num_filters is 2.5, not a whole number"),
+        (block("mfe", 5), "implementation version is 5; known: 1 to 4"),
+        (block("mfe", axes=2), "computes one axis and is given 2"),
+        (block("spectral_analysis", analysis_type="Wavelet"), "wavelets are not converted"),
+        (block("spectral_analysis", filter_type="notch"), "filter_type is 'notch'; known: none, low, high"),
+        (block("spectral_analysis", filter_cutoff=2000.0), "filter_cutoff is 0.5 of the samples a second"),
+        (block("spectral_analysis", input_decimation_ratio=7.0), "ratio is 7; known: 1, 3, 10, 30, 100, 1000"),
+        (
+            block("spectral_analysis", 1, spectral_power_edges="0.1, x"),
+            "spectral_power_edges are '0.1, x', not numbers",
+        ),
+        (block("flatten", moving_avg_num_windows=4.0), "moving average depends on the windows before"),
+        (NOTHING, "computes nothing"),
+        (replace(block("raw"), size=399), "gives 400 features, the export says 399"),
+        (replace(block("raw"), axes=()), "it takes the axes () of samples with 1 values"),
+        (replace(block("raw"), size=400, normalisation=((0.0,), (1.0,))), "normalisation is not that of 400"),
+        (block("raw", axes=1, scale_axes="9.81"), "scale_axes is '9.81', not a number"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_values_that_cannot_be_computed(given: Block, reason: str) -> None:
+    assert reason in refusal(given, axes=len(given.axes) or 1)
+
+
+def test_a_window_too_large_for_a_slow_filter_is_refused() -> None:
+    slow = block("spectral_analysis", filter_cutoff=0.01)
+    assert "too many products in a window of 100000 samples" in refusal(slow, samples=100_000)
+    quick = block("spectral_analysis", filter_cutoff=400.0)
+    assert blocks.features(quick, replace(EMPTY, samples=100_000))
+
+
+def test_a_spectrogram_at_a_fractional_frequency_is_refused_where_edge_impulse_fails() -> None:
+    given = block("spectrogram", frame_length=0.25, frame_stride=0.125, fft_length=16.0)
+    assert "at 64.5 samples a second Edge Impulse's own code cuts" in refusal(given, samples=128, frequency=64.5)
+    whole = replace(EMPTY, samples=125, frequency=62.5)
+    assert blocks.features(given, whole) == 14 * 9
+
+
+@pytest.mark.parametrize(
+    ("version", "length", "samples", "frames"),
+    [
+        (4, 0.02, 80, 9),
+        (4, 0.0200002, 80, 9),  # 80.0008 samples
+        (4, 0.020001, 81, 8),
+        (2, 0.0299, 120, 8),
+        (1, 0.02, 80, 8),
+        (1, 0.020124, 80, 8),
+        (1, 0.020125, 81, 7),
+    ],
+)
+def test_frames(version: int, length: float, samples: int, frames: int) -> None:
+    given = block("spectrogram", version, frame_length=length)
+    found = blocks.settings(given, EMPTY)
+    assert isinstance(found, blocks.Sound)
+    assert (found.length, found.stride, found.frames) == (samples, 40, frames)
+
+
+def test_a_missing_value_is_named() -> None:
+    given = block("mfe")
+    assert "does not say its num_filters" in refusal(
+        replace(given, values={name: value for name, value in given.values.items() if name != "num_filters"})
+    )
+
+
+def test_all_axes_are_taken_in_the_order_of_the_samples() -> None:
+    whole = replace(block("raw", axes=3), axes=(2, 0, 1))
+    assert blocks.settings(whole, replace(EMPTY, axes=3)).axes == (0, 1, 2)
+    assert blocks.settings(whole, replace(EMPTY, axes=4)).axes == (2, 0, 1)
+
+
+def test_what_is_followed_where_training_and_devices_differ_is_said() -> None:
+    assert blocks.notes(block("spectral_analysis", filter_type="none"), EMPTY) == ()
+    (said,) = blocks.notes(block("spectral_analysis", filter_type="none", input_decimation_ratio=30.0), EMPTY)
+    assert "as in training" in said
+    (said,) = blocks.notes(block("mfcc", 3), EMPTY)
+    assert "300 Hz, as devices do" in said
+    assert blocks.notes(block("mfcc", 4), EMPTY) == ()
+
+
+def test_main_values() -> None:
+    assert blocks.describe(block("spectrogram")) == (
+        ("frame_length", "0.02 s"),
+        ("frame_stride", "0.01 s"),
+        ("fft_length", "64"),
+        ("noise_floor_db", "-52 dB"),
+    )
+    assert blocks.describe(Block("own", 1, 1, (0,), {"b": (1.0, "x"), "a": "y"}, 1)) == (("a", "y"), ("b", "1, x"))
+
+
+ABSURD = st.sampled_from(
+    [
+        0.0,
+        -1.0,
+        1.0,
+        2.0,
+        0.5,
+        1e-9,
+        1e9,
+        1e30,
+        1e308,
+        float(1 << 31),
+        math.inf,
+        -math.inf,
+        math.nan,
+        "",
+        "x",
+        (),
+        (1.0,),
+    ]
+)
+
+
+LARGE = 5000  # features of which no graph is made here
+
+
+@given(st.data())
+def test_absurd_values_are_refused_or_computed(data: st.DataObject) -> None:
+    kind = data.draw(st.sampled_from(BLOCKS))
+    version = data.draw(st.sampled_from([*range(1, 5), 0, -1, 99]))
+    names = data.draw(st.sets(st.sampled_from(sorted(USUAL[kind.id])), max_size=3))
+    changed: dict[str, Any] = {name: data.draw(ABSURD) for name in names}
+    part = replace(block(kind.id, version), values={**USUAL[kind.id], **changed})
+    samples = data.draw(st.sampled_from([400, 1, 2, 0, -5, 10**9, 10**30]))
+    frequency = data.draw(st.sampled_from([4000.0, 1.0, 0.0, -1.0, 1e-6, 1e9, math.nan, math.inf]))
+    whole = replace(EMPTY, samples=samples, frequency=frequency)
+    blocks.describe(part)
+    count = LARGE
+    with suppress(UnsupportedModelError):
+        count = blocks.features(part, whole)
+    if count < LARGE:
+        model = features_graph(impulse(part, samples=samples, frequency=frequency))
+        assert model.graph.output[0].type.tensor_type.shape.dim[1].dim_value == count

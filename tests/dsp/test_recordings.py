@@ -1,0 +1,168 @@
+"""Recordings become windows; what they cannot be is said in one sentence."""
+
+from __future__ import annotations
+
+import json
+import struct
+import wave
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from convert.dsp import recordings
+from convert.errors import InputError
+from tests.dsp.impulses import block, impulse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from convert.dsp import Impulse
+
+SOUND = replace(impulse(block("raw", 1, 1), samples=100, frequency=8000), sensor="microphone")
+MOTION = replace(impulse(block("raw", 1, 3), samples=10, axes=3, frequency=50), sensor="accelerometer")
+
+
+def read(path: Path, of: Impulse, most: int = 100) -> np.ndarray[Any, Any]:
+    return np.stack(list(recordings.windows(path, of, most)))
+
+
+def wav(path: Path, samples: np.ndarray[Any, Any], rate: int = 8000, channels: int = 1, width: int = 2) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(width)
+        file.setframerate(rate)
+        file.writeframes(samples.tobytes())
+    return path
+
+
+def cbor(value: Any) -> bytes:
+    """As RFC 8949 has it, lists of unknown length."""
+    if isinstance(value, dict):
+        return bytes([0xA0 | len(value)]) + b"".join(cbor(each) for pair in value.items() for each in pair)
+    if isinstance(value, list):
+        return b"\x9f" + b"".join(map(cbor, value)) + b"\xff"
+    if isinstance(value, str):
+        return bytes([0x78, len(value)]) + value.encode()
+    if isinstance(value, float):
+        return b"\xfb" + struct.pack(">d", value)
+    return bytes([0x19 if value >= 0 else 0x39]) + (value if value >= 0 else -1 - value).to_bytes(2, "big")
+
+
+def acquired(values: list[Any], **changes: Any) -> dict[str, Any]:
+    sensors = [{"name": name, "units": "m/s2"} for name in ("x", "y", "z")]
+    return {"payload": {"interval_ms": 20, "sensors": sensors, "values": values} | changes}
+
+
+def test_a_wav_is_16_bits_and_what_is_left_is_no_window(tmp_path: Path) -> None:
+    samples = np.arange(-130, 120, dtype="<i2")
+    assert np.array_equal(read(wav(tmp_path / "a.wav", samples), SOUND).reshape(-1), samples[:200])
+    assert len(read(tmp_path / "a.wav", SOUND, most=1)) == 1
+
+
+def test_of_a_wav_of_24_bits_the_upper_ones(tmp_path: Path) -> None:
+    whole = np.full(100, -5 * 256 + 7, "<i4").view(np.uint8).reshape(-1, 4)[:, :3]
+    assert set(read(wav(tmp_path / "a.wav", whole, width=3), SOUND).reshape(-1)) == {-5.0}
+
+
+VALUES = np.round(np.random.default_rng(1).normal(0, 9, (25, 3)), 3)
+
+
+def csv_lines(values: np.ndarray[Any, Any], step: float = 20) -> list[str]:
+    rows = [",".join(map(str, (number * step, *row))) for number, row in enumerate(values.tolist())]
+    return ["timestamp,accX,accY,accZ", *rows]
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_a_csv_with_and_without_times_and_names(timed: bool, tmp_path: Path) -> None:
+    lines = csv_lines(VALUES)
+    if not timed:
+        lines = [line.partition(",")[2] for line in lines[1:]]
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    assert np.allclose(read(tmp_path / "a.csv", MOTION).reshape(-1, 3), VALUES[:20], atol=1e-5)
+
+
+def test_json_and_cbor_of_the_acquisition_format(tmp_path: Path) -> None:
+    document = acquired(VALUES.tolist())
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    (tmp_path / "a.cbor").write_bytes(cbor(document))
+    first, second = (read(tmp_path / f"a.{name}", MOTION) for name in ("json", "cbor"))
+    assert np.allclose(first.reshape(-1, 3), VALUES[:20], atol=1e-5)
+    assert np.array_equal(first, second)
+
+
+def as_csv(lines: list[str]) -> bytes:
+    return "\n".join(lines).encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", as_csv([*csv_lines(VALUES), "500,1,2,left"]), "'left' is no number"),
+        ("a.csv", as_csv([*csv_lines(VALUES), "500,1,2,nan"]), "no number"),
+        ("a.csv", as_csv([*csv_lines(VALUES), "500,1,2"]), "3 values instead of 4"),
+        ("a.csv", as_csv(csv_lines(VALUES, 10)), "100 samples a second, and the impulse takes 50"),
+        ("a.csv", as_csv(["1,2", "3,4"]), "2 channels, and the impulse takes 3"),
+        ("a.csv", as_csv(csv_lines(VALUES[:4])), "it has 4 samples, and a window has 10"),
+        ("a.csv", b"\xff\xfe\x00", "not a CSV"),
+        ("a.json", b"{", "no JSON"),
+        ("a.json", b"[" * 100_000, "no JSON"),
+        ("a.json", b"{}", "no payload"),
+        ("a.json", json.dumps(acquired([[1, 2]])).encode(), "2 channels"),
+        ("a.json", json.dumps(acquired([[1, 2, 3], [1]])).encode(), "not as many each time"),
+        ("a.json", json.dumps(acquired([[1, 2, 3]], interval_ms=5)).encode(), "200 samples a second"),
+        ("a.cbor", b"\x9b\xff\xff\xff\xff\xff\xff\xff\xff", "no CBOR"),
+        ("a.cbor", b"\x81" * 10_000, "no CBOR"),
+        ("a.wav", b"RIFF", "not a WAV"),
+    ],
+)
+def test_what_is_no_recording_for_it(name: str, content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        read(tmp_path / name, MOTION)
+    assert caught.value.path == str(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "message"), [(16000, 1, "16000 samples a second"), (8000, 2, "2 channels")]
+)
+def test_a_wav_of_another_rate_or_of_more_channels(rate: int, channels: int, message: str, tmp_path: Path) -> None:
+    path = wav(tmp_path / "a.wav", np.zeros(1000, "<i2"), rate, channels)
+    with pytest.raises(InputError, match=message):
+        read(path, SOUND)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_cbor_or_refused(data: bytes) -> None:
+    import tempfile
+    from pathlib import Path
+
+    with tempfile.NamedTemporaryFile(suffix=".cbor") as file:
+        file.write(data)
+        file.flush()
+        with pytest.raises(InputError):
+            read(Path(file.name), MOTION)
+
+
+def test_a_folder_is_searched_and_an_empty_one_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no recording"):
+        recordings.find(tmp_path)
+    (tmp_path / "b").mkdir()
+    for name in ("z.csv", "b/a.WAV", "notes.txt"):
+        (tmp_path / name).touch()
+    assert recordings.find(tmp_path) == (tmp_path / "b/a.WAV", tmp_path / "z.csv")
+
+
+@pytest.mark.parametrize("of", [SOUND, MOTION])
+def test_synthetic_windows_are_always_the_same_and_differ(of: Impulse) -> None:
+    one, two = (np.stack(list(recordings.synthetic(of, 7))) for _ in range(2))
+    assert np.array_equal(one, two)
+    assert one.shape == (7, of.samples * of.axes)
+    assert len(np.unique(one, axis=0)) == 7
+    assert np.isfinite(one).all()
+    if of is SOUND:
+        assert np.array_equal(one, np.rint(one))
+        assert np.abs(one).max() <= 32768

@@ -1,0 +1,223 @@
+"""Impulses of sound and sensor data are read from exports of every age."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convert.dsp import Impulse, KMeans
+from convert.errors import ConvertError, InputError, UnsupportedModelError
+from convert.export.archive import open_source
+from convert.export.impulse import FoundImpulse, find_impulse, read_impulse
+from convert.export.models import list_models
+from convert.export.parameters import File
+from convert.export.unpack import Unpack, inspect
+from samples.layouts import Parameters, impulse_library, write_tree
+from tests.dsp.impulses import block, impulse
+from tests.export import tiny
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+YEARS = (2021, 2022, 2023, 2024, 2025, 2026)
+
+
+def motion(*, anomaly: bool = True, number: int = 0) -> Impulse:
+    """Three axes of an accelerometer, and their clusters."""
+    spectral = block("spectral_analysis", 2, 3, number, implementation_version=2.0)
+    kmeans = KMeans((0, 11), (0.25, 0.5), (1.5, 2.0), ((0.1, 0.2), (-1.0, 3.0)), (0.5, 0.25), number)
+    made = impulse(spectral, samples=125, axes=3, frequency=62.5, anomaly=kmeans if anomaly else None)
+    return replace(made, sensor="accelerometer", axis_names=("accX", "accY", "accZ"), slices=4)
+
+
+def library(given: Impulse, year: int, *, network: bool = True) -> dict[str, bytes]:
+    size = sum(each.size for each in given.blocks)
+    data = tiny.features(size) if network else None
+    return impulse_library(data, given, Parameters(labels=("a", "b", "c", "d"), year=year, resize_mode=None))
+
+
+def found(files: Mapping[str, bytes], folder: Path, wanted: str | None = None) -> FoundImpulse | None:
+    with open_source(write_tree(files, folder)) as source:
+        return find_impulse(source.tree, list_models(source.tree), wanted)
+
+
+def read(files: Mapping[str, bytes], folder: Path) -> Impulse:
+    result = found(files, folder)
+    assert result is not None
+    return result.impulse
+
+
+@pytest.mark.parametrize("year", YEARS)
+def test_every_age_is_read_as_it_was_written(year: int, tmp_path: Path) -> None:
+    given = motion(number=0 if year <= 2022 else 7)
+    if year <= 2021:  # the struct had no version then
+        (old,) = given.blocks
+        values = {name: value for name, value in old.values.items() if name != "implementation_version"}
+        given = replace(given, blocks=(replace(old, version=1, values=values),))
+    assert read(library(given, year), tmp_path) == given
+
+
+def test_several_blocks_feed_the_network_in_the_order_that_is_recorded(tmp_path: Path) -> None:
+    parts = (block("raw", 1, 3, 4), block("flatten", 1, 3, 9))
+    given = replace(impulse(*parts, samples=20, axes=3, frequency=10), sensor="fusion", inputs=(9, 4))
+    assert read(library(given, 2025), tmp_path).inputs == (9, 4)
+
+
+def test_blocks_that_feed_nothing_are_told_from_those_whose_sizes_fit(tmp_path: Path) -> None:
+    parts = (block("raw", 1, 3, 0), block("flatten", 1, 3, 1))
+    given = replace(impulse(*parts, samples=20, axes=3, frequency=10), sensor="fusion")
+    files = impulse_library(tiny.features(given.blocks[1].size), given, Parameters(year=2022, resize_mode=None))
+    assert read(files, tmp_path).inputs == (1,)
+
+
+def test_two_blocks_of_one_size_are_refused_where_nothing_says_which(tmp_path: Path) -> None:
+    parts = (block("raw", 1, 3, 0), block("raw", 1, 3, 1))
+    given = replace(impulse(*parts, samples=20, axes=3, frequency=10), sensor="fusion")
+    files = impulse_library(tiny.features(60), given, Parameters(year=2022, resize_mode=None))
+    with pytest.raises(UnsupportedModelError, match="which blocks feed the network is not recorded"):
+        read(files, tmp_path)
+
+
+def test_normalised_features(tmp_path: Path) -> None:
+    raw = replace(impulse(block("raw", 1, 2, 3), samples=2, axes=2, frequency=10), sensor="fusion")
+    scaled = replace(raw.blocks[0], normalisation=((1.0, 2.0, 3.0, 4.0), (0.5, 0.25, 2.0, 1.0)))
+    assert read(library(replace(raw, blocks=(scaled,)), 2026), tmp_path).blocks == (scaled,)
+
+
+def test_without_a_network(tmp_path: Path) -> None:
+    given = replace(motion(number=7), inputs=())
+    files = library(given, 2025, network=False)
+    result = found(files, tmp_path)
+    assert result is not None
+    assert (result.impulse, result.network) == (given, None)
+
+
+def test_exports_of_pictures_are_none(tmp_path: Path) -> None:
+    from samples.layouts import cpp_library
+
+    assert found(cpp_library(tiny.classifier(), Parameters()), tmp_path) is None
+
+
+def changed(files: dict[str, bytes], name: str, old: str, new: str) -> dict[str, bytes]:
+    text = files[f"model-parameters/{name}"].decode()
+    assert old in text
+    return {**files, f"model-parameters/{name}": text.replace(old, new).encode()}
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        (
+            "model_metadata.h",
+            "    float filter_order;\n",
+            "",
+            "its struct ei_dsp_config_spectral_analysis_t has 16 members",
+        ),
+        ("model_metadata.h", "    float filter_order;\n", "    float filter_order;\n    int x;\n", "has 18 members"),
+        ("model_metadata.h", "ei_dsp_config_spectral_analysis_t;", "other_t;", "the struct .* is not in model-param"),
+        ("model_variables.h", ".raw_sample_count = 125", ".raw_sample_count = 0", "a window of 0 samples of 3 axes"),
+        ("model_variables.h", ".raw_samples_per_frame = 3", ".raw_samples_per_frame = 99999999", "which cannot be"),
+        ("model_variables.h", ".raw_samples_per_frame = 3", ".raw_samples_per_frame = 2", "takes axes"),
+        ("anomaly_metadata.h", "{ 0, 11 }", "{ 0, 1000 }", "features that do not exist"),
+        ("anomaly_metadata.h", "{ 1.5, 2 }", "{ 1.5, 0 }", "a scale of 0"),
+        ("anomaly_metadata.h", "{ 1.5, 2 }", "{ 1.5 }", "do not fit its 2 features"),
+    ],
+)
+def test_what_does_not_fit_together_is_one_sentence(
+    name: str, old: str, new: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        read(changed(library(motion(number=7), 2024), name, old, new), tmp_path)
+    assert caught.value.path is not None
+
+
+def test_a_custom_block_is_refused(tmp_path: Path) -> None:
+    old = "&extract_spectral_analysis_features"
+    files = changed(library(motion(number=7), 2024), "model_variables.h", old, "&my_own_block")
+    with pytest.raises(UnsupportedModelError, match="is a custom block"):
+        read(files, tmp_path)
+
+
+def document(**changes: Any) -> bytes:
+    """`deployment-metadata.json` of a block of raw data."""
+    dsp = {
+        "id": 5,
+        "type": "raw",
+        "axes": ["y", "x"],
+        "implementationVersion": 1,
+        "metadata": {"dspConfig": {"options": {"scale-axes": 2}, "normalizeData": "none"}, "featureCount": 8},
+    }
+    recorded = {
+        "version": 1,
+        "samplesPerInference": 4,
+        "axesCount": 2,
+        "axes": ["x", "y"],
+        "frequency": 10,
+        "sensor": "fusion",
+        "impulse": {"dspBlocks": [dsp], "learnBlocks": [{"id": 6, "type": "keras", "dsp": [5]}]},
+    }
+    return json.dumps(recorded | changes).encode()
+
+
+def test_the_document_of_a_deployment_where_headers_have_no_block() -> None:
+    result = read_impulse((), File(document(), "d.json"), frozenset(), 8, lambda _: b"")
+    (raw,) = result.blocks
+    assert (raw.kind, raw.id, raw.axes, raw.values, raw.size) == ("raw", 5, (1, 0), {"scale_axes": 2.0}, 8)
+    assert (result.samples, result.axes, result.frequency, result.inputs) == (4, 2, 10.0, (5,))
+
+
+@pytest.mark.parametrize("changes", [{"impulse": 3}, {"frequency": "much"}, {"axesCount": None}, {"impulse": {}}])
+def test_a_damaged_document_is_one_sentence(changes: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        read_impulse((), File(document(**changes), "d.json"), frozenset(), 8, lambda _: b"")
+
+
+_HEADERS = {name: data for name, data in library(motion(number=7), 2025).items() if name.endswith(".h")}
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_damaged_headers_end_in_an_error_of_ours(data: st.DataObject) -> None:
+    parts = {Path(name).name: bytearray(text) for name, text in _HEADERS.items() if "model-parameters" in name}
+    name = data.draw(st.sampled_from(sorted(parts)))
+    at = data.draw(st.integers(0, len(parts[name]) - 1))
+    end = at + data.draw(st.integers(0, 40))
+    parts[name][at:end] = data.draw(st.binary(max_size=12) | st.sampled_from([b"{", b"}", b"1e400", b"nullptr"]))
+    order = ("model_metadata.h", "anomaly_metadata.h", "model_variables.h")
+    files = tuple(File(bytes(parts[each]), each) for each in order)
+    try:
+        result = read_impulse(files, None, frozenset(), 33, lambda _: b"")
+    except ConvertError:
+        return
+    assert result.samples * result.axes > 0
+
+
+def test_unpack_gives_the_whole_impulse_where_asked_for(tmp_path: Path) -> None:
+    place = write_tree(library(motion(number=7), 2025), tmp_path)
+    assert Unpack()(place, tmp_path).artifact.impulse is None
+    export = Unpack(whole=True)(place, tmp_path).artifact
+    assert export.impulse == motion(number=7)
+    assert export.name == "garden-watch"
+    # Who names a last layer says that the export takes pictures.
+    assert Unpack(whole=True, task="classifier")(place, tmp_path).artifact.impulse is None
+
+
+def test_inspect_shows_it_as_convertible(tmp_path: Path) -> None:
+    result = inspect(write_tree(library(motion(number=7), 2025), tmp_path))
+    assert (result.impulse, result.undecided) == (motion(number=7), None)
+    assert [model.reason for model in result.models] == [None]
+
+
+def test_inspect_says_why_it_cannot_be_converted(tmp_path: Path) -> None:
+    files = changed(library(motion(number=7), 2025), "model_variables.h", '"FFT"', '"Wavelet"')
+    result = inspect(write_tree(files, tmp_path))
+    assert result.impulse is not None
+    assert result.undecided is not None
+    assert "avelet" in result.undecided
+    assert result.models[0].reason == result.undecided

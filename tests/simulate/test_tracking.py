@@ -1,0 +1,184 @@
+"""The stand-in tracker, and counts at the lines of an app: made-up ways of objects, and the belt of the samples."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import convert
+from convert.counting import Line, Zone, entries
+from convert.emit.analytics import tracker_file
+from convert.errors import InputError, PresetError
+from convert.images.scaling import Rect
+from convert.nvinfer.targets import target
+from convert.simulate.results import DetectedObject, FrameResult
+from convert.simulate.tracking import Counting, OverlapTracker, Setup, setup_of
+from convert.types import Tracking
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from convert.simulate.results import Counts
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+SIZE = (640, 360)
+
+
+def lines(*ends: tuple[int, int, int, int]) -> tuple[Line, ...]:
+    return tuple(
+        Line(f"line{number}-{way}", values, extended=False)
+        for number, each in enumerate(ends)
+        for way, values in zip("ab", entries(each, SIZE), strict=True)
+    )
+
+
+SETUP = Setup(Path("counts.txt"), SIZE, lines((320, 0, 320, 359)), (), stands_for="tracker.yml")
+
+
+def frames(*ways: Callable[[int], tuple[float, float] | None], count: int = 40) -> Iterable[FrameResult]:
+    """Objects of 60 pixels, whose left top corner each way says for every frame."""
+    for number in range(count):
+        places = [place for way in ways if (place := way(number)) is not None]
+        objects = tuple(DetectedObject(1, 0, "fruit", 0.9, Rect(x, y, 60, 60)) for x, y in places)
+        yield FrameResult(f"frame-{number}", Path(f"{number}.jpg"), *SIZE, None, objects)
+
+
+def counted(setup: Setup, *ways: Callable[[int], tuple[float, float] | None], count: int = 40) -> Counts:
+    counting = Counting(setup, edge_impulse=True)
+    for frame in frames(*ways, count=count):
+        counting(frame)
+    (result,) = counting.results()
+    return result
+
+
+def box(left: float, top: float = 0, side: float = 10) -> Rect:
+    return Rect(left, top, side, side)
+
+
+def test_an_object_keeps_its_number_while_it_overlaps() -> None:
+    tracker = OverlapTracker(SETUP)
+    assert tracker.update([(0, box(0)), (0, box(50))]) == [1, 2]
+    assert tracker.update([(0, box(55)), (0, box(4))]) == [2, 1]
+    assert tracker.update([(0, box(14))]) == [3], "boxes side by side have nothing in common"
+
+
+def test_the_best_pair_comes_first() -> None:
+    tracker = OverlapTracker(SETUP)
+    tracker.update([(0, box(0)), (0, box(8))])
+    assert tracker.update([(0, box(7))]) == [2]
+
+
+def test_an_object_may_be_missing_for_some_frames() -> None:
+    for missing, number in ((SETUP.age, 1), (SETUP.age + 1, 2)):
+        tracker = OverlapTracker(SETUP)
+        tracker.update([(0, box(0))])
+        for _ in range(missing):
+            tracker.update([])
+        assert tracker.update([(0, box(0))]) == [number]
+
+
+def test_what_the_trackers_config_says(tmp_path: Path) -> None:
+    strict = replace(SETUP, overlap=0.6, hits=2, same_class=True)
+    tracker = OverlapTracker(strict)
+    assert [tracker.update([(0, box(0))]) for _ in range(3)] == [[0], [0], [1]]
+    assert tracker.update([(1, box(0))]) == [0]
+    assert tracker.update([(0, box(5))]) == [0]
+    app = tmp_path / "app.txt"
+    app.write_text(
+        "[tracker]\nenable=1\nll-config-file=tracker.yml\n[nvds-analytics]\nenable=1\nconfig-file=counts.txt\n"
+        "[streammux]\nwidth=1280\nheight=720\n[primary-gie]\nenable=1\nconfig-file=infer.txt\n"
+    )
+    (tmp_path / "tracker.yml").write_bytes(tracker_file(Tracking(True, 9, 2, 0.25, True), target("7.1", "jetson")))
+    text = (
+        "[property]\nenable=1\nconfig-width=640\nconfig-height=360\nobj-cnt-win-in-ms=20\n"
+        "[line-crossing-stream-0]\nenable=1\nline-crossing-a=1;2;3;4;5;6;7;8\nmode=strict\nextended=0\nclass-id=0;2\n"
+        "[line-crossing-stream-1]\nenable=1\nline-crossing-b=1;2;3;4;5;6;7;8\n"
+        "[overcrowding-stream-0]\nenable=1\nroi-c=0;0;9;0;9;9\nobject-threshold=2\nclass-id=-1\n"
+    )
+    (tmp_path / "counts.txt").write_text(text)
+    setup = setup_of(app, target("9.1", "dgpu"))
+    assert setup is not None
+    assert (setup.size, setup.muxer, setup.history) == ((640, 360), (1280, 720), 20)
+    assert (setup.overlap, setup.age, setup.hits, setup.same_class) == (0.25, 9, 2, True)
+    assert [(each.label, each.mode, each.extended, each.classes) for each in setup.lines] == [
+        ("a", "strict", False, (0, 2))
+    ]
+    assert setup.zones == (Zone("c", ((0, 0), (9, 0), (9, 9)), (-1,), False, 2),)
+    older = setup_of(app, target("7.1", "jetson"))
+    assert older is not None
+    assert older.history == 50, "before 8.0 the window is of object counts only"
+    (tmp_path / "counts.txt").write_text(text.replace("obj-cnt-win-in-ms=20", "osd-mode=7"))
+    with pytest.raises(InputError, match="refuses it"):
+        setup_of(app, target("7.1", "jetson"))
+    app.write_text(app.read_text().replace("[nvds-analytics]\nenable=1", "[nvds-analytics]\nenable=0"))
+    assert setup_of(app, target("7.1", "jetson")) is None
+
+
+def test_passages_and_why_others_are_none() -> None:
+    result = counted(
+        SETUP,
+        lambda number: (200 + 5 * number, 20),  # passes to the right
+        lambda number: (400 - 5 * number, 120),  # to the left
+        lambda _: (100, 200),  # stays
+        lambda number: (270 + 20 * number, 270) if number < 3 else None,  # gone at once
+    )
+    assert dict(result.lines) == {"line0-a": 1, "line0-b": 1}
+    assert [(each.id, each.line) for each in result.passages] == [(1, "line0-b"), (2, "line0-a")]
+    assert result.passages[0].seconds == pytest.approx(int(result.passages[0].frame[6:]) / 30)
+    why = {each.why.split(" (")[0]: each.ids for each in result.uncounted}
+    assert why == {"moved too little": (3,), "seen in too few frames": (4,)}
+    assert result.edge_impulse == (("line0", 3),)
+    assert [(each.id, each.deepstream, each.edge_impulse) for each in result.differences] == [(4, 0, 1)]
+    assert result.differences[0].why.startswith("seen in too few frames")
+
+
+def test_crossing_again_counts_for_edge_impulse_alone() -> None:
+    def to_and_fro(number: int) -> tuple[float, float]:
+        step = number % 80
+        return 200 + 5 * min(step, 80 - step), 100
+
+    result = counted(SETUP, to_and_fro, count=240)
+    assert sum(count for _, count in result.lines) == 2
+    assert result.edge_impulse == (("line0", 6),)
+    (one,) = result.differences
+    assert (one.deepstream, one.edge_impulse) == (2, 6)
+    assert "once in each direction" in one.why
+
+
+def test_zones_and_what_is_drawn() -> None:
+    corners = ((0, 0), (320, 0), (320, 359), (0, 359))
+    setup = replace(SETUP, zones=(Zone("left", corners), Zone("left", corners, threshold=2)))
+    counting = Counting(setup)
+    first, *_, last = (counting(frame) for frame in frames(lambda at: (10 + 8 * at, 0), lambda _: (0, 200)))
+    assert first.counted is not None
+    assert last.counted is not None
+    assert [each.counts for each in last.counted.shown] == [(("line0-a", 0), ("line0-b", 1)), (("left", 1),)]
+    assert last.counted.ids == (1, 2)
+    assert (first.counted.crowded, last.counted.crowded) == (("left",), ())
+    assert last.counted.shown[0].points == ((320, 0), (320, 359))
+
+
+@pytest.mark.parametrize("kind", ["yolov5", "fomo"])
+def test_twelve_fruits_on_a_belt(tmp_path: Path, kind: str) -> None:
+    pytest.importorskip("av")
+    bundle = tmp_path / "bundle"
+    convert.convert(SAMPLES / "exports" / f"table-{kind}-2025.zip", bundle, line="belt:0.5,0,0.5,1")
+    result = convert.simulate(bundle, SAMPLES / "belt.mp4", tmp_path / "shown", count_as="edge-impulse")
+    (counts,) = result.simulation.counts
+    assert dict(counts.lines) == {"belt-left": 12, "belt-right": 0}
+    assert counts.edge_impulse == (("belt", 12),)
+    assert len({each.id for each in counts.passages}) == 12
+    page = (tmp_path / "shown" / "report.html").read_text()
+    assert "belt-left 12" in page
+    assert "stand-in" in page
+    assert (tmp_path / "shown" / "video" / "belt.mp4").stat().st_size > 10_000
+
+
+def test_without_lines_nothing_can_be_counted(tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    convert.convert(SAMPLES / "exports" / "table-fomo-2025.zip", bundle)
+    with pytest.raises(PresetError, match="--count-as is about lines"):
+        convert.simulate(bundle, SAMPLES / "pictures" / "table", tmp_path / "shown", count_as="edge-impulse")

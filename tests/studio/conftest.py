@@ -1,0 +1,45 @@
+"""The stand-in server with a sample's model, and the key in the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from convert.studio.client import Studio
+from samples.layouts import zip_bytes
+from tests.studio.server import KEY, StudioServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SAMPLES = Path(__file__).resolve().parents[2] / "samples"
+MODEL = (SAMPLES / "models" / "shapes.tflite").read_bytes()
+
+
+def library() -> bytes:
+    folder = SAMPLES / "exports" / "shapes-cpp-2025"
+    return zip_bytes({str(each.relative_to(folder)): each.read_bytes() for each in folder.rglob("*") if each.is_file()})
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[StudioServer]:
+    pytest.importorskip("edgeimpulse_api", reason="Edge Impulse's API bindings are not installed")
+    studio = StudioServer({"tflite-float": MODEL, "deployment": library()})
+    with studio.running():
+        monkeypatch.setenv("EI_API_ENDPOINT", studio.endpoint)
+        monkeypatch.setenv("EI_API_KEY", KEY)
+        yield studio
+
+
+@pytest.fixture
+def pauses() -> list[float]:
+    """The seconds that `studio` would have waited."""
+    return []
+
+
+@pytest.fixture
+def studio(server: StudioServer, pauses: list[float]) -> Studio:
+    assert server.port
+    return Studio(KEY, pause=pauses.append)

@@ -1,0 +1,218 @@
+"""The deployment block: the contract of its folders, as a process; parameters.json; the pictures of the learn block."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from PIL import Image
+
+from convert import api
+from convert.__main__ import main
+from convert.errors import InputError
+from convert.files import configs
+from convert.options import BLOCK
+from convert.studio.block import Folders, parameters_document, run, validation_pictures
+from samples.layouts import write_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SAMPLES = Path(__file__).resolve().parents[2] / "samples"
+TYPES = {"string", "int", "float", "select", "boolean", "bucket", "dataset", "flag", "secret"}
+"""Of a parameter, as Edge Impulse's CLI lists them (shared/parameters-json-types.ts)."""
+
+
+@pytest.fixture
+def prepared(tmp_path: Path) -> Callable[..., Path]:
+    """`prepared(files)`: the metadata of a build whose input folder holds them, too."""
+
+    def prepare(files: dict[str, bytes], **changes: Any) -> Path:
+        write_tree(files, tmp_path / "input")
+        folders = {"input": str(tmp_path / "input"), "output": str(tmp_path / "home" / "output")}
+        document = {"version": 1, "sensor": "camera", "folders": folders, **changes}
+        path = tmp_path / "input" / "deployment-metadata.json"
+        path.write_text(json.dumps(document))
+        return path
+
+    return prepare
+
+
+def library(name: str) -> dict[str, bytes]:
+    path = SAMPLES / "exports" / name
+    if path.is_dir():
+        return {str(each.relative_to(path)): each.read_bytes() for each in path.rglob("*") if each.is_file()}
+    with zipfile.ZipFile(path) as packed:
+        return {name: packed.read(name) for name in packed.namelist() if not name.endswith("/")}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(each.relative_to(folder)): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
+
+
+@pytest.mark.parametrize("name", ["shapes-cpp-2025", pytest.param("table-fomo-2025.zip", marks=pytest.mark.slow)])
+def test_the_bundle_is_that_of_convert(name: str, prepared: Callable[..., Path], tmp_path: Path) -> None:
+    metadata = prepared(library(name))
+    before = contents(tmp_path / "input")
+    place = run(metadata, {"target": "deepstream-6.2"})
+    assert contents(tmp_path / "input") == before
+    assert [each.name for each in place.parent.iterdir()] == ["deploy.zip"]
+    api.convert(tmp_path / "input", tmp_path / "bundle", target="6.2")
+    with zipfile.ZipFile(place) as packed:
+        assert packed.testzip() is None
+        assert {each.removeprefix("bundle/"): packed.read(each) for each in packed.namelist()} == contents(
+            tmp_path / "bundle"
+        )
+        modes = {each.filename: each.external_attr >> 16 for each in packed.infolist()}
+    assert {mode for name, mode in modes.items() if name.endswith(".sh")} == {0o755}
+    assert {mode for name, mode in modes.items() if not name.endswith(".sh")} == {0o644}
+
+
+def test_as_a_process(prepared: Callable[..., Path], tmp_path: Path) -> None:
+    metadata = prepared(library("shapes-cpp-2025"))
+    (tmp_path / "input").chmod(0o555)
+    command = [sys.executable, "-m", "convert", "block", "--metadata", str(metadata), "--batch-size", "2"]
+    command += ["--threshold", "", "--sink", "", "--resize-mode", ""]  # left empty on the Deployment page
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=SAMPLES.parent)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == f"wrote {tmp_path / 'home' / 'output' / 'deploy.zip'}"
+    with zipfile.ZipFile(tmp_path / "home" / "output" / "deploy.zip") as packed:
+        assert json.loads(packed.read("bundle/report.json"))["options"]["batch_size"] == 2
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "sentence"),
+    [
+        ({"tflite-model/trained.tflite": b"no"}, [], "trained.tflite"),
+        (None, ["--precision", "int8"], "int8"),
+    ],
+)
+def test_a_refusal_is_a_sentence(
+    prepared: Callable[..., Path],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    files: dict[str, bytes] | None,
+    options: list[str],
+    sentence: str,
+) -> None:
+    metadata = prepared(library("shapes-cpp-2025") if files is None else files)
+    assert main(["block", "--metadata", str(metadata), *options]) == 3
+    shown = capfd.readouterr()
+    assert sentence in shown.err
+    assert "Traceback" not in shown.err
+    assert not (tmp_path / "home").exists()
+
+
+def test_progress_is_said_every_two_seconds(prepared: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convert.studio.block._INTERVAL", 0.01)
+    said: list[str] = []
+    run(prepared(library("shapes-cpp-2025")), {}, said.append)
+    steps = [line for line in said if line.startswith("convert: ") and "," not in line]
+    assert steps == [f"convert: {name}" for name in ("unpack", "translate", "adapt", "validate", "emit")]
+    assert [line for line in said if line.endswith(", 0 s")]
+
+
+def test_pictures_of_the_learn_block(prepared: Callable[..., Path], tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    np.save(data / "X_split_test.npy", np.random.default_rng(1).random((20, 48, 48, 1)).astype(np.float32))
+    said: list[str] = []
+    place = run(prepared(library("shapes-cpp-2025")), {}, said.append, data)
+    assert "20 validation pictures of the project are used" in said
+    with zipfile.ZipFile(place) as packed:
+        assert b"<html" in packed.read("report.html")[:500]
+        inputs = json.loads(packed.read("bundle/report.json"))["evidence"]["parity"]["inputs"]
+    assert inputs == 32 + 20
+
+
+def test_pictures_are_those_that_were_trained_with(tmp_path: Path) -> None:
+    levels = np.random.default_rng(1).integers(0, 256, (120, 48, 48, 1))
+    np.save(tmp_path / "X_validate_features.npy", (levels / 255).astype(np.float32).reshape(120, -1))
+    export = SAMPLES / "exports" / "shapes-cpp-2025"
+    folder = validation_pictures(export, tmp_path, tmp_path / "pictures", lambda _line: None)
+    assert folder is not None
+    found = sorted(folder.iterdir())
+    assert len(found) == 100
+    for path, picture in zip(found, levels, strict=False):
+        assert np.array_equal(np.asarray(Image.open(path)), picture[:, :, 0])
+
+
+@pytest.mark.parametrize(
+    ("array", "reason"),
+    [
+        (np.full((3, 48, 48, 1), 200, np.float32), "not scaled"),
+        (np.zeros((3, 7), np.float32), "cannot reshape"),
+        (np.array([{}], object), "objects"),
+        (np.zeros((0, 48, 48, 1), np.float32), "not scaled"),
+        (np.full((1, 48, 48, 1), np.nan, np.float32), "not scaled"),
+    ],
+)
+def test_pictures_that_are_not_used(tmp_path: Path, array: Any, reason: str) -> None:
+    np.save(tmp_path / "X_split_test.npy", array, allow_pickle=True)
+    said: list[str] = []
+    export = SAMPLES / "exports" / "shapes-cpp-2025"
+    assert validation_pictures(export, tmp_path, tmp_path / "pictures", said.append) is None
+    (line,) = said
+    assert line.startswith("the pictures of X_split_test.npy are not used: ")
+    assert reason in line
+    assert not (tmp_path / "pictures").exists()
+
+
+def test_parameters_are_up_to_date() -> None:
+    folder = configs() / "deployment-block"
+    assert json.loads((folder / "parameters.json").read_bytes()) == parameters_document(), (
+        "run python -m convert.studio.block"
+    )
+    assert {"Dockerfile", "README.md"} <= {each.name for each in folder.iterdir()}
+
+
+def test_every_parameter_can_be_given_as_it_is_offered(
+    prepared: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    given_options: list[dict[str, Any]] = []
+    monkeypatch.setattr("convert.studio.block.run", lambda _metadata, options, _said: given_options.append(options))
+    metadata = str(prepared({"x": b""}))
+    offered = parameters_document()["parameters"]
+    assert [each["param"].replace("-", "_") for each in offered] == list(BLOCK)
+    for each in offered:
+        assert set(each) <= {"name", "value", "type", "param", "help", "valid", "optional"}
+        assert each["type"] in TYPES
+        values = [one["value"] if isinstance(one, dict) else one for one in each.get("valid", [each["value"]])]
+        assert each["value"] in values
+        for value in values:
+            assert main(["block", "--metadata", metadata, f"--{each['param']}", str(value)]) == 0, (each, value)
+            assert (given_options.pop() == {}) == (value == "")
+    defaults = [word for each in offered for word in (f"--{each['param']}", str(each["value"]))]
+    assert main(["block", "--metadata", metadata, *defaults]) == 0
+    assert capfd.readouterr().err == ""
+
+
+@example({"folders": {"input": "/nowhere", "output": "/x"}})
+@example({"folders": {"input": "\0", "output": "x"}})
+@example({"folders": {"input": "", "output": "x"}})
+@example({"folders": ["input", "output"]})
+@example([])
+@given(st.recursive(st.none() | st.text(max_size=3) | st.integers(), lambda x: st.dictionaries(st.just("folders"), x)))
+def test_metadata_of_any_kind(tmp_path: Path, document: object) -> None:
+    path = tmp_path / "metadata.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(InputError):
+        Folders.read(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 100_000, b"NaN"])
+def test_metadata_that_is_no_json(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "metadata.json"
+    with pytest.raises(InputError, match="cannot be read"):
+        Folders.read(path)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="no deployment-metadata"):
+        Folders.read(path)

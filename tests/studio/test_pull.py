@@ -1,0 +1,261 @@
+"""`pull` against the stand-in server: the trained model, deployments, what is refused, and `studio:ID` as an export."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from convert import api
+from convert.__main__ import main
+from convert.errors import ConvertError, InputError, PresetError
+from convert.images import ImageScaling, ResizeMode
+from convert.studio.client import Studio
+from convert.studio.pull import Pull, Pulled
+from tests.studio.conftest import MODEL, library
+from tests.studio.server import IMPULSE, KEY, PROJECT, TRAINED, Fault, StudioServer, target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def pulled(studio: Studio, folder: Path, **values: Any) -> Pulled:
+    return Pull(studio, **values)(folder)
+
+
+def test_the_trained_model_is_an_export(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
+    done = pulled(studio, tmp_path / "x")
+    assert done.export.read_bytes() == MODEL
+    assert server.calls == [
+        "GET /api/projects",
+        f"GET /api/{PROJECT}/impulse",
+        f"GET /api/{PROJECT}/training/keras/5/metadata",
+        f"GET /api/{PROJECT}/downloads",
+        f"GET /api/{PROJECT}/learn-data/5/model/tflite-float",
+    ]
+    (model,) = api.inspect(tmp_path / "x").models
+    recorded = model.metadata
+    assert recorded.labels == ("circle", "square", "star", "triangle")
+    assert (recorded.resize_mode, recorded.crop_anchor) == (ResizeMode.FIT_SHORTEST, (0.0, 0.0))
+    assert (recorded.image_scaling, recorded.task) == (ImageScaling.NONE, "classifier")
+    assert (recorded.project_id, recorded.project_name, recorded.impulse_id) == (PROJECT, "Wooden shapes", 1)
+    assert (recorded.block_id, recorded.threshold) == (5, None)
+    assert not done.findings
+
+
+def test_a_detector(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
+    server.trained |= {"objectDetectionLastLayer": "mobilenet-ssd", "mode": "object-detection"}
+    server.trained["imageInputScaling"] = "-128..127"
+    recorded = pulled(studio, tmp_path).metadata
+    assert (recorded.task, recorded.threshold) == ("ssd", 0.6)
+    assert recorded.image_scaling is ImageScaling.MINUS_128_TO_127
+
+
+@pytest.mark.parametrize("layer", ["fomo", "yolov5", "yolov5v5-drpai", "yolov2-akida", "yolox", "yolo-pro", "tao-ssd"])
+def test_last_layers_are_known(server: StudioServer, studio: Studio, tmp_path: Path, layer: str) -> None:
+    server.trained["objectDetectionLastLayer"] = layer
+    done = pulled(studio, tmp_path)
+    assert done.metadata.task is not None
+    assert not done.findings
+
+
+def test_values_that_are_not_known_are_findings(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
+    server.trained |= {"objectDetectionLastLayer": "paddleocr-detector", "imageInputScaling": "0..2"}
+    server.trained["thresholds"][0]["value"] = "high"
+    server.impulse["inputBlocks"][0]["resizeMode"] = "fill"
+    done = pulled(studio, tmp_path)
+    assert [finding.id for finding in done.findings] == ["EI106"] * 4
+    recorded = done.metadata
+    assert (recorded.image_scaling, recorded.task, recorded.threshold, recorded.resize_mode) == (None,) * 4
+
+
+def test_several_projects(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
+    server.projects = [(9, "Fruit"), (PROJECT, "Wooden shapes")]
+    with pytest.raises(PresetError, match=r"2 projects: Fruit \(9\), Wooden shapes") as caught:
+        pulled(studio, tmp_path)
+    assert "--project" in (caught.value.hint or "")
+    with pytest.raises(PresetError, match="does not open a project 'Bread'") as caught:
+        pulled(studio, tmp_path, project="Bread")
+    assert "one project" in (caught.value.hint or "")
+    for named in (str(PROJECT), "wooden SHAPES"):
+        assert pulled(studio, tmp_path, project=named).project.id == PROJECT
+    assert pulled(studio, tmp_path, choose=lambda found: found[1]).project.id == PROJECT
+
+
+@pytest.mark.parametrize(
+    ("change", "message", "hint"),
+    [
+        ({"trained": {"hasTrainedModel": False}}, "no trained model", "train it"),
+        ({"files": {"tflite-float": None}}, r"no TensorFlow Lite model \(float32\)", "--deployment zip"),
+        ({"impulse": {"inputBlocks": [{"type": "time-series"}]}}, "takes time-series, no pictures", "--deployment zip"),
+        ({"impulse": {"learnBlocks": []}}, "no neural network", "learn block"),
+        ({"impulse": {"learnBlocks": IMPULSE["learnBlocks"] * 2}}, "2 learn blocks", "--deployment zip"),
+        ({"files": {"tflite-float": b"<html>"}}, "a web page", "pull again"),
+        ({"files": {"tflite-float": MODEL[:5000]}}, "as the model of 'Transfer learning'", "pull again"),
+    ],
+)
+def test_what_cannot_be_pulled(
+    server: StudioServer, studio: Studio, tmp_path: Path, change: dict[str, Any], message: str, hint: str
+) -> None:
+    for name, values in change.items():
+        held = getattr(server, name)
+        held |= values
+        for each in [key for key, value in held.items() if value is None]:
+            del held[each]
+    with pytest.raises(InputError, match=message) as caught:
+        pulled(studio, tmp_path / "x")
+    assert hint in (caught.value.hint or "")
+    assert not list((tmp_path / "x").iterdir())
+
+
+def test_an_anomaly_block_beside_is_not_the_model(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
+    others = [{"id": 6, "type": "anomaly", "name": "K-means"}, {"id": 7, "type": "keras-visual-anomaly", "name": "x"}]
+    server.impulse["learnBlocks"] = [*others, *server.impulse["learnBlocks"]]
+    assert pulled(studio, tmp_path).metadata.block_id == 5
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@example("trained", "imageInputScaling", [])
+@given(st.sampled_from(["impulse", "trained"]), st.sampled_from([*TRAINED, *IMPULSE]), JSON)
+def test_answers_of_any_kind_end_in_one_error_or_none(
+    server: StudioServer, studio: Studio, tmp_path: Path, holder: str, name: str, value: object
+) -> None:
+    server.impulse, server.trained = copy.deepcopy(IMPULSE), copy.deepcopy(TRAINED)
+    getattr(server, holder)[name] = value
+    with contextlib.suppress(ConvertError):
+        pulled(studio, tmp_path)
+
+
+def test_a_deployment_is_built_then_taken(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
+    said: list[str] = []
+    done = pulled(studio, tmp_path, deployment="zip", said=said.append)
+    assert (done.version, done.export.name) == (8, "wooden-shapes-zip.zip")
+    assert done.export.read_bytes() == library()
+    assert said == ["job 99: Studio builds zip", "Creating job... OK", "Exporting TensorFlow Lite model"]
+    (post,) = [(path, json.loads(body)) for method, path, body, _ in server.log if method == "POST"]
+    assert post == (
+        f"/v1/api/{PROJECT}/jobs/build-ondevice-model?type=zip",
+        {"engine": "tflite", "modelType": "float32"},
+    )
+    server.log.clear()
+    assert pulled(studio, tmp_path, deployment="zip").version == 8
+    assert not [call for call in server.calls if "jobs" in call]
+    server.history[0]["impulseHasChangedSinceDeployment"] = True
+    pulled(studio, tmp_path, deployment="zip")
+    assert [call for call in server.calls if "build-ondevice" in call]
+
+
+def test_an_eim(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
+    server.targets = [target("runner-linux-aarch64", supportedEngines=["tensorrt"], preferredEngine="tensorrt")]
+    server.files["deployment"] = b"\x7fELF\x02\x01\x01" + bytes(5000)
+    done = pulled(studio, tmp_path, deployment="runner-linux-aarch64")
+    assert done.export.name == "wooden-shapes-runner-linux-aarch64.eim"
+    assert done.export.stat().st_mode & 0o100
+    assert json.loads(next(body for method, _, body, _ in server.log if method == "POST"))["engine"] == "tensorrt"
+
+
+@pytest.mark.parametrize(
+    ("targets", "message", "hint"),
+    [
+        ([target("zap")], "no deployment 'zip'", "it has zap"),
+        ([target("zip", disabledForProject=True, reasonTargetDisabled="Enterprise only")], "Enterprise only", "leave"),
+        ([target("zip", modelVariants=[{"variant": "float32", "supported": False}])], "with float32", "--variant"),
+    ],
+)
+def test_targets_that_are_not_built(
+    server: StudioServer, studio: Studio, tmp_path: Path, targets: list[dict[str, Any]], message: str, hint: str
+) -> None:
+    server.targets = targets
+    with pytest.raises(ConvertError, match=message) as caught:
+        pulled(studio, tmp_path, deployment="zip")
+    assert hint in (caught.value.hint or "")
+    assert not [call for call in server.calls if call.startswith("POST")]
+
+
+def test_a_build_that_fails_gives_its_reason(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
+    server.job_ends = False
+    server.job_log.append("ERR: Unsupported operator CUSTOM")
+    with pytest.raises(InputError, match="ERR: Unsupported operator CUSTOM"):
+        pulled(studio, tmp_path, deployment="zip")
+    assert not [call for call in server.calls if "download" in call]
+
+
+def test_an_interrupted_build_is_cancelled(server: StudioServer, tmp_path: Path) -> None:
+    server.job_ends = None
+
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pulled(Studio(KEY, pause=interrupt), tmp_path, deployment="zip")
+    assert server.cancelled == [99]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "html"])
+def test_a_damaged_deployment_is_no_file(server: StudioServer, studio: Studio, tmp_path: Path, damage: str) -> None:
+    whole = library()
+    middle = len(whole) // 2
+    server.files["deployment"] = {
+        "cut": whole[:middle], "changed": whole[:middle] + b"\0\0\0\0" + whole[middle + 4 :], "html": b"<html></html>",
+    }[damage]  # fmt: skip
+    with pytest.raises(InputError, match=r"what Studio gave|is damaged"):
+        pulled(studio, tmp_path, deployment="zip")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_export_in_studio(server: StudioServer, tmp_path: Path) -> None:
+    bundle = api.convert(f"studio:{PROJECT}", tmp_path / "bundle")
+    assert not [finding for finding in bundle.findings if finding.id.startswith("EI1")]
+    export = json.loads((tmp_path / "bundle" / "report.json").read_bytes())["export"]
+    assert (export["source"], export["member"]) == (f"studio:{PROJECT}", "wooden-shapes.tflite")
+    assert (export["metadata"]["project_id"], export["metadata"]["block_id"]) == (PROJECT, 5)
+    Pull(Studio(KEY), str(PROJECT))(tmp_path / "pulled")
+    api.convert(tmp_path / "pulled", tmp_path / "other")
+    for path in (tmp_path / "other").iterdir():
+        if path.name not in {"report.json", "RUN.md"}:  # which name the export
+            assert (tmp_path / "bundle" / path.name).read_bytes() == path.read_bytes()
+    with pytest.raises(PresetError, match="does not open a project '12'"):
+        api.convert("studio:12", tmp_path / "none")
+    assert server.port
+
+
+def test_a_manifest_with_an_export_in_studio(server: StudioServer, tmp_path: Path) -> None:
+    manifest = tmp_path / "models.toml"
+    manifest.write_text(f'[[model]]\nexport = "studio:{PROJECT}"\nname = "shapes"\n')
+    for state in ("done", "unchanged"):
+        report = api.batch(manifest, tmp_path / "bundles", jobs=1, cache_dir=tmp_path / "cache")
+        assert [(outcome.name, outcome.state.value) for outcome in report.outcomes] == [("shapes", state)]
+    assert server.port
+
+
+def test_the_command(server: StudioServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["pull", "-o", str(tmp_path / "x")]) == 0
+    shown = capfd.readouterr()
+    assert f"next:\n  ei-deepstream convert {tmp_path / 'x'} -o bundle\n" in shown.out
+    assert "labels: circle, square, star, triangle" in shown.out
+    assert main(["pull", "-o", str(tmp_path / "x"), "--format", "json", "--deployment", "zip"]) == 0
+    document = json.loads(capfd.readouterr().out)
+    assert document["version"] == 8
+    assert document["files"][0]["path"] == str(tmp_path / "x" / "wooden-shapes-zip.zip")
+    server.faults = [Fault("projects", 99, 403)]
+    assert main(["pull", "-o", str(tmp_path / "y")]) == 3
+    assert "error: Edge Impulse's server answers with HTTP 403" in capfd.readouterr().err
+
+
+def test_without_a_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("EI_API_KEY", raising=False)
+    for words in (["pull"], ["convert", "studio:1"]):
+        assert main([*words, "-o", str(tmp_path / "x")]) == 3
+        assert "error: there is no API key\n  hint: the key of a project" in capfd.readouterr().err

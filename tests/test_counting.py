@@ -1,0 +1,207 @@
+"""Counting at lines and in zones, against what NVIDIA's and Edge Impulse's own code counted."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from convert.counting import (
+    CrossingCounter,
+    Line,
+    LineCounter,
+    Mode,
+    Reason,
+    Tracked,
+    Zone,
+    clipped,
+    edge_impulse_count,
+    entries,
+    fitted,
+    placement,
+)
+from convert.images import ResizeMode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+KINDS = (
+    "curved", "edge", "end_pass", "fast", "gap", "jumping", "loiter", "many", "parallel", "reversing", "reversing_slow",
+    "slow", "smooth", "touching",
+)  # fmt: skip
+WAYS = {
+    "loose": (Mode.LOOSE, False, 50),
+    "balanced": (Mode.BALANCED, False, 50),
+    "strict": (Mode.STRICT, False, 50),
+    "loose_extended": (Mode.LOOSE, True, 50),
+    "loose_history_20": (Mode.LOOSE, False, 20),
+}
+FRAME = (1280, 720)
+DOWN = (640, 300, 640, 420, 400, 360, 800, 360)
+UP = (640, 420, 640, 300, 400, 360, 800, 360)
+
+
+def frames_of(case: dict[str, Any]) -> list[list[Tracked]]:
+    scale_x, scale_y = (have / want for have, want in zip(case["frame"], case["model"], strict=True))
+    last = max(map(len, case["objects"].values()))
+    return [
+        [
+            Tracked(int(key), 0, int(x * scale_x), int(y * scale_y), int(width * scale_x), int(height * scale_y))
+            for key, boxes in case["objects"].items()
+            for x, y, width, height in filter(None, boxes[index : index + 1])
+        ]
+        for index in range(last)
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lines_count_as_recorded(vectors: Path, kind: str) -> None:
+    for case in json.loads((vectors / "analytics" / f"{kind}.json").read_text("utf-8"))["cases"]:
+        frames, frame, config = frames_of(case), tuple(case["frame"]), tuple(case["nvidia"]["config"])
+        for placed in ("raw", "mapped"):
+            recorded = case["nvidia"][placed]
+            segment = tuple(case["segment"])
+            if placed == "mapped":
+                segment = fitted(segment, config, recorded["object_size"])
+            assert [list(each) for each in entries(segment, config)] == recorded["entries"]
+            for name, (mode, extended, history) in WAYS.items():
+                lines = [Line(str(i), tuple(each), mode, extended) for i, each in enumerate(recorded["entries"])]
+                counter = LineCounter(lines, config, frame, history=history)
+                events = [each for i, objects in enumerate(frames) for each in counter.update(objects, i * 33.3333)]
+                assert counter.counts == recorded[name], (case["name"], placed, name)
+                if name == "loose":
+                    assert [list(each) for each in events] == recorded["loose_events"]
+        counted = edge_impulse_count(case["segment"], case["objects"].values())
+        assert counted == case["edge_impulse"]["count_true_ids"], case["name"]
+
+
+def test_segments_land_in_the_frame_where_recorded(vectors: Path) -> None:
+    for case in json.loads((vectors / "analytics/coordinates.json").read_text("utf-8"))["cases"]:
+        place = placement(ResizeMode(case["resize"]), case["model"], case["frame"])
+        assert list(place) == pytest.approx([*case["offset"], *case["scale"]], abs=1e-6)
+        segment = place.place(case["segment"])
+        assert list(segment) == pytest.approx(case["in_frame"], abs=1e-3)
+        inside = clipped(segment, case["frame"])
+        assert (inside and list(inside)) == case["clipped"]
+
+
+def walk(boxes: Iterable[tuple[int, int]], *lines: Line, size: int = 60, **options: Any) -> LineCounter:
+    """The counter after an object's way, given as its left and top in each frame."""
+    counter = LineCounter(lines, FRAME, FRAME, **options)
+    for index, (left, top) in enumerate(boxes):
+        counter.update([Tracked(7, 2, left, top, size, size)], index * 40)
+    return counter
+
+
+def down(left: int = 600, start: int = 100, stop: int = 500, step: int = 10) -> list[tuple[int, int]]:
+    return [(left, top) for top in range(start, stop, step)]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "reason"),
+    [
+        (down()[:3], Reason.FRAMES),
+        (down(start=290, stop=310, step=1), Reason.DISTANCE),
+        (down(stop=250), Reason.SIDE),
+        (down()[::-1], Reason.DIRECTION),
+        (down(left=900), Reason.END),
+        (down(), Reason.COUNTED),
+        (down() + down()[::-1] + down(), Reason.REPEATED),
+    ],
+)
+def test_why_an_object_is_not_counted(boxes: list[tuple[int, int]], reason: Reason) -> None:
+    counter = walk(boxes, Line("A", DOWN, extended=False))
+    assert counter.reasons == {(7, 0): reason}
+    assert counter.counts == [reason >= Reason.COUNTED]
+
+
+def test_an_object_counts_again_once_it_was_unseen_for_more_than_8_seconds() -> None:
+    way = down(stop=400)
+    for gap, counts in ((8000, [1]), (8001, [2])):
+        counter = LineCounter([Line("A", DOWN)], FRAME, FRAME)
+        for start in (0, len(way) * 40 - 40 + gap):
+            for index, (left, top) in enumerate(way):
+                counter.update([Tracked(7, 0, left, top, 60, 60)], start + index * 40)
+        assert counter.counts == counts
+
+
+@pytest.mark.parametrize(("classes", "count"), [((), 1), ((-1,), 1), ((2,), 1), ((1, 3), 0)])
+def test_a_line_counts_the_classes_it_names(classes: tuple[int, ...], count: int) -> None:
+    assert walk(down(), Line("A", DOWN, classes=classes)).counts == [count]
+
+
+def test_a_line_without_length_never_counts() -> None:
+    point = (640, 300, 640, 420, 640, 360, 640, 360)
+    assert (
+        walk(down(), *(Line(mode, point, mode, extended) for mode in Mode for extended in (False, True))).counts
+        == [0] * 6
+    )
+
+
+def test_an_arrow_along_the_line_counts_only_what_moves_that_way_too() -> None:
+    line = Line("A", (400, 360, 800, 360, 400, 360, 800, 360))
+    assert walk(down(), line).counts == [0]
+    assert walk([(300 + top, top) for _, top in down()], line).counts == [1]
+    assert walk([(300 + top, top) for _, top in down()][::-1], line).counts == [0]
+
+
+def test_zones_hold_the_objects_whose_bottom_centre_is_inside() -> None:
+    square = ((100, 100), (300, 100), (300, 300), (100, 300))
+    zones = [Zone("in", square), Zone("out", square, inverse=True), Zone("none", square, classes=(5,))]
+    counter = LineCounter([], FRAME, FRAME, zones=zones)
+    for top, inside in ((30, False), (60, True), (200, True), (280, False)):
+        counter = LineCounter([], FRAME, FRAME, zones=zones)
+        counter.update([Tracked(7, 0, 150, top, 60, 60)], 0)
+        assert counter.inside == [[7], [], []] if inside else [[], [7], []]
+
+
+def test_zones_and_lines_are_scaled_from_the_config_to_the_frame() -> None:
+    line = Line("A", (160, 75, 160, 105, 100, 90, 200, 90))
+    counter = LineCounter([line], (320, 180), FRAME, zones=[Zone("Z", ((0, 90), (320, 90), (320, 180), (0, 180)))])
+    inside = []
+    for index, (left, top) in enumerate(down()):
+        counter.update([Tracked(7, 0, left, top, 60, 60)], index * 40)
+        inside.append(bool(counter.inside[0]))
+    assert counter.counts == [1]
+    assert inside.index(True) == next(i for i, (_, top) in enumerate(down()) if top + 60 >= 360)
+
+
+def test_edge_impulse_counts_every_crossing() -> None:
+    counter = CrossingCounter([(0, 48, 96, 48)])
+    tops = [10, 30, 60, 30, 60]
+    found = [each.frame for top in tops for each in counter.update([(1, 40, top, 8, 8)])]
+    assert found == [2, 3, 4]
+    assert counter.counts == [3]
+
+
+@given(
+    st.tuples(*[st.integers(-500, 2500)] * 4),
+    st.tuples(st.integers(1, 2000), st.integers(1, 2000)),
+    st.tuples(*[st.integers(0, 300)] * 2),
+)
+def test_lines_stay_in_the_frame(
+    segment: tuple[int, int, int, int], frame: tuple[int, int], box: tuple[int, int]
+) -> None:
+    inside = clipped(segment, frame)
+    if inside is None:
+        return
+    for entry in entries(fitted(inside, frame, box), frame):
+        assert all(0 <= value < frame[i % 2] for i, value in enumerate(entry))
+    one, other = entries(fitted(inside, frame, box), frame)
+    assert one[:2] == other[2:4]
+    assert one[4:] == other[4:]
+
+
+@given(st.lists(st.tuples(st.integers(0, 1200), st.integers(0, 650)), max_size=80), st.sampled_from(Mode))
+def test_opposite_arrows_share_the_crossings(way: list[tuple[int, int]], mode: Mode) -> None:
+    """Each entry counts an object once, and only where it changed sides."""
+    counter = walk(way, Line("A", DOWN, mode), Line("B", UP, mode))
+    assert max(counter.counts) <= 1
+    bottoms = [top + 60 for _, top in way]
+    if not any((a < 360) != (b < 360) for a, b in pairwise(bottoms)):
+        assert counter.counts == [0, 0]
