@@ -566,6 +566,11 @@ class OnnxMetadata:
     calibrated: int | None = None
 
     @property
+    def squashes(self) -> bool:
+        """Whether the graph squashes whole frames: their shape is then of no matter."""
+        return self.resize is not None and self.resize_mode not in {ResizeMode.FIT_SHORTEST, ResizeMode.FIT_LONGEST}
+
+    @property
     def anchor(self) -> Anchor:
         """Which part of a picture a crop keeps."""
         return self.crop_anchor or CENTRE

@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 
 from convert.errors import InputError, PresetError, UnsupportedModelError
-from convert.graph.graph import GraphEditor
+from convert.graph.graph import GraphEditor, infer
 from convert.graph.quantized import WEIGHTED
 from convert.graph.resize import scaled_levels
 from convert.images import ImageScaling
@@ -77,12 +77,13 @@ def calibrated(model: ModelProto, export: Export, pictures: Sequence[Path]) -> M
             f"{editor.opset}",
             hint=f"leave out --opset, or give --opset {_OPSET}",
         )
-    chosen, kinds = [], set()
+    chosen, kinds, shapes = [], set(), infer(editor)
     for number, node in enumerate(editor.nodes()):
         node.name = f"n{number}"  # the quantizer goes by names, and they may be missing, or the same
         constants = [editor.constant(name) is not None for name in node.input]
         has_weights = node.op_type in WEIGHTED and constants[:2] == [False, True]
-        if has_weights or (node.op_type in _SUMS and not any(constants)):
+        is_map = len(shapes.get(node.output[0], ())) == 4  # a sum of boxes does not bear 8 bits
+        if has_weights or (node.op_type in _SUMS and is_map and not any(constants)):
             chosen.append(node.name)
             kinds.add(node.op_type)
     if kinds <= _SUMS:
@@ -93,6 +94,7 @@ def calibrated(model: ModelProto, export: Export, pictures: Sequence[Path]) -> M
     onnx.helper.set_model_props(model, {"onnx.quant.pre_process": "onnxruntime.quant"})  # else it logs that it is not
     with TemporaryFolder() as folder:
         written = folder / "codes.onnx"
+        before = logging.root.manager.disable
         logging.disable()  # progress, as text on standard error
         try:
             quantize_static(
@@ -118,7 +120,7 @@ def calibrated(model: ModelProto, export: Export, pictures: Sequence[Path]) -> M
                 f"ONNX Runtime cannot quantize this model: {error}", hint="leave out --precision int8"
             ) from error
         finally:
-            logging.disable(logging.NOTSET)
+            logging.disable(before)
         result: ModelProto = onnx.load_model(written)
     return result
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 from tests.cli.test_frame import keys
 
@@ -122,4 +123,10 @@ def test_whole_pictures_are_resized_by_the_model_too(
     app = tmp_path / "deepstream_app_shapes.txt"
     app.write_text(app.read_text().replace("\nwidth=1920\n", "\nwidth=1440\n"))
     found = say("check", tmp_path, "--format", "json").document["findings"]
-    assert [each["id"] for each in found] == (["NVI056"] if mode == "fit-longest" else [])
+    matters = mode == "fit-longest"
+    assert [each["id"] for each in found] == ["NVI056"] * matters
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    Image.new("L", (640, 480), 90).save(pictures / "high.png")
+    found = say("simulate", tmp_path, pictures, "-o", tmp_path / "shown", "--format", "json").document["findings"]
+    assert ("EI701" in {each["id"] for each in found}) == matters
