@@ -346,6 +346,7 @@ class CommonOptions(TypedDict, total=False):
     role: Literal["pgie", "sgie", "both"]
     batch_size: int
     precision: Literal["fp32", "fp16", "int8", "auto"]
+    calibrate: Path | str | None
     gie_id: int | None
     operate_on_gie_id: int | None
     min_size: int | None
@@ -546,10 +547,14 @@ def refuse_contradictions(options: Mapping[str, Any], *, pair: bool = False) -> 
                 raise PresetError(
                     f"--{name.replace('_', '-')} means nothing with --pgie and --sgie", hint="they say it already"
                 )
+        if options.get("calibrate") is not None:
+            raise PresetError("--calibrate is for one export", hint="convert the two into folders of their own")
     if isinstance(options.get("frame"), Frame) and options.get("role") == "sgie":
         raise PresetError(
             "--frame is about whole frames, and --role sgie looks at objects", hint="leave one of them out"
         )
+    if options.get("calibrate") is not None and options.get("precision") != "int8":
+        raise PresetError("--calibrate is about INT8", hint="give --precision int8, too, or leave it out")
     frame = options.get("frame")
     refuse_counting(options, frame if isinstance(frame, Frame) else None)
     if options.get("resize") == "graph":

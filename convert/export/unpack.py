@@ -31,7 +31,16 @@ from convert.export.models import Candidate, ListedModel, Listing, list_models
 from convert.export.tflite import content_digest
 from convert.files import Output, sha256, write_all
 from convert.findings import Finding, Rule
-from convert.heads import ANOMALY, CONVERTIBLE, HEADS, NOT_IMAGE, is_quantized, refuse_no_codes, refuse_unsupported
+from convert.heads import (
+    ANOMALY,
+    CONVERTIBLE,
+    HEADS,
+    NOT_IMAGE,
+    describe,
+    is_quantized,
+    refuse_no_codes,
+    refuse_unsupported,
+)
 from convert.report import METADATA, metadata_json
 from convert.types import Export, Metadata, ModelFacts, ModelFormat, StageResult, Tensor
 
@@ -57,6 +66,7 @@ class Unpack:
         labels, task, resize_mode, image_scaling: what to use instead of what is recorded.
         dequantize: rewrite a quantized model in float32, if it can be converted then.
         precision: "int8": rewrite it so that all its codes stay (`Export.coded`), whatever `dequantize` says.
+        calibrate: pictures that `adapt` will quantize a float model with; then "int8" is about that.
         whole: of an export that takes no pictures give the whole impulse (`Export.impulse`), also without a network.
 
     Raises:
@@ -72,6 +82,7 @@ class Unpack:
     image_scaling: ImageScaling | None = None
     dequantize: bool = False
     precision: str = "fp32"
+    calibrate: Path | None = None
     whole: bool = False
 
     def __post_init__(self) -> None:
@@ -82,10 +93,15 @@ class Unpack:
         """The `Export` of the zip, folder or file `artifact` (a path).
 
         Raises:
-            InputError: it cannot be read, holds no model, or several; it is damaged or breaks a limit.
+            InputError: it cannot be read, holds no model, or several; it is damaged or breaks a limit; `calibrate` has
+                too few pictures.
             UnsupportedModelError: its model is in a form that holds no flatbuffer, or with precision int8 no int8 one.
         """
         path = Path(str(artifact))
+        if self.calibrate is not None:
+            from convert.graph.calibrate import calibration_pictures  # few runs need it
+
+            calibration_pictures(self.calibrate)  # before any work: they may be too few
         try:
             with open_source(path) as source:
                 return self._unpack(source, path)
@@ -97,7 +113,7 @@ class Unpack:
     def _unpack(self, source: OpenExport, path: Path) -> StageResult:
         tree = source.tree
         listing = list_models(tree, source.focus)
-        keeps_codes = self.precision == "int8"
+        keeps_codes = self.precision == "int8" and self.calibrate is None
         # Who names a last layer says that the export takes pictures.
         if (
             self.whole
@@ -145,6 +161,11 @@ class Unpack:
         )  # fmt: skip
         if keeps_codes and _convertible(export):
             refuse_no_codes(export)
+        if self.calibrate is not None and is_quantized(export):
+            raise PresetError(
+                f"--calibrate quantizes a float model, and this is {describe(export)}",
+                hint="leave out --calibrate: --precision int8 keeps the codes it was trained with",
+            )
         if (self.dequantize or keeps_codes) and is_quantized(export) and _convertible(export):
             from convert.export.dequantize import in_float32  # brings the schema classes
 

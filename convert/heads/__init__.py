@@ -119,7 +119,7 @@ def refuse_no_codes(export: Export) -> None:
         return
     hint = (
         "build the int8 variant in Studio (Dashboard: TensorFlow Lite (int8 quantized); in a deployment choose "
-        "Quantized (int8)) and give that"
+        "Quantized (int8)) and give that; or quantize this one from your pictures with --calibrate DIR"
     )
     reason = f"it is {_FORMATS.get(found, 'a float model')}, and --precision int8 keeps the 8-bit codes of an int8 one"
     raise _refused(export, reason, hint)

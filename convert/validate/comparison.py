@@ -310,7 +310,7 @@ class Comparison:
         self.first: tuple[NDArray[np.uint8], list[NDArray[Any]]] | None = None
         self.inner: tuple[Sequence[str], NDArray[np.uint8], list[NDArray[np.float32]]] | None = None
         self._adapted, self._worker, self._timeout, self._first_size = adapted, worker, timeout, first_size
-        self.tally = Tally(tolerance, exact=not adapted.export.coded)
+        self.tally = Tally(tolerance, exact=not adapted.has_own_codes)
         self._shipped = len(parse_header(adapted.onnx.data).outputs)
         self.decoding: Decoding | None = None
         if head(adapted.head.task).raw and raw_names(adapted.onnx.data):
