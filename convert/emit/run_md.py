@@ -335,11 +335,12 @@ def _gst_launch(about: Instructions, target: Target, sink: str) -> str:
     width, height = app.size
     first = app.primary_file if app.primary else sdk_path(target, "sample-detector")
     engines = [f"nvinfer config-file-path={shlex.quote(first)}"]
-    if app.analytics_file:
+    if app.tracks:
         library, config = map(shlex.quote, tracker_files(app, target))
         follow = f"nvtracker tracker-width=640 tracker-height=384 ll-lib-file={library}"
         engines += [f"{follow} \\\n        ll-config-file={config}" if config != "''" else follow]
-        engines += [f"nvdsanalytics config-file={shlex.quote(app.analytics_file)}"]
+    if app.analytics_file:
+        engines.append(f"nvdsanalytics config-file={shlex.quote(app.analytics_file)}")
     if app.secondary and not app.secondary_waits:
         engines.append(f"nvinfer config-file-path={shlex.quote(app.secondary_file)}")
     live = " live-source=1" if source.is_live else ""

@@ -30,7 +30,7 @@ from convert.export.impulse import FoundImpulse, find_impulse, refuse
 from convert.export.models import Candidate, ListedModel, Listing, list_models
 from convert.export.tflite import content_digest
 from convert.files import Output, sha256, write_all
-from convert.findings import Rule
+from convert.findings import Finding, Rule
 from convert.heads import ANOMALY, CONVERTIBLE, HEADS, NOT_IMAGE, is_quantized, refuse_no_codes, refuse_unsupported
 from convert.report import METADATA, metadata_json
 from convert.types import Export, Metadata, ModelFacts, ModelFormat, StageResult, Tensor
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from convert.dsp import Impulse
-    from convert.findings import Finding
     from convert.images import ImageScaling, ResizeMode
 
 NO_PARAMETERS = Rule("EI101")
@@ -141,16 +140,9 @@ class Unpack:
             labels_hint=files.hint,
         )
         findings = (
-            *source.findings,
-            *listing.findings,
-            *candidate.findings,
-            *beside.findings,
-            *files.findings,
-            *differences,
-            *replaced,
-            *self._renamed(export.name),
-            *others(listing, entry, tree),
-        )
+            *source.findings, *listing.findings, *candidate.findings, *beside.findings, *files.findings,
+            *differences, *replaced, *self._renamed(export.name), *others(listing, entry, tree),
+        )  # fmt: skip
         if keeps_codes and _convertible(export):
             refuse_no_codes(export)
         if (self.dequantize or keeps_codes) and is_quantized(export) and _convertible(export):

@@ -18,7 +18,7 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
 from convert import __version__, types
-from convert.findings import Rule
+from convert.findings import Finding, Rule
 from convert.graph.batch import BATCH, dynamic_batch
 from convert.graph.cleanup import (
     clean,
@@ -44,7 +44,6 @@ from convert.report import OnnxMetadata
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from convert.findings import Finding
     from convert.graph.adapt import Adapt
 
 TRANSPOSES_LEFT = Rule("EI300")
@@ -96,16 +95,9 @@ def adapted(
 
 
 _PREPARE = (
-    only_real_inputs,
-    positive_axes,
-    clean,
-    plain_comparisons,
-    plain_quantization,
-    fold,
-    plain_resizes,
-    merge_reshapes,
-    remove_transposes,
-)
+    only_real_inputs, positive_axes, clean, plain_comparisons, plain_quantization, fold, plain_resizes,
+    merge_reshapes, remove_transposes,
+)  # fmt: skip
 
 
 def prepared(data: bytes, *, coded: bool) -> ModelProto:

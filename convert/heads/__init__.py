@@ -14,20 +14,9 @@ from convert.heads.base import Fit, HeadSpec, LastLayer
 from convert.types import Export, ModelFormat
 
 __all__ = [
-    "ANOMALY",
-    "CLASSIFIER",
-    "CONVERTIBLE",
-    "FOMO",
-    "HEADS",
-    "NOT_IMAGE",
-    "SSD",
-    "UNKNOWN",
-    "Fit",
-    "HeadSpec",
-    "LastLayer",
-    "head",
-    "possible_heads",
-]
+    "ANOMALY", "CLASSIFIER", "CONVERTIBLE", "FOMO", "HEADS", "NOT_IMAGE", "SSD", "UNKNOWN", "Fit", "HeadSpec",
+    "LastLayer", "head", "possible_heads",
+]  # fmt: skip
 
 CLASSIFIER, FOMO, SSD = classifier.CLASSIFIER.id, fomo.FOMO.id, ssd.SSD.id
 ANOMALY, NOT_IMAGE, UNKNOWN = "anomaly", "not-image", "unknown"

@@ -476,6 +476,8 @@ CHECK_FINDINGS = Rule("EI706")
 
 NAN_SCORES = Rule("EI707")
 
+UNCOUNTED = Rule("EI709")
+
 
 _TOLERANCE = 0.01  # 1366x768 counts as 16:9; the next common aspects are 6 % and more apart
 _SHOWN = 3

@@ -20,11 +20,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from onnx import TensorProto, numpy_helper, shape_inference
+from onnx import ModelProto, NodeProto, TensorProto, numpy_helper, shape_inference
 
 from convert.graph.graph import GraphEditor, load_model, without_weights
 from convert.heads import head
-from convert.types import DETECTOR_THRESHOLD, Agreement, Int8Evidence, PrecisionEvidence
+from convert.types import DETECTOR_THRESHOLD, Adapted, Agreement, Int8Evidence, PrecisionEvidence
 from convert.validate import KERNELS, runtimes
 from convert.validate.comparison import original, raw_names, reference_decoder, seen, with_raw
 from convert.validate.inputs import as_nvinfer
@@ -33,12 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
-    from onnx import ModelProto, NodeProto
 
     from convert.findings import Finding
     from convert.heads.decoding import ReferenceDecoder
     from convert.isolation import Worker
-    from convert.types import Adapted
 
 _OVERLAP = 0.5  # intersection over union from which on two boxes are taken for the same object's (PASCAL VOC)
 
