@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @cli.options(
     BatchOptions, "time_limit", "memory_limit", "scheduler", "force", "cache_dir", "object_batch_size", "sgie_labels"
 )
-@cli.options(BatchOptions, "labels", "task", "resize_mode", "image_scaling", "dequantize", "precision")
+@cli.options(BatchOptions, "labels", "task", "resize_mode", "image_scaling", "dequantize", "precision", "calibrate")
 @cli.options(BatchOptions, "samples", "sdk_log")
 @cli.translating
 @cli.framing

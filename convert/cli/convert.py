@@ -416,7 +416,8 @@ class _PickUpAdapted:
             )
         head, unnamed = read_head(properties, artifact)
         found = without_assumed((*findings, *unnamed), artifact)
-        return StageResult(Adapted(Translated(artifact, model), model, head, before), findings=found)
+        adapted = Adapted(Translated(artifact, model), model, head, before, calibrated=properties.calibrated or 0)
+        return StageResult(adapted, findings=found)
 
 
 @dataclass(frozen=True)

@@ -201,7 +201,9 @@ def _wav(path: Path, impulse: Impulse) -> Iterator[Window]:
                 whole = upper.view("<i2")[..., 0] if width > 1 else (upper[..., 0].astype(np.int16) - 128) * 256
                 yield whole.astype(np.float32)
     except (EOFError, wave.Error) as error:
-        raise InputError(f"not a WAV that can be read: {error or 'it is cut off'}", path=path, hint=hint) from error
+        raise InputError(
+            f"not a WAV that can be read: {str(error) or 'it is cut off'}", path=path, hint=hint
+        ) from error
 
 
 def _csv(path: Path, impulse: Impulse) -> Iterator[Window]:  # noqa: C901 - one branch a fault
@@ -236,12 +238,17 @@ def _csv(path: Path, impulse: Impulse) -> Iterator[Window]:  # noqa: C901 - one 
                         _refuse_rate(1000 / (times[1] - times[0]), impulse, path, "record at the rate of the impulse")
                 rows.append(values[first:])
                 if len(rows) >= max(impulse.samples, 4096):
-                    yield np.array(rows, np.float32)
+                    yield _single(rows)
                     rows = []
         except (UnicodeDecodeError, csv.Error) as error:
             raise InputError(f"not a CSV that can be read: {error}", path=path) from error
     if rows:
-        yield np.array(rows, np.float32)
+        yield _single(rows)
+
+
+def _single(rows: Any) -> Window:
+    with np.errstate(over="ignore"):  # to infinity, which is refused
+        return np.asarray(rows, np.float32)
 
 
 def _is_number(text: str) -> bool:
@@ -294,7 +301,7 @@ def _acquired(document: Any, impulse: Impulse, path: Path) -> Window:
     if rows.ndim != 2:
         raise InputError("its values are no list of samples", path=path, hint=hint)
     _refuse_channels(rows.shape[1], impulse, path, hint)
-    return rows.astype(np.float32)
+    return _single(rows)
 
 
 def _refuse_rate(rate: float, impulse: Impulse, path: Path, hint: str) -> None:
