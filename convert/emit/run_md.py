@@ -187,9 +187,10 @@ _RTSP_LINE = " *** DeepStream: Launched RTSP Streaming at rtsp://localhost:{port
 
 
 _COUNTS = """
-Counts: on the screen `NAME-down=3` stands at the line NAME: so many have crossed it downwards. At a zone stands how
-many are in it. The terminal, KITTI files and message brokers get none of it. A program reads the metadata of a frame
-(Python: deepstream_python_apps, deepstream-nvdsanalytics), in a probe behind the element nvdsanalytics:
+Counts: on the screen `NAME-down=3` stands at the line NAME: so many have crossed it downwards (`-up`, `-left`, `-right`
+likewise). At a zone stands how many are in it. The terminal, KITTI files and message brokers get none of it. A program
+reads the metadata of a frame, in a probe behind the element nvdsanalytics (Python: deepstream_python_apps has a whole
+one, deepstream-nvdsanalytics):
 
     if user.base_meta.meta_type == pyds.nvds_get_user_meta_type("NVIDIA.DSANALYTICSFRAME.USER_META"):
         counts = pyds.NvDsAnalyticsFrameMeta.cast(user.user_meta_data)
