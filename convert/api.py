@@ -246,12 +246,7 @@ def check(
     default = choice.default
     expect = Expect(given["files"])
     checker = Checker(
-        default.target,
-        wanted,
-        recorded=choice.recorded,
-        source=default.source,
-        files=expect,
-        fail_on=given["fail_on"],
+        default.target, wanted, recorded=choice.recorded, source=default.source, files=expect, fail_on=given["fail_on"]
     )
     if given["onnxruntime"] or given["tensorrt"]:
         from convert.check.run import ExternalChecks  # only when asked for

@@ -18,16 +18,7 @@ from typing import Any, Final, Literal, TypedDict
 
 from convert.errors import PresetError
 from convert.files import load_toml
-from convert.images import (
-    Frame,
-    ImageScaling,
-    Mark,
-    ResizeMode,
-    parse_frame,
-    parse_line,
-    parse_zone,
-    refuse_marks,
-)
+from convert.images import Frame, ImageScaling, Mark, ResizeMode, parse_frame, parse_line, parse_zone, refuse_marks
 from convert.images.resizing import PIXELS
 
 RELEASE: Final = "deepstream-7.1"

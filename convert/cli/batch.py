@@ -50,15 +50,7 @@ if TYPE_CHECKING:
 @cli.validating
 @cli.emitting
 @cli.reporting("text", "json", "junit")
-def batch(
-    paths: tuple[str, ...],
-    output: Path,
-    *,
-    format_: str,
-    fail_on: Level,
-    quiet: bool,
-    **values: Any,
-) -> int:
+def batch(paths: tuple[str, ...], output: Path, *, format_: str, fail_on: Level, quiet: bool, **values: Any) -> int:
     """Convert many exports: in parallel, only what has changed, whatever happens to one of them.
 
     MANIFEST is a .toml with [defaults] and a [[model]] for each export; or give exports, globs and folders, which are

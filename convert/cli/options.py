@@ -196,10 +196,7 @@ emitting = options(
 """For which engine and target the folder is written."""
 
 tflite_option = click.option(
-    "--tflite",
-    type=EXISTING,
-    metavar="FILE",
-    help="The original. [default: the .tflite beside the ONNX file]",
+    "--tflite", type=EXISTING, metavar="FILE", help="The original. [default: the .tflite beside the ONNX file]"
 )
 """Where a stage command finds the model it all began with."""
 

@@ -357,11 +357,7 @@ def _same(counts: AnswerCounts, what: str, *, detects: bool) -> str:
     return line + (f" ({', '.join(notes)})" if notes else "")
 
 
-_MARKS = {
-    "done": "[green]done[/]",
-    "failed": "[red]failed[/]",
-    "planned": "[cyan]planned[/]",
-}
+_MARKS = {"done": "[green]done[/]", "failed": "[red]failed[/]", "planned": "[cyan]planned[/]"}
 
 
 def _clock(console: Console) -> Progress:
