@@ -81,7 +81,7 @@ def convert(
     >>> from convert import convert
     >>> bundle = convert("samples/exports/shapes-cpp-2025", "bundle", target="7.1")
     >>> [Path(file.path).name for file in bundle.files][:2]
-    ['wooden-shapes.onnx', 'wooden-shapes_labels.txt']
+    ['wooden-shapes-16x9.onnx', 'wooden-shapes.onnx']
     >>> bundle.evidence.parity.max_abs_diff < 1e-4
     True
 
