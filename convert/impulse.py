@@ -254,7 +254,7 @@ def _metadata(export: Export) -> dict[str, str]:
     impulse = export.impulse
     assert impulse is not None
     values = {
-        "source_sha256": export.provenance,
+        **({"source_sha256": export.provenance} if export.model else {}),
         "tool_version": __version__,
         "sensor": impulse.sensor,
         "frequency": f"{impulse.frequency:.17g}",

@@ -185,6 +185,7 @@ class Unpack:
         kind = ModelFacts(Tensor("", (1, size), "float32"), (), (), "float32", ANOMALY)
         candidate = entry.candidate if entry else Candidate("none", "", "", facts=kind)
         assert candidate.facts is not None
+        is_flatbuffer = bool(candidate.data) and candidate.format is ModelFormat.TFLITE
         member = "" if source.focus is not None else candidate.member
         export = Export(
             model=candidate.data,
@@ -197,9 +198,7 @@ class Unpack:
             metadata=metadata,
             facts=replace(candidate.facts, task=NOT_IMAGE if entry else ANOMALY),
             format=candidate.format,
-            content=""
-            if not candidate.data or candidate.format is ModelFormat.ONNX
-            else content_digest(candidate.data),
+            content=content_digest(candidate.data) if is_flatbuffer else "",
             source_parity=candidate.source_parity,
             labels_from="--labels" if self.labels else "the export",
             impulse=found.impulse,
