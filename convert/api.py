@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 from convert.errors import InputError, PresetError, ValidationError
-from convert.findings import Level
+from convert.findings import Finding, Level
 from convert.options import (
     BatchOptions,
     CheckOptions,
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from convert.render.recordings import RecordingsResult
     from convert.render.simulation import Result
     from convert.simulate.engine import LoadedEngine
+    from convert.simulate.tracking import Counting
     from convert.studio.client import Studio
     from convert.types import Bundle
 
@@ -80,7 +81,7 @@ def convert(
     >>> from convert import convert
     >>> bundle = convert("samples/exports/shapes-cpp-2025", "bundle", target="7.1")
     >>> [Path(file.path).name for file in bundle.files][:2]
-    ['wooden-shapes.onnx', 'wooden-shapes_labels.txt']
+    ['wooden-shapes-16x9.onnx', 'wooden-shapes.onnx']
     >>> bundle.evidence.parity.max_abs_diff < 1e-4
     True
 
@@ -245,12 +246,7 @@ def check(
     default = choice.default
     expect = Expect(given["files"])
     checker = Checker(
-        default.target,
-        wanted,
-        recorded=choice.recorded,
-        source=default.source,
-        files=expect,
-        fail_on=given["fail_on"],
+        default.target, wanted, recorded=choice.recorded, source=default.source, files=expect, fail_on=given["fail_on"]
     )
     if given["onnxruntime"] or given["tensorrt"]:
         from convert.check.run import ExternalChecks  # only when asked for
@@ -375,10 +371,13 @@ def simulate(
     files = find(tuple(Path(path) for path in several))
     if not files and given["tensors"] is None:
         raise PresetError("there are no pictures to simulate", hint="give files or folders of pictures, or videos")
-    counted = None
+    counted: Counting | None = None
+    known: tuple[Finding, ...] = ()
     if given["tensors"] is None:
         one, other = (None if each is None else Path(each) for each in (config, given["app"]))
-        counted = counting(one, other, at.target, every=given["every"], edge_impulse=given["count_as"] is not None)
+        counted, known = counting(
+            one, other, at.target, every=given["every"], edge_impulse=given["count_as"] is not None
+        )
     make_folder(Path(output))
     job = Simulation(
         at.target,
@@ -390,6 +389,7 @@ def simulate(
         given["every"],
         given["limit"],
         counted,
+        known,
     )
     comparison: Comparison | None = None
 

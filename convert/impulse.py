@@ -20,6 +20,7 @@ from convert.dsp import blocks as kinds
 from convert.emit.impulse import EmitImpulse
 from convert.errors import PresetError, ValidationError
 from convert.export.impulse import refuse
+from convert.files import Output
 from convert.findings import Rule
 from convert.isolation import Died, Worker
 from convert.options import ConvertOptions, table
@@ -102,6 +103,15 @@ def stages(output: Path, options: Mapping[str, Any], worker: Worker, *, any_kind
     )
 
 
+def plan(stage: Stage, export: Export) -> StageResult:
+    """The result of `stage` as far as it is known without running it."""
+    if isinstance(stage, TranslateImpulse):
+        refuse(export)
+    if not isinstance(stage, EmitImpulse):
+        return StageResult(export)
+    return StageResult(export, tuple(Output(str(stage.folder / name), None) for name in stage.plan(export)))
+
+
 @dataclass(frozen=True, slots=True)
 class TranslateImpulse:
     """Translate the network of an impulse with tf2onnx, as `convert.translate.Translate` does one of pictures.
@@ -153,14 +163,15 @@ def translate(
     Raises:
         TranslationError: it was refused, or the worker died or took too long.
     """
-    function, how = ("accept", ((OPSETS[0], _OPSET), False)) if is_onnx else ("translate", (_OPSET, real, False))
+    function = "convert.translate.worker:translate"
+    how: tuple[object, ...] = (_OPSET, real, False)
+    if is_onnx:
+        function, how = "convert.translate.worker:accept", ((OPSETS[0], _OPSET), False)
     with contextlib.ExitStack() as stack:
         if real:  # the worker has imported the stub for TensorFlow
             worker = stack.enter_context(Worker())
         try:
-            result: Translation = worker.call(
-                f"convert.translate.worker:{function}", model, tuple(shape), 1, *how, timeout=timeout
-            )
+            result: Translation = worker.call(function, model, tuple(shape), 1, *how, timeout=timeout)
         except Died as death:
             raise translation_died(death) from death
     return result
@@ -253,7 +264,7 @@ def _metadata(export: Export) -> dict[str, str]:
     impulse = export.impulse
     assert impulse is not None
     values = {
-        "source_sha256": export.provenance,
+        **({"source_sha256": export.provenance} if export.model else {}),
         "tool_version": __version__,
         "sensor": impulse.sensor,
         "frequency": f"{impulse.frequency:.17g}",
@@ -265,7 +276,9 @@ def _metadata(export: Export) -> dict[str, str]:
 
 _WINDOWS = 48  # synthetic ones
 _MOST_RECORDED = 200  # windows of all recordings
+_MOST_VALUES = 16 << 20  # of the synthetic windows, and of the recorded ones: bounds memory
 _BATCHES = (1, 2, 8)
+_FEWEST = max(_BATCHES)
 _HALF = 0.5  # from which on a single score is a yes
 _AT_ONCE = 8  # windows that the graph is given at a time
 _NEAR, _SHARE = 5e-3, 1e-3  # what a feature may differ by: a step of MFE's 1/256, and a share of its size
@@ -311,7 +324,9 @@ class ValidateImpulse:
         if self.tensorrt:
             runtimes.require()
         impulse = artifact.impulse
-        windows = list(recordings.synthetic(impulse, _WINDOWS))
+        size = impulse.samples * impulse.axes
+        windows = list(recordings.synthetic(impulse, max(_FEWEST, min(_WINDOWS, _MOST_VALUES // size))))
+        judged = slice(len(windows))
         recorded = self._recorded(artifact)
         fed = np.stack([*windows, *recorded])
         session = runtimes.load(artifact.measured)
@@ -321,7 +336,7 @@ class ValidateImpulse:
         wanted = np.asarray(reference_features(impulse, fed))
         differences, _ = _features(features, wanted)
         # Recordings may hold silence, of which features mean nothing: the synthetic windows decide.
-        _, found = _features(features[:_WINDOWS], wanted[:_WINDOWS])
+        _, found = _features(features[judged], wanted[judged])
         network, scores, agreement = None, None, None
         if "scores" in outputs:
             rounded = _rounded(features, artifact.step)
@@ -335,7 +350,7 @@ class ValidateImpulse:
             score = reference_anomaly(impulse, fed, partial(self._mixture, impulse.anomaly))
             score = np.asarray(score).reshape(-1, 1)
             anomaly, _ = _features(outputs["anomaly"], score)
-            found += _features(outputs["anomaly"][:_WINDOWS], score[:_WINDOWS])[1]
+            found += _features(outputs["anomaly"][judged], score[judged])[1]
         batch, more = _batches(session, fed, names, artifact.step)
         found += more
         ill: dict[str, float] = {}
@@ -356,8 +371,10 @@ class ValidateImpulse:
             return []
         from convert.dsp import recordings
 
-        files = recordings.find(self.samples)[:_MOST_RECORDED]
-        each = max(1, _MOST_RECORDED // len(files))
+        size = model.impulse.samples * model.impulse.axes
+        most = max(_FEWEST, min(_MOST_RECORDED, _MOST_VALUES // size))
+        files = recordings.find(self.samples)[:most]
+        each = max(1, most // len(files))
         return [window for path in files for window in recordings.windows(path, model.impulse, each)]
 
     def _network(

@@ -1,4 +1,4 @@
-"""The options of the public functions: name, type, default, limits and meaning, each declared once.
+"""The options of the public functions: their names and types here, default, limits and meaning in configs/options.toml.
 
 `convert.api` checks what it is given against these tables, the command line makes its options of them, and the manifest
 of a batch is read with them.
@@ -9,24 +9,16 @@ from __future__ import annotations
 import re
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Final, Literal, TypedDict
+from typing import Any, Final, Literal, TypedDict
 
 from convert.errors import PresetError
-from convert.images import (
-    Frame,
-    ImageScaling,
-    Mark,
-    ResizeMode,
-    parse_frame,
-    parse_line,
-    parse_zone,
-    refuse_marks,
-)
+from convert.files import load_toml
+from convert.images import Frame, ImageScaling, Mark, ResizeMode, parse_frame, parse_line, parse_zone, refuse_marks
 from convert.images.resizing import PIXELS
 
 RELEASE: Final = "deepstream-7.1"
@@ -48,14 +40,7 @@ _SCALINGS = {
 }
 
 
-def _tasks() -> tuple[str, ...]:
-    """The heads, which `check` and `simulate` do without: imported where the options of `convert` are asked for."""
-    from convert.heads import CONVERTIBLE
-
-    return CONVERTIBLE
-
-
-def _parse_scaling(value: object, base: Path = Path()) -> ImageScaling:  # noqa: ARG001 - a parser's signature
+def _parse_scaling(value: object, _: Path) -> ImageScaling:
     """An image scaling in any of Edge Impulse's spellings; raises ValueError."""
     if str(value) in _SCALINGS:  # a value of a manifest may be a list
         return _SCALINGS[str(value)]
@@ -93,7 +78,7 @@ _OTHER_SUFFIXES = frozenset(
 _MOST_LABELS = 1 << 20  # bytes of a label file
 
 
-def _parse_labels(value: object, base: Path = Path()) -> tuple[str, ...]:
+def _parse_labels(value: object, base: Path) -> tuple[str, ...]:
     """A list of labels, `a;b;c`, `a,b,c`, or a text file as `labels_in` reads it.
 
     A text without `;` that ends as a file's name does, has a `/` and no `,`, or is a word such as "labels" is meant to
@@ -159,52 +144,33 @@ def _no_label_file(path: Path) -> str:
     return f"there is no label file {path}; {hint}"
 
 
-def _parse_frame(value: object, base: Path = Path()) -> Frame:  # noqa: ARG001 - a parser's signature
-    try:
-        return value if isinstance(value, Frame) else parse_frame(str(value))
-    except PresetError as error:
-        raise ValueError(f"{error.message}; {error.hint}") from error
-
-
-def _parse_framing(value: object, base: Path = Path()) -> Frame | str:
-    """`auto`, `none` (also Python's), or a frame; raises ValueError."""
+def _parse_framing(value: object, base: Path) -> Frame | str:
+    """`auto`, `none` (also Python's), or a frame."""
     text = "none" if value is None else str(value).strip().lower()
-    return text if text in {"auto", "none"} else _parse_frame(value, base)
+    return text if text in {"auto", "none"} else _as(Frame, parse_frame)(value, base)
 
 
-def _parse_mark(read: Callable[[str], Mark]) -> Callable[[object, Path], Mark]:
-    """A parser of lines or zones."""
-
-    def parse(value: object, base: Path = Path()) -> Mark:  # noqa: ARG001 - a parser's signature
-        try:
-            return value if isinstance(value, Mark) else read(str(value))
-        except PresetError as error:
-            raise ValueError(f"{error.message}; {error.hint}") from error
-
-    return parse
+def _as(kind: type[Any], read: Callable[[str], Any]) -> Callable[[object, Path], Any]:
+    """A parser: a `kind` is taken as it is, anything else as text that `read` reads."""
+    return lambda value, _: value if isinstance(value, kind) else read(str(value))
 
 
 def _parse_target(kind: str) -> Callable[[object, Path], str]:
     """A parser of a "release", "platform" or "jetpack" in any spelling."""
 
-    def parse(value: object, base: Path = Path()) -> str:  # noqa: ARG001 - a parser's signature
+    def parse(value: object, _: Path) -> str:
         from convert.nvinfer import targets  # `--help` does without
 
         if not isinstance(value, str | int | float):
             raise ValueError("it is a text or a number")  # noqa: TRY004 - what a user gave is wrong
-        try:
-            if kind == "release":
-                return f"deepstream-{targets.release_named(str(value))}"
-            return (targets.platform_named if kind == "platform" else targets.jetpack_named)(str(value))
-        except PresetError as error:
-            if error.path:  # targets.toml is damaged: nobody's option is wrong
-                raise
-            raise ValueError(f"{error.message}; {error.hint}") from error
+        if kind == "release":
+            return f"deepstream-{targets.release_named(str(value))}"
+        return (targets.platform_named if kind == "platform" else targets.jetpack_named)(str(value))
 
     return parse
 
 
-def _parse_tensorrt(value: object, base: Path = Path()) -> str:  # noqa: ARG001 - a parser's signature
+def _parse_tensorrt(value: object, _: Path) -> str:
     """A version of TensorRT that the tables know something of; raises ValueError."""
     from convert.nvinfer.targets import opsets  # `--help` does without
 
@@ -215,7 +181,7 @@ def _parse_tensorrt(value: object, base: Path = Path()) -> str:  # noqa: ARG001 
     return str(value)
 
 
-def _parse_folder(value: object, base: Path = Path()) -> Path:
+def _parse_folder(value: object, base: Path) -> Path:
     """A folder, which need not exist; raises ValueError."""
     path = base / str(value)
     if path.is_file():
@@ -246,7 +212,7 @@ class Option:
         metavar: how `--help` names the value.
         low, high: limits of a number, both allowed; `above`: a limit that is not allowed itself.
         choices: the allowed members of an enumeration, or texts.
-        parse: makes a value of text, where the type alone does not say how; raises ValueError.
+        parse: makes a value of text, where the type alone does not say how; raises ValueError or PresetError.
         many: a sequence of values.
         name: the Python name.
         type: bool, int, float, str, Path or an enumeration; of one element, where there are many.
@@ -281,7 +247,12 @@ class Option:
         if isinstance(given, str) and "\0" in given:
             raise ValueError("it holds a NUL")
         if self.parse and not isinstance(given, bool):
-            return self.parse(given, base)
+            try:
+                return self.parse(given, base)
+            except PresetError as error:
+                if error.path:  # targets.toml is damaged: nobody's option is wrong
+                    raise
+                raise ValueError(f"{error.message}; {error.hint}") from error
         if self.type is bool:
             if not isinstance(given, bool):
                 raise ValueError("it is true or false")
@@ -323,33 +294,6 @@ class Option:
         return number
 
 
-_JETPACK = Option(
-    None, "JetPack on the Jetson, instead of --target and --platform.", "VERSION", parse=_parse_target("jetpack")
-)
-
-
-FRAME: Final = Option(None, "Your camera's frames.", "16:9|WxH", parse=_parse_frame, name="frame")
-"""Of commands that convert nothing."""
-
-LINE: Final = Option(
-    (),
-    "Count what crosses this line, in both directions. In shares of the frame (0 to 1), or in pixels of --frame WxH. "
-    "Repeatable.",
-    "NAME:x1,y1,x2,y2",
-    parse=_parse_mark(parse_line),
-    many=True,
-    name="line",
-)
-ZONE: Final = Option(
-    (),
-    "Count what is in this zone: its corners, as --line. Repeatable.",
-    "NAME:x1,y1;x2,y2;...",
-    parse=_parse_mark(parse_zone),
-    many=True,
-    name="zone",
-)
-
-
 BLOCK: Final = (
     *("target", "platform", "precision", "role", "batch_size", "frame", "resize_mode", "threshold"),
     *("fomo_merge", "source", "sink"),
@@ -361,180 +305,59 @@ class CommonOptions(TypedDict, total=False):
     """Options of every conversion, of one model or of many; each may be left out."""
 
     # What to believe instead of the export
-    labels: Annotated[
-        str | Sequence[str] | None,
-        Option(None, "Labels in output order, instead of the export's.", "a;b;c|FILE", parse=_parse_labels),
-    ]
-    task: Annotated[
-        str | None,
-        Option(None, "What the last layer means.", choices=_tasks()),
-    ]
-    resize_mode: Annotated[
-        ResizeMode | str | None,
-        Option(
-            None,
-            "How training pictures were brought to size.",
-            choices=(ResizeMode.SQUASH, ResizeMode.FIT_SHORTEST, ResizeMode.FIT_LONGEST),
-        ),
-    ]
-    image_scaling: Annotated[
-        ImageScaling | str | None,
-        Option(
-            None,
-            "What was done to pixel/255 before the model.",
-            f"[{'|'.join(scaling.value for scaling in ImageScaling)}]",
-            parse=_parse_scaling,
-        ),
-    ]
-    dequantize: Annotated[
-        bool,
-        Option(True, "Rewrite an int8 (or other quantized) model in float32 first; float models stay as they are."),  # noqa: FBT003
-    ]
+    labels: str | Sequence[str] | None
+    task: str | None
+    resize_mode: ResizeMode | str | None
+    image_scaling: ImageScaling | str | None
+    dequantize: bool
 
     # How tf2onnx is run
-    opset: Annotated[
-        int | None,
-        Option(None, "ONNX opset.  [default: 13, or the newest that the target's TensorRT reads]", low=7, high=18),
-    ]
-    timeout: Annotated[float, Option(120.0, "Seconds tf2onnx may take, and LiteRT after it.", low=1)]
-    tensorflow: Annotated[bool, Option(False, "Let tf2onnx use the real TensorFlow (extra [tensorflow]).")]  # noqa: FBT003
+    opset: int | None
+    timeout: float
+    tensorflow: bool
 
     # Of sound and sensor data
-    sdk_log: Annotated[
-        bool,
-        Option(False, "Of sound or sensor data: the SDK's approximate logarithm, to compare with a device."),  # noqa: FBT003
-    ]
+    sdk_log: bool
 
     # What the model is shown, and how a detector's outputs are made readable
-    frame: Annotated[
-        Frame | str | None,
-        Option(
-            "auto",
-            "Your camera's frames: the primary engine's model takes whole ones and crops, squashes or fits them in, as "
-            "in training. auto: 16:9, or the --source camera's. WxH is also the size a --source camera gives. none: "
-            "the device scales them to the model's size.",
-            "auto|none|16:9|WxH",
-            parse=_parse_framing,
-        ),
-    ]
-    fomo_merge: Annotated[
-        Literal["touching", "peak", "none"],
-        Option("touching", "FOMO: cells that touch are one object, only the highest of them is, or each is."),
-    ]
-    fomo_box: Annotated[
-        float | None,
-        Option(
-            None,
-            "FOMO: the least width and height of a box in cells, about the same middle.  [default: 1; 3 where objects "
-            "are tracked]",
-            "CELLS",
-            low=1,
-            high=64,
-        ),
-    ]
-    threshold: Annotated[
-        float | None,
-        Option(
-            None,
-            "Lowest score of an object or label, 0 to 1.  [default: a detector's as exported, else 0.5; classifier: 0]",
-            above=0,
-        ),
-    ]
-    resize: Annotated[
-        Literal["auto", "device", "graph"],
-        Option(
-            "auto",
-            "What scales frames: the network itself, as Edge Impulse does, after the device has made them smaller "
-            "(640x360); the device alone; the network alone, which then takes frames of the size that --frame gives in "
-            "pixels.",
-        ),
-    ]
-    yolo_score: Annotated[
-        Literal["product", "objectness"] | None,
-        Option(
-            None,
-            "YOLO: the best class with objectness times its score, or objectness alone.  [default: what Edge Impulse's "
-            "SDK reports, where the target can]",
-        ),
-    ]
+    frame: Frame | str | None
+    fomo_merge: Literal["touching", "peak", "none"]
+    fomo_box: float | None
+    threshold: float | None
+    resize: Literal["auto", "device", "graph"]
+    yolo_score: Literal["product", "objectness"] | None
 
     # What is measured
-    images: Annotated[Path | str | None, Option(None, "A folder of pictures to measure parity on, too.", "DIR")]
-    samples: Annotated[
-        Path | str | None,
-        Option(
-            None, "Of sound or sensor data: a folder of recordings (WAV, CSV, JSON, CBOR) to measure on, too.", "DIR"
-        ),
-    ]
-    tolerance: Annotated[
-        float,
-        Option(1e-4, "Largest absolute difference allowed between the original and the ONNX model.", above=0),
-    ]
-    tensorrt: Annotated[
-        bool,
-        Option(False, "Parse and build with NVIDIA's TensorRT-RTX on the CPU, too (extra [tensorrt])."),  # noqa: FBT003
-    ]
+    images: Path | str | None
+    samples: Path | str | None
+    tolerance: float
+    tensorrt: bool
 
     # For which engine and target the folder is written
-    role: Annotated[
-        Literal["pgie", "sgie", "both"],
-        Option("both", "Primary (whole frames), secondary (objects of another engine), or both configs."),
-    ]
-    batch_size: Annotated[int, Option(1, "Frames or objects at a time.", low=1, high=1024)]
-    precision: Annotated[
-        Literal["fp32", "fp16", "int8", "auto"],
-        Option(
-            "fp32",
-            "Precision of the engine. int8: of an int8 export, with the very codes it was trained with. auto: the "
-            "fastest that keeps 99 % of the original's decisions.",
-        ),
-    ]
-    gie_id: Annotated[int | None, Option(None, "gie-unique-id.  [default: 1, secondary 2]", low=1)]
-    operate_on_gie_id: Annotated[
-        int | None, Option(None, "Whose objects a secondary engine takes.  [default: 1]", low=1)
-    ]
-    min_size: Annotated[int | None, Option(None, "Pixels: a secondary engine passes over smaller objects.", low=1)]
-    gpu_id: Annotated[int, Option(0, "GPU number on the target.", low=0)]
-    target: Annotated[str | float, Option(RELEASE, "DeepStream release.", "RELEASE", parse=_parse_target("release"))]
-    platform: Annotated[
-        Literal["jetson", "dgpu"],
-        Option(
-            PLATFORM,
-            "Jetson, or a PC with a discrete GPU: TensorRT often differs between the two.",
-            "[jetson|dgpu]",
-            parse=_parse_target("platform"),
-        ),
-    ]
-    jetpack: Annotated[str | float | None, _JETPACK]
+    role: Literal["pgie", "sgie", "both"]
+    batch_size: int
+    precision: Literal["fp32", "fp16", "int8", "auto"]
+    calibrate: Path | str | None
+    gie_id: int | None
+    operate_on_gie_id: int | None
+    min_size: int | None
+    gpu_id: int
+    target: str | float
+    platform: Literal["jetson", "dgpu"]
+    jetpack: str | float | None
 
     # Of deepstream-app's config
-    source: Annotated[
-        str | None,
-        Option(
-            None,
-            "Where the app's frames come from, on the target; a relative path starts in the bundle.  [default: the "
-            "SDK's sample video]",
-            "rtsp://...|/dev/video0|csi|VIDEO",
-        ),
-    ]
-    sink: Annotated[
-        Literal["screen", "file", "rtsp", "none"] | None,
-        Option(None, "Where the app's frames go.  [default: screen, the others as comments]"),
-    ]
+    source: str | None
+    sink: Literal["screen", "file", "rtsp", "none"] | None
 
     # What is tracked and counted
-    line: Annotated[str | Mark | Sequence[str | Mark], LINE]
-    zone: Annotated[str | Mark | Sequence[str | Mark], ZONE]
-    overcrowding: Annotated[
-        int | None, Option(None, "A zone is overcrowded with so many objects or more.", "N", low=1, high=1000)
-    ]
+    line: str | Mark | Sequence[str | Mark]
+    zone: str | Mark | Sequence[str | Mark]
+    overcrowding: int | None
 
     # Of two exports
-    object_batch_size: Annotated[int, Option(16, "With --sgie: objects at a time.", low=1, high=1024)]
-    sgie_labels: Annotated[
-        str | Sequence[str] | None,
-        Option(None, "Labels of the --sgie model.", "a;b;c|FILE", parse=_parse_labels),
-    ]
+    object_batch_size: int
+    sgie_labels: str | Sequence[str] | None
 
 
 class ConvertOptions(CommonOptions, total=False):
@@ -544,155 +367,100 @@ class ConvertOptions(CommonOptions, total=False):
     `resize` and `threshold` are about the first.
     """
 
-    model: Annotated[
-        str | None,
-        Option(None, "Which model, where an export holds several (symbol, file, impulse or number).", "ID"),
-    ]
-    bundle_name: Annotated[str | None, Option(None, "What the files are called after. [default: the project]", "NAME")]
+    model: str | None
+    bundle_name: str | None
 
 
 class BatchOptions(CommonOptions, total=False):
     """Options of `convert.batch`: those of `convert`, for all models whatever a manifest says, and these."""
 
-    jobs: Annotated[int | None, Option(None, "Worker processes.  [default: one a core]", "N", low=1, high=1024)]
-    time_limit: Annotated[float, Option(600.0, "Seconds for one model, all stages together.", above=0)]
-    memory_limit: Annotated[
-        int | str | None,
-        Option(None, "For one worker: 800M, 2G.  [default: half of all]", "SIZE", parse=parse_size),
-    ]
-    scheduler: Annotated[
-        str | None,
-        Option(
-            None,
-            "Convert on the workers of this Dask scheduler (extra [distributed]) instead of here.",
-            "tcp://HOST:8786",
-        ),
-    ]
-    force: Annotated[bool, Option(False, "Convert also what has not changed.")]  # noqa: FBT003
-    cache_dir: Annotated[Path | str | None, Option(None, "Where to keep results.", "DIR", parse=_parse_folder)]
-
-
-_RECORDED_RELEASE = Option(
-    None,
-    f"DeepStream release the config is for.  [default: the bundle's own, by its report.json; else {RELEASE}]",
-    "RELEASE",
-    parse=_parse_target("release"),
-)
-_RECORDED_PLATFORM = Option(
-    None,
-    f"Jetson, or a PC or server with a discrete GPU.  [default: the bundle's own; else {PLATFORM}]",
-    "[jetson|dgpu]",
-    parse=_parse_target("platform"),
-)
+    jobs: int | None
+    time_limit: float
+    memory_limit: int | str | None
+    scheduler: str | None
+    force: bool
+    cache_dir: Path | str | None
 
 
 class CheckOptions(TypedDict, total=False):
     """Options of `convert.check`; each may be left out. They are those of `ei-deepstream check`."""
 
-    target: Annotated[str | float | None, _RECORDED_RELEASE]
-    platform: Annotated[Literal["jetson", "dgpu"] | None, _RECORDED_PLATFORM]
-    jetpack: Annotated[str | float | None, _JETPACK]
-    tensorrt_version: Annotated[
-        str | float | None,
-        Option(None, "TensorRT on the target, where it is not the release's own.", "VERSION", parse=_parse_tensorrt),
-    ]
-    onnxruntime: Annotated[bool, Option(False, "Load the models with ONNX Runtime, too.")]  # noqa: FBT003
-    tensorrt: Annotated[
-        bool,
-        Option(False, "Parse and build the models with NVIDIA's TensorRT-RTX on the CPU, too (extra [tensorrt])."),  # noqa: FBT003
-    ]
-    timeout: Annotated[float, Option(300.0, "Seconds for each model.", low=1)]
-    select: Annotated[
-        str | Sequence[str], Option((), "Only these rules: NVI070,NVI07,... Repeatable.", "IDS", many=True)
-    ]
-    ignore: Annotated[str | Sequence[str], Option((), "Not these rules. Repeatable.", "IDS", many=True)]
-    files: Annotated[
-        Literal["auto", "require", "ignore"],
-        Option(
-            "auto",
-            "Files a config names that are not here: an error where the rest is (auto), an error, or nothing.",
-            choices=("auto", "require", "ignore"),
-        ),
-    ]
-    fix: Annotated[bool, Option(False, "Put right what is mechanical, in the files themselves.")]  # noqa: FBT003
-    fail_on: Annotated[
-        Literal["error", "warning", "note", "never"],
-        Option("error", "Exit with 1 when there is a finding of this level or worse."),
-    ]
+    target: str | float | None
+    platform: Literal["jetson", "dgpu"] | None
+    jetpack: str | float | None
+    tensorrt_version: str | float | None
+    onnxruntime: bool
+    tensorrt: bool
+    timeout: float
+    select: str | Sequence[str]
+    ignore: str | Sequence[str]
+    files: Literal["auto", "require", "ignore"]
+    fix: bool
+    fail_on: Literal["error", "warning", "note", "never"]
 
 
 class SimulateOptions(TypedDict, total=False):
     """Options of `convert.simulate`; each may be left out. They are those of `ei-deepstream simulate`."""
 
-    sgie: Annotated[
-        Path | str | Sequence[Path | str],
-        Option(
-            (),
-            "A secondary engine's config (process-mode=2), for the objects found. Repeatable.",
-            "CONFIG",
-            many=True,
-        ),
-    ]
-    app: Annotated[
-        Path | str | None, Option(None, "Take the engines from deepstream-app's config instead of CONFIG.", "FILE")
-    ]
-    tensors: Annotated[
-        Path | str | None,
-        Option(
-            None,
-            "Decode recorded outputs (case.json and tensors.npz, or nvinfer's raw-output-file-write files) instead of "
-            "running the model; PICTURES are then the frames they belong to, or left out.",
-            "FOLDER",
-        ),
-    ]
-    every: Annotated[int, Option(1, "Of a video, every so-many-th frame.", low=1)]
-    limit: Annotated[int | None, Option(None, "Of a video, no more frames than this.", low=1)]
-    stride: Annotated[
-        float | None,
-        Option(
-            None,
-            "Of sound or sensor data, the time from one window to the next.  [default: a quarter of a window]",
-            "SECONDS",
-            above=0,
-        ),
-    ]
-    target: Annotated[str | float | None, _RECORDED_RELEASE]
-    platform: Annotated[Literal["jetson", "dgpu"] | None, _RECORDED_PLATFORM]
-    jetpack: Annotated[str | float | None, _JETPACK]
-    count_as: Annotated[
-        Literal["edge-impulse"] | None,
-        Option(None, "Also count at the app's lines as Edge Impulse's SDK does, and say where the two differ."),
-    ]
-    against: Annotated[
-        Literal["edge-impulse"] | None,
-        Option(
-            None,
-            "Run the original .tflite with the SDK's resize and decoding, too, and say where the two differ, and why.",
-        ),
-    ]
-    original: Annotated[
-        Path | str | None,
-        Option(
-            None,
-            "With --against: the export or .tflite that the bundle was made of.  [default: found by the bundle's "
-            "report]",
-            "EXPORT",
-        ),
-    ]
+    sgie: Path | str | Sequence[Path | str]
+    app: Path | str | None
+    tensors: Path | str | None
+    every: int
+    limit: int | None
+    stride: float | None
+    target: str | float | None
+    platform: Literal["jetson", "dgpu"] | None
+    jetpack: str | float | None
+    count_as: Literal["edge-impulse"] | None
+    against: Literal["edge-impulse"] | None
+    original: Path | str | None
+
+
+FRAME: Final = Option(None, "Your camera's frames.", "16:9|WxH", parse=_as(Frame, parse_frame), name="frame")
+"""Of commands that convert nothing."""
+
+_SECTIONS: Final = ("convert", "batch", "check", "simulate")  # of options.toml, which says what a later one lacks
+_PARSERS: Final[Mapping[str, Callable[[Any, Path], Any]]] = {
+    **dict.fromkeys(("labels", "sgie_labels"), _parse_labels),
+    "target": _parse_target("release"),
+    "platform": _parse_target("platform"),
+    "jetpack": _parse_target("jetpack"),
+    "image_scaling": _parse_scaling,
+    "frame": _parse_framing,
+    "line": _as(Mark, parse_line),
+    "zone": _as(Mark, parse_zone),
+    "tensorrt_version": _parse_tensorrt,
+    "memory_limit": parse_size,
+    "cache_dir": _parse_folder,
+}
 
 
 @cache
 def table(options: Any) -> dict[str, Option]:
     """The options of one of the classes above, by name, in the order of the class."""
+    section = options.__name__.removesuffix("Options").lower().replace("common", "convert")
+    rows: dict[str, dict[str, Any]] = {}
+    for name in _SECTIONS[: _SECTIONS.index(section) + 1]:
+        rows |= load_toml("options.toml")[name]
+    words = {"RELEASE": RELEASE, "PLATFORM": PLATFORM, "SCALINGS": "|".join(ImageScaling)}
     found = {}
-    for name, hint in typing.get_type_hints(options, include_extras=True).items():
-        union, option = typing.get_args(hint)
+    for name, union in typing.get_type_hints(options).items():
         parts = typing.get_args(union) if typing.get_origin(union) in {UnionType, typing.Union} else (union,)
         first = next(part for part in parts if part is not NoneType)
+        choices: tuple[Any, ...] = ()
         if typing.get_origin(first) is Literal:
-            option = replace(option, choices=typing.get_args(first))
-            first = str
-        found[name] = replace(option, name=name, type=first)
+            choices, first = typing.get_args(first), str
+        elif name == "resize_mode":
+            choices = ResizeMode.SQUASH, ResizeMode.FIT_SHORTEST, ResizeMode.FIT_LONGEST
+        elif name == "task":
+            from convert.heads import CONVERTIBLE  # `check` and `simulate` do without
+
+            choices = CONVERTIBLE
+        row: dict[str, Any] = {
+            key: value.format_map(words) if isinstance(value, str) else value for key, value in rows[name].items()
+        }
+        row.setdefault("default", () if row.get("many") else None)
+        found[name] = Option(**row, choices=choices, parse=_PARSERS.get(name), name=name, type=first)
     return found
 
 
@@ -770,20 +538,16 @@ def refuse_contradictions(options: Mapping[str, Any], *, pair: bool = False) -> 
                 raise PresetError(
                     f"--{name.replace('_', '-')} means nothing with --pgie and --sgie", hint="they say it already"
                 )
+        if options.get("calibrate") is not None:
+            raise PresetError("--calibrate is for one export", hint="convert the two into folders of their own")
     if isinstance(options.get("frame"), Frame) and options.get("role") == "sgie":
         raise PresetError(
             "--frame is about whole frames, and --role sgie looks at objects", hint="leave one of them out"
         )
-    lines, zones, frame = options.get("line", ()), options.get("zone", ()), options.get("frame")
-    refuse_marks("line", lines, frame if isinstance(frame, Frame) else None)
-    refuse_marks("zone", zones, frame if isinstance(frame, Frame) else None)
-    if (lines or zones) and options.get("role") == "sgie":
-        raise PresetError(
-            "--line and --zone are about what the primary engine finds, and --role sgie has none",
-            hint="leave --role out",
-        )
-    if options.get("overcrowding") is not None and not zones:
-        raise PresetError("--overcrowding is about zones, and there is none", hint="give a --zone, too")
+    if options.get("calibrate") is not None and options.get("precision") != "int8":
+        raise PresetError("--calibrate is about INT8", hint="give --precision int8, too, or leave it out")
+    frame = options.get("frame")
+    refuse_counting(options, frame if isinstance(frame, Frame) else None)
     if options.get("resize") == "graph":
         if options.get("role") == "sgie":
             raise PresetError(
@@ -791,6 +555,20 @@ def refuse_contradictions(options: Mapping[str, Any], *, pair: bool = False) -> 
             )
         if not isinstance(frame, Frame) or not frame.in_pixels:
             raise PresetError("--resize graph needs the size of the frames", hint=PIXELS)
+
+
+def refuse_counting(options: Mapping[str, Any], frame: Frame | None) -> None:
+    """Raises PresetError for lines and zones that do not fit `frame` or the other options of `convert`."""
+    lines, zones = options.get("line", ()), options.get("zone", ())
+    refuse_marks("line", lines, frame)
+    refuse_marks("zone", zones, frame)
+    if (lines or zones) and options.get("role") == "sgie":
+        raise PresetError(
+            "--line and --zone are about what the primary engine finds, and --role sgie has none",
+            hint="leave --role out",
+        )
+    if options.get("overcrowding") is not None and not zones:
+        raise PresetError("--overcrowding is about zones, and there is none", hint="give a --zone, too")
 
 
 def refuse_recordings(options: Mapping[str, Any]) -> None:

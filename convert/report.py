@@ -78,6 +78,7 @@ def model_document(adapted: types.Adapted) -> dict[str, Any]:
             **plain(adapted.preprocessing),
             "framing": adapted.preprocessing.framing and framing_document(adapted.preprocessing.framing),
         },
+        **({"calibrated": adapted.calibrated} if adapted.calibrated else {}),
     }
 
 
@@ -576,6 +577,7 @@ class OnnxMetadata:
         crop: left, top, width and height of what it cuts out, in pixels of its input.
         resize: width and height to which the graph resizes that, or the whole frame, as Edge Impulse's SDK does.
         crop_anchor: as `Metadata` has it; recorded where it is not the centre.
+        calibrated: as `Adapted` has it, where it is not 0.
     """
 
     source_sha256: str | None = None
@@ -595,6 +597,12 @@ class OnnxMetadata:
     resize: tuple[int, int] | None = None
     crop_anchor: Anchor | None = None
     box: float | None = None
+    calibrated: int | None = None
+
+    @property
+    def squashes(self) -> bool:
+        """Whether the graph squashes whole frames: their shape is then of no matter."""
+        return self.resize is not None and self.resize_mode not in {ResizeMode.FIT_SHORTEST, ResizeMode.FIT_LONGEST}
 
     @property
     def anchor(self) -> Anchor:
@@ -695,6 +703,7 @@ _READ: Final[Mapping[str, Any]] = {
     "resize_mode": ResizeMode, "frame": parse_frame,
     "crop": partial(_pixels, count=4), "resize": partial(_pixels, count=2), "crop_anchor": _anchor,
     "box": _cells,
+    "calibrated": int,
 }  # fmt: skip
 
 

@@ -332,6 +332,8 @@ def test_batch_converts_them(precision: Literal["fp16", "auto"], tmp_path: Path)
     (outcome,) = report.outcomes
     assert outcome.state.value == "done"
     assert len(outcome.outputs) == 6
+    known = dict(outcome.summary)
+    assert (known["task"], known["input"], known["labels"]) == ("impulse", "64x3", 3)
 
 
 @pytest.mark.parametrize("given", [{"samples": "samples"}, {"sdk_log": True}])

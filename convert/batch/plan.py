@@ -381,8 +381,8 @@ class Outcome:
         outputs: the files of the bundle, in the order they were written; empty unless all were.
         error: that ended it.
         records: the stages; empty where nothing had to be done.
-        summary: values for a table: `task`, `input` ("96x96x3"), `labels` (how many), `bundle`, `max_abs_diff`,
-            `top1`; only those that are known.
+        summary: values for a table: `task`, `input` ("96x96x3"; of an impulse samples and axes, "16000x1"), `labels`
+            (how many), `bundle`, `max_abs_diff`, `top1`; only those that are known.
         details: a traceback, for `BUG` only.
     """
 
@@ -494,6 +494,7 @@ def _summary(run: Run) -> dict[str, Any]:
     if (validated := run.last(Validated)) and (parity := validated.evidence.parity):
         known |= {"max_abs_diff": parity.max_abs_diff, "top1": parity.top1}
     if whole := run.last(ImpulseModel):
+        known |= {"task": "impulse", "input": f"{whole.impulse.samples}x{whole.impulse.axes}"}
         known["labels"] = len(whole.labels)
     if (measured := run.last(ValidatedImpulse)) and (parity := measured.evidence.network):
         known |= {"max_abs_diff": parity.max_abs_diff, "top1": parity.top1}

@@ -11,27 +11,6 @@ from typing import IO, Any
 
 import click
 
-GROUPS = {
-    "Model": (
-        *("pgie", "sgie", "app", "tensors", "model", "bundle_name", "tflite", "evidence", "sgie_labels"),
-        *("dequantize", "sdk_log", "opset", "tensorflow"),
-    ),
-    "What the export does not say": ("labels", "task", "resize_mode", "image_scaling"),
-    "Studio": ("metadata", "project", "impulse", "variant", "deployment", "api_key_file"),
-    "Frames": ("every", "limit", "stride"),
-    "Rules": ("select", "ignore", "files", "fix", "diff_"),
-    "Proof": ("images", "samples", "tolerance", "onnxruntime", "tensorrt", "timeout", "against", "original"),
-    "DeepStream": (
-        *("target", "platform", "jetpack", "tensorrt_version", "role", "source", "sink", "frame", "resize"),
-        *("fomo_merge", "fomo_box", "yolo_score", "threshold", "batch_size", "object_batch_size", "precision"),
-        *("min_size", "gie_id", "operate_on_gie_id", "gpu_id"),
-    ),
-    "Counting": ("line", "zone", "overcrowding", "count_as"),
-    "Many models": ("jobs", "time_limit", "memory_limit", "scheduler", "force", "cache_dir"),
-    "Output": ("output", "dry_run", "depfile", "format_", "fail_on", "quiet", "help"),
-}
-"""Heading -> the options below it, in this order."""
-
 _GROUPED_FROM = 14  # options; fewer of them are found in one list
 _WIDEST = 26  # columns of an option's name; the text of a longer one begins on the next line
 
@@ -66,7 +45,10 @@ class _Explained(click.Command):
         }
         sections = {"Options": list(shown.values())}
         if len(shown) >= _GROUPED_FROM:
-            sections = {title: [shown.pop(name) for name in names if name in shown] for title, names in GROUPS.items()}
+            from convert.files import load_toml  # the list of commands does without
+
+            groups = load_toml("options.toml")["groups"]
+            sections = {title: [shown.pop(name) for name in names if name in shown] for title, names in groups.items()}
             sections["Other options"] = list(shown.values())
         width = max((len(name) for rows in sections.values() for name, _ in rows if len(name) <= _WIDEST), default=0)
         for title, rows in sections.items():

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @cli.options(
     BatchOptions, "time_limit", "memory_limit", "scheduler", "force", "cache_dir", "object_batch_size", "sgie_labels"
 )
-@cli.options(BatchOptions, "labels", "task", "resize_mode", "image_scaling", "dequantize", "precision")
+@cli.options(BatchOptions, "labels", "task", "resize_mode", "image_scaling", "dequantize", "precision", "calibrate")
 @cli.options(BatchOptions, "samples", "sdk_log")
 @cli.translating
 @cli.framing
@@ -50,15 +50,7 @@ if TYPE_CHECKING:
 @cli.validating
 @cli.emitting
 @cli.reporting("text", "json", "junit")
-def batch(
-    paths: tuple[str, ...],
-    output: Path,
-    *,
-    format_: str,
-    fail_on: Level,
-    quiet: bool,
-    **values: Any,
-) -> int:
+def batch(paths: tuple[str, ...], output: Path, *, format_: str, fail_on: Level, quiet: bool, **values: Any) -> int:
     """Convert many exports: in parallel, only what has changed, whatever happens to one of them.
 
     MANIFEST is a .toml with [defaults] and a [[model]] for each export; or give exports, globs and folders, which are

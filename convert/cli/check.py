@@ -48,14 +48,7 @@ if TYPE_CHECKING:
 @cli.format_option("text", "json", "junit", "sarif")
 @cli.options(CheckOptions, "fail_on")
 @cli.quiet_option
-def check(
-    paths: tuple[str, ...],
-    *,
-    diff_: bool,
-    format_: str,
-    quiet: bool,
-    **values: Any,
-) -> int:
+def check(paths: tuple[str, ...], *, diff_: bool, format_: str, quiet: bool, **values: Any) -> int:
     """Say what Gst-nvinfer will do with configs, without a GPU.
 
     PATH is a Gst-nvinfer config (.txt, .yml), a config of deepstream-app, a bundle, or a folder of them. Labels, the

@@ -260,14 +260,7 @@ def adapt(
 @cli.depfile_option
 @cli.common
 def validate(
-    onnx: Path,
-    output: Path | None,
-    tflite: Path | None,
-    *,
-    format_: str,
-    fail_on: Level,
-    quiet: bool,
-    **values: Any,
+    onnx: Path, output: Path | None, tflite: Path | None, *, format_: str, fail_on: Level, quiet: bool, **values: Any
 ) -> int:
     """Measure an adapted model against the .tflite it was made from, in batches of 1, 2 and 8."""
     from convert.isolation import Worker  # --help does without
@@ -277,8 +270,7 @@ def validate(
         from convert import pipeline  # imports while the worker does the same
 
         stage = _Saved(
-            pipeline.proving(values, worker),
-            lambda result: _save_evidence(result.artifact, output) if output else (),
+            pipeline.proving(values, worker), lambda result: _save_evidence(result.artifact, output) if output else ()
         )
         run = pipeline.run((pipeline.unpacking(values, worker), _PickUpAdapted(onnx), stage), _beside(onnx, tflite))
     return cli.finish(run, format_=format_, fail_on=fail_on, quiet=quiet)
@@ -416,7 +408,8 @@ class _PickUpAdapted:
             )
         head, unnamed = read_head(properties, artifact)
         found = without_assumed((*findings, *unnamed), artifact)
-        return StageResult(Adapted(Translated(artifact, model), model, head, before), findings=found)
+        adapted = Adapted(Translated(artifact, model), model, head, before, calibrated=properties.calibrated or 0)
+        return StageResult(adapted, findings=found)
 
 
 @dataclass(frozen=True)

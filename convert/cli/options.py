@@ -173,7 +173,7 @@ common = reporting("text", "json")
 naming = options(ConvertOptions, "model", "bundle_name", "labels", "task", "resize_mode", "image_scaling")
 """What to take from an export, and what to believe instead of it."""
 
-unpacking = stack(naming, options(ConvertOptions, "dequantize", "precision"))
+unpacking = stack(naming, options(ConvertOptions, "dequantize", "precision", "calibrate"))
 """The same, and whether, and how, a quantized model is rewritten."""
 
 translating = options(ConvertOptions, "opset", "timeout", "tensorflow")
@@ -196,10 +196,7 @@ emitting = options(
 """For which engine and target the folder is written."""
 
 tflite_option = click.option(
-    "--tflite",
-    type=EXISTING,
-    metavar="FILE",
-    help="The original. [default: the .tflite beside the ONNX file]",
+    "--tflite", type=EXISTING, metavar="FILE", help="The original. [default: the .tflite beside the ONNX file]"
 )
 """Where a stage command finds the model it all began with."""
 

@@ -35,14 +35,14 @@ from convert.compare.shipped import ModelPair, load_shipped
 from convert.errors import PresetError
 from convert.heads import head
 from convert.heads.boxes import OVERLAP
-from convert.images import CENTRE, Anchor, Frame, ResizeMode, anchor_name, crop_area
+from convert.images import CENTRE, Anchor, Frame, Framing, ResizeMode, anchor_name, crop_area
 from convert.images.resizing import Resizing
 from convert.images.scaling import Placement, place, place_as_sdk
 from convert.isolation import LARGE, Worker, return_freed_memory
 from convert.nvinfer.numbers import shortest
-from convert.simulate.engine import Source, load
+from convert.simulate.engine import LoadedEngine, Source, load
 from convert.simulate.settings import ClusterMode, ColorFormat, ScalingFilter
-from convert.types import AnswerCounts, AnswerEvidence, Metadata
+from convert.types import Adapted, AnswerCounts, AnswerEvidence, Metadata
 from convert.validate import runtimes
 from convert.validate.inputs import with_objects
 
@@ -52,10 +52,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.findings import Finding
-    from convert.images import Framing
     from convert.nvinfer.targets import Target
-    from convert.simulate.engine import LoadedEngine
-    from convert.types import Adapted
 
 _MODES = {
     ResizeMode.FIT_LONGEST: "adds black bars on both sides",

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from convert.eim.wire import Features, attach
 from convert.errors import InputError
 from convert.files import Output, TableReader, sha256, write
-from convert.findings import Rule
+from convert.findings import Finding, Rule
 from convert.heads import head
 from convert.images import ResizeMode
 from convert.report import REPORT, BundleReport, ModelReport, dumps
@@ -34,7 +34,6 @@ from convert.types import DETECTOR_THRESHOLD, Int8Agreement, Metadata, Preproces
 if TYPE_CHECKING:
     from convert.dsp import Impulse as Window
     from convert.eim.client import ModelInfo
-    from convert.findings import Finding
 
 BAD_HELLO = Rule("EI620")
 BRACE_IN_LABEL = Rule("EI621")

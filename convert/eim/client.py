@@ -20,7 +20,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from convert.dsp import Impulse
 from convert.eim.server import listening, signals_end
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
     from mmap import mmap
-    from typing import TypeVar
 
     import numpy as np
     from numpy.typing import NDArray

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from convert.compare.edge_impulse import pack, read_features, read_original, unpack
 from convert.eim.bundle import Impulse, SampledImpulse, read_impulse
-from convert.eim.client import Timeouts, talk
+from convert.eim.client import Client, ModelInfo, Reply, Timeouts, talk
 from convert.eim.inspect import ELF_MAGIC, MACHO_MAGICS
 from convert.eim.server import Loaded, LoadedSamples
 from convert.errors import InputError, PresetError
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.dsp import Impulse as Window
-    from convert.eim.client import Client, ModelInfo, Reply
 
 OTHER_LABELS = Rule("EI630")
 OTHER_RESIZE = Rule("EI631")

@@ -55,6 +55,7 @@ class Counting:
         overcrowding: how many objects are too many in a zone; None: that is not asked.
         tracking: the tracker's numbers.
         overlaps: whether boxes overlap from frame to frame.
+        counts: whether there is anything to count at; else objects are tracked only, as the export says.
     """
 
     lines: tuple[Mark, ...] = ()
@@ -62,6 +63,7 @@ class Counting:
     overcrowding: int | None = None
     tracking: Tracking = _USUAL
     overlaps: bool = True
+    counts: bool = True
 
     def writes_tracker(self, target: Target) -> bool:
         """Whether the bundle has a config of the tracker's."""
@@ -86,12 +88,11 @@ def counting(
                 "--line and --zone count objects, and a classifier finds none", hint="give the export of a detector"
             )
         return None
-    if not (lines or zones or recorded.tracking or recorded.segments):
-        return None
     overlaps, tracking = not spec.merges_cells or box >= _OVERLAPS, recorded.tracking or _USUAL
     if spec.merges_cells:  # a threshold for cells says nothing about larger boxes
         tracking = replace(tracking, threshold=0.0, by_overlap=True)
-    return Counting(lines, zones, overcrowding, tracking, overlaps)
+    counts = bool(lines or zones or recorded.segments)
+    return Counting(lines, zones, overcrowding, tracking, overlaps, counts)
 
 
 def analytics_file(about: Counting, adapted: Adapted, size: tuple[int, int]) -> bytes:

@@ -12,9 +12,10 @@ headers it includes; before 2022, where it has neither, the macro EI_CLASSIFIER_
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from convert.errors import ConvertError, InputError, UnsupportedModelError
 from convert.export.archive import (
@@ -49,14 +50,9 @@ from convert.export.parameters import (
     read_recorded,
 )
 from convert.export.tflite import IDENTIFIER, first_subgraph, read_graph
-from convert.findings import Rule
+from convert.findings import Finding, Rule
 from convert.heads import ANOMALY, NOT_IMAGE
 from convert.types import Metadata, ModelFacts, ModelFormat, Parity, slug
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from convert.findings import Finding
 
 EXTRA_MODEL = Rule("EI104")
 FROM_TENSORFLOW = Rule("EI155")
@@ -453,6 +449,13 @@ class Listing:
     libraries: tuple[Library, ...]
     missing: tuple[str, ...]
     findings: tuple[Finding, ...]
+
+    @property
+    def of_sensors(self) -> tuple[Library, ...]:
+        """Libraries of which a block records that it takes no pictures."""
+        return tuple(
+            each for each in self.libraries if any(takes_no_pictures(block.metadata) for block in each.recorded.blocks)
+        )
 
 
 def list_models(tree: Tree, focus: str | None = None) -> Listing:

@@ -14,24 +14,20 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from convert.errors import InputError
 from convert.export import facts
 from convert.export.cpp_declarations import Declaration, Field, Header, names_in, read_header, string_of
 from convert.export.cpp_scanner import Kind, Scanner, Token, evaluate, real_literal
-from convert.findings import Rule
+from convert.findings import Finding, Rule
 from convert.heads import ANOMALY, CLASSIFIER, FOMO, HEADS, NOT_IMAGE, SSD, UNKNOWN
 from convert.heads import ANOMALY as ANOMALY_HEAD
 from convert.images import Anchor, ImageScaling, ResizeMode
 from convert.types import Color, Metadata, Tracking
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from convert.findings import Finding
 
 LABEL_COUNT = Rule("EI103")
 UNREADABLE_PARAMETER = Rule("EI106")

@@ -40,21 +40,12 @@ _REASONS: Final = {
     ErrorKind.INVALID_VALUE: keys.Reason.TYPE,
 }
 _READERS: Final[dict[str, Callable[[bytes], Any]]] = {
-    "integer": keyfile.as_integer,
-    "unsigned": keyfile.as_integer,
-    "boolean": keyfile.as_boolean,
-    "float": keyfile.as_double,
-    "double": keyfile.as_double,
-    "string": keyfile.as_string,
-    "path": keyfile.as_string,
-    "pairs": keyfile.as_string,
-    "string-list": keyfile.as_string_list,
-    "path-list": keyfile.as_string_list,
-    "integer-list": keyfile.as_integer_list,
-    "unsigned-list": keyfile.as_integer_list,
-    "id-list": keyfile.as_integer_list,
-    "float-list": keyfile.as_double_list,
-}
+    "integer": keyfile.as_integer, "unsigned": keyfile.as_integer, "boolean": keyfile.as_boolean,
+    "float": keyfile.as_double, "double": keyfile.as_double, "string": keyfile.as_string, "path": keyfile.as_string,
+    "pairs": keyfile.as_string, "string-list": keyfile.as_string_list, "path-list": keyfile.as_string_list,
+    "integer-list": keyfile.as_integer_list, "unsigned-list": keyfile.as_integer_list,
+    "id-list": keyfile.as_integer_list, "float-list": keyfile.as_double_list,
+}  # fmt: skip
 # g_ascii_strtoull: blanks, a sign, digits.
 _CLASS_ID = re.compile(rb"[ \t\n\f\r]*(-?)\+?0*([0-9]*)")
 

@@ -13,7 +13,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-from collections import Counter
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -21,21 +23,21 @@ from typing import TYPE_CHECKING, Any, Final
 from PIL import Image
 
 from convert import __version__
-from convert.compare import Comparison, PictureComparison, Verdict
+from convert.compare import Comparison, PictureComparison, Prediction, Verdict
 from convert.errors import PresetError
 from convert.files import configs as data_folder
 from convert.findings import Finding, Level
 from convert.images import Frame, Framing, ResizeMode
-from convert.render import page_sections
 from convert.render.check import printable
 from convert.render.drawing import STYLES, Style, enlargement, number, style_of
 from convert.render.inspection import framing_svg
+from convert.render.text import percent
+from convert.simulate.settings import ClassSettings, ClusterMode, ColorFormat, NetworkType, ScalingFilter, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from jinja2 import Environment
 
+    from convert.images.scaling import Network
     from convert.simulate import results
     from convert.simulate.recordings import RecordingsSimulation
     from convert.simulate.results import (
@@ -47,88 +49,8 @@ if TYPE_CHECKING:
         Simulation,
     )
 
-MOST_OBJECTS: Final = 20
-"""Objects of one picture that are listed beside it."""
-
-MOST_DROPPED: Final = 10
-"""Candidates that were left out that are listed."""
-
 _TYPES: Final = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
 _NAMED: Final = 5  # objects that a picture's alternative text names
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A label that is shown with its score, and the labels of secondary classifiers."""
-
-    style: Style
-    label: str
-    confidence: str
-    classifications: tuple[str, ...] = ()
-    skipped: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """One picture.
-
-    Attributes:
-        number: 1 for the first.
-        source: data URI; "" without a picture.
-        width, height: of the drawn picture, pixels.
-        times: how many times as large it is drawn.
-        alt: text for readers who do not see the picture.
-        items: what is shown, at most `MOST_OBJECTS`.
-        more: objects that are not among them.
-        dropped: label, confidence, why; at most `MOST_LOST`.
-        more_lost: candidates that are not among them.
-        row: Edge Impulse's answer, where it was asked.
-    """
-
-    number: int
-    frame: FrameResult
-    source: str
-    width: int
-    height: int
-    times: int
-    alt: str
-    items: tuple[Item, ...]
-    more: int
-    dropped: tuple[tuple[str, str, str], ...]
-    more_dropped: int
-    row: PictureComparison | None = None
-
-
-def card(frame: FrameResult, position: int, picture: bytes | None, row: PictureComparison | None = None) -> Card:
-    """A frame as it stands on the page.
-
-    Raises:
-        ValueError: `picture` is not a PNG, JPEG, WebP or GIF file.
-    """
-    source, width, height = _embedded(frame.name, picture) if picture is not None else ("", 0, 0)
-    items = [
-        _classification_item(classification)
-        for classification in frame.classifications
-        if frame.label and classification.label
-    ]
-    items += [_found_item(found) for found in frame.objects[:MOST_OBJECTS]]
-    return Card(
-        position,
-        frame,
-        source,
-        width,
-        height,
-        enlargement(frame.width, frame.height),
-        f"{frame.name}: {in_words(frame)}",
-        tuple(items),
-        max(0, len(frame.objects) - MOST_OBJECTS),
-        tuple(
-            (_dropped_name(frame, candidate), number(candidate.confidence), candidate.why)
-            for candidate in frame.dropped[:MOST_DROPPED]
-        ),
-        max(0, len(frame.dropped) - MOST_DROPPED),
-        row,
-    )
 
 
 def in_words(frame: FrameResult) -> str:
@@ -137,14 +59,14 @@ def in_words(frame: FrameResult) -> str:
         if not frame.dropped:
             return "nothing shown, there was no candidate"
         best = frame.dropped[0]
-        return f"nothing shown; best candidate {_name(best.label, best.class_id)}: {best.why}"
+        return f"nothing shown; best candidate {_name(best)}: {best.why}"
     parts = [
         f"{classification.label} {number(classification.confidence)}"
         for classification in frame.classifications
         if frame.label and classification.label
     ]
     parts += [
-        f"{_name(found.label, found.class_id)} {number(found.confidence)}"
+        f"{_name(found)} {number(found.confidence)}"
         + "".join(f", {classification.label}" for classification in found.classifications if classification.label)
         for found in frame.objects[:_NAMED]
     ]
@@ -152,38 +74,8 @@ def in_words(frame: FrameResult) -> str:
     return "; ".join(parts) + (f" and {rest} more object{'s' if rest > 1 else ''}" if rest > 0 else "")
 
 
-def _classification_item(classification: Classification) -> Item:
-    return Item(
-        style_of(classification.engine, classification.class_id),
-        _name(classification.label, classification.class_id),
-        number(classification.confidence),
-    )
-
-
-def _found_item(found: DetectedObject) -> Item:
-    return Item(
-        style_of(found.engine, found.class_id),
-        _name(found.label, found.class_id),
-        number(found.confidence),
-        tuple(
-            f"{classification.label} {number(classification.confidence)}"
-            for classification in found.classifications
-            if classification.label
-        ),
-        found.skipped,
-    )
-
-
-def _dropped_name(frame: FrameResult, candidate: DroppedCandidate) -> str:
-    name = _name(candidate.label, candidate.class_id)
-    if candidate.of is None or not 0 <= candidate.of < len(frame.objects):
-        return name
-    whose = frame.objects[candidate.of]
-    return f"{name} of {_name(whose.label, whose.class_id)}"
-
-
-def _name(label: str | None, class_id: int) -> str:
-    return label or f"class {class_id} (no label)"
+def _name(one: Classification | DetectedObject | DroppedCandidate) -> str:
+    return one.label or f"class {one.class_id} (no label)"
 
 
 def _embedded(name: str, picture: bytes) -> tuple[str, int, int]:
@@ -246,35 +138,6 @@ MOST_PICTURES: Final = 150
 MOST_LISTED: Final = 1000
 """Pictures that are listed with words; there are more of them in objects.json."""
 
-_MOST_LINES: Final = 2000  # of a config that are shown
-_MOST_UNDETECTED: Final = 30  # of classes without a candidate
-
-
-@dataclass(frozen=True, slots=True)
-class _EngineView:
-    engine: SimulatedEngine
-    heading: str
-    framing: tuple[str, str]  # markup of ours and words, or ""
-    settings: list[page_sections.Setting]
-    rows: list[page_sections.ClassRow]
-    undetected: list[str]
-    more_undetected: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Config:
-    name: str
-    lines: list[_Line]
-    left_out: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    number: int
-    text: str
-    kind: str  # "comment", "group" or ""
-    findings: list[Finding]
-
 
 def page(
     simulation: Simulation,
@@ -301,11 +164,13 @@ def page(
     """
     frames = simulation.frames
     compared = {row.name: row for row in comparison.rows} if comparison else {}
-    cards: list[Card] = []
+    cards: list[dict[str, Any]] = []
     listed: list[tuple[int, FrameResult]] = []
     for position, frame in enumerate(frames, 1):
         if frame.name in pictures and len(cards) < MOST_PICTURES:
-            cards.append(card(frame, position, pictures[frame.name], compared.get(frame.name)))
+            source, width, height = _embedded(frame.name, pictures[frame.name])
+            cards.append({"number": position, "frame": frame, "source": source, "width": width, "height": height})
+            cards[-1] |= {"times": enlargement(frame.width, frame.height), "row": compared.get(frame.name)}
         else:
             listed.append((position, frame))
     environment = _environment()
@@ -320,14 +185,15 @@ def page(
         cards=cards,
         listed=listed[:MOST_LISTED],
         more_listed=max(0, len(listed) - MOST_LISTED),
-        silent=sum(1 for one in cards if not one.frame.shows),
-        differing=sum(1 for one in cards if one.row is not None and one.row.verdict is not Verdict.SAME),
         engines=[_engine(engine, frames) for engine in simulation.engines],
-        configs=[_config(name, text, findings) for name, text in (configs or {}).items()],
+        configs=[
+            (name, text.removesuffix("\n").split("\n"), _by_line(name, findings))
+            for name, text in (configs or {}).items()
+        ],
         findings=sorted(findings, key=lambda one: -one.level.rank),
-        measures=page_sections.measures(evidence or {}),
+        measures=measures(evidence or {}),
         comparison=comparison,
-        differences=page_sections.differences(comparison) if comparison else [],
+        differences=differences(comparison) if comparison else [],
         version=__version__,
     )
 
@@ -402,36 +268,25 @@ def _facts(simulation: Simulation, findings: Sequence[Finding], comparison: Comp
     return facts
 
 
-def _engine(engine: SimulatedEngine, frames: Sequence[FrameResult]) -> _EngineView:
-    rows = page_sections.class_rows(engine, frames)
-    undetected = page_sections.undetected_classes(engine, rows)
-    return _EngineView(
-        engine,
-        page_sections.heading(engine),
-        framing_picture(engine, frames),
-        page_sections.settings_in_words(engine),
-        rows,
-        undetected[:_MOST_UNDETECTED],
-        max(0, len(undetected) - _MOST_UNDETECTED),
-    )
+def _engine(engine: SimulatedEngine, frames: Sequence[FrameResult]) -> dict[str, Any]:
+    rows = class_rows(engine, frames)
+    return {
+        "engine": engine,
+        "heading": heading(engine),
+        "framing": framing_picture(engine, frames),  # markup of ours and words, or ""
+        "settings": settings_in_words(engine),
+        "rows": rows,
+        "undetected": undetected_classes(engine, rows),
+    }
 
 
-def _config(name: str, text: str, findings: Sequence[Finding]) -> _Config:
-    about: dict[int, list[Finding]] = {}
+def _by_line(name: str, findings: Sequence[Finding]) -> dict[int | None, list[Finding]]:
+    """The findings in a config."""
+    found: dict[int | None, list[Finding]] = {}
     for finding in findings:
-        if finding.path == name and finding.line is not None:
-            about.setdefault(finding.line, []).append(finding)
-    lines = text.removesuffix("\n").split("\n")
-    shown = [
-        _Line(place, line.removesuffix("\r"), _kind(line), about.get(place, []))
-        for place, line in enumerate(lines[:_MOST_LINES], 1)
-    ]
-    return _Config(name, shown, max(0, len(lines) - _MOST_LINES))
-
-
-def _kind(line: str) -> str:
-    start = line.lstrip()[:1]
-    return "comment" if start == "#" else "group" if start == "[" else ""
+        if finding.path == name:
+            found.setdefault(finding.line, []).append(finding)
+    return found
 
 
 def _count(count: int, word: str, many: str = "") -> str:
@@ -451,7 +306,8 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
         finalize=_shown,
     )
-    environment.filters |= {"confidence": number, "in_words": in_words, "count": _count}
+    environment.filters |= {"confidence": number, "in_words": in_words, "count": _count, "named": _name}
+    environment.filters["look"] = lambda one: style_of(one.engine, one.class_id).number
     return environment
 
 
@@ -469,3 +325,417 @@ def _style() -> str:
         core = "#{:02x}{:02x}{:02x}".format(*one.core) if one.core else one.hex
         swatches.append(f".look-{one.number}{{--look:{one.hex};--core:{core}}}")
     return css + "\n".join(swatches) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRow:
+    """One class of one engine.
+
+    Attributes:
+        label: "" without one.
+        confidences: of what is shown, in the pictures' order.
+        dropped: key -> how many of the best candidates it dropped, most first.
+    """
+
+    class_id: int
+    label: str
+    style: Style
+    confidences: tuple[float, ...]
+    dropped: dict[str, int]
+
+    @property
+    def count(self) -> int:
+        """How often it is shown."""
+        return len(self.confidences)
+
+    @property
+    def lowest(self) -> float:
+        """The smallest confidence, NaN left out; NaN where nothing else is shown."""
+        return min((one for one in self.confidences if not math.isnan(one)), default=math.nan)
+
+    @property
+    def highest(self) -> float:
+        """The largest confidence, as `lowest`."""
+        return max((one for one in self.confidences if not math.isnan(one)), default=math.nan)
+
+    @property
+    def mean(self) -> float:
+        """NaN as soon as one is, or where none is shown."""
+        if not self.confidences:
+            return math.nan
+        finite = all(map(math.isfinite, self.confidences))
+        return (math.fsum(self.confidences) if finite else sum(self.confidences)) / len(self.confidences)
+
+
+def class_rows(engine: SimulatedEngine, frames: Sequence[FrameResult]) -> list[ClassRow]:
+    """The classes of an engine that were shown or nearly, in class order; a class without a label has a row, too."""
+    shown: defaultdict[tuple[int, str], list[float]] = defaultdict(list)
+    dropped: defaultdict[tuple[int, str], Counter[str]] = defaultdict(Counter)
+    for class_id, label, confidence in _shown_classes(engine.settings.unique_id, frames):
+        shown[class_id, label].append(confidence)
+    for frame in frames:
+        for candidate in frame.dropped:
+            if candidate.engine == engine.settings.unique_id:
+                dropped[candidate.class_id, candidate.label or ""][candidate.key] += 1
+    return [
+        ClassRow(
+            *key,
+            style_of(engine.settings.unique_id, key[0]),
+            tuple(shown[key]),
+            dict(sorted(dropped[key].items(), key=lambda one: (-one[1], one[0]))),
+        )
+        for key in sorted({*shown, *dropped})
+    ]
+
+
+def undetected_classes(engine: SimulatedEngine, rows: Sequence[ClassRow]) -> list[str]:
+    """Labels of classes that were neither shown nor among the best candidates, in the label file's order."""
+    known = {row.label for row in rows}
+    lines = engine.settings.labels
+    labels = [line[0] for line in lines if line] if engine.settings.classes else [one for line in lines for one in line]
+    return [label for label in labels if label and label not in known]
+
+
+def _shown_classes(engine: int, frames: Sequence[FrameResult]) -> Iterator[tuple[int, str, float]]:
+    """Class, label and confidence of all an engine shows; of a classifier what it has a label for."""
+    for frame in frames:
+        for classification in frame.classifications:
+            if classification.engine == engine and classification.label:
+                yield classification.class_id, classification.label, classification.confidence
+        for found in frame.objects:
+            if found.engine == engine:
+                yield found.class_id, found.label, found.confidence
+            for classification in found.classifications:
+                if classification.engine == engine and classification.label:
+                    yield classification.class_id, classification.label, classification.confidence
+
+
+_MOST_CLASSES: Final = 8  # that are named one by one
+
+_FILTERS: Final = {
+    ScalingFilter.NEAREST: "nearest pixel",
+    ScalingFilter.BILINEAR: "bilinear",
+    ScalingFilter.CUBIC: "cubic on the GPU, 5-tap on VIC",
+    ScalingFilter.SUPER: "super-sampling on the GPU, 10-tap on VIC",
+    ScalingFilter.LANCZOS: "Lanczos on the GPU, smart on VIC",
+    ScalingFilter.NICEST: "nicest",
+    ScalingFilter.DEFAULT: "the default, which is the nearest pixel",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One line: what it is about, in words, and the keys that decide it."""
+
+    name: str
+    words: str
+    keys: str = ""
+
+
+def heading(engine: SimulatedEngine) -> str:
+    """ "Engine 1: classifier of whole pictures"; the number is the gie-unique-id."""
+    kind = {NetworkType.CLASSIFIER: "classifier", NetworkType.DETECTOR: "detector"}.get(
+        engine.settings.network_type, engine.settings.network_type.name.lower().replace("_", " ")
+    )
+    return (
+        f"Engine {engine.settings.unique_id}: {kind} of {'objects' if engine.settings.on_objects else 'whole pictures'}"
+    )
+
+
+def settings_in_words(engine: SimulatedEngine) -> list[Setting]:
+    """What the engine does, in the order it does it."""
+    settings = engine.settings
+    lines = [
+        Setting("Looks at", _subject(settings), _subject_keys(settings)),
+        *_input(settings, engine.network),
+        *(_classifier(settings) if settings.network_type is NetworkType.CLASSIFIER else _detector(settings)),
+        Setting("Batch", _count(settings.batch_size, "picture") + " at a time", "batch-size"),
+    ]
+    lines += [Setting("Only near", words + "; a device's numbers differ a little") for words in engine.approximated]
+    return lines
+
+
+def _subject(settings: Settings) -> str:
+    if not settings.on_objects:
+        return "the whole picture"
+    whose = "all engines" if settings.operate_on_gie_id < 0 else f"engine {settings.operate_on_gie_id}"
+    classes = ", ".join(map(str, sorted(settings.operate_on_class_ids)))
+    words = f"objects of {whose}" + (f", of class {classes}" if classes else "")
+    smallest = f"{max(1, settings.input_object_min[0])} x {max(1, settings.input_object_min[1])}"
+    words += f", from {smallest} pixels"
+    if any(settings.input_object_max):
+        largest = " x ".join(str(side) if side else "any" for side in settings.input_object_max)
+        words += f" to {largest}"
+    return words
+
+
+def _subject_keys(settings: Settings) -> str:
+    if not settings.on_objects:
+        return "process-mode=1"
+    keys = ["process-mode=2", "operate-on-gie-id"]
+    if settings.operate_on_class_ids:
+        keys.append("operate-on-class-ids")
+    return ", ".join([*keys, "input-object-min-*"])
+
+
+def _input(settings: Settings, network: Network) -> Iterator[Setting]:
+    colour = {ColorFormat.GRAY: "grey"}.get(settings.color, settings.color.name)
+    size = f"{network.width} x {network.height}"
+    order = "channels last" if settings.channels_last else "channels first"
+    yield Setting("Network input", f"{size} pixels, {colour}, {order}", "infer-dims, model-color-format")
+    if not settings.keep_aspect:
+        yield Setting("Fitting", f"stretched or squeezed to {size}, whatever its shape", "maintain-aspect-ratio=0")
+    else:
+        where = "on both sides" if settings.symmetric else "at the right or at the bottom"
+        keys = "maintain-aspect-ratio=1" + (", symmetric-padding=1" if settings.symmetric else "")
+        yield Setting("Fitting", f"scaled until it fits into {size}, its shape kept, black {where}", keys)
+    number = int(settings.scaling_filter)
+    yield Setting("Scaling", _FILTERS[settings.scaling_filter], f"scaling-filter={number}")
+    yield Setting("Numbers", _numbers(settings), "net-scale-factor" + (", offsets" if settings.offsets else ""))
+
+
+def _numbers(settings: Settings) -> str:
+    """What 0..255 becomes; a net-scale-factor that is not above 0 counts as 1, and the offsets as none."""
+    scale = settings.scale if settings.scale > 0 else 1.0
+    if settings.mean_file:
+        return f"each level x (0 to 255) becomes {scale:.6g} * (x - the mean file's)"
+    offsets = settings.offsets if settings.scale > 0 else ()
+    lowest = [scale * (0 - offset) for offset in offsets] or [0.0]
+    highest = [scale * (255 - offset) for offset in offsets] or [scale * 255]
+    minus = f"{scale:.6g} * x"
+    if offsets:
+        numbers = [f"{offset:.6g}" for offset in offsets]
+        mean = numbers[0] if len(set(numbers)) == 1 else f"[{', '.join(numbers)}]"
+        minus = f"{scale:.6g} * (x - {mean})"
+    return f"each level x (0 to 255) becomes {minus}: {min(lowest):.5g} to {max(highest):.5g}"
+
+
+def _classifier(settings: Settings) -> Iterator[Setting]:
+    threshold = f"{max(settings.classifier_threshold, 0.0):.6g}"
+    yield Setting("Shown", f"the best class, when its number is above {threshold}", "classifier-threshold")
+    if settings.classifier_parser:
+        yield Setting("Read by", settings.classifier_parser, "parse-classifier-func-name")
+    count = sum(map(len, settings.labels))
+    lines = f" for {len(settings.labels)} outputs" if len(settings.labels) > 1 else ""
+    yield Setting("Labels", (_count(count, "label") if count else "none: nothing is shown") + lines, "labelfile-path")
+
+
+def _detector(settings: Settings) -> Iterator[Setting]:
+    classes = settings.classes
+    yield Setting("Read by", settings.parser or "nvinfer's built-in parser", "parse-bbox-func-name")
+    labels = sum(1 for number in range(len(classes)) if settings.label(number))
+    yield Setting("Classes", f"{len(classes)}, {labels} of them with a label", "num-detected-classes, labelfile-path")
+    if not classes:
+        return
+    yield Setting(
+        "Shown", _by_class(settings, lambda one: f"from confidence {_shortest(one.pre_cluster_threshold)}"),
+        "pre-cluster-threshold",
+    )  # fmt: skip
+    if settings.cluster_mode is ClusterMode.NONE:
+        yield Setting("Overlapping boxes", "all stay", "cluster-mode=4")
+    else:
+        words = _by_class(settings, lambda one: f"of two that share more than {_shortest(one.nms_iou_threshold)}")
+        yield Setting(
+            "Overlapping boxes", f"{words} the better one stays", f"cluster-mode={int(settings.cluster_mode)}"
+        )
+        if any(one.post_cluster_threshold for one in classes):
+            words = _by_class(settings, lambda one: f"above {_shortest(one.post_cluster_threshold)}")
+            yield Setting("Then", words, "post-cluster-threshold")
+    if any(one.topk >= 0 for one in classes):
+        yield Setting(
+            "At most", _by_class(settings, lambda one: str(one.topk) if one.topk >= 0 else "any number"), "topk"
+        )
+    if any(map(_size, classes)):
+        yield Setting("Size", _by_class(settings, lambda one: _size(one) or "any"), "detected-min-*, detected-max-*")
+    if any(map(_region, classes)):
+        yield Setting("Region", _by_class(settings, lambda one: _region(one) or "all"), "roi-*-offset")
+    if settings.filter_out_class_ids:
+        out = ", ".join(_class_name(settings, one) for one in sorted(settings.filter_out_class_ids))
+        yield Setting("Never shown", out, "filter-out-class-ids")
+
+
+def _by_class(settings: Settings, words: Callable[[ClassSettings], str]) -> str:
+    """One phrase for all classes where they agree, otherwise one for each."""
+    texts = list(map(words, settings.classes))
+    if len(set(texts)) == 1:
+        return texts[0]
+    named = [f"{_class_name(settings, number)}: {text}" for number, text in enumerate(texts[:_MOST_CLASSES])]
+    rest = len(texts) - len(named)
+    return "; ".join(named) + (f"; {rest} more classes with settings of their own" if rest else "")
+
+
+def _class_name(settings: Settings, class_id: int) -> str:
+    return settings.label(class_id) or f"class {class_id}"
+
+
+def _size(one: ClassSettings) -> str:
+    parts = []
+    if one.detected_min_w or one.detected_min_h:
+        parts.append(f"from {one.detected_min_w} x {one.detected_min_h} pixels")
+    if one.detected_max_w or one.detected_max_h:
+        parts.append(f"up to {one.detected_max_w or 'any'} x {one.detected_max_h or 'any'} pixels")
+    return ", ".join(parts)
+
+
+def _region(one: ClassSettings) -> str:
+    parts = []
+    if one.roi_top_offset:
+        parts.append(f"not in the upper {one.roi_top_offset} pixels")
+    if one.roi_bottom_offset:
+        parts.append(f"not in the lower {one.roi_bottom_offset} pixels")
+    return ", ".join(parts)
+
+
+def _shortest(value: float) -> str:
+    """A float32 number as it was written: 0.2, not 0.200000003."""
+    return f"{value:.6g}"
+
+
+MOST_COMPARED: Final = 500
+"""Pictures of a comparison that are listed."""
+
+_MOST_MEASURES: Final = 60
+_LONGEST: Final = 300  # characters of a value this module does not know
+_DEEPEST: Final = 4  # levels of such values that get rows of their own
+_MOST_OBJECTS: Final = 4  # of an answer that are named
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One thing that was measured.
+
+    Attributes:
+        passed: None where there is no limit.
+    """
+
+    name: str
+    measured: str
+    limit: str = ""
+    passed: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One picture of a comparison, ready to be shown."""
+
+    row: PictureComparison
+    deepstream: str
+    edge_impulse: str
+    causes: str
+
+
+def measures(evidence: Mapping[str, Any]) -> list[Measure]:
+    """`evidence` of a bundle's report.json (`convert.report.evidence_document`) as rows; null is left out.
+
+    What is not as that document has it is shown as it stands, under its own name.
+    """
+    rows: list[Measure] = []
+    for name, value in evidence.items():
+        reader = _READERS.get(name)
+        try:
+            rows += reader(value) if reader and value is not None else _plain(name.replace("_", " "), value, 0)
+        except (KeyError, OverflowError, TypeError, ValueError):
+            rows += _plain(name.replace("_", " "), value, 0)
+    return rows[:_MOST_MEASURES]
+
+
+def differences(comparison: Comparison) -> list[Difference]:
+    """The pictures, those that differ first, then those that drift; otherwise in their order."""
+    order = (Verdict.DIFFERS, Verdict.DRIFTS, Verdict.SAME)
+    rows = sorted(comparison.rows, key=lambda row: order.index(row.verdict))
+    return [
+        Difference(row, answer(row.deepstream), answer(row.edge_impulse), ", ".join(map(str, row.causes)))
+        for row in rows[:MOST_COMPARED]
+    ]
+
+
+def answer(one: Prediction) -> str:
+    """ "apple 0.98", "star 0.93, star 0.5 and 3 more" or "nothing"."""
+    if one.label:
+        return f"{one.label} {number(one.score)}"
+    if not one.objects:
+        return "nothing"
+    named = ", ".join(
+        f"{found.label or f'class {found.class_id}'} {number(found.score)}" for found in one.objects[:_MOST_OBJECTS]
+    )
+    rest = len(one.objects) - _MOST_OBJECTS
+    return f"{named} and {rest} more" if rest > 0 else named
+
+
+def _parity(value: Mapping[str, Any]) -> list[Measure]:
+    most, limit = float(value["max_abs_diff"]), float(value["tolerance"])
+    words = (
+        f"largest difference {_small(most)}, mean {_small(value['mean_abs_diff'])}; "
+        f"the same best class on {percent(float(value['top1']))} of {int(value['inputs']):,} inputs"
+    )
+    return [Measure("Original against ONNX model", words, _small(limit), most <= limit)]
+
+
+def _batch(value: Mapping[str, Any]) -> list[Measure]:
+    sizes = ", ".join(str(int(size)) for size in value["sizes"])
+    words = f"batches of {sizes}: largest difference {_small(value['max_abs_diff'])}"
+    return [Measure("Batches against single pictures", words)]
+
+
+def _agreement(value: Mapping[str, Any]) -> list[Measure]:
+    words = _agreed(value)
+    if value.get("rounded"):
+        words += "; the first layer keeps its rounding"
+    if value.get("kernels") is not None:
+        words += f"; two sets of the original's own kernels on {percent(float(value['kernels']))}"
+    return [Measure("Integer original against its float rewriting", words)]
+
+
+def _precisions(rows: Sequence[Mapping[str, Any]]) -> list[Measure]:
+    """A row for each precision: size, decisions, largest difference, and what runs in it."""
+    measured = []
+    for row in rows:
+        kept = _agreed(row["agreement"]) if row["agreement"] else "not measured"
+        nodes = ", ".join(f"{int(count)} {name}" for name, count in row["nodes"].items())
+        beyond = f"; beyond float16: {', '.join(map(str, row['overflow']))}" if row["overflow"] else ""
+        words = f"weights {int(row['weights']) / 1000:,.0f} kB; {kept}{beyond}; nodes: {nodes}"
+        measured.append(Measure(str(row["precision"]).upper(), words[:_LONGEST]))
+    return measured
+
+
+def _framing(value: Mapping[str, Any]) -> list[Measure]:
+    """What cropping as in training gains, and what squashing costs."""
+    of = ", ".join(map(str, value["frames"])) or "their own shape"
+    rows = []
+    if value["crop"] is not None:
+        rows.append(Measure(f"Frames of {of}, cropped as in training", _agreed(value["crop"])))
+    return [*rows, Measure(f"Frames of {of}, squashed", _agreed(value["squash"]))]
+
+
+def _agreed(value: Mapping[str, Any]) -> str:
+    return (
+        f"the same decision on {percent(float(value['top1']))} of {int(value['inputs']):,} inputs; "
+        f"mean difference {_small(value['mean_abs_diff'])}, largest {_small(value['max_abs_diff'])}"
+    )
+
+
+_READERS: Final[Mapping[str, Callable[[Any], list[Measure]]]] = {
+    "parity": _parity,
+    "batch": _batch,
+    "tensorrt": lambda value: [Measure("TensorRT", str(value)[:_LONGEST])],
+    "decoding": lambda value: [Measure("Boxes against an independent decoding", f"largest difference {_small(value)}")],
+    "int8_agreement": _agreement,
+    "framing": _framing,
+    "precisions": _precisions,
+}
+"""Key of the document -> its row."""
+
+
+def _plain(name: str, value: object, depth: int) -> list[Measure]:
+    if value is None:
+        return []
+    if isinstance(value, Mapping) and depth < _DEEPEST:
+        rows = []
+        for key, one in value.items():
+            rows += _plain(f"{name}, {str(key).replace('_', ' ')}", one, depth + 1)
+        return rows
+    return [Measure(name.capitalize(), f"{value:.4g}" if isinstance(value, float) else str(value)[:_LONGEST])]
+
+
+def _small(value: float) -> str:
+    return f"{value:.2g}"

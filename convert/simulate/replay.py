@@ -16,9 +16,7 @@ A recording is a folder with one of these:
 Which input dimensions are channels, height and width: `initInferenceInfo` (nvdsinfer_context_impl.cpp), infer-dims
 where all three are given, otherwise the three after the batch, in this order.
 
-The result is one JSON document for each batch: per frame `objects` (network pixels, after clustering) and `metadata`
-(pixels of the frame), or `label`, `attributes` and `metadata attached`. Every number is a float32 value with nine
-digits; "nan" and "inf" are texts. `replayed` gives the same as a simulation.
+`replayed` gives it as a simulation.
 """
 
 from __future__ import annotations
@@ -42,8 +40,7 @@ from convert.onnx_header import Value, read_header
 from convert.simulate import results
 from convert.simulate.decode import Classified, Detected, Detection, attach, decode
 from convert.simulate.engine import Source, network_of, read_context, settings_of
-from convert.simulate.parsers import DTYPES, Drop, Dropped, Layer
-from convert.simulate.settings import NetworkType, Settings
+from convert.simulate.parsers import DTYPES, Dropped, Layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,6 +51,7 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.images.read import Picture
     from convert.nvinfer.targets import Target
+    from convert.simulate.settings import Settings
 
 CASE = "case.json"
 """What the engine was."""
@@ -390,28 +388,6 @@ class Replayed:
     dropped: tuple[Dropped, ...] = ()
     nan_scores: bool = False
 
-    def document(self) -> dict[str, Any]:
-        """The batch as JSON values."""
-        document: dict[str, Any] = {
-            "status": "NVDSINFER_SUCCESS",
-            "output parser failed": bool(self.failure),
-            "messages": [self.failure] if self.failure else [],
-        }
-        if self.settings.network_type is NetworkType.DETECTOR:
-            document["cluster-mode in use"] = int(self.settings.cluster_mode)
-        document["frames"] = [self._frame(index) for index in range(len(self.frames))]
-        return document
-
-    def _frame(self, index: int) -> dict[str, Any]:
-        frame = self.frames[index]
-        if not isinstance(frame, Detected):
-            return classified_document(frame)
-        document = detected_document(frame.objects, self.metadata[index])
-        if frame.dropped is not None:
-            document["dropped"] = [_dropped_document(drop) for drop in frame.dropped.best()]
-            document["dropped from metadata"] = [_dropped_document(drop) for drop in self.dropped[index].best()]
-        return document
-
 
 def read_recordings(folder: Path, settings: Settings, layout: Layout | None = None) -> tuple[Recording, ...]:
     """What a folder holds: one recording for `case.json`, one for each dumped batch otherwise.
@@ -457,47 +433,6 @@ def replay(settings: Settings, recording: Recording, *, view: View | None = None
     return Replayed(
         recording.name, settings, decoded.failure, decoded.frames, tuple(metadata), tuple(dropped), decoded.nan_scores
     )
-
-
-def detected_document(objects: tuple[Detection, ...], metadata: tuple[Detection, ...]) -> dict[str, Any]:
-    """A detector's frame as JSON values."""
-    return {
-        "objects": list(map(results.object_document, objects)),
-        "metadata": list(map(results.object_document, metadata)),
-    }
-
-
-def classified_document(frame: Classified) -> dict[str, Any]:
-    """A classifier's frame as JSON values."""
-    document: dict[str, Any] = {
-        "label": results.text(frame.label),
-        "metadata attached": frame.attached,
-        "attributes": [
-            {
-                "attribute": one.attribute,
-                "class": one.class_id,
-                "confidence": results.number(one.confidence),
-                "label": results.text(one.label),
-            }
-            for one in frame.attributes
-        ],
-    }
-    if frame.dropped:
-        document["dropped"] = [_dropped_document(drop) for drop in frame.dropped]
-    return document
-
-
-def _dropped_document(drop: Drop) -> dict[str, Any]:
-    return {
-        "key": drop.key,
-        "why": drop.why,
-        "class": drop.class_id,
-        "confidence": results.number(drop.confidence),
-        "left": results.number(drop.left),
-        "top": results.number(drop.top),
-        "width": results.number(drop.width),
-        "height": results.number(drop.height),
-    }
 
 
 def layout_of(path: Path, settings: Settings) -> Layout:

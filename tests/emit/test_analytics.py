@@ -154,6 +154,19 @@ def test_blocks_of_the_export_are_carried_over(tmp_path: Path, glib: Callable[[b
     assert "EI515" in found
 
 
+def test_an_export_that_only_tracks(tmp_path: Path) -> None:
+    model = fomo(tmp_path, replace(TRACKED, segments=None))
+    emit = Emit(tmp_path / "bundle")
+    written = [Path(each.path).name for each in emit(model, tmp_path).outputs]
+    assert tuple(written) == emit.plan("fruit", counted=emit.counting(model.adapted.export, 3))
+    assert (NAMES[0] in written, NAMES[1] in written) == (False, True)
+    app = (tmp_path / "bundle" / "deepstream_app_fruit.txt").read_text()
+    assert "[tracker]\nenable=1\n" in app
+    assert "nvds-analytics" not in app
+    assert "nvtracker" in (tmp_path / "bundle" / "RUN.md").read_text()
+    assert not convert.check(tmp_path / "bundle").findings
+
+
 def test_what_cannot_be_carried_over_is_said(tmp_path: Path) -> None:
     far = replace(TRACKED, tracking=Tracking(sort=False, grace=5, hits=0, threshold=12, by_overlap=False))
     emit = Emit(tmp_path / "bundle", line=(LINE,))
@@ -222,6 +235,9 @@ def test_options_that_do_not_go_together(options: dict[str, Any], message: str) 
     with pytest.raises(PresetError, match=message) as caught:
         refuse_contradictions(options)
     assert caught.value.hint
+    canvas = options.pop("frame", None)
+    with pytest.raises(PresetError, match=message):
+        Emit(Path("x"), **options, canvas=canvas)
 
 
 def test_a_line_is_written_as_it_is_read() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.images.scaling import Network
-from convert.render.page_sections import heading, settings_in_words
+from convert.render.page import heading, settings_in_words
 from convert.simulate.results import SimulatedEngine
 from convert.simulate.settings import ClassSettings, ClusterMode, ColorFormat, NetworkType, ScalingFilter, Settings
 

@@ -24,8 +24,7 @@ from convert.compare import (
 )
 from convert.findings import Finding, Level
 from convert.images.scaling import Network, Rect
-from convert.render.page import page
-from convert.render.page_sections import MOST_COMPARED, Measure, answer, differences, measures
+from convert.render.page import MOST_COMPARED, Measure, answer, differences, measures, page
 from convert.report import evidence_document
 from convert.simulate.results import FrameResult, SimulatedEngine, Simulation
 from convert.simulate.settings import NetworkType, Settings

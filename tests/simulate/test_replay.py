@@ -19,6 +19,7 @@ from convert.report import dumps
 from convert.simulate.replay import read_case, read_layout, read_recordings, replay
 from convert.simulate.settings import ClassSettings, ClusterMode, NetworkType, Settings
 from tests.examples import examples
+from tests.simulate.vectors import document as as_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +55,7 @@ def record(tmp_path: Path) -> Callable[..., Path]:
 
 def _document(folder: Path, configured: Settings, *, why: bool = False) -> dict[str, Any]:
     (recording,) = read_recordings(folder, configured)
-    document: dict[str, Any] = json.loads(dumps(replay(configured, recording, why=why).document()))
+    document: dict[str, Any] = json.loads(dumps(as_document(replay(configured, recording, why=why))))
     return document
 
 

@@ -13,6 +13,7 @@ from convert.images.scaling import Network, place
 from convert.simulate.engine import network_of
 from convert.simulate.replay import Layout, TensorSpec, dump_name, layout_of, read_dump, read_recordings, replay
 from convert.simulate.settings import ClassSettings, ClusterMode, NetworkType, Settings
+from tests.simulate.vectors import document
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +47,7 @@ def test_every_batch_is_decoded_in_order(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a tensor")
     recordings = read_recordings(tmp_path, SETTINGS, LAYOUT)
     assert [one.name for one in recordings] == [f"{tmp_path.name}-0", f"{tmp_path.name}-1"]
-    first, second = (replay(SETTINGS, one).document()["frames"] for one in recordings)
+    first, second = (document(replay(SETTINGS, one))["frames"] for one in recordings)
     assert [frame["label"] for frame in first] == ["fox ", ""]
     assert [frame["label"] for frame in second] == ["owl "]
 

@@ -11,6 +11,7 @@ from convert.report import dumps
 from convert.simulate.decode import Detected
 from convert.simulate.replay import read_recordings, replay
 from convert.simulate.settings import read_settings
+from tests.simulate.vectors import document as as_document
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,7 @@ def test_a_recorded_case_decodes_as_on_the_device(vectors: Path, recorded_case: 
     folder = vectors / "outputs" / recorded_case
     settings = read_settings(folder / "config.txt")
     (recording,) = read_recordings(folder, settings)
-    document = json.loads(dumps(replay(settings, recording, why=why).document()))
+    document = json.loads(dumps(as_document(replay(settings, recording, why=why))))
     del document["messages"]
     for frame in document["frames"]:
         for extra in ("dropped", "dropped from metadata"):

@@ -137,7 +137,7 @@ class StudioServer:
         self, method: str, rest: str, query: dict[str, list[str]], body: dict[str, Any]
     ) -> dict[str, Any] | bytes:
         if rest == "impulse":
-            return {"success": True, "impulse": self.impulse}
+            return {"success": True, **({"impulse": self.impulse} if self.impulse else {})}
         if re.fullmatch(r"training/keras/\d+/metadata", rest):
             return {"success": True, **self.trained}
         if rest == "downloads":
@@ -167,7 +167,14 @@ class StudioServer:
             return {"success": True, "job": job}
         if rest == "jobs/99/stdout":
             lines = self.job_log if self._polled >= self.polls else self.job_log[: self._polled]
-            items = [{"created": f"2026-11-29T21:00:{at:02}.000Z", "data": line} for at, line in enumerate(lines)]
+            items = [
+                {
+                    "created": f"2026-11-29T21:00:{at:02}.000Z",
+                    "data": line,
+                    "logLevel": "error" if line.startswith("ERR") else "info",
+                }
+                for at, line in enumerate(lines)
+            ]
             return {"success": True, "stdout": items[::-1], "totalCount": len(items)}
         if method == "POST" and rest == "jobs/99/cancel":
             self.cancelled.append(99)

@@ -66,6 +66,7 @@ def test_the_same_requests(server: StudioServer, studio: Studio, tmp_path: Path)
     others = {path for path in now if path not in before}
     assert others == {
         f"/v1/api/{PROJECT}/deployment/targets",  # with the reasons why one is disabled
-        f"/v1/api/{PROJECT}/deployment/history?deploymentFormat=zip&limit=50",
+        f"/v1/api/{PROJECT}/impulse",
+        f"/v1/api/{PROJECT}/deployment/history?impulseId=1&deploymentFormat=zip&limit=50",
         f"/v1/api/{PROJECT}/deployment/history/8/download",  # exactly the build that was waited for
     }

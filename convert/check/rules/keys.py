@@ -47,10 +47,7 @@ _FOR_TYPES: Final[Mapping[str, frozenset[int]]] = {
         ("classifier-threshold", "classifier-type", "classifier-async-mode", "parse-classifier-func-name"),
         frozenset({checking.CLASSIFIER}),
     ),
-    **dict.fromkeys(
-        ("segmentation-output-order", "parse-segmentation-func-name"),
-        frozenset({checking.SEGMENTATION}),
-    ),
+    **dict.fromkeys(("segmentation-output-order", "parse-segmentation-func-name"), frozenset({checking.SEGMENTATION})),
     # Of an object's mask, too (attach_metadata_detector of gstnvinfer_meta_utils.cpp).
     "segmentation-threshold": frozenset({checking.SEGMENTATION, checking.INSTANCES}),
     "parse-bbox-func-name": frozenset({checking.DETECTOR}),

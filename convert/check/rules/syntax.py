@@ -223,10 +223,7 @@ def comment(context: RuleContext) -> Iterator[Finding]:
         if not words:
             continue
         if kind in _PATHS:
-            message, level = (
-                f"{entry.key} names a file called “{quoted(entry.text)}”, comment and all",
-                Level.ERROR,
-            )
+            message, level = (f"{entry.key} names a file called “{quoted(entry.text)}”, comment and all", Level.ERROR)
         elif kind in _TEXTS:
             message, level = f"{entry.key} is “{quoted(entry.text)}”, comment and all", Level.WARNING
         elif entry.line in unread:
