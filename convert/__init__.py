@@ -26,7 +26,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 if TYPE_CHECKING:
-    from convert.api import batch, check, convert, inspect, simulate
+    from convert.api import batch, check, convert, inspect, simulate, simulate_recordings
     from convert.errors import (
         ConvertError,
         InputError,
@@ -46,7 +46,7 @@ __all__ = [
     "BatchOptions", "Bundle", "CheckOptions", "ConvertError", "ConvertOptions", "Evidence", "Finding", "Frame",
     "ImageScaling", "InputError", "Level", "MissingDependencyError", "OutputError", "PresetError", "ResizeMode",
     "SimulateOptions", "TranslationError", "UnsupportedModelError", "ValidationError", "batch", "check", "convert",
-    "inspect", "simulate",
+    "inspect", "simulate", "simulate_recordings",
 ]  # fmt: skip
 
 OBJECTS = 50_000

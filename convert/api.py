@@ -4,6 +4,7 @@
     inspect(path)                        which models an export holds, and which of them can be converted
     check(paths)                         what Gst-nvinfer will do with configs, bundles and folders
     simulate(config, pictures, output)   what DeepStream will show on pictures
+    simulate_recordings(bundle, recordings, output)  what a whole impulse says of sound or sensor data, over time
     batch(paths, output)                 many exports, and only what has changed
 
 They are imported from the package, `from convert import convert`. Options are keyword arguments, the same as those of
@@ -24,8 +25,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
-from convert.errors import PresetError, ValidationError
-from convert.findings import Level
+from convert.errors import InputError, PresetError, ValidationError
+from convert.findings import Finding, Level
 from convert.options import (
     BatchOptions,
     CheckOptions,
@@ -35,6 +36,7 @@ from convert.options import (
     checked,
     defaults,
     refuse_contradictions,
+    refuse_recordings,
     refuse_simulation,
     refuse_unknown,
     table,
@@ -53,8 +55,10 @@ if TYPE_CHECKING:
     from convert.compare import Comparison
     from convert.export.unpack import Inspection
     from convert.pipeline import Event, Run
+    from convert.render.recordings import RecordingsResult
     from convert.render.simulation import Result
     from convert.simulate.engine import LoadedEngine
+    from convert.simulate.tracking import Counting
     from convert.studio.client import Studio
     from convert.types import Bundle
 
@@ -77,7 +81,7 @@ def convert(
     >>> from convert import convert
     >>> bundle = convert("samples/exports/shapes-cpp-2025", "bundle", target="7.1")
     >>> [Path(file.path).name for file in bundle.files][:2]
-    ['wooden-shapes.onnx', 'wooden-shapes_labels.txt']
+    ['wooden-shapes-16x9.onnx', 'wooden-shapes.onnx']
     >>> bundle.evidence.parity.max_abs_diff < 1e-4
     True
 
@@ -91,7 +95,8 @@ def convert(
         options: see `ConvertOptions`.
 
     Returns:
-        The bundle, with the files, everything found on the way and what was measured.
+        The bundle, with the files, everything found on the way and what was measured. Of an export of sound or sensor
+        data it holds one ONNX of the whole impulse, and `impulse_evidence` is what was measured.
 
     Raises:
         ValidationError: a finding of level error before anything was written (the command's exit code 1); the message
@@ -351,6 +356,8 @@ def simulate(
 
     given = defaults(SimulateOptions) | checked(SimulateOptions, options)
     refuse_simulation(given)
+    if given["stride"] is not None:
+        raise PresetError("--stride is for bundles of sound or sensor data", hint="leave out --stride")
     if (config is None) == (given["app"] is None):
         raise PresetError("an app names its engines, and a config is one: give one of the two", hint="leave one out")
     choice = TargetChoice(given["target"], given["platform"])
@@ -364,10 +371,13 @@ def simulate(
     files = find(tuple(Path(path) for path in several))
     if not files and given["tensors"] is None:
         raise PresetError("there are no pictures to simulate", hint="give files or folders of pictures, or videos")
-    counted = None
+    counted: Counting | None = None
+    known: tuple[Finding, ...] = ()
     if given["tensors"] is None:
         one, other = (None if each is None else Path(each) for each in (config, given["app"]))
-        counted = counting(one, other, at.target, every=given["every"], edge_impulse=given["count_as"] is not None)
+        counted, known = counting(
+            one, other, at.target, every=given["every"], edge_impulse=given["count_as"] is not None
+        )
     make_folder(Path(output))
     job = Simulation(
         at.target,
@@ -379,6 +389,7 @@ def simulate(
         given["every"],
         given["limit"],
         counted,
+        known,
     )
     comparison: Comparison | None = None
 
@@ -398,6 +409,46 @@ def simulate(
     with ResultsFolder(Path(output), given["every"]) as folder:
         done = job(folder.add, comparing, observer or ignore)
     return replace(folder.finish(done, comparison), target=at, taken=taken)
+
+
+def simulate_recordings(
+    bundle: Path | str,
+    recordings: Path | str | Iterable[Path | str],
+    output: Path | str,
+    *,
+    observer: Callable[[int | None], None] | None = None,
+    **options: Unpack[SimulateOptions],
+) -> RecordingsResult:
+    """Say what a bundle of sound or sensor data gives for recordings: scores and anomaly score over time.
+
+    Args:
+        bundle: folder that `convert` wrote for a whole impulse, or what `eim pack` made of it.
+        recordings: WAV, CSV, or JSON and CBOR of Edge Impulse's data acquisition format; and folders of them.
+        output: the folder for scores.json and report.html; made if need be.
+        observer: is called once with None, then with the number of windows that are done.
+        options: of `SimulateOptions` only `stride`, the seconds from one window to the next.
+
+    Raises:
+        InputError: no such bundle, or none of the recordings can be read; of others there is a finding.
+        ValidationError: the model fails.
+        PresetError: options that do not exist, or are about pictures.
+        OutputError: the folder cannot be written.
+    """
+    from convert.eim.bundle import SampledImpulse, read_impulse  # `--help` does without
+    from convert.eim.server import LoadedSamples
+    from convert.render.recordings import write_recordings
+    from convert.simulate.recordings import ImpulseModel
+    from convert.simulate.recordings import simulate as run
+
+    given = defaults(SimulateOptions) | checked(SimulateOptions, options)
+    refuse_recordings(given)
+    impulse = read_impulse(Path(bundle))
+    if not isinstance(impulse, SampledImpulse):
+        raise InputError("this bundle takes pictures", path=bundle, hint="give it to `simulate`, with pictures")
+    model = ImpulseModel(f"{impulse.name}.onnx", impulse.window, impulse.labels, LoadedSamples(impulse).run)
+    several = (recordings,) if isinstance(recordings, str | Path) else recordings
+    done = run(model, [Path(path) for path in several], given["stride"], observer or ignore)
+    return write_recordings(done, Path(output))
 
 
 def batch(

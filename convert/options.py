@@ -337,6 +337,7 @@ class CommonOptions(TypedDict, total=False):
     role: Literal["pgie", "sgie", "both"]
     batch_size: int
     precision: Literal["fp32", "fp16", "int8", "auto"]
+    calibrate: Path | str | None
     gie_id: int | None
     operate_on_gie_id: int | None
     min_size: int | None
@@ -406,6 +407,7 @@ class SimulateOptions(TypedDict, total=False):
     tensors: Path | str | None
     every: int
     limit: int | None
+    stride: float | None
     target: str | float | None
     platform: Literal["jetson", "dgpu"] | None
     jetpack: str | float | None
@@ -536,20 +538,16 @@ def refuse_contradictions(options: Mapping[str, Any], *, pair: bool = False) -> 
                 raise PresetError(
                     f"--{name.replace('_', '-')} means nothing with --pgie and --sgie", hint="they say it already"
                 )
+        if options.get("calibrate") is not None:
+            raise PresetError("--calibrate is for one export", hint="convert the two into folders of their own")
     if isinstance(options.get("frame"), Frame) and options.get("role") == "sgie":
         raise PresetError(
             "--frame is about whole frames, and --role sgie looks at objects", hint="leave one of them out"
         )
-    lines, zones, frame = options.get("line", ()), options.get("zone", ()), options.get("frame")
-    refuse_marks("line", lines, frame if isinstance(frame, Frame) else None)
-    refuse_marks("zone", zones, frame if isinstance(frame, Frame) else None)
-    if (lines or zones) and options.get("role") == "sgie":
-        raise PresetError(
-            "--line and --zone are about what the primary engine finds, and --role sgie has none",
-            hint="leave --role out",
-        )
-    if options.get("overcrowding") is not None and not zones:
-        raise PresetError("--overcrowding is about zones, and there is none", hint="give a --zone, too")
+    if options.get("calibrate") is not None and options.get("precision") != "int8":
+        raise PresetError("--calibrate is about INT8", hint="give --precision int8, too, or leave it out")
+    frame = options.get("frame")
+    refuse_counting(options, frame if isinstance(frame, Frame) else None)
     if options.get("resize") == "graph":
         if options.get("role") == "sgie":
             raise PresetError(
@@ -557,6 +555,29 @@ def refuse_contradictions(options: Mapping[str, Any], *, pair: bool = False) -> 
             )
         if not isinstance(frame, Frame) or not frame.in_pixels:
             raise PresetError("--resize graph needs the size of the frames", hint=PIXELS)
+
+
+def refuse_counting(options: Mapping[str, Any], frame: Frame | None) -> None:
+    """Raises PresetError for lines and zones that do not fit `frame` or the other options of `convert`."""
+    lines, zones = options.get("line", ()), options.get("zone", ())
+    refuse_marks("line", lines, frame)
+    refuse_marks("zone", zones, frame)
+    if (lines or zones) and options.get("role") == "sgie":
+        raise PresetError(
+            "--line and --zone are about what the primary engine finds, and --role sgie has none",
+            hint="leave --role out",
+        )
+    if options.get("overcrowding") is not None and not zones:
+        raise PresetError("--overcrowding is about zones, and there is none", hint="give a --zone, too")
+
+
+def refuse_recordings(options: Mapping[str, Any]) -> None:
+    """Raises PresetError for options of `simulate` that are about pictures, with a bundle that takes samples."""
+    for name, option in table(SimulateOptions).items():
+        if name != "stride" and options.get(name, option.default) != option.default:
+            spelt = f"--{name.replace('_', '-')}"
+            message = f"{spelt} is about pictures, and this bundle takes sound or sensor data"
+            raise PresetError(message, hint=f"leave out {spelt}")
 
 
 def refuse_simulation(options: Mapping[str, Any]) -> None:

@@ -32,6 +32,7 @@ METADATA: Final = "metadata.json"
 EVIDENCE_SUFFIX: Final = ".evidence.json"
 
 _LARGEST: Final = 2**24  # bytes of a report; it has some thousands
+_LARGEST_WINDOW: Final = 10**8  # values; more than any model has, and what a report may not make us hold
 _NOT_EVIDENCE: Final = "not the evidence that `ei-deepstream validate -o` writes"
 
 
@@ -77,6 +78,7 @@ def model_document(adapted: types.Adapted) -> dict[str, Any]:
             **plain(adapted.preprocessing),
             "framing": adapted.preprocessing.framing and framing_document(adapted.preprocessing.framing),
         },
+        **({"calibrated": adapted.calibrated} if adapted.calibrated else {}),
     }
 
 
@@ -308,13 +310,18 @@ class BundleReport:
         evidence = self.document.get("evidence")
         return evidence if isinstance(evidence, dict) else None
 
+    @property
+    def is_impulse(self) -> bool:
+        """Whether it is about a whole impulse of sound or sensor data."""
+        return "impulse" in self.document
+
     def refuse_impulse(self) -> None:
         """Raise InputError for the bundle of a whole impulse, which has neither head nor pictures."""
-        if "impulse" in self.document:
+        if self.is_impulse:
             raise InputError(
                 "this bundle is a whole impulse of sound or sensor data, and no model of pictures",
                 path=self.path,
-                hint="RUN.md in it says how it is run",
+                hint="run `ei-deepstream simulate` with recordings, or see RUN.md in it",
             )
 
     def digest(self, file: str) -> str | None:
@@ -405,6 +412,34 @@ class ModelReport:
         values = self._value(dict[str, Any], "model", "preprocessing")
         where = f"{_DAMAGED}: preprocessing"
         return _damaged(self.report.path).row(types.Preprocessing, {**values, "framing": None}, where)
+
+    @property
+    def impulse(self) -> Impulse | None:
+        """The window of a whole impulse, without its blocks and its anomaly block; None: the model takes pictures."""
+        if "impulse" not in self.part:
+            return None
+        from convert.dsp import Impulse
+
+        reader, where = _damaged(self.report.path), f"{_DAMAGED}: impulse"
+        values = {**reader.table(self.part["impulse"], where), "blocks": [], "inputs": [], "anomaly": None}
+        found = reader.row(Impulse, values, where)
+        if min(found.samples, found.axes, found.frequency) <= 0 or found.samples * found.axes > _LARGEST_WINDOW:
+            raise reader.fail(where)
+        return found
+
+    @property
+    def anomaly(self) -> str | None:
+        """What scores anomalies in a whole impulse: "kmeans" or "gmm"; None: nothing does."""
+        kind: str | None = (
+            self._value(str | None, "impulse", "anomaly", "kind") if self.part["impulse"].get("anomaly") else None
+        )
+        return kind
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Of the scores of a whole impulse; () without a network."""
+        found: tuple[str, ...] = self._value(tuple[str, ...], "model", "labels")
+        return found
 
     @property
     def resize_mode(self) -> ResizeMode | None:
@@ -542,6 +577,7 @@ class OnnxMetadata:
         crop: left, top, width and height of what it cuts out, in pixels of its input.
         resize: width and height to which the graph resizes that, or the whole frame, as Edge Impulse's SDK does.
         crop_anchor: as `Metadata` has it; recorded where it is not the centre.
+        calibrated: as `Adapted` has it, where it is not 0.
     """
 
     source_sha256: str | None = None
@@ -561,6 +597,12 @@ class OnnxMetadata:
     resize: tuple[int, int] | None = None
     crop_anchor: Anchor | None = None
     box: float | None = None
+    calibrated: int | None = None
+
+    @property
+    def squashes(self) -> bool:
+        """Whether the graph squashes whole frames: their shape is then of no matter."""
+        return self.resize is not None and self.resize_mode not in {ResizeMode.FIT_SHORTEST, ResizeMode.FIT_LONGEST}
 
     @property
     def anchor(self) -> Anchor:
@@ -661,6 +703,7 @@ _READ: Final[Mapping[str, Any]] = {
     "resize_mode": ResizeMode, "frame": parse_frame,
     "crop": partial(_pixels, count=4), "resize": partial(_pixels, count=2), "crop_anchor": _anchor,
     "box": _cells,
+    "calibrated": int,
 }  # fmt: skip
 
 

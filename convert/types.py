@@ -314,6 +314,7 @@ class Adapted:
         translated: what it was made of, without the bytes of the ONNX model.
         for_objects: of a model that takes whole frames, where it was asked for: the same of its own size, for
             a secondary engine.
+        calibrated: how many pictures the codes of a float model were made from (`convert.graph.calibrate`); 0: none.
     """
 
     translated: Translated
@@ -321,6 +322,12 @@ class Adapted:
     head: Head
     preprocessing: Preprocessing
     for_objects: Adapted | None = None
+    calibrated: int = 0
+
+    @property
+    def has_own_codes(self) -> bool:
+        """Whether it computes in 8-bit codes, the export's or calibrated ones, where that is no rewriting in float."""
+        return self.export.coded or self.calibrated > 0
 
     @property
     def export(self) -> Export:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from convert.dsp import KMeans
+from convert.dsp import KMeans, Mixture
 from samples.parameters import (
     EON_FORMS,
     Parameters,
@@ -157,6 +157,7 @@ def impulse_library(data: bytes | None, impulse: Impulse, parameters: Parameters
         f"{folder}/model_metadata.h": _sensor_metadata(impulse, p).encode(),
         f"{folder}/model_variables.h": guarded("MODEL_VARIABLES_H", _sensor_variables(impulse, p, form)).encode(),
         **({} if data is None else _model_files(data, p, form)),
+        **(_model_files(impulse.anomaly.model, _mixed(p), form) if isinstance(impulse.anomaly, Mixture) else {}),
     }
     if p.year <= 2022:
         files[f"{folder}/dsp_blocks.h"] = guarded("DSP_BLOCKS_H", _dsp_blocks(impulse, p)).encode()
@@ -179,10 +180,17 @@ def _sensor_metadata(impulse: Impulse, p: Parameters) -> str:
     if impulse.axis_names:
         macros["FUSION_AXES_STRING"] = quoted(" + ".join(impulse.axis_names))
     text = model_metadata_h(replace(p, width=0, height=0, resize_mode=None))
-    known = [line for line in text.splitlines() if not any(line.startswith(f"#define EI_CLASSIFIER_{name} ") for name in macros)]
+    known = [
+        line
+        for line in text.splitlines()
+        if not any(line.startswith(f"#define EI_CLASSIFIER_{name} ") for name in macros)
+    ]
     lines = [f"#define EI_CLASSIFIER_{name} {value}" for name, value in macros.items()]
     for block in {block.kind: block for block in impulse.blocks}.values():
-        members = [f"    {'const char *' if isinstance(value, str) else 'float'} {name};" for name, value in block.values.items()]
+        members = [
+            f"    {'const char *' if isinstance(value, str) else 'float'} {name};"
+            for name, value in block.values.items()
+        ]
         named = ["    ei_dsp_named_axis_t * named_axes;", "    size_t named_axes_size;"] if p.year >= 2025 else []
         lines += ["typedef struct {", *named, *members, f"}} ei_dsp_config_{block.kind}_t;"]
     return "\n".join([*known[:-1], *lines, known[-1], ""])
@@ -232,7 +240,9 @@ def _learning(impulse: Impulse, p: Parameters, form: str) -> list[str]:
     lines, blocks = [], []
     if impulse.inputs:
         lines += graph(p, p.block, symbol_of(p, form))
-        lines.append(f"const uint32_t ei_learning_block_{p.block}_inputs[] = {{ {', '.join(map(str, impulse.inputs))} }};")
+        lines.append(
+            f"const uint32_t ei_learning_block_{p.block}_inputs[] = {{ {', '.join(map(str, impulse.inputs))} }};"
+        )
         blocks.append(("run_nn_inference", p.block_id, p.block))
     if isinstance(impulse.anomaly, KMeans):
         name = f"{p.block}_anomaly"
@@ -244,6 +254,16 @@ def _learning(impulse: Impulse, p: Parameters, form: str) -> list[str]:
             f"const uint32_t ei_learning_block_{name}_inputs[] = {{ {impulse.anomaly.block} }};",
         ]
         blocks.append(("run_kmeans_anomaly", p.block_id + 1, name))
+    if isinstance(impulse.anomaly, Mixture):
+        other = _mixed(p)
+        lines += [
+            f"const uint16_t ei_classifier_anom_axes{p.suffix}[] = {{ {', '.join(map(str, impulse.anomaly.axes))} }};",
+            *graph(other, other.block, symbol_of(other, form))[:-1],
+            f"    .anom_axis = ei_classifier_anom_axes{p.suffix},",
+            "};",
+            f"const uint32_t ei_learning_block_{other.block}_inputs[] = {{ {impulse.anomaly.block} }};",
+        ]
+        blocks.append(("run_gmm_anomaly", other.block_id, other.block))
     lines.append(f"const ei_learning_block_t ei_learning_blocks{p.suffix}[] = {{")
     lines += [
         f"    {{ {number}, &{function}, (void*)&ei_learning_block_config_{name}, EI_CLASSIFIER_IMAGE_SCALING_NONE, "
@@ -273,12 +293,18 @@ def _learning(impulse: Impulse, p: Parameters, form: str) -> list[str]:
     return [*lines, "};", f"const ei_impulse_t impulse_{name} = {{", *fields, "};"]
 
 
+def _mixed(p: Parameters) -> Parameters:
+    """Of the block of a Gaussian mixture, behind the classifier's."""
+    return replace(p, block_id=p.block_id + 1)
+
+
 def _kmeans(anomaly: KMeans, p: Parameters) -> list[str]:
     """The arrays of a K-means block; in 2020 to 2021 that of the axes has other letters and no `=`."""
     axes = ", ".join(map(str, anomaly.axes))
     first = f"const uint16_t ei_classifier_anom_axes{p.suffix}[] = {{ {axes} }};"
     clusters = [
-        f"    {{ {{ {_numbers(row)} }}, {radius:.17g}f }}," for row, radius in zip(anomaly.centroids, anomaly.radii, strict=True)
+        f"    {{ {{ {_numbers(row)} }}, {radius:.17g}f }},"
+        for row, radius in zip(anomaly.centroids, anomaly.radii, strict=True)
     ]
     return [
         first if p.year > 2021 else f"const uint16_t EI_CLASSIFIER_ANOM_AXIS[] {{ {axes} }};",

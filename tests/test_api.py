@@ -62,7 +62,7 @@ def test_the_fastest_precision_of_a_float_model(tmp_path: Path) -> None:
     assert made.evidence
     assert [each.precision for each in made.evidence.precisions] == ["fp32", "fp16"]
     (chosen,) = [each for each in made.findings if each.id == "EI513"]
-    assert chosen.message.startswith("FP16: the same decision on 100.0% of 300 inputs")
+    assert chosen.message.startswith("FP16: the same decision on 100.0% of 60 inputs")
     assert json.loads((tmp_path / "bundle" / "report.json").read_bytes())["options"]["precision"] == "fp16"
     with pytest.raises(PresetError, match="auto is for one export"):
         convert(FOMO, tmp_path / "pair", sgie=SHAPES, precision="auto")
@@ -107,6 +107,7 @@ def test_what_is_promised() -> None:
         "convert",
         "inspect",
         "simulate",
+        "simulate_recordings",
     ]
     for name in package.__all__:
         assert callable(getattr(package, name))

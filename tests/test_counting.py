@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
+from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,7 +30,6 @@ from convert.images import ResizeMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 KINDS = (
     "curved", "edge", "end_pass", "fast", "gap", "jumping", "loiter", "many", "parallel", "reversing", "reversing_slow",
@@ -177,6 +178,43 @@ def test_edge_impulse_counts_every_crossing() -> None:
     found = [each.frame for top in tops for each in counter.update([(1, 40, top, 8, 8)])]
     assert found == [2, 3, 4]
     assert counter.counts == [3]
+
+
+def made_up(seed: int) -> tuple[LineCounter, list[list[Tracked]], list[Line], list[Zone]]:
+    """A counter for three lines and two zones in frames of 640x480, and 60 frames with two objects."""
+    dice = Random(seed).random  # the same numbers in every Python
+
+    def point() -> tuple[int, int]:
+        return int(dice() * 321), int(dice() * 241)
+
+    lines = [
+        Line(str(i), (*point(), *point(), *point(), *point()), list(Mode)[int(dice() * 3)], dice() < 0.4)
+        for i in range(3)
+    ]
+    zones = [Zone(str(i), tuple(point() for _ in range(3 + int(dice() * 4))), inverse=dice() < 0.2) for i in range(2)]
+    objects = [
+        [dice() * 500, dice() * 300, dice() * 24 - 12, dice() * 24 - 12, 30 + dice() * 90, 30 + dice() * 90]
+        for _ in "12"
+    ]
+    frames = []
+    for _ in range(60):
+        frames.append([Tracked(i, 0, *(max(0, int(each[k])) for k in (0, 1, 4, 5))) for i, each in enumerate(objects)])
+        for each in objects:
+            for k, step in ((0, each[2]), (1, each[3]), (4, dice() * 6 - 3), (5, dice() * 6 - 3)):
+                each[k] += step
+    return LineCounter(lines, (320, 240), (640, 480), zones=zones, history=(50, 20)[seed % 2]), frames, lines, zones
+
+
+def test_made_up_scenes_count_as_nvidias_code_counted_them() -> None:
+    """tests/counting.json: seed, frame, object and line of each count, and how often objects were in each zone."""
+    recorded = json.loads(Path(__file__).with_name("counting.json").read_text("utf-8"))
+    for seed, events, inside in recorded:
+        counter, frames, _, zones = made_up(seed)
+        found, held = [], [0] * len(zones)
+        for index, objects in enumerate(frames):
+            found += [list(each) for each in counter.update(objects, index * 40)]
+            held = [before + len(ids) for before, ids in zip(held, counter.inside, strict=True)]
+        assert (found, held) == (events, inside), seed
 
 
 @given(

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import wave
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import onnx
@@ -16,10 +16,9 @@ import onnxruntime
 import pytest
 
 from convert import batch, check, convert, simulate
-from convert.dsp import KMeans, recordings
+from convert.dsp import KMeans, Mixture, recordings
 from convert.dsp.reference import reference_anomaly, reference_features
 from convert.errors import ConvertError, InputError, PresetError, UnsupportedModelError
-from convert.report import BundleReport
 from convert.validate import runtimes
 from samples.layouts import Parameters, impulse_library, write_tree
 from tests.dsp.impulses import block, impulse
@@ -128,7 +127,7 @@ def test_its_evidence(moving: Bundle) -> None:
     assert evidence.anomaly is not None
     assert evidence.anomaly.max_abs_diff < 1e-3
     assert set(evidence.ill_conditioned) == {"zeros", "a constant", "one step"}
-    document = json.loads((moving_report := BundleReport.read(_path(moving))) and moving_report.path.read_bytes())
+    document = json.loads((_path(moving) / "report.json").read_text())
     assert document["impulse"]["blocks"][0]["values"]["fft_length"] == 16
     assert document["evidence"]["features"]["inputs"] == evidence.features.inputs
     assert document["impulse"]["anomaly"] == {"kind": "kmeans", "block": 7, "axes": [0, 7, 14], "clusters": 2}
@@ -191,6 +190,21 @@ def test_the_program_of_run_md_reads_a_wav_and_recordings_are_measured(tmp_path:
     assert [line[1] for line in lines] == [LABELS[each] for each in scores.argmax(axis=1)]
 
 
+def test_recorded_silence_is_measured_and_not_judged(tmp_path: Path) -> None:
+    of = sound()
+    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(4000)
+        file.writeframes(np.repeat(np.array([0, 7], "<i2"), 60_000).tobytes())
+    export = library(of, network(of.blocks[0].size), tmp_path)
+    bundle = convert(export, tmp_path / "bundle", samples=tmp_path / "a.wav")
+    assert bundle.impulse_evidence is not None
+    assert bundle.impulse_evidence.recordings == 60
+    assert bundle.impulse_evidence.features.close < 0.9
+    assert bundle.findings == ()
+
+
 def test_batches_of_any_size(moving: Bundle) -> None:
     windows = np.stack(list(recordings.synthetic(motion(), 5)))
     run = session(moving)
@@ -230,6 +244,25 @@ def _csv(folder: Path, windows: np.ndarray[Any, Any]) -> Path:
     path = folder / "recording.csv"
     np.savetxt(path, windows.reshape(-1, 3), delimiter=",", header="x,y,z", comments="")
     return path
+
+
+def test_a_gaussian_mixture_scores_anomalies(tmp_path: Path) -> None:
+    flat = Flat(seed=2)
+    source, apart, score = flat.tensor(1, 2, name="x"), flat.tensor(1, 2), flat.tensor(1, 1, name="y")
+    flat.operator("SQUARED_DIFFERENCE", [source, flat.constant([[0.5, 2.0]], "float32")], [apart])
+    flat.operator("FULLY_CONNECTED", [apart, flat.weights(1, 2), -1], [score], options("FullyConnected"))
+    mixture = flat.build([source], [score])
+    of = replace(motion(), anomaly=Mixture((0, 7), mixture, 7))
+    bundle = convert(library(of, network(of.blocks[0].size), tmp_path), tmp_path / "bundle")
+    windows = np.stack(list(recordings.synthetic(of, 6)))
+    chosen = np.asarray(reference_features(of, windows), np.float32)[:, [0, 7]]
+    wanted = runtimes.run_tflite(mixture, chosen[:, None, None, :], None)[0]
+    scores, anomaly = session(bundle).run(None, {"samples": windows})
+    assert scores.shape == (6, 3)
+    assert np.abs(anomaly - wanted).max() < 1e-3 * max(1, np.abs(wanted).max())
+    assert bundle.impulse_evidence is not None
+    assert bundle.impulse_evidence.anomaly is not None
+    assert bundle.impulse_evidence.anomaly.close == 1
 
 
 def test_the_same_export_gives_the_same_bytes(moving: Bundle, tmp_path: Path) -> None:
@@ -289,15 +322,18 @@ def test_a_network_without_its_export_is_told_what_to_give(tmp_path: Path) -> No
     assert "the whole library" in (caught.value.hint or "")
 
 
-def test_batch_converts_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["fp16", "auto"])
+def test_batch_converts_them(precision: Literal["fp16", "auto"], tmp_path: Path) -> None:
     of = motion()
     library(of, network(of.blocks[0].size), tmp_path / "found")
     # Options hold for all exports that are found, whatever they take.
-    folders = {"cache_dir": tmp_path / "cache", "jobs": 1}
-    report = batch(tmp_path / "found", tmp_path / "bundles", **folders, frame="4:3", precision="fp16")
+    cache = tmp_path / "cache"
+    report = batch(tmp_path / "found", tmp_path / "bundles", cache_dir=cache, jobs=1, frame="4:3", precision=precision)
     (outcome,) = report.outcomes
     assert outcome.state.value == "done"
     assert len(outcome.outputs) == 6
+    known = dict(outcome.summary)
+    assert (known["task"], known["input"], known["labels"]) == ("impulse", "64x3", 3)
 
 
 @pytest.mark.parametrize("given", [{"samples": "samples"}, {"sdk_log": True}])

@@ -11,15 +11,18 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from convert.__main__ import main
 from convert.check.context import check_target
 from convert.check.run import Checker
 from convert.emit import Emit
 from convert.emit.files import CALIBRATION
-from convert.errors import PresetError, UnsupportedModelError
+from convert.errors import InputError, PresetError, UnsupportedModelError
 from convert.export.unpack import Unpack
 from convert.nvinfer.targets import targets
-from convert.types import Agreement, Evidence, Int8Evidence
-from convert.validate.precision import int8_findings
+from convert.options import refuse_contradictions
+from convert.types import Agreement, Evidence, Int8Evidence, PrecisionEvidence
+from convert.validate.precision import calibrated_findings, int8_findings
+from tests.export.eon.writer import FORMS, write
 from tests.nvinfer.conftest import invent
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["invent"]
 
+SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 _QUICK = "classify-32x32x1-int8.lite"
 _REFUSED = {
     *(("5.1", platform) for platform in ("jetson", "dgpu")),
@@ -77,6 +81,67 @@ def test_a_frame_is_cropped_before_the_first_code(models: Path, convert: Callabl
     assert report["evidence"]["int8"]["plain"]["top1"] >= report["evidence"]["int8"]["kernels"]["top1"] - 0.01
     model = onnx.load(bundle / report["model"]["file"])
     assert [node.op_type for node in model.graph.node][:3] == ["Slice", "Add", "QuantizeLinear"]
+
+
+def test_compiled_code_keeps_the_same_codes(models: Path, convert: Callable[..., Path], tmp_path: Path) -> None:
+    """Of an EON library: the same ONNX model as of the flatbuffer."""
+    options = ("--precision", "int8", "--resize-mode", "squash", "--frame", "none")
+    source = tmp_path / "trained_model_compiled.cpp"
+    source.write_text(write((models / _QUICK).read_bytes(), FORMS["2025-07"]))
+    (ours,), (wanted,) = (convert(each, *options).glob("*.onnx") for each in (source, models / _QUICK))
+    assert ours.read_bytes() == wanted.read_bytes()
+
+
+class TestCalibrated:
+    """A float export and the user's pictures."""
+
+    EXPORT = SAMPLES / "exports" / "fruit-cpp-2022"
+    PICTURES = SAMPLES / "pictures" / "fruit"
+    OPTIONS = ("--precision", "int8", "--calibrate", str(PICTURES), "--resize-mode", "squash")
+
+    def test_a_bundle(self, convert: Callable[..., Path]) -> None:
+        bundle = convert(self.EXPORT, *self.OPTIONS, "--target", "9.0")
+        report = json.loads((bundle / "report.json").read_text())
+        assert report["model"]["calibrated"] == report["object_model"]["calibrated"] == 20
+        (row,) = report["evidence"]["precisions"]
+        assert (row["precision"], row["agreement"]["inputs"]) == ("int8", 20)
+        assert row["agreement"]["top1"] == 1
+        assert row["nodes"]["Conv"] > 1
+        assert report["evidence"]["int8"] is None
+        ids = {each["id"] for each in report["findings"]}
+        assert "EI308" in ids
+        assert not {"EI403", "EI404", "EI413"} & ids
+        assert "strongly-typed=1" in (bundle / "config_infer_primary_fruit-bowl.txt").read_text()
+        assert Checker(check_target("9.0", "jetson"))([str(bundle)]).findings == ()
+
+    def test_stage_by_stage(self, convert: Callable[..., Path], tmp_path: Path) -> None:
+        bundle = convert(self.EXPORT, *self.OPTIONS, "--frame", "none", "--role", "pgie")
+        work, told = str(tmp_path), ["--resize-mode", "squash", "-q"]
+        for command, name, options in (
+            ("unpack", self.EXPORT, []),
+            ("translate", tmp_path / "fruit-bowl.tflite", []),
+            ("adapt", tmp_path / "fruit-bowl.translated.onnx", ["--calibrate", str(self.PICTURES)]),
+            ("validate", tmp_path / "fruit-bowl.onnx", []),
+        ):
+            assert main([command, str(name), "-o", work, *told, *options]) == 0
+        assert (tmp_path / "fruit-bowl.onnx").read_bytes() == (bundle / "fruit-bowl.onnx").read_bytes()
+
+    def test_what_it_is_not_for(self, models: Path, tmp_path: Path) -> None:
+        with pytest.raises(PresetError, match="this is int8 classifier"):
+            Unpack(precision="int8", calibrate=self.PICTURES)(models / _QUICK, Path())
+        with pytest.raises(InputError, match="no picture"):
+            Unpack(precision="int8", calibrate=tmp_path)(self.EXPORT, Path())
+        with pytest.raises(PresetError, match="about INT8"):
+            refuse_contradictions({"calibrate": self.PICTURES, "precision": "auto"})
+        with pytest.raises(PresetError, match="for one export"):
+            refuse_contradictions({"calibrate": self.PICTURES, "precision": "int8"}, pair=True)
+
+    @pytest.mark.parametrize(("same", "inputs", "found"), [(0.99, 200, 0), (0.98, 200, 1), (0.95, 20, 0), (0.9, 20, 1)])
+    def test_too_many_other_decisions_are_said(self, same: float, inputs: int, found: int) -> None:
+        row = PrecisionEvidence("int8", 1, Agreement(same, 0.01, 0.25, inputs), {"Conv": 1})
+        findings = calibrated_findings(row)
+        assert [each.id for each in findings] == ["EI413"] * found
+        assert all(f"{same:.1%} of {inputs} pictures" in each.message for each in findings)
 
 
 def test_a_float_export_is_refused(models: Path) -> None:

@@ -39,8 +39,7 @@ from pathlib import Path
 from typing import Any
 
 from convert import __version__
-from convert.batch.find import short_name
-from convert.batch.plan import Job, Outcome, State
+from convert.batch.plan import Job, Outcome, State, short_name
 from convert.emit.files import LEFT_FROM_ANOTHER_ROLE, OTHER_BUNDLE_IN_FOLDER, STALE_ENGINE, beside, stale_engines
 from convert.errors import OutputError
 from convert.export.archive import IGNORED_FOLDERS, places

@@ -17,8 +17,8 @@ from convert.errors import PresetError
 from convert.files import TableReader, configs, load_toml
 from convert.nvinfer import keyfile
 from convert.nvinfer.config import entry_of, section_of
-from convert.nvinfer.config_state import Entry, Section, Verdict, as_text
 from convert.nvinfer.keyfile import KeyFile, KeyFileError
+from convert.nvinfer.keys import Entry, Section, Verdict, as_text
 from convert.nvinfer.numbers import TooMany, signed32, std_stoi, std_stoul, stream_int, stream_unsigned
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ class Kind:
     least: dict[str, int] = field(default_factory=dict)
     most: dict[str, int] = field(default_factory=dict)
     shape: str = ""
-    what: str = ""
     numbers: int = 0
     modes: tuple[str, ...] = ()
 
@@ -264,8 +263,8 @@ def _read_entry(file: AnalyticsFile, group: Group, entry: Entry) -> None:
     value: Any
     try:
         value = _READERS[kind](entry.text.encode()) if file.form == "ini" else _yaml_value(group, entry, kind)
-    except KeyFileError as error:
-        file.faults.append(_fault(entry, f"{entry.key}: {error.message}"))
+    except (KeyFileError, TooMany) as error:
+        file.faults.append(_fault(entry, f"{entry.key}: {error}"))
         return
     except ValueError:
         file.faults.append(_fault(entry, f"{entry.key}: {entry.text[:80]!r} {_WRONG[kind]}", dies=True))

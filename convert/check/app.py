@@ -19,9 +19,8 @@ from convert.errors import InputError, PresetError
 from convert.files import TableReader, configs, load_toml
 from convert.nvinfer import keyfile
 from convert.nvinfer.config import MOST_BYTES, entry_of, section_of
-from convert.nvinfer.config_state import Entry, Section, as_text
 from convert.nvinfer.keyfile import KeyFile, KeyFileError
-from convert.nvinfer.keys import version
+from convert.nvinfer.keys import Entry, Section, as_text, version
 from convert.nvinfer.numbers import TooMany, read_ordinary
 from convert.nvinfer.targets import Target, between, catalogue
 

@@ -23,9 +23,23 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from convert.errors import InputError, PresetError
 from convert.files import load_toml
 from convert.nvinfer.config import MOST_BYTES, read_bytes
-from convert.nvinfer.config_state import ATTRS_PREFIX, MOST_CLASSES, Entry, Parsed, Problem, Reason, Verdict
 from convert.nvinfer.context import Binding, Engine, Initialised, Library, initialise, library_of, split_labels
-from convert.nvinfer.keys import ATTRS, FUNCTIONS, PROPERTY, Key, NetworkType, key_named, version
+from convert.nvinfer.keys import (
+    ATTRS,
+    ATTRS_PREFIX,
+    FUNCTIONS,
+    MOST_CLASSES,
+    PROPERTY,
+    Entry,
+    Key,
+    NetworkType,
+    Parsed,
+    Problem,
+    Reason,
+    Verdict,
+    key_named,
+    version,
+)
 from convert.nvinfer.numbers import read_ordinary
 from convert.nvinfer.targets import Target, opsets, target
 from convert.options import PLATFORM, RELEASE

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from convert.findings import Finding
-    from convert.nvinfer.config_state import Entry, Problem
+    from convert.nvinfer.keys import Entry, Problem
     from convert.nvinfer.targets import Target
 
 

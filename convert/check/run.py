@@ -28,7 +28,7 @@ from convert.check.rules.preprocessing import is_nhwc
 from convert.errors import ConvertError, InputError, PresetError, ValidationError
 from convert.findings import Level
 from convert.nvinfer.config import MOST_BYTES
-from convert.nvinfer.config_state import Verdict
+from convert.nvinfer.keys import Verdict
 from convert.nvinfer.numbers import read_ordinary
 
 if TYPE_CHECKING:

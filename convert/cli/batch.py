@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 @cli.options(
     BatchOptions, "time_limit", "memory_limit", "scheduler", "force", "cache_dir", "object_batch_size", "sgie_labels"
 )
-@cli.options(BatchOptions, "labels", "task", "resize_mode", "image_scaling", "dequantize", "precision")
+@cli.options(BatchOptions, "labels", "task", "resize_mode", "image_scaling", "dequantize", "precision", "calibrate")
+@cli.options(BatchOptions, "samples", "sdk_log")
 @cli.translating
 @cli.framing
 @cli.adapting
@@ -42,9 +43,9 @@ def batch(paths: tuple[str, ...], output: Path, *, format_: str, fail_on: Level,
     """Convert many exports: in parallel, only what has changed, whatever happens to one of them.
 
     MANIFEST is a .toml with [defaults] and a [[model]] for each export; or give exports, globs and folders, which are
-    searched to their depths. What is found there and is not for DeepStream (audio, motion, no model) is reported and
-    does not fail the run; what is named, here or in a manifest, does. Options given here hold for all models, whatever
-    the manifest says.
+    searched to their depths. What is found there and cannot be converted (no model, a custom block) is reported and
+    does not fail the run; what is named, here or in a manifest, does. Options given here hold for all models that they
+    apply to, whatever the manifest says.
     """
     values = cli.given(values)
     if values.get("scheduler") is not None and values.get("jobs") is not None:

@@ -67,6 +67,9 @@ def convert(
     tflite_learn_*.h, a .lite/.tflite from the Dashboard, an .onnx, or a SavedModel, .h5 or .keras (extra [tensorflow]);
     or studio:ID, a project in Edge Impulse's Studio (extra [studio]), whose key is read from EI_API_KEY or asked for.
 
+    Of sound or sensor data it makes one ONNX of the whole impulse, samples in and scores out, for ONNX Runtime,
+    TensorRT and Triton; options about pictures and Gst-nvinfer do not apply to it.
+
     With --pgie and --sgie, --model, --name, --labels, --task, --resize-mode, --image-scaling, --frame, --resize and
     --threshold are about the first.
     """
@@ -383,7 +386,8 @@ class _PickUpAdapted:
             )
         head, unnamed = read_head(properties, artifact)
         found = without_assumed((*findings, *unnamed), artifact)
-        return StageResult(Adapted(Translated(artifact, model), model, head, before), findings=found)
+        adapted = Adapted(Translated(artifact, model), model, head, before, calibrated=properties.calibrated or 0)
+        return StageResult(adapted, findings=found)
 
 
 @dataclass(frozen=True)

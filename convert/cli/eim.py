@@ -14,7 +14,7 @@ from convert.findings import Rule
 from convert.options import ConvertOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -247,7 +247,7 @@ class _Threshold(click.ParamType):  # type: ignore[type-arg] # not generic befor
     ),
 )
 @_target
-@click.argument("inputs", type=EXISTING, nargs=-1, metavar="[PICTURE|WAV|FOLDER]...")
+@click.argument("inputs", type=EXISTING, nargs=-1, metavar="[PICTURE|RECORDING|FOLDER]...")
 @_features
 @click.option("--continuous", is_flag=True, help="Send features or recordings in slices, as a microphone would.")
 @click.option("--resample", is_flag=True, help="Bring recordings to the model's rate instead of refusing others.")
@@ -280,9 +280,9 @@ def classify(  # noqa: PLR0913 - one parameter an option
 ) -> int:
     """Send pictures, recordings, or features from files to an .eim and show what it answers, one after the other.
 
-    Pictures are resized as the .eim says, and packed one number a pixel; of a folder its pictures are taken. A WAV is
-    sent window by window. What cannot be read, or the .eim refuses, is an error of that input only. Every step has a
-    time limit.
+    Pictures are resized as the .eim says, and packed one number a pixel. A recording (WAV, CSV, or JSON and CBOR of
+    Edge Impulse's data acquisition) is sent window by window. Of a folder what the .eim takes is sent. What cannot be
+    read, or the .eim refuses, is an error of that input only. Every step has a time limit.
     """
     if not inputs and not features:
         raise click.UsageError("Give pictures, recordings or --features FILE.")
@@ -343,9 +343,8 @@ def _classify_inputs(
 ) -> Iterator[tuple[str, NDArray[np.float32] | InputError, str]]:
     """Of all that is to be sent name, features or why there are none, and a note; read one after the other."""
     from convert.errors import InputError
-    from convert.images.read import find
 
-    for path in (*features, *inputs) if features else find(inputs, videos=False):
+    for path in (*features, *inputs) if features else _files(model, inputs):
         try:
             data, step = _read_input(model, path, is_features=bool(features), continuous=continuous, resample=resample)
         except InputError as error:
@@ -363,6 +362,17 @@ def _classify_inputs(
             yield name, data[number * step : (number + 1) * step], "; ".join(notes)
 
 
+def _files(model: ModelInfo, paths: Sequence[Path]) -> tuple[Path, ...]:
+    """The files as they are named; of folders the pictures, or for a model of samples the recordings."""
+    if model.window is None or not any(path.is_dir() for path in paths):
+        from convert.images.read import find
+
+        return find(paths, videos=False)
+    from convert.dsp import recordings  # brings numpy
+
+    return tuple(each for path in paths for each in (recordings.find(path) if path.is_dir() else [path]))
+
+
 def _read_input(
     model: ModelInfo, path: Path, *, is_features: bool, continuous: bool, resample: bool
 ) -> tuple[NDArray[np.float32], int]:
@@ -375,8 +385,17 @@ def _read_input(
     from convert.errors import InputError
     from convert.images.read import read_fitted
 
-    is_wav = path.suffix.lower() == ".wav" and not is_features
-    if is_wav:
+    window = None if is_features else model.window
+    mono = window is None or window.axes == 1
+    is_recorded = path.suffix.lower() in {".wav", ".csv", ".json", ".cbor"} and not is_features
+    if is_recorded and window is not None and not (path.suffix.lower() == ".wav" and mono):
+        import numpy as np
+
+        from convert.dsp import recordings
+
+        blocks = [np.zeros((0, window.axes), np.float32), *recordings.blocks(path, window)]
+        data = np.concatenate(blocks).reshape(-1)
+    elif is_recorded and path.suffix.lower() == ".wav":
         data = read_wav(path, model.parameters.get("frequency"), resample=resample)
     elif is_features:
         data = read_features(path)
@@ -385,7 +404,7 @@ def _read_input(
         data = pack(read_fitted(path, model.height, model.width, channels, model.mode))
     else:
         raise InputError("this .eim takes no pictures", path=path, hint="give --features FILE, or a .wav")
-    step = model.slice if continuous else model.features if is_wav else len(data)
+    step = model.slice if continuous else model.features if is_recorded else len(data)
     if not step:
         raise InputError("this .eim does not say how long a slice is", path=path, hint="leave out --continuous")
     if len(data) < step:
@@ -478,7 +497,8 @@ def compare(  # noqa: PLR0913 - one parameter an option
 ) -> int:
     """Give an .eim and a converted bundle the same pixels, and say whether they answer the same.
 
-    PICTURES are files and folders. The bundle may be packed; a folder that was converted for whole frames gets them,
+    PICTURES are files and folders; for an .eim of sound or sensor data recordings, of which every window is compared.
+    The bundle may be packed; a folder that was converted for whole frames gets them,
     and the .eim what is cropped out of them. Instead of it the .tflite may stand that both were made from, the better
     witness of an int8 model, or another .eim. Exit code 1 when they do not agree.
     """
@@ -488,14 +508,13 @@ def compare(  # noqa: PLR0913 - one parameter an option
     from convert.eim.compare import compare as compare_answers
     from convert.eim.compare import open_backend
     from convert.images import ImageScaling
-    from convert.images.read import find
 
-    files = (*features, *pictures) if features else find(pictures, videos=False)
     scaling = image_scaling or ImageScaling.NONE
     with (
         talk(target, limits=Timeouts(timeout, timeout)) as client,
         open_backend(other, client.model, scaling, timeout, features=bool(features)) as ours,
     ):
+        files = (*features, *pictures) if features else _files(client.model, pictures)
         comparison = compare_answers(client, ours, files, tolerance=tolerance, pixels=pixels, threshold=threshold)
     findings = comparison.all_findings
     code = exit_code(findings, fail_on)
@@ -503,7 +522,7 @@ def compare(  # noqa: PLR0913 - one parameter an option
         about = _comparison_document(comparison)
         write_json(_findings_document(findings, code, **about, tolerance=tolerance, pixels=pixels))
     elif not quiet:
-        _show_comparison(comparison, tolerance, features=bool(features))
+        _show_comparison(comparison, tolerance, features=bool(features) or not client.model.width)
     return code
 
 

@@ -9,7 +9,7 @@ import click
 
 from convert.cli import Command
 from convert.cli.options import as_usage, common, depfile_option, exit_code, folder_option, given, options, write_json
-from convert.options import SimulateOptions, refuse_simulation
+from convert.options import SimulateOptions, refuse_recordings, refuse_simulation
 
 if TYPE_CHECKING:
     from convert.findings import Level
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         "ei-deepstream simulate detector.txt --sgie config_infer_secondary_fruit.txt street.mp4 -o shown",
         "ei-deepstream simulate config.txt --tensors dumped/ -o shown",
         "ei-deepstream simulate bundle pictures/ -o shown --against edge-impulse",
+        "ei-deepstream simulate keywords recordings/ -o shown --stride 0.5",
         "ei-deepstream simulate bundle belt.mp4 -o shown --count-as edge-impulse",
     ),
     epilog="CONFIG is any Gst-nvinfer config (.txt, .yml) whose onnx-file is on this machine, or a bundle; no GPU is "
@@ -34,7 +35,20 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="CONFIG PICTURES...")
 @options(
     SimulateOptions,
-    *("sgie", "app", "tensors", "every", "limit", "target", "platform", "jetpack", "count_as", "against", "original"),
+    *(
+        "sgie",
+        "app",
+        "tensors",
+        "every",
+        "limit",
+        "stride",
+        "target",
+        "platform",
+        "jetpack",
+        "count_as",
+        "against",
+        "original",
+    ),
 )
 @folder_option("Folder for the results.")
 @depfile_option
@@ -43,7 +57,8 @@ def simulate(paths: tuple[Path, ...], *, output: Path, format_: str, fail_on: Le
     """Say what DeepStream will show on pictures or videos, and why not, with ONNX Runtime in TensorRT's place.
 
     PICTURES are files or folders: frames as the camera gives them, not cropped. The arithmetic before and behind the
-    model is nvinfer's, step by step in float32.
+    model is nvinfer's, step by step in float32. With the bundle of a whole impulse they are recordings (WAV, CSV):
+    what it says of every window, over time, as a table, scores.json and report.html.
     """
     with as_usage():
         refuse_simulation(values)
@@ -54,6 +69,8 @@ def simulate(paths: tuple[Path, ...], *, output: Path, format_: str, fail_on: Le
         )
     if config is not None and not config.exists():
         raise click.UsageError(f"there is no {config}")
+    if config is not None and _takes_samples(config):
+        return _recordings(config, pictures, output, format_, fail_on, given(values), quiet=quiet)
     if not pictures and not values["tensors"]:
         raise click.UsageError("pictures are missing: files or folders of them, or videos")
     from convert import api  # --help does without
@@ -75,4 +92,37 @@ def simulate(paths: tuple[Path, ...], *, output: Path, format_: str, fail_on: Le
         show_simulation(result)
         if result.comparison is not None:
             show_comparison(result.comparison)
+    return code
+
+
+def _takes_samples(config: Path) -> bool:
+    """Whether it is the bundle of a whole impulse."""
+    from convert.errors import InputError  # as below
+    from convert.report import BundleReport
+
+    try:
+        report = BundleReport.read(config) if config.is_dir() else None
+    except InputError:  # the configs beside it may do without
+        return False
+    return report is not None and report.is_impulse
+
+
+def _recordings(
+    bundle: Path, recordings: tuple[Path, ...], output: Path, format_: str, fail_on: Level, options: Any, *, quiet: bool
+) -> int:
+    with as_usage():
+        refuse_recordings(options)
+    if not recordings:
+        raise click.UsageError("recordings are missing: WAV or CSV files, or folders of them")
+    from convert import api  # --help does without
+    from convert.render.recordings import recordings_document, show_recordings
+    from convert.render.simulation import frames_counted
+
+    with frames_counted(quiet=quiet) as observer:
+        result = api.simulate_recordings(bundle, recordings, output, observer=observer, **options)
+    code = exit_code(result.findings, fail_on)
+    if format_ == "json":
+        write_json(recordings_document(result, code))
+    elif not quiet:
+        show_recordings(result)
     return code

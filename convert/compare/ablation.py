@@ -24,7 +24,7 @@ import numpy as np
 
 from convert.compare import Cause, ComparedObject, Pair, Prediction, Score, Verdict
 from convert.heads import head
-from convert.images.scaling import Placement, as_sdk, interpolate, luma, place, scale, sdk_luma
+from convert.images.scaling import Placement, Rect, as_sdk, interpolate, luma, place, scale, sdk_luma
 from convert.simulate.decode import Classified, decode
 from convert.simulate.parsers import Layer
 from convert.simulate.settings import ColorFormat
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.compare.shipped import ModelPair
-    from convert.images.scaling import Rect
 
 
 @dataclass

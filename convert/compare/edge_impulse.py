@@ -35,7 +35,7 @@ from convert.images.scaling import Placement, place_as_sdk, sdk_luma
 from convert.isolation import Died, Failed, Worker
 from convert.report import BundleReport
 from convert.simulate.settings import NetworkType
-from convert.types import ModelFormat
+from convert.types import ModelFacts, ModelFormat
 from convert.validate import runtimes
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from convert.export.models import Candidate
     from convert.findings import Finding
     from convert.simulate.results import SimulatedEngine
-    from convert.types import ModelFacts
 
 _HINT = "numbers separated by commas or white space, decimal or 0xRRGGBB, as Studio's 'Copy raw features' gives them"
 

@@ -20,13 +20,12 @@ from convert.errors import ConvertError
 from convert.findings import Level, worst
 from convert.heads import head
 from convert.isolation import LARGE, SENT, Died, InProcessWorker, Worker, return_freed_memory
-from convert.types import Adapted, ModelFormat, StageResult
+from convert.types import Adapted, ModelFormat, Stage, StageResult
 
 if TYPE_CHECKING:
     from convert.emit import Emit
     from convert.images import Frame
     from convert.nvinfer.targets import Target
-    from convert.types import Stage
 
     _Request = tuple[Path, Target, Frame, Path | None, float, Adapted]
 

@@ -142,27 +142,46 @@ def find(folder: Path) -> tuple[Path, ...]:
     return files
 
 
-def windows(path: Path, impulse: Impulse, most: int) -> Iterator[Window]:
-    """The first `most` windows of a recording, one behind the other; what is left at the end is no window.
+def blocks(path: Path, impulse: Impulse) -> Iterator[Window]:
+    """The samples [n,A] of a recording, some thousands at a time.
 
     Raises:
-        InputError: it cannot be read, has another rate or other channels than the impulse, holds what is no number, or
-            is shorter than a window.
+        InputError: it cannot be read, has another rate or other channels than the impulse, or holds what is no number.
     """
-    read = {".wav": _wav, ".csv": _csv, ".json": _json, ".cbor": _cbor}[path.suffix.lower()]
-    done, rows = 0, np.empty((0, impulse.axes), np.float32)
+    kinds = {".wav": _wav, ".csv": _csv, ".json": _json, ".cbor": _cbor}
+    if (read := kinds.get(path.suffix.lower())) is None:
+        raise InputError("not a recording", path=path, hint=f"give files that end in {', '.join(SUFFIXES)}")
     try:
         for block in read(path, impulse):
             if not np.isfinite(block).all():
                 raise InputError("it holds what is no number (NaN or infinity)", path=path, hint="remove these samples")
-            rows = np.concatenate([rows, block])
-            while len(rows) >= impulse.samples:
-                yield np.ascontiguousarray(rows[: impulse.samples]).reshape(-1)
-                rows, done = rows[impulse.samples :], done + 1
-                if done == most:
-                    return
+            yield block
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", path=path) from error
+
+
+def windows(path: Path, impulse: Impulse, most: int | None = None, stride: int | None = None) -> Iterator[Window]:
+    """Windows of a recording; what is left at the end is no window.
+
+    Args:
+        path: of the recording.
+        impulse: what takes them.
+        most: only the first so many.
+        stride: samples from the start of one to the start of the next; default: one behind the other.
+
+    Raises:
+        InputError: as `blocks`, or it is shorter than a window.
+    """
+    done, start, rows, step = 0, 0, np.empty((0, impulse.axes), np.float32), stride or impulse.samples
+    for block in blocks(path, impulse):
+        rows = np.concatenate([rows, block])
+        while start + impulse.samples <= len(rows):
+            yield np.ascontiguousarray(rows[start : start + impulse.samples]).reshape(-1)
+            start, done = start + step, done + 1
+            if done == most:
+                return
+        behind = min(start, len(rows))
+        rows, start = rows[behind:], start - behind
     if not done:
         raise InputError(
             f"it has {len(rows)} samples, and a window has {impulse.samples}", path=path, hint="give longer recordings"
@@ -182,7 +201,9 @@ def _wav(path: Path, impulse: Impulse) -> Iterator[Window]:
                 whole = upper.view("<i2")[..., 0] if width > 1 else (upper[..., 0].astype(np.int16) - 128) * 256
                 yield whole.astype(np.float32)
     except (EOFError, wave.Error) as error:
-        raise InputError(f"not a WAV that can be read: {error}", path=path, hint=hint) from error
+        raise InputError(
+            f"not a WAV that can be read: {str(error) or 'it is cut off'}", path=path, hint=hint
+        ) from error
 
 
 def _csv(path: Path, impulse: Impulse) -> Iterator[Window]:  # noqa: C901 - one branch a fault
@@ -217,12 +238,17 @@ def _csv(path: Path, impulse: Impulse) -> Iterator[Window]:  # noqa: C901 - one 
                         _refuse_rate(1000 / (times[1] - times[0]), impulse, path, "record at the rate of the impulse")
                 rows.append(values[first:])
                 if len(rows) >= max(impulse.samples, 4096):
-                    yield np.array(rows, np.float32)
+                    yield _single(rows)
                     rows = []
         except (UnicodeDecodeError, csv.Error) as error:
             raise InputError(f"not a CSV that can be read: {error}", path=path) from error
     if rows:
-        yield np.array(rows, np.float32)
+        yield _single(rows)
+
+
+def _single(rows: Any) -> Window:
+    with np.errstate(over="ignore"):  # to infinity, which is refused
+        return np.asarray(rows, np.float32)
 
 
 def _is_number(text: str) -> bool:
@@ -275,7 +301,7 @@ def _acquired(document: Any, impulse: Impulse, path: Path) -> Window:
     if rows.ndim != 2:
         raise InputError("its values are no list of samples", path=path, hint=hint)
     _refuse_channels(rows.shape[1], impulse, path, hint)
-    return rows.astype(np.float32)
+    return _single(rows)
 
 
 def _refuse_rate(rate: float, impulse: Impulse, path: Path, hint: str) -> None:

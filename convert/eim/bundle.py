@@ -20,20 +20,20 @@ import zipfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from convert.eim.wire import Features, attach
 from convert.errors import InputError
 from convert.files import Output, TableReader, sha256, write
-from convert.findings import Rule
+from convert.findings import Finding, Rule
 from convert.heads import head
 from convert.images import ResizeMode
 from convert.report import REPORT, BundleReport, ModelReport, dumps
 from convert.types import DETECTOR_THRESHOLD, Int8Agreement, Metadata, Preprocessing
 
 if TYPE_CHECKING:
+    from convert.dsp import Impulse as Window
     from convert.eim.client import ModelInfo
-    from convert.findings import Finding
 
 BAD_HELLO = Rule("EI620")
 BRACE_IN_LABEL = Rule("EI621")
@@ -66,7 +66,7 @@ class WholeFrames:
 
 @dataclass(frozen=True, slots=True)
 class Impulse:
-    """A bundle's model, and what decides its answers.
+    """A bundle's model of pictures, and what decides its answers.
 
     Attributes:
         onnx: the model; input float32 [N,channels,height,width], or of `frames`.
@@ -124,9 +124,54 @@ class Impulse:
         return head(self.task).detects
 
 
+@dataclass(frozen=True, slots=True)
+class SampledImpulse:
+    """A bundle's whole impulse of sound or sensor data, and what decides its answers.
+
+    Attributes:
+        onnx: the model; input float32 [N,L*A], outputs "scores" [N,C] and "anomaly" [N,1], or one of the two.
+        labels: in class order; () without scores.
+        window: what it takes; without blocks.
+        anomaly: "kmeans" or "gmm"; None: it gives no such score.
+        provider, cache, agreement: as `Impulse` has them.
+    """
+
+    name: str
+    onnx: bytes = field(repr=False)
+    labels: tuple[str, ...]
+    window: Window
+    anomaly: str | None
+    metadata: Metadata
+    agreement: Int8Agreement | None = None
+    provider: str = ""
+    cache: Path | None = None
+    threshold: ClassVar[float] = 0.0
+    block: ClassVar[int | None] = None
+    """There is nothing to set."""
+    detects: ClassVar[bool] = False
+
+    @property
+    def features(self) -> int:
+        """Numbers in one `classify`: the window's samples, axes interleaved."""
+        return self.window.samples * self.window.axes
+
+    @property
+    def slice_size(self) -> int:
+        """Numbers in one `classify_continuous`; 0 where the export does not say into how many a window is cut.
+
+        eim.cpp forgets the axes here; it offers slices for microphones only, which have one.
+        """
+        return self.window.samples // self.window.slices * self.window.axes if self.window.slices > 0 else 0
+
+    @property
+    def is_sliced(self) -> bool:
+        """Whether slices add up to the window."""
+        return self.window.slices > 0 and self.window.samples % self.window.slices == 0
+
+
 def read_impulse(
     path: Path, *, whole: bool = False, engine: int | None = None, provider: str = ""
-) -> Impulse:  # fmt: skip
+) -> Impulse | SampledImpulse:  # fmt: skip
     """The bundle at `path`, folder or packed file.
 
     Args:
@@ -142,6 +187,19 @@ def read_impulse(
     files = bundle_files(path, whole=whole, engine=engine)
     model = _model(files[REPORT], path, whole=whole and path.is_dir(), engine=engine)
     model.verify(sha256(files[model.file]), path)
+    cache = path.absolute().with_name(f"{path.absolute().name}.engines") if provider else None
+    if (window := model.impulse) is not None:
+        return SampledImpulse(
+            name=model.name,
+            onnx=files[model.file],
+            labels=model.labels,
+            window=window,
+            anomaly=model.anomaly,
+            metadata=model.metadata,
+            agreement=_agreement(model, path),
+            provider=provider,
+            cache=cache,
+        )
     recorded, last = model.metadata, model.head
     shape, frames = model.input_shape, _frames(model, path)
     if frames:
@@ -175,7 +233,7 @@ def read_impulse(
         frames=frames,
         agreement=_agreement(model, path),
         provider=provider,
-        cache=path.absolute().with_name(f"{path.absolute().name}.engines") if provider else None,
+        cache=cache,
     )
 
 
@@ -236,6 +294,8 @@ def _model(report: bytes, path: Path, *, whole: bool = False, engine: int | None
     if not 1 <= (engine or 1) <= len(models):
         raise InputError("the bundle has one model, and no second engine", path=path, hint="leave --engine out")
     model = models[(engine or 1) - 1]
+    if model.impulse is not None:
+        return model
     plain = read.object_model
     spec = head(model.head.task)
     if whole and (spec.merges_cells or not spec.detects):
@@ -280,7 +340,15 @@ _CAMERA = 3  # EI_CLASSIFIER_SENSOR_CAMERA
 _ENGINES = {"tflite": 2, "tflite_full": 4}
 
 
-def hello(impulse: Impulse, memory: Features | str, properties: tuple[str, ...] = ()) -> dict[str, Any]:
+_SENSORS = ("microphone", "accelerometer", "camera", "9dof", "environmental", "fusion")
+_UNKNOWN_SENSOR = 255
+"""EI_CLASSIFIER_SENSOR_...: the first is 1."""
+_ANOMALIES = {"kmeans": 1, "gmm": 2}  # EI_ANOMALY_TYPE_...
+
+
+def hello(
+    impulse: Impulse | SampledImpulse, memory: Features | str, properties: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """The answer to `{"hello": 1}`, without id.
 
     Args:
@@ -290,13 +358,6 @@ def hello(impulse: Impulse, memory: Features | str, properties: tuple[str, ...] 
     """
     recorded = impulse.metadata
     engine = _ENGINES.get((recorded.engine or "").lower(), 2)
-    # Never "none": the official Python client raises at it and the Node.js command line ends with an error.
-    mode = impulse.preprocessing.resize_mode
-    resize = ResizeMode.SQUASH if mode is None or mode is ResizeMode.NONE else mode
-    thresholds = []
-    if impulse.detects:
-        score = struct.unpack("<f", struct.pack("<f", impulse.threshold))[0]  # a `float` in eim.cpp
-        thresholds = [{"id": impulse.block, "type": "object_detection", "min_score": score}]
     return {
         "success": True,
         "project": {
@@ -308,29 +369,63 @@ def hello(impulse: Impulse, memory: Features | str, properties: tuple[str, ...] 
             "impulse_name": recorded.impulse_name or "Impulse #1",
         },
         "model_parameters": {
-            "axis_count": 1,
-            "frequency": 0,
-            "has_anomaly": 0,
             "has_object_tracking": False,
             "has_performance_calibration": False,
-            "image_channel_count": impulse.channels,
-            "image_input_frames": 1,
-            "image_input_height": impulse.height,
-            "image_input_width": impulse.width,
-            "image_resize_mode": resize.value,
             "inferencing_engine": engine,
             "input_features_count": impulse.features,
-            "interval_ms": 1,
             "label_count": len(impulse.labels),
             "labels": list(impulse.labels),
-            "model_type": head(impulse.task).model_type,
-            "sensor": _CAMERA,
             "slice_size": impulse.slice_size,
-            "thresholds": thresholds,
-            "use_continuous_mode": False,
+            **(_of_samples(impulse) if isinstance(impulse, SampledImpulse) else _of_pictures(impulse)),
         },
         "inferencing_engine": {"engine_type": engine, "properties": list(properties)},
         **({"features_shm_error": memory} if isinstance(memory, str) else {"features_shm": memory.described()}),
+    }
+
+
+def _of_pictures(impulse: Impulse) -> dict[str, Any]:
+    # Never "none": the official Python client raises at it and the Node.js command line ends with an error.
+    mode = impulse.preprocessing.resize_mode
+    resize = ResizeMode.SQUASH if mode is None or mode is ResizeMode.NONE else mode
+    thresholds = []
+    if impulse.detects:
+        score = struct.unpack("<f", struct.pack("<f", impulse.threshold))[0]  # a `float` in eim.cpp
+        thresholds = [{"id": impulse.block, "type": "object_detection", "min_score": score}]
+    return {
+        "axis_count": 1,
+        "frequency": 0,
+        "has_anomaly": 0,
+        "image_channel_count": impulse.channels,
+        "image_input_frames": 1,
+        "image_input_height": impulse.height,
+        "image_input_width": impulse.width,
+        "image_resize_mode": resize.value,
+        "interval_ms": 1,
+        "model_type": head(impulse.task).model_type,
+        "sensor": _CAMERA,
+        "thresholds": thresholds,
+        "use_continuous_mode": False,
+    }
+
+
+def _of_samples(impulse: SampledImpulse) -> dict[str, Any]:
+    window = impulse.window
+    sensor = _SENSORS.index(window.sensor) + 1 if window.sensor in _SENSORS else _UNKNOWN_SENSOR
+    return {
+        "axis_count": window.axes,
+        "frequency": int(window.frequency) if window.frequency.is_integer() else window.frequency,
+        "has_anomaly": _ANOMALIES.get(impulse.anomaly or "", 0),
+        "image_channel_count": 0,
+        "image_input_frames": 0,
+        "image_input_height": 0,
+        "image_input_width": 0,
+        "image_resize_mode": "none",
+        "interval_ms": 1000 / window.frequency,
+        "model_type": "classification",
+        "sensor": sensor,
+        "thresholds": [],
+        # As eim.cpp: for microphones; clients then send slices without being asked to.
+        "use_continuous_mode": impulse.is_sliced and window.sensor == "microphone",
     }
 
 
@@ -338,7 +433,10 @@ def hello_findings(model: ModelInfo, path: Path) -> tuple[Finding, ...]:
     """Faults of a hello answer that the official Python and Node.js clients fail on."""
     wrong = (
         (not model.features, "it does not say how many features it takes"),
-        (not model.labels and model.kind != "freeform", "it names no labels"),
+        (
+            not model.labels and model.kind != "freeform" and not model.parameters.get("has_anomaly"),
+            "it names no labels",
+        ),
         (not isinstance(model.raw.get("project"), dict), "it names no project; the Node.js command line needs it"),
         (
             model.width and model.features != model.width * model.height,

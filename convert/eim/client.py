@@ -20,8 +20,9 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
+from convert.dsp import Impulse
 from convert.eim.server import listening, signals_end
 from convert.eim.wire import FOLDER, AnswerReader, Broken, RequestReader, TooLong, attach, connected, shown
 from convert.errors import InputError
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator
     from mmap import mmap
-    from typing import TypeVar
 
     import numpy as np
     from numpy.typing import NDArray
@@ -293,6 +293,17 @@ class ModelInfo:
     def mode(self) -> ResizeMode | None:
         """`resize_mode`, where it is one that is known."""
         return next((mode for mode in ResizeMode if mode.value == self.resize_mode), None)
+
+    @property
+    def window(self) -> Impulse | None:
+        """What it takes of sound or sensor data, as far as it is said; None: pictures, or no rate is said."""
+        rate, axes = self.parameters.get("frequency"), self.parameters.get("axis_count")
+        if self.width or type(rate) not in {int, float} or type(axes) is not int:
+            return None
+        assert isinstance(rate, int | float)
+        if not 0 < rate < _LARGEST or not 0 < axes <= self.features:
+            return None
+        return Impulse("unknown", self.features // axes, axes, (), float(rate), 0, (), ())
 
     @property
     def freeform(self) -> tuple[dict[str, Any], ...]:

@@ -16,10 +16,10 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from convert.compare.edge_impulse import pack, read_features, read_original, unpack
-from convert.eim.bundle import Impulse, read_impulse
-from convert.eim.client import Timeouts, talk
+from convert.eim.bundle import Impulse, SampledImpulse, read_impulse
+from convert.eim.client import Client, ModelInfo, Reply, Timeouts, talk
 from convert.eim.inspect import ELF_MAGIC, MACHO_MAGICS
-from convert.eim.model import Loaded
+from convert.eim.server import Loaded, LoadedSamples
 from convert.errors import InputError, PresetError
 from convert.export.facts import facts
 from convert.findings import Finding, Level, Rule
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from convert.eim.client import Client, ModelInfo, Reply
+    from convert.dsp import Impulse as Window
 
 OTHER_LABELS = Rule("EI630")
 OTHER_RESIZE = Rule("EI631")
@@ -61,7 +61,8 @@ class Reference:
         size: height, width, channels of the pictures it takes; None where features are compared.
         labels: in output order.
         resize_mode: how pictures are brought to size; None when unknown.
-        take: the features for the .eim that a file holds, float32 [n], and what `classify` is given.
+        take: of what a file holds (a picture, features, the windows of a recording) name, features for the .eim,
+            float32 [n], and what `classify` is given.
         classify: (what `take` gives, threshold, *, as_sdk=False) -> result; `as_sdk` merges FOMO's cells as the SDK
             does.
         by_reference: of an int8 .tflite `classify` with LiteRT's reference kernels.
@@ -73,7 +74,7 @@ class Reference:
     size: tuple[int, int, int] | None
     labels: tuple[str, ...]
     resize_mode: ResizeMode | None
-    take: Callable[[Path], tuple[NDArray[np.float32], Any]]
+    take: Callable[[Path], Iterable[tuple[str, NDArray[np.float32], Any]]]
     classify: Callable[..., dict[str, Any]]
     by_reference: Callable[..., dict[str, Any]] | None = None
     threshold: float | None = None
@@ -99,7 +100,7 @@ class AnswerPair:
 
 @dataclass(frozen=True, slots=True)
 class PictureComparison:
-    """One picture's, or one file of features', comparison; `detects`: boxes are compared."""
+    """One picture's, one file of features' or one window's comparison; `detects`: boxes are compared."""
 
     path: str
     pairs: tuple[AnswerPair, ...]
@@ -175,20 +176,20 @@ def compare(
     sets = [ours.classify, *([ours.by_reference] if ours.by_reference else [])]
     rows: list[list[PictureComparison]] = [[] for _ in sets]
     apart = 0.0
-    for path in pictures:
-        features, own = ours.take(path)
+    for name, features, own in (taken for path in pictures for taken in ours.take(path)):
         reply = client.classify(features)
         for each, classify in zip(rows, sets, strict=True):
-            each.append(_compared(reply, partial(classify, own), path, tolerance, pixels, limit))
+            each.append(_compared(reply, partial(classify, own), name, tolerance, pixels, limit))
         if len(sets) > 1:
-            pairs, _ = difference(sets[0](own, limit), sets[1](own, limit), str(path), tolerance, pixels, limit)
+            pairs, _ = difference(sets[0](own, limit), sets[1](own, limit), name, tolerance, pixels, limit)
             apart = max([apart, *(pair.score for pair in pairs if pair.score is not None)])
     best = min(rows, key=lambda row: (sum(each.errors for each in row), -sum(each.equal for each in row)))
     if len(sets) > 1 and apart:
         models.append(_kernels(rows, apart))
     comparison = EimComparison(tuple(best), tuple(models))
     if ours.rounding and not comparison.agrees:
-        hint = "compare the .eim with the .tflite of the same export, or allow for it with --tolerance"
+        original = "compare the .eim with the .tflite of the same export, or " if client.model.width else ""
+        hint = f"{original}allow for it with --tolerance"
         comparison = replace(comparison, findings=(*models, ROUNDING.found(ours.rounding, hint=hint)))
     return comparison
 
@@ -205,12 +206,12 @@ def _kernels(rows: list[list[PictureComparison]], apart: float) -> Finding:
 
 
 def _compared(
-    reply: Reply, mine: Callable[..., dict[str, Any]], path: Path, tolerance: float, pixels: int, limit: float
+    reply: Reply, mine: Callable[..., dict[str, Any]], path: str, tolerance: float, pixels: int, limit: float
 ) -> PictureComparison:
-    """One picture; `mine` takes the threshold."""
+    """One picture or window; `mine` takes the threshold."""
 
     def against(answer: Mapping[str, Any]) -> tuple[tuple[AnswerPair, ...], tuple[Finding, ...]]:
-        return difference(reply.result, answer, str(path), tolerance, pixels, limit)
+        return difference(reply.result, answer, path, tolerance, pixels, limit)
 
     answer = mine(limit)
     pairs, found = against(answer)
@@ -240,7 +241,7 @@ def _compared(
             said = {SDK_MERGE: "only the merging of cells differs",
                     BORDERLINE: "boxes differ by cells whose scores are at the threshold"}  # fmt: skip
             pairs, found = again, (*fewer, *(rule.found(said[rule], path=path) for rule in said if rule in excused))
-    return PictureComparison(str(path), pairs, reply.seconds, found, "bounding_boxes" in answer)
+    return PictureComparison(path, pairs, reply.seconds, found, "bounding_boxes" in answer)
 
 
 def _region(box: dict[str, Any], regions: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
@@ -271,10 +272,14 @@ def difference(
     Raises:
         InputError: one has scores and the other boxes.
     """
-    if "classification" in theirs and "classification" in mine:
-        both = {"anomaly"} & theirs.keys() & mine.keys()
-        there, here = (each["classification"] | {name: each[name] for name in both} for each in (theirs, mine))
-        return _scores(there, here, path, tolerance)
+    both = {"anomaly"} & theirs.keys() & mine.keys()
+    if both or ("classification" in theirs and "classification" in mine):
+        pairs, found = _scores(theirs.get("classification", {}), mine.get("classification", {}), path, tolerance)
+        for name in both:  # it has no upper limit
+            size = max(1.0, abs(mine[name]))
+            more, differs = _scores({name: theirs[name]}, {name: mine[name]}, path, tolerance * size)
+            pairs, found = (*pairs, *more), (*found, *differs)
+        return pairs, found
     if "bounding_boxes" in theirs and "bounding_boxes" in mine:
         return _boxes(theirs["bounding_boxes"], mine["bounding_boxes"], path, tolerance, pixels, threshold)
     raise InputError(
@@ -442,7 +447,11 @@ def open_backend(
         with talk(path, limits=Timeouts(timeout, timeout)) as other:
             yield _executable(other, model, features=features)
     else:
-        yield _bundle(read_impulse(path, whole=not features), features=features)
+        impulse = read_impulse(path, whole=not features)
+        if isinstance(impulse, SampledImpulse):
+            yield _samples(impulse, model, features=features)
+        else:
+            yield _bundle(impulse, features=features)
 
 
 def _is_eim(path: Path) -> bool:
@@ -456,38 +465,83 @@ def _is_eim(path: Path) -> bool:
 
 def _takes(
     size: tuple[int, int, int], mode: ResizeMode | None, anchor: Anchor, *, features: bool
-) -> Callable[[Path], tuple[NDArray[np.float32], Any]]:
+) -> Callable[[Path], Iterable[tuple[str, NDArray[np.float32], Any]]]:
     """The features of a file, for both sides: read, or a picture's, which is brought to size."""
 
-    def take(path: Path) -> tuple[NDArray[np.float32], Any]:
+    def take(path: Path) -> Iterator[tuple[str, NDArray[np.float32], Any]]:
         values = read_features(path) if features else pack(read_fitted(path, *size, mode, anchor=anchor))
-        return values, values
+        yield str(path), values, values
 
     return take
 
 
+def _takes_windows(
+    window: Window, *, features: bool
+) -> Callable[[Path], Iterable[tuple[str, NDArray[np.float32], Any]]]:
+    """The windows of a recording, one behind the other, for both sides; or features as they are."""
+
+    def take(path: Path) -> Iterator[tuple[str, NDArray[np.float32], Any]]:
+        if features:
+            values = read_features(path)
+            yield str(path), values, values
+            return
+        from convert.dsp import recordings  # pictures do without
+
+        for number, values in enumerate(recordings.windows(path, window)):
+            yield f"{path} window {number}", values, values
+
+    return take
+
+
+def _samples(impulse: SampledImpulse, model: ModelInfo, *, features: bool) -> Reference:
+    """A whole impulse.
+
+    Raises:
+        InputError: it does not take as many numbers as the .eim.
+    """
+    if model.features != impulse.features:
+        raise InputError(
+            f"the .eim takes {model.features} features, the bundle {impulse.features}",
+            hint="compare an .eim with the conversion of the same project and version",
+        )
+    loaded = LoadedSamples(impulse)
+    return Reference(
+        None,
+        impulse.labels,
+        None,
+        _takes_windows(impulse.window, features=features),
+        lambda own, threshold, *, as_sdk=False: loaded.classify(own, threshold, as_sdk=as_sdk).result,
+        rounding=_rounding(impulse),
+    )
+
+
+def _rounding(impulse: Impulse | SampledImpulse) -> str:
+    if (measured := impulse.agreement) is None:
+        return ""
+    return (
+        "the bundle computes in float32 what the export has in int8; its report: the same decision on "
+        f"{measured.top1:.1%} of {measured.inputs} inputs, outputs {measured.mean_abs_diff:.2g} apart on average "
+        f"and {measured.max_abs_diff:.2g} at most"
+    )
+
+
 def _bundle(impulse: Impulse, *, features: bool) -> Reference:
     """Features are packed and unpacked as the protocol carries them, but for the whole frames that a bundle takes."""
-    loaded, measured, frames = Loaded(impulse), impulse.agreement, impulse.frames
+    loaded, frames = Loaded(impulse), impulse.frames
     size, mode = (impulse.height, impulse.width, impulse.channels), impulse.preprocessing.resize_mode
 
-    def take_frame(path: Path) -> tuple[NDArray[np.float32], Any]:
+    def take_frame(path: Path) -> Iterator[tuple[str, NDArray[np.float32], Any]]:
         assert frames is not None
         frame = read_fitted(path, *impulse.input_size, ResizeMode.SQUASH)  # as Gst-nvstreammux and Gst-nvinfer do
         width, height = frames.model
         if frames.resize == "graph":
             horizontal, vertical = frames.anchor
             how = mode or ResizeMode.SQUASH
-            return pack(as_sdk(frame, (width, height), how, anchor=(horizontal, vertical))), frame
-        return pack(frame[frames.top : frames.top + height, frames.left : frames.left + width]), frame
+            yield str(path), pack(as_sdk(frame, (width, height), how, anchor=(horizontal, vertical))), frame
+        else:
+            seen = frame[frames.top : frames.top + height, frames.left : frames.left + width]
+            yield str(path), pack(seen), frame
 
-    rounding = ""
-    if measured is not None:
-        rounding = (
-            "the bundle computes in float32 what the export has in int8; its report: the same decision on "
-            f"{measured.top1:.1%} of {measured.inputs} inputs, outputs {measured.mean_abs_diff:.2g} apart on average "
-            f"and {measured.max_abs_diff:.2g} at most"
-        )
     run = loaded.classify if frames is None else loaded.answer
     return Reference(
         None if features else size,
@@ -496,24 +550,25 @@ def _bundle(impulse: Impulse, *, features: bool) -> Reference:
         _takes(size, mode, impulse.metadata.anchor, features=features) if frames is None else take_frame,
         lambda own, threshold, *, as_sdk=False: run(own, threshold, as_sdk=as_sdk).result,
         threshold=impulse.threshold,
-        rounding=rounding,
+        rounding=_rounding(impulse),
     )
 
 
 def _flatbuffer(
     path: Path, model: ModelInfo, scaling: ImageScaling, timeout: float, worker: Worker, *, features: bool
 ) -> Reference:
-    if features and not model.width:
+    if not model.width:
         return _network(path, model, timeout, worker)
     original = read_original(path, model.labels, scaling, worker, timeout)
     quantized = not original.facts.quantization.startswith("float")
 
-    def take(file: Path) -> tuple[NDArray[np.float32], Any]:
+    def take(file: Path) -> Iterator[tuple[str, NDArray[np.float32], Any]]:
         if features:
             values = read_features(file)
-            return values, unpack(values, *original.size)
-        picture = read_fitted(file, *original.size, model.mode)
-        return pack(picture), picture
+            yield str(file), values, unpack(values, *original.size)
+        else:
+            picture = read_fitted(file, *original.size, model.mode)
+            yield str(file), pack(picture), picture
 
     return Reference(
         None if features else original.size,
@@ -541,9 +596,9 @@ def _network(path: Path, model: ModelInfo, timeout: float, worker: Worker) -> Re
             path=path, hint="compare with another .eim of the project",
         )  # fmt: skip
 
-    def take(file: Path) -> tuple[NDArray[np.float32], Any]:
+    def take(file: Path) -> Iterator[tuple[str, NDArray[np.float32], Any]]:
         values = read_features(file)
-        return values, values
+        yield str(file), values, values
 
     def classify(
         own: NDArray[np.float32], _threshold: float, *, as_sdk: bool = False, kernels: str = runtimes.DEFAULT
@@ -565,8 +620,8 @@ def _network(path: Path, model: ModelInfo, timeout: float, worker: Worker) -> Re
 def _executable(other: Client, model: ModelInfo, *, features: bool) -> Reference:
     """Another .eim."""
     mine = other.model
-    size = (mine.height, mine.width, mine.channels or 1)
-    if not features and not mine.width:
+    size, window = (mine.height, mine.width, mine.channels or 1), mine.window
+    if not features and not mine.width and window is None:
         raise InputError("the other .eim takes no pictures", path=other.target, hint="give --features FILE")
     current = next((score for score in mine.detectors.values() if score is not None), None)
 
@@ -578,5 +633,7 @@ def _executable(other: Client, model: ModelInfo, *, features: bool) -> Reference
             current = threshold
         return other.classify(own).result
 
+    if window is not None:
+        return Reference(None, mine.labels, None, _takes_windows(window, features=features), classify)
     take = _takes(size, model.mode, CENTRE, features=features)
     return Reference(None if features else size, mine.labels, mine.mode, take, classify, threshold=current)

@@ -25,15 +25,12 @@ import zipfile
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from convert.errors import InputError
-from convert.findings import Rule
+from convert.findings import Finding, Rule
 from convert.isolation import Died, Failed, Worker
 from convert.report import REPORT
-
-if TYPE_CHECKING:
-    from convert.findings import Finding
 
 WEB_PAGE = Rule("EI600")
 WRONG_KIND = Rule("EI601")

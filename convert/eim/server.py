@@ -7,6 +7,11 @@ The order of tests and the texts are those of Edge Impulse's eim.cpp of 2026. Wh
 - One client is served; then the process ends with 0, or with `keep` waits for the next one.
 - SIGINT, SIGTERM and SIGHUP end the process with 128 + number, never while something is made or removed, and nothing
   is left behind.
+
+`Loaded` is the bundle's ONNX model: features in, the result of a classify answer out. Pictures are preprocessed as on
+the device: levels 0..255 through the bundle's own preprocessing into the graph. Outputs are decoded by Edge Impulse's
+rules, for detectors from the network's raw tensors where the graph still names them, so that scores are those an .eim
+gives, whatever the bundle's own outputs are scaled to.
 """
 
 from __future__ import annotations
@@ -20,11 +25,14 @@ import stat
 import sys
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 
-from convert.eim.bundle import Impulse, hello
+from convert.eim.bundle import Impulse, SampledImpulse, hello
 from convert.eim.wire import LIMIT, Features, RequestReader, TooLong, bound, encode, part_of, remove_leftovers
-from convert.errors import ConvertError, OutputError
+from convert.errors import ConvertError, InputError, OutputError
+from convert.heads import head
+from convert.heads.base import Rules
+from convert.types import Limits
 
 if TYPE_CHECKING:
     import socket
@@ -35,8 +43,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from convert.eim.model import TimedResult
-
 _NOT_NUMBERS = "Failed to parse classify array, should contain all numbers"
 # EI_IMPULSE_ERROR of returntypes.h
 _INFERENCE_FAILED = -3
@@ -45,14 +51,19 @@ _UNKNOWN_SETTING = -34
 
 
 class Classifier(Protocol):
-    """Runs the model: `convert.eim.model.Loaded`."""
+    """Runs the model: `loaded`."""
 
-    def classify(self, features: NDArray[np.float32], threshold: float) -> TimedResult:
-        """The result for one picture's features."""
+    def classify(self, features: NDArray[np.float32], threshold: float, /) -> TimedResult:
+        """The result for the features of one picture, or one window's samples."""
 
 
 class Session:
     """Answers the messages of one client.
+
+    A whole impulse that is given slices classifies the last window of them, as `classify` would. That is what it was
+    trained on. eim.cpp computes the features slice by slice instead, so frames that lie in two slices, and what is
+    computed before framing (pre-emphasis), are a little different; and it does so for MFCC, MFE and spectrograms only.
+    Until a whole window has come all scores are 0, as there.
 
     Args:
         impulse: the bundle.
@@ -62,7 +73,11 @@ class Session:
     """
 
     def __init__(
-        self, impulse: Impulse, model: Classifier, memory: Features | str, properties: tuple[str, ...] = ()
+        self,
+        impulse: Impulse | SampledImpulse,
+        model: Classifier,
+        memory: Features | str,
+        properties: tuple[str, ...] = (),
     ) -> None:
         self._impulse = impulse
         self._properties = properties
@@ -71,6 +86,7 @@ class Session:
         self._threshold = impulse.threshold
         self._greeted = False
         self._debug = False
+        self._heard: NDArray[np.float32] | None = None  # of slices, at most a window
 
     def answer(self, message: bytes, waited: float = 0) -> dict[str, Any]:
         """The answer to one whole message that took `waited` seconds to arrive."""
@@ -117,16 +133,7 @@ class Session:
         return hello(self._impulse, self._memory, self._properties)
 
     def _classify(self, values: list[Any]) -> dict[str, Any]:
-        import numpy as np  # the server imports it after binding its socket
-
-        if error := _wrong_numbers(values, "classify", self._impulse.features):
-            return error
-        try:
-            with np.errstate(over="ignore"):
-                features = np.array(values, np.float64).astype(np.float32)
-        except OverflowError:  # an integer that no double holds
-            return _error(_NOT_NUMBERS)
-        return self._result(features)
+        return _wrong_numbers(values, "classify", self._impulse.features) or self._numbers(values, self._result)
 
     def _classify_memory(self, described: dict[str, Any]) -> dict[str, Any]:
         if error := self._wrong_elements(described, "classify_data_shm", self._impulse.features):
@@ -134,13 +141,43 @@ class Session:
         assert not isinstance(self._memory, str)
         return self._result(self._memory.read())
 
+    def _numbers(self, values: list[Any], classify: Callable[[NDArray[np.float32]], dict[str, Any]]) -> dict[str, Any]:
+        import numpy as np  # the server imports it after binding its socket
+
+        try:
+            with np.errstate(over="ignore"):
+                features = np.array(values, np.float64).astype(np.float32)
+        except OverflowError:  # an integer that no double holds
+            return _error(_NOT_NUMBERS)
+        return classify(features)
+
     def _continuous(self, values: list[Any]) -> dict[str, Any]:
         error = _wrong_numbers(values, "classify_continuous", self._impulse.slice_size)
-        return error or _failed(_DSP_FAILED)
+        return error or self._numbers(values, self._slice)
 
     def _continuous_memory(self, described: dict[str, Any]) -> dict[str, Any]:
-        error = self._wrong_elements(described, "classify_data_continuous_shm", self._impulse.slice_size)
-        return error or _failed(_DSP_FAILED)
+        if error := self._wrong_elements(described, "classify_data_continuous_shm", self._impulse.slice_size):
+            return error
+        assert not isinstance(self._memory, str)
+        return self._slice(self._memory.read()[: self._impulse.slice_size])
+
+    def _slice(self, values: NDArray[np.float32]) -> dict[str, Any]:
+        """The last window that ends with the slice `values`."""
+        import numpy as np
+
+        impulse = self._impulse
+        if not isinstance(impulse, SampledImpulse):
+            return _failed(_DSP_FAILED)
+        if not impulse.is_sliced:
+            slices = f"{impulse.window.slices} slices" if impulse.window.slices > 0 else "a known number of slices"
+            return _error(f"'classify_continuous' is not possible: {impulse.window.samples} samples are not {slices}")
+        heard = values if self._heard is None else np.concatenate([self._heard, values])
+        self._heard = heard[-impulse.features :].copy()
+        if len(heard) >= impulse.features:
+            return self._result(self._heard)
+        nothing: dict[str, Any] = {"classification": dict.fromkeys(impulse.labels, 0.0)} if impulse.labels else {}
+        nothing |= {"anomaly": 0.0} if impulse.anomaly else {}
+        return {"success": True, "result": nothing, "timing": {"dsp": 0, "classification": 0}}
 
     def _wrong_elements(self, described: dict[str, Any], name: str, expected: int) -> dict[str, Any] | None:
         if isinstance(self._memory, str):
@@ -174,10 +211,10 @@ class Session:
         except ConvertError:
             return _failed(_INFERENCE_FAILED)
         timing = {"dsp": _milliseconds(answer.preparing), "classification": _milliseconds(answer.running)}
-        if self._debug:
+        impulse = self._impulse
+        if self._debug and not isinstance(impulse, SampledImpulse):  # whose features stay inside the model
             from convert.compare.edge_impulse import unpack  # brings numpy
 
-            impulse = self._impulse
             values = unpack(features, impulse.height, impulse.width, impulse.channels).ravel() / 255
             _say(f"Features ({timing['dsp']} ms.): {' '.join(f'{value:f}' for value in values)}\nRunning impulse...")
         return {"success": True, "result": answer.result, "timing": timing}
@@ -286,7 +323,7 @@ _RUNNER = "Edge Impulse Linux impulse runner - "
 _CHUNK = 1 << 20  # bytes a read
 
 
-def serve_socket(impulse: Impulse, path: Path, *, keep: bool = False) -> int:
+def serve_socket(impulse: Impulse | SampledImpulse, path: Path, *, keep: bool = False) -> int:
     """Serve one client (or, with `keep`, one after the other) on a socket at `path`; returns the exit code.
 
     Raises:
@@ -315,7 +352,7 @@ def serve_socket(impulse: Impulse, path: Path, *, keep: bool = False) -> int:
     return signals.code or code
 
 
-def serve_stdin(impulse: Impulse) -> int:
+def serve_stdin(impulse: Impulse | SampledImpulse) -> int:
     """Serve standard input and output: answers end with a line feed and no NUL; a NUL in the input ends it."""
     _say(f"{_RUNNER}listening for JSON messages on stdin")
     code = 0
@@ -327,7 +364,7 @@ def serve_stdin(impulse: Impulse) -> int:
     return signals.code or code
 
 
-def print_info(impulse: Impulse) -> int:
+def print_info(impulse: Impulse | SampledImpulse) -> int:
     """Print the hello answer, indented; the memory it names is removed at the end, as the real executable does."""
     _say(f"{_RUNNER}printing model metadata")
     with signals_end() as signals, _memory(impulse) as memory:
@@ -366,8 +403,8 @@ def listening(path: Path) -> Iterator[socket.socket]:
 
 
 @contextlib.contextmanager
-def _memory(impulse: Impulse) -> Iterator[Features | str]:
-    """Shared memory for one picture, or why there is none."""
+def _memory(impulse: Impulse | SampledImpulse) -> Iterator[Features | str]:
+    """Shared memory for one picture or window, or why there is none."""
     remove_leftovers()
     try:
         memory = Features(impulse.features)
@@ -380,19 +417,17 @@ def _memory(impulse: Impulse) -> Iterator[Features | str]:
         memory.close()
 
 
-def _load(impulse: Impulse) -> tuple[Classifier, tuple[str, ...]]:
+def _load(impulse: Impulse | SampledImpulse) -> tuple[Classifier, tuple[str, ...]]:
     """The model, and what is said of its engine.
 
     Call it before signals are armed: an interrupted import looks like a broken library.
     """
-    from convert.eim.model import Loaded  # takes seconds on a small board: after the socket exists
-
-    loaded = Loaded(impulse)
+    model = loaded(impulse)
     if impulse.provider:
-        if loaded.missing:
-            _say(f"WARN: no {impulse.provider}: {loaded.missing}")
-        _say(f"Running on ONNX Runtime's {loaded.provider}")
-    return loaded, (f"onnxruntime {loaded.provider}",) if impulse.provider else ()
+        if model.missing:
+            _say(f"WARN: no {impulse.provider}: {model.missing}")
+        _say(f"Running on ONNX Runtime's {model.provider}")
+    return model, (f"onnxruntime {model.provider}",) if impulse.provider else ()
 
 
 def _converse(session: Session, read: Callable[[], bytes], write: Callable[[bytes], None]) -> int:
@@ -441,3 +476,122 @@ def _say(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
+
+
+class TimedResult(NamedTuple):
+    """The `result` of a classify answer; seconds of preprocessing and of inference."""
+
+    result: dict[str, Any]
+    preparing: float
+    running: float
+
+
+class Loaded:
+    """A model that is loaded and has run once.
+
+    Attributes:
+        provider: of ONNX Runtime that it runs on.
+        missing: why that is not the one that was asked for; empty: it is.
+
+    Raises:
+        ValidationError: ONNX Runtime refuses the model.
+        InputError: its outputs are not what the bundle's report says.
+    """
+
+    def __init__(self, impulse: Impulse) -> None:
+        import numpy as np  # as the next ones, takes seconds on a small board: after the socket exists
+
+        from convert.validate import runtimes
+        from convert.validate.comparison import with_raw
+
+        self.impulse = impulse
+        model = with_raw(impulse.onnx) if impulse.detects else impulse.onnx
+        self._session, self.missing = runtimes.load_on(model, impulse.provider, impulse.cache)
+        self.provider = str(self._session.get_providers()[0])
+        self._names = [output.name for output in self._session.get_outputs()]
+        self.answer(np.zeros(impulse.input_size, np.uint8), impulse.threshold)  # the first run is slow, and may fail
+
+    def classify(self, features: NDArray[np.float32], threshold: float, *, as_sdk: bool = False) -> TimedResult:
+        """The result for features [height*width].
+
+        Args:
+            features: one float32 a pixel, packed.
+            threshold: a detector's.
+            as_sdk: merge FOMO's cells with the SDK's faults (`convert.heads.fomo`).
+
+        Raises:
+            ValidationError: the model fails.
+        """
+        from convert.compare.edge_impulse import unpack
+
+        start, impulse = time.perf_counter(), self.impulse
+        levels = unpack(features, impulse.height, impulse.width, impulse.channels)
+        unpacked = time.perf_counter() - start
+        result, preparing, running = self.answer(levels, threshold, as_sdk=as_sdk)
+        return TimedResult(result, unpacked + preparing, running)
+
+    def answer(self, levels: NDArray[Any], threshold: float, *, as_sdk: bool = False) -> TimedResult:
+        """The result for a picture's levels [H,W,C], 0..255, of the size the network takes; see `classify`."""
+        from convert.validate import runtimes
+        from convert.validate.inputs import as_nvinfer
+
+        start, impulse = time.perf_counter(), self.impulse
+        tensor = as_nvinfer(levels[None], impulse.preprocessing)
+        prepared = time.perf_counter()
+        outputs = dict(zip(self._names, runtimes.run_onnx(self._session, tensor), strict=True))
+        limits = None
+        if impulse.overlap is not None:
+            limits = Limits(sys.maxsize if impulse.detections is None else impulse.detections, 0.0, impulse.overlap)
+        rules = Rules(
+            impulse.labels, threshold, (impulse.height, impulse.width), impulse.metadata.nms_iou,
+            as_sdk=as_sdk, limits=limits, coordinates=impulse.coordinates,
+        )  # fmt: skip
+        result = head(impulse.task).decode_shipped(outputs, rules)
+        return TimedResult(result, prepared - start, time.perf_counter() - prepared)
+
+
+def loaded(impulse: Impulse | SampledImpulse) -> Loaded | LoadedSamples:
+    """The model of a bundle; raises as the two do."""
+    return LoadedSamples(impulse) if isinstance(impulse, SampledImpulse) else Loaded(impulse)
+
+
+class LoadedSamples:
+    """The model of a whole impulse that is loaded and has run once; attributes and errors as `Loaded`."""
+
+    def __init__(self, impulse: SampledImpulse) -> None:
+        import numpy as np  # see `Loaded`
+
+        from convert.validate import runtimes
+
+        self.impulse = impulse
+        # TensorFloat-32 is too coarse for signal processing; libraries of NVIDIA read this when they are loaded.
+        os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
+        self._session, self.missing = runtimes.load_on(impulse.onnx, impulse.provider, impulse.cache)
+        self.provider = str(self._session.get_providers()[0])
+        self._names = [output.name for output in self._session.get_outputs()]
+        wanted = {"scores": len(impulse.labels)} if impulse.labels else {}
+        wanted |= {"anomaly": 1} if impulse.anomaly else {}
+        found = {name: values.shape[-1] for name, values in self.run(np.zeros((1, impulse.features), "f4")).items()}
+        if found != wanted:
+            raise InputError("the model's outputs are not those that the bundle's report says", hint="convert again")
+
+    def run(self, windows: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Of windows [n,L*A] "scores" [n,C] and "anomaly" [n,1], or one of them.
+
+        Raises:
+            ValidationError: the model fails.
+        """
+        from convert.validate import runtimes
+
+        return dict(zip(self._names, runtimes.run_onnx(self._session, windows), strict=True))
+
+    def classify(self, features: NDArray[np.float32], _threshold: float = 0, *, as_sdk: bool = False) -> TimedResult:  # noqa: ARG002
+        """The result for a window [L*A]; neither threshold nor `as_sdk` changes it."""
+        start = time.perf_counter()
+        outputs = self.run(features[None])
+        result: dict[str, Any] = {}
+        if "scores" in outputs:
+            result["classification"] = dict(zip(self.impulse.labels, outputs["scores"][0].tolist(), strict=True))
+        if "anomaly" in outputs:
+            result["anomaly"] = float(outputs["anomaly"][0, 0])
+        return TimedResult(result, 0.0, time.perf_counter() - start)

@@ -15,7 +15,6 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from convert.emit.analytics import Counting, analytics_file, counting, counting_findings, tracker_file
 from convert.emit.app import App, app_file
 from convert.emit.config import Gie, infer_file, preset_for
 from convert.emit.files import (
@@ -45,10 +44,10 @@ from convert.emit.streams import SINKS, Source, parse_source, sample
 from convert.errors import PresetError
 from convert.files import Output, make_folder, sha256, write_all
 from convert.heads import head
-from convert.images import refuse_marks
 from convert.nvinfer.targets import Target, float32_flags, int8_mode, opsets, reads_key, sdk_path, target, trtexec_flags
 from convert.nvinfer.tensorrt import refusals
 from convert.onnx_header import parse_header
+from convert.options import refuse_counting
 from convert.report import REPORT, app_report, dumps, report_document
 from convert.types import Adapted, Bundle, StageResult, Validated, onnx_file
 
@@ -56,6 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from convert.emit.analytics import Counting
     from convert.findings import Finding
     from convert.images import Frame, Framing, Mark
     from convert.types import Evidence, Export, FrameEffect, PrecisionEvidence
@@ -114,8 +114,8 @@ class Emit:
     canvas: Frame | None = None
 
     def __post_init__(self) -> None:
-        refuse_marks("line", self.line, self.canvas)
-        refuse_marks("zone", self.zone, self.canvas)
+        counted = {name: getattr(self, name) for name in ("line", "zone", "overcrowding", "role")}
+        refuse_counting(counted, self.canvas)
         for option, value, known in (
             *(("role", self.role, ROLES), ("precision", self.precision, _PRECISIONS)),
             ("sink", self.sink, (None, *SINKS)),
@@ -217,12 +217,18 @@ class Emit:
         configs = [*([names.primary] if self.primary else []), *([names.secondary] if self.secondary else [])]
         tables = [names.calibration] if self.mode == "int8" else []
         if counted:
-            configs += [names.analytics, *([names.tracker] if counted.writes_tracker(self.where) else [])]
+            configs += [names.analytics] if counted.counts else []
+            configs += [names.tracker] if counted.writes_tracker(self.where) else []
         return (*models, names.labels, *tables, *configs, names.app, *_scripts(models), RUN, REPORT)
 
     def counting(self, export: Export, box: float | None) -> Counting | None:
         """What the app counts; `box`: the least size of a FOMO box in cells. Raises as `analytics.counting` does."""
-        return counting(export, box or 1, self.line, self.zone, self.overcrowding) if self.primary else None
+        recorded = export.metadata
+        if not self.primary or not (self.line or self.zone or recorded.tracking or recorded.segments):
+            return None
+        from convert.emit.analytics import counting  # few apps count
+
+        return counting(export, box or 1, self.line, self.zone, self.overcrowding)
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - every stage takes one
         """Write the folder.
@@ -290,8 +296,12 @@ class Emit:
         ):
             if gie:
                 files[name] = infer_file(model, preset, self.where, gie, engines[model.file], names.labels, size)
-        if counted := self.counting(adapted.export, adapted.head.box):
-            files[names.analytics] = analytics_file(counted, adapted, self.canvas.pixels if self.canvas else size)
+        counted = self.counting(adapted.export, adapted.head.box)
+        if counted:
+            from convert.emit.analytics import analytics_file, tracker_file
+
+            if counted.counts:
+                files[names.analytics] = analytics_file(counted, adapted, self.canvas.pixels if self.canvas else size)
             if counted.writes_tracker(self.where):
                 files[names.tracker] = tracker_file(counted.tracking, self.where)
         app = App(
@@ -305,6 +315,7 @@ class Emit:
             self.sink,
             secondary_off=preset.secondary_off,
             frame=frame,
+            tracks=counted is not None,
             analytics_file=names.analytics if names.analytics in files else "",
             tracker_file=names.tracker if names.tracker in files else "",
         )
@@ -361,6 +372,8 @@ class Emit:
             for each in refusals(parse_header(adapted.onnx.data), where)
         ]
         if counted := self.counting(adapted.export, adapted.head.box):
+            from convert.emit.analytics import counting_findings
+
             size = self.frame_size(before.framing.frame if before.framing else None)
             found += counting_findings(counted, adapted, size, where, names.analytics)
         if self.precision == "fp16":
@@ -572,19 +585,21 @@ class EmitPair:
             engines.append(engine)
             labels.append(LabelFile(names.labels, preset_for(adapted.head, emit.where).labels))
         both = [validated.adapted.export.name for validated in (pair.primary, pair.secondary)]
+        names = bundle_names(both[0])
         app = App(
             _app_name(*both),
             self.primary.primary,
             self.secondary.secondary,
-            bundle_names(both[0]).primary,
+            names.primary,
             bundle_names(both[1]).secondary,
             size,
             self.primary.frames_from,
             self.sink,
             secondary_engine=engines[1],
             frame=frame,
-            analytics_file=bundle_names(both[0]).analytics if bundle_names(both[0]).analytics in files else "",
-            tracker_file=bundle_names(both[0]).tracker if bundle_names(both[0]).tracker in files else "",
+            tracks=self.primary.counting(pair.primary.adapted.export, pair.primary.adapted.head.box) is not None,
+            analytics_file=names.analytics if names.analytics in files else "",
+            tracker_file=names.tracker if names.tracker in files else "",
         )
         files[app.file] = app_file(app, engines[0], self.primary.where)
         frames = Frames.of(framing, pair.primary.evidence.framing)

@@ -18,7 +18,7 @@ lines are for middles of boxes: they are moved down by half an object, which is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from convert.counting import clipped, entries, fitted, placement
@@ -55,6 +55,7 @@ class Counting:
         overcrowding: how many objects are too many in a zone; None: that is not asked.
         tracking: the tracker's numbers.
         overlaps: whether boxes overlap from frame to frame.
+        counts: whether there is anything to count at; else objects are tracked only, as the export says.
     """
 
     lines: tuple[Mark, ...] = ()
@@ -62,6 +63,7 @@ class Counting:
     overcrowding: int | None = None
     tracking: Tracking = _USUAL
     overlaps: bool = True
+    counts: bool = True
 
     def writes_tracker(self, target: Target) -> bool:
         """Whether the bundle has a config of the tracker's."""
@@ -86,10 +88,11 @@ def counting(
                 "--line and --zone count objects, and a classifier finds none", hint="give the export of a detector"
             )
         return None
-    if not (lines or zones or recorded.tracking or recorded.segments):
-        return None
-    overlaps = not spec.merges_cells or box >= _OVERLAPS
-    return Counting(lines, zones, overcrowding, recorded.tracking or _USUAL, overlaps)
+    overlaps, tracking = not spec.merges_cells or box >= _OVERLAPS, recorded.tracking or _USUAL
+    if spec.merges_cells:  # a threshold for cells says nothing about larger boxes
+        tracking = replace(tracking, threshold=0.0, by_overlap=True)
+    counts = bool(lines or zones or recorded.segments)
+    return Counting(lines, zones, overcrowding, tracking, overlaps, counts)
 
 
 def analytics_file(about: Counting, adapted: Adapted, size: tuple[int, int]) -> bytes:
@@ -106,8 +109,10 @@ def analytics_file(about: Counting, adapted: Adapted, size: tuple[int, int]) -> 
             "property",
             (
                 (
-                    on,
-                    Entry("config-width", size[0], "What x and y are counted in. It need not be the frame's own size."),
+                    *(
+                        on,
+                        Entry("config-width", size[0], "What x and y are counted in; any size of the frame's shape."),
+                    ),
                     *(
                         Entry("config-height", size[1]),
                         Entry("osd-mode", 2, "0: draw nothing, 1: names, 2: counts, too."),
@@ -187,8 +192,10 @@ def counting_findings(
     recorded, found = adapted.export.metadata, []
     if recorded.tracking is not None:
         others = ["no prediction of where an object goes, and the best pairs first"]
-        if not recorded.tracking.by_overlap:
-            others = [f"overlap instead of a distance below {recorded.tracking.threshold:g} pixels"]
+        if recorded.tracking != about.tracking or not recorded.tracking.by_overlap:
+            wanted = f"{recorded.tracking.threshold:g}"
+            wanted = f"one above {wanted}" if recorded.tracking.by_overlap else f"a distance below {wanted} pixels"
+            others = [f"any overlap of boxes is enough, instead of {wanted}"]
         if not about.writes_tracker(target):
             files = tracker(target)
             others = [f"the SDK's own tracker runs, {sdk_path(target, files.config or files.library)}"]

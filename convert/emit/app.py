@@ -35,7 +35,8 @@ class App:
         secondary_off: why the secondary one waits where both are there.
         secondary_engine: of the secondary GIE where it runs another model than the primary one; it then does not wait.
         frame: what the primary GIE's model was made for; None: frames of any aspect.
-        analytics_file: the config of Gst-nvdsanalytics, which then runs, behind a tracker; "": nothing is counted.
+        tracks: whether the tracker runs.
+        analytics_file: the config of Gst-nvdsanalytics, which then runs behind it; "": nothing is counted.
         tracker_file: the bundle's config of the tracker; "": that of the SDK's sample.
     """
 
@@ -50,6 +51,7 @@ class App:
     secondary_off: str = ""
     secondary_engine: EngineBuild | None = None
     frame: Frame | None = None
+    tracks: bool = False
     analytics_file: str = ""
     tracker_file: str = ""
 
@@ -93,7 +95,7 @@ def app_file(app: App, engine: EngineBuild, target: Target) -> bytes:
     groups.append(Group("source0", source_sections(app.source, app.frame, target, gpu)))
     groups.append(Group("streammux", (_streammux(app, gpu),)))
     groups.append(Group("primary-gie", ((enable, gpu, *detector),)))
-    if app.secondary or app.analytics_file:
+    if app.secondary or app.tracks:
         groups.append(_tracker(app, engine, target))
     if app.analytics_file:
         groups.append(
@@ -133,14 +135,15 @@ def tracker_files(app: App, target: Target) -> tuple[str, str]:
 def _tracker(app: App, engine: EngineBuild, target: Target) -> Group:
     library, config = tracker_files(app, target)
     track = (
-        *(Entry("enable", int(bool(app.analytics_file))), Entry("tracker-width", 640), Entry("tracker-height", 384)),
+        *(Entry("enable", int(app.tracks)), Entry("tracker-width", 640), Entry("tracker-height", 384)),
         *(Entry("gpu-id", engine.gpu_id), Entry("ll-lib-file", library)),
         *([Entry("ll-config-file", config)] if config else []),
     )
-    comment = "Off: every object is then looked at in every frame. On: each tracked object once (see "
-    comment += "secondary-reinfer-interval)."
-    if app.analytics_file:
+    once = "each tracked object once (see secondary-reinfer-interval)."
+    comment = f"Off: every object is then looked at in every frame. On: {once}"
+    if app.tracks:
         comment = "It gives each object a number and follows it; lines need that."
+        comment += f" The secondary engine looks at {once}" if app.secondary_engine else ""
     return Group("tracker", (track,), comment)
 
 

@@ -187,9 +187,10 @@ _RTSP_LINE = " *** DeepStream: Launched RTSP Streaming at rtsp://localhost:{port
 
 
 _COUNTS = """
-Counts: on the screen `NAME-down=3` stands at the line NAME: so many have crossed it downwards. At a zone stands how
-many are in it. The terminal, KITTI files and message brokers get none of it. A program reads the metadata of a frame
-(Python: deepstream_python_apps, deepstream-nvdsanalytics), in a probe behind the element nvdsanalytics:
+Counts: on the screen `NAME-down=3` stands at the line NAME: so many have crossed it downwards (`-up`, `-left`, `-right`
+likewise). At a zone stands how many are in it. The terminal, KITTI files and message brokers get none of it. A program
+reads the metadata of a frame, in a probe behind the element nvdsanalytics (Python: deepstream_python_apps has a whole
+one, deepstream-nvdsanalytics):
 
     if user.base_meta.meta_type == pyds.nvds_get_user_meta_type("NVIDIA.DSANALYTICSFRAME.USER_META"):
         counts = pyds.NvDsAnalyticsFrameMeta.cast(user.user_meta_data)
@@ -335,11 +336,12 @@ def _gst_launch(about: Instructions, target: Target, sink: str) -> str:
     width, height = app.size
     first = app.primary_file if app.primary else sdk_path(target, "sample-detector")
     engines = [f"nvinfer config-file-path={shlex.quote(first)}"]
-    if app.analytics_file:
+    if app.tracks:
         library, config = map(shlex.quote, tracker_files(app, target))
         follow = f"nvtracker tracker-width=640 tracker-height=384 ll-lib-file={library}"
         engines += [f"{follow} \\\n        ll-config-file={config}" if config != "''" else follow]
-        engines += [f"nvdsanalytics config-file={shlex.quote(app.analytics_file)}"]
+    if app.analytics_file:
+        engines.append(f"nvdsanalytics config-file={shlex.quote(app.analytics_file)}")
     if app.secondary and not app.secondary_waits:
         engines.append(f"nvinfer config-file-path={shlex.quote(app.secondary_file)}")
     live = " live-source=1" if source.is_live else ""

@@ -18,23 +18,19 @@ import stat
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Final, NamedTuple
+from typing import IO, Final, NamedTuple
 
 from convert.errors import InputError
 from convert.export.tflite import IDENTIFIER
 from convert.files import alike
-from convert.findings import Rule
+from convert.findings import Finding, Rule
 from convert.report import METADATA
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
-    from convert.findings import Finding
 
 FOUND_BESIDE = Rule("EI109")
 LINK_IGNORED = Rule("EI110")

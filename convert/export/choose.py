@@ -27,13 +27,12 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from convert.errors import ConvertError, InputError, NoModelError, UnsupportedModelError
-from convert.export.archive import BY_NAME, FOUND_BESIDE, LABEL_FILE
-from convert.export.deployment import CONTRADICTION
+from convert.export.archive import BY_NAME, FOUND_BESIDE, LABEL_FILE, Tree
 from convert.export.facts import class_count, takes_no_pictures
 from convert.export.models import EXTRA_MODEL, ONNX_FORMS, Candidate, ListedModel, Listing, describe, left_over
-from convert.export.parameters import UNREADABLE_PARAMETER
+from convert.export.parameters import CONTRADICTION, UNREADABLE_PARAMETER
 from convert.files import sha256
-from convert.findings import Rule
+from convert.findings import Finding, Rule
 from convert.heads import ANOMALY, CLASSIFIER, FOMO, NOT_IMAGE, UNKNOWN, head, is_quantized, refuse_unsupported
 from convert.heads.base import BACKGROUND
 from convert.options import labels_in
@@ -43,8 +42,6 @@ from convert.types import Color, Export, Metadata, ModelFacts, ModelFormat, slug
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from convert.export.archive import Tree
-    from convert.findings import Finding
     from convert.images import ImageScaling, ResizeMode
 
 UNREADABLE_EXTRA = Rule("EI105")
@@ -81,20 +78,8 @@ _GENERIC: Final = re.compile(
 """Names that do not describe the model."""
 
 _SUFFIXES: Final = (
-    ".zip",
-    ".pb",
-    ".json",
-    ".keras",
-    ".h5",
-    ".tflite",
-    ".lite",
-    ".h",
-    ".hpp",
-    ".c",
-    ".cc",
-    ".cpp",
-    ".onnx",
-)
+    ".zip", ".pb", ".json", ".keras", ".h5", ".tflite", ".lite", ".h", ".hpp", ".c", ".cc", ".cpp", ".onnx",
+)  # fmt: skip
 _NOT_DETECTED: Final = frozenset({NOT_IMAGE, ANOMALY})
 _MAX_SIZE: Final = 1 << 20  # bytes; a document has about 5 kB, a list of labels less
 

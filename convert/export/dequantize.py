@@ -38,14 +38,13 @@ from convert.errors import UnsupportedModelError
 from convert.export.eon_operators import DTYPES, OPERATORS, VERSIONS, Quantization
 from convert.export.facts import facts_of
 from convert.export.tflite import POST_PROCESS, called_operator, operator_codes, pack, read_graph, unpack
-from convert.findings import Rule
+from convert.findings import Finding, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from convert.findings import Finding
     from convert.types import Export
 
 DEQUANTIZED = Rule("EI151")

@@ -24,12 +24,11 @@ from convert.export import eon_operators
 from convert.export.cpp_parser import Group, Unit, Value, Variable, is_null, name_of, parse, shown
 from convert.export.cpp_scanner import line_of, source_bytes
 from convert.export.tflite import operator_codes, pack
-from convert.findings import Rule
+from convert.findings import Finding, Rule
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from convert.findings import Finding
 
 REBUILT = Rule("EI150")
 

@@ -1,8 +1,6 @@
 """What an EON-compiled model consists of, and its operators: their names, C structs and flatbuffer options.
 
-Sources: c_api_types.h (TfLiteType) and builtin_op_data.h (the other enums, the structs) of TensorFlow Lite; new members
-are only ever added at the ends of structs, so a shorter struct is an older one. schema.fbs for the options' members. An
-operator that is not listed is refused.
+The tables are in `configs/eon.toml`.
 
 Parameters come in braces (`{ kTfLitePaddingSame, 2,2, ... }`), or, for operators the generator has no printer for, as
 the raw bytes of the C struct on the little-endian 32-bit processor it was made for: members in order, each at a
@@ -20,48 +18,29 @@ import numpy as np
 from ai_edge_litert.schema_py_generated import TensorType
 
 from convert.export.cpp_parser import Group, Unit, Value, Variable, name_of, shown
+from convert.files import load_toml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-# TfLiteType: enumerator without `kTfLite`, its number, the schema's TensorType, numpy's name. Types whose tensors are
-# more than plain numbers (strings, resources, 4-bit integers) are left out.
-_TYPES = (
-    ("Float32", 1, TensorType.FLOAT32, "<f4"),
-    ("Int32", 2, TensorType.INT32, "<i4"),
-    ("UInt8", 3, TensorType.UINT8, "u1"),
-    ("Int64", 4, TensorType.INT64, "<i8"),
-    ("Bool", 6, TensorType.BOOL, "?"),
-    ("Int16", 7, TensorType.INT16, "<i2"),
-    ("Int8", 9, TensorType.INT8, "i1"),
-    ("Float16", 10, TensorType.FLOAT16, "<f2"),
-    ("Float64", 11, TensorType.FLOAT64, "<f8"),
-    ("UInt64", 13, TensorType.UINT64, "<u8"),
-    ("UInt32", 16, TensorType.UINT32, "<u4"),
-    ("UInt16", 17, TensorType.UINT16, "<u2"),
-)
+_TABLES = load_toml("eon.toml")
 
-TYPES: dict[str, int] = {f"kTfLite{name}": type_ for name, _, type_, _ in _TYPES}
+TYPES: dict[str, int] = {f"kTfLite{name}": getattr(TensorType, name.upper()) for name in _TABLES["types"]}
 """TfLiteType's enumerators: the TensorType of each."""
 
-TYPE_NUMBERS: dict[int, int] = {number: type_ for _, number, type_, _ in _TYPES}
+TYPE_NUMBERS: dict[int, int] = dict(zip(_TABLES["types"].values(), TYPES.values(), strict=True))
 """TfLiteType's numbers: the TensorType of each."""
 
-DTYPES: dict[int, np.dtype[np.generic]] = {type_: np.dtype(dtype) for *_, type_, dtype in _TYPES}
-"""TensorType: numpy's type."""
-
-_ENUMS = (
-    ("Padding", "Unknown Same Valid"),
-    ("Act", "None Relu ReluN1To1 Relu6 Tanh SignBit Sigmoid"),
-    ("FullyConnectedWeightsFormat", "Default Shuffled4x16Int8"),
-    ("MirrorPadding", "Unknown Reflect Symmetric"),
-)
+DTYPES: dict[int, np.dtype[np.generic]] = {
+    TYPES[f"kTfLite{name}"]: np.dtype(name.lower()).newbyteorder("<") for name in _TABLES["types"]
+}
+"""TensorType: numpy's type, little endian."""
 
 ENUMERATORS: dict[str, int] = {
-    **{f"kTfLite{enum}{name}": number for enum, names in _ENUMS for number, name in enumerate(names.split())},
-    **{f"kTfLite{name}": number for name, number, *_ in _TYPES},
+    **{f"kTfLite{enum}{name}": number for enum, names in _TABLES["enums"].items() for number, name in enumerate(names)},
+    **{f"kTfLite{name}": number for name, number in _TABLES["types"].items()},
     "kTfLiteActRelu1": 2,  # what kTfLiteActReluN1To1 was called until 2020
     "kTfLiteNoType": 0,
 }
@@ -199,99 +178,19 @@ def _operator(options: str, struct: str, members: str) -> EonOperator:
     return EonOperator(options, f"TfLite{struct}Params" if struct else "", tuple(parameters), needed)
 
 
-_ACTIVATION = "activation fusedActivationFunction"
-_STRIDES = "padding padding, int strideW, int strideH"
-_POOL = f"{_STRIDES}, int filterWidth, int filterHeight, {_ACTIVATION} | int, int, int, int"
-_DENSE = (
-    f"{_ACTIVATION}, weights weightsFormat, bool keepNumDims | bool asymmetricQuantizeInputs, type quantizedBiasType"
-)
-_RESIZE = "bool alignCorners | bool halfPixelCenters"
-
-_REDUCERS = ("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "REDUCE_ANY", "REDUCE_ALL")
-
-_WITH_PARAMETERS = {
-    "ADD": ("Add", "Add", f"{_ACTIVATION} | bool potScaleInt16"),
-    "ARG_MAX": ("ArgMax", "ArgMax", "type outputType"),
-    "ARG_MIN": ("ArgMin", "ArgMin", "type outputType"),
-    "AVERAGE_POOL_2D": ("Pool2D", "Pool", _POOL),
-    "BATCH_MATMUL": ("BatchMatMul", "BatchMatMul", "bool adjX, bool adjY | bool asymmetricQuantizeInputs"),
-    "CAST": ("Cast", "Cast", "type inDataType, type outDataType"),
-    "CONCATENATION": ("Concatenation", "Concatenation", f"int axis, {_ACTIVATION}"),
-    "CONV_2D": (
-        "Conv2D",
-        "Conv",
-        f"{_STRIDES}, {_ACTIVATION}, int dilationWFactor, int dilationHFactor | type quantizedBiasType",
-    ),
-    "CUMSUM": ("Cumsum", "Cumsum", "bool exclusive, bool reverse"),
-    "DEPTHWISE_CONV_2D": (
-        "DepthwiseConv2D",
-        "DepthwiseConv",
-        f"{_STRIDES}, int depthMultiplier, {_ACTIVATION}, int dilationWFactor, int dilationHFactor",
-    ),
-    "DEPTH_TO_SPACE": ("DepthToSpace", "DepthToSpace", "int blockSize"),
-    "DIV": ("Div", "Div", _ACTIVATION),
-    "FULLY_CONNECTED": ("FullyConnected", "FullyConnected", _DENSE),
-    "GATHER": ("Gather", "Gather", "int axis | int batchDims"),
-    "GELU": ("Gelu", "Gelu", "bool approximate"),
-    "L2_NORMALIZATION": ("L2Norm", "L2Norm", _ACTIVATION),
-    "LEAKY_RELU": ("LeakyRelu", "LeakyRelu", "float alpha"),
-    "LOCAL_RESPONSE_NORMALIZATION": (
-        "LocalResponseNormalization",
-        "LocalResponseNorm",
-        "int radius, float bias, float alpha, float beta",
-    ),
-    "MAX_POOL_2D": ("Pool2D", "Pool", _POOL),
-    "MIRROR_PAD": ("MirrorPad", "MirrorPadding", "mirror mode"),
-    "MUL": ("Mul", "Mul", _ACTIVATION),
-    "ONE_HOT": ("OneHot", "OneHot", "int axis"),
-    "PACK": ("Pack", "Pack", "int valuesCount, int axis"),
-    "RESHAPE": ("Reshape", "Reshape", "int[8] newShape, int"),
-    "RESIZE_BILINEAR": ("ResizeBilinear", "ResizeBilinear", _RESIZE),
-    "RESIZE_NEAREST_NEIGHBOR": ("ResizeNearestNeighbor", "ResizeNearestNeighbor", _RESIZE),
-    "SHAPE": ("Shape", "Shape", "| type outType"),
-    "SOFTMAX": ("Softmax", "Softmax", "float beta"),
-    "SPACE_TO_DEPTH": ("SpaceToDepth", "SpaceToDepth", "int blockSize"),
-    "SPLIT": ("Split", "Split", "int numSplits"),
-    "SPLIT_V": ("SplitV", "SplitV", "int numSplits"),
-    "SQUEEZE": ("Squeeze", "Squeeze", "int[8] squeezeDims, int"),
-    "STRIDED_SLICE": (
-        "StridedSlice",
-        "StridedSlice",
-        "int beginMask, int endMask, int ellipsisMask, int newAxisMask, int shrinkAxisMask | bool offset",
-    ),
-    "SUB": ("Sub", "Sub", f"{_ACTIVATION} | bool potScaleInt16"),
-    "TRANSPOSE_CONV": ("TransposeConv", "TransposeConv", f"{_STRIDES} | {_ACTIVATION}, type quantizedBiasType"),
-    "UNPACK": ("Unpack", "Unpack", "int num, int axis"),
-    **dict.fromkeys(_REDUCERS, ("Reducer", "Reducer", "bool keepDims")),
-}
-
-# Options tables without members need not be there: readers ignore them.
-_WITHOUT_PARAMETERS = """
-    ABS ADD_N BATCH_TO_SPACE_ND BROADCAST_ARGS BROADCAST_TO CEIL COS DEQUANTIZE ELU EQUAL EXP EXPAND_DIMS FILL FLOOR
-    FLOOR_DIV FLOOR_MOD GATHER_ND GREATER GREATER_EQUAL HARD_SWISH LESS LESS_EQUAL LOG LOGICAL_AND LOGICAL_NOT
-    LOGICAL_OR LOGISTIC LOG_SOFTMAX MAXIMUM MINIMUM NEG NOT_EQUAL PAD PADV2 POW PRELU QUANTIZE RANGE RELU RELU6
-    RELU_0_TO_1 RELU_N1_TO_1 REVERSE_V2 ROUND RSQRT SELECT SELECT_V2 SIGN SIN SLICE SPACE_TO_BATCH_ND SQRT SQUARE
-    SQUARED_DIFFERENCE TANH TILE TOPK_V2 TRANSPOSE WHERE ZEROS_LIKE
-"""
-
 OPERATORS: dict[str, EonOperator] = {
-    **{name: _operator(*line) for name, line in _WITH_PARAMETERS.items()},
-    **{name: _operator("", "", "") for name in _WITHOUT_PARAMETERS.split()},
+    **{name: _operator(*line) for name, line in _TABLES["parameters"].items()},
+    **{name: _operator("", "", "") for name in _TABLES["plain"]["names"]},
 }
 """Builtin operators by their name in the schema (BuiltinOperator)."""
 
-CUSTOM = {
-    "TFLITE_DETECTION_POSTPROCESS": "TFLite_Detection_PostProcess",
-    "DETECTION_POSTPROCESS": "TFLite_Detection_PostProcess",
-}
+CUSTOM: dict[str, str] = _TABLES["custom"]
 """Custom operators that can be converted: the enumerator in upper case without `OP_`, and their name in TFLite."""
 
-VERSIONS = {"BROADCAST_TO": 2}
-"""The operator versions written where it is not 1.
+_REDUCERS = [name for name, each in OPERATORS.items() if each.options == "Reducer"]
 
-LiteRT finds a kernel by operator and version, and takes nothing else from the version: kernels read types and options.
-It has version 1 of all operators above but this one, whose first registered version is 2 (register.cc; LiteRT 2.3.0).
-"""
+VERSIONS: dict[str, int] = _TABLES["versions"]
+"""The operator versions written where it is not 1."""
 
 
 def options(graph: EonGraph, node: EonNode, operator: EonOperator) -> Options | None:

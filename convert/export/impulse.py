@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from convert.dsp import Block, Impulse, KMeans, Mixture, Value, blocks
 from convert.errors import InputError, NoModelError, UnsupportedModelError
-from convert.export import deployment, facts
+from convert.export import facts
 from convert.export.choose import choose, is_twin
 from convert.export.cpp_declarations import Declaration, Field, Header, names_in, read_header, string_of
 from convert.export.cpp_scanner import evaluate, real_literal, text_of
 from convert.export.facts import takes_no_pictures
 from convert.export.models import describe
-from convert.export.parameters import File
+from convert.export.parameters import DEPLOYMENT, File
 from convert.heads import is_quantized, refuse_operators
 
 if TYPE_CHECKING:
@@ -32,13 +32,12 @@ if TYPE_CHECKING:
 
     from convert.export.archive import Tree
     from convert.export.cpp_scanner import Token
-    from convert.export.models import Library, ListedModel, Listing
+    from convert.export.models import ListedModel, Listing
     from convert.types import Export, Metadata
 
 _FOLDER: Final = "model-parameters"
 _FIRST, _LAST = "model_metadata.h", "model_variables.h"
 _MOST: Final = 1 << 20  # bytes of a header
-_MOST_VALUES: Final = 4_000_000  # of a window: four minutes of sound at 16 kHz
 _MOST_BLOCKS: Final = 16
 _FUNCTION: Final = re.compile(r"extract_(\w+?)_features")
 _CONFIG: Final = re.compile(r"ei_dsp_config_(\w+)_t")
@@ -73,7 +72,7 @@ def find_impulse(tree: Tree, listing: Listing, wanted: str | None, *, quantized:
         InputError: what is recorded is damaged, contradicts itself, or describes several impulses.
         UnsupportedModelError: its network is in a form that holds no flatbuffer.
     """
-    libraries = [each for each in listing.libraries if any(map(takes_no_pictures, _metadata(each)))]
+    libraries = listing.of_sensors
     if not libraries or (wanted is None and any(each.used and each.is_picture_model for each in listing.entries)):
         return None
     entry = _network(listing, wanted, tree, quantized=quantized)
@@ -137,10 +136,6 @@ def refuse(export: Export) -> None:
         raise
 
 
-def _metadata(library: Library) -> list[Metadata]:
-    return [block.metadata for block in library.recorded.blocks]
-
-
 def _network(listing: Listing, wanted: str | None, tree: Tree, *, quantized: bool) -> ListedModel | None:
     """The network of the impulse; None where it has none."""
     if wanted is not None:
@@ -170,7 +165,7 @@ def _sources(tree: Tree, root: str) -> tuple[tuple[File, ...], File | None]:
     if any(path.parent.name == _FOLDER for path in headers):
         headers = [path for path in headers if path.parent.name == _FOLDER]
     headers.sort(key=lambda path: ((path.name != _FIRST) + (path.name == _LAST), path.name))
-    document = str(place / deployment.NAME)
+    document = str(place / DEPLOYMENT)
 
     def read(path: str) -> File:
         return File(tree.read(path, _MOST), tree.name_of(path))
@@ -206,10 +201,10 @@ def read_impulse(
     if not impulse.blocks:
         raise InputError("the export records no signal processing for its sensor data", path=path, hint=_AGAIN)
     values = impulse.samples * impulse.axes
-    if impulse.samples < 1 or impulse.axes < 1 or values > _MOST_VALUES:
+    if impulse.samples < 1 or impulse.axes < 1 or values > blocks.LARGEST_WINDOW:
         message = f"a window of {impulse.samples:,} samples of {impulse.axes:,} axes is recorded, which cannot be"
         raise InputError(message, path=path, hint=_AGAIN)
-    if not math.isfinite(impulse.frequency) or impulse.frequency < 0:
+    if not 0 <= impulse.frequency < math.inf:
         raise InputError(f"a frequency of {impulse.frequency:g} Hz is recorded", path=path, hint=_AGAIN)
     for block in impulse.blocks:
         if any(not 0 <= axis < impulse.axes for axis in block.axes) or not block.axes:
@@ -304,7 +299,7 @@ class _Reader:
     def _chosen(self) -> Declaration | None:
         """The impulse that leads to `names`, or the only one."""
         found = [each for each in self.header.declarations.values() if "ei_impulse_t" in each.type and each.braced]
-        mine = [each for each in found if self.names and self.names & self.header.reachable(each.name)]
+        mine = [each for each in found if self.names and self.names <= self.header.reachable(each.name)]
         return next(iter(mine or found), None)
 
     def _setting(self, chosen: Declaration | None, member: str, macro: str) -> float | None:
@@ -315,9 +310,8 @@ class _Reader:
         return None if body is None else self._real(body)
 
     def _text(self, chosen: Declaration | None, member: str, macro: str) -> str | None:
-        tokens = chosen.named(member) if chosen else None
-        if tokens:
-            return string_of(tokens)
+        if chosen:  # of several impulses the macros describe one
+            return string_of(chosen.named(member) or ())
         body = self.header.macros.get(b"EI_CLASSIFIER_" + macro.encode(), b"").strip()
         return text_of(body[1:-1]) if body[:1] == b'"' else None
 
@@ -334,7 +328,7 @@ class _Reader:
         if text in _BOOLEANS:
             return _BOOLEANS[text]
         if (value := real_literal(text.strip(b"()"))) is not None:
-            return value
+            return value if math.isfinite(value) else None
         whole = evaluate(text, self.header.macros)
         return None if whole is None else float(whole)
 
@@ -355,7 +349,7 @@ class _Reader:
 
     def _row(self, fields: Iterable[Field], what: str, line: int) -> tuple[float, ...]:
         values = [self._number(each.tokens) for each in fields]
-        if any(value is None or not math.isfinite(value) for value in values):
+        if None in values:
             raise InputError(f"{what} holds something that is no number", path=self.path, line=line, hint=_AGAIN)
         return tuple(value for value in values if value is not None)
 
@@ -393,7 +387,7 @@ class _Reader:
         whole = [int(value) for value in head if value is not None]
         config = self._config(words[at + 1] if len(words) > at + 1 else [])
         values = self._values(config)
-        offsets = tuple(range(axes))
+        offsets = _all(axes)
         if len(words) > at + 2 and words[at + 2]:
             offsets = tuple(int(value) for value in self._array(words[at + 2][-1], f"the axes of block {number + 1}"))
         scaler = [name for names in words[at + 3 :] for name in names if "normalization" in name]
@@ -411,7 +405,7 @@ class _Reader:
         kind = next(match[1] for match in map(_CONFIG.fullmatch, config.type) if match)
         values = self._values(config)
         listed = self.header.declarations.get(f"{config.name}_axes")
-        offsets = tuple(range(axes))
+        offsets = _all(axes)
         if listed is not None:
             offsets = tuple(int(each) for each in self._array(listed.name, f"the axes of {config.name}"))
         known = int(_one(values, "block_id", number))
@@ -560,6 +554,11 @@ class _Reader:
         return next((name for name in known if name in self.header.declarations), known[0])
 
 
+def _all(axes: int) -> tuple[int, ...]:
+    """Offsets of all axes; of more than any window can hold none, as the window is refused later."""
+    return tuple(range(axes)) if axes <= blocks.LARGEST_WINDOW else ()
+
+
 def _one(values: Mapping[str, Value], name: str, default: float) -> float:
     value = values.get(name, default)
     return value if isinstance(value, int | float) else default
@@ -589,7 +588,7 @@ def _from_document(file: File, impulse: Impulse) -> Impulse:
             inputs=tuple(int(each) for each in learning[0].get("dsp", ())) if len(learning) == 1 else (),
         )
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError) as error:
-        message = f"the impulse in {deployment.NAME} cannot be read: {type(error).__name__} {str(error)[:80]}"
+        message = f"the impulse in {DEPLOYMENT} cannot be read: {type(error).__name__} {str(error)[:80]}"
         raise InputError(message, path=file.path, hint="give the C++ library of the project") from error
 
 
@@ -607,6 +606,6 @@ def _document_block(block: dict[str, Any], axes: int, document: dict[str, Any]) 
         values[name.replace("-", "_")] = 0.0 if value is None else value if isinstance(value, str) else float(value)
     kind = _KINDS.get(block["type"], block["type"])
     names = document.get("axes") or ()
-    chosen = [names.index(name) for name in block.get("axes", ()) if name in names] or range(axes)
+    chosen = [names.index(name) for name in block.get("axes", ()) if name in names] or _all(axes)
     version = int(block.get("implementationVersion", 1))
     return Block(kind, int(block["id"]), version, tuple(chosen), values, int(metadata["featureCount"]))

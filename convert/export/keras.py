@@ -15,10 +15,11 @@ import json
 import re
 import tempfile
 import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from convert.errors import (
     ConvertError,
@@ -32,9 +33,6 @@ from convert.errors import (
 from convert.export.archive import HDF5, HEAD, SAVED_MODEL, ZIP, Tree, file_type, open_zip_bytes
 from convert.isolation import Died, Failed, Worker
 from convert.types import Parity
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
 
 WORDS: Final = {"savedmodel": "a TensorFlow SavedModel", "keras": "a Keras model", "h5": "a Keras model"}
 """The forms, the best first: a SavedModel needs no code of its layers."""

@@ -12,9 +12,10 @@ headers it includes; before 2022, where it has neither, the macro EI_CLASSIFIER_
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from convert.errors import ConvertError, InputError, UnsupportedModelError
 from convert.export.archive import (
@@ -35,19 +36,23 @@ from convert.export.archive import (
 )
 from convert.export.cpp_arrays import Array, Incbin, check_array, read_source
 from convert.export.cpp_scanner import source_bytes
-from convert.export.deployment import CONTRADICTION, NAME, merged, read_deployment
 from convert.export.facts import facts_of, onnx_facts, possible_tasks, takes_no_pictures
 from convert.export.keras import WORDS, Place, best, convert_place, places, shown
-from convert.export.parameters import UNREADABLE_PARAMETER, Block, File, Recorded, read_recorded
+from convert.export.parameters import (
+    CONTRADICTION,
+    DEPLOYMENT,
+    UNREADABLE_PARAMETER,
+    Block,
+    File,
+    Recorded,
+    merged,
+    read_deployment,
+    read_recorded,
+)
 from convert.export.tflite import IDENTIFIER, first_subgraph, read_graph
-from convert.findings import Rule
+from convert.findings import Finding, Rule
 from convert.heads import ANOMALY, NOT_IMAGE
 from convert.types import Metadata, ModelFacts, ModelFormat, Parity, slug
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from convert.findings import Finding
 
 EXTRA_MODEL = Rule("EI104")
 FROM_TENSORFLOW = Rule("EI155")
@@ -445,6 +450,13 @@ class Listing:
     missing: tuple[str, ...]
     findings: tuple[Finding, ...]
 
+    @property
+    def of_sensors(self) -> tuple[Library, ...]:
+        """Libraries of which a block records that it takes no pictures."""
+        return tuple(
+            each for each in self.libraries if any(takes_no_pictures(block.metadata) for block in each.recorded.blocks)
+        )
+
 
 def list_models(tree: Tree, focus: str | None = None) -> Listing:
     """List every model of `tree`.
@@ -538,7 +550,7 @@ def _libraries(tree: Tree, focus: str | None) -> tuple[Library, ...]:
             if focus is None or not root or focus.startswith(root + "/"):
                 raise  # beside a single file it may be anything
     for path in tree.members:
-        if PurePosixPath(path).name == NAME and _SDK not in PurePosixPath(path).parts:
+        if PurePosixPath(path).name == DEPLOYMENT and _SDK not in PurePosixPath(path).parts:
             libraries = _with_document(tree, path, libraries)
     return tuple(libraries)
 

@@ -25,12 +25,21 @@ from convert.export.choose import (
     the_model,
     with_options,
 )
-from convert.export.impulse import FoundImpulse, find_impulse, refuse
+from convert.export.facts import takes_no_pictures
 from convert.export.models import Candidate, ListedModel, Listing, list_models
 from convert.export.tflite import content_digest
 from convert.files import Output, sha256, write_all
-from convert.findings import Rule
-from convert.heads import ANOMALY, CONVERTIBLE, HEADS, NOT_IMAGE, is_quantized, refuse_no_codes, refuse_unsupported
+from convert.findings import Finding, Rule
+from convert.heads import (
+    ANOMALY,
+    CONVERTIBLE,
+    HEADS,
+    NOT_IMAGE,
+    describe,
+    is_quantized,
+    refuse_no_codes,
+    refuse_unsupported,
+)
 from convert.report import METADATA, metadata_json
 from convert.types import Export, Metadata, ModelFacts, ModelFormat, StageResult, Tensor
 
@@ -38,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from convert.dsp import Impulse
-    from convert.findings import Finding
+    from convert.export.impulse import FoundImpulse
     from convert.images import ImageScaling, ResizeMode
 
 NO_PARAMETERS = Rule("EI101")
@@ -57,6 +66,7 @@ class Unpack:
         labels, task, resize_mode, image_scaling: what to use instead of what is recorded.
         dequantize: rewrite a quantized model in float32, if it can be converted then.
         precision: "int8": rewrite it so that all its codes stay (`Export.coded`), whatever `dequantize` says.
+        calibrate: pictures that `adapt` will quantize a float model with; then "int8" is about that.
         whole: of an export that takes no pictures give the whole impulse (`Export.impulse`), also without a network.
 
     Raises:
@@ -72,6 +82,7 @@ class Unpack:
     image_scaling: ImageScaling | None = None
     dequantize: bool = False
     precision: str = "fp32"
+    calibrate: Path | None = None
     whole: bool = False
 
     def __post_init__(self) -> None:
@@ -82,10 +93,15 @@ class Unpack:
         """The `Export` of the zip, folder or file `artifact` (a path).
 
         Raises:
-            InputError: it cannot be read, holds no model, or several; it is damaged or breaks a limit.
+            InputError: it cannot be read, holds no model, or several; it is damaged or breaks a limit; `calibrate` has
+                too few pictures.
             UnsupportedModelError: its model is in a form that holds no flatbuffer, or with precision int8 no int8 one.
         """
         path = Path(str(artifact))
+        if self.calibrate is not None:
+            from convert.graph.calibrate import calibration_pictures  # few runs need it
+
+            calibration_pictures(self.calibrate)  # before any work: they may be too few
         try:
             with open_source(path) as source:
                 return self._unpack(source, path)
@@ -97,14 +113,13 @@ class Unpack:
     def _unpack(self, source: OpenExport, path: Path) -> StageResult:
         tree = source.tree
         listing = list_models(tree, source.focus)
-        keeps_codes = self.precision == "int8"
+        keeps_codes = self.precision == "int8" and self.calibrate is None
         # Who names a last layer says that the export takes pictures.
-        if (
-            self.whole
-            and self.task is None
-            and (found := find_impulse(tree, listing, self.model, quantized=keeps_codes)) is not None
-        ):
-            return self.of_impulse(found, source, listing, path)
+        if self.whole and self.task is None and listing.of_sensors:
+            from convert.export.impulse import find_impulse  # most exports take pictures
+
+            if (found := find_impulse(tree, listing, self.model, quantized=keeps_codes)) is not None:
+                return self.of_impulse(found, source, listing, path)
         entry = choose(listing, self.model, tree, quantized=keeps_codes)
         candidate = entry.candidate
         assert candidate.facts is not None
@@ -140,18 +155,16 @@ class Unpack:
             labels_hint=files.hint,
         )
         findings = (
-            *source.findings,
-            *listing.findings,
-            *candidate.findings,
-            *beside.findings,
-            *files.findings,
-            *differences,
-            *replaced,
-            *self._renamed(export.name),
-            *others(listing, entry, tree),
-        )
+            *source.findings, *listing.findings, *candidate.findings, *beside.findings, *files.findings,
+            *differences, *replaced, *self._renamed(export.name), *others(listing, entry, tree),
+        )  # fmt: skip
         if keeps_codes and _convertible(export):
             refuse_no_codes(export)
+        if self.calibrate is not None and is_quantized(export):
+            raise PresetError(
+                f"--calibrate quantizes a float model, and this is {describe(export)}",
+                hint="leave out --calibrate: --precision int8 keeps the codes it was trained with",
+            )
         if (self.dequantize or keeps_codes) and is_quantized(export) and _convertible(export):
             from convert.export.dequantize import in_float32  # brings the schema classes
 
@@ -171,6 +184,7 @@ class Unpack:
         kind = ModelFacts(Tensor("", (1, size), "float32"), (), (), "float32", ANOMALY)
         candidate = entry.candidate if entry else Candidate("none", "", "", facts=kind)
         assert candidate.facts is not None
+        is_flatbuffer = bool(candidate.data) and candidate.format is ModelFormat.TFLITE
         member = "" if source.focus is not None else candidate.member
         export = Export(
             model=candidate.data,
@@ -183,9 +197,7 @@ class Unpack:
             metadata=metadata,
             facts=replace(candidate.facts, task=NOT_IMAGE if entry else ANOMALY),
             format=candidate.format,
-            content=""
-            if not candidate.data or candidate.format is ModelFormat.ONNX
-            else content_digest(candidate.data),
+            content=content_digest(candidate.data) if is_flatbuffer else "",
             source_parity=candidate.source_parity,
             labels_from="--labels" if self.labels else "the export",
             impulse=found.impulse,
@@ -334,11 +346,9 @@ def _inspection(source: OpenExport, path: Path, container: str, kind: FileType |
     if impulse is None and undecided is None:
         chosen, undecided = _chosen(listing, source.tree)
     models = tuple(_found(entry, source, chosen) for entry in listing.entries)
-    if impulse is not None and undecided is None:
-        models = tuple(replace(each, reason=None, hint=None) if each.used else each for each in models)
-    elif impulse is not None and undecided is not None:
-        reason, hint = undecided.message, undecided.hint
-        models = tuple(replace(each, reason=reason, hint=hint) if each.chosen else each for each in models)
+    models = tuple(
+        _of_impulse(model, entry, listing, source, path) for model, entry in zip(models, listing.entries, strict=True)
+    )
     first = next((model for model in models if model.chosen), models[0] if models else None)
     blocks = [block.metadata for library in listing.libraries for block in library.recorded.blocks]
     what = "an Edge Impulse library" if listing.libraries else "models" if models else "no model"
@@ -356,12 +366,28 @@ def _inspection(source: OpenExport, path: Path, container: str, kind: FileType |
     )
 
 
+def _of_impulse(
+    model: InspectedModel, entry: ListedModel, listing: Listing, source: OpenExport, path: Path
+) -> InspectedModel:
+    """`model`; of an impulse of sound or sensor data with what stands in the way of converting that."""
+    if entry.block is None or not entry.used or not takes_no_pictures(entry.metadata):
+        return model
+    found, _, error = _impulse(listing, source, path, None if entry.is_anomaly_detector else f"#{entry.number}")
+    if found is None and error is None:
+        return model
+    return replace(model, reason=error.message if error else None, hint=error.hint if error else None)
+
+
 def _impulse(
-    listing: Listing, source: OpenExport, path: Path
+    listing: Listing, source: OpenExport, path: Path, wanted: str | None = None
 ) -> tuple[Impulse | None, ListedModel | None, ConvertError | None]:
     """The impulse of an export that takes no pictures, its network, and why it cannot be converted."""
+    if not listing.of_sensors:
+        return None, None, None
+    from convert.export.impulse import find_impulse, refuse  # most exports take pictures
+
     try:
-        found = find_impulse(source.tree, listing, None)
+        found = find_impulse(source.tree, listing, wanted)
     except ConvertError as error:
         return None, None, error
     if found is None:

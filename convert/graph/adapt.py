@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from convert import types
 from convert.errors import InputError, PresetError, UnsupportedModelError
+from convert.findings import Rule
 from convert.graph.preprocessing import RESIZE_ASSUMED, SCALING_ASSUMED, preprocessing
 from convert.heads import CONVERTIBLE, head
 from convert.heads.base import GENERIC_LABELS
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from onnx import ModelProto
+
     from convert.findings import Finding
     from convert.images import Frame
+
+CALIBRATED = Rule("EI308")
 
 FOMO_MERGES = ("touching", "peak", "none")
 YOLO_SCORES = ("product", "objectness")
@@ -60,6 +65,7 @@ class Adapt:
         fomo_box: the least width and height of a FOMO box in cells; None: 1, where objects are tracked `TRACKED_BOX`.
         tracked: the app tracks objects.
         pads: the target's Pad takes any number, for a model of codes (`convert.graph.quantized`).
+        calibrate: a folder of pictures, with which a float model is quantized (`convert.graph.calibrate`).
 
     Raises:
         PresetError: an option that does not exist, or a threshold out of range.
@@ -77,6 +83,7 @@ class Adapt:
     fomo_box: float | None = None
     tracked: bool = False
     pads: bool = True
+    calibrate: Path | None = None
 
     def __post_init__(self) -> None:
         for option, value, known in (
@@ -99,7 +106,7 @@ class Adapt:
         Raises:
             TranslationError: the model cannot have a dynamic batch.
             UnsupportedModelError: there is no head for its task, or its outputs do not fit the task.
-            InputError: the labels do not fit the outputs.
+            InputError: the labels do not fit the outputs; pictures to calibrate with are too few, or cannot be read.
             PresetError: the image scaling does not fit the channels, or `frame` not `resize`.
         """
         assert isinstance(artifact, types.Translated)
@@ -120,13 +127,22 @@ class Adapt:
         data = artifact.onnx.data
         # Nothing behind this stage reads tf2onnx's model.
         translated = replace(artifact, onnx=replace(artifact.onnx, data=b""))
-        prepare = partial(prepared, data, coded=export.coded)
+        more: list[Callable[[ModelProto], ModelProto]] = []
+        pictures: tuple[Path, ...] = ()
+        if self.calibrate is not None:
+            from convert.graph.calibrate import calibrated, calibration_pictures  # few runs need it
+
+            pictures = calibration_pictures(self.calibrate)
+            more = [partial(calibrated, export=export, pictures=pictures)]
+            message = f"the 8-bit codes were made here, by ONNX Runtime, from {len(pictures)} pictures"
+            findings = (*findings, CALIBRATED.found(message))
+        prepare = partial(prepared, data, *more, coded=export.coded)
         twice = self.for_objects and before.framing is not None and before.framing.crops
         if twice and len(data) <= LARGE:  # a large one is rather read again than kept twice
             prepare = partial(copy_of, prepare())
-        result, found = adapted(self, prepare, translated, before)
+        result, found = adapted(self, prepare, translated, before, len(pictures))
         if twice:
-            plain, _ = adapted(self, prepare, translated, preprocessing(export)[0])
+            plain, _ = adapted(self, prepare, translated, preprocessing(export)[0], len(pictures))
             result = replace(result, for_objects=plain)
         return types.StageResult(result, findings=without_assumed((*findings, *found), export))
 

@@ -417,15 +417,9 @@ def _reshape(state: BatchState) -> None:
 
 
 _RULES: dict[str, Callable[[BatchState], None]] = {
-    "Concat": _concat,
-    "Gather": _gather,
-    "GatherElements": _gather_elements,
-    "Gemm": _gemm,
-    "MatMul": _matmul,
-    "Reshape": _reshape,
-    "Resize": _resize,
-    "Slice": _slice,
-}
+    "Concat": _concat, "Gather": _gather, "GatherElements": _gather_elements, "Gemm": _gemm, "MatMul": _matmul,
+    "Reshape": _reshape, "Resize": _resize, "Slice": _slice,
+}  # fmt: skip
 
 
 # Unrolling: the batch in a dimension of its own.

@@ -18,7 +18,7 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
 from convert import __version__, types
-from convert.findings import Rule
+from convert.findings import Finding, Rule
 from convert.graph.batch import BATCH, dynamic_batch
 from convert.graph.cleanup import (
     clean,
@@ -44,16 +44,22 @@ from convert.report import OnnxMetadata
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from convert.findings import Finding
     from convert.graph.adapt import Adapt
 
 TRANSPOSES_LEFT = Rule("EI300")
 
 
 def adapted(
-    stage: Adapt, prepare: Callable[[], ModelProto], translated: types.Translated, before: types.Preprocessing
+    stage: Adapt,
+    prepare: Callable[[], ModelProto],
+    translated: types.Translated,
+    before: types.Preprocessing,
+    pictures: int = 0,
 ) -> tuple[types.Adapted, tuple[Finding, ...]]:
-    """The model that is shipped, made by the options of `stage` of what `prepare` returns, and what was found."""
+    """The model that is shipped, made by the options of `stage` of what `prepare` returns, and what was found.
+
+    `pictures`: how many it was calibrated with.
+    """
     export = translated.export
     spec = head(export.facts.task)
     refused = stage.no_suppression(spec.id) if stage.no_suppression and spec.drops_all else ""
@@ -63,7 +69,7 @@ def adapted(
     )
     fitted = spec.adapt(prepare(), export, options)
     kind = fitted.head if stage.threshold is None else replace(fitted.head, threshold=stage.threshold)
-    metadata = OnnxMetadata.of(export, kind, before).properties()
+    metadata = replace(OnnxMetadata.of(export, kind, before), calibrated=pictures or None).properties()
     passes: list[Callable[[ModelProto], ModelProto]] = []
     if export.coded:
         passes.append(partial(shift, pads=stage.pads))
@@ -92,26 +98,19 @@ def adapted(
         tuple(map(signature, model.graph.output)),
         opset_of(model),
     )
-    return types.Adapted(translated, shipped, kind, before), found
+    return types.Adapted(translated, shipped, kind, before, calibrated=pictures), found
 
 
 _PREPARE = (
-    only_real_inputs,
-    positive_axes,
-    clean,
-    plain_comparisons,
-    plain_quantization,
-    fold,
-    plain_resizes,
-    merge_reshapes,
-    remove_transposes,
-)
+    only_real_inputs, positive_axes, clean, plain_comparisons, plain_quantization, fold, plain_resizes,
+    merge_reshapes, remove_transposes,
+)  # fmt: skip
 
 
-def prepared(data: bytes, *, coded: bool) -> ModelProto:
-    """tf2onnx's model, as all heads take it; `coded` as `Export` has it."""
+def prepared(data: bytes, *more: Callable[[ModelProto], ModelProto], coded: bool) -> ModelProto:
+    """tf2onnx's model, as all heads take it, behind `more` passes; `coded` as `Export` has it."""
     steps = [pair_codes if coded and step is plain_quantization else step for step in _PREPARE]
-    return _run(load_model(data), *steps)
+    return _run(load_model(data), *steps, *more)
 
 
 def copy_of(model: ModelProto) -> ModelProto:

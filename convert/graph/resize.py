@@ -75,6 +75,15 @@ def take_levels(model: ModelProto, scaling: ImageScaling) -> ModelProto:
     return model
 
 
+def scaled_levels(levels: NDArray[np.float32], scaling: ImageScaling) -> NDArray[np.float32]:
+    """What a model takes of levels [n,C,h,w], 0..255, RGB or grey: the same operations in NumPy."""
+    values = levels[:, ::-1] if scaling is ImageScaling.BGR_MINUS_IMAGENET_MEAN else levels
+    for operator, numbers in _STEPS[scaling]:
+        compute = {"Div": np.divide, "Sub": np.subtract}[operator]
+        values = compute(values, np.array(numbers, np.float32).reshape(1, -1, 1, 1))
+    return np.ascontiguousarray(values, np.float32)
+
+
 def resize_frames(model: ModelProto, resizing: Resizing) -> ModelProto:
     """A pass: a model for levels [1,C,h,w] takes whole frames [1,C,H,W] of levels."""
     (source,) = model.graph.input

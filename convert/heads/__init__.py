@@ -1,6 +1,7 @@
 """The registry of heads: every kind of last layer, in one tuple. `convert.heads.base.HeadSpec` says how to add one.
 
-`refuse_unsupported` says what stands in the way of a model that cannot be converted, and what to do instead. A number format that becomes convertible loses its row in `_FORMATS`; heads say so themselves.
+`refuse_unsupported` says what stands in the way of a model that cannot be converted, and what to do instead. A number
+format that becomes convertible loses its row in `_FORMATS`; heads say so themselves.
 """
 
 from __future__ import annotations
@@ -13,20 +14,9 @@ from convert.heads.base import Fit, HeadSpec, LastLayer
 from convert.types import Export, ModelFormat
 
 __all__ = [
-    "ANOMALY",
-    "CLASSIFIER",
-    "CONVERTIBLE",
-    "FOMO",
-    "HEADS",
-    "NOT_IMAGE",
-    "SSD",
-    "UNKNOWN",
-    "Fit",
-    "HeadSpec",
-    "LastLayer",
-    "head",
-    "possible_heads",
-]
+    "ANOMALY", "CLASSIFIER", "CONVERTIBLE", "FOMO", "HEADS", "NOT_IMAGE", "SSD", "UNKNOWN", "Fit", "HeadSpec",
+    "LastLayer", "head", "possible_heads",
+]  # fmt: skip
 
 CLASSIFIER, FOMO, SSD = classifier.CLASSIFIER.id, fomo.FOMO.id, ssd.SSD.id
 ANOMALY, NOT_IMAGE, UNKNOWN = "anomaly", "not-image", "unknown"
@@ -129,7 +119,7 @@ def refuse_no_codes(export: Export) -> None:
         return
     hint = (
         "build the int8 variant in Studio (Dashboard: TensorFlow Lite (int8 quantized); in a deployment choose "
-        "Quantized (int8)) and give that"
+        "Quantized (int8)) and give that; or quantize this one from your pictures with --calibrate DIR"
     )
     reason = f"it is {_FORMATS.get(found, 'a float model')}, and --precision int8 keeps the 8-bit codes of an int8 one"
     raise _refused(export, reason, hint)

@@ -14,8 +14,8 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, UnsupportedModelError
-from convert.findings import Rule
-from convert.types import DETECTOR_THRESHOLD
+from convert.findings import Finding, Rule
+from convert.types import DETECTOR_THRESHOLD, Export, Head, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,10 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
 
-    from convert.findings import Finding
     from convert.heads.decoding import Decoded, ReferenceDecoder
     from convert.images import Framing
-    from convert.types import Export, Head, Limits
 
 BACKGROUND_LABEL = Rule("EI350")
 GENERIC_LABELS = Rule("EI301")

@@ -44,7 +44,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, UnsupportedModelError
-from convert.findings import Rule
+from convert.findings import Finding, Rule
 from convert.heads.base import Fit, Fitted, HeadSpec, LastLayer, Options, Rules, detector_labels
 from convert.types import Export, Head
 
@@ -55,7 +55,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
 
-    from convert.findings import Finding
     from convert.heads.decoding import Decoded, Detections, ReferenceDecoder
     from convert.heads.graph_end import GraphEnd
 

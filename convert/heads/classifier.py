@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, TranslationError, UnsupportedModelError
-from convert.findings import Rule
+from convert.findings import Finding, Rule
 from convert.heads.base import Fit, Fitted, HeadSpec, LastLayer, Options, Rules, class_labels
 from convert.types import Export, Head
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
 
-    from convert.findings import Finding
     from convert.graph.graph import GraphEditor
     from convert.heads.decoding import ReferenceDecoder
 

@@ -167,7 +167,7 @@ class Framing:
 
     @property
     def crops(self) -> bool:
-        """Whether the input has another size than the model's picture; not where that has the frame's aspect already."""
+        """Whether the input is larger than the model's picture; not where that has the frame's aspect already."""
         return self.network != self.model
 
     @property

@@ -24,7 +24,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from convert.errors import InputError, PresetError
-from convert.nvinfer import config_state, keyfile
+from convert.nvinfer import keyfile, keys
 from convert.nvinfer import numbers as parsing
 from convert.nvinfer.keyfile import MOST_PAIRS, ErrorKind, KeyFile, KeyFileError, KeyGroup, KeyLine
 from convert.nvinfer.keys import ATTRS, NEWEST, PLATFORMS, PROPERTY, Key, known_keys, version
@@ -36,49 +36,40 @@ if TYPE_CHECKING:
 
 
 _REASONS: Final = {
-    ErrorKind.UNKNOWN_ENCODING: config_state.Reason.ENCODING,
-    ErrorKind.INVALID_VALUE: config_state.Reason.TYPE,
+    ErrorKind.UNKNOWN_ENCODING: keys.Reason.ENCODING,
+    ErrorKind.INVALID_VALUE: keys.Reason.TYPE,
 }
 _READERS: Final[dict[str, Callable[[bytes], Any]]] = {
-    "integer": keyfile.as_integer,
-    "unsigned": keyfile.as_integer,
-    "boolean": keyfile.as_boolean,
-    "float": keyfile.as_double,
-    "double": keyfile.as_double,
-    "string": keyfile.as_string,
-    "path": keyfile.as_string,
-    "pairs": keyfile.as_string,
-    "string-list": keyfile.as_string_list,
-    "path-list": keyfile.as_string_list,
-    "integer-list": keyfile.as_integer_list,
-    "unsigned-list": keyfile.as_integer_list,
-    "id-list": keyfile.as_integer_list,
-    "float-list": keyfile.as_double_list,
-}
+    "integer": keyfile.as_integer, "unsigned": keyfile.as_integer, "boolean": keyfile.as_boolean,
+    "float": keyfile.as_double, "double": keyfile.as_double, "string": keyfile.as_string, "path": keyfile.as_string,
+    "pairs": keyfile.as_string, "string-list": keyfile.as_string_list, "path-list": keyfile.as_string_list,
+    "integer-list": keyfile.as_integer_list, "unsigned-list": keyfile.as_integer_list,
+    "id-list": keyfile.as_integer_list, "float-list": keyfile.as_double_list,
+}  # fmt: skip
 # g_ascii_strtoull: blanks, a sign, digits.
 _CLASS_ID = re.compile(rb"[ \t\n\f\r]*(-?)\+?0*([0-9]*)")
 
 
-def read_ini(data: bytes, state: config_state.ParserState) -> config_state.Parsed:
+def read_ini(data: bytes, state: keys.ParserState) -> keys.Parsed:
     """Reads the INI file with these bytes."""
     try:
         file = KeyFile.load(data)
     except KeyFileError as error:
-        reason = _REASONS.get(error.kind, config_state.Reason.SYNTAX)
+        reason = _REASONS.get(error.kind, keys.Reason.SYNTAX)
         state.add_problem_at(reason, error.message, None, error.line, error.column, fatal=True)
-        return state.finish(config_state.Verdict.REJECTED)
+        return state.finish(keys.Verdict.REJECTED)
     try:
-        return state.finish(config_state.Verdict.ACCEPTED, _IniReader(file, state).read())
-    except config_state.Stop as stop:
+        return state.finish(keys.Verdict.ACCEPTED, _IniReader(file, state).read())
+    except keys.Stop as stop:
         return state.finish(stop.verdict, exception=stop.exception)
 
 
 class _IniReader:
-    def __init__(self, file: KeyFile, state: config_state.ParserState) -> None:
+    def __init__(self, file: KeyFile, state: keys.ParserState) -> None:
         self.file = file
         self.state = state
         # The first error of a group that nvinfer did not check.
-        self.pending: tuple[KeyFileError, config_state.Entry] | None = None
+        self.pending: tuple[KeyFileError, keys.Entry] | None = None
         # Each group's lines as entries, and the entry that counts for each key.
         self.entries = {name: [entry_of(name, pair) for pair in group.pairs] for name, group in file.groups.items()}
         self.last = {
@@ -95,26 +86,24 @@ class _IniReader:
             if len(group.last) < len(group.pairs):
                 counting = {id(entry) for entry in self.last[name].values()}
                 repeated = [entry for entry in self.entries[name] if id(entry) not in counting]
-                self.state.ignored += [config_state.Ignored(entry, "overwritten") for entry in repeated]
+                self.state.ignored += [keys.Ignored(entry, "overwritten") for entry in repeated]
         for name, pair in self.file.dropped:
             entry = entry_of(name, pair)
             self.state.entries.append(entry)
-            self.state.ignored.append(config_state.Ignored(entry, "locale"))
+            self.state.ignored.append(keys.Ignored(entry, "locale"))
 
     def read(self) -> list[dict[str, Any]]:
         """Read [property] and, for a detector, the class groups; the values of each class."""
         group = self.file.groups.get(PROPERTY.encode())
         if group is None:
-            self.state.refuse(config_state.Reason.NO_PROPERTY, "there is no group [property]")
+            self.state.refuse(keys.Reason.NO_PROPERTY, "there is no group [property]")
         self.property(group)
-        detector = self.state.values["network-type"] in config_state.NETWORKS_WITH_ATTRS
+        detector = self.state.values["network-type"] in keys.NETWORKS_WITH_ATTRS
         others = [each for each in self.file.groups.values() if each is not group]
         for each in others:
-            of_classes = each.name.startswith(config_state.ATTRS_PREFIX.encode())
+            of_classes = each.name.startswith(keys.ATTRS_PREFIX.encode())
             if not (of_classes and detector):
-                self.state.unread.append(
-                    config_state.Unread(section_of(each), "network-type" if of_classes else "unknown")
-                )
+                self.state.unread.append(keys.Unread(section_of(each), "network-type" if of_classes else "unknown"))
         return self.classes(others) if detector else []
 
     # The group [property].
@@ -134,7 +123,7 @@ class _IniReader:
             else:
                 self.one(key, value, entry)
 
-    def with_network_type(self, group: KeyGroup) -> list[tuple[bytes, bytes, config_state.Entry]]:
+    def with_network_type(self, group: KeyGroup) -> list[tuple[bytes, bytes, keys.Entry]]:
         """Name, value that counts, and entry of each line; is-classifier becomes a network-type at the end."""
         last = self.last[group.name]
         pairs = [(pair.key, group.last[pair.key].value, last[pair.key]) for pair in group.pairs]
@@ -147,7 +136,7 @@ class _IniReader:
         pairs.pop(len(group.pairs) - 1 - [pair.key for pair in reversed(group.pairs)].index(old.key))
         return [*pairs, (b"network-type", b"1" if kind else b"0", entry)]
 
-    def one(self, key: Key, value: bytes, entry: config_state.Entry) -> None:
+    def one(self, key: Key, value: bytes, entry: keys.Entry) -> None:
         """One key of the table, read as its type."""
         state = self.state
         found = self.typed(key, value, entry)
@@ -161,34 +150,34 @@ class _IniReader:
             # Only the element stores a text whole; the inference context has buffers.
             state.store(
                 key,
-                found[: config_state.TEXT_BYTES] if key.type == "string" and not key.element else found,
+                found[: keys.TEXT_BYTES] if key.type == "string" and not key.element else found,
                 entry,
                 state.values,
             )
         if key.name == "workspace-size" and not found:
-            state.add_problem(config_state.Reason.NOTE, "workspace-size is 0: the builder's own limit holds", entry)
+            state.add_problem(keys.Reason.NOTE, "workspace-size is 0: the builder's own limit holds", entry)
 
-    def old_dims(self, key: Key, value: bytes, entry: config_state.Entry, *, given: bool) -> None:
+    def old_dims(self, key: Key, value: bytes, entry: keys.Entry, *, given: bool) -> None:
         state = self.state
         if given:
             state.add_ignored(entry, "infer-dims")
             return
-        state.add_problem(config_state.Reason.LEGACY, f"{key.name} is an old name: write infer-dims", entry)
+        state.add_problem(keys.Reason.LEGACY, f"{key.name} is an old name: write infer-dims", entry)
         dims = self.value(keyfile.as_integer_list, value, entry)
         state.check_length(key, len(dims), entry)
         order = known_keys(PROPERTY, state.release, "ini")[b"uff-input-order"]
         if dims[3] not in order.values:
             state.refuse(
-                config_state.Reason.RANGE,
+                keys.Reason.RANGE,
                 f"{key.name}: the fourth element is the layout, 0, 1 or 2, not {dims[3]}",
                 entry,
             )
         state.values["uff-input-order"] = dims[3]
         state.values["infer-dims"] = tuple(each & 0xFFFFFFFF for each in dims[:3])
 
-    def old_dbscan(self, value: bytes, entry: config_state.Entry, *, given: bool) -> None:
+    def old_dbscan(self, value: bytes, entry: keys.Entry, *, given: bool) -> None:
         state = self.state
-        state.add_problem(config_state.Reason.LEGACY, "enable-dbscan is an old name: write cluster-mode=1", entry)
+        state.add_problem(keys.Reason.LEGACY, "enable-dbscan is an old name: write cluster-mode=1", entry)
         if given:
             state.add_ignored(entry, "cluster-mode")
             return
@@ -204,7 +193,7 @@ class _IniReader:
 
     # Errors
 
-    def typed(self, key: Key, value: bytes, entry: config_state.Entry) -> Any:
+    def typed(self, key: Key, value: bytes, entry: keys.Entry) -> Any:
         """The value of a key by its type; 0 where nvinfer does not check for an error."""
         try:
             found = _READERS[key.ini or key.type](value)
@@ -217,13 +206,13 @@ class _IniReader:
             self.check_pending()
         return found
 
-    def add_unchecked_error(self, error: KeyFileError, entry: config_state.Entry) -> None:
+    def add_unchecked_error(self, error: KeyFileError, entry: keys.Entry) -> None:
         """An error that nvinfer does not check before it reads another key."""
         self.pending = self.pending or (error, entry)
         message = f"{entry.key}: {error.message}; nvinfer does not notice and takes 0"
-        self.state.add_problem(config_state.Reason.UNREADABLE, message, entry)
+        self.state.add_problem(keys.Reason.UNREADABLE, message, entry)
 
-    def value(self, reader: Callable[[bytes], Any], value: bytes, entry: config_state.Entry) -> Any:
+    def value(self, reader: Callable[[bytes], Any], value: bytes, entry: keys.Entry) -> Any:
         """The value of a key of the inference context."""
         try:
             found = reader(value)
@@ -237,23 +226,20 @@ class _IniReader:
         if self.pending is not None:
             self.refuse(*self.pending)
 
-    def refuse(self, error: KeyFileError, entry: config_state.Entry) -> Any:
-        self.state.refuse(_REASONS.get(error.kind, config_state.Reason.TYPE), f"{entry.key}: {error.message}", entry)
+    def refuse(self, error: KeyFileError, entry: keys.Entry) -> Any:
+        self.state.refuse(_REASONS.get(error.kind, keys.Reason.TYPE), f"{entry.key}: {error.message}", entry)
 
     # The groups of classes.
 
     def classes(self, groups: Sequence[KeyGroup]) -> list[dict[str, Any]]:
         state = self.state
         for group in groups:
-            if group.name == config_state.ATTRS_ALL.encode():
+            if group.name == keys.ATTRS_ALL.encode():
                 self.attrs(group, state.attrs)
         count = state.class_count(self.last[PROPERTY.encode()].get(b"num-detected-classes"))
         classes = [state.attrs] * count
         for group in groups:
-            if (
-                group.name.startswith(config_state.ATTRS_PREFIX.encode())
-                and group.name != config_state.ATTRS_ALL.encode()
-            ):
+            if group.name.startswith(keys.ATTRS_PREFIX.encode()) and group.name != keys.ATTRS_ALL.encode():
                 index = self.class_id(group, count)
                 classes[index] = dict(classes[index])
                 self.attrs(group, classes[index])
@@ -261,10 +247,10 @@ class _IniReader:
 
     def class_id(self, group: KeyGroup, count: int) -> int:
         """The class that the digits behind "class-attrs-" name; what follows them does not matter."""
-        match = _CLASS_ID.match(group.name, len(config_state.ATTRS_PREFIX))
+        match = _CLASS_ID.match(group.name, len(keys.ATTRS_PREFIX))
         section = section_of(group)
         if match is None or not match[0][-1:].isdigit():
-            message = f"[{section.name}]: a class id or “all” must follow {config_state.ATTRS_PREFIX}"
+            message = f"[{section.name}]: a class id or “all” must follow {keys.ATTRS_PREFIX}"
             self.state.refuse_group(message, section)
         index, largest = int(match[2][:21] or b"0"), 2**64 - 1
         # Too many digits are the largest number, whatever the sign.
@@ -284,9 +270,7 @@ class _IniReader:
                 self.state.add_unknown(entry)
                 continue
             if key.legacy:
-                self.state.add_problem(
-                    config_state.Reason.LEGACY, f"{key.name} is an old name: write {key.replaced_by}", entry
-                )
+                self.state.add_problem(keys.Reason.LEGACY, f"{key.name} is an old name: write {key.replaced_by}", entry)
             self.state.store(key, self.typed(key, value, entry), entry, target)
 
 
@@ -302,17 +286,17 @@ def name_value_pairs(known: Sequence[str], text: bytes, *, trim_first: bool) -> 
         name, equals, value = (piece.strip(blanks) if trim_first else piece).partition(b"=")
         name, value = name.strip(blanks), value.strip(blanks)
         if equals and (not trim_first or (name and value)):
-            pairs[config_state.as_text(name)] = config_state.as_text(value)
+            pairs[keys.as_text(name)] = keys.as_text(value)
     return tuple(f"{name}={value}" for name, value in pairs.items())
 
 
-def entry_of(group: bytes, pair: KeyLine) -> config_state.Entry:
+def entry_of(group: bytes, pair: KeyLine) -> keys.Entry:
     """A line of an INI file."""
     """A line of an INI file."""
-    return config_state.Entry(
-        config_state.as_text(group),
-        config_state.as_text(pair.key),
-        config_state.as_text(pair.value),
+    return keys.Entry(
+        keys.as_text(group),
+        keys.as_text(pair.key),
+        keys.as_text(pair.value),
         pair.line,
         pair.column,
         pair.line,
@@ -320,10 +304,10 @@ def entry_of(group: bytes, pair: KeyLine) -> config_state.Entry:
     )
 
 
-def section_of(group: KeyGroup) -> config_state.Section:
+def section_of(group: KeyGroup) -> keys.Section:
     """The first header of a group of an INI file."""
     """The first header of a group of an INI file."""
-    return config_state.Section(config_state.as_text(group.name), group.line, group.column)
+    return keys.Section(keys.as_text(group.name), group.line, group.column)
 
 
 YAML_SINCE: Final = "6.1"
@@ -338,7 +322,7 @@ def form_of(path: str | os.PathLike[str], release: str = NEWEST) -> str:
     return "yaml" if yaml else "ini"
 
 
-def read(path: str | os.PathLike[str], *, release: str = NEWEST, platform: str = "dgpu") -> config_state.Parsed:
+def read(path: str | os.PathLike[str], *, release: str = NEWEST, platform: str = "dgpu") -> keys.Parsed:
     """Reads the config file `path` as nvinfer does.
 
     Args:
@@ -355,7 +339,7 @@ def read(path: str | os.PathLike[str], *, release: str = NEWEST, platform: str =
 
 def read_bytes(
     data: bytes, path: str | os.PathLike[str], *, release: str = NEWEST, platform: str = "dgpu"
-) -> config_state.Parsed:
+) -> keys.Parsed:
     """As `read`, for contents that are (or would be) in the file `path`, which need not exist.
 
     Raises:
@@ -365,7 +349,7 @@ def read_bytes(
     if platform not in PLATFORMS:
         raise PresetError(f"there is no platform {platform!r}", hint="one of: " + ", ".join(PLATFORMS))
     form = form_of(path, release)
-    state = config_state.ParserState(os.fspath(path), form, release, platform)
+    state = keys.ParserState(os.fspath(path), form, release, platform)
     try:
         return read_ini(data, state) if form == "ini" else read_yaml(data, state)
     except parsing.TooMany as error:
@@ -388,7 +372,7 @@ _INFINITIES: Final = {
 _Number = TypeVar("_Number", int, float)
 
 
-def read_yaml(data: bytes, state: config_state.ParserState) -> config_state.Parsed:
+def read_yaml(data: bytes, state: keys.ParserState) -> keys.Parsed:
     """Reads the YAML file with these bytes.
 
     Raises:
@@ -400,17 +384,17 @@ def read_yaml(data: bytes, state: config_state.ParserState) -> config_state.Pars
     try:
         root = load(data, library)
     except YamlError as error:
-        state.add_problem_at(config_state.Reason.SYNTAX, error.message, None, error.line, error.column, fatal=True)
+        state.add_problem_at(keys.Reason.SYNTAX, error.message, None, error.line, error.column, fatal=True)
         exception = f"yaml-cpp: error at line {error.line}, column {error.column}: {error.message}"
-        return state.finish(config_state.Verdict.ABORTS, exception=exception)
+        return state.finish(keys.Verdict.ABORTS, exception=exception)
     try:
-        return state.finish(config_state.Verdict.ACCEPTED, _YamlReader(root, state, library).read())
-    except config_state.Stop as stop:
+        return state.finish(keys.Verdict.ACCEPTED, _YamlReader(root, state, library).read())
+    except keys.Stop as stop:
         return state.finish(stop.verdict, exception=stop.exception)
 
 
 class _YamlReader:
-    def __init__(self, root: Node | None, state: config_state.ParserState, library: tuple[int, int]) -> None:
+    def __init__(self, root: Node | None, state: keys.ParserState, library: tuple[int, int]) -> None:
         self.root = root
         self.state = state
         # yaml-cpp 0.6 (include/yaml-cpp/node/convert.h, impl.h) makes no text of an empty value, and a number without
@@ -419,7 +403,7 @@ class _YamlReader:
         self.groups = root.items if root is not None else []
         # Of several groups of one name, only the first is ever read.
         self.first = {name.text: group for name, group in reversed(self.groups) if name.kind == "scalar"}
-        self.entries: dict[tuple[str, int, int], config_state.Entry] = {}
+        self.entries: dict[tuple[str, int, int], keys.Entry] = {}
         self.list_entries()
 
     def list_entries(self) -> None:
@@ -427,22 +411,22 @@ class _YamlReader:
         for name, group in self.groups:
             if name.kind not in {"scalar", "null"}:
                 continue
-            title = config_state.as_text(_string(name))
-            self.state.sections.append(config_state.Section(title, name.line, name.column))
-            last: dict[str, config_state.Entry] = {}
+            title = keys.as_text(_string(name))
+            self.state.sections.append(keys.Section(title, name.line, name.column))
+            last: dict[str, keys.Entry] = {}
             for key, value in group.items:
                 if key.kind not in {"scalar", "null"}:
                     continue
                 # Aliases can repeat a large group any number of times.
                 if len(self.state.entries) >= MOST_PAIRS:
                     raise parsing.TooMany
-                text = config_state.as_text(_string(value)) if value.kind in {"scalar", "null"} else ""
-                name_text = config_state.as_text(_string(key))
-                entry = config_state.Entry(title, name_text, text, key.line, key.column, value.line, value.column)
+                text = keys.as_text(_string(value)) if value.kind in {"scalar", "null"} else ""
+                name_text = keys.as_text(_string(key))
+                entry = keys.Entry(title, name_text, text, key.line, key.column, value.line, value.column)
                 self.entries[title, id(key), id(value)] = entry
                 self.state.entries.append(entry)
                 if entry.key in last:
-                    self.state.ignored.append(config_state.Ignored(last[entry.key], "overwritten"))
+                    self.state.ignored.append(keys.Ignored(last[entry.key], "overwritten"))
                 last[entry.key] = entry
 
     def read(self) -> list[dict[str, Any]]:
@@ -450,30 +434,30 @@ class _YamlReader:
         state = self.state
         if self.root is not None and self.root.kind == "scalar":
             message = "the file is a single text, not a map of groups"
-            state.abort(config_state.Reason.SYNTAX, message, "yaml-cpp: operator[] call on a scalar")
+            state.abort(keys.Reason.SYNTAX, message, "yaml-cpp: operator[] call on a scalar")
         found = self.first.get(PROPERTY.encode())
         if found is None:
-            state.refuse(config_state.Reason.NO_PROPERTY, "there is no map called property")
+            state.refuse(keys.Reason.NO_PROPERTY, "there is no map called property")
         self.pairs(PROPERTY, found, self.property)
-        detector = state.values["network-type"] in config_state.NETWORKS_WITH_ATTRS
+        detector = state.values["network-type"] in keys.NETWORKS_WITH_ATTRS
         self.list_unread(detector=detector)
         return self.classes() if detector else []
 
     def list_unread(self, *, detector: bool) -> None:
         names: set[str] = set()
         for section in self.state.sections:
-            of_classes = section.name.startswith(config_state.ATTRS_PREFIX)
+            of_classes = section.name.startswith(keys.ATTRS_PREFIX)
             if section.name in names:
-                self.state.unread.append(config_state.Unread(section, "repeated"))
+                self.state.unread.append(keys.Unread(section, "repeated"))
             elif section.name != PROPERTY and not (of_classes and detector):
-                self.state.unread.append(config_state.Unread(section, "network-type" if of_classes else "unknown"))
+                self.state.unread.append(keys.Unread(section, "network-type" if of_classes else "unknown"))
             names.add(section.name)
 
-    def pairs(self, title: str, group: Node, read: Callable[[bytes, Node, config_state.Entry], None]) -> None:
+    def pairs(self, title: str, group: Node, read: Callable[[bytes, Node, keys.Entry], None]) -> None:
         """Pass every key of a group to `read`; a list ends the process, a lone text or nothing has no keys."""
         if group.kind == "scalar":
             message = f"{title} is a text and not a map: none of it is read (a key needs a colon and a blank)"
-            self.state.add_problem_at(config_state.Reason.NOTE, message, title, group.line, group.column)
+            self.state.add_problem_at(keys.Reason.NOTE, message, title, group.line, group.column)
         if group.kind == "seq" and group.children:
             self.abort(f"{title} is a list and not a map", "yaml-cpp: invalid node", None)
         for key, value in group.items:
@@ -484,12 +468,12 @@ class _YamlReader:
                 self.abort(f"a key of {title} is empty", "yaml-cpp: bad conversion", entry)
             read(_string(key), value, entry)
 
-    def abort(self, message: str, exception: str, entry: config_state.Entry | None) -> NoReturn:
-        self.state.abort(config_state.Reason.TYPE, message, exception, entry)
+    def abort(self, message: str, exception: str, entry: keys.Entry | None) -> NoReturn:
+        self.state.abort(keys.Reason.TYPE, message, exception, entry)
 
     # The map property.
 
-    def property(self, name: bytes, value: Node, entry: config_state.Entry) -> None:
+    def property(self, name: bytes, value: Node, entry: keys.Entry) -> None:
         state = self.state
         key = known_keys(PROPERTY, state.release, "yaml").get(name)
         if key is None or key.element:
@@ -502,11 +486,11 @@ class _YamlReader:
         if key.type in {"integer", "unsigned", "boolean", "float", "double"}:
             self.number(key, value, entry, state.values)
             if name == b"workspace-size" and not state.values["workspace-size"]:
-                state.add_problem(config_state.Reason.NOTE, "workspace-size is 0: the builder's own limit holds", entry)
+                state.add_problem(keys.Reason.NOTE, "workspace-size is 0: the builder's own limit holds", entry)
             return
         self.text(key, self.string(value, entry), entry)
 
-    def number(self, key: Key, value: Node, entry: config_state.Entry, target: dict[str, Any]) -> None:
+    def number(self, key: Key, value: Node, entry: keys.Entry, target: dict[str, Any]) -> None:
         """A number or boolean of the inference context, or of a class, as yaml-cpp converts it."""
         kind = key.yaml or key.type
         if kind in {"float", "double"}:
@@ -521,12 +505,12 @@ class _YamlReader:
             found = int(bool(found) or bool(target[key.name]))
         self.state.store(key, found, entry, target)
 
-    def text(self, key: Key, text: bytes, entry: config_state.Entry) -> None:
+    def text(self, key: Key, text: bytes, entry: keys.Entry) -> None:
         """A text, path or list of the inference context."""
         state = self.state
         plain = text.partition(b"\0")[0]
         if key.type == "string":
-            limit = parsing.PATH_BYTES if key.name == "custom-network-config" else config_state.TEXT_BYTES
+            limit = parsing.PATH_BYTES if key.name == "custom-network-config" else keys.TEXT_BYTES
             state.store(key, plain[:limit], entry, state.values)
         elif key.type == "pairs":
             state.values[key.name] = name_value_pairs(state.values[key.name], plain, trim_first=False)
@@ -543,22 +527,22 @@ class _YamlReader:
             whole = (parsing.stored_path(path, state.folder) or b"" for path in paths)
             long = long or next((path for path in whole if len(path) >= _TENSOR_FILE_BYTES), None)
             if long is not None:
-                message = f"{key.name}: “{config_state.as_text(long)}” has {len(long)} bytes; with"
+                message = f"{key.name}: “{keys.as_text(long)}” has {len(long)} bytes; with"
                 message += f" {_TENSOR_FILE_BYTES} and more nvinfer writes over other memory"
-                state.add_problem(config_state.Reason.OVERRUN, message, entry)
+                state.add_problem(keys.Reason.OVERRUN, message, entry)
         elif key.type == "path":
             state.store(key, plain, entry, state.values)
         else:
             self.number_list(key, text, entry, state.values)
 
-    def check_bytes(self, names: Sequence[bytes], entry: config_state.Entry) -> None:
+    def check_bytes(self, names: Sequence[bytes], entry: keys.Entry) -> None:
         """Note that a name fills its buffer, and with it that what nvinfer reads has no defined end."""
         if long := next((name for name in names if len(name) >= ELEMENT_BYTES), None):
-            shown = config_state.as_text(long[:20])
+            shown = keys.as_text(long[:20])
             message = f"{entry.key}: “{shown}…” has {ELEMENT_BYTES} bytes or more: what nvinfer reads is not defined"
-            self.state.add_problem(config_state.Reason.OVERRUN, message, entry)
+            self.state.add_problem(keys.Reason.OVERRUN, message, entry)
 
-    def number_list(self, key: Key, text: bytes, entry: config_state.Entry, target: dict[str, Any]) -> None:
+    def number_list(self, key: Key, text: bytes, entry: keys.Entry, target: dict[str, Any]) -> None:
         """infer-dims, offsets and colours: the number of elements is checked before the elements."""
         pieces = _split(text)
         self.state.check_length(key, len(pieces), entry)
@@ -569,7 +553,7 @@ class _YamlReader:
             numbers = tuple(self.standard(parsing.std_stod, "stod", piece, entry) for piece in pieces)
         self.state.store(key, numbers, entry, target)
 
-    def element(self, key: Key, text: bytes, entry: config_state.Entry) -> None:
+    def element(self, key: Key, text: bytes, entry: keys.Entry) -> None:
         """A key of the GStreamer element, as std::stoi converts it."""
         state = self.state
         if key.type == "string":
@@ -586,7 +570,7 @@ class _YamlReader:
 
     # Conversions
 
-    def string(self, value: Node, entry: config_state.Entry) -> bytes:
+    def string(self, value: Node, entry: keys.Entry) -> bytes:
         """`as<std::string>`: a list or map ends the process, an empty value becomes "null"."""
         if value.kind not in {"scalar", "null"}:
             kind = "list" if value.kind == "seq" else "map"
@@ -597,7 +581,7 @@ class _YamlReader:
             self.abort(message, "yaml-cpp: bad conversion", entry)
         return _string(value)
 
-    def converted(self, value: Node, entry: config_state.Entry, read: Callable[[bytes], _Number], what: str) -> _Number:
+    def converted(self, value: Node, entry: keys.Entry, read: Callable[[bytes], _Number], what: str) -> _Number:
         """`as<int>` and the like."""
         try:
             if value.kind == "scalar":
@@ -609,9 +593,9 @@ class _YamlReader:
         )
         self.abort(f"{entry.key} is {shown}, which is not {what}", "yaml-cpp: bad conversion", entry)
 
-    def standard(self, read: Callable[[bytes], _Number], name: str, text: bytes, entry: config_state.Entry) -> _Number:
+    def standard(self, read: Callable[[bytes], _Number], name: str, text: bytes, entry: keys.Entry) -> _Number:
         """std::stoi, stoul or stod."""
-        shown = config_state.as_text(text[:60])
+        shown = keys.as_text(text[:60])
         try:
             return read(text)
         except parsing.NotANumber:
@@ -623,35 +607,33 @@ class _YamlReader:
 
     def classes(self) -> list[dict[str, Any]]:
         state = self.state
-        for_all = self.first.get(config_state.ATTRS_ALL.encode())
+        for_all = self.first.get(keys.ATTRS_ALL.encode())
         if for_all is not None:
-            self.attrs(config_state.ATTRS_ALL, for_all, state.attrs)
+            self.attrs(keys.ATTRS_ALL, for_all, state.attrs)
         count = state.class_count(self.last("num-detected-classes"))
         classes = [state.attrs] * count
         for name, _ in self.groups:
             if name.kind != "scalar" and not (name.kind == "null" and not self.is_old):
                 self.abort("a group has a list or a map as its name", "yaml-cpp: bad conversion", None)
             title = _string(name)
-            if title == config_state.ATTRS_ALL.encode() or not title.startswith(config_state.ATTRS_PREFIX.encode()):
+            if title == keys.ATTRS_ALL.encode() or not title.startswith(keys.ATTRS_PREFIX.encode()):
                 continue
             index = self.class_id(title, name, count)
             classes[index] = dict(classes[index])
             first = self.first.get(title)
             if first is not None:
-                self.attrs(config_state.as_text(title), first, classes[index])
+                self.attrs(keys.as_text(title), first, classes[index])
         return classes
 
     def class_id(self, title: bytes, name: Node, count: int) -> int:
         state = self.state
-        section = config_state.Section(config_state.as_text(title), name.line, name.column)
+        section = keys.Section(keys.as_text(title), name.line, name.column)
         try:
-            index = parsing.std_stoi(title.removeprefix(config_state.ATTRS_PREFIX.encode()))
+            index = parsing.std_stoi(title.removeprefix(keys.ATTRS_PREFIX.encode()))
         except (parsing.NotANumber, parsing.OutOfRange):
-            message = f"[{section.name}]: a class id or “all” must follow {config_state.ATTRS_PREFIX}"
-            state.add_problem_at(
-                config_state.Reason.GROUP, message, section.name, section.line, section.column, fatal=True
-            )
-            raise config_state.Stop(config_state.Verdict.ABORTS, "stoi") from None
+            message = f"[{section.name}]: a class id or “all” must follow {keys.ATTRS_PREFIX}"
+            state.add_problem_at(keys.Reason.GROUP, message, section.name, section.line, section.column, fatal=True)
+            raise keys.Stop(keys.Verdict.ABORTS, "stoi") from None
         state.check_class(index, count, section)
         return index
 
@@ -659,7 +641,7 @@ class _YamlReader:
         """Read one class group into `target`."""
         table = known_keys(ATTRS, self.state.release, "yaml")
 
-        def one(name: bytes, value: Node, entry: config_state.Entry) -> None:
+        def one(name: bytes, value: Node, entry: keys.Entry) -> None:
             key = table.get(name)
             if key is None:
                 self.state.add_unknown(entry)
@@ -670,7 +652,7 @@ class _YamlReader:
 
         self.pairs(title, group, one)
 
-    def last(self, key: str) -> config_state.Entry | None:
+    def last(self, key: str) -> keys.Entry | None:
         found = [entry for entry in self.state.entries if entry.group == PROPERTY and entry.key == key]
         return found[-1] if found else None
 

@@ -31,8 +31,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
 from convert.errors import InputError
-from convert.nvinfer.config_state import Parsed, Problem, Reason, printable
-from convert.nvinfer.keys import FUNCTIONS, ClusterMode, NetworkType, version
+from convert.nvinfer.keys import FUNCTIONS, ClusterMode, NetworkType, Parsed, Problem, Reason, printable, version
 from convert.nvinfer.numbers import read_ordinary
 from convert.nvinfer.targets import catalogue
 

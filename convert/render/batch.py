@@ -133,7 +133,7 @@ def _table(report: BatchReport) -> Table:
         table.add_column(head, justify="right", no_wrap=True)
     for outcome in report.outcomes:
         known = dict(outcome.summary)
-        if known.get("task") not in CONVERTIBLE:  # what it is instead stands in its error
+        if known.get("task") not in {*CONVERTIBLE, "impulse"}:  # what it is instead stands in its error
             known = {}
         difference, top1 = known.get("max_abs_diff"), known.get("top1")
         level = worst(outcome.findings)

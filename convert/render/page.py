@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from convert.images.scaling import Network
     from convert.simulate import results
+    from convert.simulate.recordings import RecordingsSimulation
     from convert.simulate.results import (
         Classification,
         DetectedObject,
@@ -177,7 +178,7 @@ def page(
     return environment.get_template("report.html.j2").render(
         simulation=simulation,
         style=style,
-        style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii"),
+        style_digest=_digest(style),
         title=_title(simulation),
         verdict=_verdict(frames),
         facts=_facts(simulation, findings, comparison),
@@ -195,6 +196,27 @@ def page(
         differences=differences(comparison) if comparison else [],
         version=__version__,
     )
+
+
+def recordings_page(simulation: RecordingsSimulation, recordings: Sequence[object], facts: Sequence[str]) -> str:
+    """The page of a whole impulse's scores, as `page`; `recordings` are `convert.render.recordings.RecordingView`s."""
+    style = _style()
+    return (
+        _environment()
+        .get_template("recordings.html.j2")
+        .render(
+            simulation=simulation,
+            recordings=recordings,
+            facts=facts,
+            style=style,
+            style_digest=_digest(style),
+            version=__version__,
+        )
+    )
+
+
+def _digest(style: str) -> str:
+    return base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
 
 
 def _title(simulation: Simulation) -> str:

@@ -211,7 +211,7 @@ def _show_counts(counts: Counts, out: Console) -> None:
             f"  [yellow]only one of {counts.every} frames was tracked (--every); the device tracks all of them[/]"
         )
     print_hanging(
-        out, Text(f"  The tracker is a stand-in by overlap: NVIDIA's is closed ({counts.tracker}).", "dim"), 4
+        out, Text(f"  The tracker is a replacement by overlap: NVIDIA's is closed ({counts.tracker}).", "dim"), 4
     )
 
 

@@ -161,6 +161,7 @@ def _show_subject(run: Run, out: Console) -> None:
             shown = ", ".join(labels[:6]) + (", ..." if len(labels) > 6 else "")
             model += f", {len(labels)} label{'s' if len(labels) > 1 else ''} ({shown})"
         numbers = "int8 codes" if export.coded else export.facts.quantization
+        numbers += ", calibrated to int8" if adapted is not None and adapted.calibrated else ""
         line = f"[bold]{escape(export.name)}[/]: {escape(model)}, {numbers}"
         print_hanging(out, Text.from_markup(line), 2)
         where = f"{export.source} > {export.member}" if export.member else export.source
@@ -213,7 +214,7 @@ def _impulse_evidence(validated: ValidatedImpulse) -> list[tuple[str, str]]:
     apart = f"max difference to an independent computation {features.max_abs_diff:.2g}, {inputs}"
     lines = [("features", apart)]
     if network := evidence.network:
-        lines.append(("network", f"max difference {network.max_abs_diff:.2g} (limit {network.tolerance:g})"))
+        lines.append(("network", f"max difference {network.max_abs_diff:.2g} (limit {network.tolerance:.2g})"))
     if scores := evidence.scores:
         same = f"decides as the original on {percent(scores.top1)} of {scores.inputs} windows"
         own = evidence.int8_agreement.kernels if evidence.int8_agreement else None
@@ -231,7 +232,7 @@ def _impulse_evidence(validated: ValidatedImpulse) -> list[tuple[str, str]]:
 def _evidence_lines(validated: Validated) -> list[tuple[str, str]]:
     evidence, lines = validated.evidence, []
     if parity := evidence.parity:
-        limit = f" (limit {parity.tolerance:g})" if evidence.int8 is None else ", of codes"
+        limit = f" (limit {parity.tolerance:g})" if not validated.adapted.has_own_codes else ", of codes"
         difference = f"max difference {parity.max_abs_diff:.2g}{limit}"
         lines.append(("parity", f"{difference}, top-1 equal {percent(parity.top1)}, {parity.inputs} inputs"))
     if batch := evidence.batch:
@@ -264,15 +265,15 @@ def _evidence_lines(validated: Validated) -> list[tuple[str, str]]:
         lines.append((facts(original).quantization, f"{done}: {same}{as_own}"))
     if codes := evidence.int8:
         lines.append(("int8", _codes_line(codes)))
-    lines += _precision_lines(evidence.precisions)
+    lines += _precision_lines(evidence.precisions, alone=adapted.calibrated > 0)
     if evidence.tensorrt:
         lines.append(("tensorrt", evidence.tensorrt))
     return lines
 
 
-def _precision_lines(rows: Sequence[PrecisionEvidence]) -> Iterator[tuple[str, str]]:
-    """The table, where there is more than one row: size, decisions, largest difference, and what runs in it."""
-    for row in rows if len(rows) > 1 else ():
+def _precision_lines(rows: Sequence[PrecisionEvidence], *, alone: bool) -> Iterator[tuple[str, str]]:
+    """The table: size, decisions, largest difference, and what runs in it; `alone`: also if it has one row."""
+    for row in rows if alone or len(rows) > 1 else ():
         kept = "not measured"
         if row.agreement:
             kept = f"same decisions {percent(row.agreement.top1)}, max difference {row.agreement.max_abs_diff:.2g}"

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.nvinfer.config_state import Problem
+    from convert.nvinfer.keys import Problem
     from convert.nvinfer.targets import Target
 
 _PPM = re.compile(rb"\s*(\S+)\s+(\d+)\s+(\d+)\s+(\S+)")

@@ -25,7 +25,7 @@ from convert.nvinfer.numbers import read_ordinary
 from convert.report import BundleReport
 from convert.simulate.engine import LoadedEngine, Source, load
 from convert.simulate.replay import replayed
-from convert.simulate.results import PICTURE, FrameResult, SimulatedEngine, Simulation, frame_checks, kitti
+from convert.simulate.results import PICTURE, UNCOUNTED, FrameResult, SimulatedEngine, Simulation, frame_checks, kitti
 from convert.simulate.run import Runner
 from convert.simulate.tracking import Counting, setup_of
 
@@ -128,12 +128,14 @@ def of_bundle(folder: Path, where: Target, *, one: bool = False) -> tuple[Path |
 
 def counting(
     config: Path | None, app: Path | None, where: Target, *, every: int, edge_impulse: bool
-) -> Counting | None:
+) -> tuple[Counting | None, tuple[Finding, ...]]:
     """What counts objects: as deepstream-app's config `app` says, else one beside `config` that runs it.
 
+    Where that cannot be read, there is a finding.
+
     Raises:
-        InputError: a file cannot be read, or Gst-nvdsanalytics refuses its config.
-        PresetError: Edge Impulse's counts were asked for, and there are no lines.
+        InputError: the same, where Edge Impulse's counts were asked for.
+        PresetError: these were asked for, and there are no lines.
     """
     if app is None and config is not None:
         for each in find_configs([str(config.parent)]):
@@ -142,12 +144,17 @@ def counting(
                 on = [gie.path for gie in gies(file) if gie.primary]
                 if is_on(file, "nvds-analytics") and on and Path(on[0]).resolve() == config.resolve():
                     app = Path(each.path)
-    setup = setup_of(app, where) if app else None
+    try:
+        setup = setup_of(app, where) if app else None
+    except InputError as error:
+        if edge_impulse:
+            raise
+        return None, (UNCOUNTED.found(error.message, path=error.path, line=error.line, hint=error.hint),)
     if setup is None and edge_impulse:
         raise PresetError(
             "--count-as is about lines, and no app config here has any", hint="convert with --line NAME:x1,y1,x2,y2"
         )
-    return Counting(setup, every, edge_impulse) if setup else None
+    return Counting(setup, every, edge_impulse) if setup else None, ()
 
 
 def in_order(engines: Sequence[SimulatedEngine]) -> tuple[int, ...]:
@@ -227,6 +234,7 @@ class Job:
         tensors: a folder of recorded outputs, instead of running the model.
         every, limit: which frames of a video.
         counting: what counts objects, frame by frame.
+        known: what was found before.
     """
 
     where: Target
@@ -238,6 +246,7 @@ class Job:
     every: int = 1
     limit: int | None = None
     counting: Counting | None = None
+    known: tuple[Finding, ...] = ()
 
     def __call__(
         self,
@@ -265,7 +274,7 @@ class Job:
         files, missing = self._readable()
         loaded = [load(source, self.where) for source in chain.sources]
         runner = Runner(tuple(loaded[position] for position in in_order([each.engine for each in loaded])))
-        runner.findings += missing
+        runner.findings += [*self.known, *missing]
         observer(self._count(files))
         primary = runner.engines[0].engine
         frames: list[FrameResult] = []

@@ -476,6 +476,8 @@ CHECK_FINDINGS = Rule("EI706")
 
 NAN_SCORES = Rule("EI707")
 
+UNCOUNTED = Rule("EI709")
+
 
 _TOLERANCE = 0.01  # 1366x768 counts as 16:9; the next common aspects are 6 % and more apart
 _SHOWN = 3
@@ -491,7 +493,7 @@ def frame_checks(
         app: deepstream-app's config, where the engines were read from one, and `muxer`: its frames' size.
     """
     primary = simulation.engines[0]
-    wanted = primary.recorded.frame
+    wanted = None if primary.recorded.squashes else primary.recorded.frame
     if wanted and (others := _others(simulation, float(wanted.aspect))):
         yield ASPECT.found(
             f"the model takes frames of {wanted}, and {_named(others)}",

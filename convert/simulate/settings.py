@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
 
-    from convert.nvinfer.config_state import Parsed
+    from convert.nvinfer.keys import Parsed
 
 
 __all__ = [

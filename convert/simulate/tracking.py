@@ -1,15 +1,16 @@
 """Counts the objects of a simulation at the lines and in the zones of the app that it is for.
 
 Counting is NVIDIA's arithmetic (`convert.counting`), in pixels of the frames that [streammux] makes. Tracking is not:
-NvMultiObjectTracker is closed. `OverlapTracker` stands in for its tracker by overlap: of all pairs of an object before
-and a box now, the one with the largest intersection over union is taken first. It predicts nothing and looks at no
-pixels. The numbers it goes by are those of the tracker's config where that is one by overlap.
+NvMultiObjectTracker is closed. `OverlapTracker` runs instead of its tracker by overlap: of all pairs of an object
+before and a box now, the one with the largest intersection over union is taken first. It predicts nothing and looks at
+no pixels. The numbers it goes by are those of the tracker's config where that is one by overlap.
 
 Every video is counted on its own. Pictures that are no video's are one, in their order, 30 a second.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from contextlib import suppress
@@ -24,9 +25,8 @@ from convert.counting import HISTORY, CrossingCounter, Line, LineCounter, Mode, 
 from convert.errors import InputError
 from convert.images.read import is_video, video_facts
 from convert.nvinfer.config import MOST_BYTES
-from convert.nvinfer.config_state import Verdict
-from convert.nvinfer.keys import version
-from convert.nvinfer.numbers import read_ordinary
+from convert.nvinfer.keys import Verdict, version
+from convert.nvinfer.numbers import TooMany, read_ordinary
 from convert.nvinfer.yaml import YamlError, load
 from convert.simulate.results import Counted, Counts, Difference, Passage, Shown, Uncounted
 
@@ -87,6 +87,8 @@ def setup_of(app: Path, where: Target) -> Setup | None:
         return None
     path = Path(absolute(file, text_of(file, "nvds-analytics", "config-file")))
     read = read_analytics(read_ordinary(path, "config", MOST_BYTES), str(path), where.deepstream)
+    if read.head and not read.head.values.get("enable", 1):
+        return None
     if 0 in read.size:
         raise InputError("config-width or config-height is 0", path=path, hint="ei-deepstream check says more")
     if read.verdict is not Verdict.ACCEPTED:
@@ -101,6 +103,11 @@ def setup_of(app: Path, where: Target) -> Setup | None:
             continue
         classes = tuple(group.values.get("class-id", ()))
         for shape in group.shapes:
+            if group.kind == "line-crossing" and len(shape.numbers) < 8:
+                raise InputError(
+                    f"line {shape.label} has {len(shape.numbers)} numbers, and 8 are read", path=path,
+                    hint="ei-deepstream check says more",
+                )  # fmt: skip
             if group.kind == "line-crossing":
                 mode, extended = group.values.get("mode", Mode.LOOSE), bool(group.values.get("extended", 1))
                 known = Mode(mode) if mode in list(Mode) else Mode.LOOSE
@@ -130,13 +137,14 @@ def _with_tracker(setup: Setup, path: Path) -> Setup:
     try:
         data = read_ordinary(path, "config", MOST_BYTES)
         root = load(re.sub(rb"\A%YAML:[^\n]*", b"", data))  # NVIDIA's files begin so, which is no YAML
-    except (InputError, YamlError):
+    except (InputError, YamlError, TooMany):
         return setup
     found: dict[str, float] = {}
     for _, group in root.items if root else ():
         for key, value in group.items:
             with suppress(ValueError):
-                found[key.text.decode("utf-8", "replace")] = float(value.text)
+                if math.isfinite(read := float(value.text)):
+                    found[key.text.decode("utf-8", "replace")] = read
     if found.get("visualTrackerType", 0) or found.get("stateEstimatorType", 0):
         return setup
     return replace(
@@ -223,13 +231,18 @@ class _Run:
 
     def add(self, frame: FrameResult) -> Counted:
         across, down = self.size[0] / frame.width, self.size[1] / frame.height
-        ids = self.tracker.update([(found.class_id, found.box) for found in frame.objects])
+        # Objects inside objects are a secondary engine's, which comes behind.
+        first = [found.parent is None for found in frame.objects]
+        numbers = iter(
+            self.tracker.update([(each.class_id, each.box) for each in frame.objects if each.parent is None])
+        )
+        ids = [next(numbers) if whole else 0 for whole in first]
         tracked = []
         for id_, found in zip(ids, frame.objects, strict=True):
             box = found.box
             place = (box.left * across, box.top * down, box.width * across, box.height * down)
             if id_:
-                self.labels.setdefault(id_, Counter())[found.label or f"class {found.class_id}"] += 1
+                self.labels.setdefault(id_, Counter())[found.text or f"class {found.class_id}"] += 1
                 tracked.append(Tracked(id_, found.class_id, *(int(max(value, 0)) for value in place)))
         seconds = float(self.frames * self.interval)
         now = self.counter.update(tracked, seconds * 1000)

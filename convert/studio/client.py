@@ -23,7 +23,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from convert.errors import ConvertError, InputError, MissingDependencyError, OutputError
+from convert import __version__
+from convert.errors import ConvertError, InputError, MissingDependencyError, OutputError, pip_install
 from convert.files import part_of
 
 if TYPE_CHECKING:
@@ -149,7 +150,8 @@ class Studio:
     def __post_init__(self) -> None:
         self.endpoint = self.endpoint.rstrip("/")
         _refuse_plain(self.endpoint)
-        self._opener = urllib.request.build_opener(_Redirects)
+        plain = self.endpoint.startswith("http:")  # this machine is not asked through a proxy, which would see the key
+        self._opener = urllib.request.build_opener(_Redirects, *([urllib.request.ProxyHandler({})] if plain else ()))
 
     @cached_property
     def _bindings(self) -> tuple[Any, Any]:
@@ -173,11 +175,18 @@ class Studio:
             bindings.Configuration(host=self.endpoint, api_key={"ApiKeyAuthentication": self.key})
         )
         client.request = _request
+        client.user_agent += f" ei-deepstream/{__version__}"
         return bindings, client
 
     def _made(self, api: str, call: str, *arguments: Any, **options: Any) -> _Request:
         bindings, client = self._bindings
-        request = getattr(getattr(bindings, api)(client), call)(*arguments, _preload_content=False, **options)
+        try:
+            request = getattr(getattr(bindings, api)(client), call)(*arguments, _preload_content=False, **options)
+        except ValueError as error:  # of pydantic: an engine that is newer than the bindings, for example
+            raise InputError(
+                f"Edge Impulse's API bindings refuse to ask: {self.shown(str(error))}",
+                hint=pip_install("edgeimpulse-api") + " --upgrade",
+            ) from None
         assert isinstance(request, _Request)
         return request
 

@@ -21,11 +21,10 @@ from zipfile import BadZipFile, ZipFile
 
 from convert.errors import ConvertError, InputError, PresetError
 from convert.export.archive import ELF, HEAD, ZIP, file_type, read_head
-from convert.export.deployment import read_deployment
 from convert.export.facts import LAST_LAYER, facts
-from convert.export.parameters import UNREADABLE_PARAMETER, File
+from convert.export.parameters import UNREADABLE_PARAMETER, File, read_deployment
 from convert.export.tflite import content_digest
-from convert.files import Output, make_folder, signals_wait, write_all
+from convert.files import Output, make_folder, refuse_folder, signals_wait, write_all
 from convert.heads import ANOMALY, CLASSIFIER
 from convert.isolation import TemporaryFolder
 from convert.options import ConvertOptions, table
@@ -110,7 +109,7 @@ class Pull:
             PresetError: a project, variant or target that does not exist.
             OutputError: the folder cannot be written.
         """
-        make_folder(output)
+        refuse_folder(output)
         project = self._project()
         return self._trained(project, output) if self.deployment is None else self._deployed(project, output)
 
@@ -137,10 +136,15 @@ class Pull:
             )
         return found[0]
 
+    def _impulse(self, project: Project) -> dict[str, Any]:
+        answer = self.studio.answer("ImpulseApi", "get_impulse", project.id, impulse_id=self.impulse)
+        if answer.get("impulse") is None:
+            raise InputError(f"the project {project} has no impulse", hint="make and train one in Studio")
+        impulse: dict[str, Any] = _take(answer, "impulse", dict)
+        return impulse
+
     def _trained(self, project: Project, output: Path) -> Pulled:
-        impulse = _take(
-            self.studio.answer("ImpulseApi", "get_impulse", project.id, impulse_id=self.impulse), "impulse", dict
-        )
+        impulse = self._impulse(project)
         block = _learn_block(impulse)
         number, called = _take(block, "id", int), _take(block, "name", str)
         trained = self.studio.answer("LearnApi", "get_keras_metadata", project.id, number)
@@ -186,6 +190,7 @@ class Pull:
         engine = self._engine(project)
         version = self._last_build(project, engine) or self._build(project, engine)
         target = slug(self.deployment)
+        make_folder(output)
         with TemporaryFolder(str(output)) as folder:
             kinds: list[str] = []
             place = folder / "deployment"
@@ -226,27 +231,27 @@ class Pull:
                 f"Studio does not build {self.deployment} for this project: {reason}",
                 hint="choose another --deployment, or leave it out and take the trained model",
             )
-        for each in row.get("modelVariants") or ():
+        for each in _take(row, "modelVariants", list):
             if _take(each, "variant", str) == self.variant and each.get("supported") is False:
                 raise PresetError(
                     f"Studio does not build {self.deployment} with {self.variant}",
                     hint=self.studio.shown(str(each.get("hint") or "try another --variant")),
                 )
-        engines = row.get("supportedEngines") or ()
-        return "tflite" if "tflite" in engines else _take(row, "preferredEngine", str)
+        return "tflite" if "tflite" in _take(row, "supportedEngines", list) else _take(row, "preferredEngine", str)
 
     def _last_build(self, project: Project, engine: str) -> int | None:
         """The newest build of the same kind that still is what the impulse is; None where there is none."""
+        impulse = self.impulse or _take(self._impulse(project), "id", int)  # else builds of all of them are listed
         answer = self.studio.answer(
             "DeploymentApi", "list_deployment_history", project.id,
-            impulse_id=self.impulse, deployment_format=self.deployment, limit=_HISTORY,
+            impulse_id=impulse, deployment_format=self.deployment, limit=_HISTORY,
         )  # fmt: skip
         wanted = {
             "deploymentFormat": self.deployment,
             "engine": engine,
             "modelType": self.variant,
             "impulseHasChangedSinceDeployment": False,
-            **({} if self.impulse is None else {"impulseId": self.impulse}),
+            "impulseId": impulse,
         }
         versions = [
             _take(row, "deploymentVersion", int)
@@ -284,18 +289,18 @@ class Pull:
         Raises:
             InputError: it failed, with its last words; or it takes too long.
         """
-        seen, last = 0, "its log is empty"
+        seen, last, is_error = 0, "its log is empty", False
         end = time.monotonic() + _LONGEST_JOB
         while True:
             state = _take(self.studio.answer("JobsApi", "get_job_status", project.id, job), "job", dict)
             log = self.studio.answer("JobsApi", "get_jobs_logs", project.id, job)
-            items = sorted(_take(log, "stdout", list), key=lambda item: str(item.get("created")))
+            items = sorted(_take(log, "stdout", list), key=lambda item: str(_take(item, "created", str)))
             total = max(_take(log, "totalCount", int), len(items))
             for item in items[max(len(items) - (total - seen), 0) :]:
-                for line in map(self.studio.shown, _take(item, "data", str).splitlines()):
-                    if line:
-                        self.said(line)
-                        last = line
+                for line in filter(None, map(self.studio.shown, _take(item, "data", str).splitlines())):
+                    self.said(line)
+                    if not is_error or item.get("logLevel") == "error":  # behind the error stands that there was one
+                        last, is_error = line, item.get("logLevel") == "error"
             seen = total
             if state.get("finished"):
                 if state.get("finishedSuccessful") is not True:

@@ -355,17 +355,10 @@ def _cast_to_bytes(writer: _Writer) -> str:
 
 
 _HANDLERS: dict[str, Callable[[_Writer], str]] = {
-    "TFL_GELU": _gelu,
-    "TFL_HARD_SWISH": _hard_swish,
-    "TFL_MATRIX_DIAG": _matrix_diag,
-    "TFL_MIRROR_PAD": _mirror_pad,
-    "TFL_ONE_HOT": _one_hot,
-    "TFL_RELU_0_TO_1": _relu_0_to_1,
-    "TFL_RELU_N1_TO_1": _relu_n1_to_1,
-    "TFL_REVERSE_V2": _reverse,
-    "TFL_ROUND": _round,
-    "TFL_SIGN": _sign,
-}
+    "TFL_GELU": _gelu, "TFL_HARD_SWISH": _hard_swish, "TFL_MATRIX_DIAG": _matrix_diag, "TFL_MIRROR_PAD": _mirror_pad,
+    "TFL_ONE_HOT": _one_hot, "TFL_RELU_0_TO_1": _relu_0_to_1, "TFL_RELU_N1_TO_1": _relu_n1_to_1,
+    "TFL_REVERSE_V2": _reverse, "TFL_ROUND": _round, "TFL_SIGN": _sign,
+}  # fmt: skip
 
 
 def _is_integer(ctx: Any, node: Any) -> bool:

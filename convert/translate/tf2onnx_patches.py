@@ -25,26 +25,12 @@ from convert.translate import operators
 
 # tensorflow/core/framework/types.proto, enum DataType; the dtypes are those of tensorflow/python/framework/dtypes.py.
 _TYPES: dict[str, tuple[int, type[np.generic] | None]] = {
-    "DT_FLOAT": (1, np.float32),
-    "DT_DOUBLE": (2, np.float64),
-    "DT_INT32": (3, np.int32),
-    "DT_UINT8": (4, np.uint8),
-    "DT_INT16": (5, np.int16),
-    "DT_INT8": (6, np.int8),
-    "DT_STRING": (7, None),
-    "DT_COMPLEX64": (8, np.complex64),
-    "DT_INT64": (9, np.int64),
-    "DT_BOOL": (10, np.bool_),
-    "DT_QUINT8": (12, None),
-    "DT_BFLOAT16": (14, None),
-    "DT_UINT16": (17, np.uint16),
-    "DT_COMPLEX128": (18, np.complex128),
-    "DT_HALF": (19, np.float16),
-    "DT_RESOURCE": (20, None),
-    "DT_VARIANT": (21, None),
-    "DT_UINT32": (22, np.uint32),
-    "DT_UINT64": (23, np.uint64),
-}
+    "DT_FLOAT": (1, np.float32), "DT_DOUBLE": (2, np.float64), "DT_INT32": (3, np.int32), "DT_UINT8": (4, np.uint8),
+    "DT_INT16": (5, np.int16), "DT_INT8": (6, np.int8), "DT_STRING": (7, None), "DT_COMPLEX64": (8, np.complex64),
+    "DT_INT64": (9, np.int64), "DT_BOOL": (10, np.bool_), "DT_QUINT8": (12, None), "DT_BFLOAT16": (14, None),
+    "DT_UINT16": (17, np.uint16), "DT_COMPLEX128": (18, np.complex128), "DT_HALF": (19, np.float16),
+    "DT_RESOURCE": (20, None), "DT_VARIANT": (21, None), "DT_UINT32": (22, np.uint32), "DT_UINT64": (23, np.uint64),
+}  # fmt: skip
 _DTYPES = {number: dtype for number, dtype in _TYPES.values() if dtype is not None}
 
 

@@ -30,7 +30,8 @@ import mmap
 import re
 import tempfile
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Iterator
+from typing import Any, Self
 
 import onnx
 import onnx.checker
@@ -41,9 +42,6 @@ from convert.errors import MissingDependencyError, TranslationError, pip_install
 from convert.graph.graph import load_model, opset_of, signature, without_weights
 from convert.onnx_header import STANDARD_DOMAINS
 from convert.translate import Translation, tf2onnx_patches
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _NEEDED = re.compile(r"[Oo]pset (\d+) (?:is )?(?:required|needed)")  # what tf2onnx's handlers, and ours, say
 _UNLOADABLE = "Error loading model into tflite interpreter: "  # tf2onnx's words, before it guesses the shapes instead

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from convert.validate.comparison import Comparison
 
 CONSTANT = Rule("EI406")
+CALIBRATED = Rule("EI413")
 KERNELS = Rule("EI410")
 TENSORRT = Rule("EI408")
 SQUASHED = Rule("EI409")
@@ -71,6 +72,8 @@ class Validate:
         tensorrt: also parse and build with TensorRT-RTX on the CPU, for batches up to `batch_size`.
         timeout: seconds LiteRT (for 32 pictures) or TensorRT may take.
         precision: of the engine; "fp16": also measure what it changes.
+        calibrate: pictures that a calibrated model was made from, 200 at most: on them, or on `images`, it is measured
+            how it decides.
         worker: the process LiteRT runs in; one is started where none is given.
     """
 
@@ -83,6 +86,7 @@ class Validate:
     batch_size: int = 1
     timeout: float = 300.0
     precision: str = "fp32"
+    calibrate: Path | None = None
     worker: Worker | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -122,7 +126,7 @@ class Validate:
         assert width is not None
         shape = channels, height, width
         evidence, found = self._measure(artifact, self._pictures(files, artifact, *shape))
-        if worst(found) is not Level.ERROR and (artifact.export.coded or self.precision == "fp16"):
+        if worst(found) is not Level.ERROR and (artifact.has_own_codes or self.precision == "fp16"):
             evidence, more = self._measure_precision(artifact, evidence, files, *shape)
             found = (*found, *more)
         if self.tensorrt:
@@ -197,14 +201,25 @@ class Validate:
         self, adapted: Adapted, evidence: Evidence, files: Sequence[Path], channels: int, height: int, width: int
     ) -> tuple[Evidence, tuple[Finding, ...]]:
         """Decisions, on image-like pictures and the user's: of codes beside those of LiteRT's second kernels, of a
-        float model in float16 beside float32."""
+        float model in float16 beside float32. Of a calibrated model they are the user's, if there are any."""
         import numpy as np  # as in `_measure`
 
         from convert.validate import inputs
-        from convert.validate.precision import half_evidence, int8_evidence, int8_findings, row
+        from convert.validate.precision import (
+            calibrated_findings,
+            calibrated_row,
+            half_evidence,
+            int8_evidence,
+            int8_findings,
+            row,
+        )
 
         count = max(_FEWEST_CODED, min(_MOST_CODED, _CODED_PIXELS // (height * width)))
         generated = inputs.image_like(count, height, width, channels)
+        if self.calibrate is not None:
+            from convert.images.read import find  # few runs need it
+
+            generated, files = iter(()), files or find([self.calibrate], videos=False)
         given = (picture for _, picture in islice(self._given(files, adapted, channels, height, width), _MOST))
         pictures = chain(generated, given)
         with contextlib.ExitStack() as stack:
@@ -214,6 +229,9 @@ class Validate:
                 codes = int8_evidence(adapted, map(np.stack, chunks), worker, self.timeout)
                 whole = row("int8", adapted.onnx.data, codes.plain, codes.nodes)
                 return replace(evidence, int8=codes, precisions=(whole,)), int8_findings(codes)
+            if adapted.calibrated:
+                whole = calibrated_row(adapted, map(np.stack, chunks), worker, self.timeout)
+                return replace(evidence, precisions=(whole,)), calibrated_findings(whole)
             half = half_evidence(adapted, map(np.stack, chunks), worker, self.timeout)
         same = adapted.export.agreement or evidence.parity  # of a quantized model, its rewriting in float32
         decides = Agreement(same.top1, same.mean_abs_diff, same.max_abs_diff, same.inputs) if same else None

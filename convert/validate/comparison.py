@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.errors import ValidationError
-from convert.findings import Rule
+from convert.findings import Finding, Rule
 from convert.heads import HEADS, head
 from convert.images import ImageScaling
 from convert.images.resizing import Resizing
 from convert.images.scaling import as_sdk, sdk_luma
-from convert.isolation import LARGE, return_freed_memory
+from convert.isolation import LARGE, Worker, return_freed_memory
 from convert.onnx_header import parse_header
 from convert.types import Adapted, BatchParity, Export, ModelFormat, Parity
 from convert.validate import CONSTANT, runtimes
@@ -38,9 +38,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.findings import Finding
     from convert.heads.decoding import ReferenceDecoder
-    from convert.isolation import Worker
 
 NOT_FINITE = Rule("EI405")
 PARITY = Rule("EI403")
@@ -312,7 +310,7 @@ class Comparison:
         self.first: tuple[NDArray[np.uint8], list[NDArray[Any]]] | None = None
         self.inner: tuple[Sequence[str], NDArray[np.uint8], list[NDArray[np.float32]]] | None = None
         self._adapted, self._worker, self._timeout, self._first_size = adapted, worker, timeout, first_size
-        self.tally = Tally(tolerance, exact=not adapted.export.coded)
+        self.tally = Tally(tolerance, exact=not adapted.has_own_codes)
         self._shipped = len(parse_header(adapted.onnx.data).outputs)
         self.decoding: Decoding | None = None
         if head(adapted.head.task).raw and raw_names(adapted.onnx.data):

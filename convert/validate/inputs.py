@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.errors import ValidationError
-from convert.findings import Rule
+from convert.findings import Finding, Rule
 from convert.images import ImageScaling
 from convert.images.scaling import sdk_luma
 from convert.onnx_header import STANDARD_DOMAINS
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
-
-    from convert.findings import Finding
 
     Picture = NDArray[np.uint8]
 

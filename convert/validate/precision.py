@@ -20,12 +20,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from onnx import TensorProto, numpy_helper, shape_inference
+from onnx import ModelProto, NodeProto, TensorProto, numpy_helper, shape_inference
 
 from convert.graph.graph import GraphEditor, load_model, without_weights
+from convert.graph.quantized import layers
 from convert.heads import head
-from convert.types import DETECTOR_THRESHOLD, Agreement, Int8Evidence, PrecisionEvidence
-from convert.validate import KERNELS, runtimes
+from convert.types import DETECTOR_THRESHOLD, Adapted, Agreement, Int8Evidence, PrecisionEvidence
+from convert.validate import CALIBRATED, KERNELS, runtimes
 from convert.validate.comparison import original, raw_names, reference_decoder, seen, with_raw
 from convert.validate.inputs import as_nvinfer
 
@@ -33,12 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
-    from onnx import ModelProto, NodeProto
 
     from convert.findings import Finding
     from convert.heads.decoding import ReferenceDecoder
     from convert.isolation import Worker
-    from convert.types import Adapted
 
 _OVERLAP = 0.5  # intersection over union from which on two boxes are taken for the same object's (PASCAL VOC)
 
@@ -119,14 +118,49 @@ def int8_evidence(
     Raises:
         ValidationError: one of them cannot be run.
     """
-    from convert.graph.graph import load_model  # brings onnx
-    from convert.graph.quantized import layers
+    kinds = runtimes.DEFAULT, runtimes.BUILTIN
+    first, kernels, plain, optimized = _both(adapted, chunks, worker, timeout, kinds, (False, True))
+    what = layers(load_model(adapted.onnx.data))
+    measured = (agreement(first, each, least=_least(adapted)) for each in (plain, optimized, kernels))
+    return Int8Evidence(what.int8, what.other, what.share, *measured)
 
+
+def calibrated_row(
+    adapted: Adapted, chunks: Iterator[NDArray[np.uint8]], worker: Worker, timeout: float
+) -> PrecisionEvidence:
+    """The row "int8" of a calibrated model: how it decides beside the float original; as `int8_evidence`."""
+    first, ours = _both(adapted, chunks, worker, timeout, (runtimes.DEFAULT,), (False,))
+    nodes = layers(load_model(adapted.onnx.data)).int8
+    return row("int8", adapted.onnx.data, agreement(first, ours, least=_least(adapted)), nodes)
+
+
+def calibrated_findings(row: PrecisionEvidence) -> tuple[Finding, ...]:
+    """EI413 where that is too rare."""
+    if row.is_good or row.agreement is None:
+        return ()
+    same = row.agreement
+    message = f"in INT8 the same decision as the float original on {same.top1:.1%} of {same.inputs} pictures"
+    return (CALIBRATED.found(f"{message}; scores differ by up to {same.max_abs_diff:.2g}", hint=CALIBRATED.fix),)
+
+
+def _least(adapted: Adapted) -> float:
+    return DETECTOR_THRESHOLD if adapted.head.threshold is None else adapted.head.threshold
+
+
+def _both(
+    adapted: Adapted,
+    chunks: Iterator[NDArray[np.uint8]],
+    worker: Worker,
+    timeout: float,
+    kernels: Sequence[str],
+    optimized: Sequence[bool],
+) -> Iterator[Predictions]:
+    """What the original predicts with each of LiteRT's `kernels`, then the model, ONNX Runtime `optimized` or not."""
     data, task = adapted.onnx.data, adapted.head.task
     spec, shipped = head(task), len(adapted.onnx.outputs)
     decoder = reference_decoder(adapted, worker, timeout) if spec.detects else None
-    sessions = [runtimes.load(with_raw(data), optimized=each) for each in (False, True)]
-    found: list[list[Predictions]] = [[], [], [], []]
+    sessions = [runtimes.load(with_raw(data), optimized=each) for each in optimized]
+    found: list[list[Predictions]] = [[] for _ in (*kernels, *optimized)]
 
     def ours(pictures: NDArray[np.uint8], session: Any) -> list[NDArray[Any]]:
         rows = [
@@ -140,17 +174,10 @@ def int8_evidence(
         for pictures in chunks:
             runs = [thread.submit(ours, pictures, session) for session in sessions]
             inside = seen(pictures, adapted)
-            theirs = [
-                original(adapted.export, inside, worker, timeout, kernels=each)
-                for each in (runtimes.DEFAULT, runtimes.BUILTIN)
-            ]
+            theirs = [original(adapted.export, inside, worker, timeout, kernels=each) for each in kernels]
             for place, raw in zip(found, [*theirs, *(run.result() for run in runs)], strict=True):
                 place.append(predictions(task, decoder, raw))
-    first, kernels, plain, optimized = map(Predictions.joined, found)
-    least = DETECTOR_THRESHOLD if adapted.head.threshold is None else adapted.head.threshold
-    what = layers(load_model(data))
-    measured = (agreement(first, each, least=least) for each in (plain, optimized, kernels))
-    return Int8Evidence(what.int8, what.other, what.share, *measured)
+    return map(Predictions.joined, found)
 
 
 def int8_findings(evidence: Int8Evidence) -> tuple[Finding, ...]:
@@ -266,7 +293,7 @@ class _Network:
         self._task, self._before = adapted.head.task, adapted.preprocessing
         self._spec = head(self._task)
         self._decoder = reference_decoder(adapted, worker, timeout) if self._spec.detects else None
-        self._least = DETECTOR_THRESHOLD if adapted.head.threshold is None else adapted.head.threshold
+        self._least = _least(adapted)
         model = load_model(with_raw(adapted.onnx.data))
         if raw := raw_names(adapted.onnx.data):
             outputs = {value.name: value for value in model.graph.output}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from convert.batch import find
-from convert.batch.find import expand, find_models, short_name
+from convert.batch import plan as find
+from convert.batch.plan import expand, find_models, short_name
 from convert.errors import InputError
 
 

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.batch.find import LONGEST_NAME, ModelRequest
-from convert.batch.plan import plan, read_manifest
+from convert.batch.plan import LONGEST_NAME, ModelRequest, plan, read_manifest
 from convert.cli.convert import convert
 from convert.errors import ConvertError, InputError, PresetError
 from convert.images import ImageScaling, ResizeMode, parse_frame

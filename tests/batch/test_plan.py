@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from convert.batch.find import ModelRequest, named_apart
-from convert.batch.plan import plan
+from convert.batch.plan import ModelRequest, named_apart, plan
 from convert.errors import PresetError
 from tests.batch.conftest import ZIP
 

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convert.__main__ import main as command_line
-from convert.eim.bundle import pack, read_impulse
+from convert.eim.bundle import pack
 from convert.eim.client import talk
-from convert.eim.model import Loaded
+from convert.eim.server import Loaded
 from convert.validate import runtimes
 from tests.benchmarks.measure import table
 from tests.eim import bundles
+from tests.eim.bundles import read_impulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable

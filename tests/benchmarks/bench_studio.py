@@ -2,9 +2,11 @@
 
 Three bundles of every model: the plain network with DeepStream's habits (what older versions made by default), the
 default, and one whose graph resizes frames of the camera's own size. By itself, for other modes and frames:
-`python -m tests.benchmarks.bench_studio 200 fomo squash 1920x1080`; "recorded" is the mode of the export. An answer is the same where classifiers name the same label, and
-where detectors show the same objects: same labels, boxes that overlap by half, scores above the same threshold. It is
-0.5, and less where fewer than a quarter of the frames show anything then: what the best object reaches on a quarter.
+`python -m tests.benchmarks.bench_studio 200 fomo squash 1920x1080`; "recorded" is the mode of the export.
+
+An answer is the same where classifiers name the same label, and where detectors show the same objects: same labels,
+boxes that overlap by half, scores above the same threshold. It is 0.5, and less where fewer than a quarter of the
+frames show anything then: what the best object reaches on a quarter.
 """
 
 from __future__ import annotations
@@ -79,8 +81,11 @@ def main(count: int = 500, models: str = "", mode: str = ResizeMode.FIT_SHORTEST
     """Print a row for each model whose name has `models` in it, told `mode`, on frames of `size`."""
     real = [path for path in sorted(REAL.glob("*.*te")) if len(facts(path.read_bytes()).input.shape) == 4]
     paths = [path for path in real or classifiers() if models in path.name]
-    plain = {"frame": "none", "fomo_merge": "none", "yolo_score": "product"}
-    first = {"plain": plain} if mode == ResizeMode.FIT_SHORTEST else {"--resize device": {"resize": "device"}}
+    plain: dict[str, Any] = {"frame": "none", "fomo_merge": "none", "yolo_score": "product"}
+    device = {"resize": "device"}
+    first: dict[str, dict[str, Any]] = (
+        {"plain": plain} if mode == ResizeMode.FIT_SHORTEST else {"--resize device": device}
+    )
     bundles = {**first, "default": {}, "--resize graph": {"frame": size, "resize": "graph"}}
     told = None if mode == "recorded" else ResizeMode(mode)
     with Worker(PRELOAD) as worker:
@@ -200,6 +205,6 @@ def _milliseconds(loaded: LoadedEngine, times: int = 15) -> float:
 
 
 if __name__ == "__main__":
-    _, *_said = sys.argv
-    _count, _models, _mode, _size, *_ = [*_said, *("500", "", "fit-shortest", str(_USUAL))[len(_said) :]]
+    _said = sys.argv[1:]
+    _count, _models, _mode, _size = [*_said, *("500", "", "fit-shortest", str(_USUAL))[len(_said) :]]
     main(int(_count), _models, _mode, parse_frame(_size))

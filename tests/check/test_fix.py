@@ -14,8 +14,7 @@ from convert.check.fixes import FIXABLE, apply, diff, fixed_config, fixes
 from convert.check.rules import findings
 from convert.check.run import Checker, Fix
 from convert.nvinfer.config import read_bytes
-from convert.nvinfer.config_state import Reason, Verdict
-from convert.nvinfer.keys import keys
+from convert.nvinfer.keys import Reason, Verdict, keys
 from tests.examples import examples
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from onnx import helper
 
 from convert.check.context import check_target, read_config
 from convert.check.run import Checker
-from convert.nvinfer.config_state import Verdict
+from convert.nvinfer.keys import Verdict
 from convert.render.check import lines, summary
 from convert.render.machine import check_document, check_junit, sarif_document
 from tests.examples import examples

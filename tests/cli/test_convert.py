@@ -48,9 +48,9 @@ def test_every_sample_export_becomes_a_proven_bundle(
             assert hashlib.sha256(Path(output["path"]).read_bytes()).hexdigest() == output["sha256"]
         name = document["export"]["name"]
         assert set(_files(tmp_path / export.name)) == {
-            f"{name}.onnx", f"{name}_labels.txt", f"config_infer_primary_{name}.txt",
-            f"config_infer_secondary_{name}.txt", f"deepstream_app_{name}.txt", "build_engine.sh", "RUN.md",
-            "report.json",
+            f"{name}-16x9.onnx", f"{name}.onnx", f"{name}_labels.txt", f"config_infer_primary_{name}.txt",
+            f"config_infer_secondary_{name}.txt", f"deepstream_app_{name}.txt", f"build_engine_{name}-16x9.sh",
+            f"build_engine_{name}.sh", "build_engine.sh", "RUN.md", "report.json",
         }  # fmt: skip
         report = json.loads((tmp_path / export.name / "report.json").read_text())
         assert report["evidence"] == document["evidence"]
@@ -206,7 +206,7 @@ def test_a_name_is_transliterated(say: Callable[..., Said], exports: list[Path],
     document = say(
         "convert", exports[0], "-o", tmp_path / "x", "--name", "Früchte & Co", "--dry-run", "--format", "json"
     ).document
-    assert Path(document["outputs"][0]["path"]).name == "fruchte-co.onnx"
+    assert Path(document["outputs"][0]["path"]).name == "fruchte-co-16x9.onnx"
     (found,) = (finding for finding in document["findings"] if finding["id"] == "EI113")
     assert found["message"] == "--name 'Früchte & Co': the files are called 'fruchte-co'"
     plain = say("convert", exports[0], "-o", tmp_path / "x", "--name", "Fruit", "--dry-run", "--format", "json")

@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 
 from convert import check, pipeline
-from convert.eim.bundle import read_impulse
 from convert.emit import Emit, EmitPair
 from convert.errors import InputError
 from convert.images import Frame, Framing, ResizeMode
@@ -21,6 +20,7 @@ from convert.isolation import Worker
 from convert.nvinfer.targets import opsets, targets
 from convert.translate import PRELOAD
 from convert.types import Validated
+from tests.eim.bundles import read_impulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,7 +120,8 @@ def test_a_cameras_own_frames(say: Callable[..., Said], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["squash", "fit-longest"])
 def test_nothing_is_said_of_the_default_where_it_has_no_effect(convert: Callable[..., Path], mode: str) -> None:
-    usual, plain = (convert(MODEL, "--resize-mode", mode, *frame) for frame in ((), ("--frame", "none")))
+    mode_said = ("--resize-mode", mode)
+    usual, plain = (convert(MODEL, *mode_said, *how) for how in (("--resize", "device"), ("--frame", "none")))
     assert files(usual) == files(plain)
     assert (usual / "report.json").read_bytes() == (plain / "report.json").read_bytes()
 
@@ -244,10 +245,9 @@ def test_the_text_says_what_is_gained(say: Callable[..., Said], tmp_path: Path) 
 
 @pytest.mark.parametrize("mode", ["squash", "fit-longest"])
 def test_a_frame_for_nothing_changes_nothing(say: Callable[..., Said], tmp_path: Path, mode: str) -> None:
-    assert say("convert", MODEL, "-o", tmp_path / "a", "--resize-mode", mode, "-q").code == 0
-    document = say(
-        "convert", MODEL, "-o", tmp_path / "b", "--resize-mode", mode, "--frame", "16:9", "--format", "json"
-    ).document
+    options = ("convert", MODEL, "--resize-mode", mode, "--resize", "device")
+    assert say(*options, "-o", tmp_path / "a", "-q").code == 0
+    document = say(*options, "-o", tmp_path / "b", "--frame", "16:9", "--format", "json").document
     assert "EI306" in {finding["id"] for finding in document["findings"]}
     for path in (tmp_path / "a").iterdir():
         if path.name != "report.json":

@@ -76,7 +76,7 @@ def test_examples_are_understood(path: tuple[str, ...]) -> None:
 def test_options_stand_in_groups(say: Callable[..., Said]) -> None:
     out = say("convert", "--help").out
     titles = [title for title in load_toml("options.toml")["groups"] if f"\n{title}:\n" in out]
-    assert titles == ["Model", "What the export does not say", "Proof", "DeepStream", "Output"]
+    assert titles == ["Model", "What the export does not say", "Proof", "DeepStream", "Counting", "Output"]
     places = [out.index(f"\n{title}:\n") for title in titles]
     assert places == sorted(places)
     for title, option in [("Proof", "--tolerance"), ("DeepStream", "--target"), ("Output", "-h, --help")]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 from tests.cli.test_frame import keys
 
@@ -103,3 +104,29 @@ def test_every_kind_of_head(say: Callable[..., Said], models: Path, tmp_path: Pa
     assert evidence["decoding"] < 1e-6
     assert json.loads((tmp_path / "report.json").read_text())["model"]["input"]["shape"] == [None, 3, 360, 640]
     assert say("check", tmp_path, "--format", "json").document["findings"] == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "does"), [("squash", "squashes"), ("fit-longest", "puts black bars around"), (None, "squashes")]
+)
+def test_whole_pictures_are_resized_by_the_model_too(
+    say: Callable[..., Said], tmp_path: Path, mode: str | None, does: str
+) -> None:
+    """By default, as cropped ones; an app of another shape is only told so where that matters."""
+    said = say("convert", MODEL, "-o", tmp_path, *(("--resize-mode", mode) if mode else ()))
+    assert said.code == 0
+    assert f"whole ones of 16:9, which the model {does}; for another camera's give --frame 4:3" in said.out
+    assert f"the model takes whole ones of 16:9 and {does} them.\n" in (tmp_path / "RUN.md").read_text()
+    assert keys(tmp_path / "config_infer_primary_shapes.txt")["infer-dims"] == "3;360;640"
+    assert keys(tmp_path / "config_infer_secondary_shapes.txt")["infer-dims"] == "1;48;48"
+    assert say("check", tmp_path, "--format", "json").document["findings"] == []
+    app = tmp_path / "deepstream_app_shapes.txt"
+    app.write_text(app.read_text().replace("\nwidth=1920\n", "\nwidth=1440\n"))
+    found = say("check", tmp_path, "--format", "json").document["findings"]
+    matters = mode == "fit-longest"
+    assert [each["id"] for each in found] == ["NVI056"] * matters
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    Image.new("L", (640, 480), 90).save(pictures / "high.png")
+    found = say("simulate", tmp_path, pictures, "-o", tmp_path / "shown", "--format", "json").document["findings"]
+    assert ("EI701" in {each["id"] for each in found}) == matters

@@ -29,7 +29,7 @@ def test_five_commands_give_the_bundle_of_one(
     say: Callable[..., Said], convert: Callable[..., Path], exports: list[Path], tmp_path: Path
 ) -> None:
     export, work = exports[0], tmp_path / "work"
-    whole = convert(export)
+    whole = convert(export, "--frame", "none")
     assert say("unpack", export, "-o", work).code == 0
     assert say("translate", _model(work, ".tflite"), "-o", work).code == 0
     assert say("adapt", _model(work, ".translated.onnx"), "-o", work).code == 0

@@ -13,7 +13,7 @@ from onnx import numpy_helper
 
 from convert.compare import Cause, Prediction, Score, Verdict
 from convert.compare.ablation import Ablation, Criteria, find_causes
-from convert.compare.texts import CauseTexts
+from convert.compare.run import CauseTexts
 from tests.compare.bundles import SAMPLES, causes, changed, compared, config_of, judged, photo, shown
 from tests.examples import examples
 

@@ -10,7 +10,7 @@ import pytest
 
 from convert.compare import Cause, Verdict
 from convert.compare.ablation import Ablation
-from convert.compare.texts import CauseTexts
+from convert.compare.run import CauseTexts
 from convert.images import ResizeMode
 from convert.images.scaling import interpolate
 from convert.simulate.decode import Detection

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from convert.compare import Cause, Step
-from convert.compare.texts import CauseTexts
+from convert.compare.run import CauseTexts
 from convert.images import CENTRE, ResizeMode
 from convert.simulate.settings import ClusterMode, ColorFormat, ScalingFilter
 from convert.types import Limits

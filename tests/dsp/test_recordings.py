@@ -39,7 +39,7 @@ def wav(path: Path, samples: np.ndarray[Any, Any], rate: int = 8000, channels: i
     return path
 
 
-def cbor(value: Any) -> bytes:
+def cbor(value: dict[str, Any] | list[Any] | str | float) -> bytes:
     """As RFC 8949 has it, lists of unknown length."""
     if isinstance(value, dict):
         return bytes([0xA0 | len(value)]) + b"".join(cbor(each) for pair in value.items() for each in pair)

@@ -9,15 +9,22 @@ import numpy as np
 import onnx.parser
 from onnx import numpy_helper
 
-from convert.eim.bundle import Impulse, read_impulse
+from convert.dsp import Impulse as Window
+from convert.dsp import KMeans
+from convert.eim import bundle
+from convert.eim.bundle import Impulse
 from convert.files import Output, sha256, write_all
 from convert.images import ResizeMode
-from convert.report import dumps, report_document
+from convert.report import dumps, impulse_report, report_document
 from convert.types import (
     Adapted,
+    BatchParity,
+    Differences,
     Evidence,
     Export,
     Head,
+    ImpulseEvidence,
+    ImpulseModel,
     Limits,
     Metadata,
     ModelFacts,
@@ -26,6 +33,7 @@ from convert.types import (
     Tensor,
     Translated,
     Validated,
+    ValidatedImpulse,
 )
 
 if TYPE_CHECKING:
@@ -38,6 +46,13 @@ RGB = Preprocessing(1 / 255, (), "RGB", False, False, "", ResizeMode.SQUASH)
 GRAY = replace(RGB, color="GRAY")
 
 NOTHING = Metadata()
+
+
+def read_impulse(path: Path, **options: Any) -> Impulse:
+    """A bundle of pictures, read."""
+    found = bundle.read_impulse(path, **options)
+    assert isinstance(found, Impulse)
+    return found
 
 
 @dataclass(frozen=True)
@@ -144,6 +159,44 @@ def fomo(height: int = 96, width: int = 96, *, labels: tuple[str, ...] = ("face"
         metadata=FACE,
     )
     return replace(sketch, **changes)
+
+
+SOUND = Window("microphone", 16, 1, ("audio",), 16.0, 4, (), ())
+MOTION = Window("accelerometer", 10, 2, ("x", "y"), 62.5, 0, (), ())
+
+
+def sampled(
+    folder: Path, window: Window = SOUND, labels: tuple[str, ...] = ("quiet", "up", "down"), *, anomaly: bool = False
+) -> Path:
+    """A whole impulse: softmax of 0, m and -m, where m is the mean of the window; the anomaly score is |m|."""
+    size, outputs, nodes = window.samples * window.axes, [], ["mean = ReduceMean <axes = [1]> (samples)"]
+    if labels:
+        outputs.append(f"float[N,{len(labels)}] scores")
+        nodes += ["logits = MatMul(mean, weights)", "scores = Softmax <axis = 1> (logits)"]
+    if anomaly:
+        outputs.append("float[N,1] anomaly")
+        nodes.append("anomaly = Abs(mean)")
+    model = onnx.parser.parse_model(
+        f"""<ir_version: 8, opset_import: ["" : 13]>
+        g (float[N,{size}] samples) => ({", ".join(outputs)}) {{ {chr(10).join(nodes)} }}"""
+    )
+    if labels:
+        model.graph.initializer.append(numpy_helper.from_array(np.array([[0, 1, -1]], np.float32), "weights"))
+    onnx.checker.check_model(model)
+    scorer = KMeans((0,), (0.0,), (1.0,), ((0.0,),), (0.0,), 1) if anomaly else None
+    source = Tensor("samples", (None, size), "float32")
+    facts = ModelFacts(source, (), (), "float32", "not-image")
+    export = Export(
+        b"", folder.name, "E1", "x.zip", "", Metadata(project_name="Sounds"), facts,
+        impulse=replace(window, anomaly=scorer),
+    )  # fmt: skip
+    shipped = ImpulseModel(export, OnnxModel(model.SerializeToString(), source, (), 13), labels, b"")
+    evidence = ImpulseEvidence(Differences(0, 0, 1, 1), None, None, None, BatchParity((1,), 0.0), {})
+    files = {shipped.file: shipped.onnx.data}
+    listed = [Output(name, sha256(content)) for name, content in files.items()]
+    files["report.json"] = dumps(impulse_report(ValidatedImpulse(shipped, evidence), {}, listed, ()))
+    write_all(folder, files)
+    return folder
 
 
 ROWS = np.array(

@@ -28,7 +28,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "ssd": bundles.ssd(),
     }
     paths = {kind: sketch.write(folder / kind) for kind, sketch in sketches.items()}
-    for kind in sketches:
+    paths["sound"] = bundles.sampled(folder / "sound", anomaly=True)
+    paths["motion"] = bundles.sampled(folder / "motion", bundles.MOTION, (), anomaly=True)
+    for kind in [*sketches, "sound", "motion"]:
         paths[f"{kind}.eim"] = folder / f"{kind}.eim"
         pack(paths[kind], paths[f"{kind}.eim"])
     return paths

@@ -12,13 +12,14 @@ from PIL import Image
 
 from convert.compare.edge_impulse import unpack
 from convert.eim import compare as rules
-from convert.eim.bundle import pack, read_impulse
+from convert.eim.bundle import pack
 from convert.eim.client import ModelInfo, Reply, talk
 from convert.eim.compare import EimComparison, compare, difference, open_backend
 from convert.errors import InputError, PresetError, UnsupportedModelError
 from convert.export.facts import facts
 from convert.images import ImageScaling, ResizeMode
 from tests.eim import bundles
+from tests.eim.bundles import read_impulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -364,7 +365,8 @@ def test_features(made: dict[str, Path], tmp_path: Path, models: Path) -> None:
     info = ModelInfo(33, 0, tuple("abcdefgh"), 0, 0, 0, None, "classification", (), {})
     (tmp_path / "b.txt").write_text(" ".join(["0.5"] * 33))
     with open_backend(models / "motion-33-f32.tflite", info, ImageScaling.NONE, 60, features=True) as ours:
-        answer = ours.classify(ours.take(tmp_path / "b.txt")[1], 0.5)["classification"]
+        ((_, _, own),) = ours.take(tmp_path / "b.txt")
+        answer = ours.classify(own, 0.5)["classification"]
         eim: Any = Scripted(info, lambda _: {"classification": answer, "anomaly": 3.5})
         comparison = compare(eim, ours, [tmp_path / "b.txt"], tolerance=0.0, pixels=0)
     assert sum(answer.values()) == pytest.approx(1)

@@ -145,7 +145,7 @@ def ends_well(foreign: dict[str, str], parts: list[bytes], which: int | None = N
         boxes = {"bounding_boxes": [BOX, BOX | {"x": 0}]}
         for size in ((2, 2, 3),):
             yield Reference(
-                size, ("a", "b"), None, lambda _: (np.zeros(4, np.float32), None),
+                size, ("a", "b"), None, lambda _: [("a", np.zeros(4, np.float32), None)],
                 lambda *_, as_sdk=False: boxes if b"bounding" in parts[1] or as_sdk else mine,
             )  # fmt: skip
 

@@ -308,7 +308,7 @@ def test_compare(
     @contextlib.contextmanager
     def open_backend(*arguments: Any, features: bool) -> Iterator[Reference]:
         opened.append((*arguments, features))
-        yield Reference((1, 1, 1), (), None, lambda _path: (np.zeros(1, np.float32), None), dict)
+        yield Reference((1, 1, 1), (), None, lambda _path: [("a", np.zeros(1, np.float32), None)], dict)
 
     def compare(client: Any, ours: Reference, files: list[Path], **limits: Any) -> EimComparison:
         opened.append((client.model, ours.size, [path.name for path in files], limits))

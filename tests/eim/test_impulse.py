@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.compare.edge_impulse import pack
-from convert.eim.bundle import read_impulse
-from convert.eim.model import Loaded
+from convert.eim.server import Loaded
 from convert.errors import ConvertError, InputError
 from convert.types import Limits
 from tests.eim import bundles
+from tests.eim.bundles import read_impulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -28,6 +28,11 @@ const { LinuxImpulseRunner } = require('edge-impulse-linux/build/library/classif
     const said = { model: await runner.init(), answers: [], errors: [] };
     said.memory = !!runner._inputShm;
     said.answers.push((await runner.classify(features)).result);
+    const slice = said.model.modelParameters.slice_size;
+    if (said.model.modelParameters.use_continuous_mode) {
+        const values = features.slice(0, slice);
+        for (let i = 0; i < 4; i++) said.answers.push((await runner.classifyContinuous(values)).result);
+    }
     for (const bad of [() => runner.classify([1]), () => runner.setParameter({ a: 1 })]) {
         try { await bad(); } catch (error) { said.errors.push(error.message || error); }
     }
@@ -55,10 +60,14 @@ def node() -> str:
 
 
 def run(node: str, model: Path, picture: Any, behavior: str, folder: Path) -> dict[str, Any]:
+    return run_features(node, model, pack(picture).astype(int).tolist(), behavior, folder)
+
+
+def run_features(node: str, model: Path, numbers: list[float], behavior: str, folder: Path) -> dict[str, Any]:
     script = HERE / "node_modules" / ".test.js"
     script.write_text(SCRIPT)
     said = folder / "said.json"
-    features = json.dumps(pack(picture).astype(int).tolist())
+    features = json.dumps(numbers)
     command = [node, str(script), str(model), features, behavior, str(said)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
@@ -97,3 +106,19 @@ def test_an_existing_socket(node: str, made: dict[str, Path], servers: Servers, 
         said = run(node, path, bundles.painted(bundles.yolov5()), "auto", tmp_path)
         assert [box["label"] for box in said["answers"][0]["bounding_boxes"]] == ["dog", "cat"]
     assert process.poll() is None
+
+
+@pytest.mark.parametrize("behavior", ["always", "never"])
+def test_sound(node: str, made: dict[str, Path], tmp_path: Path, behavior: str) -> None:
+    said = run_features(node, made["sound.eim"], [0.75] * 16, behavior, tmp_path)
+    parameters = said["model"]["modelParameters"]
+    assert (parameters["sensorType"], parameters["use_continuous_mode"]) == ("microphone", True)
+    scores = said["answers"][0]["classification"]
+    assert max(scores, key=scores.get) == "up"
+    assert [answer["anomaly"] for answer in said["answers"]] == pytest.approx([0.75, 0, 0, 0, 0.75])
+
+
+def test_motion_without_labels(node: str, made: dict[str, Path], tmp_path: Path) -> None:
+    said = run_features(node, made["motion.eim"], [-2] * 20, "auto", tmp_path)
+    assert said["model"]["modelParameters"]["sensorType"] == "accelerometer"
+    assert said["answers"] == [{"anomaly": pytest.approx(2)}]

@@ -116,3 +116,45 @@ def test_detectors(made: dict[str, Path], tmp_path: Path, kind: str) -> None:
     found = said["answers"][0]["result"]["bounding_boxes"]
     assert [(box["label"], round(box["value"], 4)) for box in found] == [("dog", 0.9), ("cat", 0.7)]
     assert len(said["answers"][2]["result"]["bounding_boxes"]) == 3, "with a lower threshold"
+
+
+SOUND = """
+import json, sys
+import numpy as np
+from edge_impulse_linux.audio import AudioImpulseRunner
+from edge_impulse_linux.runner import ImpulseRunner
+
+path, shared = sys.argv[1], sys.argv[2] == "shared"
+runner = AudioImpulseRunner(path)
+said = {"parameters": runner.init()["model_parameters"], "rate": runner.sampling_rate, "size": runner.window_size}
+said["labels"] = runner.labels
+if not shared:
+    runner.stop()
+    runner = ImpulseRunner(path, allow_shm=False)
+    runner.init()
+said["memory"] = runner._input_shm is not None
+window = [0.75] * said["size"]
+said["answer"] = runner.classify(np.array(window) if shared else window)["result"]
+slice = [2.0] * said["parameters"]["slice_size"]
+said["slices"] = [runner.send_msg({"classify_continuous": slice})["result"]["anomaly"] for _ in range(4)]
+process = runner._runner
+runner.stop()
+said["status"] = process.wait(10)
+print("SAID" + json.dumps(said))
+"""
+
+
+@pytest.mark.usefixtures("official")
+@pytest.mark.parametrize("how", ["shared", "json"])
+def test_sound(made: dict[str, Path], how: str) -> None:
+    command = [sys.executable, "-c", SOUND, str(made["sound.eim"]), how]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout.split("SAID")[1])
+    assert said["memory"] is (how == "shared")
+    assert (said["rate"], said["size"], said["labels"]) == (16, 16, ["quiet", "up", "down"])
+    scores = said["answer"]["classification"]
+    assert max(scores, key=scores.get) == "up"
+    assert said["answer"]["anomaly"] == pytest.approx(0.75)
+    assert said["slices"] == pytest.approx([0, 0, 0, 2])
+    assert said["status"] in {0, 130}

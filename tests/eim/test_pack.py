@@ -16,10 +16,12 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from convert.eim.bundle import header, pack, read_impulse
+from convert.eim import bundle
+from convert.eim.bundle import header, pack
 from convert.eim.client import talk
 from convert.errors import InputError, OutputError
 from convert.validate import runtimes
+from tests.eim.bundles import read_impulse
 
 if TYPE_CHECKING:
     from tests.eim.processes import Servers
@@ -176,14 +178,15 @@ def test_standalone_needs_numpy_and_onnxruntime_only(made: dict[str, Path], tmp_
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nPYTHONPATH={packages} exec {sys.executable} -S "$@"\n')
     python.chmod(0o755)
-    for kind in ("classifier", "fomo", "yolov5"):
+    for kind in ("classifier", "fomo", "yolov5", "sound"):
         model = tmp_path / f"{kind}.eim"
         pack(made[kind], model, interpreter=str(python), standalone=True)
-        impulse = read_impulse(model)
-        assert impulse == read_impulse(made[kind])
+        impulse = bundle.read_impulse(model)
+        assert impulse == bundle.read_impulse(made[kind])
         with talk(model) as session:
             result = session.classify(np.zeros(impulse.features, np.float32)).result
-        assert set(result) == {"classification" if kind == "classifier" else "bounding_boxes"}
+        names = {"classifier": {"classification"}, "sound": {"classification", "anomaly"}}
+        assert set(result) == names.get(kind, {"bounding_boxes"})
 
     (packages / "onnxruntime").unlink()
     done = subprocess.run([tmp_path / "fomo.eim", "--print-info"], capture_output=True, text=True, check=False)

@@ -21,15 +21,24 @@ import pytest
 from convert.eim import bundle as bundle_module
 from convert.eim import server as module
 from convert.eim import wire
-from convert.eim.bundle import NO_PARAMETER, Impulse, header, hello, hello_findings, read_impulse
+from convert.eim.bundle import NO_PARAMETER, Impulse, header, hello, hello_findings
 from convert.eim.client import ModelInfo
-from convert.eim.model import TimedResult
-from convert.eim.server import Session, Signals, listening, print_info, serve_socket, serve_stdin, signals_end
+from convert.eim.server import (
+    Session,
+    Signals,
+    TimedResult,
+    listening,
+    print_info,
+    serve_socket,
+    serve_stdin,
+    signals_end,
+)
 from convert.eim.wire import Features, attach, bound, connected, part_of, remove_leftovers
 from convert.errors import InputError, OutputError
 from convert.images import ResizeMode
 from convert.types import Metadata
 from tests.eim import bundles
+from tests.eim.bundles import read_impulse
 from tests.eim.processes import eventually
 
 if TYPE_CHECKING:

@@ -10,12 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.eim.bundle import read_impulse
-from convert.eim.model import Loaded, TimedResult
-from convert.eim.server import Session
+from convert.eim.server import Loaded, Session, TimedResult
 from convert.eim.wire import encode
 from convert.errors import ValidationError
 from tests.eim import bundles
+from tests.eim.bundles import read_impulse
 
 if TYPE_CHECKING:
     from pathlib import Path

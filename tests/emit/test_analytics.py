@@ -133,11 +133,13 @@ def test_blocks_of_the_export_are_carried_over(tmp_path: Path, glib: Callable[[b
     files = emit.files(model.adapted)
     tracker = files[NAMES[1]].decode()
     assert "  maxShadowTrackingAge: 7\n" in tracker
-    assert "  minMatchingScore4Iou: 0.25\n" in tracker
+    assert "  minMatchingScore4Iou: 0\n" in tracker, "0.25 is about boxes of one cell"
     assert "  checkClassMatch: 0\n" in tracker
     group, file = "line-crossing-stream-0", glib(files[NAMES[0]])
     keys = [key for key in file.keys(group) if key.startswith("line-crossing-")]
     assert keys == [f"line-crossing-line{each}" for each in ("1-down", "1-up", "2-left", "2-right")]
+    # Moved down by half a box, 12 of 96 pixels, and shorter by as much at each end.
+    assert file.integers(group, "line-crossing-line1-down")[4:] == [240, 675, 1660, 675]
     lines = [Line(key, tuple(file.integers(group, key)), Mode.LOOSE, extended=False) for key in keys]
     frame = file.integer("property", "config-width"), file.integer("property", "config-height")
     ours, theirs = LineCounter(lines, frame, frame), CrossingCounter(TRACKED.segments or ())
@@ -152,11 +154,24 @@ def test_blocks_of_the_export_are_carried_over(tmp_path: Path, glib: Callable[[b
     assert "EI515" in found
 
 
+def test_an_export_that_only_tracks(tmp_path: Path) -> None:
+    model = fomo(tmp_path, replace(TRACKED, segments=None))
+    emit = Emit(tmp_path / "bundle")
+    written = [Path(each.path).name for each in emit(model, tmp_path).outputs]
+    assert tuple(written) == emit.plan("fruit", counted=emit.counting(model.adapted.export, 3))
+    assert (NAMES[0] in written, NAMES[1] in written) == (False, True)
+    app = (tmp_path / "bundle" / "deepstream_app_fruit.txt").read_text()
+    assert "[tracker]\nenable=1\n" in app
+    assert "nvds-analytics" not in app
+    assert "nvtracker" in (tmp_path / "bundle" / "RUN.md").read_text()
+    assert not convert.check(tmp_path / "bundle").findings
+
+
 def test_what_cannot_be_carried_over_is_said(tmp_path: Path) -> None:
     far = replace(TRACKED, tracking=Tracking(sort=False, grace=5, hits=0, threshold=12, by_overlap=False))
     emit = Emit(tmp_path / "bundle", line=(LINE,))
     messages = [each.message for each in emit.findings(fomo(tmp_path, far).adapted, Evidence())]
-    assert any("overlap instead of a distance below 12 pixels" in each for each in messages)
+    assert any("any overlap of boxes is enough, instead of a distance below 12 pixels" in each for each in messages)
     assert any("--line replaces the 2 lines" in each for each in messages)
     padded = replace(TRACKED, resize_mode=ResizeMode.FIT_LONGEST, segments=((0, 2, 95, 2),))
     model = fomo(tmp_path, padded, fomo_box=1)
@@ -220,6 +235,9 @@ def test_options_that_do_not_go_together(options: dict[str, Any], message: str) 
     with pytest.raises(PresetError, match=message) as caught:
         refuse_contradictions(options)
     assert caught.value.hint
+    canvas = options.pop("frame", None)
+    with pytest.raises(PresetError, match=message):
+        Emit(Path("x"), **options, canvas=canvas)
 
 
 def test_a_line_is_written_as_it_is_read() -> None:

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.export.deployment import NAME, read_deployment
-from convert.export.parameters import File
+from convert.export.parameters import DEPLOYMENT, File, read_deployment
 from convert.images import ImageScaling, ResizeMode
 from convert.types import Color
 from samples.layouts import Parameters, cpp_library, write_tree, zip_bytes
@@ -51,7 +50,7 @@ def changed(value: object, *path: str | int) -> dict[str, Any]:
 
 
 def export(document: object, **files: bytes) -> dict[str, bytes]:
-    return {NAME: json.dumps(document).encode(), "trained.tflite": tiny.classifier(), **files}
+    return {DEPLOYMENT: json.dumps(document).encode(), "trained.tflite": tiny.classifier(), **files}
 
 
 @pytest.mark.parametrize("way", ["folder", "zip", "file"])
@@ -100,10 +99,10 @@ def test_an_anchor_that_is_none_of_the_nine_is_named(tmp_path: Path) -> None:
 
 def test_model_parameters_win_and_a_contradiction_is_said(tmp_path: Path) -> None:
     library = cpp_library(tiny.classifier(), Parameters(year=2026, labels=("cat", "dog"), project_name="Pets"))
-    result = unpack(write_tree({**library, NAME: export(DOCUMENT)[NAME]}, tmp_path))
+    result = unpack(write_tree({**library, DEPLOYMENT: export(DOCUMENT)[DEPLOYMENT]}, tmp_path))
     assert result.artifact.metadata.labels == ("cat", "dog")
     (finding,) = [finding for finding in result.findings if finding.id == "EI102"]
-    assert finding.message.startswith(f"{NAME} records labels bolt;nut, model-parameters/ cat;dog")
+    assert finding.message.startswith(f"{DEPLOYMENT} records labels bolt;nut, model-parameters/ cat;dog")
 
 
 def test_what_model_parameters_do_not_have(tmp_path: Path) -> None:
@@ -112,7 +111,7 @@ def test_what_model_parameters_do_not_have(tmp_path: Path) -> None:
     library["model-parameters/model_metadata.h"] = b"\n".join(
         line for line in metadata.split(b"\n") if b"RESIZE" not in line
     )
-    result = unpack(write_tree({**library, NAME: export(DOCUMENT)[NAME]}, tmp_path))
+    result = unpack(write_tree({**library, DEPLOYMENT: export(DOCUMENT)[DEPLOYMENT]}, tmp_path))
     assert result.artifact.metadata.resize_mode is ResizeMode.FIT_LONGEST
 
 
@@ -143,13 +142,13 @@ def test_learning_blocks_tell_models_apart(tmp_path: Path) -> None:
     document = changed(models, "tfliteModels")
     document["impulse"]["learnBlocks"] = [{"id": 5, "type": "keras"}, {"id": 6, "type": "keras-visual-anomaly"}]
     files = {"scores.tflite": tiny.classifier(seed=1), "odd.tflite": tiny.classifier(seed=2)}
-    path = write_tree({NAME: json.dumps(document).encode(), **files}, tmp_path)
+    path = write_tree({DEPLOYMENT: json.dumps(document).encode(), **files}, tmp_path)
     assert export_of(path).member == "scores.tflite"
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[1]", b"null", b"\xff", b"[" * 100_000, b" " * (17 << 20)])
 def test_what_is_no_document_is_said(data: bytes, tmp_path: Path) -> None:
-    result = unpack(write_tree({NAME: data, "trained.tflite": tiny.classifier()}, tmp_path))
+    result = unpack(write_tree({DEPLOYMENT: data, "trained.tflite": tiny.classifier()}, tmp_path))
     (finding,) = [finding for finding in result.findings if finding.id == "EI106"]
     assert "\n" not in finding.message
     assert result.artifact.metadata.labels is None
@@ -173,7 +172,7 @@ def _places(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str |
 )
 def test_any_value_in_any_field(path: tuple[str | int, ...], value: object) -> None:
     document = changed(value, *path)
-    recorded = read_deployment(File(json.dumps(document).encode(), NAME), ["trained.tflite"])
+    recorded = read_deployment(File(json.dumps(document).encode(), DEPLOYMENT), ["trained.tflite"])
     assert recorded.blocks
     for block in recorded.blocks:
         metadata = block.metadata
@@ -194,5 +193,5 @@ def _is_used(path: tuple[str | int, ...]) -> bool:
 @pytest.mark.parametrize("path", [path for path in _places(DOCUMENT) if _is_used(path)])
 def test_a_wrong_type_in_each_field_is_said(path: tuple[str | int, ...]) -> None:
     wrong = 1.5  # which no field has
-    recorded = read_deployment(File(json.dumps(changed(wrong, *path)).encode(), NAME), ["trained.tflite"])
+    recorded = read_deployment(File(json.dumps(changed(wrong, *path)).encode(), DEPLOYMENT), ["trained.tflite"])
     assert [finding.id for finding in recorded.findings] == ["EI106"]

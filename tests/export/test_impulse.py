@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convert.dsp import Impulse, KMeans
-from convert.errors import ConvertError, InputError, UnsupportedModelError
+from convert.errors import ConvertError, InputError, NoModelError, UnsupportedModelError
 from convert.export.archive import open_source
 from convert.export.impulse import FoundImpulse, find_impulse, read_impulse
 from convert.export.models import list_models
@@ -104,6 +104,25 @@ def test_exports_of_pictures_are_none(tmp_path: Path) -> None:
     assert found(cpp_library(tiny.classifier(), Parameters()), tmp_path) is None
 
 
+def test_of_two_impulses_the_one_whose_network_is_named(tmp_path: Path) -> None:
+    raw = replace(impulse(block("raw", 1, 3, 14), samples=20, axes=3, frequency=10), sensor="fusion", slices=2)
+    files = library(motion(number=7), 2025)
+    second = Parameters(labels=("a", "b", "c", "d"), year=2025, resize_mode=None, impulse_id=2, block_id=15)
+    for path, data in impulse_library(tiny.features(60), raw, second).items():
+        other = data.replace(b"_H\n", b"_2_H\n")  # include guards
+        files[path] = files.get(path, b"") + other
+    place = write_tree(files, tmp_path)
+    with open_source(place) as source:
+        listing = list_models(source.tree)
+        with pytest.raises(NoModelError, match="holds 2 models"):
+            find_impulse(source.tree, listing, None)
+        results = [find_impulse(source.tree, listing, name) for name in ("tflite_learn_5", "tflite_learn_15")]
+    assert [each and each.impulse for each in results] == [motion(number=7), raw]
+    shown = inspect(place)
+    assert shown.undecided is not None
+    assert [model.reason for model in shown.models] == [None, None]
+
+
 def changed(files: dict[str, bytes], name: str, old: str, new: str) -> dict[str, bytes]:
     text = files[f"model-parameters/{name}"].decode()
     assert old in text
@@ -124,6 +143,8 @@ def changed(files: dict[str, bytes], name: str, old: str, new: str) -> dict[str,
         ("model_variables.h", ".raw_sample_count = 125", ".raw_sample_count = 0", "a window of 0 samples of 3 axes"),
         ("model_variables.h", ".raw_samples_per_frame = 3", ".raw_samples_per_frame = 99999999", "which cannot be"),
         ("model_variables.h", ".raw_samples_per_frame = 3", ".raw_samples_per_frame = 2", "takes axes"),
+        ("model_variables.h", ".raw_sample_count = 125", ".raw_sample_count = 1e999", "a window of 0 samples"),
+        ("model_variables.h", ".raw_samples_per_frame = 3", ".raw_samples_per_frame = 1e300", "which cannot be"),
         ("anomaly_metadata.h", "{ 0, 11 }", "{ 0, 1000 }", "features that do not exist"),
         ("anomaly_metadata.h", "{ 1.5, 2 }", "{ 1.5, 0 }", "a scale of 0"),
         ("anomaly_metadata.h", "{ 1.5, 2 }", "{ 1.5 }", "do not fit its 2 features"),
@@ -181,7 +202,7 @@ def test_a_damaged_document_is_one_sentence(changes: dict[str, Any]) -> None:
 _HEADERS = {name: data for name, data in library(motion(number=7), 2025).items() if name.endswith(".h")}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_damaged_headers_end_in_an_error_of_ours(data: st.DataObject) -> None:
     parts = {Path(name).name: bytearray(text) for name, text in _HEADERS.items() if "model-parameters" in name}

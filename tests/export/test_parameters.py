@@ -362,14 +362,15 @@ def tracked(text: str, macros: str = "") -> tuple[Metadata, list[str]]:
     [
         (
             (
-                "const ei_object_tracking_config_t ei_posprocessing_config_9 = {\n  1, /* implementation_version */\n  7,\n"
+                "const ei_object_tracking_config_t ei_posprocessing_config_9 = {\n  1, /* version */\n  7,\n"
                 "  6, /* max_observations */\n  0.2500f, /* iou_threshold */\n  true /* use_iou */\n};"
             ),
             Tracking(sort=False, grace=7, hits=0, threshold=0.25, by_overlap=True),
         ),
         (
             (
-                "const ei_object_tracking_config_t a = { .implementation_version = 1, .keep_grace = 4, .threshold = 12.0f, "
+                "const ei_object_tracking_config_t a = { .implementation_version = 1, .keep_grace = 4, "
+                ".threshold = 12.0f, "
                 ".use_iou = false };"
             ),
             Tracking(sort=False, grace=4, hits=0, threshold=12, by_overlap=False),

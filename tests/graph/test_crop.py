@@ -16,6 +16,7 @@ from convert.graph.batch import dynamic_batch
 from convert.graph.preprocessing import FRAME_UNUSED, RESIZE_ASSUMED, RESIZE_CROPS, crop_to, preprocessing
 from convert.graph.resize import crop
 from convert.images import ANCHORS, CENTRE, Anchor, Frame, Framing, ImageScaling, ResizeMode, parse_frame
+from convert.images.resizing import Resizing
 from tests.examples import examples
 from tests.graph.flat import classifier
 from tests.graph.proof import litert, model, onnxruntime, operators
@@ -193,16 +194,44 @@ def test_what_crops_nothing_is_for_objects_too(
 
 
 @pytest.mark.parametrize("mode", [ResizeMode.SQUASH, ResizeMode.FIT_LONGEST, None, ResizeMode.NONE])
-def test_other_resize_modes_are_left_alone(mode: ResizeMode | None, export: Callable[..., Export]) -> None:
+def test_the_device_alone_needs_no_frame_for_whole_pictures(
+    mode: ResizeMode | None, export: Callable[..., Export]
+) -> None:
     made = export(classifier(), resize_mode=mode, image_scaling=ImageScaling.NONE)
     plain, _ = preprocessing(made)
-    framed, findings = preprocessing(made, Frame(16, 9))
+    framed, findings = preprocessing(made, Frame(16, 9), resize="device")
     assert framed == plain
-    assert crop_to(made, Frame(16, 9)) is None
+    assert crop_to(made, Frame(16, 9), resize="device") is None
     assert findings[-1].id == FRAME_UNUSED.id
     assert ("--resize-mode fit-shortest" in str(findings[-1].hint)) == (mode in {None, ResizeMode.NONE})
     assert (RESIZE_ASSUMED.id in {finding.id for finding in findings}) == (mode in {None, ResizeMode.NONE})
-    assert preprocessing(made, Frame(16, 9), assumed=True)[1] == findings[:-1]
+    assert preprocessing(made, Frame(16, 9), assumed=True, resize="device")[1] == findings[:-1]
+
+
+@pytest.mark.parametrize(
+    ("mode", "inside"),
+    [
+        (ResizeMode.SQUASH, (0, 0, 640, 360)),
+        (None, (0, 0, 640, 360)),
+        (ResizeMode.FIT_LONGEST, (0, -120, 640, 640)),
+        (ResizeMode.FIT_SHORTEST, (140, 0, 360, 360)),
+    ],
+)
+def test_the_graph_resizes_as_in_training(
+    mode: ResizeMode | None, inside: tuple[int, ...], export: Callable[..., Export]
+) -> None:
+    made = export(classifier(height=16, width=16), resize_mode=mode, image_scaling=ImageScaling.TORCH)
+    framed, findings = preprocessing(made, Frame(16, 9))
+    assert isinstance(framed.framing, Resizing)
+    assert (framed.framing.network, framed.framing.inside) == ((640, 360), inside)
+    assert not framed.maintain_aspect_ratio
+    assert [each.id for each in findings] == ([RESIZE_ASSUMED.id] if mode is None else [])
+
+
+@pytest.mark.parametrize("mode", [ResizeMode.SQUASH, ResizeMode.FIT_LONGEST])
+def test_frames_of_the_models_size_are_left_to_the_device(mode: ResizeMode, export: Callable[..., Export]) -> None:
+    made = export(classifier(height=8, width=8), resize_mode=mode)
+    assert crop_to(made, Frame(8, 8, in_pixels=True)) is None
 
 
 def test_without_a_frame_it_is_said_what_is_lost(export: Callable[..., Export]) -> None:

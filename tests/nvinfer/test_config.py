@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from convert.errors import ConvertError, InputError, PresetError
 from convert.nvinfer.config import form_of, read, read_bytes
-from convert.nvinfer.config_state import MOST_CLASSES, Parsed, Reason, Verdict
+from convert.nvinfer.keys import MOST_CLASSES, Parsed, Reason, Verdict
 from tests.examples import examples
 
 # In a folder that exists; the file itself need not.

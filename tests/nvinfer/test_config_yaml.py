@@ -9,7 +9,7 @@ import pytest
 
 from convert.errors import InputError
 from convert.nvinfer.config import read_bytes
-from convert.nvinfer.config_state import Parsed, Reason, Verdict
+from convert.nvinfer.keys import Parsed, Reason, Verdict
 
 
 def yaml(lines: str, **options: str) -> Parsed:

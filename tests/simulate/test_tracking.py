@@ -1,4 +1,4 @@
-"""The stand-in tracker, and counts at the lines of an app: made-up ways of objects, and the belt of the samples."""
+"""The replacement tracker, and counts at the lines of an app: made-up ways of objects, and the belt of the samples."""
 
 from __future__ import annotations
 
@@ -173,8 +173,23 @@ def test_twelve_fruits_on_a_belt(tmp_path: Path, kind: str) -> None:
     assert len({each.id for each in counts.passages}) == 12
     page = (tmp_path / "shown" / "report.html").read_text()
     assert "belt-left 12" in page
-    assert "stand-in" in page
+    assert "replacement" in page
     assert (tmp_path / "shown" / "video" / "belt.mp4").stat().st_size > 10_000
+
+
+def test_a_config_that_is_refused_is_said_and_the_rest_is_shown(tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    convert.convert(SAMPLES / "exports" / "table-fomo-2025.zip", bundle, line="belt:0.5,0,0.5,1")
+    config = bundle / "config_nvdsanalytics_fruit-spotter.txt"
+    config.write_text(config.read_text().replace("osd-mode=2", "osd-mode=7"))
+    pictures = SAMPLES / "pictures" / "table"
+    result = convert.simulate(bundle, pictures, tmp_path / "shown")
+    assert "EI709" in [each.id for each in result.findings]
+    assert not result.simulation.counts
+    with pytest.raises(InputError, match="refuses it"):
+        convert.simulate(bundle, pictures, tmp_path / "shown", count_as="edge-impulse")
+    config.unlink()
+    assert "EI709" in [each.id for each in convert.simulate(bundle, pictures, tmp_path / "shown").findings]
 
 
 def test_without_lines_nothing_can_be_counted(tmp_path: Path) -> None:

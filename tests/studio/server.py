@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
 
 KEY = "ei_0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -103,12 +104,15 @@ class StudioServer:
         return [f"{method} {path.removeprefix('/v1')}" for method, path, _, _ in self.log if path.startswith("/v1")]
 
     @contextlib.contextmanager
-    def running(self) -> Iterator[StudioServer]:
+    def running(self, context: ssl.SSLContext | None = None) -> Iterator[StudioServer]:
         class Handler(_Handler):
             studio = self
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
+        server.handle_error = lambda *_: None  # type: ignore[method-assign] # a client that went away
+        if context is not None:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         self.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
@@ -133,7 +137,7 @@ class StudioServer:
         self, method: str, rest: str, query: dict[str, list[str]], body: dict[str, Any]
     ) -> dict[str, Any] | bytes:
         if rest == "impulse":
-            return {"success": True, "impulse": self.impulse}
+            return {"success": True, **({"impulse": self.impulse} if self.impulse else {})}
         if re.fullmatch(r"training/keras/\d+/metadata", rest):
             return {"success": True, **self.trained}
         if rest == "downloads":
@@ -163,7 +167,14 @@ class StudioServer:
             return {"success": True, "job": job}
         if rest == "jobs/99/stdout":
             lines = self.job_log if self._polled >= self.polls else self.job_log[: self._polled]
-            items = [{"created": f"2026-11-29T21:00:{at:02}.000Z", "data": line} for at, line in enumerate(lines)]
+            items = [
+                {
+                    "created": f"2026-11-29T21:00:{at:02}.000Z",
+                    "data": line,
+                    "logLevel": "error" if line.startswith("ERR") else "info",
+                }
+                for at, line in enumerate(lines)
+            ]
             return {"success": True, "stdout": items[::-1], "totalCount": len(items)}
         if method == "POST" and rest == "jobs/99/cancel":
             self.cancelled.append(99)
@@ -207,7 +218,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _file(self, data: bytes, fault: Fault) -> None:
         start = 0
         headers = {
-            "Content-Disposition": "attachment; filename=../../x.zip",
+            "Content-Disposition": "attachment; filename=x.zip",
             "Content-Type": "application/octet-stream",
         }
         if (wanted := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))) and "no-range" not in fault.headers:

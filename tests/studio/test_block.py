@@ -21,10 +21,13 @@ from convert.errors import InputError
 from convert.files import configs
 from convert.options import BLOCK
 from convert.studio.block import Folders, parameters_document, run, validation_pictures
-from samples.layouts import write_tree
+from samples.layouts import Parameters, impulse_library, write_tree
+from tests.test_impulse import LABELS, network, sound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from convert.dsp import Impulse
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 TYPES = {"string", "int", "float", "select", "boolean", "bucket", "dataset", "flag", "secret"}
@@ -54,13 +57,22 @@ def library(name: str) -> dict[str, bytes]:
         return {name: packed.read(name) for name in packed.namelist() if not name.endswith("/")}
 
 
+def of_sound() -> tuple[bytes, Impulse, Parameters]:
+    impulse = sound()
+    parameters = Parameters(labels=LABELS, year=2025, resize_mode=None, project_name="Door steps")
+    return network(impulse.blocks[0].size), impulse, parameters
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(each.relative_to(folder)): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
 
 
-@pytest.mark.parametrize("name", ["shapes-cpp-2025", pytest.param("table-fomo-2025.zip", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name",
+    ["shapes-cpp-2025", *(pytest.param(name, marks=pytest.mark.slow) for name in ("table-fomo-2025.zip", "sound"))],
+)
 def test_the_bundle_is_that_of_convert(name: str, prepared: Callable[..., Path], tmp_path: Path) -> None:
-    metadata = prepared(library(name))
+    metadata = prepared(library(name) if name != "sound" else impulse_library(*of_sound()))
     before = contents(tmp_path / "input")
     place = run(metadata, {"target": "deepstream-6.2"})
     assert contents(tmp_path / "input") == before

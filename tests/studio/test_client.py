@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
+import ssl
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -126,6 +129,29 @@ def test_a_redirect_is_not_followed_out_of_tls(
 def test_http_only_on_this_machine(endpoint: str) -> None:
     with pytest.raises(InputError, match="not be encrypted"):
         Studio(KEY, endpoint)
+
+
+def test_certificates_are_checked(
+    server: StudioServer, tmp_path: Path, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl, to make a certificate with, is not on this machine")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "1"]
+    more = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(["openssl", *words, *more], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    encrypted = StudioServer({})
+    with encrypted.running(context):
+        studio = Studio(KEY, f"https://localhost:{encrypted.port}/v1", pause=pauses.append)
+        with pytest.raises(InputError, match="certificate verify failed"):
+            studio.answer("ProjectsApi", "list_projects")
+        assert (encrypted.log, pauses) == ([], [])
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        studio = Studio(KEY, f"https://localhost:{encrypted.port}/v1", pause=pauses.append)
+        assert studio.answer("ProjectsApi", "list_projects")["success"]
+    assert server.port
 
 
 @pytest.mark.parametrize("no_range", [False, True])

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from convert import api
 from convert.__main__ import main
-from convert.errors import ConvertError, InputError, PresetError
+from convert.errors import ConvertError, InputError, OutputError, PresetError
 from convert.images import ImageScaling, ResizeMode
 from convert.studio.client import Studio
 from convert.studio.pull import Pull, Pulled
-from tests.studio.conftest import MODEL, library
+from tests.studio.conftest import MODEL, SAMPLES, library
 from tests.studio.server import IMPULSE, KEY, PROJECT, TRAINED, Fault, StudioServer, target
 
 if TYPE_CHECKING:
@@ -54,6 +54,20 @@ def test_a_detector(server: StudioServer, studio: Studio, tmp_path: Path) -> Non
     recorded = pulled(studio, tmp_path).metadata
     assert (recorded.task, recorded.threshold) == ("ssd", 0.6)
     assert recorded.image_scaling is ImageScaling.MINUS_128_TO_127
+
+
+def test_the_int8_model(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
+    server.files["tflite-int8"] = (SAMPLES / "models" / "table-fomo.tflite").read_bytes()
+    assert pulled(studio, tmp_path, variant="int8").export.read_bytes() == server.files["tflite-int8"]
+    with pytest.raises(PresetError, match="float16"):
+        pulled(studio, tmp_path, variant="float16")
+
+
+def test_a_folder_that_cannot_be_written_is_refused_first(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"")
+    with pytest.raises(OutputError):
+        pulled(studio, tmp_path / "x")
+    assert not server.log
 
 
 @pytest.mark.parametrize("layer", ["fomo", "yolov5", "yolov5v5-drpai", "yolov2-akida", "yolox", "yolo-pro", "tao-ssd"])
@@ -93,6 +107,7 @@ def test_several_projects(server: StudioServer, studio: Studio, tmp_path: Path) 
         ({"trained": {"hasTrainedModel": False}}, "no trained model", "train it"),
         ({"files": {"tflite-float": None}}, r"no TensorFlow Lite model \(float32\)", "--deployment zip"),
         ({"impulse": {"inputBlocks": [{"type": "time-series"}]}}, "takes time-series, no pictures", "--deployment zip"),
+        ({"impulse": dict.fromkeys(IMPULSE)}, "has no impulse", "make and train one"),
         ({"impulse": {"learnBlocks": []}}, "no neural network", "learn block"),
         ({"impulse": {"learnBlocks": IMPULSE["learnBlocks"] * 2}}, "2 learn blocks", "--deployment zip"),
         ({"files": {"tflite-float": b"<html>"}}, "a web page", "pull again"),
@@ -110,7 +125,7 @@ def test_what_cannot_be_pulled(
     with pytest.raises(InputError, match=message) as caught:
         pulled(studio, tmp_path / "x")
     assert hint in (caught.value.hint or "")
-    assert not list((tmp_path / "x").iterdir())
+    assert not (tmp_path / "x").exists()
 
 
 def test_an_anomaly_block_beside_is_not_the_model(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
@@ -151,9 +166,25 @@ def test_a_deployment_is_built_then_taken(server: StudioServer, studio: Studio, 
     server.log.clear()
     assert pulled(studio, tmp_path, deployment="zip").version == 8
     assert not [call for call in server.calls if "jobs" in call]
-    server.history[0]["impulseHasChangedSinceDeployment"] = True
-    pulled(studio, tmp_path, deployment="zip")
-    assert [call for call in server.calls if "build-ondevice" in call]
+    for name, value in (("impulseHasChangedSinceDeployment", True), ("impulseId", 2), ("engine", "tflite-eon")):
+        server.log.clear()
+        server.history[:] = [{**server.history[0], name: value}]
+        pulled(studio, tmp_path, deployment="zip")
+        assert [call for call in server.calls if "build-ondevice" in call], name
+        del server.history[0]
+
+
+@given(st.sampled_from(["targets", "history", "supportedEngines", "modelVariants", "preferredEngine"]), JSON)
+def test_answers_about_deployments_end_in_one_error_or_none(
+    server: StudioServer, studio: Studio, tmp_path: Path, name: str, value: object
+) -> None:
+    server.targets, server.history, server.polls = [target("zip")], [], 1
+    if name in {"targets", "history"}:
+        setattr(server, name, value if isinstance(value, list) else [value])
+    else:
+        server.targets[0][name] = value
+    with contextlib.suppress(ConvertError):
+        pulled(studio, tmp_path, deployment="zip")
 
 
 def test_an_eim(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
@@ -168,6 +199,7 @@ def test_an_eim(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("targets", "message", "hint"),
     [
+        ([target("zip", supportedEngines=[], preferredEngine="newest")], "bindings refuse to ask", "--upgrade"),
         ([target("zap")], "no deployment 'zip'", "it has zap"),
         ([target("zip", disabledForProject=True, reasonTargetDisabled="Enterprise only")], "Enterprise only", "leave"),
         ([target("zip", modelVariants=[{"variant": "float32", "supported": False}])], "with float32", "--variant"),
@@ -185,7 +217,7 @@ def test_targets_that_are_not_built(
 
 def test_a_build_that_fails_gives_its_reason(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
     server.job_ends = False
-    server.job_log.append("ERR: Unsupported operator CUSTOM")
+    server.job_log += ["ERR: Unsupported operator CUSTOM", "Job failed (see above)"]
     with pytest.raises(InputError, match="ERR: Unsupported operator CUSTOM"):
         pulled(studio, tmp_path, deployment="zip")
     assert not [call for call in server.calls if "download" in call]
@@ -252,6 +284,25 @@ def test_the_command(server: StudioServer, tmp_path: Path, capfd: pytest.Capture
     server.faults = [Fault("projects", 99, 403)]
     assert main(["pull", "-o", str(tmp_path / "y")]) == 3
     assert "error: Edge Impulse's server answers with HTTP 403" in capfd.readouterr().err
+
+
+def test_at_a_terminal(
+    server: StudioServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[tuple[str, bool]] = []
+    answers: list[Any] = [KEY + "\n", 2]
+
+    def prompt(text: str, *, hide_input: bool = False, **_: object) -> Any:
+        asked.append((text, hide_input))
+        return answers.pop(0)
+
+    monkeypatch.setattr("click.prompt", prompt)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.delenv("EI_API_KEY")
+    server.projects = [(9, "Fruit"), (PROJECT, "Wooden shapes")]
+    assert main(["pull", "-o", str(tmp_path)]) == 0
+    assert asked == [("API key of the project", True), ("which project", False)]
+    assert "  2  Wooden shapes (4711)" in capfd.readouterr().err
 
 
 def test_without_a_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ Read in nvdsanalytics_property_parser.cpp, nvdsanalytics_property_yaml_parser.cp
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from convert.check.analytics import PROPERTY, SMOOTHING, Fault, kinds, read_tracker, tracker_groups
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from convert.check.analytics import AnalyticsFile, Group, Shape, TrackerGroup
     from convert.check.app import AppContext
     from convert.findings import Finding
-    from convert.nvinfer.config_state import Entry, Section
+    from convert.nvinfer.keys import Entry, Section
 
 REFUSED = Rule("NVI110")
 NUMBERS = Rule("NVI111")
@@ -109,7 +110,8 @@ def same(file: AnalyticsFile) -> Iterator[Finding]:
             )
             yield _found(file, SAME, f"the name of {shape.entry.key} {what}", shape.entry)
         elif first is group:
-            yield _found(file, SAME, f"{shape.entry.key} is there twice; only the last one counts", shape.entry)
+            what = "only the last one counts" if kinds()[group.kind].numbers else "the counts are added up"
+            yield _found(file, SAME, f"{shape.entry.key} is there twice: {what}", shape.entry)
         else:
             message = f"{shape.entry.key} is also in [{first.section.name}], of the same stream: they count as one"
             yield _found(file, SAME, message, shape.entry)
@@ -134,9 +136,9 @@ def modes(file: AnalyticsFile) -> Iterator[Finding]:
 
 def unread(file: AnalyticsFile) -> Iterator[Finding]:
     """Names that Gst-nvdsanalytics does not know."""
+    names = [PROPERTY, *(f"{kind}-stream" for kind in kinds() if kind != PROPERTY)]
     for section in file.ignored:
         stem, _, number = section.name.rpartition("-")
-        names = {f"{kind}-stream": kind for kind in kinds() if kind != PROPERTY} | {PROPERTY: PROPERTY}
         meant = closest(stem if number.isdigit() else section.name, names, _ALIKE)
         head = PROPERTY if meant == PROPERTY else f"{meant}-{number if number.isdigit() else 0}"
         hint = f"did you mean {f'[{head}]' if file.form == 'ini' else f'{head}:'}?" if meant else None
@@ -336,9 +338,10 @@ CHECKS = (
 )
 
 APP_CHECKS = ((WAITING, waiting), (SMALL, small))
+_MOST: Final = 100
 RULES = (*(rule for rule, _ in (*CHECKS, *APP_CHECKS)), TRACKER_KEY)
 
 
 def analytics_findings(file: AnalyticsFile) -> list[Finding]:
-    """What the rules find in a config of Gst-nvdsanalytics."""
-    return [finding for _, check in CHECKS for finding in check(file)]
+    """What the rules find in a config of Gst-nvdsanalytics; of one rule not without end."""
+    return [finding for _, check in CHECKS for finding in islice(check(file), _MOST)]

@@ -24,7 +24,7 @@ from convert.nvinfer.keys import ATTRS
 from convert.nvinfer.targets import Target, between, catalogue, sinks, trtexec_accepts
 
 if TYPE_CHECKING:
-    from convert.nvinfer.config_state import Entry
+    from convert.nvinfer.keys import Entry
 
 CLASS_IDS = Rule("NVI092")
 

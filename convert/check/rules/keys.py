@@ -11,8 +11,7 @@ from convert.check import context as checking
 from convert.check.rules.syntax import as_head, as_line, quoted
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.config import ELEMENT_BYTES
-from convert.nvinfer.config_state import ATTRS_ALL, Entry, Reason
-from convert.nvinfer.keys import ATTRS, PROPERTY, Key, key_named, keys, version
+from convert.nvinfer.keys import ATTRS, ATTRS_ALL, PROPERTY, Entry, Key, Reason, key_named, keys, version
 from convert.nvinfer.targets import catalogue
 
 UNKNOWN_KEY = Rule("NVI009")

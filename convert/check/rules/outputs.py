@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Final
 from convert.check import context as checking
 from convert.check.rules.syntax import as_head, as_line, quoted
 from convert.findings import Finding, Level, Rule
-from convert.nvinfer.config_state import ATTRS_ALL
 from convert.nvinfer.context import Binding, ParserOutcome, built_in_segments, stock_parser
-from convert.nvinfer.keys import ATTRS, FUNCTIONS, ClusterMode, version
+from convert.nvinfer.keys import ATTRS, ATTRS_ALL, FUNCTIONS, ClusterMode, version
 from convert.nvinfer.targets import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from convert.nvinfer.config_state import Entry
+    from convert.nvinfer.keys import Entry
     from convert.onnx_header import Header
 
 

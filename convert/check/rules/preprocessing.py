@@ -218,7 +218,6 @@ def shapes(app: AppContext) -> Iterator[Finding]:
     width, height = (number(app.file, "streammux", side, None) for side in ("width", "height"))
     if not width or not height or width < 0 or height < 0:
         return
-    from convert.images import ResizeMode
     from convert.report import OnnxMetadata  # slow to import
 
     for engine in app.engines:
@@ -231,10 +230,8 @@ def shapes(app: AppContext) -> Iterator[Finding]:
         if recorded.resize and frame.in_pixels and taken == frame.pixels:  # frames as they are
             if (width, height) == taken:
                 continue
-        elif abs(width / height / float(frame.aspect) - 1) < _SAME:
+        elif recorded.squashes or abs(width / height / float(frame.aspect) - 1) < _SAME:
             continue
-        elif recorded.resize and recorded.resize_mode not in {ResizeMode.FIT_SHORTEST, ResizeMode.FIT_LONGEST}:
-            continue  # squashed, by the device and then by the model
         message = (
             f"[streammux] makes frames of {width}x{height}, but the model of [{engine.gie.group}] was made for {frame}"
         )

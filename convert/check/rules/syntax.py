@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final
 from convert.check.context import Check, Fault, RuleContext, key_of, table_of
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.config import YAML_SINCE, form_of
-from convert.nvinfer.config_state import Entry, Problem, Reason, Verdict
-from convert.nvinfer.keys import ATTRS, PROPERTY, allowed, key_named
+from convert.nvinfer.keys import ATTRS, PROPERTY, Entry, Problem, Reason, Verdict, allowed, key_named
 from convert.nvinfer.numbers import shortest
 
 if TYPE_CHECKING:

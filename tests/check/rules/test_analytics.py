@@ -13,7 +13,7 @@ from convert.check.analytics import read_analytics
 from convert.check.context import check_target
 from convert.check.rules.analytics import analytics_findings, tracker_findings
 from convert.check.run import Checker
-from convert.nvinfer.config_state import Verdict
+from convert.nvinfer.keys import Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,10 +68,18 @@ def test_values_are_read_as_the_parser_reads_them() -> None:
     assert [(each.label, each.numbers) for each in group.shapes] == [("Gate", (640, 300, 640, 420, 400, 360, 800, 360))]
 
 
+def test_a_key_twice_has_the_last_value_and_no_number_is_stream_0() -> None:
+    text = HEAD + LINE.replace("-0]", "-x]") + LINE.splitlines()[-1].replace("640;300", "600;300") + "\n"
+    (group,) = read_analytics(text.encode(), "a.txt", "9.1").groups
+    assert group.stream == 0
+    assert [each.numbers[0] for each in group.shapes] == [600, 600]
+
+
 @pytest.mark.parametrize(
     ("text", "ids"),
     [
         (HEAD + LINE, []),
+        (HEAD + "osd-mode=2\n" + LINE, []),
         (HEAD + LINE.replace("-stream-0", "-stream-"), ["NVI115 warning"]),
         (HEAD + LINE.replace("line-crossing-stream", "linecrossing-stream"), ["NVI114 warning"]),
         (HEAD + LINE.replace("800;360", "800;360;1"), ["NVI111 warning"]),
@@ -116,6 +124,7 @@ def test_obj_cnt_win_in_ms_depends_on_the_release() -> None:
         (HEAD + LINE.replace("800;360", "800;360;"), ["NVI111 error"], Verdict.ACCEPTED),
         (HEAD + LINE.replace("800;360", "800;-360"), ["NVI111 error"], Verdict.ACCEPTED),
         (HEAD + ZONE.format(kind="roi-filtering", numbers=SQUARE + ";7"), ["NVI111 error"], Verdict.ACCEPTED),
+        (HEAD + ZONE.format(kind="overcrowding", numbers=SQUARE + ";7"), ["NVI111 error"], Verdict.ACCEPTED),
         (HEAD + LINE + "class-id=-1\n", [], Verdict.ACCEPTED),
         (LINE, ["NVI110 error"], Verdict.REJECTED),
     ],
@@ -123,6 +132,13 @@ def test_obj_cnt_win_in_ms_depends_on_the_release() -> None:
 def test_yaml_is_read_by_other_rules(text: str, ids: list[str], verdict: Verdict) -> None:
     assert found(text, form="yml") == ids
     assert read_analytics(as_yaml(text).encode(), "a.yml", "9.1").verdict is verdict
+
+
+def test_yaml_is_read_up_to_a_wrong_shape_except_in_overcrowding() -> None:
+    for kind, message in (("roi-filtering", "the rest of the file is not read"), ("overcrowding", "read from memory")):
+        file = read_analytics(as_yaml(HEAD + ZONE.format(kind=kind, numbers="1;2;3;4;5;6;7")).encode(), "a.yml", "9.1")
+        (finding,) = analytics_findings(file)
+        assert message in finding.message
 
 
 def test_yaml_class_ids_wrap_round_to_minus_one() -> None:

@@ -9,7 +9,7 @@ import pytest
 from convert.check.app import gies, read_app
 from convert.check.context import check_target
 from convert.check.run import Checker
-from convert.nvinfer.config_state import Verdict
+from convert.nvinfer.keys import Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ import pytest
 from convert.check.context import check_target
 from convert.check.run import Checker
 from convert.findings import Finding, Level
-from convert.nvinfer.config_state import Verdict
+from convert.nvinfer.keys import Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,144 @@
+"""A float model becomes one of 8-bit codes, with scales from the user's pictures (`--calibrate DIR`).
+
+ONNX Runtime's own quantizer does it (onnxruntime.quantization.quantize_static). Activations are symmetric int8: every
+zero point is 0, as TensorRT wants. The largest number over all pictures has the code 127. Weights have a scale for each
+output, biases stay float32.
+
+Codes stand where NVIDIA's documentation of explicit quantization has them: before layers with weights, and before sums
+of two feature maps, not behind them. So TensorRT joins a layer, its activation and the next quantizer. All else stays
+float32: also what the last layers give, and what decodes boxes.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+
+from convert.errors import InputError, PresetError, UnsupportedModelError
+from convert.graph.graph import GraphEditor, infer
+from convert.graph.quantized import WEIGHTED
+from convert.graph.resize import scaled_levels
+from convert.images import ImageScaling
+from convert.images.read import find, read_fitted
+from convert.isolation import TemporaryFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from onnx import ModelProto
+
+    from convert.types import Export
+
+FEWEST = 20
+"""Pictures: with fewer, numbers larger than any of them are met soon, and cut off."""
+_MOST = 200  # evenly chosen of a larger folder: the largest numbers hardly grow with more, and each takes time
+_OPSET = 13  # the first in which DequantizeLinear has an axis
+_SUMS = {"Add"}
+
+
+def calibration_pictures(folder: Path) -> tuple[Path, ...]:
+    """The pictures of `folder` that are taken.
+
+    Raises:
+        InputError: there are too few, or the folder cannot be read.
+    """
+    files = find([folder], videos=False)
+    if len(files) < FEWEST:
+        raise InputError(
+            f"{len(files)} {'picture is' if len(files) == 1 else 'pictures are'} not enough to calibrate with",
+            path=folder,
+            hint=f"give a folder with at least {FEWEST} pictures as the camera takes them, better 100 or more",
+        )
+    return tuple(files[place] for place in np.linspace(0, len(files) - 1, min(len(files), _MOST)).round().astype(int))
+
+
+def calibrated(model: ModelProto, export: Export, pictures: Sequence[Path]) -> ModelProto:
+    """A pass: a float model for pictures [1,C,h,w] computes in 8-bit codes.
+
+    Args:
+        pictures: brought to size and scaled as `export` says.
+
+    Raises:
+        InputError: a picture cannot be read.
+        PresetError: the opset is older than scales along an axis.
+        UnsupportedModelError: no layer can run in INT8, or the quantizer does not take the model.
+    """
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static  # heavy
+
+    editor = GraphEditor(model)
+    if editor.opset < _OPSET:
+        raise PresetError(
+            f"--calibrate needs opset {_OPSET}, which has a scale for each output of a layer; the model has "
+            f"{editor.opset}",
+            hint=f"leave out --opset, or give --opset {_OPSET}",
+        )
+    chosen, kinds, shapes = [], set(), infer(editor)
+    for number, node in enumerate(editor.nodes()):
+        node.name = f"n{number}"  # the quantizer goes by names, and they may be missing, or the same
+        constants = [editor.constant(name) is not None for name in node.input]
+        has_weights = node.op_type in WEIGHTED and constants[:2] == [False, True]
+        is_map = len(shapes.get(node.output[0], ())) == 4  # a sum of boxes does not bear 8 bits
+        if has_weights or (node.op_type in _SUMS and is_map and not any(constants)):
+            chosen.append(node.name)
+            kinds.add(node.op_type)
+    if kinds <= _SUMS:
+        raise UnsupportedModelError(
+            "no layer of this model can run in INT8: none has constant weights", hint="leave out --precision int8"
+        )
+    editor.store()
+    onnx.helper.set_model_props(model, {"onnx.quant.pre_process": "onnxruntime.quant"})  # else it logs that it is not
+    with TemporaryFolder() as folder:
+        written = folder / "codes.onnx"
+        before = logging.root.manager.disable
+        logging.disable()  # progress, as text on standard error
+        try:
+            quantize_static(
+                model,
+                written,
+                _Reader(model.graph.input[0], export, pictures),
+                quant_format=QuantFormat.QDQ,
+                activation_type=QuantType.QInt8,
+                weight_type=QuantType.QInt8,
+                per_channel=True,
+                nodes_to_quantize=chosen,
+                extra_options={
+                    "ActivationSymmetric": True,
+                    "WeightSymmetric": True,
+                    "QuantizeBias": False,  # as int32: TensorRT takes none
+                    "OpTypesToExcludeOutputQuantization": sorted(kinds),
+                },
+            )
+        except InputError:
+            raise
+        except Exception as error:  # its exceptions share no base class
+            raise UnsupportedModelError(
+                f"ONNX Runtime cannot quantize this model: {error}", hint="leave out --precision int8"
+            ) from error
+        finally:
+            logging.disable(before)
+        result: ModelProto = onnx.load_model(written)
+    return result
+
+
+class _Reader:
+    """Gives the pictures as the model's input: a CalibrationDataReader."""
+
+    def __init__(self, source: onnx.ValueInfoProto, export: Export, pictures: Sequence[Path]) -> None:
+        _, channels, height, width = (dim.dim_value for dim in source.type.tensor_type.shape.dim)
+        self._name, self._size = source.name, (height, width, channels)
+        self._metadata, self._pictures = export.metadata, iter(pictures)
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        """float32 [1,C,h,w] by the input's name; None behind the last."""
+        path = next(self._pictures, None)
+        if path is None:
+            return None
+        told = self._metadata
+        levels = read_fitted(path, *self._size, told.resize_mode, anchor=told.anchor)
+        values = np.ascontiguousarray(levels.transpose(2, 0, 1)[np.newaxis], np.float32)
+        return {self._name: scaled_levels(values, told.image_scaling or ImageScaling.NONE)}

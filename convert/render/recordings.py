@@ -1,0 +1,238 @@
+"""Prints what a whole impulse says of recordings, as text or JSON, and writes scores.json and report.html.
+
+The page is that of pictures in style; for each recording it has a plot of the scores over time, SVG without a script.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from convert.files import make_folder, write_all
+from convert.render.drawing import STYLES, number
+from convert.render.page import recordings_page
+from convert.render.text import console, print_hanging, short, show_findings
+from convert.report import SCHEMA_VERSION, dumps, finding_document, output_document
+from convert.simulate.recordings import scores_document
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from convert.files import Output
+    from convert.findings import Finding
+    from convert.render.drawing import Style
+    from convert.simulate.recordings import RecordingsSimulation, Scored
+
+_MOST_ROWS = 60  # windows that are printed; scores.json has them all
+_MOST_LISTED = 500  # of one recording on the page
+_MOST_LINES = 12  # labels in a plot
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingsResult:
+    """A simulation of recordings, and the files that were written: scores.json and report.html."""
+
+    simulation: RecordingsSimulation
+    outputs: tuple[Output, ...]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Recordings that were left out."""
+        return self.simulation.findings
+
+
+def write_recordings(simulation: RecordingsSimulation, folder: Path) -> RecordingsResult:
+    """Write scores.json and report.html; raises OutputError."""
+    make_folder(folder)
+    page = recordings_page(simulation, [recording_view(each) for each in simulation.recordings], facts(simulation))
+    files = {"report.html": page.encode("utf-8", "replace"), "scores.json": dumps(scores_document(simulation))}
+    return RecordingsResult(simulation, write_all(folder, files))
+
+
+def facts(simulation: RecordingsSimulation) -> list[str]:
+    """What ran, and what was found how often, in sentences."""
+    model, impulse = simulation.model, simulation.model.impulse
+    count = sum(map(len, simulation.recordings))
+    axes = f" of {impulse.axes} axes" if impulse.axes > 1 else ""
+    length, stride = (short(size / impulse.frequency) for size in (impulse.samples, simulation.stride))
+    found = [
+        f"{model.file}: {impulse.sensor}, {impulse.frequency:g} samples a second{axes}.",
+        f"{count:,} {'window' if count == 1 else 'windows'} of {length} s, one every {stride} s.",
+    ]
+    if labels := best_labels(simulation):
+        said = ", ".join(
+            f"{label} {count:,}" for label, count in sorted(labels.items(), key=lambda one: (-one[1], one))
+        )
+        found.append(f"Highest score: {said}.")
+    strange = [each.anomaly for each in simulation.recordings if each.anomaly is not None]
+    if strange:
+        found.append(f"Largest anomaly score: {number(float(np.fmax.reduce(np.concatenate(strange))))}.")
+    return found
+
+
+def best_labels(simulation: RecordingsSimulation) -> Counter[str]:
+    """In how many windows each label has the highest score, where there are several labels."""
+    windows = (window for each in simulation.recordings if len(each.labels) > 1 for window in each.windows)
+    return Counter(window["label"] for window in windows if window["label"] is not None)
+
+
+def recordings_document(result: RecordingsResult, exit_code: int) -> dict[str, Any]:
+    """`{schema_version, exit_code, summary, seconds, ..., outputs[], findings[], error}`; `...` as in scores.json.
+
+    `seconds` are the only values that differ between two equal runs.
+    """
+    simulation = result.simulation
+    labels = sorted(best_labels(simulation).items(), key=lambda pair: (-pair[1], pair[0]))
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "exit_code": exit_code,
+        "summary": {"windows": sum(map(len, simulation.recordings)), "labels": dict(labels)},
+        "seconds": {part: round(seconds, 6) for part, seconds in simulation.seconds.items()},
+        **{key: value for key, value in scores_document(simulation).items() if key != "schema_version"},
+        "outputs": [output_document(output) for output in result.outputs],
+        "findings": [finding_document(finding) for finding in result.findings],
+        "error": None,
+    }
+
+
+def show_recordings(result: RecordingsResult) -> None:
+    """What ran, a table with a row for each window, and where the results are."""
+    out, simulation = console(), result.simulation
+    for fact in facts(simulation):
+        print_hanging(out, Text(fact.removesuffix(".")), 2)
+    several = len(simulation.recordings) > 1
+    with_scores, with_anomaly = bool(simulation.model.labels), any(r.anomaly is not None for r in simulation.recordings)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title, wanted, options in (
+        ("recording", several, {"overflow": "fold"}),
+        ("seconds", True, {"justify": "right", "no_wrap": True}),
+        ("label", with_scores, {}),
+        ("score", with_scores, {"justify": "right"}),
+        ("anomaly", with_anomaly, {"justify": "right"}),
+    ):
+        if wanted:
+            table.add_column(title, **options)
+    rows = ((each, window) for each in simulation.recordings for window in each.windows)
+    for each, window in islice(rows, _MOST_ROWS):
+        cells = [escape(str(each.path))] * several + [f"{window['start']:.2f}"]
+        cells += [escape(window["label"] or ""), _number(window["score"])] * with_scores
+        table.add_row(*cells, *[_number(window["anomaly"])] * with_anomaly)
+    out.print(table)
+    if (left := sum(map(len, simulation.recordings)) - _MOST_ROWS) > 0:
+        out.print(f"[dim]{left:,} more windows are in scores.json[/]")
+    out.print("[dim]" + ", ".join(f"{part} {seconds:.2f} s" for part, seconds in simulation.seconds.items()) + "[/]")
+    show_findings(result.findings, out)
+    out.print("wrote " + ", ".join(escape(output.path) for output in result.outputs))
+
+
+def _number(value: float | None) -> str:
+    return "no number" if value is None else number(value)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingView:
+    """A recording on the page.
+
+    Attributes:
+        scores, anomaly: SVG markup; "" where there is nothing to draw.
+        lines: labels in the plot of the scores, in its colours, and those that are not in it.
+        note: what a point of the plots is, where it is more than a window.
+        rows: start, label, score and anomaly of the first windows; `more` are left out.
+    """
+
+    name: str
+    count: int
+    scores: str
+    anomaly: str
+    lines: list[tuple[Style, str]]
+    left_out: int
+    note: str
+    rows: list[tuple[str, str, str, str]]
+    more: int
+
+
+def recording_view(recording: Scored) -> RecordingView:
+    """A recording for the page: of many labels those with the highest scores are drawn."""
+    highest = np.nan_to_num(recording.scores, nan=-np.inf).max(axis=0)
+    drawn = sorted(np.argsort(-highest, kind="stable")[:_MOST_LINES].tolist())
+    end = (len(recording) - 1) * recording.stride
+    each = -(-len(recording) // _COLUMNS)
+    return RecordingView(
+        str(recording.path),
+        len(recording),
+        plot(recording.scores[:, drawn], drawn, end, "Scores") if drawn else "",
+        "" if recording.anomaly is None else plot(recording.anomaly[:, None], [5], end, "Anomaly score"),
+        [(STYLES[place % len(STYLES)], recording.labels[place]) for place in drawn],
+        len(recording.labels) - len(drawn),
+        f"A point is the highest of {each} windows." if each > 1 else "",
+        list(islice(_rows(recording), _MOST_LISTED)),
+        max(0, len(recording) - _MOST_LISTED),
+    )
+
+
+def _rows(recording: Scored) -> Iterator[tuple[str, str, str, str]]:
+    for window in recording.windows:
+        scored = bool(recording.labels)
+        yield (
+            f"{window['start']:.2f}",
+            window["label"] or "",
+            _number(window["score"]) if scored else "",
+            "" if recording.anomaly is None else _number(window["anomaly"]),
+        )
+
+
+_COLUMNS = 600  # points of a line
+_WIDE, _HIGH = 720, 150  # of the plot, in pixels
+_LEFT, _TOP, _BOTTOM = 44, 10, 24  # around it
+
+
+def plot(values: NDArray[np.float32], colours: list[int], end: float, title: str) -> str:
+    """One `<svg>` element, complete in itself, with a line for each column of `values` [n,k] over 0 to `end` seconds.
+
+    Of more than `_COLUMNS` rows as many together as make a point are drawn as the highest of them. NaN is not drawn.
+    """
+    each = -(-len(values) // _COLUMNS)
+    starts = np.arange(0, len(values), each)
+    points = np.fmax.reduceat(np.asarray(values, np.float64), starts, axis=0)
+    finite = points[np.isfinite(points)]
+    low, high = min(0.0, float(finite.min(initial=0))), max(1.0, float(finite.max(initial=1)))
+    x = _LEFT + starts / max(len(values) - 1, 1) * _WIDE
+    y = _TOP + (high - points) / (high - low) * _HIGH
+    drawn = []
+    for column, colour in zip(y.T, colours, strict=True):
+        known = np.isfinite(column)
+        line = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x[known], column[known], strict=True))
+        if known.sum() == 1:  # a line of one point is not drawn
+            line = f"{line} {line}"
+        style = STYLES[colour % len(STYLES)]
+        for stroke, width in (("currentColor", 3.2), (style.hex, 2)):
+            opacity = ' stroke-opacity="0.35"' if stroke == "currentColor" else ""
+            drawn.append(f'<polyline points="{line}" stroke="{stroke}"{opacity} stroke-width="{width}"/>')
+    bottom = _TOP + _HIGH
+    right = _LEFT + _WIDE
+    axes = "".join(
+        f'<text x="{_LEFT - 6}" y="{place + 4}" text-anchor="end">{value:.3g}</text>'
+        f'<path d="M{_LEFT} {place}H{right}" stroke="currentColor" stroke-opacity="0.3"/>'
+        for value, place in ((high, _TOP), (low, bottom))
+    )
+    times = (
+        f'<text x="{_LEFT}" y="{bottom + 16}">0 s</text>'
+        f'<text x="{right}" y="{bottom + 16}" text-anchor="end">{end:.4g} s</text>'
+    )
+    width, height = right + 8, bottom + _BOTTOM
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        'role="img" font-family="system-ui, sans-serif" font-size="11" fill="currentColor">'
+        f'<title>{title} over {end:.4g} seconds</title>{axes}{times}<g fill="none" stroke-linecap="round" '
+        f'stroke-linejoin="round">{"".join(drawn)}</g></svg>'
+    )

@@ -1,0 +1,189 @@
+"""A whole impulse over recordings: what is computed, printed, drawn and written, and all that can be wrong."""
+
+from __future__ import annotations
+
+import json
+import re
+import wave
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+from convert import PresetError, simulate, simulate_recordings
+from convert.__main__ import main
+from convert.dsp import Impulse
+from convert.render.recordings import plot
+from convert.simulate.recordings import ImpulseModel
+from convert.simulate.recordings import simulate as run
+from tests.eim import bundles
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def wav(path: Path, values: Any, rate: int = 16, channels: int = 1) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setparams((channels, 2, rate, 0, "NONE", ""))
+        file.writeframes(np.asarray(values, "<i2").tobytes())
+    return path
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return bundles.sampled(tmp_path / "sound", anomaly=True)
+
+
+def failed(capsys: pytest.CaptureFixture[str], *words: object, code: int = 3) -> str:
+    assert main(["simulate", *map(str, words)]) == code
+    return capsys.readouterr().err
+
+
+def test_scores_over_time(bundle: Path, tmp_path: Path) -> None:
+    """A window of 16 samples every 4, or as it is said; of each the highest score, and all of them in scores.json."""
+    sound = wav(tmp_path / "a.wav", [0] * 16 + [4] * 16)
+    result = simulate_recordings(bundle, sound, tmp_path / "out")
+    (recording,) = result.simulation.recordings
+    assert [window["start"] for window in recording.windows] == [0, 0.25, 0.5, 0.75, 1]
+    assert [window["anomaly"] for window in recording.windows] == pytest.approx([0, 1, 2, 3, 4])
+    assert [window["label"] for window in recording.windows] == ["quiet", "up", "up", "up", "up"]
+    document = json.loads((tmp_path / "out" / "scores.json").read_bytes())
+    assert (document["labels"], document["window"], document["stride"]) == (["quiet", "up", "down"], 16, 4)
+    for window in document["recordings"][0]["windows"]:
+        scores = np.exp([0, window["anomaly"], -window["anomaly"]])
+        assert window["scores"] == pytest.approx(scores / scores.sum(), abs=1e-6)
+        assert window["score"] == max(window["scores"])
+    for stride, starts in ((0.5, [0, 0.5, 1]), (1, [0, 1]), (0.001, [n / 16 for n in range(17)])):
+        again = simulate_recordings(bundle, sound, tmp_path / "out", stride=stride).simulation.recordings[0]
+        assert [window["start"] for window in again.windows] == starts
+        assert [window["anomaly"] for window in again.windows] == pytest.approx([4 * start for start in starts])
+
+
+def test_a_stride_longer_than_a_window(bundle: Path, tmp_path: Path) -> None:
+    values = np.arange(200_000) // 1000
+    result = simulate_recordings(bundle, wav(tmp_path / "a.wav", values), tmp_path / "out", stride=1000 / 16)
+    (recording,) = result.simulation.recordings
+    assert recording.anomaly is not None
+    assert recording.anomaly.tolist() == list(range(200)), "across the blocks in which it is read"
+
+
+def test_a_recording_is_not_held(tmp_path: Path) -> None:
+    """Of 4 million samples a few windows are there at a time."""
+    most = 0
+
+    def measured(windows: Any) -> dict[str, Any]:
+        nonlocal most
+        most = max(most, windows.nbytes)
+        return {"anomaly": windows.mean(axis=1, keepdims=True)}
+
+    window = Impulse("microphone", 16_000, 1, (), 16_000.0, 4, (), ())
+    sound = wav(tmp_path / "long.wav", np.zeros(4_000_000), 16_000)
+    counts: list[int | None] = []
+    done = run(ImpulseModel("a.onnx", window, (), measured), [sound], None, counts.append)
+    assert len(done.recordings[0]) == (4_000_000 - 16_000) // 4000 + 1 == sum(filter(None, counts))
+    assert most <= 32 * 16_000 * 4
+
+
+def test_text_and_json(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    wav(folder / "a.wav", [0] * 16 + [4] * 16)
+    wav(folder / "b.wav", [-3] * 16)
+    wav(folder / "c.wav", [1] * 3)
+    assert main(["simulate", str(bundle), str(folder), "-o", str(tmp_path / "out"), "--stride", "1"]) == 1
+    out = capsys.readouterr().out
+    rows = [re.split(r"\s{2,}", line.strip()) for line in out.splitlines() if ".wav  " in line]
+    assert rows == [
+        [str(folder / "a.wav"), "0.00", "quiet", "0.333", "0"],
+        [str(folder / "a.wav"), "1.00", "up", "0.982", "4"],
+        [str(folder / "b.wav"), "0.00", "down", "0.950", "3"],
+    ]
+    assert "Highest score: down 1, quiet 1, up 1" in out
+    assert f"error EI708 {folder / 'c.wav'}: it has 3 samples, and a window has 16" in out
+    words = ["simulate", str(bundle), str(folder / "b.wav"), "-o", str(tmp_path / "out"), "--format", "json"]
+    assert main(words) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["summary"] == {"windows": 1, "labels": {"down": 1}}
+    assert [output["path"] for output in document["outputs"]] == [
+        str(tmp_path / "out" / name) for name in ("report.html", "scores.json")
+    ]
+
+
+def test_the_page(bundle: Path, tmp_path: Path) -> None:
+    """It stands alone, runs nothing, and draws each label once, in its colour."""
+    sound = wav(tmp_path / "<b>a.wav", [0] * 16 + [4] * 16)
+    simulate_recordings(bundle, [sound, wav(tmp_path / "b.wav", [1] * 16)], tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "<script" not in page
+    assert "&lt;b&gt;a.wav" in page
+    assert "<b>" not in page
+    svgs = [ET.fromstring(each) for each in re.findall(r"<svg.*?</svg>", page)]
+    assert len(svgs) == 4, "scores and anomaly of two recordings"
+    lines = svgs[0].findall(".//{*}polyline")
+    assert len({line.get("stroke") for line in lines} - {"currentColor"}) == 3
+    assert all(len(line.get("points", "").split()) == 5 for line in lines)
+    assert len(svgs[2].findall(".//{*}polyline")[0].get("points", "").split()) == 2, "one window is a point"
+
+
+def test_a_plot_keeps_what_stands_out() -> None:
+    """Of many windows that share a point the highest is drawn; what is no number is not."""
+    values = np.zeros((10_000, 2), np.float32)
+    values[5001, 0], values[:, 1] = 1, np.nan
+    drawn = ET.fromstring(plot(values, [0, 1], 100.0, "Scores")).findall(".//{*}polyline")
+    heights = [float(point.split(",")[1]) for point in drawn[1].get("points", "").split()]
+    assert len(heights) <= 600
+    assert sorted(heights)[:2] == [10, 160], "the top once, else the bottom"
+    assert drawn[2].get("points") == ""
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: wav(folder / "a.wav", []), "it has 0 samples, and a window has 16"),
+        (lambda folder: wav(folder / "a.wav", [1] * 15), "it has 15 samples, and a window has 16"),
+        (lambda folder: wav(folder / "a.wav", [1] * 16, rate=8), "it has 8 samples a second, and the impulse takes 16"),
+        (lambda folder: wav(folder / "a.wav", [1] * 32, channels=2), "it has 2 channels, and the impulse takes 1"),
+        (lambda folder: folder / "absent.wav", "cannot be read: No such file or directory"),
+        (lambda folder: folder / "empty", "there is no recording"),
+    ],
+)
+def test_bad_recordings(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Any, message: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    assert f": {message}\n" in failed(capsys, bundle, make(tmp_path), "-o", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("audio\n" + "1\n" * 20 + "nan\n", "it holds what is no number (NaN or infinity)"),
+        ("audio\n" + "1\n" * 20 + "1e300\n", "it holds what is no number (NaN or infinity)"),
+        ("audio\n" + "1\n" * 20 + "loud\n", "'loud' is no number"),
+        ("a,b,c\n1,2,3\n", "it has 3 channels, and the impulse takes 1"),
+        ("", "it has 0 samples, and a window has 16"),
+    ],
+)
+def test_bad_csv(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, message: str) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    assert f": {message}\n" in failed(capsys, bundle, tmp_path / "a.csv", "-o", tmp_path / "out")
+
+
+def test_an_empty_file(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.wav").write_bytes(b"")
+    assert "not a WAV that can be read: it is cut off" in failed(capsys, bundle, tmp_path / "a.wav", "-o", tmp_path)
+    assert "not a recording" in failed(capsys, bundle, bundle / "report.html", "-o", tmp_path)
+
+
+def test_options_that_do_not_apply(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sound = wav(tmp_path / "a.wav", [1] * 16)
+    for words in (["--limit", 3], ["--target", "7.1"], ["--against", "edge-impulse"], ["--every", 2]):
+        said = failed(capsys, bundle, sound, "-o", tmp_path / "out", *words, code=2)
+        assert f"{words[0]} is about pictures, and this bundle takes sound or sensor data" in said
+    assert "recordings are missing" in failed(capsys, bundle, "-o", tmp_path / "out", code=2)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(PresetError, match="--limit is about pictures"):
+        simulate_recordings(bundle, sound, tmp_path / "out", limit=3)
+    with pytest.raises(PresetError, match="--stride is for bundles of sound"):
+        simulate(tmp_path / "config.txt", sound, tmp_path / "out", stride=1)
