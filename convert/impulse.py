@@ -20,6 +20,7 @@ from convert.dsp import blocks as kinds
 from convert.emit.impulse import EmitImpulse
 from convert.errors import PresetError, ValidationError
 from convert.export.impulse import refuse
+from convert.files import Output
 from convert.findings import Rule
 from convert.isolation import Died, Worker
 from convert.options import ConvertOptions, table
@@ -100,6 +101,15 @@ def stages(output: Path, options: Mapping[str, Any], worker: Worker, *, any_kind
         proof,
         EmitImpulse(output, **emit),
     )
+
+
+def plan(stage: Stage, export: Export) -> StageResult:
+    """The result of `stage` as far as it is known without running it."""
+    if isinstance(stage, TranslateImpulse):
+        refuse(export)
+    if not isinstance(stage, EmitImpulse):
+        return StageResult(export)
+    return StageResult(export, tuple(Output(str(stage.folder / name), None) for name in stage.plan(export)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +264,7 @@ def _metadata(export: Export) -> dict[str, str]:
     impulse = export.impulse
     assert impulse is not None
     values = {
-        "source_sha256": export.provenance,
+        **({"source_sha256": export.provenance} if export.model else {}),
         "tool_version": __version__,
         "sensor": impulse.sensor,
         "frequency": f"{impulse.frequency:.17g}",

@@ -17,10 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from convert.compare.stage import WithComparison
 from convert.emit import Emit, EmitPair, ValidatedPair, refuse_no_objects
 from convert.emit.config import no_suppression
-from convert.emit.impulse import EmitImpulse
 from convert.emit.streams import Source, parse_source
 from convert.errors import ConvertError, PresetError, ValidationError
-from convert.export.impulse import refuse as refuse_impulse
 from convert.export.unpack import Unpack
 from convert.files import Output, refuse_folder
 from convert.findings import Finding, Level, Rule, worst
@@ -28,8 +26,6 @@ from convert.graph.adapt import Adapt
 from convert.graph.preprocessing import crop_to
 from convert.heads import is_quantized, refuse_unsupported
 from convert.images import Frame
-from convert.impulse import TranslateImpulse
-from convert.impulse import stages as impulse_stages
 from convert.isolation import SENT, Died, InProcessWorker, TemporaryFolder
 from convert.nvinfer.targets import Target, opsets, target
 from convert.nvinfer.tensorrt import pads_with_any
@@ -401,9 +397,7 @@ def run(
             else:
                 observer(Record(stage.name, Status.STARTED))
                 item = result.artifacts[-1]
-                if isinstance(
-                    item, Validated | ValidatedImpulse
-                ):  # the bundle's report lists the findings of all stages
+                if isinstance(item, Validated | ValidatedImpulse):  # the report lists the findings of all stages
                     item = replace(item, findings=result.findings)
                 start = time.perf_counter()
                 try:
@@ -429,12 +423,11 @@ def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResul
     if isinstance(stage, Unpack):
         return stage(artifact, Path())
     assert isinstance(artifact, Export)
-    if isinstance(stage, TranslateImpulse):
-        refuse_impulse(artifact)
-    elif isinstance(stage, EmitImpulse):
-        names = stage.plan(artifact)
-        return StageResult(artifact, tuple(Output(str(stage.folder / name), None) for name in names))
-    elif isinstance(stage, Translate):
+    if artifact.impulse is not None:
+        from convert.impulse import plan  # few exports are one
+
+        return plan(stage, artifact)
+    if isinstance(stage, Translate):
         refuse_unsupported(artifact)
     elif isinstance(stage, Emit):
         adapt = next(each for each in stages if isinstance(each, Adapt))
@@ -500,6 +493,8 @@ def convert(
         found = first.last(Export)
         rest = made[1:]
         if found is not None and found.impulse is not None:
+            from convert.impulse import stages as impulse_stages
+
             rest = impulse_stages(output, options, worker, any_kind=any_kind)
         elif found is not None and not any_kind:
             _refuse_of_impulses(options)

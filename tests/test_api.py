@@ -107,6 +107,7 @@ def test_what_is_promised() -> None:
         "convert",
         "inspect",
         "simulate",
+        "simulate_recordings",
     ]
     for name in package.__all__:
         assert callable(getattr(package, name))

@@ -15,7 +15,6 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from convert.emit.analytics import Counting, analytics_file, counting, counting_findings, tracker_file
 from convert.emit.app import App, app_file
 from convert.emit.config import Gie, infer_file, preset_for
 from convert.emit.files import (
@@ -56,6 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from convert.emit.analytics import Counting
     from convert.findings import Finding
     from convert.images import Frame, Framing, Mark
     from convert.types import Evidence, Export, FrameEffect, PrecisionEvidence
@@ -223,7 +223,12 @@ class Emit:
 
     def counting(self, export: Export, box: float | None) -> Counting | None:
         """What the app counts; `box`: the least size of a FOMO box in cells. Raises as `analytics.counting` does."""
-        return counting(export, box or 1, self.line, self.zone, self.overcrowding) if self.primary else None
+        recorded = export.metadata
+        if not self.primary or not (self.line or self.zone or recorded.tracking or recorded.segments):
+            return None
+        from convert.emit.analytics import counting  # few apps count
+
+        return counting(export, box or 1, self.line, self.zone, self.overcrowding)
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - every stage takes one
         """Write the folder.
@@ -293,6 +298,8 @@ class Emit:
                 files[name] = infer_file(model, preset, self.where, gie, engines[model.file], names.labels, size)
         counted = self.counting(adapted.export, adapted.head.box)
         if counted:
+            from convert.emit.analytics import analytics_file, tracker_file
+
             if counted.counts:
                 files[names.analytics] = analytics_file(counted, adapted, self.canvas.pixels if self.canvas else size)
             if counted.writes_tracker(self.where):
@@ -365,6 +372,8 @@ class Emit:
             for each in refusals(parse_header(adapted.onnx.data), where)
         ]
         if counted := self.counting(adapted.export, adapted.head.box):
+            from convert.emit.analytics import counting_findings
+
             size = self.frame_size(before.framing.frame if before.framing else None)
             found += counting_findings(counted, adapted, size, where, names.analytics)
         if self.precision == "fp16":

@@ -88,8 +88,6 @@ def counting(
                 "--line and --zone count objects, and a classifier finds none", hint="give the export of a detector"
             )
         return None
-    if not (lines or zones or recorded.tracking or recorded.segments):
-        return None
     overlaps, tracking = not spec.merges_cells or box >= _OVERLAPS, recorded.tracking or _USUAL
     if spec.merges_cells:  # a threshold for cells says nothing about larger boxes
         tracking = replace(tracking, threshold=0.0, by_overlap=True)

@@ -139,10 +139,11 @@ def _tracker(app: App, engine: EngineBuild, target: Target) -> Group:
         *(Entry("gpu-id", engine.gpu_id), Entry("ll-lib-file", library)),
         *([Entry("ll-config-file", config)] if config else []),
     )
-    comment = "Off: every object is then looked at in every frame. On: each tracked object once (see "
-    comment += "secondary-reinfer-interval)."
+    once = "each tracked object once (see secondary-reinfer-interval)."
+    comment = f"Off: every object is then looked at in every frame. On: {once}"
     if app.tracks:
         comment = "It gives each object a number and follows it; lines need that."
+        comment += f" The secondary engine looks at {once}" if app.secondary_engine else ""
     return Group("tracker", (track,), comment)
 
 

@@ -196,9 +196,10 @@ def _program(model: ImpulseModel, labels: str) -> str:
             "with wave.open(sys.argv[1]) as file:",
             '    samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")',
         ]
-    else:  # after the line with names; a column of times stands before the axes
+    else:
         head = "import sys"
         read = [
+            f"# The first line holds names; the last {impulse.axes} columns are the axes, times may stand before them.",
             'samples = np.loadtxt(sys.argv[1], delimiter=",", skiprows=1, ndmin=2)',
             f"samples = samples[:, -{impulse.axes}:]",
         ]

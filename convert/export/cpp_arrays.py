@@ -4,12 +4,10 @@ Edge Impulse stores a model as `const unsigned char NAME[] = { 0x1c, ... }; unsi
 attributes and a namespace around it that change from year to year, or, since 2025, as `INCBIN(NAME, "FILE")` with the
 bytes in a file beside the header.
 
-Ten megabytes of bytes take about ten milliseconds: `xxd -i` and its imitators write every line alike,
-`  0x1c, 0x00, ...`, so that a line is compared with the first one as 64-bit words with the digits masked out, and the
-digits are turned into values a few thousand lines at a time (`regular_bytes`). Other bytes are split at commas, and
-each spelling that occurs is read once (`byte_values`). The tensors of EON-compiled models are read by numpy, in pieces
-that keep memory small; what numpy's reader does not know (hexadecimal, octal, suffixes, `true`) is read one by one
-(`array`).
+Ten megabytes of bytes take about a tenth of a second: `xxd -i` and its imitators write every cell alike, `0x1c,`, so
+that numpy checks and converts all of them at once (`_regular`). Other bytes are split at commas, and each spelling that
+occurs is read once (`byte_values`). The tensors of EON-compiled models are read by numpy, in pieces that keep memory
+small; what numpy's reader does not know (hexadecimal, octal, suffixes, `true`) is read one by one (`array`).
 """
 
 from __future__ import annotations
@@ -17,7 +15,6 @@ from __future__ import annotations
 import re
 import warnings
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -145,19 +142,16 @@ def read_elements(scanner: cpp_scanner.Scanner, *, signed: bool) -> bytes:
     """
 
     data, start = scanner.data, scanner.position
-    end = data.find(b"}", start)
-    if end < 0:
+    if data.find(b"}", start) < 0:
         raise InputError(_CUT_OFF, line=cpp_scanner.line_of(data, start), hint=_AGAIN)
-    regular, scanner.position = regular_bytes(data, start, end)
-    rest = scanner.position
     text = scanner.plain_text()
     if text is None:
         raise InputError(_CUT_OFF, line=cpp_scanner.line_of(data, scanner.position), hint=_AGAIN)
     try:
-        return regular + byte_values(text, signed=signed)
+        return byte_values(text, signed=signed)
     except NotAByteError as error:
         raise InputError(
-            f"in the array, {error}", line=cpp_scanner.line_of(data, rest) + error.line, hint=_AGAIN
+            f"in the array, {error}", line=cpp_scanner.line_of(data, start) + error.line, hint=_AGAIN
         ) from error
 
 
@@ -334,12 +328,6 @@ def _bound(after: list[cpp_scanner.Token], scanner: cpp_scanner.Scanner) -> int 
     return cpp_scanner.evaluate(b" ".join(token.text for token in inside), scanner.macros) if inside and known else None
 
 
-_LINE = re.compile(rb"[ \t]*(?:0[xX][0-9a-fA-F]{2},[ \t]*)+\r?\n")
-_CELLS = re.compile(rb"\s*((?:0[xX][0-9a-fA-F]{2},[ \t]*){16})")
-_CELL = re.compile(rb"0[xX]([0-9a-fA-F]{2})")
-_MAX_LINE = 4096  # bytes
-_LINES = 4096  # lines at a time: 300 kB of the usual 74 bytes stay in a second-level cache
-_WORD = 8  # bytes compared at once; so many lines are always a whole number of words
 _PIECE = 1 << 20  # bytes of text split at commas at a time, so that the parts do not take many times the file's size
 _VALUE = re.compile(rb"(?:\((?:unsigned char|uint8_t|char|signed char|int8_t)\))?\s*([+-]?)\s*([0-9][0-9a-zA-Z']*)")
 _WORDS = {b"true": 1, b"false": 0}
@@ -355,59 +343,6 @@ class NotAByteError(Exception):
         self.line = line
 
 
-def regular_bytes(data: bytes, start: int, end: int) -> tuple[bytes, int]:
-    """The values of the lines between `start` and `end` that are all alike, and where the first other one starts."""
-    first, line = _pattern(data, start, end)
-    digits = [match.start(1) for match in _CELL.finditer(line)]
-    steps = {b - a for a, b in pairwise(digits)}
-    if not line or len(steps) > 1:
-        return b"", start
-    step = steps.pop() if steps else len(line)
-    cells = slice(digits[0], digits[-1] + 1, step)
-    mask = np.full(len(line), 0xFF, np.uint8)
-    for at in digits:
-        mask[at : at + 2] = 0
-    pattern = np.frombuffer(line, np.uint8) & mask
-    masks = np.tile(mask, _LINES).view(np.uint64)
-    patterns = np.tile(pattern, _LINES).view(np.uint64)
-    values: list[bytes] = []
-    position = first
-    while lines := min(_LINES, (end - position) // len(line)) // _WORD * _WORD:
-        words = np.frombuffer(data, np.uint64, lines * len(line) // _WORD, position)
-        block = np.frombuffer(data, np.uint8, lines * len(line), position).reshape(lines, len(line))
-        if not np.array_equal(words & masks[: words.size], patterns[: words.size]):
-            break
-        high, high_ok = _hexadecimal(block[:, cells])
-        low, low_ok = _hexadecimal(block[:, cells.start + 1 : cells.stop + 1 : cells.step])
-        if not (high_ok and low_ok):
-            break
-        values.append((high << 4 | low).tobytes())
-        position += lines * len(line)
-    return b"".join(values), position
-
-
-def _pattern(data: bytes, start: int, end: int) -> tuple[int, bytes]:
-    """Where the first whole line starts and what it is; without lines, some cells in their place; else nothing."""
-    first = data.find(b"\n", start, end) + 1
-    second = data.find(b"\n", first, min(end, first + _MAX_LINE)) + 1
-    if first and second and not data[start:first].strip() and _LINE.fullmatch(data, first, second):
-        return first, data[first:second]
-    cells = _CELLS.match(data, start, end)
-    return (cells.start(1), cells[1]) if cells else (start, b"")
-
-
-def _hexadecimal(digits: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], bool]:
-    """The values 0..15 of ASCII digits, and whether all of them are hexadecimal digits.
-
-    Computed rather than looked up, because numpy does these in vector registers: a letter has bit 6 set and its low
-    four bits count from 1. Whether it was a digit shows when the value is spelled again and compared, in lower case.
-    """
-    digits = np.ascontiguousarray(digits)
-    values = (digits & 0x0F) + 9 * (digits >> 6)
-    spelled = values + np.uint8(ord("0")) + np.uint8(ord("a") - ord("9") - 1) * (values > 9)
-    return values, bool(values.max() < 16) and np.array_equal(spelled, digits | (digits & 0x40) >> 1)
-
-
 def byte_values(text: bytearray, *, signed: bool) -> bytes:
     """The values in text with nothing but numbers, commas and blanks; each spelling is read once.
 
@@ -417,6 +352,8 @@ def byte_values(text: bytearray, *, signed: bool) -> bytes:
     Raises:
         NotAByteError: with the line of the text, counted from 0.
     """
+    if (regular := _regular(text)) is not None:
+        return regular
     known: dict[bytes, int] = {}
     values: list[bytes] = []
     for start, stop in _pieces(text, _PIECE):
@@ -430,6 +367,22 @@ def byte_values(text: bytearray, *, signed: bool) -> bytes:
             known[cell] = value
         values.append(bytes(map(known.__getitem__, cells)))
     return b"".join(values)
+
+
+def _regular(text: bytearray) -> bytes | None:
+    """The values in text with nothing but cells like `0x1c,` and blanks behind the commas; None: it is other text."""
+    whole = np.frombuffer(text.rstrip(), np.uint8)
+    cells = np.frombuffer(whole.tobytes().translate(None, b" \t\r\n").removesuffix(b",") + b",", np.uint8)
+    if cells.size % 5 or bool(((whole[1:] <= ord(" ")) & (whole[:-1] > ord(","))).any()):
+        return None
+    cells = cells.reshape(-1, 5)
+    if not ((cells[:, 0] == ord("0")) & (cells[:, 1] | 0x20 == ord("x")) & (cells[:, 4] == ord(","))).all():
+        return None
+    try:
+        values = bytes.fromhex(cells[:, 2:4].tobytes().decode("ascii"))
+    except ValueError:
+        return None
+    return values if len(values) == len(cells) else None  # it passes over vertical tabs
 
 
 def _byte(cell: bytes, *, signed: bool) -> int | None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from convert.export.archive import Tree
     from convert.export.cpp_scanner import Token
-    from convert.export.models import Library, ListedModel, Listing
+    from convert.export.models import ListedModel, Listing
     from convert.types import Export, Metadata
 
 _FOLDER: Final = "model-parameters"
@@ -72,7 +72,7 @@ def find_impulse(tree: Tree, listing: Listing, wanted: str | None, *, quantized:
         InputError: what is recorded is damaged, contradicts itself, or describes several impulses.
         UnsupportedModelError: its network is in a form that holds no flatbuffer.
     """
-    libraries = [each for each in listing.libraries if any(map(takes_no_pictures, _metadata(each)))]
+    libraries = listing.of_sensors
     if not libraries or (wanted is None and any(each.used and each.is_picture_model for each in listing.entries)):
         return None
     entry = _network(listing, wanted, tree, quantized=quantized)
@@ -134,10 +134,6 @@ def refuse(export: Export) -> None:
     except UnsupportedModelError as error:
         error.path = error.path or export.member or export.source
         raise
-
-
-def _metadata(library: Library) -> list[Metadata]:
-    return [block.metadata for block in library.recorded.blocks]
 
 
 def _network(listing: Listing, wanted: str | None, tree: Tree, *, quantized: bool) -> ListedModel | None:

@@ -450,6 +450,13 @@ class Listing:
     missing: tuple[str, ...]
     findings: tuple[Finding, ...]
 
+    @property
+    def of_sensors(self) -> tuple[Library, ...]:
+        """Libraries of which a block records that it takes no pictures."""
+        return tuple(
+            each for each in self.libraries if any(takes_no_pictures(block.metadata) for block in each.recorded.blocks)
+        )
+
 
 def list_models(tree: Tree, focus: str | None = None) -> Listing:
     """List every model of `tree`.

@@ -26,7 +26,6 @@ from convert.export.choose import (
     with_options,
 )
 from convert.export.facts import takes_no_pictures
-from convert.export.impulse import FoundImpulse, find_impulse, refuse
 from convert.export.models import Candidate, ListedModel, Listing, list_models
 from convert.export.tflite import content_digest
 from convert.files import Output, sha256, write_all
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from convert.dsp import Impulse
+    from convert.export.impulse import FoundImpulse
     from convert.images import ImageScaling, ResizeMode
 
 NO_PARAMETERS = Rule("EI101")
@@ -115,12 +115,11 @@ class Unpack:
         listing = list_models(tree, source.focus)
         keeps_codes = self.precision == "int8" and self.calibrate is None
         # Who names a last layer says that the export takes pictures.
-        if (
-            self.whole
-            and self.task is None
-            and (found := find_impulse(tree, listing, self.model, quantized=keeps_codes)) is not None
-        ):
-            return self.of_impulse(found, source, listing, path)
+        if self.whole and self.task is None and listing.of_sensors:
+            from convert.export.impulse import find_impulse  # most exports take pictures
+
+            if (found := find_impulse(tree, listing, self.model, quantized=keeps_codes)) is not None:
+                return self.of_impulse(found, source, listing, path)
         entry = choose(listing, self.model, tree, quantized=keeps_codes)
         candidate = entry.candidate
         assert candidate.facts is not None
@@ -185,6 +184,7 @@ class Unpack:
         kind = ModelFacts(Tensor("", (1, size), "float32"), (), (), "float32", ANOMALY)
         candidate = entry.candidate if entry else Candidate("none", "", "", facts=kind)
         assert candidate.facts is not None
+        is_flatbuffer = bool(candidate.data) and candidate.format is ModelFormat.TFLITE
         member = "" if source.focus is not None else candidate.member
         export = Export(
             model=candidate.data,
@@ -197,9 +197,7 @@ class Unpack:
             metadata=metadata,
             facts=replace(candidate.facts, task=NOT_IMAGE if entry else ANOMALY),
             format=candidate.format,
-            content=""
-            if not candidate.data or candidate.format is ModelFormat.ONNX
-            else content_digest(candidate.data),
+            content=content_digest(candidate.data) if is_flatbuffer else "",
             source_parity=candidate.source_parity,
             labels_from="--labels" if self.labels else "the export",
             impulse=found.impulse,
@@ -384,6 +382,10 @@ def _impulse(
     listing: Listing, source: OpenExport, path: Path, wanted: str | None = None
 ) -> tuple[Impulse | None, ListedModel | None, ConvertError | None]:
     """The impulse of an export that takes no pictures, its network, and why it cannot be converted."""
+    if not listing.of_sensors:
+        return None, None, None
+    from convert.export.impulse import find_impulse, refuse  # most exports take pictures
+
     try:
         found = find_impulse(source.tree, listing, wanted)
     except ConvertError as error:

@@ -242,7 +242,7 @@ class _Run:
             box = found.box
             place = (box.left * across, box.top * down, box.width * across, box.height * down)
             if id_:
-                self.labels.setdefault(id_, Counter())[found.label or f"class {found.class_id}"] += 1
+                self.labels.setdefault(id_, Counter())[found.text or f"class {found.class_id}"] += 1
                 tracked.append(Tracked(id_, found.class_id, *(int(max(value, 0)) for value in place)))
         seconds = float(self.frames * self.interval)
         now = self.counter.update(tracked, seconds * 1000)
