@@ -82,6 +82,8 @@ class _Table:
     plugin: tuple[_Plugin, ...]
     nvinfer: tuple[str, ...]
     app: tuple[str, ...]
+    documents: dict[str, str]
+    project_files: dict[str, str]
 
 
 @cache
@@ -107,22 +109,10 @@ def _outline(path: str, data: bytes) -> _Outline | None:
     return _Outline(form, frozenset(groups), frozenset(keys))
 
 
-_DOCUMENTS: Final = {
-    ".md": "a document in Markdown", ".rst": "a document", ".html": "a page in HTML", ".htm": "a page in HTML",
-    ".xml": "XML", ".json": "JSON", ".csv": "a table in CSV", ".toml": "TOML", ".ipynb": "a notebook",
-    ".py": "a program in Python", ".c": "source code", ".cc": "source code", ".cpp": "source code",
-    ".h": "source code", ".hpp": "source code", ".cu": "source code", ".prototxt": "a network of Caffe",
-}  # fmt: skip
-_PROJECT_FILES: Final = {
-    **dict.fromkeys(("readme", "license", "licence", "changelog", "notice", "authors"), "a document"),
-    **dict.fromkeys(("makefile", "dockerfile"), "for a build"),
-}
-
-
 def _document(path: str) -> str | None:
     """What a file is that no program takes for a config, by its name."""
-    name = Path(path)
-    return _DOCUMENTS.get(name.suffix.lower()) or _PROJECT_FILES.get(name.stem.lower())
+    name, suffixes = Path(path), _table().documents
+    return suffixes.get(name.suffix.lower()) or _table().project_files.get(name.stem.lower())
 
 
 def kind_of(path: str, data: bytes) -> Kind | None:

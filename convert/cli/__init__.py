@@ -6,10 +6,13 @@ Here is what they share of click: options in groups, examples, errors of usage i
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import IO, Any
 
 import click
+
+from convert.files import load_toml
 
 _GROUPED_FROM = 14  # options; fewer of them are found in one list
 _WIDEST = 26  # columns of an option's name; the text of a longer one begins on the next line
@@ -45,8 +48,6 @@ class _Explained(click.Command):
         }
         sections = {"Options": list(shown.values())}
         if len(shown) >= _GROUPED_FROM:
-            from convert.files import load_toml  # the list of commands does without
-
             groups = load_toml("options.toml")["groups"]
             sections = {title: [shown.pop(name) for name in names if name in shown] for title, names in groups.items()}
             sections["Other options"] = list(shown.values())
@@ -79,6 +80,22 @@ class Group(_Explained, click.Group):
         return list(self.commands)
 
 
+@cache
+def _listed() -> dict[str, dict[str, Any]]:
+    """Every command, by its name."""
+    return {name: row for section in load_toml("commands.toml").values() for name, row in section.items()}
+
+
+def about(name: str) -> dict[str, Any]:
+    """The name of a command, and what configs/commands.toml says of it, for click's decorators."""
+    return {"name": name, **{key: text for key, text in _listed()[name].items() if key not in {"at", "help"}}}
+
+
+def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """`click.command` with that."""
+    return click.command(cls=Command, **about(name))
+
+
 class UsageError(click.UsageError):
     """An error of usage as it is shown: the message, an example, where the options are listed."""
 
@@ -104,9 +121,7 @@ def _message(error: click.UsageError) -> str:
     return error.format_message().rstrip(".")
 
 
-@click.command(
-    name="help", cls=Command, examples=("ei-deepstream help convert", "ei-deepstream help eim compare")
-)  # fmt: skip
+@command("help")
 @click.argument("names", nargs=-1, metavar="[COMMAND]...")
 @click.pass_context
 def help_(ctx: click.Context, names: tuple[str, ...]) -> None:
@@ -123,7 +138,7 @@ def help_(ctx: click.Context, names: tuple[str, ...]) -> None:
     click.echo(shown.get_help())
 
 
-@click.command(name="version", cls=Command, examples=("ei-deepstream version",))
+@command("version")
 def version() -> None:
     """Show the version of ei-deepstream, and those of what it works with."""
     show_versions()
@@ -144,35 +159,6 @@ def show_versions() -> None:
             click.echo(f"{package} not installed")
 
 
-# Heading -> name -> where the command is, and one line of help, in the order `--help` shows them. The help stands here
-# so that listing the commands imports none of them.
-_SECTIONS = {
-    "Commands": {
-        "convert": ("convert.cli.convert:convert", "Turn an Edge Impulse export into a folder that DeepStream runs."),
-        "batch": ("convert.cli.batch:batch", "Convert many exports, in parallel, and only what has changed."),
-        "pull": ("convert.cli.studio:pull", "Fetch the trained model, or a deployment, from Edge Impulse's Studio."),
-        "inspect": ("convert.cli.convert:inspect", "Say what a file or folder is, and whether it can be converted."),
-        "check": ("convert.cli.check:check", "Say what Gst-nvinfer will do with configs, bundles and folders."),
-        "simulate": ("convert.cli.simulate:simulate", "Say what DeepStream will show on pictures, without a GPU."),
-        "eim": ("convert.cli.eim:eim", "Inspect, compare with and answer as Edge Impulse's Linux executables (.eim)."),
-        "explain": ("convert.cli.check:explain", "Say what a rule (NVI014) is about, and what to do."),
-        "targets": ("convert.cli.check:targets", "List the DeepStream releases, and what comes with each."),
-        "block": ("convert.cli.studio:block", "Run as a deployment block inside Edge Impulse's Studio."),
-        "cache": ("convert.cli.batch:cache", "Look at, or clear away, what `batch` keeps of earlier conversions."),
-        "help": ("convert.cli:help_", "Show how a command is used."),
-        "version": ("convert.cli:version", "Show versions."),
-    },
-    "Stages of convert, one by one": {
-        "unpack": ("convert.cli.convert:unpack", "1: find the model in an export and write it as a .tflite."),
-        "translate": ("convert.cli.convert:translate", "2: .tflite to ONNX with NCHW input."),
-        "adapt": ("convert.cli.convert:adapt", "3: names, dynamic batch and output layout for Gst-nvinfer."),
-        "validate": ("convert.cli.convert:validate", "4: prove that the ONNX model computes what was trained."),
-        "emit": ("convert.cli.convert:emit", "5: write labels, configs and the engine build."),
-    },
-}
-_COMMANDS = {name: command for section in _SECTIONS.values() for name, command in section.items()}
-
-
 class _Commands(Group):
     """A group that imports a command's module when the command is used."""
 
@@ -187,16 +173,16 @@ class _Commands(Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Their names, in the order of the table."""
-        return list(_COMMANDS)
+        return list(_listed())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """The command, imported now."""
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in _listed():
             return None
-        module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
-        command = getattr(importlib.import_module(module), attribute)
-        assert isinstance(command, click.Command)
-        return command
+        module, _, attribute = _listed()[cmd_name]["at"].partition(":")
+        found = getattr(importlib.import_module(f"convert.cli.{module}".rstrip(".")), attribute)
+        assert isinstance(found, click.Command)
+        return found
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -207,16 +193,16 @@ class _Commands(Group):
         except click.UsageError as error:
             from difflib import get_close_matches  # only a mistyped command needs it
 
-            if close := get_close_matches(args[0], list(_COMMANDS), 1):
+            if close := get_close_matches(args[0], list(_listed()), 1):
                 raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?", ctx) from error
             raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Names and their lines of help, without importing the commands."""
-        width = max(map(len, _COMMANDS))
-        for title, commands in _SECTIONS.items():
+        width = max(map(len, _listed()))
+        for title, rows in load_toml("commands.toml").items():
             with formatter.section(title):
-                formatter.write_dl([(name.ljust(width), text) for name, (_, text) in commands.items()])
+                formatter.write_dl([(name.ljust(width), row["help"]) for name, row in rows.items()])
 
 
 def _show_and_exit(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:

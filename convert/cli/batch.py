@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.cli import Command, Group
+from convert.cli import Command, Group, about, command
 from convert.cli import options as cli
 from convert.options import BatchOptions
 
@@ -24,18 +24,7 @@ if TYPE_CHECKING:
     from convert.findings import Level
 
 
-@click.command(
-    name="batch",
-    cls=Command,
-    ask="give folders of exports, exports or a manifest (.toml), and with -o the folder for the bundles",
-    examples=(
-        "ei-deepstream batch exports/ -o bundles --target 6.2",
-        "ei-deepstream batch models.toml -o bundles",
-        "ei-deepstream batch 'weekly/**/*.zip' -o bundles --format junit > batch.xml",
-    ),
-    epilog="The cache is in --cache-dir, else $EI_DEEPSTREAM_CACHE, else $XDG_CACHE_HOME/ei-deepstream, else "
-    "~/.cache/ei-deepstream. `ei-deepstream cache` says what is in it.",
-)
+@command("batch")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(), metavar="MANIFEST|PATHS...")
 @cli.folder_option("The folder of all bundles; each model gets a folder in it.")
 @click.option("-j", "--jobs", **cli.declaration(BatchOptions, "jobs"))
@@ -115,11 +104,7 @@ _PLACE = cli.stack(
 )  # fmt: skip
 
 
-@click.group(
-    name="cache",
-    cls=Group,
-    examples=("ei-deepstream cache info", "ei-deepstream cache prune --older-than 7 --max-size 2G"),
-)
+@click.group(cls=Group, **about("cache"))
 def cache() -> None:
     """Look at, or clear away, what `batch` keeps of earlier conversions."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.cli import Command
+from convert.cli import command
 from convert.cli import options as cli
 from convert.options import CheckOptions, checked
 
@@ -15,17 +15,7 @@ if TYPE_CHECKING:
     from convert.check.run import CheckReport, Fix
 
 
-@click.command(
-    name="check",
-    cls=Command,
-    examples=(
-        "ei-deepstream check bundle",
-        "ei-deepstream check config_infer_primary.txt --target 6.2 --platform jetson",
-        "ei-deepstream check configs/ --fix --diff",
-    ),
-    epilog="A line `# check: ignore NVI015` suppresses that rule for the next line, `# check: ignore-file NVI015` for "
-    "the whole file. `ei-deepstream explain NVI015` says what a rule is about.",
-)
+@command("check")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(), metavar="PATH...")
 @cli.options(
     CheckOptions,
@@ -108,7 +98,7 @@ def _write_check(report: CheckReport, format_: str, fixes: list[tuple[Fix, str]]
         sys.stdout.write(machine.check_junit(report).decode())
 
 
-@click.command(name="explain", cls=Command, examples=("ei-deepstream explain NVI014", "ei-deepstream explain"))
+@command("explain")
 @click.argument("rules", nargs=-1, metavar="[RULE]...")
 @cli.format_option("text", "json")
 def explain(rules: tuple[str, ...], *, format_: str) -> int:
@@ -139,7 +129,7 @@ def explain(rules: tuple[str, ...], *, format_: str) -> int:
     return 0
 
 
-@click.command(name="targets", cls=Command, examples=("ei-deepstream targets", "ei-deepstream targets 7.1"))
+@command("targets")
 @click.argument("release", required=False, metavar="[RELEASE]")
 @click.option("--platform", **cli.declaration(CheckOptions, "platform") | {"help": "Only this platform."})
 @click.option("--jetpack", **cli.declaration(CheckOptions, "jetpack") | {"help": "The release for that JetPack."})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.cli import Command
+from convert.cli import command
 from convert.cli import options as cli
 from convert.cli.studio import studio_with_key
 from convert.errors import InputError
@@ -29,19 +29,7 @@ if TYPE_CHECKING:
 NOT_MEASURED = Rule("EI550")
 
 
-@click.command(
-    name="convert",
-    cls=Command,
-    ask="give the export to convert (the .zip, folder or .tflite that you downloaded from Edge Impulse), and with -o "
-    "the folder for the bundle",
-    examples=(
-        "ei-deepstream convert my-project.zip -o bundle",
-        'ei-deepstream convert model.lite -o bundle --labels "cat;dog" --resize-mode squash',
-        "ei-deepstream convert my-project.zip -o bundle --frame 4:3",
-        "ei-deepstream convert export/ -o bundle --target 6.0.1 --precision fp16 --batch-size 4",
-        "ei-deepstream convert --pgie detector.zip --sgie classifier.zip -o bundle",
-    ),
-)
+@command("convert")
 @click.argument("export", type=click.Path(path_type=Path), metavar="[EXPORT]", required=False)
 @click.option("--pgie", type=click.Path(path_type=Path), metavar="EXPORT", help="With --sgie: a detector's export.")
 @click.option(
@@ -104,15 +92,7 @@ def convert(
     return cli.finish(run, format_=format_, fail_on=fail_on, quiet=quiet, pictures=values.get("images"))
 
 
-@click.command(
-    name="inspect",
-    cls=Command,
-    examples=(
-        "ei-deepstream inspect my-project.zip",
-        "ei-deepstream inspect my-project.zip --frame 16:9",
-        "ei-deepstream inspect my-project.zip --frame 1280x720 --line door:100,500,1180,500",
-    ),
-)
+@command("inspect")
 @click.argument("path", type=click.Path(path_type=Path), metavar="PATH")
 @click.option(
     "--frame",
@@ -149,7 +129,7 @@ def inspect(
     return code
 
 
-@click.command(name="unpack", cls=Command, examples=("ei-deepstream unpack my-project.zip -o work",))
+@command("unpack")
 @click.argument("export", type=click.Path(path_type=Path), metavar="EXPORT")
 @cli.folder_option("The folder for NAME.tflite and metadata.json.")
 @cli.naming
@@ -183,7 +163,7 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
     return checked(ConvertOptions, {"dequantize": values["dequantize"], **cli.given(values)})
 
 
-@click.command(name="translate", cls=Command, examples=("ei-deepstream translate work/fruit.tflite -o work",))
+@command("translate")
 @click.argument("source", type=click.Path(path_type=Path), metavar="MODEL.tflite")
 @cli.folder_option("The .onnx file to write, or a folder for NAME.translated.onnx.")
 @cli.unpacking
@@ -214,7 +194,7 @@ def translate(source: Path, output: Path, *, format_: str, fail_on: Level, quiet
     return cli.finish(run, format_=format_, fail_on=fail_on, quiet=quiet)
 
 
-@click.command(name="adapt", cls=Command, examples=("ei-deepstream adapt work/fruit.translated.onnx -o work",))
+@command("adapt")
 @click.argument("onnx", type=click.Path(path_type=Path), metavar="MODEL.translated.onnx")
 @cli.folder_option("The .onnx file to write, or a folder for NAME.onnx.")
 @cli.tflite_option
@@ -246,9 +226,7 @@ def adapt(
     return cli.finish(run, format_=format_, fail_on=fail_on, quiet=quiet)
 
 
-@click.command(
-    name="validate", cls=Command, examples=("ei-deepstream validate work/fruit.onnx -o work --images pictures/",)
-)
+@command("validate")
 @click.argument("onnx", type=click.Path(path_type=Path), metavar="MODEL.onnx")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
@@ -276,7 +254,7 @@ def validate(
     return cli.finish(run, format_=format_, fail_on=fail_on, quiet=quiet)
 
 
-@click.command(name="emit", cls=Command, examples=("ei-deepstream emit work/fruit.onnx -o work/bundle",))
+@command("emit")
 @click.argument("onnx", type=click.Path(path_type=Path), metavar="MODEL.onnx")
 @cli.folder_option("The folder to write the bundle into.")
 @cli.tflite_option

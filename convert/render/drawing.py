@@ -9,9 +9,9 @@ readers (jfly.uni-koeln.de/color, 2008; its black is left out: it is the outline
 white or a black core, which makes 21 styles.
 
 Pillow's own font is used wherever it has every letter (it has ASCII and little more), so that the same label gives the
-same pixels on every machine. Other labels are set in the first installed font of `_FAMILIES` that has all of their
-letters. A character that no font has, or that has no shape (control and direction characters), is written as its code
-point: `<30EA>`.
+same pixels on every machine. Other labels are set in the first installed font of configs/report/fonts.toml that has all
+of their letters. A character that no font has, or that has no shape (control and direction characters), is written as
+its code point: `<30EA>`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from convert.files import load_toml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -190,30 +192,6 @@ def _common(places: NDArray[np.float64], areas: NDArray[np.float64]) -> NDArray[
     return shared
 
 
-_ROOTS: Final = (
-    "/usr/share/fonts",
-    "/usr/local/share/fonts",
-    "~/.local/share/fonts",
-    "/System/Library/Fonts",
-    "/Library/Fonts",
-)
-_FAMILIES: Final = (
-    "DejaVuSans.ttf",
-    "NotoSans-Regular.ttf",
-    "LiberationSans-Regular.ttf",
-    "FreeSans.ttf",
-    "NotoSansCJK-Regular.ttc",
-    "DroidSansFallbackFull.ttf",
-    "wqy-zenhei.ttc",
-    "wqy-microhei.ttc",
-    "NotoSansArabic-Regular.ttf",
-    "NotoSansHebrew-Regular.ttf",
-    "NotoSansDevanagari-Regular.ttf",
-    "NotoSansThai-Regular.ttf",
-    "Arial Unicode.ttf",
-)
-"""File names, in order of preference: of Debian's font packages, and the one font of macOS with most scripts."""
-
 _NO_CHARACTER: Final = "\U0010fffe"  # no font has a glyph for it
 _PROBE: Final = 16  # pixels, the size at which glyphs are compared
 _MOST: Final = 1000  # characters of a text that are used
@@ -300,11 +278,8 @@ def _font_for(text: str) -> str:
     letters = [one for one in text if one.isprintable()]
     if all(_has("", one) for one in letters):
         return ""
-    for name in _FAMILIES:
-        path = _installed().get(name)
-        if path is not None and all(_has(path, one) for one in (*letters, *"<>…")):
-            return path
-    return ""
+    fitting = (path for path in _installed().values() if all(_has(path, one) for one in (*letters, *"<>…")))
+    return next(fitting, "")
 
 
 @lru_cache(maxsize=8192)
@@ -333,13 +308,14 @@ def _font(path: str, size: int) -> ImageFont.FreeTypeFont:
 
 @cache
 def _installed() -> dict[str, str]:
-    """File name -> path of the fonts of `_FAMILIES` on this machine that FreeType can open."""
+    """File name -> path of the fonts of that table on this machine that FreeType can open, in its order."""
     found: dict[str, str] = {}
-    for root in _ROOTS:
+    fonts = load_toml("report/fonts.toml")
+    for root in fonts["roots"]:
         for path in sorted(Path(os.path.expanduser(root)).rglob("*.tt[fc]")):  # noqa: PTH111 - Path's raises without a home
-            if path.name in _FAMILIES and path.name not in found and _opens(path):
+            if path.name in fonts["families"] and path.name not in found and _opens(path):
                 found[path.name] = str(path)
-    return found
+    return {name: found[name] for name in fonts["families"] if name in found}
 
 
 def _opens(path: Path) -> bool:

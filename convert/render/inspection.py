@@ -18,7 +18,7 @@ from convert.files import plain
 from convert.heads import ANOMALY, NOT_IMAGE
 from convert.images import Frame, Framing, ResizeMode, anchor_name
 from convert.render import after_inspection, show_next
-from convert.render.text import FORMS, console, impulse_lines, kind, print_hanging, show_findings
+from convert.render.text import console, impulse_lines, kind, print_hanging, show_findings, stored_as
 from convert.report import SCHEMA_VERSION, finding_document, framing_document, impulse_document, tensor_document
 
 if TYPE_CHECKING:
@@ -314,7 +314,7 @@ def _show_model(model: InspectedModel, frame: Frame | None, out: Console, hints:
     place = " ".join(part for part in (model.member, model.symbol) if part)
     mark = " [green]<- the one convert takes[/]" if model.chosen and several else ""
     named = " ".join(filter(None, (f"model #{model.number}", escape(place))))
-    stored = f"({FORMS.get(model.form, model.form)}, {model.size:,} bytes)"
+    stored = f"({stored_as(model.form)}, {model.size:,} bytes)"
     print_hanging(out, Text.from_markup(f"  {named} {stored}{mark}"), 4)
     if facts := model.facts:
         out.print(f"    {kind(facts)}, {facts.quantization}, input {escape(facts.input.name)}")

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from convert.compare import Cause
+from convert.files import load_toml
 from convert.findings import Finding, Level
 from convert.images import CENTRE
 from convert.images.resizing import Resizing
@@ -40,19 +41,10 @@ if TYPE_CHECKING:
     from convert.errors import ConvertError
     from convert.pipeline import Event, Record, Run
 
-FORMS = {
-    **dict.fromkeys(("F1", "F2", "F2m", "F3", "F3b", "array"), "C array"),
-    **dict.fromkeys(("E1", "E2", "E3"), "EON-compiled C++"),
-    **dict.fromkeys(("F4", "flatbuffer"), "TensorFlow Lite file"),
-    "openmv": "OpenMV",
-    "O": "C array with an ONNX model",
-    "onnx": "ONNX file",
-    "savedmodel": "SavedModel",
-    "keras": ".keras file",
-    "h5": "Keras model in HDF5",
-    "none": "no model",
-}
-"""How a model is stored (`Export.form`), in words."""
+
+def stored_as(form: str) -> str:
+    """How a model is stored (`Export.form`), in words."""
+    return str(load_toml("report/words.toml")["forms"].get(form, form))
 
 
 def kind(facts: ModelFacts) -> str:
@@ -173,7 +165,7 @@ def _show_subject(run: Run, out: Console) -> None:
         line = f"[bold]{escape(export.name)}[/]: {escape(model)}, {numbers}"
         print_hanging(out, Text.from_markup(line), 2)
         where = f"{export.source} > {export.member}" if export.member else export.source
-        stored = FORMS.get(export.form, export.form)
+        stored = stored_as(export.form)
         print_hanging(out, Text(f"  from      {where} ({stored}, sha256 {export.digest[:12]})"), 12)
         for line in impulse_lines(export.impulse) if export.impulse else ():
             print_hanging(out, Text(f"  {line}"), 12)

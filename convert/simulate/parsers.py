@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert.errors import InputError
+from convert.files import load_toml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,27 +33,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.images.scaling import Network
-
-# The explanation for each key; {value} is the candidate's number, {limit} the key's.
-_WORDS = {
-    "num-detected-classes": "class {value} is not below num-detected-classes={limit}",
-    "num_detections": "number {value}, and num_detections is {limit}",
-    "box": "the box is empty or lies outside of the network's picture",
-    "keep_top_k": "number {value}; the parser stops at {limit}",
-    "pre-cluster-threshold": "confidence {value} is below pre-cluster-threshold={limit}",
-    "post-cluster-threshold": "confidence {value} is not above post-cluster-threshold={limit}",
-    "nms-iou-threshold": "a better box overlaps by {value}, nms-iou-threshold={limit}",
-    "topk": "number {value} of its class, topk={limit}",
-    "filter-out-class-ids": "class {value} is in filter-out-class-ids",
-    "detected-min-w": "{value} pixels wide, detected-min-w={limit}",
-    "detected-min-h": "{value} pixels high, detected-min-h={limit}",
-    "detected-max-w": "{value} pixels wide, detected-max-w={limit}",
-    "detected-max-h": "{value} pixels high, detected-max-h={limit}",
-    "roi-top-offset": "its top {value} is above roi-top-offset={limit}",
-    "roi-bottom-offset": "its bottom {value} is below {limit}: the frame's height less roi-bottom-offset",
-    "classifier-threshold": "probability {value} is not above classifier-threshold={limit}",
-    "labelfile-path": "the label file has no label for class {value} in line {limit}",
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,7 +95,8 @@ class Drop:
     @property
     def why(self) -> str:
         """`confidence 0.18 is below pre-cluster-threshold=0.2`."""
-        return _WORDS[self.key].format(value=f"{self.value:.6g}", limit=f"{self.limit:.6g}")
+        words: str = load_toml("report/words.toml")["dropped"][self.key]
+        return words.format(value=f"{self.value:.6g}", limit=f"{self.limit:.6g}")
 
 
 @dataclass(slots=True)

@@ -56,7 +56,8 @@ def test_other_scripts_are_set_in_a_font_that_has_them() -> None:
 def test_fonts_come_from_the_system_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "DejaVuSans.ttf").write_bytes(b"not a font")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(drawing, "_ROOTS", (str(tmp_path),))
+    fonts = {"roots": [str(tmp_path)], "families": ["DejaVuSans.ttf"]}
+    monkeypatch.setattr(drawing, "load_toml", lambda _: fonts)
     assert drawing._installed.__wrapped__() == {}, "what FreeType cannot open is no font"
     assert all(os.path.isabs(path) for path in drawing._installed().values())  # noqa: PTH117 - text
 
