@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     ),
     epilog="CONFIG is any Gst-nvinfer config (.txt, .yml) whose onnx-file is on this machine, or a bundle; no GPU is "
     "used. DIR gets objects.json, drawn/ (the pictures with boxes and labels), kitti/ (as deepstream-app writes it), "
-    "video/ (videos with boxes and labels) and report.html.",
+    "video/ (videos with boxes and labels) and report.html; of recordings scores.json and report.html.",
 )
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="CONFIG PICTURES...")
 @options(
