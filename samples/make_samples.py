@@ -26,7 +26,7 @@ HERE = Path(__file__).resolve().parent
 if __name__ == "__main__":
     sys.path.insert(0, str(HERE.parent))
 
-from samples import dataset, finding, layouts, scoring, tables  # noqa: E402 - the line above makes them importable
+from samples import dataset, finding, layouts, scoring, sounds, tables  # noqa: E402 - the line above makes them importable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -42,6 +42,7 @@ FRAME = (640, 360)
 FRAME_BYTES = 40_000
 TABLES = 6
 BELT, FRUITS = (640, 360), 12
+SOUNDS = "sounds"
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def main() -> None:
 
 
 def make(out: Path, *, retrain: bool = True, quick: bool = False) -> None:
-    """Write `models/`, `exports/`, `pictures/`, `belt.mp4` and `overview.jpg` below `out`."""
+    """Write `models/`, `exports/`, `pictures/`, `recordings/`, `belt.mp4` and `overview.jpg` below `out`."""
     if retrain:
         samples: tuple[Sample, ...] = SAMPLES
         detectors: tuple[Detector, ...] = DETECTORS
@@ -143,7 +144,8 @@ def make(out: Path, *, retrain: bool = True, quick: bool = False) -> None:
             )
             detectors = tuple(replace(d, trained_on=2, held_out=2, epochs=1) for d in detectors)
         write_models(out / "models", samples, detectors, train(samples, detectors, quick=quick), check=not quick)
-    models = {each.name: (out / "models" / f"{each.name}.tflite").read_bytes() for each in (*SAMPLES, *DETECTORS)}
+    names = (*(each.name for each in (*SAMPLES, *DETECTORS)), SOUNDS)
+    models = {name: (out / "models" / f"{name}.tflite").read_bytes() for name in names}
     exports = fresh(out / "exports")
     for name, files in laid_out(models).items():
         if name.endswith(".zip"):
@@ -160,6 +162,9 @@ def make(out: Path, *, retrain: bool = True, quick: bool = False) -> None:
         (folder / name).write_bytes(jpeg(picture, FRAME_BYTES))
         truth[name] = [asdict(thing) for thing in things]
     (out / "pictures" / f"{TABLE}.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
+    folder = fresh(out / "recordings")
+    for name, data in sounds.recordings().items():
+        (folder / name).write_bytes(data)
     (out / "belt.mp4").write_bytes(video(tables.belt((3, 9), *BELT, fruits=2 if quick else FRUITS, step=14)))
     (out / "overview.jpg").write_bytes(jpeg(overview(out / "pictures"), OVERVIEW_BYTES))
 
@@ -181,6 +186,10 @@ def train(samples: Sequence[Sample], detectors: Sequence[Detector], *, quick: bo
         model: Any = getattr(networks, each.network)(each.size, len(each.labels))
         networks.train(model, *data[each.name], epochs=each.epochs, rate=each.rate, eager=quick)
         trained[each.name] = networks.export(model, each.input_name)
+    networks.seeded(20)
+    model = sounds.network()
+    networks.train(model, *sounds.draw(2 if quick else 150, 1), epochs=1 if quick else 12, rate=3e-3, eager=quick)
+    trained[SOUNDS] = networks.export(model, "x_input")
     return trained
 
 
@@ -222,6 +231,20 @@ def write_models(
         if check and min(counted.recall, counted.precision) < LEAST_ACCURACY:
             raise SystemExit(f"{each.name}: {counted} is below {LEAST_ACCURACY}")
         facts[each.name] = described(each, model, {"pictures": each.held_out, **asdict(counted)})
+    model = models[SOUNDS]
+    inputs, classes = sounds.draw(60, 2)
+    right = round(scoring.accuracy(scoring.predict(model, inputs), classes), 4)
+    print(f"{SOUNDS}: {len(model)} bytes, held out: {right} of {len(classes)}", flush=True)
+    if check and right < LEAST_ACCURACY:
+        raise SystemExit(f"{SOUNDS}: held-out accuracy {right} is below {LEAST_ACCURACY}")
+    facts[SOUNDS] = {
+        "labels": sounds.SUBJECTS,
+        "input": {"name": "x_input", "shape": list(inputs[:1].shape)},
+        "bytes": len(model),
+        "sha256": hashlib.sha256(model).hexdigest(),
+        "trained_on": 150 * len(sounds.SUBJECTS),
+        "held_out": {"recordings": len(classes), "accuracy": right},
+    }
     fresh(folder)
     for name, model in models.items():
         (folder / f"{name}.tflite").write_bytes(model)
@@ -323,11 +346,16 @@ def laid_out(models: dict[str, bytes]) -> dict[str, dict[str, bytes]]:
         last_layer="YOLOV5",
         threshold=DETECTORS[1].threshold,
     )
+    heard = replace(
+        shapes, labels=sounds.SUBJECTS, project_id=748310, project_name="Workshop sounds", deploy_version=1,
+        studio_version=(1, 79, 8),
+    )  # fmt: skip
     arduino = layouts.arduino_library(models["shapes"], shapes, "F3b")
     return {
         "fruit-cpp-2022": layouts.cpp_library(models["fruit"], fruit, "F2"),
         "shapes-arduino-2025.zip": {f"Wooden_shapes_inferencing/{path}": data for path, data in arduino.items()},
         "shapes-cpp-2025": layouts.cpp_library(models["shapes"], longest, "F4"),
+        "sounds-cpp-2025.zip": layouts.impulse_library(models[SOUNDS], sounds.IMPULSE, heard),
         "table-fomo-2025.zip": layouts.cpp_library(models["table-fomo"], fomo, "F4"),
         "table-yolov5-2025.zip": layouts.cpp_library(models["table-yolov5"], yolov5, "F4"),
     }

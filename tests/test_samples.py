@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from convert.__main__ import main
-from samples import dataset, finding, layouts, make_samples, scoring, tables
+from samples import dataset, finding, layouts, make_samples, scoring, sounds, tables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ def array_in(text: str) -> bytes:
 
 
 def models() -> dict[str, bytes]:
-    return {name: model_of(name) for name in (*SUBJECTS, *DETECTORS)}
+    return {name: model_of(name) for name in (*SUBJECTS, *DETECTORS, make_samples.SOUNDS)}
 
 
 def pictures_of(subject: str) -> tuple[list[np.ndarray[Any, np.dtype[np.uint8]]], list[str]]:
@@ -177,6 +177,20 @@ def test_models_json_describes_the_detectors(name: str) -> None:
     assert min(counted.recall, counted.precision) >= make_samples.LEAST_ACCURACY
     row = f"| {name} | {found['pictures']} | {found['objects']} | {found['found']} | {found['wrong']} |"
     assert row in (ROOT / "README.md").read_text(), "samples/README.md gives other numbers than models.json"
+
+
+def test_models_json_describes_the_sounds_and_their_model_hears_them() -> None:
+    facts = json.loads((ROOT / "models/models.json").read_text())[make_samples.SOUNDS]
+    model = model_of(make_samples.SOUNDS)
+    assert facts["sha256"] == hashlib.sha256(model).hexdigest()
+    assert tuple(facts["labels"]) == sounds.SUBJECTS
+    found = facts["held_out"]
+    assert found["accuracy"] >= make_samples.LEAST_ACCURACY
+    row = f"| {make_samples.SOUNDS} | {found['recordings']} | {percent(found['accuracy'])} |"
+    assert row in (ROOT / "README.md").read_text(), "samples/README.md gives other numbers than models.json"
+    inputs, classes = sounds.draw(10, 3)
+    assert scoring.accuracy(scoring.predict(model, inputs), classes) >= make_samples.LEAST_ACCURACY
+    assert {file.name: file.read_bytes() for file in committed("recordings")} == sounds.recordings()
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)

@@ -61,9 +61,9 @@ class Session:
     """Answers the messages of one client.
 
     A whole impulse that is given slices classifies the last window of them, as `classify` would. That is what it was
-    trained on. eim.cpp computes the features slice by slice instead, so frames that lie in two slices, and what is
-    computed before framing (pre-emphasis), are a little different; and it does so for MFCC, MFE and spectrograms only.
-    Until a whole window has come all scores are 0, as there.
+    trained on. eim.cpp computes the features slice by slice instead, of MFCC, MFE and spectrograms only, and frames at
+    the edges of slices come out otherwise: a keyword model's own executable gave another best label than for the whole
+    window in an eighth of all slices. Until a whole window has come all scores are 0, as there.
 
     Args:
         impulse: the bundle.

@@ -4,11 +4,10 @@ Edge Impulse stores a model as `const unsigned char NAME[] = { 0x1c, ... }; unsi
 attributes and a namespace around it that change from year to year, or, since 2025, as `INCBIN(NAME, "FILE")` with the
 bytes in a file beside the header.
 
-Ten megabytes of bytes take about a tenth of a second: `xxd -i` and its imitators write every cell alike, `0x1c,`,
-so that numpy checks and converts all of them at once (`_regular`). Other bytes are split at commas, and each spelling
-that occurs is read once (`byte_values`). The tensors of EON-compiled models are read by numpy, in pieces
-that keep memory small; what numpy's reader does not know (hexadecimal, octal, suffixes, `true`) is read one by one
-(`array`).
+Ten megabytes of bytes take about a tenth of a second: `xxd -i` and its imitators write every cell alike, `0x1c,`, so
+that numpy checks and converts all of them at once (`_regular`). Other bytes are split at commas, and each spelling that
+occurs is read once (`byte_values`). The tensors of EON-compiled models are read by numpy, in pieces that keep memory
+small; what numpy's reader does not know (hexadecimal, octal, suffixes, `true`) is read one by one (`array`).
 """
 
 from __future__ import annotations

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
     from convert.images.scaling import Network
     from convert.simulate import results
-    from convert.simulate.recordings import RecordingsSimulation
     from convert.simulate.results import (
         Classification,
         DetectedObject,
@@ -174,12 +173,9 @@ def page(
             cards[-1] |= {"times": enlargement(frame.width, frame.height), "row": compared.get(frame.name)}
         else:
             listed.append((position, frame))
-    environment = _environment()
-    style = _style()
-    return environment.get_template("report.html.j2").render(
+    return rendered(
+        "report.html.j2",
         simulation=simulation,
-        style=style,
-        style_digest=_digest(style),
         title=_title(simulation),
         verdict=_verdict(frames),
         facts=_facts(simulation, findings, comparison),
@@ -195,29 +191,14 @@ def page(
         measures=measures(evidence or {}),
         comparison=comparison,
         differences=differences(comparison) if comparison else [],
-        version=__version__,
     )
 
 
-def recordings_page(simulation: RecordingsSimulation, recordings: Sequence[object], facts: Sequence[str]) -> str:
-    """The page of a whole impulse's scores, as `page`; `recordings` are `convert.render.recordings.RecordingView`s."""
+def rendered(template: str, **values: Any) -> str:
+    """The page that `template` of configs/report/ makes of `values`: with our style sheet, and nothing else may run."""
     style = _style()
-    return (
-        _environment()
-        .get_template("recordings.html.j2")
-        .render(
-            simulation=simulation,
-            recordings=recordings,
-            facts=facts,
-            style=style,
-            style_digest=_digest(style),
-            version=__version__,
-        )
-    )
-
-
-def _digest(style: str) -> str:
-    return base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii")
+    return _environment().get_template(template).render(style=style, style_digest=digest, version=__version__, **values)
 
 
 def _title(simulation: Simulation) -> str:

@@ -17,13 +17,12 @@ from rich.text import Text
 
 from convert.files import make_folder, write_all
 from convert.render.drawing import STYLES, number
-from convert.render.page import recordings_page
+from convert.render.page import rendered
 from convert.render.text import console, print_hanging, short, show_findings
 from convert.report import SCHEMA_VERSION, dumps, finding_document, output_document
 from convert.simulate.recordings import scores_document
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -54,7 +53,8 @@ class RecordingsResult:
 def write_recordings(simulation: RecordingsSimulation, folder: Path) -> RecordingsResult:
     """Write scores.json and report.html; raises OutputError."""
     make_folder(folder)
-    page = recordings_page(simulation, [recording_view(each) for each in simulation.recordings], facts(simulation))
+    views = [recording_view(each) for each in simulation.recordings]
+    page = rendered("recordings.html.j2", simulation=simulation, recordings=views, facts=facts(simulation))
     files = {"report.html": page.encode("utf-8", "replace"), "scores.json": dumps(scores_document(simulation))}
     return RecordingsResult(simulation, write_all(folder, files))
 
@@ -147,7 +147,7 @@ class RecordingView:
         scores, anomaly: SVG markup; "" where there is nothing to draw.
         lines: labels in the plot of the scores, in its colours, and those that are not in it.
         note: what a point of the plots is, where it is more than a window.
-        rows: start, label, score and anomaly of the first windows; `more` are left out.
+        windows: the first ones; `more` are left out.
     """
 
     name: str
@@ -157,7 +157,7 @@ class RecordingView:
     lines: list[tuple[Style, str]]
     left_out: int
     note: str
-    rows: list[tuple[str, str, str, str]]
+    windows: list[dict[str, Any]]
     more: int
 
 
@@ -175,20 +175,9 @@ def recording_view(recording: Scored) -> RecordingView:
         [(STYLES[place % len(STYLES)], recording.labels[place]) for place in drawn],
         len(recording.labels) - len(drawn),
         f"A point is the highest of {each} windows." if each > 1 else "",
-        list(islice(_rows(recording), _MOST_LISTED)),
+        list(islice(recording.windows, _MOST_LISTED)),
         max(0, len(recording) - _MOST_LISTED),
     )
-
-
-def _rows(recording: Scored) -> Iterator[tuple[str, str, str, str]]:
-    for window in recording.windows:
-        scored = bool(recording.labels)
-        yield (
-            f"{window['start']:.2f}",
-            window["label"] or "",
-            _number(window["score"]) if scored else "",
-            "" if recording.anomaly is None else _number(window["anomaly"]),
-        )
 
 
 _COLUMNS = 600  # points of a line

@@ -92,7 +92,15 @@ def test_a_brace_that_never_closes(body: str) -> None:
         read_elements(scanner, signed=False)
 
 
-# 49,152 elements are one block of the fast way with twelve a line; the tails behind it are read the other way.
+@pytest.mark.parametrize("cell", ["0x1 c", "0x\n1c", "0 x1c", "0x1g", "1x1c", "0x1c 0x1c"])
+def test_one_cell_among_regular_ones_that_is_no_byte(cell: str) -> None:
+    for body in (f"0x01, 0x02, {cell}, 0x03,", f"{cell}, 0x03", f"0x03, {cell}"):
+        scanner = Scanner(f"{{{body}}}".encode())
+        scanner.position = 1
+        with pytest.raises(InputError, match="is not a number"):
+            read_elements(scanner, signed=False)
+
+
 SIZES = [0, 1, 11, 12, 13, 96, 97, 12 * 8, 12 * 4096 - 1, 12 * 4096, 12 * 4096 + 5, 3 * 12 * 4096 + 100]
 
 
