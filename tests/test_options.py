@@ -10,10 +10,12 @@ import pytest
 from convert.check.context import TargetChoice
 from convert.emit import Emit, EmitPair
 from convert.errors import PresetError
+from convert.files import load_toml
 from convert.images import Frame, ImageScaling, ResizeMode
 from convert.options import (
     PLATFORM,
     RELEASE,
+    BatchOptions,
     CheckOptions,
     ConvertOptions,
     SimulateOptions,
@@ -113,6 +115,13 @@ def test_refusals(name: str, given: object, message: str) -> None:
         checked(ConvertOptions, {name: given})
     said = f"{caught.value.message.removeprefix(f'{name}: ')}; {caught.value.hint}"
     assert said in {str(direct.value), f"{direct.value}; {OPTIONS[name].help}"}
+
+
+def test_the_table_has_no_option_that_no_class_has() -> None:
+    classes = {"convert": ConvertOptions, "batch": BatchOptions, "check": CheckOptions, "simulate": SimulateOptions}
+    for section, options in classes.items():
+        assert load_toml("options.toml")[section].keys() <= table(options).keys(), section
+        assert all(option.help for option in table(options).values()), section
 
 
 def test_labels_of_a_file(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding, Level, Rule
     from convert.onnx_header import Header, Value
+    from convert.report import BundleReport
 
 
 DETECTOR, CLASSIFIER, SEGMENTATION, INSTANCES, OTHER = NetworkType
@@ -452,31 +453,26 @@ class TargetChoice:
         """
         if self.release is not None and self.platform is not None:
             return None
-        if not os.path.isfile(os.path.join(folder, "report.json")):  # noqa: PTH113, PTH118 - text
-            return None
-        from convert.report import BundleReport  # many configs are in no bundle
-
         try:
-            report = BundleReport.read(Path(folder))
-            release, platform = report.models[0].target if report else (None, None)
-            if release is None or platform is None:
+            report = bundle_report(folder)
+            if report is None:
                 return None
+            release, platform = report.models[0].target
             found = check_target(self.release or release, self.platform or platform, self.tensorrt)
         except (InputError, PresetError):
             return None
         return ChosenTarget(found, "report")
 
 
-def is_bundle(folder: str) -> bool:
-    """Whether `convert` made the folder: its report.json is there, and can be read."""
+def bundle_report(folder: str) -> BundleReport | None:
+    """The report.json of a bundle that `convert` made; None: none is there, or it cannot be read."""
     if not os.path.isfile(os.path.join(folder, "report.json")):  # noqa: PTH113, PTH118 - text
-        return False
+        return None
     from convert.report import BundleReport  # many configs are in no bundle
 
-    try:
-        return BundleReport.read(Path(folder)) is not None
-    except InputError:
-        return False
+    with suppress(InputError):
+        return BundleReport.read(Path(folder))
+    return None
 
 
 def check_target(release: str, platform: str, tensorrt: str | None = None) -> Target:

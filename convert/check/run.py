@@ -312,7 +312,7 @@ class Checker:
         """Which files must be here that the config at `path` names."""
         folder = os.path.dirname(path)  # noqa: PTH120 - text
         if folder not in self._expected:
-            bundle = self.files is checking.Expect.AUTO and checking.is_bundle(folder)
+            bundle = self.files is checking.Expect.AUTO and checking.bundle_report(folder) is not None
             self._expected[folder] = checking.Expect.BUNDLE if bundle else self.files
         return self._expected[folder]
 

@@ -324,43 +324,28 @@ def sarif_document(report: CheckReport, exit_code: int) -> dict[str, Any]:
     """The SARIF log of one run. Files that could not be checked are notifications of the tool, not results."""
     rules = list(rulebook().values())
     numbers = {rule.id: number for number, rule in enumerate(rules)}
-    errors = [file.error for file in report.files if file.error]
-    return {
-        "$schema": _SCHEMA,
-        "version": "2.1.0",
-        "runs": [
-            {
-                "tool": {
-                    "driver": {
-                        "name": "ei-deepstream",
-                        "version": __version__,
-                        "rules": [_rule(rule) for rule in rules],
-                        "notifications": [{"id": _UNREADABLE, "shortDescription": {"text": "a file cannot be read"}}],
-                    }
-                },
-                "columnKind": "unicodeCodePoints",
-                "invocations": [
-                    {
-                        "executionSuccessful": not errors,
-                        "exitCode": exit_code,
-                        "toolExecutionNotifications": [
-                            {
-                                "descriptor": {"id": _UNREADABLE, "index": 0},
-                                "level": "error",
-                                "message": {"text": error.message},
-                                "locations": [_location(error.path, error.line, None)] if error.path else [],
-                            }
-                            for error in errors
-                        ],
-                    }
-                ],
-                "results": [
-                    *(_result(finding, numbers) for finding in report.findings),
-                    *(_result(each, numbers) | {"suppressions": [{"kind": "inSource"}]} for each in report.suppressed),
-                ],
-            }
-        ],
+    driver = {
+        "name": "ei-deepstream",
+        "version": __version__,
+        "rules": [_rule(rule) for rule in rules],
+        "notifications": [{"id": _UNREADABLE, "shortDescription": {"text": "a file cannot be read"}}],
     }
+    errors = [
+        {
+            "descriptor": {"id": _UNREADABLE, "index": 0},
+            "level": "error",
+            "message": {"text": error.message},
+            "locations": [_location(error.path, error.line, None)] if error.path else [],
+        }
+        for error in (file.error for file in report.files if file.error)
+    ]
+    ended = {"executionSuccessful": not errors, "exitCode": exit_code, "toolExecutionNotifications": errors}
+    results = [_result(finding, numbers) for finding in report.findings]
+    results += [_result(each, numbers) | {"suppressions": [{"kind": "inSource"}]} for each in report.suppressed]
+    run = {
+        "tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "invocations": [ended], "results": results
+    }  # fmt: skip
+    return {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
 
 
 def _rule(rule: Rule) -> dict[str, Any]:

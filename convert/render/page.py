@@ -26,13 +26,14 @@ from convert import __version__
 from convert.compare import Comparison, PictureComparison, Prediction, Verdict
 from convert.errors import PresetError
 from convert.files import configs as data_folder
+from convert.files import load_toml
 from convert.findings import Finding, Level
 from convert.images import Frame, Framing, ResizeMode
 from convert.render.check import printable
 from convert.render.drawing import STYLES, Style, enlargement, number, style_of
 from convert.render.inspection import framing_svg
 from convert.render.text import percent
-from convert.simulate.settings import ClassSettings, ClusterMode, ColorFormat, NetworkType, ScalingFilter, Settings
+from convert.simulate.settings import ClassSettings, ClusterMode, ColorFormat, NetworkType, Settings
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -393,16 +394,6 @@ def _shown_classes(engine: int, frames: Sequence[FrameResult]) -> Iterator[tuple
 
 _MOST_CLASSES: Final = 8  # that are named one by one
 
-_FILTERS: Final = {
-    ScalingFilter.NEAREST: "nearest pixel",
-    ScalingFilter.BILINEAR: "bilinear",
-    ScalingFilter.CUBIC: "cubic on the GPU, 5-tap on VIC",
-    ScalingFilter.SUPER: "super-sampling on the GPU, 10-tap on VIC",
-    ScalingFilter.LANCZOS: "Lanczos on the GPU, smart on VIC",
-    ScalingFilter.NICEST: "nicest",
-    ScalingFilter.DEFAULT: "the default, which is the nearest pixel",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -471,7 +462,7 @@ def _input(settings: Settings, network: Network) -> Iterator[Setting]:
         keys = "maintain-aspect-ratio=1" + (", symmetric-padding=1" if settings.symmetric else "")
         yield Setting("Fitting", f"scaled until it fits into {size}, its shape kept, black {where}", keys)
     number = int(settings.scaling_filter)
-    yield Setting("Scaling", _FILTERS[settings.scaling_filter], f"scaling-filter={number}")
+    yield Setting("Scaling", load_toml("report/words.toml")["filters"][str(number)], f"scaling-filter={number}")
     yield Setting("Numbers", _numbers(settings), "net-scale-factor" + (", offsets" if settings.offsets else ""))
 
 

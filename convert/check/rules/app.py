@@ -19,6 +19,7 @@ from convert.check.rules.outputs import OWN_OBJECTS
 from convert.check.rules.preprocessing import FRAMING, shapes
 from convert.check.rules.streams import APP_CHECKS
 from convert.check.rules.syntax import quoted
+from convert.files import load_toml
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.keys import ATTRS
 from convert.nvinfer.targets import Target, between, catalogue, sinks, trtexec_accepts
@@ -314,21 +315,8 @@ def script_findings(data: bytes, path: str, target: Target) -> Iterator[Finding]
                 gone, since = known[option].gone, known[option].since
                 state = f"gone since TensorRT {gone}" if gone else f"known since TensorRT {since}"
                 message = f"{option} is {state}; the target has {target.tensorrt}"
-                column, hint = match.start() + 1, _INSTEAD.get(option)
+                column, hint = match.start() + 1, load_toml("nvinfer/advice.toml")["trtexec"].get(option)
                 yield TRTEXEC_OPTION.found(message, path=path, line=line_number, column=column, hint=hint)
-
-
-_INSTEAD: Final = {
-    "--explicitBatch": "leave it out",
-    "--workspace": "leave it out, or write --memPoolSize=workspace:MIB",
-    "--buildOnly": "write --skipInference",
-    "--skipInference": "write --buildOnly",
-    "--memPoolSize": "write --workspace=MIB",
-    "--maxBatch": "write --minShapes, --optShapes and --maxShapes",
-    "--fp16": "convert the ONNX model to FP16 inside",
-    "--int8": "put QuantizeLinear and DequantizeLinear into the ONNX model",
-    "--best": "convert the ONNX model",
-}
 
 
 def _commands(text: str) -> Iterator[tuple[int, list[str]]]:

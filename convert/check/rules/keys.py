@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Final
 
 from convert.check import context as checking
 from convert.check.rules.syntax import as_head, as_line, quoted
+from convert.files import load_toml
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.config import ELEMENT_BYTES
 from convert.nvinfer.keys import ATTRS, ATTRS_ALL, PROPERTY, Entry, Key, Reason, key_named, keys, version
@@ -36,34 +37,6 @@ SUPPRESSION = Rule("NVI018")
 
 NO_EFFECT = Rule("NVI019")
 
-_KINDS: Final[Mapping[int, str]] = {
-    checking.DETECTOR: "detectors",
-    checking.CLASSIFIER: "classifiers",
-    checking.SEGMENTATION: "segmentation",
-    checking.INSTANCES: "instance segmentation",
-}
-_FOR_TYPES: Final[Mapping[str, frozenset[int]]] = {
-    **dict.fromkeys(
-        ("classifier-threshold", "classifier-type", "classifier-async-mode", "parse-classifier-func-name"),
-        frozenset({checking.CLASSIFIER}),
-    ),
-    **dict.fromkeys(("segmentation-output-order", "parse-segmentation-func-name"), frozenset({checking.SEGMENTATION})),
-    # Of an object's mask, too (attach_metadata_detector of gstnvinfer_meta_utils.cpp).
-    "segmentation-threshold": frozenset({checking.SEGMENTATION, checking.INSTANCES}),
-    "parse-bbox-func-name": frozenset({checking.DETECTOR}),
-    "parse-bbox-instance-mask-func-name": frozenset({checking.INSTANCES}),
-    "cluster-mode": frozenset({checking.DETECTOR, checking.INSTANCES}),
-    "filter-out-class-ids": frozenset({checking.DETECTOR, checking.INSTANCES}),
-    "num-detected-classes": frozenset({checking.DETECTOR, checking.SEGMENTATION, checking.INSTANCES}),
-}
-"""Keys that only some network-types use (the postprocessors of nvdsinfer_context_impl.cpp)."""
-_SECONDARY: Final = frozenset(
-    {
-        *("operate-on-gie-id", "operate-on-class-ids", "secondary-reinfer-interval"),
-        *("input-object-min-width", "input-object-min-height", "input-object-max-width", "input-object-max-height"),
-    }
-)
-"""Keys that only process-mode=2 uses (gstnvinfer.cpp)."""
 _STOI = re.compile(r"\s*[+-]?[0-9]+")
 
 
@@ -258,17 +231,20 @@ def needs(context: checking.RuleContext) -> Iterator[Finding]:
 
 def not_for_type(context: checking.RuleContext) -> Iterator[Finding]:
     """Keys of another network-type or process-mode."""
+    advice = load_toml("nvinfer/advice.toml")
+    types = advice["types"]
     for entry in context.last.values():
         if entry.group != PROPERTY:
             continue
-        kinds = _FOR_TYPES.get(entry.key)
-        if kinds is not None and context.kind not in kinds and context.kind in _KINDS and _is_read(context, entry):
-            meant = " and ".join(_KINDS[kind] for kind in sorted(kinds))
+        kinds = advice["only"].get(entry.key)
+        is_other = kinds and context.kind not in kinds and str(context.kind) in types
+        if is_other and _is_read(context, entry):
+            meant = " and ".join(types[str(kind)] for kind in kinds)
             message = f"{entry.key} is for {meant}; network-type is {context.kind}"
             if checking.INSTANCES in kinds and checking.wants_instances(context):
                 continue  # reported by the rule on instance masks
             yield context.found(NOT_FOR_TYPE, message, at=context.at_key(entry), hint="remove it")
-        elif entry.key in _SECONDARY and not context.is_secondary:
+        elif entry.key in advice["secondary"]["keys"] and not context.is_secondary:
             message = f"{entry.key} is for secondary engines; process-mode is 1, whole frames"
             hint = f"remove it, or write {as_line(context, 'process-mode', 2)} if it looks at another engine's objects"
             level = Level.NOTE if entry.key.startswith("input-object") else Level.WARNING

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 from convert.check import context as checking
 from convert.check.rules.syntax import as_head, as_line, quoted
+from convert.files import load_toml
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.context import Binding, ParserOutcome, built_in_segments, stock_parser
 from convert.nvinfer.keys import ATTRS, ATTRS_ALL, FUNCTIONS, ClusterMode, version
 from convert.nvinfer.targets import catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from convert.nvinfer.keys import Entry
     from convert.onnx_header import Header
@@ -227,17 +228,6 @@ MERGED = Rule("NVI081")
 
 FILTERED = Rule("NVI078")
 
-# The cluster-modes that use a class attribute (nvdsinfer_context_impl_output_parsing.cpp).
-_USED_IN: Final[Mapping[str, frozenset[int]]] = {
-    "nms-iou-threshold": frozenset({_NMS, _HYBRID}),
-    "eps": frozenset({_DBSCAN, _HYBRID}),
-    "minBoxes": frozenset({_DBSCAN, _HYBRID}),
-    "dbscan-min-score": frozenset({_DBSCAN, _HYBRID}),
-    "group-threshold": frozenset(),
-    "post-cluster-threshold": frozenset({0, _DBSCAN, _NMS, _HYBRID}),
-    "topk": frozenset({_DBSCAN, _NMS, _HYBRID, _NONE}),
-}
-
 
 def idle_attribute(context: checking.RuleContext) -> Iterator[Finding]:
     """Attributes of another cluster-mode."""
@@ -245,7 +235,7 @@ def idle_attribute(context: checking.RuleContext) -> Iterator[Finding]:
         return
     mode = context.value("cluster-mode")
     for entry in _attributes(context):
-        modes = _USED_IN.get(entry.key)
+        modes = load_toml("nvinfer/advice.toml")["cluster-modes"].get(entry.key)
         if modes is None or mode in modes or (mode == 0 and has_opencv(context)):
             continue
         message = f"{entry.key} does nothing with {as_line(context, 'cluster-mode', mode)}"
@@ -264,7 +254,7 @@ def threshold(context: checking.RuleContext) -> Iterator[Finding]:
     mode = context.value("cluster-mode")
     for entry in _attributes(context):
         problem = _odd(entry, mode)
-        if problem and not (entry.key in _USED_IN and mode not in _USED_IN[entry.key]):
+        if problem and mode in load_toml("nvinfer/advice.toml")["cluster-modes"].get(entry.key, (mode,)):
             message, value, key = f"{entry.key} is {quoted(entry.text)}: {problem}", _number(entry.text), entry.key
             new = f"{value / 100:g}" if value and 5 <= value < 100 else "0.3" if key == "nms-iou-threshold" else None
             hint = "remove it" if key == "topk" else f"write {as_line(context, key, new, entry)}" if new else None
