@@ -298,6 +298,11 @@ def configs() -> Path:
     raise FileNotFoundError(f"the data folder configs/ is missing from {package}: reinstall ei-deepstream")
 
 
+def load_text(name: str) -> str:
+    """A text in `configs/` (`bundle/RUN.md`): a template for `str.format`."""
+    return (configs() / name).read_text(encoding="utf-8")
+
+
 @cache
 def load_toml(name: str) -> dict[str, Any]:
     """The parsed TOML file `name` (relative to `configs()`, "targets.toml"). The result is shared: do not change it."""

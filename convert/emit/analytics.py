@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from convert.counting import clipped, entries, fitted, placement
 from convert.emit.config import Entry, Group, config_file
 from convert.errors import PresetError
+from convert.files import load_text
 from convert.findings import Rule
 from convert.heads import head
 from convert.images import ResizeMode
@@ -223,48 +224,20 @@ def _count(number: int) -> str:
 
 
 def tracker_file(tracking: Tracking, target: Target) -> bytes:
-    """The config of NvMultiObjectTracker, as a tracker by overlap."""
+    """The config of NvMultiObjectTracker, as a tracker by overlap.
+
+    Keys and their meaning: NVIDIA's documentation of Gst-nvtracker and config_tracker_IOU.yml of 6.0 to 9.1.
+    """
     by_overlap = tracking.by_overlap
-    return _TRACKER.format(
-        release=target.deepstream,
-        hits=tracking.hits,
-        grace=tracking.grace,
-        early=tracking.grace + 1,
-        same=int(tracking.sort),
-        overlap=f"{tracking.threshold if by_overlap else 0.0:g}",
-    ).encode()
-
-
-# Keys and their meaning: NVIDIA's documentation of Gst-nvtracker and config_tracker_IOU.yml of 6.0 to 9.1.
-_TRACKER = """\
-%YAML:1.0
-# The tracker by overlap of DeepStream {release} (NvMultiObjectTracker). Numbers of frames are those of the engine:
-# interval=0 in its config.
-
-BaseConfig:
-  minDetectorConfidence: 0
-
-TargetManagement:
-  maxTargetsPerStream: 150
-  # 1.0: what overlaps with a known object can be a new one, too.
-  minIouDiff4NewTarget: 1.0
-  # Frames until a new object counts, and frames that one may be missing.
-  probationAge: {hits}
-  maxShadowTrackingAge: {grace}
-  earlyTerminationAge: {early}
-
-TrajectoryManagement:
-  useUniqueID: 0
-
-DataAssociator:
-  dataAssociatorType: 0
-  associationMatcherType: 0
-  # 1: an object whose label changes is another one.
-  checkClassMatch: {same}
-  # The least intersection over union of an object's box with the one before.
-  minMatchingScore4Overall: 0.0
-  minMatchingScore4SizeSimilarity: 0.0
-  minMatchingScore4Iou: {overlap}
-  matchingScoreWeight4SizeSimilarity: 0.0
-  matchingScoreWeight4Iou: 1.0
-"""
+    return (
+        load_text("bundle/tracker.yml")
+        .format(
+            release=target.deepstream,
+            hits=tracking.hits,
+            grace=tracking.grace,
+            early=tracking.grace + 1,
+            same=int(tracking.sort),
+            overlap=f"{tracking.threshold if by_overlap else 0.0:g}",
+        )
+        .encode()
+    )

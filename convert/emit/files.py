@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from convert.errors import InputError, PresetError
+from convert.files import load_text
 from convert.findings import Rule
 from convert.nvinfer.keys import LABEL_BYTES
 from convert.nvinfer.targets import Target, sdk_path, trtexec_flags, trtexec_note
@@ -120,19 +121,23 @@ def build_script(
     """
     note = trtexec_note(target.tensorrt, engine.precision)
     arguments = (*trtexec_arguments(engine, model_input, target), *(["--noTF32"] if impulse else []))
-    return _SCRIPT.format(
-        script=name,
-        whose="of a whole one" if impulse else "that Gst-nvinfer loads",
-        about=(_WHOLE if impulse else _NAMED).format(engine=shlex.quote(engine.file)),
-        release=target.deepstream,
-        platform=target.platform,
-        tensorrt=target.tensorrt,
-        note=f"# Note: {note}.\n" if note else "",
-        trtexec=sdk_path(target, "trtexec"),
-        onnx=shlex.quote(engine.onnx),
-        engine=shlex.quote(engine.file),
-        arguments=" \\\n  ".join(map(shlex.quote, arguments)),
-    ).encode()
+    return (
+        load_text("bundle/build_engine.sh")
+        .format(
+            script=name,
+            whose="of a whole one" if impulse else "that Gst-nvinfer loads",
+            about=(_WHOLE if impulse else _NAMED).format(engine=shlex.quote(engine.file)),
+            release=target.deepstream,
+            platform=target.platform,
+            tensorrt=target.tensorrt,
+            note=f"# Note: {note}.\n" if note else "",
+            trtexec=sdk_path(target, "trtexec"),
+            onnx=shlex.quote(engine.onnx),
+            engine=shlex.quote(engine.file),
+            arguments=" \\\n  ".join(map(shlex.quote, arguments)),
+        )
+        .encode()
+    )
 
 
 _NAMED = """\
@@ -147,50 +152,6 @@ _WHOLE = """\
 #
 # Run it on the device: an engine fits only the TensorRT and the kind of GPU it was built with. TF32 is off, because
 # the signal processing does not bear its rounding.
-"""
-
-_SCRIPT = """\
-#!/usr/bin/env bash
-{about}#
-# For DeepStream {release} on {platform}, whose TensorRT is {tensorrt}.
-{note}# A trtexec elsewhere: TRTEXEC=/path/to/trtexec ./{script}
-set -eu
-
-trtexec=${{TRTEXEC:-{trtexec}}}
-onnx={onnx}
-engine={engine}
-
-fail() {{
-  printf '{script}: %s\\n' "$1" >&2
-  exit 1
-}}
-
-# Where the script was started decides what a relative TRTEXEC means; everything else happens in the script's folder.
-case $trtexec in
-  /*) ;;
-  */*) trtexec=$PWD/$trtexec ;;
-  *) trtexec=$(command -v -- "$trtexec" || printf '%s' "$trtexec") ;;
-esac
-if ! [ -f "$trtexec" ] || ! [ -x "$trtexec" ]; then
-  fail "there is no trtexec at $trtexec; install the package libnvinfer-bin, or set TRTEXEC to its path"
-fi
-CDPATH='' cd -- "$(dirname -- "$0")"
-[ -f "$onnx" ] || fail "$onnx is not beside this script"
-[ -w . ] || fail "the folder $PWD is not writable"
-
-# A half-written engine must never have the name {whose}.
-part=.$engine.$$.part
-trap 'rm -f -- "$part"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-"$trtexec" \\
-  --saveEngine="$part" \\
-  {arguments} \\
-  || fail "trtexec failed (see above); there is no new engine"
-[ -s "$part" ] || fail "trtexec wrote no engine"
-mv -f -- "$part" "$engine"
-printf '{script}: %s is ready\\n' "$engine"
 """
 
 

@@ -26,7 +26,7 @@ from convert.emit.files import (
     label_findings,
     stale_engines,
 )
-from convert.files import Output, make_folder, sha256, write_all
+from convert.files import Output, load_text, make_folder, sha256, write_all
 from convert.nvinfer.targets import Target, opsets, sdk_path, target, trtexec_flags
 from convert.nvinfer.tensorrt import refusals
 from convert.onnx_header import parse_header
@@ -144,26 +144,34 @@ class EmitImpulse:
             named = f'\n    label_filename: "{labels}"' if value.name == "scores" and model.labels else ""
             typed = f'name: "{value.name}"\n    data_type: TYPE_FP32\n    dims: [ {value.shape[-1]} ]'
             outputs.append(f"  {{\n    {typed}{named}\n  }}")
-        return _TRITON.format(batch=self.batch_size, size=size, outputs=",\n".join(outputs)).encode()
+        return (
+            load_text("bundle/config.pbtxt")
+            .format(batch=self.batch_size, size=size, outputs=",\n".join(outputs))
+            .encode()
+        )
 
     def _run_md(self, model: ImpulseModel, engine: EngineBuild, labels: str) -> bytes:
         impulse, name = model.impulse, model.export.name
         files = " ".join((TRITON, *([labels] if model.labels else [])))
-        return _RUN_MD.format(
-            name=name,
-            onnx=model.file,
-            window=_window(impulse),
-            outputs=_outputs(model),
-            script=SCRIPT,
-            engine=engine.file,
-            trtexec=sdk_path(self.where, "trtexec"),
-            release=self.where.deepstream,
-            tensorrt=self.where.tensorrt,
-            size=impulse.samples * impulse.axes,
-            recording="recording.wav" if _is_sound(impulse) else "recording.csv",
-            program=_program(model, labels),
-            files=files,
-        ).encode()
+        return (
+            load_text("bundle/RUN-impulse.md")
+            .format(
+                name=name,
+                onnx=model.file,
+                window=_window(impulse),
+                outputs=_outputs(model),
+                script=SCRIPT,
+                engine=engine.file,
+                trtexec=sdk_path(self.where, "trtexec"),
+                release=self.where.deepstream,
+                tensorrt=self.where.tensorrt,
+                size=impulse.samples * impulse.axes,
+                recording="recording.wav" if _is_sound(impulse) else "recording.csv",
+                program=_program(model, labels),
+                files=files,
+            )
+            .encode()
+        )
 
 
 def _is_sound(impulse: Impulse) -> bool:
@@ -222,59 +230,3 @@ def _program(model: ImpulseModel, labels: str) -> str:
         said.append('"anomaly", anomaly[0, 0]')
     lines.append(f"    print(start / {impulse.frequency:g}, {', '.join(said)})")
     return "\n".join(lines)
-
-
-_TRITON = """\
-# A model of NVIDIA's Triton Inference Server; RUN.md says where it lies in a model repository.
-platform: "onnxruntime_onnx"
-max_batch_size: {batch}
-input [
-  {{
-    name: "samples"
-    data_type: TYPE_FP32
-    dims: [ {size} ]
-  }}
-]
-output [
-{outputs}
-]
-# On the CPU: a GPU rounds to TF32, which the signal processing does not bear.
-instance_group [ {{ kind: KIND_CPU }} ]
-"""
-
-_RUN_MD = """\
-# Run `{name}`
-
-`{onnx}` is the whole impulse: signal processing, network and anomaly score.
-
-* in: `samples` float32 [N, {size}]: {window}
-* out: {outputs}
-
-There is no Gst-nvinfer config: Gst-nvinfer feeds video, and the features of Gst-nvinferaudio are not Edge Impulse's.
-
-## 1. ONNX Runtime
-
-`pip install onnxruntime numpy`, then save this as `run.py` beside this file and start `python run.py {recording}`:
-
-```python
-{program}
-```
-
-On a GPU switch TF32 off: `("CUDAExecutionProvider", {{"use_tf32": 0}})`. It rounds too much for the signal processing.
-
-## 2. TensorRT
-
-For DeepStream {release}, whose TensorRT is {tensorrt}, on the device:
-
-    ./{script}
-    {trtexec} --loadEngine={engine} --shapes=samples:1x{size}
-
-The script builds in float32 with TF32 off; do not build with `--fp16`.
-
-## 3. Triton Inference Server
-
-    mkdir -p repository/{name}/1
-    cp {onnx} repository/{name}/1/model.onnx
-    cp {files} repository/{name}/
-    tritonserver --model-repository="$PWD/repository"
-"""

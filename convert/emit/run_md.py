@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from convert.emit.app import tracker_files
 from convert.emit.files import SCRIPT
 from convert.emit.streams import OUTPUT_FILE, RTSP_PORT, gst_sink, gst_source, sample
+from convert.files import load_text
 from convert.images.resizing import Resizing
 from convert.nvinfer.targets import Target, between, container, sdk_path
 
@@ -102,7 +103,7 @@ def run_md(about: Instructions, target: Target) -> bytes:
     """The file: Markdown, commands indented, what the terminal shows fenced; at most 85 lines, and 10 about counts."""
     name, app = about.name, about.app
     sink = app.sink or "screen"
-    text = _TEMPLATE.format(
+    text = load_text("bundle/RUN.md").format(
         name=name,
         app=app.file,
         script=SCRIPT,
@@ -125,55 +126,6 @@ def run_md(about: Instructions, target: Target) -> bytes:
     )
     return text.encode()
 
-
-_TEMPLATE = """\
-# Run `{name}` with DeepStream {release} on {where}
-
-{needs}
-Nothing of this was tried on a device: it was read in NVIDIA's documentation and sources.
-{tool}
-## 1. Copy it
-
-{same}On this computer, in the folder of this file (`USER@DEVICE` is yours):
-
-    ssh USER@DEVICE mkdir -p {name}
-    scp ./* USER@DEVICE:{name}/
-{video}
-Then, on the device: `cd {name}`
-
-## 2. DeepStream
-
-If DeepStream {release} is installed there (`deepstream-app --version` says which), go on with 3. Or in a container:
-
-{container}
-## 3. Build the engine, once
-
-    ./{script}
-
-It calls `{trtexec}` and takes minutes. Or leave it out: the first start builds the same engine.
-{detector}
-## 4. Start
-
-    deepstream-app -c {app}
-
-It goes well when the terminal shows, without an engine after some minutes:
-
-{success}
-PERF is frames a second, now and on average. `Trying to create engine from model files`, with warnings about a
-missing engine before it, is normal at the first start. `q` or Ctrl-C ends it.
-
-Results: {results}
-{counts}
-{labels}
-{frames}
-## 5. Over ssh, without a screen
-
-{headless}
-
-## 6. The same with gst-launch-1.0
-
-{gst}
-"""
 
 _SUCCESS = """\
 ```
