@@ -180,7 +180,7 @@ class _Commands(Group):
         if cmd_name not in _listed():
             return None
         module, _, attribute = _listed()[cmd_name]["at"].partition(":")
-        found = getattr(importlib.import_module(f"convert.cli.{module}".rstrip(".")), attribute)
+        found = getattr(importlib.import_module(module), attribute)
         assert isinstance(found, click.Command)
         return found
 

@@ -256,7 +256,7 @@ class Pull:
         versions = [
             _take(row, "deploymentVersion", int)
             for row in _take(answer, "deployments", list)
-            if all(row.get(name) == value for name, value in wanted.items())
+            if isinstance(row, dict) and all(row.get(name) == value for name, value in wanted.items())
         ]
         if not versions:
             return None

@@ -70,7 +70,7 @@ MISTAKES = (
     mistake("convert nothing.zip -o out", 3, "an empty file", "again"),
     mistake("convert cut.zip -o out", 3, "damaged or cut off", "download or copy the file again"),
     mistake("convert pointer.lite -o out", 3, "Git LFS pointer", "git lfs pull"),
-    mistake("convert sound.lite -o out", 3, "sound, motion or other sensor data", "audio"),
+    mistake("convert sound.lite -o out", 3, "sound, motion or other sensor data", "give convert the whole library"),
     mistake("convert several.zip -o out", 3, "holds 2 models", "a/shapes.tflite", "--model"),
     mistake("convert project.zip -o out --model nope", 3, "no model 'nope'", "there are", "tflite_learn_5"),
     # The output
