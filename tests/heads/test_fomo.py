@@ -89,7 +89,8 @@ def test_boxes_of_more_cells_keep_their_middle(merge: str, frame: Frame | None, 
         passed = model("y = Softmax <axis = 1> (x)", source="1,3,6,8", target="1,3,6,8")
         small = synthetic.fake_export("fomo")
         options = Options(fomo_merge=merge, framing=framing, fomo_box=least)
-        with mock.patch("convert.heads.graph_end.GraphEnd.shapes", lambda _: {"x": (1, 3, 48, 64), "y": (1, 3, 6, 8)}):
+        shapes = {"x": (1, 3, 48, 64), "y": (1, 3, 6, 8)}
+        with mock.patch("convert.heads.graph_end.GraphEnd.shapes", return_value=shapes):
             fitted = FOMO.adapt(passed, small, options)
         (softmax,) = (node for node in fitted.model.graph.node if node.op_type == "Softmax")
         softmax.op_type = "Identity"
