@@ -108,6 +108,7 @@ class Zone:
 class Reason(IntEnum):
     """Why an object has not been counted at a line so far; the later one is the nearer to a count."""
 
+    CLASS = -1  # is of a class that the line does not count
     FRAMES = 0  # seen in too few frames
     DISTANCE = 1  # moved too little
     SIDE = 2  # is on the side where it was
@@ -219,7 +220,9 @@ class LineCounter:
             track.add((*_centre(each), each.width, each.height))
             self._look_in_zones(each, track)
             for index, placed in enumerate(self._lines):
-                if _takes(placed.line.classes, each.class_id) and self._counts(each, track, index):
+                if not _takes(placed.line.classes, each.class_id):
+                    self.reasons.setdefault((each.id, index), Reason.CLASS)
+                elif self._counts(each, track, index):
                     self.counts[index] += 1
                     crossings.append(Crossing(self._frame, each.id, index))
         self._frame += 1
@@ -366,7 +369,7 @@ def _intersection(one: tuple[float, float, float], other: tuple[float, float, fl
 def _contains(points: Sequence[tuple[int, int]], x: int, y: int) -> bool:
     """Whether an odd number of edges lies to the left of the point, in whole pixels; an edge at x < 0 does not."""
     left = 0
-    for (x1, y1), (x2, y2) in zip(points, [*points[1:], points[0]], strict=True):
+    for (x1, y1), (x2, y2) in zip(points, [*points[1:], *points[:1]], strict=True):
         if y1 <= y < y2 or y2 <= y < y1:
             at = math.trunc(Fraction((x2 - x1) * y + y2 * x1 - x2 * y1, y2 - y1))
             left += 0 <= at <= x
@@ -468,7 +471,8 @@ def clipped(segment: Segment, frame: Size) -> tuple[int, int, int, int] | None:
         return None
     ends = ((x + way_x * part, y + way_y * part) for part in (first, last))
     (x1, y1), (x2, y2) = ends
-    return round(x1), round(y1), round(x2), round(y2)
+    within = round(x1), round(y1), round(x2), round(y2)
+    return None if within[:2] == within[2:] else within  # a point counts nothing
 
 
 def fitted(segment: Segment, size: Size, box: tuple[float, float]) -> Segment:

@@ -6,6 +6,7 @@ of a batch is read with them.
 
 from __future__ import annotations
 
+import math
 import re
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -286,6 +287,8 @@ class Option:
         except (ValueError, OverflowError):
             kind = "integer" if self.type is int else "float"
             raise ValueError(f"{given!r} is not a valid {kind} range.") from None
+        if not math.isfinite(number):
+            raise ValueError(f"{given!r} is no number of anything")
         small = (self.low is not None and number < self.low) or (self.above is not None and number <= self.above)
         if small or (self.high is not None and number > self.high):
             lowest = f"x>{self.above}" if self.low is None else f"x>={self.low}"

@@ -243,3 +243,7 @@ def test_opposite_arrows_share_the_crossings(way: list[tuple[int, int]], mode: M
     bottoms = [top + 60 for _, top in way]
     if not any((a < 360) != (b < 360) for a, b in pairwise(bottoms)):
         assert counter.counts == [0, 0]
+
+
+def test_a_corner_of_the_frame_is_no_line() -> None:
+    assert clipped((-10, 10, 10, -10), (100, 100)) is None

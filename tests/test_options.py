@@ -296,3 +296,9 @@ def _refused(call: Any, message: str | None) -> None:
 )
 def test_frames_in_any_form(given: object, value: object) -> None:
     assert checked(ConvertOptions, {"frame": given}) == {"frame": value}
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", float("nan"), 1e400])
+def test_no_number_of_anything(value: float | str) -> None:
+    with pytest.raises(PresetError, match="no number of anything"):
+        checked(SimulateOptions, {"stride": value})

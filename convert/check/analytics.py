@@ -354,7 +354,7 @@ def tracker_groups() -> Mapping[str, TrackerGroup]:
 def read_tracker(data: bytes, release: str) -> list[tuple[Section, list[Entry]]] | Fault:
     """The groups of a tracker's config with their entries, or why it is no YAML."""
     # The samples begin with a line of OpenCV's, which is no directive of YAML.
-    text = re.sub(rb"^%(?=YAML:)", b"#", data, count=1, flags=re.MULTILINE)
+    text = re.sub(rb"^%(?=YAML:)", b"#", data.removeprefix(b"\xef\xbb\xbf"), count=1, flags=re.MULTILINE)
     try:
         return list(_yaml(text, release))
     except _NoMap as error:

@@ -374,7 +374,8 @@ class Emit:
         if counted := self.counting(adapted.export, adapted.head.box):
             from convert.emit.analytics import counting_findings
 
-            size = self.frame_size(before.framing.frame if before.framing else None)
+            frame = before.framing.frame if before.framing else None
+            size = self.canvas.pixels if self.canvas else self.frame_size(frame)
             found += counting_findings(counted, adapted, size, where, names.analytics)
         if self.precision == "fp16":
             half = next((each for each in evidence.precisions if each.precision == "fp16"), None)

@@ -150,6 +150,9 @@ def line_entries(about: Counting, adapted: Adapted, size: tuple[int, int]) -> li
     drawn = [(line.name, line.pixels(size)) for line in about.lines]
     segments = [(name, ((at[0], at[1]), (at[2], at[3]))) for name, at in _recorded(adapted, size) if at]
     for name, ((x1, y1), (x2, y2)) in drawn or segments:
+        if (x1, y1) == (x2, y2):
+            wide, high = size
+            raise PresetError(f"line {name} is shorter than a pixel of {wide}x{high}", hint="draw a longer one")
         found += [(f"{name}-{_way(each)}", each) for each in entries((x1, y1, x2, y2), size)]
     return found
 
@@ -200,7 +203,9 @@ def counting_findings(
         if not about.writes_tracker(target):
             files = tracker(target)
             others = [f"the SDK's own tracker runs, {sdk_path(target, files.config or files.library)}"]
-        message = f"the export's tracking block is carried over, but for this: {others[0]}"
+            message = f"the export's tracking block is not carried over: {others[0]}"
+        else:
+            message = f"the export's tracking block is carried over, but for this: {others[0]}"
         found.append(TRACKING_DIFFERS.found(message, path=path))
     if recorded.segments and about.lines:
         message = f"--line replaces the {_count(len(recorded.segments))} of the export's counting block"

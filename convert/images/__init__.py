@@ -269,7 +269,7 @@ def parse_zone(text: str) -> Mark:
         raise PresetError(f"zone {name} has fewer than three corners", hint=_ZONE_HINT)
     around = zip(mark.points, (*mark.points[1:], mark.points[0]), strict=True)
     if not math.fsum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in around):
-        raise PresetError(f"zone {name} has no area", hint=_ZONE_HINT)
+        raise PresetError(f"zone {name} has no area, or its sides cross", hint=_ZONE_HINT)
     return mark
 
 

@@ -11,7 +11,6 @@ Every video is counted on its own. Pictures that are no video's are one, in thei
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -19,15 +18,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from convert.check.analytics import read_analytics
+from convert.check.analytics import Fault, read_analytics, read_tracker
 from convert.check.app import absolute, is_on, number, read_app, text_of
 from convert.counting import HISTORY, CrossingCounter, Line, LineCounter, Mode, Reason, Tracked, Zone
 from convert.errors import InputError
 from convert.images.read import is_video, video_facts
 from convert.nvinfer.config import MOST_BYTES
 from convert.nvinfer.keys import Verdict, version
-from convert.nvinfer.numbers import TooMany, read_ordinary
-from convert.nvinfer.yaml import YamlError, load
+from convert.nvinfer.numbers import read_ordinary
 from convert.simulate.results import Counted, Counts, Difference, Passage, Shown, Uncounted
 
 if TYPE_CHECKING:
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
 _SMOOTHED: Final = "8.0"  # from this release on obj-cnt-win-in-ms is the history, in frames
 _USUAL_RATE: Final = Fraction(30)  # frames a second
 _WHY: Final = {
+    Reason.CLASS: "of a class that the line does not count",
     Reason.FRAMES: "seen in too few frames (loose: 4, balanced: 11, strict: 21)",
     Reason.DISTANCE: "moved too little (loose: 31.6 pixels, balanced: 54.8, strict: 77.5)",
     Reason.SIDE: "stayed on one side of it",
@@ -89,13 +88,15 @@ def setup_of(app: Path, where: Target) -> Setup | None:
     read = read_analytics(read_ordinary(path, "config", MOST_BYTES), str(path), where.deepstream)
     if read.head and not read.head.values.get("enable", 1):
         return None
-    if 0 in read.size:
-        raise InputError("config-width or config-height is 0", path=path, hint="ei-deepstream check says more")
-    if read.verdict is not Verdict.ACCEPTED:
+    if read.faults:
+        fault = read.faults[0]
+        what = "does not read it whole" if read.verdict is Verdict.ACCEPTED else "refuses it"
         raise InputError(
-            f"Gst-nvdsanalytics refuses it: {read.faults[0].message}", path=path, line=read.faults[0].line,
+            f"Gst-nvdsanalytics {what}: {fault.message}", path=path, line=fault.line,
             hint="ei-deepstream check says more",
         )  # fmt: skip
+    if 0 in read.size:
+        raise InputError("config-width or config-height is 0", path=path, hint="ei-deepstream check says more")
     lines: dict[str, Line] = {}
     zones: list[Zone] = []
     for group in read.groups:
@@ -129,22 +130,21 @@ def setup_of(app: Path, where: Target) -> Setup | None:
         history=history,
         stands_for=Path(config or text_of(file, "tracker", "ll-lib-file")).name,
     )
-    return _with_tracker(setup, Path(absolute(file, config))) if config else setup
+    return _with_tracker(setup, Path(absolute(file, config)), where.deepstream) if config else setup
 
 
-def _with_tracker(setup: Setup, path: Path) -> Setup:
+def _with_tracker(setup: Setup, path: Path, release: str) -> Setup:
     """By the numbers of a tracker's config that is here and is one by overlap."""
     try:
-        data = read_ordinary(path, "config", MOST_BYTES)
-        root = load(re.sub(rb"\A%YAML:[^\n]*", b"", data))  # NVIDIA's files begin so, which is no YAML
-    except (InputError, YamlError, TooMany):
+        read = read_tracker(read_ordinary(path, "config", MOST_BYTES), release)
+    except InputError:
         return setup
     found: dict[str, float] = {}
-    for _, group in root.items if root else ():
-        for key, value in group.items:
+    for _, entries in [] if isinstance(read, Fault) else read:
+        for entry in entries:
             with suppress(ValueError):
-                if math.isfinite(read := float(value.text)):
-                    found[key.text.decode("utf-8", "replace")] = read
+                if math.isfinite(number_ := float(entry.text)):
+                    found[entry.key] = number_
     if found.get("visualTrackerType", 0) or found.get("stateEstimatorType", 0):
         return setup
     return replace(
@@ -180,7 +180,7 @@ class OverlapTracker:
             (overlap, position, index)
             for position, known in enumerate(self._objects)
             for index, (class_id, box) in enumerate(boxes)
-            if (overlap := _overlap(known.box, box)) > 0 and overlap >= setup.overlap
+            if (overlap := known.box.overlap(box)) > 0 and overlap >= setup.overlap
             if not setup.same_class or known.class_id == class_id
         ]
         chosen: dict[int, _Object] = {}
@@ -201,15 +201,6 @@ class OverlapTracker:
                 chosen[index] = _Object(self._last, class_id, box)
                 self._objects.append(chosen[index])
         return [chosen[index].id if chosen[index].seen > setup.hits else 0 for index in range(len(boxes))]
-
-
-def _overlap(one: Rect, other: Rect) -> float:
-    """Intersection over union, 0..1."""
-    wide = min(one.left + one.width, other.left + other.width) - max(one.left, other.left)
-    high = min(one.top + one.height, other.top + other.height) - max(one.top, other.top)
-    shared = max(wide, 0.0) * max(high, 0.0)
-    both = one.width * one.height + other.width * other.height - shared
-    return shared / both if both > 0 else 0.0
 
 
 @dataclass(slots=True)
@@ -282,18 +273,18 @@ class _Run:
         lines = self.setup.lines
         for number_, members in enumerate(_by_place(lines).values()):
             name = _common_name([lines[each].label for each in members])
-            total = 0
             for id_ in self.labels:
                 reasons = [self.counter.reasons.get((id_, each), Reason.FRAMES) for each in members]
                 ours = sum(reason >= Reason.COUNTED for reason in reasons)
-                total += ours
                 best = max(reasons)
                 if best is not Reason.COUNTED:
                     uncounted.setdefault((name, _WHY[best]), []).append(id_)
                 theirs = self.theirs[id_, number_]
                 if edge_impulse and theirs != ours:
                     why = _WHY[Reason.REPEATED] if ours else _WHY.get(best, "")
-                    why = "its lower edge crossed, its middle did not" if theirs < ours else why
+                    why = (
+                        "its lower edge crossed the line as it is written, its middle did not" if theirs < ours else why
+                    )
                     differences.append(Difference(name, id_, ours, theirs, why))
         return Counts(
             self.name,

@@ -11,6 +11,7 @@ import pytest
 import convert
 from convert.counting import CrossingCounter, Line, LineCounter, Mode, Tracked
 from convert.emit import Emit, EmitPair, ValidatedPair
+from convert.emit.analytics import Counting, line_entries
 from convert.errors import PresetError
 from convert.export.facts import onnx_facts
 from convert.graph.adapt import Adapt, read_onnx
@@ -245,3 +246,11 @@ def test_a_line_is_written_as_it_is_read() -> None:
         assert str(parse_line(text)) == text
     assert str(ZONE) == "desk:0,0.5;0.5,0.5;0.5,1;0,1"
     assert Mark("a", ((1.0, 1.0), (0.0, 0.0))).pixels((640, 360)) == ((639, 359), (0, 0))
+
+
+def test_a_line_shorter_than_a_pixel_is_refused(tmp_path: Path) -> None:
+    line = parse_line("door:0.5,0.5,0.5002,0.5")
+    model = fomo(tmp_path)
+    about = Counting((line,))
+    with pytest.raises(PresetError, match="line door is shorter than a pixel of 1920x1080"):
+        line_entries(about, model.adapted, (1920, 1080))

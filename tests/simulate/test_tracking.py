@@ -197,3 +197,54 @@ def test_without_lines_nothing_can_be_counted(tmp_path: Path) -> None:
     convert.convert(SAMPLES / "exports" / "table-fomo-2025.zip", bundle)
     with pytest.raises(PresetError, match="--count-as is about lines"):
         convert.simulate(bundle, SAMPLES / "pictures" / "table", tmp_path / "shown", count_as="edge-impulse")
+
+
+def test_an_object_of_another_class_is_said_to_be_one() -> None:
+    other = tuple(replace(line, classes=(1,)) for line in SETUP.lines)
+    result = counted(replace(SETUP, lines=other), lambda number: (100 + 10 * number, 100))
+    (found,) = result.uncounted
+    assert found.why == "of a class that the line does not count"
+
+
+APP = """\
+[streammux]
+width=640
+height=360
+[tracker]
+enable=1
+ll-config-file=tracker.yml
+[nvds-analytics]
+enable=1
+config-file=counts.txt
+"""
+PROPERTY = "[property]\nenable=1\nconfig-width=640\nconfig-height=360\n"
+
+
+def test_a_zone_without_corners_holds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "app.txt").write_text(APP)
+    (tmp_path / "counts.txt").write_text(f"{PROPERTY}[roi-filtering-stream-0]\nenable=1\nroi-z=\n")
+    setup = setup_of(tmp_path / "app.txt", target("7.1", "jetson"))
+    assert setup
+    assert counted(setup, lambda number: (100 + 10 * number, 100)).objects == 1
+
+
+def test_what_nvidias_parser_does_not_read_is_not_counted(tmp_path: Path) -> None:
+    """A YAML file is read up to a line of seven numbers, without a word."""
+    (tmp_path / "app.txt").write_text(APP.replace("counts.txt", "counts.yml"))
+    (tmp_path / "counts.yml").write_text(
+        "property:\n  enable: 1\n  config-width: 640\n  config-height: 360\n"
+        "line-crossing-stream-0:\n  enable: 1\n  line-crossing-a: 1;2;3;4;5;6;7\n"
+        "roi-filtering-stream-0:\n  enable: 1\n  roi-z: 0;0;640;0;640;360\n"
+    )
+    with pytest.raises(InputError, match="does not read it whole"):
+        setup_of(tmp_path / "app.txt", target("7.1", "jetson"))
+
+
+def test_a_trackers_config_may_begin_with_a_comment(tmp_path: Path) -> None:
+    (tmp_path / "app.txt").write_text(APP)
+    (tmp_path / "counts.txt").write_text(f"{PROPERTY}[roi-filtering-stream-0]\nenable=1\nroi-z=0;0;9;0;9;9\n")
+    text = "# ours\n%YAML:1.0\nTargetManagement:\n  maxShadowTrackingAge: 7\n"
+    (tmp_path / "tracker.yml").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    setup = setup_of(tmp_path / "app.txt", target("7.1", "jetson"))
+    assert setup
+    assert setup.age == 7

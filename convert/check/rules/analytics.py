@@ -67,7 +67,7 @@ def refused(file: AnalyticsFile) -> Iterator[Finding]:
             kind = kinds()[entry.group.partition("-stream-")[0]].type_of(entry.key)
             if kind == "boolean" and (number := BOOLEANS.get(entry.text.strip().lower())):
                 hint = f"write {file.line(entry.key, number)}"
-            elif kind in {"shape", "integers"} and "," in entry.text:
+            elif kind in {"shape", "integers"} and re.fullmatch(r"[\d\s,;]*,[\d\s,;]*", entry.text):
                 hint = f"write {file.line(entry.key, re.sub(r' *, *', ';', entry.text.strip()))}"
         about = NUMBERS if fault.ends else REFUSED
         yield about.found(message, path=file.path, line=fault.line, column=fault.column, hint=hint)
