@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.set_threshold(OBJECTS)
     with _signals_interrupt() as received:
         try:
-            return _main(arguments)
+            return _main(arguments, received)
         except (KeyboardInterrupt, click.Abort):
             number = received[0] if received else signal.SIGINT
             said = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
@@ -69,7 +69,7 @@ def _signals_interrupt() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _main(arguments: Sequence[str] | None) -> int:
+def _main(arguments: Sequence[str] | None, received: Sequence[int]) -> int:
     state: dict[str, Any] = {}
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # file names need not be text; showing one must not end the run
@@ -94,6 +94,8 @@ def _main(arguments: Sequence[str] | None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except Exception:  # noqa: BLE001 - the one place that separates a bug of ours from a user's error
+        if received:  # a library in C may make another exception of the KeyboardInterrupt
+            raise KeyboardInterrupt from None
         traceback.print_exc()
         print("this is a bug in ei-deepstream; please report it with the lines above", file=sys.stderr)  # noqa: T201
         return 70

@@ -25,7 +25,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
-from convert.errors import InputError, PresetError, ValidationError
+from convert.errors import ConvertError, InputError, PresetError, ValidationError
 from convert.findings import Finding, Level
 from convert.options import (
     BatchOptions,
@@ -160,7 +160,8 @@ def _fetched(
         return contextlib.nullcontext(exports)
     from convert.studio.pull import fetched  # few exports lie there
 
-    return fetched(exports, "int8" if settings["precision"] == "int8" else "float32", studio)
+    is_coded = settings["precision"] == "int8" and settings["calibrate"] is None
+    return fetched(exports, "int8" if is_coded else "float32", studio)
 
 
 def _bundle(run: Run, output: Path) -> Bundle:
@@ -532,14 +533,21 @@ def run_batch(
         if not free:
             waiting(folder)
             stack.enter_context(locked(folder))
-        places = [stack.enter_context(_fetched(job.exports, job.settings)) for job in jobs]
-        jobs = tuple(
-            replace(job, export=export, sgie=next(iter(sgie), None))
-            for job, (export, *sgie) in zip(jobs, places, strict=True)
-        )
+        ended: dict[str, ConvertError] = {}
+        there = []
+        for job in jobs:
+            try:
+                export, *sgie = stack.enter_context(_fetched(job.exports, job.settings))
+            except ConvertError as error:  # that entry's result; the others are converted
+                ended[job.name] = error
+                there.append(job)
+            else:
+                there.append(replace(job, export=export, sgie=next(iter(sgie), None)))
+        jobs = tuple(there)
         with watching(jobs) as observer, scheduler as ready:
             report = run(
-                jobs, folder, ready, cache, force=given["force"], observer=observer, findings=(*findings, *renamed)
-            )
+                *(jobs, folder, ready, cache),
+                force=given["force"], observer=observer, findings=(*findings, *renamed), ended=ended,
+            )  # fmt: skip
         write(folder / "batch.json", dumps(batch_document(report, folder)))
     return report

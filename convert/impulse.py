@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from convert.dsp import Mixture
 from convert.dsp import blocks as kinds
 from convert.emit.impulse import EmitImpulse
-from convert.errors import PresetError, ValidationError
+from convert.errors import InputError, PresetError, ValidationError
 from convert.export.impulse import refuse
 from convert.files import Output
 from convert.findings import Rule
@@ -45,7 +45,7 @@ from convert.validate import CONSTANT, TENSORRT
 from convert.validate.comparison import BATCH, NOT_FINITE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.types import Parity
 
-FEATURES, FOLLOWED = Rule("EI411"), Rule("EI412")
+FEATURES, FOLLOWED, LEFT_OUT = Rule("EI411"), Rule("EI412"), Rule("EI414")
 
 _OPSET: Final = 13
 """Of every impulse: TensorRT 8 and everything after it reads it, and `convert.dsp.graph` is written in it."""
@@ -226,11 +226,16 @@ class AdaptImpulse:
                 labels = given if given and len(given) == 1 else ("value",)
             else:
                 labels, found = class_labels(export, classes)
+        scored = impulse.anomaly.block if impulse.anomaly else None
         notes = [
             FOLLOWED.found(f"block {block.id} ({block.kind}): {note}")
             for block in impulse.blocks
+            if block.id in impulse.sources or block.id == scored
             for note in kinds.notes(block, impulse)
         ]
+        if scored is not None and scored != impulse.blocks[0].id:
+            first = f"block {scored}, as in training; a device reads those of the first block, {impulse.blocks[0].id}"
+            notes.append(FOLLOWED.found(f"the anomaly score takes the features of {first}"))
         onnx = OnnxModel(model.SerializeToString(deterministic=True), signature(model.graph.input[0]), outputs, _OPSET)
         return StageResult(ImpulseModel(export, onnx, labels, measured, step), findings=(*found, *notes))
 
@@ -279,6 +284,7 @@ _MOST_RECORDED = 200  # windows of all recordings
 _MOST_VALUES = 16 << 20  # of the synthetic windows, and of the recorded ones: bounds memory
 _BATCHES = (1, 2, 8)
 _FEWEST = max(_BATCHES)
+_SAME_VALUE = 0.02  # of the range of a regression's values: what counts as the same
 _HALF = 0.5  # from which on a single score is a yes
 _AT_ONCE = 8  # windows that the graph is given at a time
 _NEAR, _SHARE = 5e-3, 1e-3  # what a feature may differ by: a step of MFE's 1/256, and a share of its size
@@ -327,16 +333,17 @@ class ValidateImpulse:
         size = impulse.samples * impulse.axes
         windows = list(recordings.synthetic(impulse, max(_FEWEST, min(_WINDOWS, _MOST_VALUES // size))))
         judged = slice(len(windows))
-        recorded = self._recorded(artifact)
+        recorded, left_out = self._recorded(artifact)
         fed = np.stack([*windows, *recorded])
         session = runtimes.load(artifact.measured)
         names = [*(value.name for value in artifact.onnx.outputs), "features"]
         outputs = dict(zip(names, _run(session, fed), strict=True))
         features = outputs["features"]
-        wanted = np.asarray(reference_features(impulse, fed))
+        wanted = _in_parts(partial(reference_features, impulse), fed)
         differences, _ = _features(features, wanted)
         # Recordings may hold silence, of which features mean nothing: the synthetic windows decide.
         _, found = _features(features[judged], wanted[judged])
+        found = (*left_out, *found)
         network, scores, agreement = None, None, None
         if "scores" in outputs:
             rounded = _rounded(features, artifact.step)
@@ -347,8 +354,8 @@ class ValidateImpulse:
             found += more
         anomaly = None
         if "anomaly" in outputs:
-            score = reference_anomaly(impulse, fed, partial(self._mixture, impulse.anomaly))
-            score = np.asarray(score).reshape(-1, 1)
+            mixture = partial(self._mixture, impulse.anomaly)
+            score = _in_parts(lambda part: np.asarray(reference_anomaly(impulse, part, mixture)).reshape(-1, 1), fed)
             anomaly, _ = _features(outputs["anomaly"], score)
             found += _features(outputs["anomaly"][judged], score[judged])[1]
         batch, more = _batches(session, fed, names, artifact.step)
@@ -365,17 +372,28 @@ class ValidateImpulse:
         )
         return StageResult(ValidatedImpulse(artifact, evidence), findings=found)
 
-    def _recorded(self, model: ImpulseModel) -> list[NDArray[np.float32]]:
-        """Windows of the recordings, as many of each."""
+    def _recorded(self, model: ImpulseModel) -> tuple[list[NDArray[np.float32]], tuple[Finding, ...]]:
+        """Windows of the recordings, as many of each, and what was left out of them."""
         if self.samples is None:
-            return []
+            return [], ()
         from convert.dsp import recordings
 
         size = model.impulse.samples * model.impulse.axes
         most = max(_FEWEST, min(_MOST_RECORDED, _MOST_VALUES // size))
-        files = recordings.find(self.samples)[:most]
+        found = recordings.find(self.samples)
+        files = found[:: -(-len(found) // most)]  # sorted by name, a data set has one label behind the other
         each = max(1, most // len(files))
-        return [window for path in files for window in recordings.windows(path, model.impulse, each)]
+        windows: list[NDArray[np.float32]] = []
+        errors: list[InputError] = []
+        for path in files:
+            try:
+                windows += recordings.windows(path, model.impulse, each)
+            except InputError as error:
+                errors.append(error)
+        if not windows:
+            raise errors[0]
+        left = f"{len(errors)} of {len(files)} recordings cannot be used, the first: " if errors else ""
+        return windows, (LEFT_OUT.found(left + errors[0].message, path=errors[0].path),) if errors else ()
 
     def _network(
         self, export: Export, features: NDArray[Any], scores: NDArray[Any]
@@ -397,8 +415,11 @@ class ValidateImpulse:
 
         original = self._original(export, export.original or export.model, features)
         apart = np.abs(original.astype(np.float64) - scores)
+        given = export.metadata.labels
         if scores.shape[1] > 1:
             same = float(np.mean(original.argmax(axis=1) == scores.argmax(axis=1)))
+        elif not given or len(given) != 1:  # a value that has no threshold
+            same = float(np.mean(apart <= _SAME_VALUE * np.ptp(original)))
         else:
             same = float(np.mean((original >= _HALF) == (scores >= _HALF)))
         return Agreement(same, float(apart.mean()), float(apart.max()), len(scores))
@@ -469,6 +490,13 @@ def _run(session: Any, windows: NDArray[np.float32]) -> list[NDArray[Any]]:
 
     parts = [runtimes.run_onnx(session, windows[at : at + _AT_ONCE]) for at in range(0, len(windows), _AT_ONCE)]
     return [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+
+def _in_parts(compute: Callable[[NDArray[np.float32]], Any], windows: NDArray[np.float32]) -> NDArray[Any]:
+    """What `compute` gives for a few windows at a time: the frames of all would take gigabytes."""
+    import numpy as np
+
+    return np.concatenate([compute(windows[at : at + _AT_ONCE]) for at in range(0, len(windows), _AT_ONCE)])
 
 
 def _rounded(features: NDArray[Any], step: float | None) -> NDArray[np.float32]:

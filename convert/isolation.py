@@ -149,23 +149,24 @@ class Worker:
             Failed: the function raised an unexpected exception.
             ConvertError: the function raised one; it is raised here again.
         """
-        begun, self._begun = self._begun, None
+        begun = self._begun
         if begun is not None:
-            begun.future.exception()  # waits: the child does one thing at a time
+            begun.future.exception()  # waits: the child does one thing at a time; interrupted here, `close` ends it
+            self._begun = None
             if begun.request == (function, arguments):
                 return begun.future.result()
         return self._call(function, *arguments, timeout=timeout, memory=memory, told=told)
 
-    def begin(self, function: str, *arguments: Any, timeout: float) -> None:
+    def begin(self, function: str, *arguments: Any, timeout: float, told: Callable[[Any], None] | None = None) -> None:
         """Start a call while the caller does something else. `call` with the same arguments takes its result or error.
 
-        The result of a call that nobody takes is lost, and its error, too.
+        The result of a call that nobody takes is lost, and its error, too. `told` is called in another thread.
         """
         from concurrent.futures import ThreadPoolExecutor  # few runs need it
 
         self.start()  # in this thread, as the child ends with the one that started it
         thread = ThreadPoolExecutor(1)
-        future = thread.submit(self._call, function, *arguments, timeout=timeout)
+        future = thread.submit(self._call, function, *arguments, timeout=timeout, told=told)
         thread.shutdown(wait=False)
         self._begun = _Begun((function, arguments), future)
 
@@ -180,7 +181,7 @@ class Worker:
         def receive(message: CallStarted | CallEnded) -> None:
             nonlocal inside
             inside = message.function if isinstance(message, CallStarted) else ""
-            self.within(message.seconds if isinstance(message, CallStarted) else math.inf)
+            self.limit(message)
 
         if not isinstance(function, str):
             function, arguments = "convert.isolation:_apply", (function, *arguments)
@@ -231,6 +232,10 @@ class Worker:
         """From `told`: what the function does next may take so long; infinity takes the limit off again."""
         assert self._limit is not None, "no call is going on"
         self._limit.allow(seconds)
+
+    def limit(self, message: CallStarted | CallEnded) -> None:
+        """`told` of a function that calls others by an `InProcessWorker`: each has the time that is given there."""
+        self.within(message.seconds if isinstance(message, CallStarted) else math.inf)
 
     def kill(self) -> None:
         """End the child at once, from any thread: a call that is going on in another one ends in `Died`."""
@@ -360,7 +365,7 @@ class InProcessWorker(Worker):
             raise value
         raise Failed(*value)
 
-    def begin(self, function: str, *arguments: Any, timeout: float) -> None:
+    def begin(self, function: str, *arguments: Any, timeout: float, told: Callable[[Any], None] | None = None) -> None:
         """Does nothing: there is no second process to do it in."""
 
     def kill(self) -> None:

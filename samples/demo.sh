@@ -21,7 +21,11 @@ for export in "$here"/exports/*; do
   name=$(basename "$export" .zip)
   echo
   echo "== $name"
-  ei_deepstream convert "$export" -o "$out/$name" --images "$here/pictures/${name%%-*}"
+  case $name in
+    sounds*) set -- --samples "$here/recordings" ;;
+    *) set -- --images "$here/pictures/${name%%-*}" ;;
+  esac
+  ei_deepstream convert "$export" -o "$out/$name" "$@"
 done
 echo
 echo "== table-app: the detector finds fruits, the classifier says of each which it is"

@@ -310,6 +310,19 @@ class TestBegun:
             with pytest.raises(Died, match="exited with status 3"):
                 worker.call("os:_exit", 3, timeout=60)
 
+    def test_an_interrupted_wait_ends_it(self) -> None:
+        """No thread is left that the interpreter would wait for when it exits."""
+        start, before = time.monotonic(), threading.active_count()
+        timer = threading.Timer(0.5, signal.raise_signal, (signal.SIGINT,))
+        with Worker() as worker:
+            worker.begin("time:sleep", 60, timeout=100)
+            timer.start()
+            with pytest.raises(KeyboardInterrupt):
+                worker.call("time:sleep", 60, timeout=100)
+        timer.join()
+        assert threading.active_count() == before
+        assert time.monotonic() - start < 30
+
     def test_closing_does_not_wait_for_it(self) -> None:
         start = time.monotonic()
         with Worker() as worker:

@@ -507,7 +507,7 @@ def test_script_runs_from_anywhere_and_makes_everything(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "make_samples.py"), "--quick", "--out", str(tmp_path)]
     subprocess.run(command, check=True, cwd=tmp_path, capture_output=True, timeout=600)
     made = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
-    made_by_it = ("models", "exports", "pictures", "belt.mp4", "overview.jpg")
+    made_by_it = ("models", "exports", "pictures", "recordings", "belt.mp4", "overview.jpg")
     ours = {name for path in committed() if (name := path.relative_to(ROOT).as_posix()).startswith(made_by_it)}
     assert made == ours
     model = (tmp_path / "models/shapes.tflite").read_bytes()

@@ -36,7 +36,7 @@ from convert.isolation import CallEnded, CallStarted, Died, Failed, InProcessWor
 from convert.report import REPORT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from convert.pipeline import Event, Record
 
@@ -320,6 +320,7 @@ def run(
     force: bool = False,
     observer: Observer = lambda _job, _event: None,
     findings: Iterable[Finding] = (),
+    ended: Mapping[str, ConvertError] | None = None,
 ) -> BatchReport:
     """Convert `jobs`, whose names and outputs are unique.
 
@@ -328,14 +329,20 @@ def run(
         force: convert also what has not changed, and store the new results in the cache.
         findings: about the batch, of what was done before.
         observer: called for every stage and every outcome, in this thread.
+        ended: what ended jobs before they began, by name.
 
     Raises:
         OutputError: `folder` cannot be written.
     """
     start = time.perf_counter()
     make_folder(folder)
-    batch = _Batch(jobs, scheduler, cache, Ledger(cache.ledger(folder), trust=not force), force, observer)
+    ended = ended or {}
+    begun = [job for job in jobs if job.name not in ended]
+    batch = _Batch(begun, scheduler, cache, Ledger(cache.ledger(folder), trust=not force), force, observer)
     try:
+        for job in jobs:
+            if job.name in ended:
+                batch.settle(job, failure(job, ended[job.name], 0.0))
         batch.restore()
         batch.convert()
     finally:
@@ -371,7 +378,7 @@ class _Batch:
                 return
             for job, outcome in zip(self.jobs, threads.map(self._restored, self.jobs), strict=True):
                 if outcome is not None:
-                    self._settle(job, outcome)
+                    self.settle(job, outcome)
 
     def convert(self) -> None:
         """Convert the rest; models that another run is converting come last, and then from the cache."""
@@ -398,7 +405,7 @@ class _Batch:
             job = by_name[outcome.name]
             if outcome.state is State.DONE:
                 self._store(job, outcome)
-            self._settle(job, outcome)
+            self.settle(job, outcome)
 
     def _free(self, jobs: Iterable[Job], postponed: list[Job]) -> Iterator[Job]:
         """Jobs that no other run is converting, with their locks held; the others are `postponed`."""
@@ -413,7 +420,7 @@ class _Batch:
         if not self.force or self.keys.get(job.name) in self._made:
             outcome = self._restored(job)
             if outcome is not None:
-                self._settle(job, outcome)
+                self.settle(job, outcome)
                 return
         yield job
 
@@ -461,7 +468,8 @@ class _Batch:
             self._locks[job.name] = stack
         return True
 
-    def _settle(self, job: Job, outcome: Outcome) -> None:
+    def settle(self, job: Job, outcome: Outcome) -> None:
+        """Keep what became of a job, and say it."""
         self.outcomes[job.name] = outcome
         if job.name in self._locks:
             self._locks.pop(job.name).close()

@@ -232,8 +232,9 @@ def read_wav(path: Path, rate: Any, *, resample: bool = False) -> NDArray[np.flo
         with wave.open(str(path), "rb") as file:
             channels, width, own = file.getnchannels(), file.getsampwidth(), file.getframerate()
             data = np.frombuffer(file.readframes(file.getnframes()), np.uint8)
-    except (OSError, EOFError, wave.Error) as error:
-        raise InputError(f"not a WAV that can be read: {error}", path=path, hint=_WAV) from error
+    except (OSError, EOFError, RuntimeError, wave.Error) as error:  # RuntimeError: a chunk is longer than the file
+        reason = str(error) or "it is cut off"
+        raise InputError(f"not a WAV that can be read: {reason}", path=path, hint=_WAV) from error
     if not data.size or not own or data.size % (width * channels):
         raise InputError("not a WAV that can be read: it holds no sound, or is cut off", path=path, hint=_WAV)
     upper = np.ascontiguousarray(data.reshape(-1, channels, width)[..., max(width - 2, 0) :])  # 16 bits of each

@@ -9,6 +9,7 @@ Importing this module brings neither numpy nor onnx.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -68,7 +69,7 @@ class WithComparison:
         beside = self.beside if size <= SENT else None
         request, there = None, InProcessWorker()
         if beside is not None and (request := self._request(artifact, workdir)):
-            beside.begin(_COMPARE, *request, there, timeout=self.timeout)
+            beside.begin(_COMPARE, *request, there, timeout=math.inf, told=beside.limit)
         result = self.validate(artifact, workdir)  # which has read all of `images`
         if worst(result.findings) is Level.ERROR:
             return result
@@ -84,7 +85,7 @@ class WithComparison:
 
                 evidence = compare_bundle(*request, self.worker)
             else:
-                evidence = beside.call(_COMPARE, *request, there, timeout=self.timeout)
+                evidence = beside.call(_COMPARE, *request, there, timeout=math.inf)
         except (ConvertError, Died) as error:  # the bundle is proven all the same
             reason = error.message if isinstance(error, ConvertError) else f"the comparison ended: {error.reason}"
             found = NOT_COMPARED.found(f"not compared with what Edge Impulse answers: {reason}")

@@ -200,10 +200,13 @@ def _wav(path: Path, impulse: Impulse) -> Iterator[Window]:
                 upper = np.ascontiguousarray(values.reshape(-1, channels, width)[..., max(width - 2, 0) :])
                 whole = upper.view("<i2")[..., 0] if width > 1 else (upper[..., 0].astype(np.int16) - 128) * 256
                 yield whole.astype(np.float32)
-    except (EOFError, wave.Error) as error:
+    except (EOFError, RuntimeError, wave.Error) as error:  # the second of a chunk that is longer than the file
         raise InputError(
             f"not a WAV that can be read: {str(error) or 'it is cut off'}", path=path, hint=hint
         ) from error
+
+
+_TIMED = 200  # times by which a rate is judged
 
 
 def _csv(path: Path, impulse: Impulse) -> Iterator[Window]:  # noqa: C901 - one branch a fault
@@ -232,16 +235,18 @@ def _csv(path: Path, impulse: Impulse) -> Iterator[Window]:  # noqa: C901 - one 
                     raise InputError(f"{text[:40]!r} is no number", path=path, line=number) from None
                 if len(values) - first != impulse.axes:
                     raise InputError(f"{len(values)} values instead of {impulse.axes + first}", path=path, line=number)
-                if first and len(times) < 2:
+                if first and len(times) < _TIMED:
                     times.append(values[0])
-                    if len(times) == 2 and times[1] > times[0]:
-                        _refuse_rate(1000 / (times[1] - times[0]), impulse, path, "record at the rate of the impulse")
+                    if len(times) == _TIMED:
+                        _refuse_times(times, impulse, path)
                 rows.append(values[first:])
                 if len(rows) >= max(impulse.samples, 4096):
                     yield _single(rows)
                     rows = []
         except (UnicodeDecodeError, csv.Error) as error:
             raise InputError(f"not a CSV that can be read: {error}", path=path) from error
+    if len(times) < _TIMED:
+        _refuse_times(times, impulse, path)
     if rows:
         yield _single(rows)
 
@@ -308,6 +313,14 @@ def _refuse_rate(rate: float, impulse: Impulse, path: Path, hint: str) -> None:
     if abs(rate - impulse.frequency) > _RATE_TOLERANCE * impulse.frequency:
         message = f"it has {rate:g} samples a second, and the impulse takes {impulse.frequency:g}"
         raise InputError(message, path=path, hint=hint)
+
+
+def _refuse_times(times: list[float], impulse: Impulse, path: Path) -> None:
+    """By the first times of a recording in milliseconds, which may be rounded to whole ones."""
+    span = times[-1] - times[0] if times else 0.0
+    steps = 1000 * (len(times) - 1)
+    if span > 1 and not steps / (span + 1) <= impulse.frequency <= steps / (span - 1):
+        _refuse_rate(steps / span, impulse, path, "record at the rate of the impulse")
 
 
 def _refuse_channels(channels: int, impulse: Impulse, path: Path, hint: str) -> None:

@@ -544,7 +544,7 @@ if command -v ei-deepstream >/dev/null 2>&1; then
     *) exec ei-deepstream eim serve{option} -- "$0" "$1" ;;
   esac
 fi
-echo "ERR: this model needs ei-deepstream: pip install ei-deepstream"
+echo "ERR: this model needs ei-deepstream: install its wheel here, or pack the bundle with --standalone"
 """
     return f"""#!/bin/sh
 # An Edge Impulse model converted by ei-deepstream, which answers as an .eim. Behind these lines: a zip {about}

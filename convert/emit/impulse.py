@@ -199,10 +199,11 @@ def _program(model: ImpulseModel, labels: str) -> str:
     """Python that reads a recording and prints what the model says of each window."""
     impulse = model.impulse
     if _is_sound(impulse):
-        head = "import sys, wave"
+        head, form = "import sys, wave", (impulse.axes, 2, round(impulse.frequency))
         read = [
             "with wave.open(sys.argv[1]) as file:",
-            '    samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")',
+            f'    assert file.getparams()[:3] == {form}, "not {form[0]} channel(s) of 16 bits at {form[2]} Hz"',
+            f'    samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, {impulse.axes})',
         ]
     else:
         head = "import sys"

@@ -43,8 +43,6 @@ _FUNCTION: Final = re.compile(r"extract_(\w+?)_features")
 _CONFIG: Final = re.compile(r"ei_dsp_config_(\w+)_t")
 _BOOLEANS: Final = {b"true": 1.0, b"false": 0.0}
 _AGAIN: Final = "export the library again, with all files of model-parameters/"
-_KINDS: Final = {"spectral-analysis": "spectral_analysis"}
-"""What `deployment-metadata.json` calls blocks -> what the structs are called, where that differs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +87,11 @@ def find_impulse(tree: Tree, listing: Listing, wanted: str | None, *, quantized:
     size = None
     if entry is not None:
         assert entry.candidate.facts is not None
-        size = math.prod(entry.candidate.facts.input.shape[1:] or (0,))  # type: ignore[arg-type]
+        shape = entry.candidate.facts.input.shape[1:] or (0,)
+        if None in shape:
+            message = f"the input {list(shape)} of its network has no fixed size"
+            raise UnsupportedModelError(message, hint="export it with a fixed number of features")
+        size = math.prod(side or 0 for side in shape)
 
     def model(called: frozenset[str]) -> bytes:
         """The flatbuffer of an anomaly block whose configuration leads to the names `called`."""
@@ -528,7 +530,11 @@ class _Reader:
         centroids: list[tuple[float, ...]] = []
         radii: list[float] = []
         for each in clusters.fields:
-            centre, *rest = (item for item in each.value if isinstance(item, Field))
+            parts = [item for item in each.value if isinstance(item, Field)]
+            if len(parts) < 2:
+                message = "a cluster of the anomaly block cannot be read"
+                raise InputError(message, path=self.path, line=clusters.line, hint=_AGAIN)
+            centre, *rest = parts
             inside = [item for item in centre.value if isinstance(item, Field)]
             centroids.append(self._row(inside, "a cluster", clusters.line))
             radii += self._row(rest[:1], "a cluster", clusters.line)
@@ -604,7 +610,7 @@ def _document_block(block: dict[str, Any], axes: int, document: dict[str, Any]) 
         if value is not None and not isinstance(value, str | int | float):
             raise TypeError(name)
         values[name.replace("-", "_")] = 0.0 if value is None else value if isinstance(value, str) else float(value)
-    kind = _KINDS.get(block["type"], block["type"])
+    kind = block["type"].replace("-", "_")
     names = document.get("axes") or ()
     chosen = [names.index(name) for name in block.get("axes", ()) if name in names] or _all(axes)
     version = int(block.get("implementationVersion", 1))

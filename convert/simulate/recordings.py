@@ -127,9 +127,14 @@ def simulate(
     """
     impulse = model.impulse
     step = max(1, impulse.samples // 4 if stride is None else round(stride * impulse.frequency))
-    files = [each for path in paths for each in (find(path) if path.is_dir() else [path])]
     seconds = {"read": 0.0, "infer": 0.0}
+    files: list[Path] = []
     done, errors = [], []
+    for path in paths:
+        try:
+            files += find(path) if path.is_dir() else [path]
+        except InputError as error:
+            errors.append(error)
     observer(None)
     for path in files:
         try:

@@ -173,11 +173,14 @@ def validation_pictures(export: Path, data: Path, folder: Path, said: Callable[[
     try:
         stored = np.load(found, mmap_mode="r", allow_pickle=False)
         values = np.asarray(stored[:_MEASURED], np.float64).reshape(-1, *(int(size or 0) for size in shape))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, EOFError, LookupError) as error:
         said(f"the pictures of {found.name} are not used: {error}")
         return None
     levels = (values - black) * (255 / (white - black))
-    if not len(levels) or not (levels.min() >= -1 and levels.max() <= 256):
+    if not len(levels):
+        said(f"the pictures of {found.name} are not used: there are none")
+        return None
+    if not (levels.min() >= -1 and levels.max() <= 256):
         said(f"the pictures of {found.name} are not used: they are not scaled as the network's input")
         return None
     folder.mkdir()

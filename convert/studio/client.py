@@ -46,6 +46,7 @@ _AGAIN: Final = frozenset({429, 500, 502, 503, 504})
 _NOT_DONE: Final = frozenset({429, 503})
 """The answers after which a POST is sent again: the server has not begun with it."""
 
+_PAST_END: Final = 416
 _LARGEST_ANSWER: Final = 64 << 20  # bytes; the list of targets has about 300 kB
 _LARGEST_FILE: Final = 4 << 30
 _CHUNK: Final = 1 << 18
@@ -197,10 +198,15 @@ class Studio:
             InputError: the server cannot be reached, or answers with something else, or refuses.
         """
         request = self._made(api, call, *arguments, **options)
-        return self._sent(lambda: request, lambda response: self._parsed(response.read(_LARGEST_ANSWER + 1)))
+        return self._sent(lambda: request, lambda response: self._parsed(_whole(response)))
 
-    def _sent(self, made: Callable[[], _Request], receive: Callable[[http.client.HTTPResponse], _T]) -> _T:
-        """What `receive` makes of the response; both are called for each try."""
+    def _sent(
+        self,
+        made: Callable[[], _Request],
+        receive: Callable[[http.client.HTTPResponse], _T],
+        restart: Callable[[], object] | None = None,
+    ) -> _T:
+        """What `receive` makes of the response; both are called for each try, `restart` where there is nothing more."""
         for left in reversed(range(_TRIES)):
             request, asked = made(), ""
             sent = urllib.request.Request(  # noqa: S310 - `_refuse_plain` has seen the address
@@ -212,8 +218,14 @@ class Studio:
                     return receive(response)
             except urllib.error.HTTPError as error:
                 with error:
-                    if not left or error.code not in (_AGAIN if is_repeatable else _NOT_DONE):
-                        raise self._refusal(error.code, error.read(_CHUNK)) from None
+                    is_past_end = error.code == _PAST_END and restart is not None
+                    if not left or not (is_past_end or error.code in (_AGAIN if is_repeatable else _NOT_DONE)):
+                        body = b""
+                        with suppress(OSError, http.client.HTTPException):
+                            body = error.read(_CHUNK)
+                        raise self._refusal(error.code, body) from None
+                    if restart is not None and is_past_end:
+                        restart()
                     asked = error.headers.get("Retry-After", "")
             except (OSError, http.client.HTTPException) as error:
                 reason = getattr(error, "reason", error)
@@ -283,7 +295,7 @@ class Studio:
                 done = part.stat().st_size
                 return replace(request, headers={**request.headers, "Range": f"bytes={done}-"}) if done else request
 
-            self._sent(rest, lambda response: self._receive(response, part))
+            self._sent(rest, lambda response: self._receive(response, part), lambda: part.write_bytes(b""))
             check(part)
 
     def _receive(self, response: http.client.HTTPResponse, part: Path) -> None:
@@ -311,6 +323,15 @@ class Studio:
                     raise InputError("the file is larger than 4 GiB", hint="download it in Studio")
         if total is not None and done != total:
             raise http.client.IncompleteRead(b"", total - done)
+
+
+def _whole(response: http.client.HTTPResponse) -> bytes:
+    """The body, of an answer that is not too large; raises HTTPException where it breaks off."""
+    data = response.read(_LARGEST_ANSWER + 1)
+    length = response.headers.get("Content-Length") or ""
+    if length.isdecimal() and len(data) < min(int(length), _LARGEST_ANSWER):
+        raise http.client.IncompleteRead(data, int(length) - len(data))
+    return data
 
 
 def _request(method: str, url: str, **parts: Any) -> _Request:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from zipfile import BadZipFile, ZipFile
 
-from convert.errors import ConvertError, InputError, PresetError
+from convert.errors import ConvertError, InputError, OutputError, PresetError
 from convert.export.archive import ELF, HEAD, ZIP, file_type, read_head
 from convert.export.facts import LAST_LAYER, facts
 from convert.export.parameters import UNREADABLE_PARAMETER, File, read_deployment
@@ -187,9 +187,13 @@ class Pull:
 
     def _deployed(self, project: Project, output: Path) -> Pulled:
         assert self.deployment is not None
+        target = slug(self.deployment)
+        for kind in (".zip", ".eim"):  # before a build that may take minutes
+            if (output / f"{slug(project.name)}-{target}{kind}").is_dir():
+                path = output / f"{slug(project.name)}-{target}{kind}"
+                raise OutputError("a folder has the name of the file", path=path, hint="choose another -o")
         engine = self._engine(project)
         version = self._last_build(project, engine) or self._build(project, engine)
-        target = slug(self.deployment)
         make_folder(output)
         with TemporaryFolder(str(output)) as folder:
             kinds: list[str] = []
@@ -372,10 +376,14 @@ def _metadata(
     else:
         task = _MODES.get(str(trained.get("mode")))
     if layer is not None:
-        for each in trained.get("thresholds") or ():
+        thresholds = trained.get("thresholds") or ()
+        if not isinstance(thresholds, list | tuple):
+            unreadable("thresholds", thresholds)
+            thresholds = ()
+        for each in thresholds:
             if isinstance(each, dict) and each.get("key") == _THRESHOLD:
                 value = each.get("value")
-                if isinstance(value, int | float) and 0 < value <= 1:
+                if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1:
                     threshold = float(value)
                 else:
                     unreadable(_THRESHOLD, value)
@@ -458,7 +466,12 @@ def fetched(
                 parent = stack.enter_context(TemporaryFolder())
             project = str(export).removeprefix(PREFIX)
             places[export] = parent / (PREFIX + slug(project))
-            Pull(asked, project, variant=variant)(places[export])
+            try:
+                Pull(asked, project, variant=variant)(places[export])
+            except ConvertError as error:
+                if error.hint and "--" in error.hint.replace("--api-key-file", ""):
+                    error.hint += "; that is `ei-deepstream pull -o DIR`, and DIR is what convert takes"
+                raise
         yield tuple(places.get(each, each) for each in exports)
 
 

@@ -204,4 +204,4 @@ def test_a_converted_sample_has_no_findings(
         said = say("check", folder, "--target", "7.1", "--platform", "jetson", "--onnxruntime", "--format", "json")
         assert said.code == 0
         assert said.document["findings"] == []
-        assert len(said.document["files"]) == 4
+        assert len(said.document["files"]) == 5

@@ -166,3 +166,24 @@ def test_synthetic_windows_are_always_the_same_and_differ(of: Impulse) -> None:
     if of is SOUND:
         assert np.array_equal(one, np.rint(one))
         assert np.abs(one).max() <= 32768
+
+
+def test_a_chunk_longer_than_the_file_is_no_traceback(tmp_path: Path) -> None:
+    data = wav(tmp_path / "a.wav", np.zeros(100, "<i2")).read_bytes()
+    cut = data[: data.index(b"data")] + b"LIST" + (5000).to_bytes(4, "little") + b"INFO"
+    (tmp_path / "a.wav").write_bytes(cut)
+    with pytest.raises(InputError, match="not a WAV that can be read: it is cut off"):
+        read(tmp_path / "a.wav", SOUND)
+
+
+@pytest.mark.parametrize(("rate", "fits"), [(119, True), (117, False), (50, False)])
+def test_times_in_whole_milliseconds_tell_the_rate(rate: float, fits: bool, tmp_path: Path) -> None:
+    """Of 119 samples a second the first two lie 8 ms apart, which alone would be 125."""
+    of = replace(MOTION, frequency=119)
+    rows = [f"{int(number * 1000 / rate)},1,2,3" for number in range(60)]
+    (tmp_path / "a.csv").write_text("\n".join(["timestamp,x,y,z", *rows]))
+    if fits:
+        assert len(read(tmp_path / "a.csv", of)) == 6
+        return
+    with pytest.raises(InputError, match="samples a second, and the impulse takes 119"):
+        read(tmp_path / "a.csv", of)

@@ -245,7 +245,7 @@ def test_the_bundle_computes_what_the_model_does(saved: Path, tmp_path: Path) ->
     results = []
     for source in (saved / "saved", saved / "good.keras", tmp_path / "alone.tflite"):
         folder = tmp_path / f"{source.name}-bundle"
-        convert(source, folder)
+        convert(source, folder, frame="none")
         (model,) = folder.glob("*.onnx")
         (output,) = onnxruntime.InferenceSession(model).run(None, {"x_input": values})
         results.append(output)
