@@ -313,7 +313,7 @@ class TestBegun:
     def test_an_interrupted_wait_ends_it(self) -> None:
         """No thread is left that the interpreter would wait for when it exits."""
         start, before = time.monotonic(), threading.active_count()
-        timer = threading.Timer(0.5, signal.raise_signal, (signal.SIGINT,))
+        timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
         with Worker() as worker:
             worker.begin("time:sleep", 60, timeout=100)
             timer.start()
