@@ -11,15 +11,26 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.studio.server import KEY, StudioServer
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("unpack", "translate", "adapt", "validate", "emit")
 _BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 _PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 _EXIT = re.compile(r"\s+# exit code (\d+)$")
+
+
+@pytest.fixture
+def studio() -> Iterator[StudioServer]:
+    """A stand-in for Edge Impulse's server, with a sample's model."""
+    server = StudioServer({"tflite-float": (ROOT / "samples" / "models" / "shapes.tflite").read_bytes()})
+    with server.running():
+        yield server
 
 
 def _examples(page: str) -> list[tuple[str, list[str]]]:
@@ -35,7 +46,7 @@ def _examples(page: str) -> list[tuple[str, list[str]]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", ["README.md", "convert/eim/README.md"])
-def test_every_example_does_what_readme_says(page: str, tmp_path: Path) -> None:
+def test_every_example_does_what_readme_says(page: str, studio: StudioServer, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "samples", tmp_path / "samples")
     # The command of the environment the tests run in, whatever it is called there.
     folder = tmp_path / ".bin"
@@ -44,6 +55,7 @@ def test_every_example_does_what_readme_says(page: str, tmp_path: Path) -> None:
         (folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{options} "$@"\n')
         (folder / name).chmod(0o755)
     environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    environment |= {"EI_API_ENDPOINT": studio.endpoint, "EI_API_KEY": KEY}
     examples = [(line, shown) for line, shown in _examples(page) if line.startswith(("ei-deepstream", "cat", "ls"))]
     assert len(examples) >= 3
     for line, shown in examples:
