@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,17 +46,15 @@ NOT_MEASURED = Rule("EI550")
 @cli.adapting
 @cli.validating
 @cli.emitting
-@click.option("--api-key-file", type=cli.EXISTING, metavar="FILE", help="A file that holds the key of studio:ID.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and written; write nothing.")
 @cli.depfile_option
 @cli.common
-def convert(  # noqa: PLR0913 - one parameter an option
+def convert(
     export: Path | None,
     output: Path,
     pgie: Path | None,
     sgie: Path | None,
     *,
-    api_key_file: Path | None,
     dry_run: bool,
     format_: str,
     fail_on: Level,
@@ -91,8 +88,7 @@ def convert(  # noqa: PLR0913 - one parameter an option
 
     first = export or pgie
     assert first is not None
-    studio = partial(studio_with_key, api_key_file)
-    run = run_conversion(first, output, sgie=sgie, dry_run=dry_run, watching=watching, studio=studio, **values)
+    run = run_conversion(first, output, sgie=sgie, dry_run=dry_run, watching=watching, studio=studio_with_key, **values)
     return cli.finish(run, format_=format_, fail_on=fail_on, quiet=quiet, pictures=values.get("images"))
 
 

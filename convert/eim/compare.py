@@ -279,9 +279,6 @@ def difference(
             size = max(1.0, abs(mine[name]))
             more, differs = _scores({name: theirs[name]}, {name: mine[name]}, path, tolerance * size)
             pairs, found = (*pairs, *more), (*found, *differs)
-        if not both and (alone := {"anomaly"} & (theirs.keys() | mine.keys())):
-            whose = "the .eim" if "anomaly" in theirs else "the other side"
-            found = (*found, SCORE_DIFFERS.found(f"{alone.pop()}: only {whose} gives one", path=path))
         return pairs, found
     if "bounding_boxes" in theirs and "bounding_boxes" in mine:
         return _boxes(theirs["bounding_boxes"], mine["bounding_boxes"], path, tolerance, pixels, threshold)

@@ -171,9 +171,8 @@ def crop_to(export: Export, frame: Frame | None, *, resize: str = "auto") -> Fra
     cuts = mode is ResizeMode.FIT_SHORTEST
     if frame is None or (resize == "device" and not cuts):
         return None
-    if resize == "device":
-        return Framing(frame, model, anchor=anchor)
+    cropping = Framing(frame, model, anchor=anchor)
+    if cuts and (resize == "device" or not cropping.crops):
+        return cropping
     resizing = Resizing(frame, model, mode or ResizeMode.SQUASH, anchor=anchor, scaled=usual_size(frame, model))
-    if resizing.crops:
-        return resizing
-    return Framing(frame, model, anchor=anchor) if cuts else None
+    return resizing if resizing.crops else None

@@ -461,16 +461,16 @@ def fetched(
     with contextlib.ExitStack() as stack:
         places: dict[Path, Path] = {}
         for export in dict.fromkeys(each for each in exports if is_in_studio(each)):
-            if not places:
-                asked = studio() if studio else from_environment()
-                parent = stack.enter_context(TemporaryFolder())
-            project = str(export).removeprefix(PREFIX)
-            places[export] = parent / (PREFIX + slug(project))
             try:
+                if not places:
+                    asked = studio() if studio else from_environment()
+                    parent = stack.enter_context(TemporaryFolder())
+                project = str(export).removeprefix(PREFIX)
+                places[export] = parent / (PREFIX + slug(project))
                 Pull(asked, project, variant=variant)(places[export])
             except ConvertError as error:
-                if error.hint and "--" in error.hint.replace("--api-key-file", ""):
-                    error.hint += "; that is `ei-deepstream pull -o DIR`, and DIR is what convert takes"
+                if error.hint and "--" in error.hint:
+                    error.hint += "; these options are `ei-deepstream pull`'s: convert takes the folder that it writes"
                 raise
         yield tuple(places.get(each, each) for each in exports)
 

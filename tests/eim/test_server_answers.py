@@ -401,7 +401,7 @@ if command -v ei-deepstream >/dev/null 2>&1; then
     *) exec ei-deepstream eim serve -- "$0" "$1" ;;
   esac
 fi
-echo "ERR: this model needs ei-deepstream: pip install ei-deepstream"
+echo "ERR: this model needs ei-deepstream: install its wheel here, or pack the bundle with --standalone"
 exit 127
 """
     )

@@ -163,7 +163,8 @@ def test_pictures_are_those_that_were_trained_with(tmp_path: Path) -> None:
         (np.full((3, 48, 48, 1), 200, np.float32), "not scaled"),
         (np.zeros((3, 7), np.float32), "cannot reshape"),
         (np.array([{}], object), "objects"),
-        (np.zeros((0, 48, 48, 1), np.float32), "not scaled"),
+        (np.zeros((0, 48, 48, 1), np.float32), "there are none"),
+        (np.float32(1), "too many indices"),
         (np.full((1, 48, 48, 1), np.nan, np.float32), "not scaled"),
     ],
 )
