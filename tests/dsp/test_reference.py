@@ -25,7 +25,7 @@ def test_every_kind_has_nodes_and_a_reference() -> None:
 @st.composite
 def sound(draw: st.DrawFn) -> tuple[Block, float]:
     kind = draw(st.sampled_from(["mfe", "mfcc", "spectrogram"]))
-    filters = 2 * draw(st.integers(1, 16))
+    filters = 2 * draw(st.integers(3, 16))
     part = block(
         kind,
         draw(st.integers(1, 4)),
