@@ -187,8 +187,9 @@ class LineCounter:
 
     Attributes:
         counts: crossings of each line so far (objLCCumCnt).
-        inside: of each zone, the ids in it in the last frame (objInROIcnt, overCrowdingCount).
-        reasons: (id, index of the line) -> the nearest that the object came to a count, while it is remembered.
+        inside: of each zone, the ids in it in the last frame (objInROIcnt, overCrowdingCount). With `threshold` or more
+            it is crowded.
+        reasons: (id, index of the line) -> the nearest that the object came to a count, over all frames.
     """
 
     def __init__(
