@@ -408,16 +408,6 @@ class CrossingCounter:
         return crossings
 
 
-def edge_impulse_count(segment: Segment, tracks: Iterable[Sequence[tuple[float, float, float, float] | None]]) -> int:
-    """How often Edge Impulse counts at `segment`: each track has a box or None for each frame."""
-    counter = CrossingCounter([segment])
-    for id_, track in enumerate(tracks):
-        for box in track:
-            if box is not None:
-                counter.update([(id_, *box)])
-    return counter.counts[0]
-
-
 def _intersect(one: Segment, other: Segment) -> bool:
     """The SDK's test: a point on a line belongs to one of its sides."""
 

@@ -21,7 +21,6 @@ from convert.counting import (
     Tracked,
     Zone,
     clipped,
-    edge_impulse_count,
     entries,
     fitted,
     placement,
@@ -45,6 +44,16 @@ WAYS = {
 FRAME = (1280, 720)
 DOWN = (640, 300, 640, 420, 400, 360, 800, 360)
 UP = (640, 420, 640, 300, 400, 360, 800, 360)
+
+
+def edge_impulse_count(segment: Any, tracks: Iterable[Any]) -> int:
+    """How often Edge Impulse counts at `segment`: each track has a box or None for each frame."""
+    counter = CrossingCounter([segment])
+    for id_, track in enumerate(tracks):
+        for box in track:
+            if box is not None:
+                counter.update([(id_, *box)])
+    return counter.counts[0]
 
 
 def frames_of(case: dict[str, Any]) -> list[list[Tracked]]:

@@ -77,7 +77,7 @@ class Impulse:
         overlap, detections: limits of the SSD's own last operator, where they were recorded.
         coordinates: unit of a YOLO's raw boxes: "relative" (0..1) or "pixels".
         frames: of a model that takes whole frames.
-        provider: of ONNX Runtime that it is to run on, of `PROVIDERS`; empty: the CPU, without a word.
+        provider: of ONNX Runtime that it is to run on: "cpu", "cuda" or "tensorrt"; empty: the CPU, without a word.
         cache: folder for TensorRT's engines.
         agreement: of an int8 original with the float32 rewriting of it that this is, as the report has it.
     """
@@ -500,10 +500,6 @@ def pack(
             member.external_attr = 0o644 << 16
             packed.writestr(member, files[name], zipfile.ZIP_DEFLATED)
     return write(output, data.getvalue(), executable=True)
-
-
-PROVIDERS = ("cpu", "cuda", "tensorrt")
-"""What ONNX Runtime can be told to run on; each falls back on those before it."""
 
 
 _PROGRAM = """

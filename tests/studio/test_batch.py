@@ -26,13 +26,13 @@ def test_one_that_cannot_be_fetched_is_that_entrys_result(
         f'[[model]]\nexport = "studio:{PROJECT}"\nname = "good"\n[[model]]\nexport = "studio:1"\nname = "unknown"\n'
         f'[[model]]\nexport = "{SHAPES}"\nname = "here"\n'
     )
-    report = batch([manifest], tmp_path / "bundles", jobs=2)
+    report = batch([manifest], tmp_path / "bundles", jobs=2, cache_dir=tmp_path / "cache")
     states = {outcome.name: outcome.state.value for outcome in report.outcomes}
     assert states == {"good": "done", "unknown": "failed", "here": "done"}
     (error,) = [outcome.error for outcome in report.outcomes if outcome.error]
     assert "the key does not open a project '1'" in error.message
     assert "ei-deepstream pull" in (error.hint or "")
     monkeypatch.delenv("EI_API_KEY")
-    again = batch([manifest], tmp_path / "bundles", jobs=2)
+    again = batch([manifest], tmp_path / "bundles", jobs=2, cache_dir=tmp_path / "cache")
     assert [outcome.state.value for outcome in again.outcomes] == ["failed", "failed", "unchanged"]
     assert server.calls

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,11 +101,20 @@ def test_as_a_process(prepared: Callable[..., Path], tmp_path: Path) -> None:
         assert json.loads(packed.read("bundle/report.json"))["options"]["batch_size"] == 2
 
 
+def refused_sound() -> dict[str, bytes]:
+    """A sliding mean over an even number of frames, which Edge Impulse's SDK reads out of bounds."""
+    model, impulse, parameters = of_sound()
+    (block,) = impulse.blocks
+    wrong = replace(block, values={**block.values, "win_size": 100.0})
+    return impulse_library(model, replace(impulse, blocks=(wrong,)), parameters)
+
+
 @pytest.mark.parametrize(
     ("files", "options", "sentence"),
     [
         ({"tflite-model/trained.tflite": b"no"}, [], "trained.tflite"),
         (None, ["--precision", "int8"], "int8"),
+        (refused_sound(), [], "win_size"),
     ],
 )
 def test_a_refusal_is_a_sentence(
