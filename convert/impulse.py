@@ -367,8 +367,7 @@ class ValidateImpulse:
         built, more = self._build(artifact)
         found += more
         evidence = ImpulseEvidence(
-            *(differences, network, scores, anomaly, batch, ill, agreement, built),
-            recordings=len(recorded),
+            *(differences, network, scores, anomaly, batch, ill, agreement, built), recordings=len(recorded)
         )
         return StageResult(ValidatedImpulse(artifact, evidence), findings=found)
 

@@ -23,12 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 _TYPES = {1: "float", 2: "uint8", 3: "int8", 6: "int32", 7: "int64", 10: "half", 16: "bfloat16"}
 _names = st.text(st.characters(codec="utf-8"), max_size=12)
 _dims = st.lists(st.one_of(st.integers(-1, 2**40), _names, st.none()), max_size=5)
-_values = st.builds(
-    helper.make_tensor_value_info,
-    _names,
-    st.sampled_from(sorted(_TYPES)),
-    st.one_of(st.none(), _dims),
-)
+_values = st.builds(helper.make_tensor_value_info, _names, st.sampled_from(sorted(_TYPES)), st.one_of(st.none(), _dims))
 _integers = st.lists(st.integers(-(2**31), 2**31 - 1), max_size=SMALL + 4)
 _attributes = st.dictionaries(
     st.sampled_from(["axis", "mode", "pads", "alpha", "t"]),

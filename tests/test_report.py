@@ -220,16 +220,7 @@ def test_report() -> None:
     finding = Rule("EI104").found("seen")
     validated = Validated(adapted(), evidence)
     report = through_json(report_document(validated, {"opset": 13}, [Output("a", "0" * 64)], [finding]))
-    assert list(report) == [
-        "schema_version",
-        "tool",
-        "export",
-        "model",
-        "evidence",
-        "options",
-        "files",
-        "findings",
-    ]
+    assert list(report) == ["schema_version", "tool", "export", "model", "evidence", "options", "files", "findings"]
     assert report["schema_version"] == 1
     assert report["tool"] == {"name": "ei-deepstream", "version": __version__}
     assert report["evidence"] == {

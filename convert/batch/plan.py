@@ -399,13 +399,7 @@ class Outcome:
 
 
 def job(
-    name: str,
-    export: Path,
-    output: Path,
-    options: Mapping[str, Any],
-    sgie: Path | None = None,
-    *,
-    found: bool = False,
+    name: str, export: Path, output: Path, options: Mapping[str, Any], sgie: Path | None = None, *, found: bool = False
 ) -> Job:
     """A `Job` with `options` sorted, so that equal options make equal jobs."""
     return Job(name, export, output, tuple(sorted(options.items())), sgie, found)

@@ -86,10 +86,7 @@ _FILE_TYPES = {
     name="inspect",
     cls=Command,
     short_help="Say which machine an .eim is for, and whether it starts on this one.",
-    examples=(
-        "ei-deepstream eim inspect model.eim",
-        "ei-deepstream eim inspect model.eim --hello",
-    ),
+    examples=("ei-deepstream eim inspect model.eim", "ei-deepstream eim inspect model.eim --hello"),
 )
 @_target
 @click.option("--hello", is_flag=True, help="Start it (or connect) and show its hello answer.")

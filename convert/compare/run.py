@@ -604,9 +604,7 @@ def _given(images: Path, framing: Framing | None) -> Iterator[tuple[str, NDArray
         yield path.name, picture
 
 
-def _chunks(
-    pictures: Iterator[tuple[str, NDArray[np.uint8]]],
-) -> Iterator[Sequence[tuple[str, NDArray[np.uint8]]]]:
+def _chunks(pictures: Iterator[tuple[str, NDArray[np.uint8]]]) -> Iterator[Sequence[tuple[str, NDArray[np.uint8]]]]:
     """Some at a time, as many as memory should hold."""
     for first in pictures:
         some = max(1, min(_CHUNK, _CHUNK_BYTES // first[1].nbytes))

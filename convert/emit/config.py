@@ -191,10 +191,7 @@ def preset_for(head: Head, target: Target) -> HeadPreset:
         {key: value for key, value in table.items() if key not in instead.without} for table in tables
     )
     return replace(
-        preset,
-        property=properties | instead.property,
-        class_attrs_all=attributes,
-        comments=comments | instead.comments,
+        preset, property=properties | instead.property, class_attrs_all=attributes, comments=comments | instead.comments
     )
 
 

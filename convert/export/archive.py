@@ -105,9 +105,7 @@ HTML: Final = FileType(
     "log in to Edge Impulse and download the model or the deployment again",
 )
 ELF: Final = FileType(
-    "elf",
-    "a program; an Edge Impulse .eim is one, and the model cannot be taken out of it",
-    _DOWNLOAD,
+    "elf", "a program; an Edge Impulse .eim is one, and the model cannot be taken out of it", _DOWNLOAD
 )
 ONNX: Final = FileType("onnx", "an ONNX model")
 BINARY: Final = FileType("binary", "binary data of no kind that is known here", _DOWNLOAD)

@@ -47,7 +47,7 @@ _MAX_RANK = 8  # of TensorFlow Lite's tensors
 _IN_ARENA = {"kTfLiteArenaRw", "kTfLiteArenaRwPersistent"}
 
 _SAME_COUNT = {
-    *("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "SOFTMAX", "LOGISTIC", "TANH", "RELU", "RELU6", "QUANTIZE", "DEQUANTIZE"),
+    *("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "SOFTMAX", "LOGISTIC", "TANH", "RELU", "RELU6", "QUANTIZE", "DEQUANTIZE")
 }  # the result has as many elements as the input
 
 _SCHEMA_VERSION = 3

@@ -34,10 +34,7 @@ UNREADABLE_PARAMETER = Rule("EI106")
 
 _CATEGORIES: Final = "ei_classifier_inferencing_categories"
 _FILL_RESULT: Final = re.compile(r"ei_fill_result_(?P<layer>\w+?)(?:_(?:f32|i8|u8))?_config_t")
-_LAYERS: Final = {
-    "visual_ad": ANOMALY_HEAD,
-    **{each.results: each.id for each in HEADS if each.results},
-}
+_LAYERS: Final = {"visual_ad": ANOMALY_HEAD, **{each.results: each.id for each in HEADS if each.results}}
 """What `ei_fill_result_<layer>_config_t`, since July 2025, calls the last layers."""
 
 _NO_DETECTOR: Final = frozenset({CLASSIFIER, ANOMALY_HEAD, UNKNOWN, NOT_IMAGE, None})

@@ -64,8 +64,7 @@ def adapted(
     spec = head(export.facts.task)
     refused = stage.no_suppression(spec.id) if stage.no_suppression and spec.drops_all else ""
     options = Options(
-        *(stage.fomo_merge, stage.yolo_score, refused, before.framing),
-        *(stage.lowest(export), stage.least_box(export)),
+        *(stage.fomo_merge, stage.yolo_score, refused, before.framing), *(stage.lowest(export), stage.least_box(export))
     )
     fitted = spec.adapt(prepare(), export, options)
     kind = fitted.head if stage.threshold is None else replace(fitted.head, threshold=stage.threshold)

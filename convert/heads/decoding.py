@@ -411,11 +411,7 @@ def yolov5(
 
 
 def of_all_classes(
-    found: Detections,
-    labels: Sequence[str],
-    threshold: float,
-    size: tuple[int, int],
-    overlap: float | None = None,
+    found: Detections, labels: Sequence[str], threshold: float, size: tuple[int, int], overlap: float | None = None
 ) -> list[Box]:
     """Boxes of one picture by the SDK's routine for YOLOX: of those that overlap, of whatever label, the best.
 
@@ -546,10 +542,7 @@ def ssd(outputs: Sequence[NDArray[Any]], labels: Sequence[str], threshold: float
 
 
 def best(
-    corners: NDArray[np.float32],
-    scores: NDArray[np.float32],
-    limits: Limits | None,
-    threshold: float,
+    corners: NDArray[np.float32], scores: NDArray[np.float32], limits: Limits | None, threshold: float
 ) -> list[int]:
     """Indices of the boxes [n,4] (y1, x1, y2, x2) that no better one overlaps by more than the limit; None: of all.
 

@@ -59,8 +59,7 @@ class Resizing(Framing):
             return
         if not self.frame.in_pixels:
             raise PresetError(
-                f"--resize graph needs the size of the frames in pixels, {self.frame} is only their aspect",
-                hint=PIXELS,
+                f"--resize graph needs the size of the frames in pixels, {self.frame} is only their aspect", hint=PIXELS
             )
         width, height = (side + side % 2 for side in self.network)
         if (width, height) != self.network:

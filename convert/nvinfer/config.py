@@ -35,10 +35,7 @@ if TYPE_CHECKING:
     from convert.nvinfer.yaml import Node
 
 
-_REASONS: Final = {
-    ErrorKind.UNKNOWN_ENCODING: keys.Reason.ENCODING,
-    ErrorKind.INVALID_VALUE: keys.Reason.TYPE,
-}
+_REASONS: Final = {ErrorKind.UNKNOWN_ENCODING: keys.Reason.ENCODING, ErrorKind.INVALID_VALUE: keys.Reason.TYPE}
 _READERS: Final[dict[str, Callable[[bytes], Any]]] = {
     "integer": keyfile.as_integer, "unsigned": keyfile.as_integer, "boolean": keyfile.as_boolean,
     "float": keyfile.as_double, "double": keyfile.as_double, "string": keyfile.as_string, "path": keyfile.as_string,
@@ -168,9 +165,7 @@ class _IniReader:
         order = known_keys(PROPERTY, state.release, "ini")[b"uff-input-order"]
         if dims[3] not in order.values:
             state.refuse(
-                keys.Reason.RANGE,
-                f"{key.name}: the fourth element is the layout, 0, 1 or 2, not {dims[3]}",
-                entry,
+                keys.Reason.RANGE, f"{key.name}: the fourth element is the layout, 0, 1 or 2, not {dims[3]}", entry
             )
         state.values["uff-input-order"] = dims[3]
         state.values["infer-dims"] = tuple(each & 0xFFFFFFFF for each in dims[:3])

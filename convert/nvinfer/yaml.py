@@ -54,10 +54,7 @@ _BLANKS: Final = re.compile(r"[ \t]*")
 _ANCHOR: Final = re.compile(r"[&*][^\[\]{}, \t\n\0]*")
 _TAG: Final = re.compile(r"!(?:<[^>\s\0]*>|[-0-9A-Za-z]*![-\w#;/?:@&=+$.~*'()%]+|[-\w#;/?:@&=+$.~*'()%]*)", re.ASCII)
 _BLANKS_AND_COMMENT: Final = re.compile(r"([ \t]*)(?:#[^\n\x85\0]*)?")
-_QUOTED: Final = {
-    '"': re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL),
-    "'": re.compile(r"'[^']*(?:''[^']*)*'(?!')"),
-}
+_QUOTED: Final = {'"': re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL), "'": re.compile(r"'[^']*(?:''[^']*)*'(?!')")}
 _UNCLOSED: Final = re.compile(r"['\"](?:[^\0]*[\n\x85][ \t]*)?\0")
 
 # Messages for PyYAML's problem or, if it is not listed, for its context.

@@ -56,10 +56,7 @@ _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _HINTS: Final = (
     (("totp", "two-factor", "2fa"), "a login with 2FA is of no use here: " + KEYS_HINT),
     (("api key", "apikey", "authent", "authoriz", "permission", "jwt"), KEYS_HINT),
-    (
-        ("enterprise", "upgrade", "quota", "compute time"),
-        "look in Studio what the plan of the project includes",
-    ),
+    (("enterprise", "upgrade", "quota", "compute time"), "look in Studio what the plan of the project includes"),
     (("not trained", "no trained", "not been trained", "train "), "train the impulse in Studio, then pull again"),
 )
 """Words of an error, in small letters, and what helps; the first row that fits counts."""

@@ -98,8 +98,7 @@ class _Lite:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType  # tf2onnx asks for it late
 
         return Interpreter(
-            model_path=model_path,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+            model_path=model_path, experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         )
 
 

@@ -248,13 +248,7 @@ def fix_batch(proto: ModelProto, input_name: str) -> None:
 
 
 def assert_translated(
-    proto: ModelProto,
-    *,
-    input_name: str,
-    nhwc: tuple[int, ...],
-    outputs: int,
-    opset: int,
-    pictures: bool = True,
+    proto: ModelProto, *, input_name: str, nhwc: tuple[int, ...], outputs: int, opset: int, pictures: bool = True
 ) -> None:
     """Refuse a translation that is not what was asked for.
 

@@ -23,16 +23,7 @@ from convert.images import Frame, ResizeMode, crop_area
 from convert.images.resizing import Resizing
 from convert.isolation import LARGE, Worker, return_freed_memory
 from convert.onnx_header import parse_header
-from convert.types import (
-    Adapted,
-    Agreement,
-    Evidence,
-    FrameEffect,
-    ObjectEvidence,
-    Stage,
-    StageResult,
-    Validated,
-)
+from convert.types import Adapted, Agreement, Evidence, FrameEffect, ObjectEvidence, Stage, StageResult, Validated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -311,8 +311,7 @@ def _outputs(graph: Any) -> Iterator[Finding]:
             yield OUTPUT.found(f"the batch dimension of output {value.name!r} {text} is fixed", hint=OUTPUT.fix)
         if not all(isinstance(size, int) and size > 0 for size in shape[1:]):
             yield OUTPUT.found(
-                f"output {value.name!r} {text} has a dimension besides the batch that is not fixed",
-                hint=OUTPUT.fix,
+                f"output {value.name!r} {text} has a dimension besides the batch that is not fixed", hint=OUTPUT.fix
             )
 
 

@@ -411,10 +411,7 @@ def row(
 ) -> PrecisionEvidence:
     """The row of `precision`, in which all nodes of the shipped `model` run, or `nodes`."""
     proto = load_model(model)
-    sizes = {
-        TensorProto.FLOAT: 2 if precision == "fp16" else 4,
-        TensorProto.INT8: 1,
-    }
+    sizes = {TensorProto.FLOAT: 2 if precision == "fp16" else 4, TensorProto.INT8: 1}
     weights = sum(int(np.prod(each.dims)) * sizes.get(each.data_type, 0) for each in proto.graph.initializer)
     counted = Counter(node.op_type for node in proto.graph.node)
     return PrecisionEvidence(precision, weights, measured, dict(sorted(counted.items())) if nodes is None else nodes)

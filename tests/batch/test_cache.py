@@ -12,17 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.batch.cache import (
-    BundleFile,
-    Cache,
-    CacheEntry,
-    DamagedEntry,
-    Pruned,
-    cache_folder,
-    locked,
-    prune,
-    usage,
-)
+from convert.batch.cache import BundleFile, Cache, CacheEntry, DamagedEntry, Pruned, cache_folder, locked, prune, usage
 from convert.errors import OutputError
 from convert.files import sha256
 from convert.findings import Finding, Level

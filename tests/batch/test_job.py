@@ -81,12 +81,7 @@ def test_what_cannot_be_read_is_an_outcome(worker: Worker, tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     "options",
-    [
-        {"role": "tgie"},
-        {"opset": 99},
-        {"target": "deepstream-1"},
-        {"role": "sgie", "frame": parse_frame("16:9")},
-    ],
+    [{"role": "tgie"}, {"opset": 99}, {"target": "deepstream-1"}, {"role": "sgie", "frame": parse_frame("16:9")}],
 )
 def test_an_option_that_does_not_exist_is_an_outcome(
     options: dict[str, object], worker: Worker, tmp_path: Path

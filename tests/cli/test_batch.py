@@ -88,12 +88,7 @@ def test_a_poisoned_manifest_finishes_the_rest(poisoned: Path, say: Say, tmp_pat
     assert set(states.values()) == {"failed"}
     assert {name for error in said.document["errors"] for name in error["models"]} == set(states)
     codes = {model["name"]: model["error"]["code"] for model in said.document["models"] if model["error"]}
-    assert codes == {
-        "truncated": "input",
-        "crash": "translation",
-        "endless": "convert",
-        "missing": "input",
-    }
+    assert codes == {"truncated": "input", "crash": "translation", "endless": "convert", "missing": "input"}
     written = json.loads((out / "batch.json").read_bytes())
     assert written["counts"] == {"done": 2, "wrong": 0, "failed": 4, "unsuitable": 0}
     assert not re.search(r"seconds|stages", json.dumps(written["models"][0]))

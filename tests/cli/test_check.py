@@ -92,11 +92,7 @@ def test_targets_differ(folder: Path, say: Callable[..., Said]) -> None:
     for target, platform in (("9.1", "dgpu"), ("9.1", "jetson"), ("deepstream-6.2", "jetson")):
         document = say("check", "vic.txt", "--target", target, "--platform", platform, "--format", "json").document
         found[target, platform] = [finding["id"] for finding in document["findings"]]
-    assert found == {
-        ("9.1", "dgpu"): ["NVI002"],
-        ("9.1", "jetson"): [],
-        ("deepstream-6.2", "jetson"): ["NVI013"],
-    }
+    assert found == {("9.1", "dgpu"): ["NVI002"], ("9.1", "jetson"): [], ("deepstream-6.2", "jetson"): ["NVI013"]}
 
 
 def test_formats_are_what_they_say(folder: Path, say: Callable[..., Said]) -> None:

@@ -262,8 +262,7 @@ class TestYoloAsEdgeImpulseHasIt:
         assert CauseTexts(found.models, 512, 512).reason(Cause.MERGE)[1] == "convert again without --yolo-score"
 
     @pytest.mark.parametrize(
-        ("keys", "wanted"),
-        [({"all.pre-cluster-threshold": 0.6}, "threshold"), ({"all.topk": 0}, "limits")],
+        ("keys", "wanted"), [({"all.pre-cluster-threshold": 0.6}, "threshold"), ({"all.topk": 0}, "limits")]
     )
     def test_a_key_of_the_config(
         self,

@@ -177,12 +177,7 @@ class TestCommand:
         ],
     )
     def test_options_that_do_not_go_together(
-        self,
-        fruit: Path,
-        tmp_path: Path,
-        capsys: pytest.CaptureFixture[str],
-        more: tuple[str, ...],
-        wanted: str,
+        self, fruit: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...], wanted: str
     ) -> None:
         code, _, err = self.run(capsys, config_of(fruit), _PICTURES, "-o", tmp_path / "shown", *more)
         assert code == 2

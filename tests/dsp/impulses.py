@@ -45,11 +45,7 @@ def block(kind: str, version: int = 4, axes: int = 1, number: int = 1, **values:
 
 
 def impulse(
-    *parts: Block,
-    samples: int = 400,
-    axes: int = 1,
-    frequency: float = 4000,
-    anomaly: KMeans | Mixture | None = None,
+    *parts: Block, samples: int = 400, axes: int = 1, frequency: float = 4000, anomaly: KMeans | Mixture | None = None
 ) -> Impulse:
     """Of these blocks, all of which are the network's input, with the sizes they have."""
     empty = Impulse("any", samples, axes, (), frequency, 0, (), ())

@@ -211,10 +211,7 @@ class Scripted:
 
 def test_the_slips_of_the_sdk_are_excused(made: dict[str, Path], pictures: Sequence[Path]) -> None:
     """A real FOMO executable answers as `as_sdk` does; this one does, too."""
-    with (
-        talk(made["fomo.eim"]) as client,
-        open_backend(made["fomo"], client.model, ImageScaling.NONE, 60) as ours,
-    ):
+    with talk(made["fomo.eim"]) as client, open_backend(made["fomo"], client.model, ImageScaling.NONE, 60) as ours:
         theirs: Any = Scripted(client.model, lambda features: ours.classify(features, 0.5, as_sdk=True))
         comparison = compare(theirs, ours, pictures, tolerance=0.01, pixels=1)
     assert [finding.id for finding in comparison.all_findings] == [rules.SDK_MERGE.id]
@@ -245,10 +242,7 @@ def test_cells_at_the_threshold(
     sketch = bundles.fomo()
     picture = bundles.painted(sketch, *((x, y, wide, high, (0, green, 0)) for x, y, wide, high, green in spots))
     Image.fromarray(picture).save(tmp_path / "p.png")
-    with (
-        talk(made["fomo.eim"]) as client,
-        open_backend(made["fomo"], client.model, ImageScaling.NONE, 60) as ours,
-    ):
+    with talk(made["fomo.eim"]) as client, open_backend(made["fomo"], client.model, ImageScaling.NONE, 60) as ours:
 
         def answer(features: Any) -> dict[str, Any]:
             boxes = [ours.classify(features, level)["bounding_boxes"][place] for place, level in enumerate(theirs)]
@@ -335,10 +329,7 @@ def test_an_int8_eim_is_compared_with_both_sets_of_kernels(models: Path, tmp_pat
 def test_a_threshold_that_one_side_cannot_set(made: dict[str, Path], pictures: Sequence[Path]) -> None:
     with pytest.raises(PresetError, match="no detection threshold that can be set"):
         compared(made["classifier.eim"], made["classifier"], pictures, threshold=0.3)
-    with (
-        talk(made["yolov5.eim"]) as client,
-        open_backend(made["yolov5"], client.model, ImageScaling.NONE, 60) as ours,
-    ):
+    with talk(made["yolov5.eim"]) as client, open_backend(made["yolov5"], client.model, ImageScaling.NONE, 60) as ours:
         client.model = replace(client.model, thresholds=())
         comparison = compare(client, ours, pictures, tolerance=0.01, pixels=1)
     assert [finding.id for finding in comparison.all_findings] == [rules.NO_THRESHOLD.id]

@@ -79,9 +79,7 @@ def test_messages(tmp_path: Path) -> None:
     """One after the other; two in one piece; an answer nobody asked for; what lies between them."""
     both = b'{"id":2}noise{"id":"x"}'
     events = session(
-        tmp_path,
-        (HELLO, len(ANSWER), both, 10, 8),
-        (len(HELLO), ANSWER, len(both), b'{"id":2}\n\0', b'{"id":9}'),
+        tmp_path, (HELLO, len(ANSWER), both, 10, 8), (len(HELLO), ANSWER, len(both), b'{"id":2}\n\0', b'{"id":9}')
     )
     assert told(events[:5]) == [
         ("client", "message", {"hello": 1, "id": 1}, 18, False),
@@ -99,9 +97,7 @@ def test_messages(tmp_path: Path) -> None:
 def test_what_is_no_message(tmp_path: Path) -> None:
     long = b"{" + b"\xff" + b"x" * 300 + b"}"
     events = session(
-        tmp_path,
-        (long + HELLO, 4, b'{"id":2}', len(ANSWER)),
-        (len(long) + len(HELLO), b"{]}\n", 8, ANSWER),
+        tmp_path, (long + HELLO, 4, b'{"id":2}', len(ANSWER)), (len(long) + len(HELLO), b"{]}\n", 8, ANSWER)
     )
     assert told(events)[:5] == [
         ("client", "bytes", "{\\xff" + "x" * 198, 303, False), ("client", "message", {"hello": 1, "id": 1}, 18, False),

@@ -211,10 +211,7 @@ def test_compare_says_why_an_int8_model_differs(made: dict[str, Path], tmp_path:
     }  # fmt: skip
     (folder / "report.json").write_text(json.dumps(report))
     sound = wav(tmp_path / "a.wav", [1] * 16)
-    with (
-        talk(made["sound.eim"]) as client,
-        open_backend(folder, client.model, ImageScaling.NONE, 60) as ours,
-    ):
+    with talk(made["sound.eim"]) as client, open_backend(folder, client.model, ImageScaling.NONE, 60) as ours:
         comparison = compare(client, ours, [sound], tolerance=0.01, pixels=0)
     found = {finding.id: finding for finding in comparison.all_findings}
     assert set(found) == {SCORE_DIFFERS.id, FIRST_DIFFERS.id, ROUNDING.id}

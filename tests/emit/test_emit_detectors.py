@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
 TF_SSD = "NvDsInferParseCustomTfSSD"
 TASKS = sorted(
-    (path.stem for path in (configs() / "heads").glob("*.toml") if path.stem != "classifier"),
-    key=lambda task: task,
+    (path.stem for path in (configs() / "heads").glob("*.toml") if path.stem != "classifier"), key=lambda task: task
 )
 LIMITS = Limits(10, 0.0, 0.6)
 

@@ -24,13 +24,7 @@ GOLDEN = Path(__file__).parent / "golden"
 CASES: dict[str, dict[str, Any]] = {
     "deepstream-5.1-jetson-sgie": {"target": "5.1", "role": "sgie", "batch_size": 8, "gie_id": 3},
     "deepstream-7.1-jetson-both": {},
-    "deepstream-9.1-dgpu-pgie": {
-        "target": "9.1",
-        "platform": "dgpu",
-        "role": "pgie",
-        "precision": "fp16",
-        "gpu_id": 1,
-    },
+    "deepstream-9.1-dgpu-pgie": {"target": "9.1", "platform": "dgpu", "role": "pgie", "precision": "fp16", "gpu_id": 1},
 }
 
 

@@ -8,18 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.errors import InputError, UnsupportedModelError
-from samples.layouts import (
-    Parameters,
-    cpp_library,
-    header,
-    write_tree,
-    write_zip,
-    zip_bytes,
-)
-from tests.export.unpacking import (
-    MODEL,
-    refused,
-)
+from samples.layouts import Parameters, cpp_library, header, write_tree, write_zip, zip_bytes
+from tests.export.unpacking import MODEL, refused
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,25 +12,9 @@ from convert.errors import ConvertError, InputError, UnsupportedModelError
 from convert.export.dequantize import same_weights
 from convert.export.unpack import inspect
 from convert.types import Export
-from samples.layouts import (
-    Parameters,
-    cpp_library,
-    header,
-    multi_impulse_library,
-    write_tree,
-)
+from samples.layouts import Parameters, cpp_library, header, multi_impulse_library, write_tree
 from tests.export import tiny
-from tests.export.unpacking import (
-    LABELS,
-    MODEL,
-    SHAPE_LABELS,
-    SHAPES,
-    compiled_source,
-    export_of,
-    ids,
-    refused,
-    unpack,
-)
+from tests.export.unpacking import LABELS, MODEL, SHAPE_LABELS, SHAPES, compiled_source, export_of, ids, refused, unpack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,8 +70,7 @@ def test_several_impulses_are_listed_and_not_guessed(two: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wanted",
-    ["tflite_learn_9", "tflite-model/tflite_learn_9.h", "tflite_learn_9.tflite", "2", "#2", " second ONE "],
+    "wanted", ["tflite_learn_9", "tflite-model/tflite_learn_9.h", "tflite_learn_9.tflite", "2", "#2", " second ONE "]
 )
 def test_ways_to_name_one(wanted: str, two: Path) -> None:
     result = unpack(two, model=wanted)

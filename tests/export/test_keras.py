@@ -222,11 +222,7 @@ def _raising(error: Exception) -> Callable[[], Any]:
     ],
 )
 def test_what_goes_wrong_in_the_child(
-    answer: Callable[[], Any],
-    message: str,
-    kind: type[ConvertError],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    answer: Callable[[], Any], message: str, kind: type[ConvertError], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keras, "PathFinder", SimpleNamespace(find_spec=lambda _: True))
     monkeypatch.setattr(keras, "Worker", lambda preload: nullcontext(_Child(answer)))  # noqa: ARG005

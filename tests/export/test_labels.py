@@ -40,10 +40,7 @@ def test_a_model_without_facts_has_no_labels_beside_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("model", "task", "labels"),
-    [
-        (tiny.anomaly(), "anomaly", "odd\n"),
-        (tiny.model((1, 96, 96, 3), (1, 4), (1, 4)), "unknown", "a\nb\nc\nd\n"),
-    ],
+    [(tiny.anomaly(), "anomaly", "odd\n"), (tiny.model((1, 96, 96, 3), (1, 4), (1, 4)), "unknown", "a\nb\nc\nd\n")],
 )
 def test_a_task_without_labels(model: bytes, task: str, labels: str, tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(model)

@@ -156,10 +156,7 @@ def test_it_is_written_under_its_own_suffix(tmp_path: Path) -> None:
     export = Unpack()(tmp_path / "in.onnx", tmp_path).artifact
     assert isinstance(export, Export)
     written = write(export, tmp_path / "out")
-    assert [output.path.rpartition("/")[2] for output in written] == [
-        "in.original.onnx",
-        "metadata.json",
-    ]
+    assert [output.path.rpartition("/")[2] for output in written] == ["in.original.onnx", "metadata.json"]
 
 
 def test_a_flatbuffer_goes_first(tmp_path: Path) -> None:

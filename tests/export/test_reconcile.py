@@ -21,14 +21,7 @@ from samples.layouts import (
     write_zip,
 )
 from tests.export import tiny
-from tests.export.unpacking import (
-    LABELS,
-    MODEL,
-    export_of,
-    ids,
-    refused,
-    unpack,
-)
+from tests.export.unpacking import LABELS, MODEL, export_of, ids, refused, unpack
 
 
 def test_metadata_that_contradicts_the_model(tmp_path: Path) -> None:

@@ -23,14 +23,7 @@ from samples.layouts import (
     zip_bytes,
 )
 from tests.export import tiny
-from tests.export.unpacking import (
-    LABELS,
-    MODEL,
-    YEARS,
-    export_of,
-    ids,
-    unpack,
-)
+from tests.export.unpacking import LABELS, MODEL, YEARS, export_of, ids, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable

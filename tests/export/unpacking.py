@@ -10,9 +10,7 @@ import pytest
 from convert.errors import ConvertError, InputError
 from convert.export.unpack import Unpack
 from convert.types import Export, StageResult
-from samples.layouts import (
-    FORMS,
-)
+from samples.layouts import FORMS
 from tests.export import tiny
 from tests.export.eon import writer
 

@@ -120,11 +120,7 @@ def convolution(flat: Flat, source: int, channels: int, *, kernel: int = 3, stri
         [source, flat.weights(channels, kernel, kernel, depth), flat.weights(channels)],
         [target],
         options(
-            "Conv2D",
-            padding=schema.Padding.SAME,
-            strideH=stride,
-            strideW=stride,
-            fusedActivationFunction=activation,
+            "Conv2D", padding=schema.Padding.SAME, strideH=stride, strideW=stride, fusedActivationFunction=activation
         ),
     )
     return target

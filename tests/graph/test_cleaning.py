@@ -9,14 +9,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from convert.errors import TranslationError
-from convert.graph.cleanup import (
-    clean,
-    fold,
-    only_real_inputs,
-    plain_comparisons,
-    plain_quantization,
-    positive_axes,
-)
+from convert.graph.cleanup import clean, fold, only_real_inputs, plain_comparisons, plain_quantization, positive_axes
 from convert.graph.graph import without_weights
 from tests.graph.proof import model, operators, prove_same
 

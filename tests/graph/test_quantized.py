@@ -229,11 +229,7 @@ _OTHERS: dict[str, tuple[Any, int, set[str]]] = {
         1,
         set(),
     ),
-    "resize": (
-        lambda net, x: net.add("Resize", x, "", net.constant([1, 1, 2, 2]), mode="linear"),
-        1,
-        set(),
-    ),
+    "resize": (lambda net, x: net.add("Resize", x, "", net.constant([1, 1, 2, 2]), mode="linear"), 1, set()),
     "softmax": (lambda net, x: net.add("Softmax", x, axis=1), 0, {"Softmax"}),
     "sub": (lambda net, x: net.add("Sub", net.coded(_layer(net, x), 0.02, 5), x), 2, set()),
     "leaky": (lambda net, x: net.add("LeakyRelu", x, alpha=0.1), 0, {"LeakyRelu"}),

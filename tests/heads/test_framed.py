@@ -35,10 +35,7 @@ if TYPE_CHECKING:
     from convert.types import Adapted, Export, Translated
 
 FRAMES = st.tuples(st.integers(2, 2200), st.integers(2, 2200)).filter(lambda size: 1 / 3 <= size[0] / size[1] <= 3)
-_TFSSD = {
-    "custom-lib-path": "/lib/libnvds_infercustomparser.so",
-    "parse-bbox-func-name": "NvDsInferParseCustomTfSSD",
-}
+_TFSSD = {"custom-lib-path": "/lib/libnvds_infercustomparser.so", "parse-bbox-func-name": "NvDsInferParseCustomTfSSD"}
 
 
 def in_frame(framing: Framing, size: tuple[int, int], layers: list[Layer], classes: int) -> NDArray[np.float64]:

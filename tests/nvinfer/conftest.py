@@ -144,10 +144,7 @@ def invented(
         b"\x1c\0\0\0TFL3", name, "F4", "fruit-cpp.zip", "tflite-model/fruit.tflite", metadata or Metadata(), facts
     )
     onnx = OnnxModel(
-        _onnx(opset),
-        Tensor("x_input", size, "float32"),
-        (Tensor("scores", (None, len(labels)), "float32"),),
-        opset,
+        _onnx(opset), Tensor("x_input", size, "float32"), (Tensor("scores", (None, len(labels)), "float32"),), opset
     )
     adapted = Adapted(
         Translated(export, onnx),

@@ -152,14 +152,8 @@ SEEN: list[tuple[str, Any]] = [
     ("a\x00nb\n", "a扮"),
     ("a\x00qb\n", "a扱"),
     ("a: \x85b\n", {"a": "\x85b"}),
-    (
-        "a: " + "k" * 1100 + ": b\n",
-        THROWS,
-    ),
-    (
-        "k" * 1030 + ": b\n",
-        THROWS,
-    ),
+    ("a: " + "k" * 1100 + ": b\n", THROWS),
+    ("k" * 1030 + ": b\n", THROWS),
     ("a: 'b' # c\n", {"a": "b"}),
     ("a: 'b'# c\n", {"a": "b"}),
     ("a: b #c\n  d\n", THROWS),
@@ -194,12 +188,7 @@ SEEN: list[tuple[str, Any]] = [
     ("a: \"b'c\\'\"\n", {"a": "b'c'"}),
 ]
 # yaml-cpp reads these, PyYAML does not; they are no configs (see `convert.nvinfer.yaml`).
-REFUSED_BY_PYYAML = [
-    "%a.b\n---\na: b\n",
-    "%YAML 1.2\na: b\n",
-    "-\na: b\n",
-    ", a\n",
-]
+REFUSED_BY_PYYAML = ["%a.b\n---\na: b\n", "%YAML 1.2\na: b\n", "-\na: b\n", ", a\n"]
 
 
 def shape(node: Node | None) -> Any:

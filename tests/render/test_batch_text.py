@@ -133,8 +133,7 @@ def test_what_is_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("numbers", "expected"),
-    [((1,), "1 model: 1 done"), ((), "0 models: "), ((1, 2), "2 models: 1 done, 1 wrong")],
+    ("numbers", "expected"), [((1,), "1 model: 1 done"), ((), "0 models: "), ((1, 2), "2 models: 1 done, 1 wrong")]
 )
 def test_sentence(numbers: tuple[int, ...], expected: str) -> None:
     assert sentence(report(*OUTCOMES[: len(numbers)])) == expected

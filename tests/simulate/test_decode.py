@@ -39,11 +39,7 @@ def _decode(
 
 def _ssd(scores: list[float], classes: list[float], boxes: list[list[float]] | None = None) -> list[Layer]:
     boxes = [[0.1, 0.2, 0.5, 0.6]] * len(scores) if boxes is None else boxes
-    return [
-        _layer("detection_boxes", boxes),
-        _layer("detection_scores", scores),
-        _layer("detection_classes", classes),
-    ]
+    return [_layer("detection_boxes", boxes), _layer("detection_scores", scores), _layer("detection_classes", classes)]
 
 
 SSD = "NvDsInferParseCustomTfSSD"

@@ -37,10 +37,7 @@ def test_a_parser_and_clustering_give_what_nvidias_code_gives(case: dict[str, An
         for before, behind, overlap, topk in case["classes"]
     )
     settings = Settings(
-        NetworkType.DETECTOR,
-        classes=classes,
-        cluster_mode=ClusterMode(case["cluster-mode"]),
-        parser=case["parser"],
+        NetworkType.DETECTOR, classes=classes, cluster_mode=ClusterMode(case["cluster-mode"]), parser=case["parser"]
     )
     layers = [
         Layer.of(one["name"], np.array(list(map(float, one["numbers"]))).astype(one["dtype"]).reshape(one["shape"]))

@@ -217,10 +217,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _file(self, data: bytes, fault: Fault) -> None:
         start = 0
-        headers = {
-            "Content-Disposition": "attachment; filename=x.zip",
-            "Content-Type": "application/octet-stream",
-        }
+        headers = {"Content-Disposition": "attachment; filename=x.zip", "Content-Type": "application/octet-stream"}
         if (wanted := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))) and "no-range" not in fault.headers:
             start = int(wanted[1])
             headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"

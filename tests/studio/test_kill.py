@@ -94,11 +94,7 @@ MOMENTS = [
     [*((each, signal.SIGKILL) for each in MOMENTS), *((each, signal.SIGINT) for each in (*MOMENTS[3:5], MOMENTS[8]))],
 )
 def test_no_half_file(
-    launcher: Launcher,
-    server: StudioServer,
-    tmp_path: Path,
-    moment: tuple[str, int, float],
-    number: signal.Signals,
+    launcher: Launcher, server: StudioServer, tmp_path: Path, moment: tuple[str, int, float], number: signal.Signals
 ) -> None:
     call, count, later = moment
     whole = server.files["deployment"]

@@ -44,9 +44,7 @@ def test_what_convert_makes_is_fine() -> None:
         ),
         (
             "g (float[N,4,4,3] x_input) => (float[N,48] y) { y = Flatten<axis=1>(x_input) }",
-            [
-                "EI400 the input [N,4,4,3] has 4 channels; nvinfer feeds 1 or 3 (the last dimension looks like",
-            ],
+            ["EI400 the input [N,4,4,3] has 4 channels; nvinfer feeds 1 or 3 (the last dimension looks like"],
         ),
         (
             "g (float[N,2,4,4] x_input) => (float[N,32] y) { y = Flatten<axis=1>(x_input) }",
