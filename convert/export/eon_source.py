@@ -343,9 +343,9 @@ def _tf_array(
         raise unit.damaged(f"{what} is not a TfArray<size, type> of numbers", at)
     size, _, body = _text(unit, declarations, head, what, at).partition(b"{")
     values = _numbers(unit, body, dtype, count, what, at)
-    said = text_of(bytes(size).strip().removesuffix(b",").strip())
-    if evaluate(said.encode(), {}, strict=True) != count:
-        raise unit.damaged(f"{what} is declared with {count} elements and says {said}", at)
+    said = bytes(size).strip().removesuffix(b",").strip()
+    if integer_literal(said) != count:
+        raise unit.damaged(f"{what} is declared with {count} elements and says {text_of(said)}", at)
     if any(each.tokens or each.braced for each in declarations.members()):
         raise unit.damaged(f"{what} holds more than a size and its numbers", at)
     return values
@@ -368,7 +368,7 @@ def _expression(unit: Unit, tokens: Sequence[Token], scope: Path, what: str, at:
     if len(tokens) > 1:
         text = _CAST.sub(b"", text).strip()
     if text.count(b"(") == text.count(b")") and (match := _POINTER.fullmatch(text)):
-        offset = evaluate(b"0" + match[2], {}, strict=True)
+        offset = evaluate(b"0" + match[2], {}, strict=True) if match[2] else 0
         path = tuple(text_of(match[1]).replace(" ", "").removeprefix("::").split("::"))
         word = _WORDS.get("::".join(path))
         if offset is not None and (word is None or not match[2]):
