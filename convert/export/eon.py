@@ -21,8 +21,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from convert.errors import InputError
 from convert.export import eon_operators
-from convert.export.eon_source import Group, Unit, Value, Variable, is_null, name_of, parse, shown
 from convert.export.cpp_scanner import line_of, source_bytes
+from convert.export.eon_source import Group, Unit, Value, Variable, is_null, name_of, parse, shown
 from convert.export.tflite import operator_codes, pack
 from convert.findings import Finding, Rule
 

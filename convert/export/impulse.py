@@ -20,11 +20,11 @@ from convert.dsp import Block, Impulse, KMeans, Mixture, Value, blocks
 from convert.errors import InputError, NoModelError, UnsupportedModelError
 from convert.export import facts
 from convert.export.choose import choose, is_twin
-from convert.export.cpp_declarations import Declaration, Field, Header, names_in, read_header, string_of
+from convert.export.cpp_declarations import Declaration, Field, Header, names_in, string_of
 from convert.export.cpp_scanner import evaluate, real_literal, text_of
 from convert.export.facts import takes_no_pictures
 from convert.export.models import describe
-from convert.export.parameters import DEPLOYMENT, File
+from convert.export.parameters import DEPLOYMENT, File, read_headers
 from convert.heads import is_quantized, refuse_operators
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ _MOST: Final = 1 << 20  # bytes of a header
 _MOST_BLOCKS: Final = 16
 _FUNCTION: Final = re.compile(r"extract_(\w+?)_features")
 _CONFIG: Final = re.compile(r"ei_dsp_config_(\w+)_t")
-_BOOLEANS: Final = {b"true": 1.0, b"false": 0.0}
 _AGAIN: Final = "export the library again, with all files of model-parameters/"
 
 
@@ -195,7 +194,7 @@ def read_impulse(
         InputError: values and struct do not fit together, a window that cannot be, or no block at all.
         UnsupportedModelError: which block feeds the network is not recorded and not clear.
     """
-    reader = _Reader(_merged(headers), headers[-1].path if headers else "", names)
+    reader = _Reader(read_headers(headers), headers[-1].path if headers else "", names)
     impulse = reader.impulse()
     if document is not None and not impulse.blocks:
         impulse = _from_document(document, impulse)
@@ -242,22 +241,6 @@ def _with_inputs(impulse: Impulse, features: int, path: str | None) -> Impulse:
         message = f"its blocks give {total} features, and the network takes {features}"
         raise InputError(message, path=path, hint=_AGAIN)
     return replace(impulse, blocks=listed, inputs=inputs)
-
-
-def _merged(headers: Sequence[File]) -> Header:
-    """What all headers declare: the first declaration of a name counts."""
-    declarations: dict[str, Declaration] = {}
-    structs: dict[str, tuple[tuple[str, str], ...]] = {}
-    macros: Mapping[bytes, bytes] = {}
-    for file in headers:
-        try:
-            header = read_header(file.data, macros)
-        except InputError as error:
-            raise InputError(error.message, path=file.path, line=error.line, hint=error.hint) from error
-        declarations |= {name: each for name, each in header.declarations.items() if name not in declarations}
-        structs |= {name: each for name, each in header.structs.items() if name not in structs}
-        macros = header.macros
-    return Header(declarations, macros, structs=structs)
 
 
 @dataclass(slots=True)
@@ -327,8 +310,6 @@ class _Reader:
 
     def _real(self, text: bytes) -> float | None:
         text = text.strip()
-        if text in _BOOLEANS:
-            return _BOOLEANS[text]
         if (value := real_literal(text.strip(b"()"))) is not None:
             return value if math.isfinite(value) else None
         whole = evaluate(text, self.header.macros)

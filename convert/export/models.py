@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from convert.errors import ConvertError, InputError, UnsupportedModelError
 from convert.export.archive import (
@@ -35,7 +35,6 @@ from convert.export.archive import (
     is_onnx,
 )
 from convert.export.cpp_arrays import Array, check_array, read_source
-from convert.export.cpp_declarations import Incbin
 from convert.export.cpp_scanner import source_bytes
 from convert.export.facts import facts_of, onnx_facts, possible_tasks, takes_no_pictures
 from convert.export.keras import WORDS, Place, best, convert_place, places, shown
@@ -54,6 +53,9 @@ from convert.export.tflite import IDENTIFIER, first_subgraph, read_graph
 from convert.findings import Finding, Rule
 from convert.heads import ANOMALY, NOT_IMAGE
 from convert.types import Metadata, ModelFacts, ModelFormat, Parity, slug
+
+if TYPE_CHECKING:
+    from convert.export.cpp_declarations import Incbin
 
 EXTRA_MODEL = Rule("EI104")
 FROM_TENSORFLOW = Rule("EI155")

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any, Final, Literal, TypeAlias
@@ -39,11 +39,20 @@ _LAYERS: Final = {"visual_ad": ANOMALY_HEAD, **{each.results: each.id for each i
 
 _NO_DETECTOR: Final = frozenset({CLASSIFIER, ANOMALY_HEAD, UNKNOWN, NOT_IMAGE, None})
 _NAME: Final = re.compile(rb"[A-Za-z_]\w*")
-_MAX_INTEGER: Final = 1 << 31
+_MAX_INTEGER: Final = (1 << 31) - 1
 
 _Type: TypeAlias = 'Literal["integer", "size", "fraction", "number", "boolean", "text"] | facts.Enumeration'
 """How a value is read: a whole number from 0 up, the same with 0 for none, a threshold, a number from 0 up, 0 or 1, a
 string, or one of an enumeration."""
+
+_WANTED: Final = {
+    "fraction": (1, "a number from 0 to 1"),
+    "number": (_MAX_INTEGER, "a number from 0 up"),
+    "integer": (_MAX_INTEGER, "a whole number from 0 up"),
+    "size": (_MAX_INTEGER, "a whole number from 0 up"),
+    "boolean": (_MAX_INTEGER, "0 or 1"),
+}
+"""The greatest value of each, and how messages call it."""
 
 _TRACKING: Final = {
     "ei_object_tracking_config_t": ("keep_grace", "max_observations", "threshold", "use_iou"),
@@ -54,33 +63,22 @@ _TRACKING: Final = {
 _USUAL_TRACKING: Final = 5, 5, 0.5, True
 """The SDK's defaults of these."""
 
-_MACROS: Final[dict[str, tuple[str, _Type]]] = {
-    "width": ("EI_CLASSIFIER_INPUT_WIDTH", "size"),
-    "height": ("EI_CLASSIFIER_INPUT_HEIGHT", "size"),
-    "threshold": ("EI_CLASSIFIER_OBJECT_DETECTION_THRESHOLD", "fraction"),
-    "sensor": ("EI_CLASSIFIER_SENSOR", facts.SENSOR),
-    "compiled": ("EI_CLASSIFIER_COMPILED", "boolean"),
-    "engine": ("EI_CLASSIFIER_INFERENCING_ENGINE", facts.ENGINE),
-    "project_id": ("EI_CLASSIFIER_PROJECT_ID", "integer"),
-    "project_name": ("EI_CLASSIFIER_PROJECT_NAME", "text"),
-    "project_owner": ("EI_CLASSIFIER_PROJECT_OWNER", "text"),
-    "deploy_version": ("EI_CLASSIFIER_PROJECT_DEPLOY_VERSION", "integer"),
+_VALUES: Final[dict[str, tuple[str, str, _Type]]] = {
+    "width": ("INPUT_WIDTH", "input_width", "size"),
+    "height": ("INPUT_HEIGHT", "input_height", "size"),
+    "threshold": ("OBJECT_DETECTION_THRESHOLD", "", "fraction"),
+    "sensor": ("SENSOR", "sensor", facts.SENSOR),
+    "compiled": ("COMPILED", "", "boolean"),
+    "engine": ("INFERENCING_ENGINE", "inferencing_engine", facts.ENGINE),
+    "project_id": ("PROJECT_ID", "project_id", "integer"),
+    "project_name": ("PROJECT_NAME", "project_name", "text"),
+    "project_owner": ("PROJECT_OWNER", "project_owner", "text"),
+    "deploy_version": ("PROJECT_DEPLOY_VERSION", "deploy_version", "integer"),
+    "impulse_id": ("", "impulse_id", "integer"),
+    "impulse_name": ("", "impulse_name", "text"),
 }
-"""Members of `Metadata` that a macro of `model_metadata.h` gives."""
-
-_MEMBERS: Final[dict[str, tuple[str, _Type]]] = {
-    "project_id": ("project_id", "integer"),
-    "project_name": ("project_name", "text"),
-    "project_owner": ("project_owner", "text"),
-    "deploy_version": ("deploy_version", "integer"),
-    "impulse_id": ("impulse_id", "integer"),
-    "impulse_name": ("impulse_name", "text"),
-    "width": ("input_width", "size"),
-    "height": ("input_height", "size"),
-    "sensor": ("sensor", facts.SENSOR),
-    "engine": ("inferencing_engine", facts.ENGINE),
-}
-"""Members of `Metadata` that a member of an `ei_impulse_t` gives."""
+"""Members of `Metadata`: the macro of `model_metadata.h` that gives it (without `EI_CLASSIFIER_`), the member of an
+`ei_impulse_t`, and how either is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,30 +123,40 @@ def read_recorded(metadata: File | None, variables: File | None) -> Recorded:
     Raises:
         InputError: one of them is damaged so that its structure cannot be read.
     """
-    macros = _header(metadata, {})
-    declared = _header(variables, macros.macros)
-    reader = _Reader(macros, declared, (variables or metadata or File(b"", "")).path)
+    files = [file for file in (metadata, variables) if file is not None]
+    reader = _Reader(read_headers(files), files[-1].path if files else "")
     blocks = reader.blocks()
-    includes = tuple(name for name in declared.includes if "tflite-model/" in name)
+    includes = tuple(name for name in reader.header.includes if "tflite-model/" in name)
     # Each impulse asks for the macros again: one finding each is enough.
     return Recorded(blocks, includes, tuple(dict.fromkeys(reader.findings)))
 
 
-def _header(file: File | None, macros: Mapping[bytes, bytes]) -> Header:
-    if file is None:
-        return Header({}, macros)
-    try:
-        return read_header(file.data, macros)
-    except InputError as error:
-        raise InputError(error.message, path=file.path, line=error.line, hint=error.hint) from error
+def read_headers(files: Sequence[File]) -> Header:
+    """What headers declare that are included in this order; the first declaration of a name counts.
+
+    Raises:
+        InputError: one of them is damaged so that its structure cannot be read.
+    """
+    whole = Header({}, {})
+    for file in files:
+        try:
+            header = read_header(file.data, whole.macros)
+        except InputError as error:
+            raise InputError(error.message, path=file.path, line=error.line, hint=error.hint) from error
+        whole = Header(
+            {**whole.declarations, **header.declarations, **whole.declarations},
+            header.macros,
+            whole.includes + header.includes,
+            {**whole.structs, **header.structs, **whole.structs},
+        )
+    return whole
 
 
 @dataclass(slots=True)
 class _Reader:
-    """Both headers; `path` is the header that findings name, `findings` what could not be read."""
+    """The headers; `path` is the one that findings name, `findings` what could not be read."""
 
-    metadata: Header
-    variables: Header
+    header: Header
     path: str
     findings: list[Finding] = field(default_factory=list)
 
@@ -159,7 +167,7 @@ class _Reader:
         found: list[Block] = []
         for impulse in impulses or [None]:
             # Of a single impulse is everything that is declared, even what nothing points to.
-            reached = self.variables.reachable(impulse.name) if impulse and len(impulses) > 1 else None
+            reached = self.header.reachable(impulse.name) if impulse and len(impulses) > 1 else None
             metadata = base if impulse is None else replace(base, **self._of_impulse(impulse))
             metadata = replace(metadata, labels=self._labels(impulse), **self._channels(impulse, metadata, reached))
             entries: list[Field | None] = []
@@ -174,7 +182,7 @@ class _Reader:
 
         None where the macro is missing, and, with a finding, where the value cannot be read.
         """
-        macros = self.variables.macros
+        macros = self.header.macros
         if tokens is None:
             if (body := macros.get(name.encode())) is None:
                 return None
@@ -183,21 +191,18 @@ class _Reader:
         value: object = None
         if kind == "text":
             value, wanted = string_of(tokens), "a string"
-        elif kind == "fraction":
-            real = real_literal(macros.get(text, text).strip(b"()"))
-            value, wanted = real if real is not None and 0 <= real <= 1 else None, "a number from 0 to 1"
-        elif kind == "number":
-            real = real_literal(macros.get(text, text).strip(b"()"))
-            value, wanted = real if real is not None and 0 <= real < _MAX_INTEGER else None, "a number from 0 up"
         elif isinstance(kind, facts.Enumeration):
             value, wanted = self._enumerator(text, kind), f"one of {kind.prefix}*"
         else:
-            number = {b"true": 1, b"false": 0}.get(text, evaluate(text, macros, strict=True))
+            most, wanted = _WANTED[kind]
+            is_real = kind in {"fraction", "number"}
+            number = (
+                real_literal(macros.get(text, text).strip(b"()")) if is_real else evaluate(text, macros, strict=True)
+            )
             if kind == "boolean":
-                value, wanted = None if number is None else bool(number), "0 or 1"
-            else:
-                value = number if number is not None and 0 <= number < _MAX_INTEGER else None
-                wanted = "a whole number from 0 up"
+                value = None if number is None else bool(number)
+            elif number is not None and 0 <= number <= most:
+                value = number
         if value is None:
             spelled = text.decode("utf-8", "replace")[:60]
             message = f"{name} is {spelled!r}, not {wanted}" if spelled else f"{name} is empty, not {wanted}"
@@ -206,7 +211,7 @@ class _Reader:
 
     def _enumerator(self, text: bytes, enumeration: facts.Enumeration) -> str | None:
         """Our value of an enumerator's name or number, or of a macro for one."""
-        macros, expanded = self.variables.macros, set[bytes]()
+        macros, expanded = self.header.macros, set[bytes]()
         while _NAME.fullmatch(text) and text not in expanded:
             expanded.add(text)
             if (value := enumeration.value(text.decode())) is not None:
@@ -239,13 +244,13 @@ class _Reader:
             has_anomaly=None if anomaly is None else anomaly != "unknown",
             quantized=quantized,
             studio_version=None if None in version else ".".join(map(str, version)),
-            **{name: self.read(macro, kind) for name, (macro, kind) in _MACROS.items()},
+            **{name: self.read(f"EI_CLASSIFIER_{macro}", kind) for name, (macro, _, kind) in _VALUES.items() if macro},
         )
 
     def _of_impulse(self, impulse: Declaration) -> dict[str, Any]:
         """What an impulse declares, by the name in `Metadata`."""
         values: dict[str, Any] = {}
-        for name, (member, kind) in _MEMBERS.items():
+        for name, (_, member, kind) in _VALUES.items():
             if tokens := impulse.named(member):
                 values[name] = self.read(member, kind, tokens)
         if tokens := impulse.named("has_anomaly"):
@@ -260,12 +265,11 @@ class _Reader:
 
     def _typed(self, kind: str, reached: frozenset[str] | None) -> list[Declaration]:
         """Declarations of a type among the names `reached`; None: among all."""
-        every = (item for item in self.variables.declarations.values() if kind in item.type)
+        every = (item for item in self.header.declarations.values() if kind in item.type)
         return [item for item in every if reached is None or item.name in reached]
 
     def _labels(self, impulse: Declaration | None) -> tuple[str, ...] | None:
         """The impulse's categories, else the array of that name in either header."""
-        declared = self.variables.declarations
         member = next((item for item in (impulse.fields if impulse else ()) if item.name == "categories"), None)
         found: Field | None
         declaration = impulse
@@ -273,9 +277,8 @@ class _Reader:
             found = member
         else:
             wanted = [*(member.names[-1:] if member else []), _CATEGORIES]
-            headers = (self.variables, self.metadata)
-            every = [item for name, item in declared.items() if name.startswith(_CATEGORIES)]
-            resolved = (item for name in wanted for header in headers if (item := header.resolved(name)))
+            every = [item for name, item in self.header.declarations.items() if name.startswith(_CATEGORIES)]
+            resolved = (item for name in wanted if (item := self.header.resolved(name)))
             found = declaration = next(resolved, every[0] if len(every) == 1 else None)
         labels = [string_of(item.tokens) for item in found.fields] if found is not None else []
         if found is not None and declaration is not None and None in labels:
@@ -321,10 +324,10 @@ class _Reader:
         """
         members = [item.tokens for item in entry.fields] if entry else []
         words = [name for tokens in members for name in names_in(tokens)]
-        names = frozenset[str]().union(*(self.variables.reachable(name) for name in words))
+        names = frozenset[str]().union(*(self.header.reachable(name) for name in words))
         number = self.read("block id", "integer", members[0]) if members and not names_in(members[0]) else None
         metadata = replace(metadata, block_id=number, **self._scaling_and_overlap(words, reached))
-        configs = [item for name in words if (item := self.variables.declarations.get(name)) and item.braced]
+        configs = [item for name in words if (item := self.header.declarations.get(name)) and item.braced]
         for config in configs:
             if number is None and (tokens := config.named("block_id")):
                 metadata = replace(metadata, block_id=self.read("block_id", "integer", tokens))
@@ -340,8 +343,7 @@ class _Reader:
 
     def _scaling_and_overlap(self, words: Sequence[str], reached: frozenset[str] | None) -> dict[str, Any]:
         """The image scaling (before 2023 there was none to choose) and the overlap of boxes."""
-        variables = self.variables
-        if not variables.declarations and not any(name.startswith(b"EI_") for name in variables.macros):
+        if not self.header.declarations and not any(name.startswith(b"EI_") for name in self.header.macros):
             return {}
         known = (facts.SCALING.value(word) for word in words)
         scaling = next((value for value in known if value is not None), ImageScaling.NONE)
@@ -406,7 +408,7 @@ class _Reader:
     def _of_results(self, metadata: Metadata, reached: frozenset[str] | None) -> dict[str, Any]:
         """What the configuration of the post-processing declares, since July 2025, by the name in `Metadata`."""
         layers: dict[str, str] = {}
-        for item in self.variables.declarations.values():
+        for item in self.header.declarations.values():
             for match in filter(None, map(_FILL_RESULT.fullmatch, item.type)):
                 if reached is None or item.name in reached:
                     layers.setdefault(item.name, match["layer"])
@@ -415,7 +417,7 @@ class _Reader:
         for name in mine[:1]:
             if layers[name] in _LAYERS:
                 values["task"] = _LAYERS[layers[name]]
-            if tokens := self.variables.declarations[name].named("threshold"):
+            if tokens := self.header.declarations[name].named("threshold"):
                 values["threshold"] = self.read("threshold", "fraction", tokens)
         return values
 
@@ -483,7 +485,7 @@ class _DocumentReader:
             "object": isinstance(found, dict),
             "list": isinstance(found, list),
             "text": isinstance(found, str),
-            "number": type(found) is int and 0 <= found < _MAX_INTEGER,
+            "number": type(found) is int and 0 <= found <= _MAX_INTEGER,
         }[kind]
         if good:
             return found
