@@ -251,7 +251,7 @@ class _Reader:
         """What an impulse declares, by the name in `Metadata`."""
         values: dict[str, Any] = {}
         for name, (_, member, kind) in _VALUES.items():
-            if tokens := impulse.named(member):
+            if member and (tokens := impulse.named(member)):
                 values[name] = self.read(member, kind, tokens)
         if tokens := impulse.named("has_anomaly"):
             names = names_in(tokens)
