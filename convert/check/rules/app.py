@@ -289,7 +289,7 @@ _OPTION: Final = re.compile(r"(?<![\w-])--[A-Za-z][A-Za-z0-9]*")
 
 def script_findings(data: bytes, path: str, target: Target) -> Iterator[Finding]:
     """Options in the command lines of a script (continued ones as a whole) that mention trtexec."""
-    known = catalogue().flags
+    known = catalogue().trtexec_flags
     for first, lines in _commands(data.decode("utf-8", "replace")):
         if not any("trtexec" in line for line in lines):
             continue
