@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from convert.check.context import CLASSIFIER, Place, Presence, RuleContext, Setting
+from convert.check.context import CLASSIFIER, Checks, Place, Presence, RuleContext, Setting
 from convert.errors import InputError, PresetError
 from convert.files import TableReader, configs, load_toml
 from convert.nvinfer import keyfile
@@ -503,3 +503,7 @@ class AppContext:
         if any(each.id is None for each in others):
             return None
         return [each for each in others if each.id == wanted]
+
+
+on_app: Checks[AppContext] = Checks()
+"""Rules about configs of deepstream-app."""
