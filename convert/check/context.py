@@ -284,12 +284,12 @@ class Checks(list[Check[_Subject]]):
     """The rules about one kind of subject, in the order in which they were declared, which is that of their calls."""
 
     def __call__(
-        self, rule: str, *, refused: bool = False
+        self, rule: str | Rule, *, refused: bool = False
     ) -> Callable[[Callable[[_Subject], Iterable[Finding]]], Check[_Subject]]:
-        """A decorator that makes a function the `Check` of `rule`."""
+        """A decorator that makes a function the `Check` of a new rule, by its id, or another one of a `rule`."""
 
         def declare(run: Callable[[_Subject], Iterable[Finding]]) -> Check[_Subject]:
-            self.append(Check(rule, run, refused))
+            self.append(Check(rule if isinstance(rule, str) else rule.id, run, refused))
             return self[-1]
 
         return declare

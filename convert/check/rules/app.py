@@ -23,6 +23,7 @@ from convert.check.app import (
     troubles,
 )
 from convert.check.context import SDK, Place
+from convert.check.rules import outputs
 from convert.check.rules.engine import ELSEWHERE, absence
 from convert.check.rules.keys import closest
 from convert.check.rules.syntax import quoted
@@ -38,7 +39,7 @@ _MOST_SECONDARY: Final = 16
 _ALIKE: Final = 0.85  # one letter of eight is another
 
 
-@on_app("NVI091")
+@on_app(outputs.own_objects)
 def own_objects(app: AppContext) -> Iterator[Finding]:
     """A secondary engine that deepstream-app leaves out, or whose objects nobody makes."""
     on = bool(app.engines) and app.engines[0].gie.primary

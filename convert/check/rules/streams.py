@@ -281,7 +281,7 @@ def scaled_objects(context: RuleContext) -> Iterator[Finding]:
     yield context.found(scaled_objects, f"{what}; the VIC does {limit}", key=key, hint=hint, level=Level.WARNING)
 
 
-@on_app("NVI107")
+@on_app(scaled_objects)
 def scaled_frames(app: AppContext) -> Iterator[Finding]:
     """The frames of [streammux], scaled to the primary engine's network."""
     limit = app.target.largest_scale
