@@ -190,7 +190,7 @@ def batches(app: AppContext) -> Iterator[Finding]:
             batches, message, file.place("streammux", "batch-size"), f"write {file.line('batch-size', count)}"
         )
     for engine in app.engines:
-        own = int(engine.context.value("batch-size")) if engine.context and engine.context.values else 0
+        own = engine.known("batch-size") or 0
         if engine.gie.primary and 0 < own < count:
             message = (
                 f"[{engine.gie.group}]: batch-size is {own}: for {count} streams it runs {math.ceil(count / own)} times"
