@@ -284,12 +284,12 @@ class Checks(list[Check[_Subject]]):
     """The rules about one kind of subject, in the order in which they were declared, which is that of their calls."""
 
     def __call__(
-        self, rule: str, *, refused: bool = False
+        self, rule: str | Rule, *, refused: bool = False
     ) -> Callable[[Callable[[_Subject], Iterable[Finding]]], Check[_Subject]]:
-        """A decorator that makes a function the `Check` of `rule`."""
+        """A decorator that makes a function the `Check` of a new rule, by its id, or another one of a `rule`."""
 
         def declare(run: Callable[[_Subject], Iterable[Finding]]) -> Check[_Subject]:
-            self.append(Check(rule, run, refused))
+            self.append(Check(rule if isinstance(rule, str) else rule.id, run, refused))
             return self[-1]
 
         return declare
@@ -582,8 +582,6 @@ def load_context(
     models: Models,
     settings: Mapping[str, Setting] | None = None,
     expect: Expect = Expect.AUTO,
-    *,
-    go_on: bool = False,
 ) -> RuleContext:
     """Everything a rule may use, as one element reads the config.
 
@@ -593,9 +591,9 @@ def load_context(
         models: the headers read so far.
         settings: what deepstream-app sets over the config.
         expect: which files must be here.
-        go_on: also of a config that nvinfer refuses, as far as its meaning is clear without the refused values.
 
-    Of a config that is refused and not gone on with, `parsed`, `last` and `unread` are all there is.
+    Of a config that nvinfer refuses only what is clear without the refused values; where nothing is, `parsed`, `last`
+    and `unread` are all there is.
     """
     parsed = reading.settled
     context = RuleContext(
@@ -608,7 +606,7 @@ def load_context(
         unread=frozenset(each.section.name for each in parsed.unread),
     )
     unclear = _unclear(reading)
-    if unclear is None or (reading.faults and not go_on):
+    if unclear is None:
         return context
     settings = settings or {}
     values = {**parsed.values, **{key: setting.value for key, setting in settings.items()}}

@@ -362,7 +362,7 @@ class Checker:
         first = reading.first
         results: list[Finding] = []
         for each in settings or [{}]:
-            context = checking.load_context(reading, at, self._models, each, self._expect(found.path), go_on=True)
+            context = checking.load_context(reading, at, self._models, each, self._expect(found.path))
             results += findings(context)
             if not context.faults:
                 results += self.external(context)

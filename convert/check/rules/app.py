@@ -23,6 +23,7 @@ from convert.check.app import (
     troubles,
 )
 from convert.check.context import SDK, Place
+from convert.check.rules import outputs
 from convert.check.rules.engine import ELSEWHERE, absence
 from convert.check.rules.keys import closest
 from convert.check.rules.syntax import quoted
@@ -38,7 +39,7 @@ _MOST_SECONDARY: Final = 16
 _ALIKE: Final = 0.85  # one letter of eight is another
 
 
-@on_app("NVI091")
+@on_app(outputs.own_objects)
 def own_objects(app: AppContext) -> Iterator[Finding]:
     """A secondary engine that deepstream-app leaves out, or whose objects nobody makes."""
     on = bool(app.engines) and app.engines[0].gie.primary
@@ -61,8 +62,7 @@ def own_objects(app: AppContext) -> Iterator[Finding]:
                 what = "operate-on-gie-id is not given here: deepstream-app leaves the engine out"
                 hint = f"write {app.file.line('operate-on-gie-id', primary)}"
             yield app.found(own_objects, f"[{name}]: {what}", place, hint)
-        elif app.sources(engine) == [] and engine.context and engine.context.value("operate-on-gie-id") != engine.id:
-            wanted = engine.context.value("operate-on-gie-id")
+        elif app.sources(engine) == [] and (wanted := engine.known("operate-on-gie-id")) != engine.id:
             ids = ", ".join(str(each.id) for each in app.engines if each is not engine)
             message = f"[{name}]: no other engine's results have the id {wanted}"
             yield app.found(own_objects, message, app.at(engine, "operate-on-gie-id"), f"the others are {ids}")
@@ -72,10 +72,9 @@ def own_objects(app: AppContext) -> Iterator[Finding]:
 def class_ids(app: AppContext) -> Iterator[Finding]:
     """Classes the engine in front does not have."""
     for engine in app.engines:
-        if engine.gie.primary or engine.context is None or not engine.context.values:
+        if engine.gie.primary:
             continue
-        wanted = set(engine.context.value("operate-on-class-ids", ()))
-        sources = app.sources(engine)
+        wanted, sources = set(engine.known("operate-on-class-ids") or ()), app.sources(engine)
         known = [each.classes for each in sources or ()]
         if not wanted or not sources or any(each is None for each in known):
             continue
@@ -90,10 +89,10 @@ def class_ids(app: AppContext) -> Iterator[Finding]:
 def sizes(app: AppContext) -> Iterator[Finding]:
     """Minimum sizes above what there can be."""
     for engine in app.engines:
-        if engine.gie.primary or engine.context is None or not engine.context.values:
+        if engine.gie.primary:
             continue
         for side, short in (("width", "w"), ("height", "h")):
-            low = engine.context.value(f"input-object-min-{side}")
+            low = engine.known(f"input-object-min-{side}") or 0
             frame = number(app.file, "streammux", side, None)
             limits = [frame] if frame else []
             largest = [_largest(each, f"detected-max-{short}") for each in app.sources(engine) or ()]

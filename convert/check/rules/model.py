@@ -11,7 +11,7 @@ from typing import Final
 
 from convert.check.context import CLASSIFIER, DETECTOR, SEGMENTATION, RuleContext, on_config
 from convert.check.rules.engine import calibrated, writes, wrong_kind
-from convert.check.rules.preprocessing import is_nhwc
+from convert.check.rules.preprocessing import is_nhwc, zero_dims
 from convert.check.rules.syntax import as_line, quoted
 from convert.findings import Finding, Rule
 from convert.nvinfer.keys import FUNCTIONS, version
@@ -81,7 +81,7 @@ def nhwc(context: RuleContext) -> Iterator[Finding]:
     yield context.found(nhwc, message, key="network-input-order" if order == 1 else "onnx-file", hint=hint)
 
 
-@on_config("NVI034")
+@on_config(zero_dims)
 def infer_dims(context: RuleContext) -> Iterator[Finding]:
     """infer-dims and the model's input differ."""
     dims = tuple(context.value("infer-dims"))

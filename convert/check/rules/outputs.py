@@ -125,15 +125,15 @@ def no_classes(context: checking.RuleContext) -> Iterator[Finding]:
     if context.kind in kinds and not context.value("num-detected-classes"):
         key = "num-detected-classes" if context.given("num-detected-classes") else None
         given = "is 0" if key else "is not given"
-        effect = "every object is dropped"
+        effect, level = "every object is dropped", Level.NOTE if context.value("output-tensor-meta") else None
         if context.kind == checking.DETECTOR and context.value("cluster-mode") in {0, _NMS, _HYBRID}:
-            effect = "the process dies on the first frame"
+            effect, level = "the process dies on the first frame", None
         elif context.kind == checking.SEGMENTATION:
-            effect = "every frame fails"
+            effect, level = "every frame fails", None
         labels = context.labels.entries if context.labels and context.kind != checking.SEGMENTATION else ()
         is_each = labels and all(len(names) == 1 for _, names in labels)
         hint = f"write {as_line(context, 'num-detected-classes', len(labels))}" if is_each else None
-        yield context.found(no_classes, f"num-detected-classes {given}: {effect}", key=key, hint=hint)
+        yield context.found(no_classes, f"num-detected-classes {given}: {effect}", key=key, hint=hint, level=level)
 
 
 @checking.on_config("NVI079")

@@ -206,7 +206,7 @@ def _recorded(context: RuleContext, *names: str) -> OnnxMetadata | None:
     return OnnxMetadata.parse(context.model.metadata, *names)
 
 
-@on_app("NVI056")
+@on_app(framing)
 def shapes(app: AppContext) -> Iterator[Finding]:
     """The frames of [streammux] have another shape, or size, than those the primary engine's model was made for."""
     width, height = (number(app.file, "streammux", side, None) for side in ("width", "height"))

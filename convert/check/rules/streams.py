@@ -190,7 +190,7 @@ def batches(app: AppContext) -> Iterator[Finding]:
             batches, message, file.place("streammux", "batch-size"), f"write {file.line('batch-size', count)}"
         )
     for engine in app.engines:
-        own = int(engine.context.value("batch-size")) if engine.context and engine.context.values else 0
+        own = engine.known("batch-size") or 0
         if engine.gie.primary and 0 < own < count:
             message = (
                 f"[{engine.gie.group}]: batch-size is {own}: for {count} streams it runs {math.ceil(count / own)} times"
@@ -281,7 +281,7 @@ def scaled_objects(context: RuleContext) -> Iterator[Finding]:
     yield context.found(scaled_objects, f"{what}; the VIC does {limit}", key=key, hint=hint, level=Level.WARNING)
 
 
-@on_app("NVI107")
+@on_app(scaled_objects)
 def scaled_frames(app: AppContext) -> Iterator[Finding]:
     """The frames of [streammux], scaled to the primary engine's network."""
     limit = app.target.largest_scale
