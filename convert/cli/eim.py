@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,12 @@ import click
 
 from convert.cli import Command, Group
 from convert.cli.options import EXISTING, common, declaration, exit_code, write_json
+from convert.files import load_toml
 from convert.findings import Rule
 from convert.options import ConvertOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -27,17 +29,14 @@ if TYPE_CHECKING:
     from convert.images import ImageScaling
 
 
-@click.group(
-    cls=Group,
-    name="eim",
-    examples=(
-        "ei-deepstream eim inspect model.eim",
-        "ei-deepstream eim compare model.eim bundle pictures/",
-        "ei-deepstream eim pack bundle -o converted.eim",
-    ),
-)
+@click.group("eim", cls=Group, **load_toml("eim.toml")["commands"]["eim"])
 def eim() -> None:
     """Inspect, talk to, compare with and answer as Edge Impulse's Linux executables (.eim)."""
+
+
+def _command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """`eim.command`, with what configs/eim.toml says of it."""
+    return eim.command(name, cls=Command, **load_toml("eim.toml")["commands"][name])
 
 
 _target = click.argument("target", type=click.Path(path_type=Path), metavar="FILE|SOCKET")
@@ -82,12 +81,7 @@ _FILE_TYPES = {
 }
 
 
-@eim.command(
-    name="inspect",
-    cls=Command,
-    short_help="Say which machine an .eim is for, and whether it starts on this one.",
-    examples=("ei-deepstream eim inspect model.eim", "ei-deepstream eim inspect model.eim --hello"),
-)
+@_command("inspect")
 @_target
 @click.option("--hello", is_flag=True, help="Start it (or connect) and show its hello answer.")
 @_timeout
@@ -161,15 +155,9 @@ def _inspection_lines(inspection: EimInspection) -> list[tuple[str, str]]:
     return lines
 
 
-_SENSORS = {1: "microphone", 2: "accelerometer", 3: "camera", 4: "9-axis motion", 5: "environmental", 6: "fusion"}
-_ANOMALIES = {1: "k-means", 2: "Gaussian mixture", 3: "visual, Gaussian mixture", 4: "visual, PatchCore", 5: "custom",
-              6: "visual, custom"}  # fmt: skip
-_ENGINES = {
-    1: "uTensor", 2: "TensorFlow Lite", 3: "CubeAI", 4: "TensorFlow Lite, full", 5: "TensaiFlow", 6: "TensorRT",
-    7: "DRP-AI", 8: "TensorFlow Lite, TIDL", 9: "Akida", 10: "Syntiant", 11: "ONNX, TIDL", 12: "MemryX", 13: "Ethos",
-    14: "ST Aton", 15: "CEVA", 16: "Nordic Axon", 17: "VLM", 18: "Qualcomm AI", 255: "none",
-}  # fmt: skip
-"""Names of eim.cpp's numbers (EI_CLASSIFIER_SENSOR_..., EI_ANOMALY_TYPE_..., EI_CLASSIFIER_...)."""
+def _name(kind: str, number: int, default: str) -> str:
+    """Of one of eim.cpp's "sensors", "anomalies" or "engines"."""
+    return str(load_toml("eim.toml")[kind].get(str(number), default))
 
 
 def _hello_lines(model: ModelInfo) -> list[tuple[str, str]]:
@@ -185,7 +173,7 @@ def _hello_lines(model: ModelInfo) -> list[tuple[str, str]]:
     resize = f", resize {model.resize_mode}" if model.width and model.resize_mode else ""
     lines.append(("model", f"{model.kind}, {size}{resize}"))
     rate, axes = raw.get("frequency"), _whole(raw, "axis_count")
-    facts = [_SENSORS.get(_whole(raw, "sensor"), "unknown")]
+    facts = [_name("sensors", _whole(raw, "sensor"), "unknown")]
     if isinstance(rate, int | float) and rate > 0 and not model.width:
         facts += [f"{short(rate)} Hz", f"{axes} axes" if axes > 1 else "1 axis"]
         facts.append(f"a window is {short(model.features / max(axes, 1) / rate)} s")
@@ -194,7 +182,7 @@ def _hello_lines(model: ModelInfo) -> list[tuple[str, str]]:
     lines.append(("sensor", ", ".join(facts)))
     lines.append(("labels", ", ".join(model.labels) or "none"))
     if number := _whole(raw, "has_anomaly"):
-        lines.append(("anomaly", _ANOMALIES.get(number, "yes")))
+        lines.append(("anomaly", _name("anomalies", number, "yes")))
     if raw.get("has_object_tracking") is True:
         lines.append(("tracking", "yes"))
     for threshold in model.thresholds:
@@ -203,7 +191,7 @@ def _hello_lines(model: ModelInfo) -> list[tuple[str, str]]:
     if number := _whole(raw, "inferencing_engine"):
         engine = model.raw.get("inferencing_engine")
         more = engine.get("properties") if isinstance(engine, dict) else None
-        names = [_ENGINES.get(number, str(number)), *(map(str, more) if isinstance(more, list) else ())]
+        names = [_name("engines", number, str(number)), *(map(str, more) if isinstance(more, list) else ())]
         lines.append(("engine", ", ".join(names)))
     return lines
 
@@ -232,17 +220,7 @@ class _Threshold(click.ParamType):  # type: ignore[type-arg] # not generic befor
             self.fail(f"{value!r} is neither VALUE nor BLOCK:KEY=VALUE", param, ctx)
 
 
-@eim.command(
-    name="classify",
-    cls=Command,
-    short_help="Send pictures, recordings or features to an .eim and show its answers.",
-    examples=(
-        "ei-deepstream eim classify model.eim cat.jpg pictures/",
-        "ei-deepstream eim classify keywords.eim yes.wav --continuous",
-        "ei-deepstream eim classify model.eim --features features.txt --format json",
-        "ei-deepstream eim classify /run/model.sock cat.jpg --threshold 0.3",
-    ),
-)
+@_command("classify")
 @_target
 @click.argument("inputs", type=EXISTING, nargs=-1, metavar="[PICTURE|RECORDING|FOLDER]...")
 @_features
@@ -343,20 +321,9 @@ def _classify_inputs(
 
     for path in (*features, *inputs) if features else _files(model, inputs):
         try:
-            data, step = _read_input(model, path, is_features=bool(features), continuous=continuous, resample=resample)
+            yield from _pieces(model, path, is_features=bool(features), continuous=continuous, resample=resample)
         except InputError as error:
             yield str(path), error, ""
-            continue
-        count, left = divmod(len(data), step)
-        kind = "slice" if continuous else "window"
-        for number in range(count):
-            notes = []
-            if continuous and number < model.features // step - 1:
-                notes.append("warm-up: the model has not heard a whole window")
-            if left and number == count - 1:
-                notes.append(f"the last {left} features are less than a {kind}, and left out")
-            name = f"{path} {kind} {number}" if continuous or count > 1 else str(path)
-            yield name, data[number * step : (number + 1) * step], "; ".join(notes)
 
 
 def _files(model: ModelInfo, paths: Sequence[Path]) -> tuple[Path, ...]:
@@ -370,46 +337,50 @@ def _files(model: ModelInfo, paths: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(each for path in paths for each in (recordings.find(path) if path.is_dir() else [path]))
 
 
-def _read_input(
+def _pieces(
     model: ModelInfo, path: Path, *, is_features: bool, continuous: bool, resample: bool
-) -> tuple[NDArray[np.float32], int]:
-    """The features of a file, and how many of them are sent at a time.
+) -> Iterator[tuple[str, NDArray[np.float32], str]]:
+    """Name, features and a note for all of a file that is sent at a time; recordings are read by blocks.
 
     Raises:
         InputError: it cannot be read, holds too few, or is not what the model takes.
     """
-    from convert.compare.edge_impulse import pack, read_features, read_wav
+    from convert.compare.edge_impulse import pack, read_features
+    from convert.dsp import recordings
     from convert.errors import InputError
     from convert.images.read import read_fitted
 
-    window = None if is_features else model.window
-    mono = window is None or window.axes == 1
-    is_recorded = path.suffix.lower() in {".wav", ".csv", ".json", ".cbor"} and not is_features
-    if is_recorded and window is not None and not (path.suffix.lower() == ".wav" and mono):
-        import numpy as np
-
-        from convert.dsp import recordings
-
-        blocks = [np.zeros((0, window.axes), np.float32), *recordings.blocks(path, window)]
-        data = np.concatenate(blocks).reshape(-1)
-    elif is_recorded and path.suffix.lower() == ".wav":
-        data = read_wav(path, model.parameters.get("frequency"), resample=resample)
+    window, suffix, rate = model.window, path.suffix.lower(), model.parameters.get("frequency")
+    is_recorded = suffix in recordings.SUFFIXES and not is_features
+    blocks: Iterable[NDArray[np.float32]]
+    if is_recorded and window is not None and (suffix != ".wav" or window.axes > 1):
+        blocks = (block.reshape(-1) for block in recordings.blocks(path, window))
+    elif is_recorded and suffix == ".wav":
+        if type(rate) not in {int, float} or not 0 < rate < math.inf:
+            raise InputError("this .eim takes no sound", path=path, hint="give pictures or --features FILE")
+        blocks = recordings.sound(path, rate, resample=resample)
     elif is_features:
-        data = read_features(path)
+        blocks = [read_features(path)]
     elif model.width and model.height:
         channels = model.channels or 1  # as the Node.js client takes it
-        data = pack(read_fitted(path, model.height, model.width, channels, model.mode))
+        blocks = [pack(read_fitted(path, model.height, model.width, channels, model.mode))]
     else:
         raise InputError("this .eim takes no pictures", path=path, hint="give --features FILE, or a .wav")
-    step = model.slice if continuous else model.features if is_recorded else len(data)
+    step = model.slice if continuous else model.features if is_recorded else len(blocks[0])  # type: ignore[index]
     if not step:
         raise InputError("this .eim does not say how long a slice is", path=path, hint="leave out --continuous")
-    if len(data) < step:
-        raise InputError(
-            f"it holds {len(data)} features, and a {'slice' if continuous else 'window'} is {step}",
-            path=path, hint="give a longer one",
-        )  # fmt: skip
-    return data, step
+    kind, warm, sent = "slice" if continuous else "window", model.features // step - 1, None
+    for number, found in enumerate(recordings.pieces(blocks, step, step)):
+        if sent is not None:  # now it is known whether it is the last one, and the only one
+            notes = ["warm-up: the model has not heard a whole window"] if continuous and number <= warm else []
+            if 0 < len(found) < step:
+                notes.append(f"the last {len(found)} features are less than a {kind}, and left out")
+            single = number == 1 and len(found) < step and not continuous
+            yield str(path) if single else f"{path} {kind} {number - 1}", sent, "; ".join(notes)
+        elif len(found) < step:
+            message = f"it holds {len(found)} features, and a {kind} is {step}"
+            raise InputError(message, path=path, hint="give a longer one")
+        sent = found
 
 
 def _show_reply(name: str, note: str, reply: Reply, model: ModelInfo) -> None:
@@ -436,15 +407,7 @@ def _show_reply(name: str, note: str, reply: Reply, model: ModelInfo) -> None:
             out.print(f"  {key}: {f'{value:.3f}' if isinstance(value, float) else value}", markup=False)
 
 
-@eim.command(
-    name="compare",
-    cls=Command,
-    short_help="Give an .eim and a bundle the same pictures and compare their answers.",
-    examples=(
-        "ei-deepstream eim compare model.eim bundle pictures/",
-        "ei-deepstream eim compare /run/model.sock bundle *.jpg --tolerance 0.05",
-    ),
-)
+@_command("compare")
 @_target
 @click.argument("other", type=EXISTING, metavar="BUNDLE|TFLITE")
 @click.argument("pictures", type=EXISTING, nargs=-1, metavar="PICTURES...")
@@ -573,15 +536,7 @@ _provider = click.option(
 )
 
 
-@eim.command(
-    name="serve",
-    cls=Command,
-    short_help="Answer as an .eim with a converted bundle.",
-    examples=(
-        "ei-deepstream eim serve bundle /tmp/model.sock --keep",
-        "edge-impulse-linux-runner --model-file /tmp/model.sock",
-    ),
-)
+@_command("serve")
 @click.argument("bundle", type=EXISTING, metavar="BUNDLE")
 @click.argument("where", required=False, metavar="SOCKET|stdin")
 @click.option("--keep", is_flag=True, help="After a client has gone wait for the next one, until a signal comes.")
@@ -604,15 +559,7 @@ def serve(bundle: Path, where: str | None, *, keep: bool, info: bool, engine: in
     return serve_stdin(impulse) if where == "stdin" else serve_socket(impulse, Path(where), keep=keep)
 
 
-@eim.command(
-    name="pack",
-    cls=Command,
-    short_help="Make one executable .eim file of a converted bundle.",
-    examples=(
-        "ei-deepstream eim pack bundle -o converted.eim",
-        "ei-deepstream eim pack bundle -o converted.eim --standalone --provider cuda",
-    ),
-)
+@_command("pack")
 @click.argument("bundle", type=EXISTING, metavar="BUNDLE")
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The .eim to write."
@@ -661,15 +608,7 @@ def pack(  # noqa: PLR0913 - one parameter an option
     return 0
 
 
-@eim.command(
-    name="proxy",
-    cls=Command,
-    short_help="Pass messages between a client and an .eim, and show them.",
-    examples=(
-        "ei-deepstream eim proxy /tmp/watch.sock model.eim",
-        "edge-impulse-linux-runner --model-file /tmp/watch.sock  # in another shell",
-    ),
-)
+@_command("proxy")
 @click.argument("socket", type=click.Path(path_type=Path), metavar="SOCKET")
 @_target
 @_timeout

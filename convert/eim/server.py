@@ -32,6 +32,7 @@ from convert.eim.wire import LIMIT, Features, RequestReader, TooLong, bound, enc
 from convert.errors import ConvertError, InputError, OutputError
 from convert.heads import head
 from convert.heads.base import Rules
+from convert.heads.boxes import OUTPUTS
 from convert.types import Limits
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from convert.images import Framing
 
 _NOT_NUMBERS = "Failed to parse classify array, should contain all numbers"
 # EI_IMPULSE_ERROR of returntypes.h
@@ -539,6 +542,8 @@ class Loaded:
         tensor = as_nvinfer(levels[None], impulse.preprocessing)
         prepared = time.perf_counter()
         outputs = dict(zip(self._names, runtimes.run_onnx(self._session, tensor), strict=True))
+        if impulse.frames is not None and OUTPUTS[0] in outputs:  # shares of the frame
+            outputs[OUTPUTS[0]] = _seen(outputs[OUTPUTS[0]], impulse.frames)
         limits = None
         if impulse.overlap is not None:
             limits = Limits(sys.maxsize if impulse.detections is None else impulse.detections, 0.0, impulse.overlap)
@@ -548,6 +553,16 @@ class Loaded:
         )  # fmt: skip
         result = head(impulse.task).decode_shipped(outputs, rules)
         return TimedResult(result, prepared - start, time.perf_counter() - prepared)
+
+
+def _seen(boxes: NDArray[np.float32], frames: Framing) -> NDArray[np.float32]:
+    """Boxes [1,A,4] (y1, x1, y2, x2) in shares of a whole frame, as shares of the picture that the model saw of it."""
+    import numpy as np
+
+    (width, height), (left, top, wide, high) = frames.network, frames.inside
+    whole, start, part = (np.tile(np.float32(pair), 2) for pair in ((height, width), (top, left), (high, wide)))
+    shares: NDArray[np.float32] = (boxes * whole - start) / part
+    return shares
 
 
 def loaded(impulse: Impulse | SampledImpulse) -> Loaded | LoadedSamples:
