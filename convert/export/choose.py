@@ -475,11 +475,9 @@ def read_beside(tree: Tree, candidate: Candidate) -> Beside:
     Raises:
         InputError: it is of this very model and damaged, or cannot be read.
     """
-    document = str(PurePosixPath(candidate.member).parent / METADATA)
-    return _document(tree, document, candidate) if document in tree.members else Beside()
-
-
-def _document(tree: Tree, path: str, candidate: Candidate) -> Beside:
+    path = str(PurePosixPath(candidate.member).parent / METADATA)
+    if path not in tree.members:
+        return Beside()
     shown = tree.name_of(path)
     try:
         unpacked = UnpackedModel.parse(tree.read(path, _MAX_SIZE), Path(shown))

@@ -97,6 +97,11 @@ class Header:
             name = next(iter(found.names), "")
         return found
 
+    def typed(self, kind: str, reached: frozenset[str] | None = None) -> list[Declaration]:
+        """Declarations of a type among the names `reached`; None: among all."""
+        every = (each for each in self.declarations.values() if kind in each.type)
+        return [each for each in every if reached is None or each.name in reached]
+
     def reachable(self, name: str) -> frozenset[str]:
         """`name` and every name its value leads to, whether declared here or not."""
         reached: set[str] = set()

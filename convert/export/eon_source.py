@@ -17,6 +17,7 @@ from convert.errors import InputError, UnsupportedModelError
 from convert.export import cpp_arrays
 from convert.export.cpp_declarations import Declarations, Field, Head
 from convert.export.cpp_scanner import Kind, Scanner, evaluate, integer_literal, line_of, text_of
+from convert.files import load_toml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,20 +31,9 @@ Path: TypeAlias = tuple[str, ...]
 
 Value: TypeAlias = "int | float | Pointer | Group | NDArray[Any]"
 
-_TYPES = (
-    ("?", "bool"),
-    ("i1", "int8_t, char, signed char"),
-    ("u1", "uint8_t, unsigned char"),
-    ("i2", "int16_t, short"),
-    ("u2", "uint16_t, unsigned short"),
-    ("i4", "int32_t, int, signed, signed int"),
-    ("u4", "uint32_t, unsigned, unsigned int"),
-    ("i8", "int64_t, long, long long"),
-    ("u8", "uint64_t, size_t, unsigned long, unsigned long long"),
-    ("f4", "float"),
-    ("f8", "double"),
-)
-_ARITHMETIC = {name: np.dtype(dtype) for dtype, names in _TYPES for name in names.split(", ")}
+_ARITHMETIC = {name: np.dtype(dtype) for dtype, names in load_toml("eon.toml")["arithmetic"].items() for name in names}
+"""C's arithmetic types by the names that generated files have for them."""
+
 _POINTERS = {"*", "&"}
 _QUALIFIERS = {*_POINTERS, "const", "constexpr", "static", "volatile", "inline", "struct", "enum", "extern"}
 _CALL = re.compile(r"(?:\w+ )?\( (?:[^()]* )?\)")

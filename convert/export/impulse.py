@@ -283,7 +283,7 @@ class _Reader:
 
     def _chosen(self) -> Declaration | None:
         """The impulse that leads to `names`, or the only one."""
-        found = [each for each in self.header.declarations.values() if "ei_impulse_t" in each.type and each.braced]
+        found = [each for each in self.header.typed("ei_impulse_t") if each.braced]
         mine = [each for each in found if self.names and self.names <= self.header.reachable(each.name)]
         return next(iter(mine or found), None)
 
@@ -338,14 +338,13 @@ class _Reader:
 
     def _blocks(self, reached: frozenset[str] | None, axes: int) -> tuple[Block, ...]:
         """In the order of the list; without a list those that are declared, of unknown size."""
-        declared = self.header.declarations.values()
-        tables = [each for each in declared if "ei_model_dsp_t" in each.type and each.braced]
-        mine = [each for each in tables if reached is None or each.name in reached] or tables
-        entries = [entry for table in mine for entry in table.fields if entry.braced]
+        tables = self.header.typed("ei_model_dsp_t", reached) or self.header.typed("ei_model_dsp_t")
+        entries = [entry for table in tables for entry in table.fields if entry.braced]
         if len(entries) > _MOST_BLOCKS:
             raise InputError(f"it lists {len(entries)} signal-processing blocks", path=self.path, hint=_AGAIN)
         if entries:
             return tuple(self._block(entry, number, axes) for number, entry in enumerate(entries))
+        declared = self.header.declarations.values()
         configs = [each for each in declared if each.braced and any(map(_CONFIG.fullmatch, each.type))]
         return tuple(self._unlisted(each, number, axes) for number, each in enumerate(configs[:_MOST_BLOCKS]))
 
@@ -457,8 +456,7 @@ class _Reader:
 
     def _learning(self, reached: frozenset[str] | None, *, anomaly: bool) -> list[Field]:
         """Entries of the learning blocks that score anomalies, or of the others."""
-        tables = [each for each in self.header.declarations.values() if "ei_learning_block_t" in each.type]
-        entries = [entry for table in tables if reached is None or table.name in reached for entry in table.fields]
+        entries = [entry for table in self.header.typed("ei_learning_block_t", reached) for entry in table.fields]
         return [each for each in entries if any("anomaly" in name for name in each.names) is anomaly]
 
     def _inputs(self, reached: frozenset[str] | None, *, anomaly: bool) -> tuple[int, ...]:

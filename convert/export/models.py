@@ -34,7 +34,7 @@ from convert.export.archive import (
     file_type,
     is_onnx,
 )
-from convert.export.cpp_arrays import Array, check_array, read_source
+from convert.export.cpp_arrays import Array, read_source
 from convert.export.cpp_scanner import source_bytes
 from convert.export.facts import facts_of, onnx_facts, possible_tasks, takes_no_pictures
 from convert.export.keras import WORDS, Place, best, convert_place, places, shown
@@ -336,9 +336,7 @@ def _array(tree: Tree, member: str, array: Array) -> Candidate:
         return replace(candidate, form="none", problem=problem)
     if is_onnx(array.data[:HEAD]):
         candidate = replace(candidate, form="O")
-    try:
-        check_array(array)
-    except InputError as error:
+    if (error := array.problem) is not None:
         problem = InputError(error.message, hint=error.hint, path=path, line=error.line)
         return replace(candidate, data=b"", problem=problem)
     return _verified(candidate, tree)

@@ -163,7 +163,7 @@ class _Reader:
     def blocks(self) -> tuple[Block, ...]:
         """All learning blocks of all impulses, in order."""
         base = self._from_macros()
-        impulses: list[Declaration | None] = [*self._typed("ei_impulse_t", None)]
+        impulses: list[Declaration | None] = [*self.header.typed("ei_impulse_t")]
         found: list[Block] = []
         for impulse in impulses or [None]:
             # Of a single impulse is everything that is declared, even what nothing points to.
@@ -171,7 +171,7 @@ class _Reader:
             metadata = base if impulse is None else replace(base, **self._of_impulse(impulse))
             metadata = replace(metadata, labels=self._labels(impulse), **self._channels(impulse, metadata, reached))
             entries: list[Field | None] = []
-            for table in self._typed("ei_learning_block_t", reached):
+            for table in self.header.typed("ei_learning_block_t", reached):
                 entries += table.fields
             metadata = replace(metadata, tracking=self._tracking(reached), segments=self._segments(reached))
             found += [self._block(entry, metadata, reached) for entry in entries or [None]]
@@ -263,11 +263,6 @@ class _Reader:
         # Early in 2023 the impulse has the members that its learning block's configuration has later.
         return values | self._of_config(impulse, "object_detection_threshold")
 
-    def _typed(self, kind: str, reached: frozenset[str] | None) -> list[Declaration]:
-        """Declarations of a type among the names `reached`; None: among all."""
-        every = (item for item in self.header.declarations.values() if kind in item.type)
-        return [item for item in every if reached is None or item.name in reached]
-
     def _labels(self, impulse: Declaration | None) -> tuple[str, ...] | None:
         """The impulse's categories, else the array of that name in either header."""
         member = next((item for item in (impulse.fields if impulse else ()) if item.name == "categories"), None)
@@ -302,7 +297,7 @@ class _Reader:
         """
         configured = (
             string_of(item.tokens)
-            for block in self._typed("ei_dsp_config_image_t", reached)
+            for block in self.header.typed("ei_dsp_config_image_t", reached)
             for item in reversed(block.fields)
         )
         text = next((text for text in configured if text is not None), "")
@@ -348,7 +343,7 @@ class _Reader:
         known = (facts.SCALING.value(word) for word in words)
         scaling = next((value for value in known if value is not None), ImageScaling.NONE)
         overlap: float | None = None
-        for item in self._typed("ei_object_detection_nms_config_t", reached)[:1]:
+        for item in self.header.typed("ei_object_detection_nms_config_t", reached)[:1]:
             tokens = item.named("iou_threshold") or (item.fields[1].tokens if len(item.fields) > 1 else ())
             overlap = self.read("NMS overlap", "fraction", tokens)
         return {"image_scaling": ImageScaling(scaling), "nms_iou": overlap}
@@ -358,7 +353,7 @@ class _Reader:
         for kind, members in _TRACKING.items():
             sort = "SORT_" if "sort" in kind else ""
             enabled = self.read(f"EI_CLASSIFIER_OBJECT_TRACKING_{sort}ENABLED", "boolean")
-            found = self._typed(kind, reached)
+            found = self.header.typed(kind, reached)
             if enabled is False or not (found or enabled):
                 continue
             fields_ = found[0].fields if found else ()
@@ -381,7 +376,7 @@ class _Reader:
         """The lines of the counting block, which Studio does not have: Edge Impulse sets it up for a customer."""
         if self.read("EI_CLASSIFIER_OBJECT_COUNTING_ENABLED", "boolean") is False:
             return None
-        for config in self._typed("ei_object_counting_config_t", reached)[:1]:
+        for config in self.header.typed("ei_object_counting_config_t", reached)[:1]:
             numbers = _numbers(config.fields[1:])
             if None not in numbers and numbers and len(numbers) % 4 == 0:
                 return tuple(zip(*[iter(numbers)] * 4, strict=True))
