@@ -11,14 +11,13 @@ names its learning blocks, a block its configuration, that a graph, the graph th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise, takewhile
 from typing import Final
 
 from convert.errors import InputError
-from convert.export.cpp_scanner import Kind, Scanner, Token, line_of, source_bytes, text_of
+from convert.export.cpp_scanner import Kind, Scanner, Token, line_of, source_bytes, text_of, unescaped
 
 _MAX_DEPTH: Final = 32  # of braces in a value; the deepest generated initialiser has three
 _MAX_DECLARATIONS: Final = 5_000
@@ -28,10 +27,6 @@ _NAMESPACES: Final = frozenset({b"namespace", b"extern"})
 _ENDS: Final = frozenset({b";", b"}"})
 _OPENING: Final = frozenset({b"(", b"[", b"<"})
 _CLOSING: Final = frozenset({b")", b"]", b">", b">>"})
-_SIMPLE_ESCAPES: Final = dict(zip((b"n", b"t", b"r", b"a", b"b", b"f", b"v"), b"\n\t\r\a\b\f\v", strict=True))
-_ESCAPE: Final = re.compile(
-    rb"\\(?:x([0-9a-fA-F]+)|([0-7]{1,3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(\r?\n)|(.))", re.DOTALL
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,24 +153,11 @@ def string_of(tokens: tuple[Token, ...]) -> str | None:
     parts = [token for token in tokens if not (token.kind == Kind.NAME and token.text in {b"u8", b"u", b"U", b"L"})]
     if not parts or any(token.kind != Kind.STRING for token in parts):
         return None
-    data = b"".join(_ESCAPE.sub(_unescaped, token.text[1:-1]) for token in parts)
+    data = b"".join(unescaped(token.text[1:-1]) for token in parts)
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         return data.decode("latin-1")
-
-
-def _unescaped(match: re.Match[bytes]) -> bytes:
-    hexadecimal, octal, short, long, newline, simple = match.groups()
-    if hexadecimal or octal:
-        return bytes([(int(hexadecimal, 16) if hexadecimal else int(octal, 8)) & 0xFF])
-    if short or long:
-        code = int(short or long, 16)
-        valid = code < 0x110000 and not 0xD800 <= code < 0xE000
-        return (chr(code) if valid else "\ufffd").encode()
-    if newline:
-        return b""
-    return bytes([_SIMPLE_ESCAPES[simple]]) if simple in _SIMPLE_ESCAPES else simple
 
 
 @dataclass(frozen=True, slots=True)
