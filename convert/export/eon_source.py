@@ -223,9 +223,8 @@ def parse(data: bytes, path: str) -> Unit:
     try:
         reader.read()
     except InputError as error:
-        if error.path is not None:
-            raise
-        raise InputError(error.message, hint=error.hint, path=path, line=error.line) from error
+        error.path = path
+        raise
     return reader.unit
 
 

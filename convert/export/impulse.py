@@ -200,17 +200,17 @@ def read_impulse(
         impulse = _from_document(document, impulse)
     path = reader.path or (document.path if document else None)
     if not impulse.blocks:
-        raise InputError("the export records no signal processing for its sensor data", path=path, hint=_AGAIN)
+        raise _damaged("the export records no signal processing for its sensor data", path)
     values = impulse.samples * impulse.axes
     if impulse.samples < 1 or impulse.axes < 1 or values > blocks.LARGEST_WINDOW:
         message = f"a window of {impulse.samples:,} samples of {impulse.axes:,} axes is recorded, which cannot be"
-        raise InputError(message, path=path, hint=_AGAIN)
+        raise _damaged(message, path)
     if not 0 <= impulse.frequency < math.inf:
-        raise InputError(f"a frequency of {impulse.frequency:g} Hz is recorded", path=path, hint=_AGAIN)
+        raise _damaged(f"a frequency of {impulse.frequency:g} Hz is recorded", path)
     for block in impulse.blocks:
         if any(not 0 <= axis < impulse.axes for axis in block.axes) or not block.axes:
             message = f"block {block.id} takes axes {list(block.axes)}, and a sample has {impulse.axes}"
-            raise InputError(message, path=path, hint=_AGAIN)
+            raise _damaged(message, path)
     if features is not None:
         impulse = _with_inputs(impulse, features, path)
     return replace(impulse, anomaly=reader.anomaly(impulse, mixture))
@@ -239,8 +239,12 @@ def _with_inputs(impulse: Impulse, features: int, path: str | None) -> Impulse:
     total = sum(sizes.get(each, 0) for each in inputs)
     if total != features or any(each not in sizes for each in inputs):
         message = f"its blocks give {total} features, and the network takes {features}"
-        raise InputError(message, path=path, hint=_AGAIN)
+        raise _damaged(message, path)
     return replace(impulse, blocks=listed, inputs=inputs)
+
+
+def _damaged(message: str, path: str | None, line: int | None = None) -> InputError:
+    return InputError(message, path=path, line=line, hint=_AGAIN)
 
 
 @dataclass(slots=True)
@@ -327,13 +331,13 @@ class _Reader:
         """The numbers of a declared array."""
         declared = self.header.declarations.get(name)
         if declared is None or not declared.braced:
-            raise InputError(f"{what} ({name}) is not in model-parameters/", path=self.path, hint=_AGAIN)
+            raise _damaged(f"{what} ({name}) is not in model-parameters/", self.path)
         return self._row(declared.fields, what, declared.line)
 
     def _row(self, fields: Iterable[Field], what: str, line: int) -> tuple[float, ...]:
         values = [self._number(each.tokens) for each in fields]
         if None in values:
-            raise InputError(f"{what} holds something that is no number", path=self.path, line=line, hint=_AGAIN)
+            raise _damaged(f"{what} holds something that is no number", self.path, line)
         return tuple(value for value in values if value is not None)
 
     def _blocks(self, reached: frozenset[str] | None, axes: int) -> tuple[Block, ...]:
@@ -341,7 +345,7 @@ class _Reader:
         tables = self.header.typed("ei_model_dsp_t", reached) or self.header.typed("ei_model_dsp_t")
         entries = [entry for table in tables for entry in table.fields if entry.braced]
         if len(entries) > _MOST_BLOCKS:
-            raise InputError(f"it lists {len(entries)} signal-processing blocks", path=self.path, hint=_AGAIN)
+            raise _damaged(f"it lists {len(entries)} signal-processing blocks", self.path)
         if entries:
             return tuple(self._block(entry, number, axes) for number, entry in enumerate(entries))
         declared = self.header.declarations.values()
@@ -365,7 +369,7 @@ class _Reader:
         kind = next(match[1] for match in map(_FUNCTION.fullmatch, words[at]) if match)
         head = [self._number(tokens) for tokens in members[:at]]
         if None in head:
-            raise InputError(f"block {number + 1}: its size is no number", path=self.path, hint=_AGAIN)
+            raise _damaged(f"block {number + 1}: its size is no number", self.path)
         whole = [int(value) for value in head if value is not None]
         config = self._config(words[at + 1] if len(words) > at + 1 else [])
         values = self._values(config)
@@ -399,16 +403,14 @@ class _Reader:
             if found is not None and found.braced:
                 return found
         called = names[-1] if names else "a block's configuration"
-        raise InputError(f"{called} is not in model-parameters/", path=self.path, hint=_AGAIN)
+        raise _damaged(f"{called} is not in model-parameters/", self.path)
 
     def _values(self, config: Declaration) -> Mapping[str, Value]:
         """Name -> value, as the export's own struct names them; pointers to names of axes are left out."""
         kind = next((word for word in config.type if _CONFIG.fullmatch(word)), "")
         members = self.header.structs.get(kind)
         if members is None:
-            raise InputError(
-                f"the struct {kind or config.name} is not in model-parameters/", path=self.path, hint=_AGAIN
-            )
+            raise _damaged(f"the struct {kind or config.name} is not in model-parameters/", self.path)
         given = config.fields
         if any(each.name for each in given):
             by_name = {each.name: each for each in given}
@@ -420,7 +422,7 @@ class _Reader:
             problem = f"has {len(members)} members" if len(members) != len(given) else ""
         if problem:
             message = f"{config.name} has {len(given)} values, and its struct {kind} {problem}"
-            raise InputError(message, path=self.path, line=config.line, hint=_AGAIN)
+            raise _damaged(message, self.path, config.line)
         found: dict[str, Value] = {}
         for type_, name, each in pairs:
             if "char" in type_:
@@ -431,7 +433,7 @@ class _Reader:
             else:
                 value = self._number(each.tokens)
             if value is None:
-                raise InputError(f"{config.name}: {name} cannot be read", path=self.path, line=config.line, hint=_AGAIN)
+                raise _damaged(f"{config.name}: {name} cannot be read", self.path, config.line)
             found[name] = value
         return found
 
@@ -496,7 +498,7 @@ class _Reader:
         axes = tuple(int(each) for each in self._array(self._of(config, "anom_axis"), "the axes of the anomaly block"))
         if any(not 0 <= axis < size for axis in axes) or not axes:
             message = f"the anomaly block takes features that do not exist: {list(axes)[:8]}"
-            raise InputError(message, path=self.path, hint=_AGAIN)
+            raise _damaged(message, self.path)
         if not is_kmeans:
             return Mixture(axes, mixture(called), inputs[0])
         mean, scale = (
@@ -505,13 +507,13 @@ class _Reader:
         )
         clusters = self.header.declarations.get(self._of(config, "anom_clusters"))
         if clusters is None:
-            raise InputError("the clusters of the anomaly block are missing", path=self.path, hint=_AGAIN)
+            raise _damaged("the clusters of the anomaly block are missing", self.path)
         centroids: list[tuple[float, ...]] = []
         radii: list[float] = []
         for each in clusters.fields:
             if len(each.fields) < 2:
                 message = "a cluster of the anomaly block cannot be read"
-                raise InputError(message, path=self.path, line=clusters.line, hint=_AGAIN)
+                raise _damaged(message, self.path, clusters.line)
             centre, *rest = each.fields
             centroids.append(self._row(centre.fields, "a cluster", clusters.line))
             radii += self._row(rest[:1], "a cluster", clusters.line)
@@ -520,12 +522,10 @@ class _Reader:
             or {len(row) for row in (*centroids, mean, scale)} != {len(axes)}
             or len(radii) != len(centroids)
         ):
-            raise InputError(
-                f"the clusters of the anomaly block do not fit its {len(axes)} features",
-                path=self.path, line=clusters.line, hint=_AGAIN,
-            )  # fmt: skip
+            message = f"the clusters of the anomaly block do not fit its {len(axes)} features"
+            raise _damaged(message, self.path, clusters.line)
         if 0.0 in scale:
-            raise InputError("the anomaly block divides by a scale of 0", path=self.path, hint=_AGAIN)
+            raise _damaged("the anomaly block divides by a scale of 0", self.path)
         return KMeans(axes, mean, scale, tuple(centroids), tuple(radii), inputs[0])
 
     def _of(self, config: Declaration | None, member: str) -> str:

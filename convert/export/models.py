@@ -283,11 +283,10 @@ def _in_source(tree: Tree, member: str, *, alone: bool = False) -> Iterator[Cand
                 return
         arrays, incbins = read_source(data)
     except InputError as error:
-        path = error.path or tree.name_of(member)
-        problem = InputError(error.message, hint=error.hint, path=path, line=error.line)
+        error.path = error.path or tree.name_of(member)
         if alone:
-            raise problem from error
-        yield Candidate("none", member, member, size=tree.members[member], problem=problem)
+            raise
+        yield Candidate("none", member, member, size=tree.members[member], problem=error)
         return
     # A single array that the user points at is the model; that of model_variables.h is a table of indices.
     meant = alone and len(arrays) == 1 and not _is_parameters(PurePosixPath(member))
@@ -328,7 +327,7 @@ def _array(tree: Tree, member: str, array: Array) -> Candidate:
     )
     path = tree.name_of(member)
     if not array.data and array.problem is None:
-        problem: ConvertError = UnsupportedModelError(
+        problem = UnsupportedModelError(
             f"array {array.name} is empty: the model of this deployment (DRP-AI, for example) is not in the export",
             path=path,
             hint=_FLOAT32,
@@ -336,9 +335,9 @@ def _array(tree: Tree, member: str, array: Array) -> Candidate:
         return replace(candidate, form="none", problem=problem)
     if is_onnx(array.data[:HEAD]):
         candidate = replace(candidate, form="O")
-    if (error := array.problem) is not None:
-        problem = InputError(error.message, hint=error.hint, path=path, line=error.line)
-        return replace(candidate, data=b"", problem=problem)
+    if array.problem is not None:
+        array.problem.path = path
+        return replace(candidate, data=b"", problem=array.problem)
     return _verified(candidate, tree)
 
 
@@ -382,8 +381,8 @@ def _verified(candidate: Candidate, tree: Tree) -> Candidate:
             return replace(candidate, facts=facts, tasks=tasks)
         graph = read_graph(candidate.data)
     except ConvertError as error:
-        path = tree.name_of(candidate.member)
-        return replace(candidate, data=b"", problem=type(error)(error.message, hint=error.hint, path=path))
+        error.path = tree.name_of(candidate.member)
+        return replace(candidate, data=b"", problem=error)
     candidate = replace(candidate, size=len(candidate.data), facts=facts_of(graph), tasks=possible_tasks(graph))
     if not graph.others:
         return candidate

@@ -142,7 +142,8 @@ def read_headers(files: Sequence[File]) -> Header:
         try:
             header = read_header(file.data, whole.macros)
         except InputError as error:
-            raise InputError(error.message, path=file.path, line=error.line, hint=error.hint) from error
+            error.path = file.path
+            raise
         whole = Header(
             {**whole.declarations, **header.declarations, **whole.declarations},
             header.macros,
