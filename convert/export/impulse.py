@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, Final
 from convert.dsp import Block, Impulse, KMeans, Mixture, Value, blocks
 from convert.errors import InputError, NoModelError, UnsupportedModelError
 from convert.export import facts
-from convert.export.choose import choose, is_twin
+from convert.export.choose import choose, one_of_twins
 from convert.export.cpp_declarations import Declaration, Field, Header, names_in, string_of
 from convert.export.cpp_scanner import evaluate, real_literal, text_of
 from convert.export.facts import takes_no_pictures
 from convert.export.models import describe
-from convert.export.parameters import DEPLOYMENT, File, read_headers
+from convert.export.parameters import DEPLOYMENT, File, enumerator, read_headers
 from convert.heads import is_quantized, refuse_operators
 
 if TYPE_CHECKING:
@@ -144,9 +144,7 @@ def _network(listing: Listing, wanted: str | None, tree: Tree, *, quantized: boo
     found = [each for each in listing.entries if each.used and not each.is_anomaly_detector]
     by_bytes = {each.candidate.data or each.candidate.called: each for each in reversed(found)}
     found = sorted(by_bytes.values(), key=lambda each: each.number)
-    if len(found) > 1:
-        twins = [each for each in found if any(is_twin(each.candidate, other.candidate) for other in found)]
-        found = twins if quantized and twins else [each for each in found if not any(each is twin for twin in twins)]
+    found = one_of_twins(found, quantized=quantized)
     if len(found) > 1:
         raise NoModelError(
             f"the export holds {len(found)} models:\n" + describe(found),
@@ -307,10 +305,7 @@ class _Reader:
     def _sensor(self, chosen: Declaration | None) -> str:
         tokens = chosen.named("sensor") if chosen else None
         text = b"".join(token.text for token in tokens or ()) or self.header.macros.get(b"EI_CLASSIFIER_SENSOR", b"")
-        name = text_of(text.strip())
-        return facts.SENSOR.value(name) or facts.SENSOR.value(
-            facts.SENSOR.prefix + facts.SENSOR.names.get(int(self._real(text) or -1), "UNKNOWN")
-        ) or "unknown"  # fmt: skip
+        return enumerator(text.strip(), facts.SENSOR, self.header.macros) or "unknown"
 
     def _real(self, text: bytes) -> float | None:
         text = text.strip()

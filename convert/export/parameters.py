@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any, Final, Literal, TypeAlias
@@ -193,7 +193,7 @@ class _Reader:
         if kind == "text":
             value, wanted = string_of(tokens), "a string"
         elif isinstance(kind, facts.Enumeration):
-            value, wanted = self._enumerator(text, kind), f"one of {kind.prefix}*"
+            value, wanted = enumerator(text, kind, macros), f"one of {kind.prefix}*"
         else:
             most, wanted = _WANTED[kind]
             is_real = kind in {"fraction", "number"}
@@ -209,18 +209,6 @@ class _Reader:
             message = f"{name} is {spelled!r}, not {wanted}" if spelled else f"{name} is empty, not {wanted}"
             self.findings.append(UNREADABLE_PARAMETER.found(message, path=self.path))
         return None if kind == "size" and value == 0 else value
-
-    def _enumerator(self, text: bytes, enumeration: facts.Enumeration) -> str | None:
-        """Our value of an enumerator's name or number, or of a macro for one."""
-        macros, expanded = self.header.macros, set[bytes]()
-        while _NAME.fullmatch(text) and text not in expanded:
-            expanded.add(text)
-            if (value := enumeration.value(text.decode())) is not None:
-                return value
-            text = macros.get(text, b"")
-        number = evaluate(text, macros, strict=True)
-        name = None if number is None else enumeration.names.get(number)
-        return None if name is None else enumeration.value(enumeration.prefix + name)
 
     def _from_macros(self) -> Metadata:
         """What the macros of `model_metadata.h` record."""
@@ -418,6 +406,19 @@ class _Reader:
         return values
 
 
+def enumerator(text: bytes, enumeration: facts.Enumeration, macros: Mapping[bytes, bytes]) -> str | None:
+    """Our value of an enumerator's name or number, or of a macro for one."""
+    expanded = set[bytes]()
+    while _NAME.fullmatch(text) and text not in expanded:
+        expanded.add(text)
+        if (value := enumeration.value(text.decode())) is not None:
+            return value
+        text = macros.get(text, b"")
+    number = evaluate(text, macros, strict=True)
+    name = None if number is None else enumeration.names.get(number)
+    return None if name is None else enumeration.value(enumeration.prefix + name)
+
+
 def _numbers(values: Sequence[Field]) -> list[int | None]:
     """All numbers in `values`, whatever braces, tuples or functions they stand in; None: not a whole one."""
     found: list[int | None] = []
@@ -463,6 +464,7 @@ _SENSORS: Final = {
 }
 _COLORS: Final = {1: Color.GRAY, 3: Color.RGB}
 _NO_NETWORK: Final = frozenset({"anomaly"})  # K-means, which is code
+_KINDS: Final = {dict: "an object", list: "a list", str: "a string", int: "a whole number from 0 up"}
 
 
 @dataclass(slots=True)
@@ -472,33 +474,27 @@ class _DocumentReader:
     path: str
     findings: list[Finding] = field(default_factory=list)
 
-    def value(self, holder: object, name: str, kind: str, shown: str = "") -> Any:
-        """Of `holder`, where there is one: an "object", a "list", a "text" or a "number" (whole, from 0 up)."""
-        found = holder.get(name) if isinstance(holder, dict) else None
-        if found is None:
-            return None
-        good = {
-            "object": isinstance(found, dict),
-            "list": isinstance(found, list),
-            "text": isinstance(found, str),
-            "number": type(found) is int and 0 <= found <= _MAX_INTEGER,
-        }[kind]
-        if good:
+    def value(self, holder: object, place: str, kind: type, shown: str = "") -> Any:
+        """What stands in `holder` at `place` ("project.id"); None where nothing of this kind does."""
+        *around, last = place.split(".")
+        for name in around:
+            holder = self.value(holder, name, dict)
+        found: Any = holder.get(last) if isinstance(holder, dict) else None
+        if found is None or (type(found) is kind and (kind is not int or 0 <= found <= _MAX_INTEGER)):
             return found
-        wanted = {"object": "an object", "list": "a list", "text": "a string", "number": "a whole number from 0 up"}
-        self.refuse(f"{shown or name} is {_json(found)}, not {wanted[kind]}")
+        self.refuse(f"{shown or '.'.join((*around[-1:], last))} is {_json(found)}, not {_KINDS[kind]}")
         return None
 
-    def each(self, holder: object, name: str, shown: str = "") -> list[Any]:
+    def each(self, holder: object, place: str, shown: str = "") -> list[Any]:
         """The objects of a list."""
-        items = self.value(holder, name, "list", shown) or []
+        items = self.value(holder, place, list, shown) or []
         if any(not isinstance(item, dict) for item in items):
-            self.refuse(f"{shown or name} holds something that is no object")
+            self.refuse(f"{shown or place} holds something that is no object")
         return [item for item in items if isinstance(item, dict)]
 
     def one_of(self, holder: object, name: str, known: dict[str, Any]) -> Any:
         """Our value of one of the names `known`."""
-        text = self.value(holder, name, "text")
+        text = self.value(holder, name, str)
         if text is not None and text not in known:
             self.refuse(f"{name} is {_json(text)}, not one of {', '.join(known)}")
         return known.get(text)
@@ -530,13 +526,13 @@ def read_deployment(file: File, members: Sequence[str]) -> Recorded:
         reader.refuse(problem)
         return Recorded((Block(Metadata()),), (), tuple(reader.findings))
     metadata = _metadata(reader, document)
-    learning = reader.each(reader.value(document, "impulse", "object"), "learnBlocks")
-    kinds = [reader.value(block, "type", "text", "learnBlocks.type") or "" for block in learning]
-    described = [
-        _described(reader, block, kind, metadata)
-        for block, kind in zip(learning, kinds, strict=True)
-        if kind not in _NO_NETWORK
-    ]
+    described: list[Block] = []
+    for block in reader.each(document, "impulse.learnBlocks", "learnBlocks"):
+        kind = reader.value(block, "type", str, "learnBlocks.type") or ""
+        if kind not in _NO_NETWORK:
+            number, is_anomaly = reader.value(block, "id", int, "learnBlocks.id"), "anomaly" in kind
+            of_block = replace(metadata, block_id=number, task=ANOMALY if is_anomaly else None)
+            described.append(Block(of_block, anomaly=is_anomaly))
     names = [_name(reader, model, document, members) for model in reader.each(document, "tfliteModels")]
     blocks: tuple[Block, ...]
     if described and len(names) == len(described) and all(names):
@@ -548,65 +544,52 @@ def read_deployment(file: File, members: Sequence[str]) -> Recorded:
     return Recorded(blocks, (), tuple(dict.fromkeys(reader.findings)))
 
 
-def _described(reader: _DocumentReader, block: dict[str, Any], kind: str, metadata: Metadata) -> Block:
-    is_anomaly = "anomaly" in kind
-    number = reader.value(block, "id", "number", "learnBlocks.id")
-    return Block(replace(metadata, block_id=number, task=ANOMALY if is_anomaly else None), anomaly=is_anomaly)
-
-
 def _name(reader: _DocumentReader, model: dict[str, Any], document: dict[str, Any], members: Sequence[str]) -> str:
     """The name of a model's file without extension, empty where the file is not there.
 
     `modelPath` is a path in the container of the block: below `folders.input`.
     """
-    text = reader.value(model, "modelPath", "text")
+    text = reader.value(model, "modelPath", str)
     if text is None:
         return ""
     path = PurePosixPath(text)
-    root = reader.value(reader.value(document, "folders", "object"), "input", "text", "folders.input")
+    root = reader.value(document, "folders.input", str)
     if root and path.is_relative_to(root):
         path = path.relative_to(root)
     return path.stem if path.as_posix() in members else ""
 
 
 def _metadata(reader: _DocumentReader, document: dict[str, Any]) -> Metadata:
-    project = reader.value(document, "project", "object")
-    impulse = reader.value(document, "impulse", "object")
-    inputs = reader.each(impulse, "inputBlocks", "impulse.inputBlocks")
+    inputs = reader.each(document, "impulse.inputBlocks")
     image = next((block for block in inputs if block.get("type") == "image"), None)
-    classes = reader.value(document, "classes", "list") or []
+    classes = reader.value(document, "classes", list) or []
     if any(not isinstance(label, str) for label in classes):
         reader.refuse("classes holds something that is no string")
         classes = []
     channels: int | None = None
-    for block in reader.each(impulse, "dspBlocks", "impulse.dspBlocks"):
-        config = reader.value(reader.value(block, "metadata", "object"), "outputConfig", "object")
-        if reader.value(config, "type", "text", "outputConfig.type") == "image":
-            channels = reader.value(reader.value(config, "shape", "object"), "channels", "number")
+    for block in reader.each(document, "impulse.dspBlocks"):
+        if reader.value(block, "metadata.outputConfig.type", str) == "image":
+            channels = reader.value(block, "metadata.outputConfig.shape.channels", int, "channels")
     sensor = reader.one_of(document, "sensor", _SENSORS)
+    resize_mode = reader.one_of(image, "resizeMode", _RESIZE)
+    # Other resize modes have an anchor, too, which is not used; of another type it is damaged all the same.
+    anchor: Anchor | None = None
+    if reader.value(image, "cropAnchor", str) is not None and image is not None and image.get("resizeMode") == "crop":
+        anchor = reader.one_of(image, "cropAnchor", _ANCHORS)
     return Metadata(
         labels=tuple(classes) or None,
-        width=reader.value(image, "imageWidth", "number") or None,
-        height=reader.value(image, "imageHeight", "number") or None,
+        width=reader.value(image, "imageWidth", int) or None,
+        height=reader.value(image, "imageHeight", int) or None,
         channels=channels if channels in _COLORS else None,
         color=_COLORS.get(channels or 0),
-        resize_mode=reader.one_of(image, "resizeMode", _RESIZE),
-        crop_anchor=_crop_anchor(reader, image),
+        resize_mode=resize_mode,
+        crop_anchor=anchor,
         sensor="camera" if sensor is None and image is not None else sensor,
-        project_id=reader.value(project, "id", "number", "project.id"),
-        project_name=reader.value(project, "name", "text", "project.name"),
-        project_owner=reader.value(project, "owner", "text", "project.owner"),
-        deploy_version=reader.value(document, "deployCounter", "number"),
+        project_id=reader.value(document, "project.id", int),
+        project_name=reader.value(document, "project.name", str),
+        project_owner=reader.value(document, "project.owner", str),
+        deploy_version=reader.value(document, "deployCounter", int),
     )
-
-
-def _crop_anchor(reader: _DocumentReader, image: dict[str, Any] | None) -> Anchor | None:
-    """The part that is kept; other resize modes have one, too, which is not used."""
-    if image is None or image.get("resizeMode") != "crop":
-        reader.value(image, "cropAnchor", "text")  # of another type it is damaged all the same
-        return None
-    anchor: Anchor | None = reader.one_of(image, "cropAnchor", _ANCHORS)
-    return anchor
 
 
 _COMPARED: Final = ("labels", "width", "height", "color", "resize_mode", "sensor", "project_id")
