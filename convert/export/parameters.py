@@ -479,8 +479,9 @@ class _DocumentReader:
         *around, last = place.split(".")
         for name in around:
             holder = self.value(holder, name, dict)
-        found: Any = holder.get(last) if isinstance(holder, dict) else None
-        if found is None or (type(found) is kind and (kind is not int or 0 <= found <= _MAX_INTEGER)):
+        found = holder.get(last) if isinstance(holder, dict) else None
+        fits = not isinstance(found, int) or 0 <= found <= _MAX_INTEGER
+        if found is None or (fits and type(found) is kind):
             return found
         self.refuse(f"{shown or '.'.join((*around[-1:], last))} is {_json(found)}, not {_KINDS[kind]}")
         return None
