@@ -134,7 +134,7 @@ def unread(file: AnalyticsFile) -> Iterator[Finding]:
         stem, _, number = section.name.rpartition("-")
         meant = closest(stem if number.isdigit() else section.name, names, _ALIKE)
         head = PROPERTY if meant == PROPERTY else f"{meant}-{number if number.isdigit() else 0}"
-        hint = f"did you mean {f'[{head}]' if file.form == 'ini' else f'{head}:'}?" if meant else None
+        hint = f"write {f'[{head}]' if file.form == 'ini' else f'{head}:'}" if meant else None
         yield _found(file, unread, f"Gst-nvdsanalytics has no group [{quoted(section.name)}]", section, hint)
     for group in filter(None, (file.head, *file.groups)):
         row = kinds()[group.kind]
@@ -143,7 +143,7 @@ def unread(file: AnalyticsFile) -> Iterator[Finding]:
                 meant = closest(entry.key, [each for each in row.keys if group.entry(each) is None], _ALIKE)
                 message = f"[{group.section.name}]: Gst-nvdsanalytics has no key {quoted(entry.key)}"
                 line, column = entry.line, entry.column
-                hint = f"write {meant}" if meant else None
+                hint = f"write {file.line(meant, entry.text)}" if meant else None
                 yield unread.found(message, path=file.path, line=line, column=column, hint=hint)
 
 
@@ -156,7 +156,7 @@ def streams(file: AnalyticsFile) -> Iterator[Finding]:
     for group in file.groups:
         if not re.fullmatch("[0-9]+", group.suffix):
             head = f"{group.kind}-stream-{group.stream}"
-            hint = f"did you mean {f'[{head}]' if file.form == 'ini' else f'{head}:'}?"
+            hint = f"write {f'[{head}]' if file.form == 'ini' else f'{head}:'}"
             message = f"[{group.section.name}] ends in no number, and is for stream {group.stream}"
             yield _found(file, streams, message, group.section, hint)
 
@@ -238,7 +238,7 @@ def history(file: AnalyticsFile) -> Iterator[Finding]:
         value = file.head.values.get(SMOOTHING)
         if value and not 20 <= value <= 50:
             message = f"{SMOOTHING} is {value}: from DeepStream 8.0 on ways are measured over {value} frames, too"
-            yield _found(file, history, message, entry)
+            yield _found(file, history, message, entry, f"write {file.line(SMOOTHING, 50 if value > 50 else 20)}")
 
 
 @on_app("NVI121")
@@ -260,7 +260,8 @@ def waiting(app: AppContext) -> Iterator[Finding]:
         if entry and classes and min(classes) >= 0 and -1 not in wanted and (never := set(wanted) - classes):
             level = None if never == set(wanted) else Level.NOTE
             words = ", ".join(map(str, sorted(never)))
-            hint = f"it has {min(classes)} to {max(classes)}"
+            hint = f"write {file.line('class-id', ';'.join(map(str, sorted(set(wanted) & classes))) or -1)}"
+            hint += f"; it has {min(classes)} to {max(classes)}"
             message = f"[{group.section.name}]: class {words} never comes from the primary engine"
             yield _found(file, waiting, message, entry, hint, level)
 
@@ -291,7 +292,7 @@ def tracker_findings(data: bytes, path: str, release: str) -> Iterator[Finding]:
         group, message, hint = groups.get(section.name), None, None
         if group is None:
             if meant := closest(section.name, groups, _ALIKE):
-                message, hint = f"the tracker has no group {quoted(section.name)}", f"did you mean {meant}:?"
+                message, hint = f"the tracker has no group {quoted(section.name)}", f"write {meant}:"
         elif group.until and not between(release, None, group.until):
             message = (
                 f"{section.name} is a group of DeepStream up to {group.until}; {release} has other groups in its place"
@@ -318,7 +319,7 @@ def _tracker_key(entry: Entry, group: TrackerGroup, path: str, release: str) -> 
         if elsewhere:
             hint = f"it belongs into {' or '.join(elsewhere)}"
         elif meant := closest(key, group.keys, _ALIKE_KEY):
-            hint = f"write {meant}"
+            hint = f"write {meant}: {entry.text}"
         else:
             return
     yield TRACKER_KEY.found(message, path=path, line=entry.line, column=entry.column, hint=hint, level=level)
