@@ -182,7 +182,7 @@ def stages(
     Args:
         first: of two exports for one app, what writes the files of this one, the first.
         beside: a second process, which the caller closes, too: a quantized model is measured there while `worker`
-            translates it already, and a small one compared while `worker` adapts and validates it.
+            translates it already. Small models are then adapted and validated in `worker`, not here.
 
     Raises:
         PresetError: options that do not exist or do not fit together.
@@ -204,7 +204,8 @@ def stages(
         adapt = InWorker(adapt, adapt, worker)
         proof = InWorker(proof, proving(options, InProcessWorker()), worker)
     if emit is not None:
-        proof = WithComparison(proof, emit, options.get("images"), worker=worker, beside=beside)
+        begin = proof.begin if isinstance(proof, InWorker) else None
+        proof = WithComparison(proof, emit, options.get("images"), worker=worker, begin=begin)
     made = (unpack, translate, adapt, proof)
     return made if output is None or emit is None else (*made, emit)
 
@@ -227,6 +228,11 @@ class InWorker:
     def name(self) -> str:
         """Of the stage."""
         return self.here.name
+
+    def begin(self, artifact: Translated | Adapted, workdir: Path) -> None:
+        """Start it in the worker while the caller does something else; called with the same, it gives the result."""
+        if len(artifact.onnx.data) <= SENT:
+            self.worker.begin_apply(self.there, artifact, workdir)
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:
         """As the stage; the end of the worker is an error as it is without one."""
