@@ -190,6 +190,12 @@ def fold(model: ModelProto) -> ModelProto:
             value: NDArray[Any] = np.array(prod(shape) if node.op_type == "Size" else shape, np.int64)
         else:
             shapes.add(node)
+            condition = editor.constant(source) if node.op_type == "Where" else None
+            if condition is not None and (condition.all() or not condition.any()):
+                chosen = node.input[1 if condition.all() else 2]
+                if shapes.get(chosen) == shapes.get(target, ()):
+                    editor.replace(node, chosen)
+                    continue
             is_constant = (
                 bool(node.input)
                 and len(node.output) == 1

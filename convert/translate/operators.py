@@ -631,8 +631,9 @@ _HANDLERS: dict[str, Callable[[_Writer], str]] = {
     "TFL_BITWISE_XOR": _bitwise_xor, "TFL_BUCKETIZE": _bucketize, "TFL_DYNAMIC_UPDATE_SLICE": _dynamic_update_slice,
     "TFL_EMBEDDING_LOOKUP": _embedding_lookup, "TFL_FAKE_QUANT": _fake_quant, "TFL_GATHER_ND": _gather_nd,
     "TFL_GELU": _gelu, "TFL_HARD_SWISH": _hard_swish, "TFL_L2_POOL_2D": _l2_pool, "TFL_MATRIX_DIAG": _matrix_diag,
-    "TFL_MATRIX_SET_DIAG": _matrix_set_diag, "TFL_MIRROR_PAD": _mirror_pad, "TFL_ONE_HOT": _one_hot, "TFL_RELU_0_TO_1": _relu_0_to_1,
-    "TFL_RELU_N1_TO_1": _relu_n1_to_1, "TFL_REVERSE_SEQUENCE": _reverse_sequence, "TFL_REVERSE_V2": _reverse,
+    "TFL_MATRIX_SET_DIAG": _matrix_set_diag, "TFL_MIRROR_PAD": _mirror_pad, "TFL_ONE_HOT": _one_hot,
+    "TFL_RELU_0_TO_1": _relu_0_to_1, "TFL_RELU_N1_TO_1": _relu_n1_to_1, "TFL_REVERSE_SEQUENCE": _reverse_sequence,
+    "TFL_REVERSE_V2": _reverse,
     "TFL_RIGHT_SHIFT": _right_shift, "TFL_ROUND": _round, "TFL_SCATTER_ND": _scatter_nd,
     "TFL_SEGMENT_SUM": _segment_sum, "TFL_SIGN": _sign, "TFL_UNSORTED_SEGMENT_SUM": _segment_sum,
 }  # fmt: skip
