@@ -182,8 +182,8 @@ def read_graph(data: bytes) -> Graph:
         raise UnsupportedModelError(
             f"the model has {len(graph.inputs)} inputs", hint="only models with one input, a picture, can be converted"
         )
-    names = () if decides else tuple(each.text(4) for each in subgraphs[1:])
-    return replace(graph, others=names, decides=decides)
+    left = () if decides else tuple(each.text(4) for each in subgraphs[1:])
+    return replace(graph, others=left, decides=decides)
 
 
 def _check_signatures(model: _Table, graphs: list[Graph]) -> None:
