@@ -331,7 +331,7 @@ class WithFraming:
     def _measure(self, adapted: Adapted, worker: Worker) -> FrameEffect:
         import numpy as np  # importing this module must stay light
 
-        from convert.images.scaling import fit_shortest, sdk_luma
+        from convert.images.scaling import fit_shortest, scaled, sdk_luma
         from convert.validate.comparison import original, reference_decoder
         from convert.validate.precision import agreement, predictions
 
@@ -390,19 +390,6 @@ class WithFraming:
                 left, top, width, height = crop_area(picture.shape[1], picture.shape[0], framing.frame.pixels)
                 picture = picture[top : top + height, left : left + width]
             yield picture
-
-
-def scaled(frame: NDArray[np.uint8], width: int, height: int, *, keep_aspect: bool = False) -> NDArray[np.uint8]:
-    """`frame` [H,W,C] as [height,width,C], as nvinfer scales it (with `keep_aspect`: between black bars)."""
-    import numpy as np  # importing this module must stay light
-
-    from convert.images.scaling import Network, ScalingFilter, place, scale
-
-    high, wide, channels = frame.shape
-    placement = place(wide, high, Network(channels, height, width), keep_aspect=keep_aspect, symmetric=keep_aspect)
-    picture = np.zeros((height, width, channels), np.uint8)
-    picture[placement.target] = scale(frame, placement, ScalingFilter.BILINEAR)
-    return picture
 
 
 def shipped(
