@@ -296,7 +296,8 @@ class Chosen:
     def __call__(self, artifact: object, workdir: Path) -> StageResult:
         """As `emit`, with a finding more (EI513)."""
         assert isinstance(artifact, Validated)
-        emit, row = self.emit, artifact.evidence.precisions[-1]
+        emit = self.emit
+        row = next(each for each in artifact.evidence.precisions if each.precision == emit.precision)
         assert row.agreement is not None
         same = f"the same decision on {row.agreement.top1:.1%} of {row.agreement.inputs:,} inputs"
         if codes := artifact.evidence.int8:
@@ -323,7 +324,7 @@ def _fastest(
     any_kind: bool,
 ) -> Run:
     """`convert` with `--precision auto`, of one export; a dry run plans FP16, whose files are those of FP32."""
-    export, refused = exports[0], ""
+    export, refused, tried = exports[0], "", None
     if len(exports) > 1:
         raise PresetError("--precision auto is for one export", hint="give --precision fp32, fp16 or int8")
     try:
@@ -348,8 +349,14 @@ def _fastest(
             if done.error is None and not worse:
                 return _emitted(done, emit, refused, observer)
             refused = f"no INT8: {done.error.message if done.error else worse[0].message}"
+            tried = done.last(Validated)
     *proof, emit = stages(output, {**options, "precision": "fp16"}, worker, beside=beside)
-    return _emitted(run(proof, export, observer), emit, refused, observer)
+    done = run(proof, export, observer)
+    if tried is not None and done.is_good and (validated := done.last(Validated)):
+        whole, half, _ = validated.evidence.precisions
+        evidence = replace(validated.evidence, precisions=(whole, half, *tried.evidence.precisions[2:]))
+        done.artifacts[-1] = replace(validated, evidence=evidence)
+    return _emitted(done, emit, refused, observer)
 
 
 def _emitted(done: Run, emit: Stage, refused: str, observer: Callable[[Event], None]) -> Run:

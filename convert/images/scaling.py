@@ -167,6 +167,22 @@ def _weighted(values: NDArray[Any], mix: _Mix, dtype: np.dtype[Any], *, axis: in
     return mixed
 
 
+def scaled(
+    frame: NDArray[np.uint8], width: int, height: int, *, keep_aspect: bool = False, grey: bool = False
+) -> NDArray[np.uint8]:
+    """`frame` [H,W,C] as [height,width,C], as nvinfer scales it (with `keep_aspect`: between black bars).
+
+    Args:
+        grey: as for `scale`.
+    """
+    high, wide, channels = frame.shape
+    channels = 1 if grey else channels
+    placement = place(wide, high, Network(channels, height, width), keep_aspect=keep_aspect, symmetric=keep_aspect)
+    picture = np.zeros((height, width, channels), np.uint8)
+    picture[placement.target] = scale(frame, placement, ScalingFilter.BILINEAR, grey=grey)
+    return picture
+
+
 def _reader(picture: NDArray[np.uint8]) -> Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[np.uint8]]:
     """Takes pixels [n,w,C] of rows [n,1] and columns [w]; quickly, if memory is row by row or column by column."""
     high, wide, channels = picture.shape

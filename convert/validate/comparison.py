@@ -23,10 +23,9 @@ import numpy as np
 
 from convert.errors import ValidationError
 from convert.findings import Finding, Rule
+from convert.graph.resize import cut_out
 from convert.heads import HEADS, head
 from convert.images import ImageScaling
-from convert.images.resizing import Resizing
-from convert.images.scaling import as_sdk, sdk_luma
 from convert.isolation import LARGE, Worker, return_freed_memory
 from convert.onnx_header import parse_header
 from convert.types import Adapted, BatchParity, Export, ModelFormat, Parity
@@ -409,14 +408,8 @@ class Comparison:
 
 def seen(pictures: NDArray[np.uint8], adapted: Adapted) -> NDArray[Any]:
     """What the original gets of `pictures` [n,H,W,C] of the shipped model's size: levels [n,h,w,c]."""
-    framing = adapted.preprocessing.framing
-    if framing is None:
-        return pictures
-    if isinstance(framing, Resizing):
-        levels = np.stack([as_sdk(picture, framing.model, framing.mode, anchor=framing.anchor) for picture in pictures])
-        return sdk_luma(levels) if adapted.export.facts.input.shape[-1] == 1 else levels
-    width, height = framing.model
-    return np.ascontiguousarray(pictures[:, framing.top : framing.top + height, framing.left : framing.left + width])
+    framing, grey = adapted.preprocessing.framing, adapted.export.facts.input.shape[-1] == 1
+    return pictures if framing is None else np.stack([cut_out(each, framing, grey=grey) for each in pictures])
 
 
 def original(
