@@ -121,20 +121,15 @@ def inspect(
 
 
 def _inspection_document(inspection: EimInspection) -> dict[str, Any]:
+    from convert.files import plain
+
     binary, host = inspection.binary, inspection.host
     return {
         "path": str(inspection.path),
         "kind": inspection.kind,
         "binary": binary
-        and {
-            "system": binary.system,
-            "machines": list(binary.machines),
-            "bits": binary.bits,
-            "interpreter": binary.interpreter,
-            "libraries": list(binary.libraries),
-            "glibc": binary.glibc and ".".join(map(str, binary.glibc)),
-            "hard_float": binary.hard_float,
-        },
+        and {name: value for name, value in plain(binary).items() if name != "search"}
+        | {"glibc": binary.glibc and ".".join(map(str, binary.glibc))},
         "targets": [name for target in inspection.targets for name in target.names],
         "host": {"system": host.system, "machine": host.machine, "bits": host.bits, "target": host.target},
     }
@@ -350,7 +345,8 @@ def _pieces(
     from convert.errors import InputError
     from convert.images.read import read_fitted
 
-    window, suffix, rate = model.window, path.suffix.lower(), model.parameters.get("frequency")
+    window, suffix = model.window, path.suffix.lower()
+    rate: Any = model.parameters.get("frequency")
     is_recorded = suffix in recordings.SUFFIXES and not is_features
     blocks: Iterable[NDArray[np.float32]]
     if is_recorded and window is not None and (suffix != ".wav" or window.axes > 1):

@@ -182,10 +182,11 @@ def compare(
     apart = 0.0
     for name, features, own in (taken for path in pictures for taken in ours.take(path)):
         reply = client.classify(features)
-        for each, classify in zip(rows, sets, strict=True):
-            each.append(_compared(reply, partial(classify, own), name, tolerance, pixels, limit))
+        answers = [classify(own, limit) for classify in sets]
+        for each, answer, classify in zip(rows, answers, sets, strict=True):
+            each.append(_compared(reply, answer, partial(classify, own), name, tolerance, pixels, limit))
         if len(sets) > 1:
-            pairs, _ = difference(sets[0](own, limit), sets[1](own, limit), name, tolerance, pixels, limit)
+            pairs, _ = difference(answers[0], answers[1], name, tolerance, pixels, limit)
             apart = max([apart, *(pair.score for pair in pairs if pair.score is not None)])
     best = min(rows, key=lambda row: (sum(each.errors for each in row), -sum(each.equal for each in row)))
     if len(sets) > 1 and apart:
@@ -210,14 +211,19 @@ def _kernels(rows: list[list[PictureComparison]], apart: float) -> Finding:
 
 
 def _compared(
-    reply: Reply, mine: Callable[..., dict[str, Any]], path: str, tolerance: float, pixels: int, limit: float
+    reply: Reply,
+    answer: Mapping[str, Any],
+    mine: Callable[..., dict[str, Any]],
+    path: str,
+    tolerance: float,
+    pixels: int,
+    limit: float,
 ) -> PictureComparison:
-    """One picture or window; `mine` takes the threshold."""
+    """One picture or window; `mine` gives `answer` at another threshold than `limit`."""
 
     def against(answer: Mapping[str, Any]) -> tuple[tuple[AnswerPair, ...], tuple[Finding, ...]]:
         return difference(reply.result, answer, path, tolerance, pixels, limit)
 
-    answer = mine(limit)
     pairs, found = against(answer)
     if _lies_elsewhere(found):
         low, high = max(limit - tolerance, 0.0), limit + tolerance
@@ -567,7 +573,7 @@ def _flatbuffer(
     def classify(
         own: NDArray[np.float32], threshold: float, *, as_sdk: bool = False, kernels: str = original.kernels
     ) -> dict[str, Any]:
-        levels = unpack(own, *original.size)
+        levels: Any = unpack(own, *original.size)  # with the fractions of a luma
         return replace(original, kernels=kernels).classify(levels, threshold, as_sdk=as_sdk)
 
     return Reference(
