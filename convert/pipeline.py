@@ -431,11 +431,9 @@ def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResul
         refuse_unsupported(artifact)
     elif isinstance(stage, Emit):
         adapt = next(each for each in stages if isinstance(each, Adapt))
-        names = stage.plan(
-            *(artifact.name, crop_to(artifact, adapt.frame, resize=adapt.resize)),
-            for_objects=adapt.for_objects,
-            counted=stage.counting(artifact, adapt.least_box(artifact)),
-        )
+        framing = crop_to(artifact, adapt.frame, resize=adapt.resize)
+        counted = stage.counting(artifact, framing, adapt.least_box(artifact))
+        names = stage.plan(artifact.name, framing, for_objects=adapt.for_objects, counted=counted)
         return StageResult(artifact, tuple(Output(str(stage.folder / name), None) for name in names))
     return StageResult(artifact)
 
@@ -514,7 +512,7 @@ def convert(
         primary, secondary = (export for each in (first, second) if (export := each.last(Export)))
         adapt = adapting(options, one=True)
         framing = crop_to(primary, adapt.frame, resize=adapt.resize)
-        counted = emit.primary.counting(primary, adapt.least_box(primary))
+        counted = emit.primary.counting(primary, framing, adapt.least_box(primary))
         names = emit.plan(primary.name, secondary.name, framing, counted=counted)
         outputs = tuple(Output(str(emit.folder / name), None) for name in names)
         merged.records.append(Record(emit.name, Status.PLANNED, outputs=outputs))

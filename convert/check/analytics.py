@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from convert.check.context import Checks
 from convert.errors import PresetError
 from convert.files import TableReader, configs, load_toml
 from convert.nvinfer import keyfile
@@ -147,6 +148,10 @@ class AnalyticsFile:
     def line(self, key: str, value: object) -> str:
         """A line of this file, as hints write it."""
         return f"{key}={value}" if self.form == "ini" else f"{key}: {value}"
+
+
+on_analytics: Checks[AnalyticsFile] = Checks()
+"""Rules about configs of Gst-nvdsanalytics."""
 
 
 def read_analytics(data: bytes, path: str, release: str) -> AnalyticsFile:

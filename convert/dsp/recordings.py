@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     Window = NDArray[np.float32]
 
 SUFFIXES: Final = (".wav", ".csv", ".json", ".cbor")
+_DOCUMENTS: Final = (".json", ".cbor")
+_BEGINNING = 4096  # bytes; before the payload stand a header and a signature
 _SEED = 20260121
 _LARGEST_DOCUMENT = 64 << 20  # bytes; a minute of sound has 6 MB as JSON
 _DEEPEST = 16  # lists inside lists; a recording has two
@@ -141,14 +143,30 @@ def _readings(
 def find(folder: Path) -> tuple[Path, ...]:
     """The recordings in a folder and the folders in it, or the one given, sorted.
 
+    Of JSON and CBOR in a folder only what has a "payload", as the data acquisition format has near its beginning.
+
     Raises:
-        InputError: there is none.
+        InputError: there is none, or one cannot be read.
     """
     paths = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
-    files = tuple(path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
+    files = tuple(
+        path
+        for path in paths
+        if path.suffix.lower() in SUFFIXES and path.is_file() and (path is folder or _is_recording(path))
+    )
     if not files:
         raise InputError("there is no recording", path=folder, hint=f"give files that end in {', '.join(SUFFIXES)}")
     return files
+
+
+def _is_recording(path: Path) -> bool:
+    if path.suffix.lower() not in _DOCUMENTS:
+        return True
+    try:
+        with path.open("rb") as file:
+            return b"payload" in file.read(_BEGINNING)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=path) from error
 
 
 def blocks(path: Path, impulse: Impulse) -> Iterator[Window]:

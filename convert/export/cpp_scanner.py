@@ -11,6 +11,7 @@ arithmetic is 64 bits signed, a call of a function-like macro is 0.
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -92,6 +93,7 @@ class Scanner:
     Args:
         data: the file, as `source_bytes` returns it.
         every_branch: read every branch of conditional groups but those under `#if 0`.
+        most: tokens that are read; more are refused.
 
     Attributes:
         position: where the next token is searched for; may be set to jump.
@@ -101,6 +103,7 @@ class Scanner:
 
     data: bytes = field(repr=False)
     every_branch: bool = False
+    most: float = math.inf
     position: int = 0
     macros: dict[bytes, bytes] = field(default_factory=lambda: dict(_PREDEFINED))
     includes: list[bytes] = field(default_factory=list)
@@ -110,7 +113,7 @@ class Scanner:
         """The next token that is compiled, None at the end of the file.
 
         Raises:
-            InputError: conditional groups nested deeper than any compiler's headers.
+            InputError: conditional groups nested deeper than any compiler's headers, or more than `most` tokens.
         """
         data = self.data
         while True:
@@ -128,6 +131,9 @@ class Scanner:
                 match = _TOKEN.match(data, position)
                 assert match is not None
                 self.position = match.end()
+                self.most -= 1
+                if self.most < 0:
+                    raise InputError("this is too long for an EON-compiled model", line=line_of(data, position))
                 return Token(match.lastgroup or Kind.PUNCTUATION, match[0], position)
 
     def plain_text(self) -> bytearray | None:
@@ -167,8 +173,8 @@ class Scanner:
         self.position = position
         return None
 
-    def skip_braces(self) -> None:
-        """Move behind the brace that closes the one just read, over literals and comments unread."""
+    def skip_braces(self) -> bool:
+        """Move behind the brace that closes the one just read, over literals and comments unread; whether there is."""
         depth, data = 1, self.data
         while depth and (found := _BRACES.search(data, self.position)):
             at = found.start()
@@ -185,6 +191,7 @@ class Scanner:
                     self.position = token.start
         if depth:
             self.position = len(data)
+        return not depth
 
     def _directive(self) -> None:
         start = self.position

@@ -257,7 +257,7 @@ def _merged(headers: Sequence[File]) -> Header:
         declarations |= {name: each for name, each in header.declarations.items() if name not in declarations}
         structs |= {name: each for name, each in header.structs.items() if name not in structs}
         macros = header.macros
-    return Header(declarations, macros, (), structs)
+    return Header(declarations, macros, structs=structs)
 
 
 @dataclass(slots=True)
@@ -339,7 +339,7 @@ class _Reader:
         text = b"".join(token.text for token in tokens)
         declared = self.header.declarations.get(text_of(text))
         if declared is not None and not declared.braced:
-            text = b"".join(token.text for token in declared.value if not isinstance(token, Field))
+            text = b"".join(token.text for token in declared.tokens)
         return self._real(text)
 
     def _array(self, name: str, what: str) -> tuple[float, ...]:
@@ -360,7 +360,7 @@ class _Reader:
         declared = self.header.declarations.values()
         tables = [each for each in declared if "ei_model_dsp_t" in each.type and each.braced]
         mine = [each for each in tables if reached is None or each.name in reached] or tables
-        entries = [entry for table in mine for entry in table.fields if not entry.tokens]
+        entries = [entry for table in mine for entry in table.fields if entry.braced]
         if len(entries) > _MOST_BLOCKS:
             raise InputError(f"it lists {len(entries)} signal-processing blocks", path=self.path, hint=_AGAIN)
         if entries:
@@ -370,7 +370,7 @@ class _Reader:
 
     def _block(self, entry: Field, number: int, axes: int) -> Block:
         """An entry [id,] size, function, config, axes, count of axes [, version, factory, normalisation]."""
-        members = [each.tokens for each in entry.value if isinstance(each, Field)]
+        members = [each.tokens for each in entry.fields]
         words = [names_in(tokens) for tokens in members]
         functions = [at for at, names in enumerate(words) if any(map(_FUNCTION.fullmatch, names))]
         if not functions or functions[0] not in {1, 2}:
@@ -478,14 +478,14 @@ class _Reader:
         """Entries of the learning blocks that score anomalies, or of the others."""
         tables = [each for each in self.header.declarations.values() if "ei_learning_block_t" in each.type]
         entries = [entry for table in tables if reached is None or table.name in reached for entry in table.fields]
-        return [each for each in entries if any("anomaly" in name for name in names_in(each.value)) is anomaly]
+        return [each for each in entries if any("anomaly" in name for name in each.names) is anomaly]
 
     def _inputs(self, reached: frozenset[str] | None, *, anomaly: bool) -> tuple[int, ...]:
         """Ids of the blocks that feed the network, or the anomaly block; () where that is not recorded."""
         entries = self._learning(reached, anomaly=anomaly)
         if not anomaly and len(entries) > 1:
-            entries = [each for each in entries if self.names & set(names_in(each.value))] or entries[:1]
-        for name in (name for entry in entries for name in names_in(entry.value)):
+            entries = [each for each in entries if self.names & set(each.names)] or entries[:1]
+        for name in (name for entry in entries for name in entry.names):
             if name.endswith("_inputs") and name in self.header.declarations:
                 return tuple(int(value) for value in self._array(name, "the inputs of a learning block"))
         return ()
@@ -495,7 +495,7 @@ class _Reader:
         chosen = self._chosen()
         reached = self.header.reachable(chosen.name) if chosen else None
         entries = self._learning(reached, anomaly=True)
-        names = {word for entry in entries for word in names_in(entry.value)}
+        names = {word for entry in entries for word in entry.names}
         called = frozenset[str]().union(*(self.header.reachable(word) for word in names))
         configs = [
             each for each in map(self.header.declarations.get, sorted(called)) if each is not None and each.braced
@@ -530,13 +530,11 @@ class _Reader:
         centroids: list[tuple[float, ...]] = []
         radii: list[float] = []
         for each in clusters.fields:
-            parts = [item for item in each.value if isinstance(item, Field)]
-            if len(parts) < 2:
+            if len(each.fields) < 2:
                 message = "a cluster of the anomaly block cannot be read"
                 raise InputError(message, path=self.path, line=clusters.line, hint=_AGAIN)
-            centre, *rest = parts
-            inside = [item for item in centre.value if isinstance(item, Field)]
-            centroids.append(self._row(inside, "a cluster", clusters.line))
+            centre, *rest = each.fields
+            centroids.append(self._row(centre.fields, "a cluster", clusters.line))
             radii += self._row(rest[:1], "a cluster", clusters.line)
         if (
             not centroids

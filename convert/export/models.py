@@ -34,7 +34,8 @@ from convert.export.archive import (
     file_type,
     is_onnx,
 )
-from convert.export.cpp_arrays import Array, Incbin, check_array, read_source
+from convert.export.cpp_arrays import Array, check_array, read_source
+from convert.export.cpp_declarations import Incbin
 from convert.export.cpp_scanner import source_bytes
 from convert.export.facts import facts_of, onnx_facts, possible_tasks, takes_no_pictures
 from convert.export.keras import WORDS, Place, best, convert_place, places, shown
@@ -278,7 +279,7 @@ def _in_source(tree: Tree, member: str, *, alone: bool = False) -> Iterator[Cand
             if symbol and (match or symbol != stem):
                 yield _compiled(tree, member, symbol, data)
                 return
-        source = read_source(data)
+        arrays, incbins = read_source(data)
     except InputError as error:
         path = error.path or tree.name_of(member)
         problem = InputError(error.message, hint=error.hint, path=path, line=error.line)
@@ -287,11 +288,11 @@ def _in_source(tree: Tree, member: str, *, alone: bool = False) -> Iterator[Cand
         yield Candidate("none", member, member, size=tree.members[member], problem=problem)
         return
     # A single array that the user points at is the model; that of model_variables.h is a table of indices.
-    meant = alone and len(source.arrays) == 1 and not _is_parameters(PurePosixPath(member))
-    for array in source.arrays:
+    meant = alone and len(arrays) == 1 and not _is_parameters(PurePosixPath(member))
+    for array in arrays:
         if array.data[4:8] == IDENTIFIER or _is_model_name(array.name) or meant:
             yield _array(tree, member, array)
-    for incbin in source.incbins:
+    for incbin in incbins:
         yield _incbin(tree, member, incbin)
 
 

@@ -136,7 +136,7 @@ def read_recorded(metadata: File | None, variables: File | None) -> Recorded:
 
 def _header(file: File | None, macros: Mapping[bytes, bytes]) -> Header:
     if file is None:
-        return Header({}, macros, ())
+        return Header({}, macros)
     try:
         return read_header(file.data, macros)
     except InputError as error:
@@ -267,19 +267,20 @@ class _Reader:
         """The impulse's categories, else the array of that name in either header."""
         declared = self.variables.declarations
         member = next((item for item in (impulse.fields if impulse else ()) if item.name == "categories"), None)
-        found: Declaration | None
-        if impulse and member and member.value and not member.tokens:  # `.categories = new const char*[2] { "a", "b" }`
-            found = Declaration(member.name, (), member.value, braced=True, line=impulse.line)
+        found: Field | None
+        declaration = impulse
+        if member and member.fields:  # `.categories = new const char*[2] { "a", "b" }`
+            found = member
         else:
-            wanted = [*(names_in(member.value)[-1:] if member else []), _CATEGORIES]
+            wanted = [*(member.names[-1:] if member else []), _CATEGORIES]
             headers = (self.variables, self.metadata)
-            found = next((item for name in wanted for header in headers if (item := header.resolved(name))), None)
             every = [item for name, item in declared.items() if name.startswith(_CATEGORIES)]
-            found = every[0] if found is None and len(every) == 1 else found
+            resolved = (item for name in wanted for header in headers if (item := header.resolved(name)))
+            found = declaration = next(resolved, every[0] if len(every) == 1 else None)
         labels = [string_of(item.tokens) for item in found.fields] if found is not None else []
-        if found is not None and None in labels:
+        if found is not None and declaration is not None and None in labels:
             message = f"{found.name}: element {labels.index(None) + 1} is not a string"
-            self.findings.append(UNREADABLE_PARAMETER.found(message, path=self.path, line=found.line))
+            self.findings.append(UNREADABLE_PARAMETER.found(message, path=self.path, line=declaration.line))
             labels = []
         counted = impulse.named("label_count") if impulse else None
         count = self.read("label_count" if counted else "EI_CLASSIFIER_LABEL_COUNT", "integer", counted or None)
@@ -318,7 +319,7 @@ class _Reader:
 
         None: blocks are not described.
         """
-        members = [item.tokens for item in entry.value if isinstance(item, Field)] if entry else []
+        members = [item.tokens for item in entry.fields] if entry else []
         words = [name for tokens in members for name in names_in(tokens)]
         names = frozenset[str]().union(*(self.variables.reachable(name) for name in words))
         number = self.read("block id", "integer", members[0]) if members and not names_in(members[0]) else None
@@ -419,18 +420,17 @@ class _Reader:
         return values
 
 
-def _numbers(values: Sequence[Field | Token]) -> list[int | None]:
+def _numbers(values: Sequence[Field]) -> list[int | None]:
     """All numbers in `values`, whatever braces, tuples or functions they stand in; None: not a whole one."""
     found: list[int | None] = []
-    before = b""
     for each in values:
-        if isinstance(each, Field):
-            found += _numbers(each.value)
-            continue
-        if each.kind == Kind.NUMBER:
-            number = evaluate(each.text, {}, strict=True)
-            found.append(-number if number is not None and before == b"-" else number)
-        before = each.text
+        before = b""
+        for token in each.tokens if not each.braced else ():
+            if token.kind == Kind.NUMBER:
+                number = evaluate(token.text, {}, strict=True)
+                found.append(-number if number is not None and before == b"-" else number)
+            before = token.text
+        found += _numbers(each.fields)
     return found
 
 

@@ -33,14 +33,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convert.errors import InputError, UnsupportedModelError
-from convert.images.scaling import Network, Rect, View
 from convert.nvinfer.keys import LABEL_BYTES
 from convert.simulate import parsers
-from convert.simulate.parsers import Boxes, Drop, Dropped, Layer, ParserFailed
+from convert.simulate.parsers import NOT_WANTED, Boxes, Drop, Dropped, Layer, ParserFailed, RawFrame
 from convert.simulate.settings import STOCK_LIBRARY, ClassSettings, ClusterMode, NetworkType, Settings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from convert.images.scaling import Network, Rect, View
 
 
 def by_confidence(confidence: NDArray[np.float32]) -> NDArray[np.intp]:
@@ -74,7 +75,7 @@ def check(mode: ClusterMode, classes: Sequence[ClassSettings]) -> None:
 
 
 def cluster(
-    mode: ClusterMode, classes: Sequence[ClassSettings], candidates: Boxes, dropped: Dropped | None = None
+    mode: ClusterMode, classes: Sequence[ClassSettings], candidates: Boxes, dropped: Dropped = NOT_WANTED
 ) -> Boxes:
     """The objects of one frame, in nvinfer's order: class by class.
 
@@ -95,39 +96,35 @@ def cluster(
         else:
             low = boxes.confidence < np.float32(one.post_cluster_threshold if mode is ClusterMode.DBSCAN else -np.inf)
         if low.any():
-            if dropped is not None:
-                dropped.add(
-                    "post-cluster-threshold", boxes[low], boxes.confidence[low], float(one.post_cluster_threshold)
-                )
+            limit = float(one.post_cluster_threshold)
+            dropped.add("post-cluster-threshold", boxes[low], boxes.confidence[low], limit)
             boxes = boxes[~low]
         found.append(_top(boxes, one.topk, dropped))
     return Boxes.joined(found)
 
 
-def _above_threshold(classes: Sequence[ClassSettings], boxes: Boxes, dropped: Dropped | None) -> Boxes:
+def _above_threshold(classes: Sequence[ClassSettings], boxes: Boxes, dropped: Dropped) -> Boxes:
     """`preClusteringThreshold`: for parsers that use class 0's, or none."""
     known = boxes.class_id < len(classes)
     limit = np.zeros(len(boxes), np.float32)
     limit[known] = thresholds(classes)[boxes.class_id[known]]
     below = known & (boxes.confidence < limit)  # False for NaN: kept
-    if dropped is not None:
-        dropped.add("num-detected-classes", boxes[~known], boxes.class_id[~known], len(classes))
-        dropped.add("pre-cluster-threshold", boxes[below], boxes.confidence[below], limit[below])
+    dropped.add("num-detected-classes", boxes[~known], boxes.class_id[~known], len(classes))
+    dropped.add("pre-cluster-threshold", boxes[below], boxes.confidence[below], limit[below])
     kept = known & ~below
     return boxes if kept.all() else boxes[kept]
 
 
-def _top(boxes: Boxes, topk: int, dropped: Dropped | None) -> Boxes:
+def _top(boxes: Boxes, topk: int, dropped: Dropped) -> Boxes:
     """The best `topk`, sorted; below 0 everything, as it stands."""
     if topk < 0:
         return boxes
     order = by_confidence(boxes.confidence)
-    if dropped is not None:
-        dropped.add("topk", boxes[order[topk:]], np.arange(topk, len(order)) + 1, topk)
+    dropped.add("topk", boxes[order[topk:]], np.arange(topk, len(order)) + 1, topk)
     return boxes[order[:topk]]
 
 
-def _suppressed(boxes: Boxes, limit: float, dropped: Dropped | None) -> Boxes:
+def _suppressed(boxes: Boxes, limit: float, dropped: Dropped) -> Boxes:
     """`nonMaximumSuppression`: best first, each goes when it overlaps one that stayed by more than `limit`."""
     boxes = boxes[by_confidence(boxes.confidence)]
     waiting = np.arange(len(boxes))
@@ -138,8 +135,7 @@ def _suppressed(boxes: Boxes, limit: float, dropped: Dropped | None) -> Boxes:
         overlap = _overlaps(boxes, best, waiting)
         stays = overlap <= np.float32(limit)  # False for NaN: goes
         if not stays.all():
-            if dropped is not None:
-                dropped.add("nms-iou-threshold", boxes[waiting[~stays]], overlap[~stays], limit)
+            dropped.add("nms-iou-threshold", boxes[waiting[~stays]], overlap[~stays], limit)
             waiting = waiting[stays]
     return boxes[np.array(kept, np.intp)]
 
@@ -261,7 +257,7 @@ def _best(probabilities: NDArray[np.float32]) -> tuple[int, float]:
     return class_id, value
 
 
-Parser = Callable[[Sequence[Layer], int, Network, "NDArray[np.float32]", Dropped | None], Boxes]
+Parser = Callable[[RawFrame], Boxes]
 
 PARSERS: dict[str, Parser] = {
     "": parsers.builtin,
@@ -309,7 +305,7 @@ class Detected:
     """
 
     objects: tuple[Detection, ...]
-    dropped: Dropped | None = None
+    dropped: Dropped = NOT_WANTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,11 +356,11 @@ def decode(settings: Settings, network: Network, outputs: Sequence[Layer], *, wh
     nan_scores = False
     found: list[Detected] = []
     for frame in range(frames):
-        dropped = Dropped() if why else None
+        dropped = Dropped() if why else NOT_WANTED
         # overflow and NaN are values like any other in C
         with np.errstate(over="ignore", invalid="ignore"):
             try:
-                candidates = parser(outputs, frame, network, limits, dropped)
+                candidates = parser(RawFrame(outputs, frame, network, limits, dropped))
             except ParserFailed as failed:
                 return Decoded((Detected((), dropped),) * frames, str(failed))
             boxes = cluster(settings.cluster_mode, settings.classes, candidates, dropped)
@@ -409,7 +405,7 @@ def attach(
     objects: Sequence[Detection],
     *,
     parent: Rect | None = None,
-    dropped: Dropped | None = None,
+    dropped: Dropped = NOT_WANTED,
 ) -> tuple[Detection, ...]:
     """The objects of one frame as NvDsObjectMeta has them; a label that is missing is "" there.
 
@@ -429,8 +425,7 @@ def attach(
         limits = _Limits(settings, boxes.class_id)
         for key, values, limit, out in _filters(settings, view, boxes, limits):
             removed = kept[out[kept]]
-            if dropped is not None:
-                dropped.add(key, boxes[removed], values[removed], limit[removed])
+            dropped.add(key, boxes[removed], values[removed], limit[removed])
             kept = kept[~out[kept]]
         if settings.crop_to_roi:
             boxes = _cropped(view, boxes, limits)

@@ -418,20 +418,17 @@ def replay(settings: Settings, recording: Recording, *, view: View | None = None
     Raises:
         UnsupportedModelError, InputError: as `convert.simulate.decode.decode`.
     """
-    network: Network = recording.network
-    decoded = decode(settings, network, recording.layers, why=why)
-    view_in_use = recording.view or view or whole_network(network)
-    parent: Rect | None = recording.parent if settings.on_objects else None
-    metadata: list[tuple[Detection, ...]] = []
-    dropped: list[Dropped] = []
+    decoded = decode(settings, recording.network, recording.layers, why=why)
+    view = recording.view or view or whole_network(recording.network)
+    parent = recording.parent if settings.on_objects else None
+    attached = []
     for frame in decoded.frames:
         if isinstance(frame, Detected):
-            dropped.append(Dropped())
-            metadata.append(
-                attach(settings, view_in_use, frame.objects, parent=parent, dropped=dropped[-1] if why else None)
-            )
+            dropped = Dropped()
+            attached.append((attach(settings, view, frame.objects, parent=parent, dropped=dropped), dropped))
     return Replayed(
-        recording.name, settings, decoded.failure, decoded.frames, tuple(metadata), tuple(dropped), decoded.nan_scores
+        *(recording.name, settings, decoded.failure, decoded.frames),
+        *(tuple(one for one, _ in attached), tuple(dropped for _, dropped in attached), decoded.nan_scores),
     )
 
 

@@ -529,7 +529,7 @@ _MOST_DUPLICATES = 3
 def dropped_by_detector(
     settings: Settings,
     view: View,
-    decoding: Dropped | None,
+    decoding: Dropped,
     attaching: Dropped,
     *,
     parent: Rect | None = None,
@@ -545,7 +545,7 @@ def dropped_by_detector(
         parent: the object that was the input, and `of` its index.
     """
     # Duplicates of shown boxes would leave no room for anything else.
-    decoded = () if decoding is None else (
+    decoded = (
         *decoding.best(MOST_DROPPED, without=_DUPLICATES), *decoding.best(_MOST_DUPLICATES, only=_DUPLICATES)
     )  # fmt: skip
     found = [_dropped(settings, drop, _in_picture(drop, view, parent), of) for drop in decoded]

@@ -81,7 +81,7 @@ def _guide(source: Path, target: Path) -> None:
 
 
 def _ours(source: Path, target: Path) -> None:
-    (array,) = read_source(source.read_bytes()).arrays
+    (array,), _ = read_source(source.read_bytes())
     check_array(array)
     target.write_bytes(array.data)
 

@@ -15,7 +15,7 @@ import pytest
 from ai_edge_litert.schema_py_generated import TensorType
 
 from convert.errors import ConvertError, InputError, UnsupportedModelError
-from convert.export.cpp_parser import Group, Pointer, Unit, Variable
+from convert.export.eon_source import Group, Pointer, Unit, Variable
 from convert.export.eon_operators import (
     CUSTOM,
     DTYPES,
