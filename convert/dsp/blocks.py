@@ -571,37 +571,19 @@ def settings(block: Block, impulse: Impulse) -> Settings:
     return found
 
 
-def features(block: Block, impulse: Impulse) -> int:
-    """How many features the block gives, computed from its values.
-
-    Raises:
-        UnsupportedModelError: it cannot be converted; the reason.
-    """
-    return settings(block, impulse).features
-
-
 def refuse(block: Block, impulse: Impulse) -> None:
     """Nothing, where the block can be converted.
 
     Raises:
         UnsupportedModelError: it cannot, or its features are not as many as the export says; the reason.
     """
-    found = features(block, impulse)
+    found = settings(block, impulse).features
     if found != block.size:
         raise _refused(
             block, f"by its values it gives {found} features, the export says {block.size}", "export it again"
         )
     if block.normalisation and {len(each) for each in block.normalisation} != {found}:
         raise _refused(block, f"its normalisation is not that of {found} features", "export it again")
-
-
-def notes(block: Block, impulse: Impulse) -> tuple[str, ...]:
-    """Where training and devices compute something else, and which of them is followed; each without a full stop.
-
-    Raises:
-        UnsupportedModelError: it cannot be converted; the reason.
-    """
-    return settings(block, impulse).notes
 
 
 def describe(block: Block) -> tuple[tuple[str, str], ...]:

@@ -91,14 +91,14 @@ class AnswerPair:
     """Both scores, or both boxes, of one label; None where one is missing.
 
     Attributes:
-        score: absolute difference of the scores, None when one is missing.
+        score_difference: of the scores, absolute, None when one is missing.
         pixels: largest difference of an edge.
     """
 
     label: str
     eim: dict[str, Any] | float | None
     ours: dict[str, Any] | float | None
-    score: float | None
+    score_difference: float | None
     pixels: int | None = None
 
 
@@ -115,12 +115,12 @@ class PictureComparison:
     @property
     def largest(self) -> float | None:
         """The largest difference of a score; None where none was measured."""
-        return max((pair.score for pair in self.pairs if pair.score is not None), default=None)
+        return max((pair.score_difference for pair in self.pairs if pair.score_difference is not None), default=None)
 
     @property
     def equal(self) -> bool:
         """Whether the answers are the same, bit for bit."""
-        return all(pair.score == 0 and not pair.pixels for pair in self.pairs)
+        return all(pair.score_difference == 0 and not pair.pixels for pair in self.pairs)
 
     @property
     def errors(self) -> int:
@@ -187,7 +187,7 @@ def compare(
             each.append(_compared(reply, answer, partial(classify, own), name, tolerance, pixels, limit))
         if len(sets) > 1:
             pairs, _ = difference(answers[0], answers[1], name, tolerance, pixels, limit)
-            apart = max([apart, *(pair.score for pair in pairs if pair.score is not None)])
+            apart = max([apart, *(pair.score_difference for pair in pairs if pair.score_difference is not None)])
     best = min(rows, key=lambda row: (sum(each.errors for each in row), -sum(each.equal for each in row)))
     if len(sets) > 1 and apart:
         models.append(_kernels(rows, apart))
