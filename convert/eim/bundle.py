@@ -186,7 +186,7 @@ def read_impulse(
         "name": model.name,
         "onnx": files[model.file],
         "metadata": recorded,
-        "agreement": measured and _reader(path).row(Int8Agreement, measured, f"{_DAMAGED}: int8_agreement"),
+        "agreement": _reader(path).value(Int8Agreement | None, measured, f"{_DAMAGED}: int8_agreement"),
         "provider": provider,
         "cache": path.absolute().with_name(f"{path.absolute().name}.engines") if provider else None,
     }

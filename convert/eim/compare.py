@@ -219,7 +219,7 @@ def _compared(
     pixels: int,
     limit: float,
 ) -> PictureComparison:
-    """One picture or window; `mine` gives `answer` at another threshold than `limit`."""
+    """One picture or window; `mine` answers again, with another threshold or with the SDK's slips."""
 
     def against(answer: Mapping[str, Any]) -> tuple[tuple[AnswerPair, ...], tuple[Finding, ...]]:
         return difference(reply.result, answer, path, tolerance, pixels, limit)
