@@ -78,7 +78,7 @@ def _name(one: Classification | DetectedObject | DroppedCandidate) -> str:
     return one.label or f"class {one.class_id} (no label)"
 
 
-def _embedded(name: str, picture: bytes) -> tuple[str, int, int]:
+def embedded(name: str, picture: bytes) -> tuple[str, int, int]:
     """The picture as a data URI, and its size."""
     try:
         with Image.open(io.BytesIO(picture), formats=tuple(_TYPES)) as image:
@@ -168,7 +168,7 @@ def page(
     listed: list[tuple[int, FrameResult]] = []
     for position, frame in enumerate(frames, 1):
         if frame.name in pictures and len(cards) < MOST_PICTURES:
-            source, width, height = _embedded(frame.name, pictures[frame.name])
+            source, width, height = embedded(frame.name, pictures[frame.name])
             cards.append({"number": position, "frame": frame, "source": source, "width": width, "height": height})
             cards[-1] |= {"times": enlargement(frame.width, frame.height), "row": compared.get(frame.name)}
         else:

@@ -57,25 +57,29 @@ def kind(facts: ModelFacts) -> str:
     return f"{'' if spec.refused else f'{spec.id} '}{size}{' values' if len(shape) == 1 else ''}"
 
 
-def impulse_lines(impulse: Impulse) -> list[str]:
-    """Window, signal processing with its main values, and anomaly score, a line each."""
+def impulse_parts(impulse: Impulse) -> list[tuple[str, str]]:
+    """Window, signal processing with its main values, and anomaly score: what each is called, and what it is."""
     from convert.dsp import KMeans  # most commands do without
     from convert.dsp import blocks as kinds
 
     names = f" ({', '.join(impulse.axis_names)})" if impulse.axis_names else ""
     axes = "1 axis" if impulse.axes == 1 else f"{impulse.axes} axes"
-    lines = [f"impulse   {impulse.sensor}, {impulse.samples:,} samples at {impulse.frequency:g} Hz, {axes}{names}"]
+    window = f"{impulse.sensor}, {impulse.samples:,} samples at {impulse.frequency:g} Hz, {axes}{names}"
+    parts = [("impulse", window)]
     for block in impulse.blocks:
         said = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in kinds.describe(block))
         scaled = ", normalised" if block.normalisation else ""
-        lines.append(
-            f"block {block.id:<3} {kinds.title(block.kind)}, version {block.version}: {block.size:,} features{scaled}"
-            + (f" ({said})" if said else "")
-        )
+        what = f"{kinds.title(block.kind)}, version {block.version}: {block.size:,} features{scaled}"
+        parts.append((f"block {block.id}", what + (f" ({said})" if said else "")))
     if (anomaly := impulse.anomaly) is not None:
         how = f"K-means, {len(anomaly.radii)} clusters" if isinstance(anomaly, KMeans) else "Gaussian mixture"
-        lines.append(f"anomaly   {how}, {len(anomaly.axes)} features of block {anomaly.block}")
-    return lines
+        parts.append(("anomaly", f"{how}, {len(anomaly.axes)} features of block {anomaly.block}"))
+    return parts
+
+
+def impulse_lines(impulse: Impulse) -> list[str]:
+    """`impulse_parts`, a line each."""
+    return [f"{name:<9} {what}" for name, what in impulse_parts(impulse)]
 
 
 def error_lines(error: ConvertError, kind: str = "error") -> list[str]:

@@ -141,12 +141,12 @@ class Shown:
 
     Attributes:
         counts: its names and what stands beside them: of a line crossings so far, in each direction; of a zone how many
-            are in it.
+            are in it. None: nothing was counted yet.
         points: (x, y) in pixels of the picture; two of a line.
         crossed: whether something has just crossed the line.
     """
 
-    counts: tuple[tuple[str, int], ...]
+    counts: tuple[tuple[str, int | None], ...]
     points: tuple[tuple[float, float], ...]
     crossed: bool = False
 

@@ -170,7 +170,7 @@ def test_which_lines_an_export_counts_at(tmp_path: Path) -> None:
     Emit(tmp_path / "own")(fomo(tmp_path, TRACKED), tmp_path)
     Emit(tmp_path / "other", line=(parse_line("belt:0.5,0,0.5,1"),))(fomo(tmp_path, TRACKED), tmp_path)
     own, other = (own_lines(tmp_path / name) for name in ("own", "other"))
-    assert own == OwnLines(TRACKED.segments, (96, 96))
+    assert own == OwnLines(TRACKED.segments or (), (96, 96))
     assert other == replace(own, replaced=True)
     assert own_lines(tmp_path) is None
 
