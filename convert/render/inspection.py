@@ -114,28 +114,24 @@ def framing_svg(framing: Framing, *, cropped: bool = True) -> str:
     Pictures side by side: the frame, the network's input, and what the model sees, with a disc in the middle of that.
     That the disc stays one shows that nothing is squashed; with `cropped` false it does not.
     """
-    panels = _panels(framing, cropped=cropped)
+    from convert.render.page import drawing  # for pages only
+
+    panels, lefts, left = _panels(framing, cropped=cropped), [], float(_MARGIN)
+    for panel in panels:
+        lefts.append(left)
+        left += max(panel.wide, _LETTER * len(panel.title)) + _GAP
     tall = max(panel.high for panel in panels)
-    middle = _MARGIN + _LINE + tall / 2
-    left, drawn = float(_MARGIN), []
-    for number, panel in enumerate(panels):
-        if number:
-            drawn.append(_arrow(left, middle))
-            left += _GAP
-        drawn.append(_drawn(panel, left, middle))
-        left += max(panel.wide, _LETTER * len(panel.title))
     notes = [note for note in _notes(framing, cropped=cropped) if note]
-    top = _MARGIN + 2 * _LINE + tall + _LINE
-    drawn += [
-        f'<text x="{_MARGIN}" y="{top + _LINE * line:.1f}">{escape_html(note.replace("### ", "grey: "))}</text>'
-        for line, note in enumerate(notes)
-    ]
-    width = max(left + _MARGIN, 2 * _MARGIN + _LETTER * max(map(len, notes)))
-    height = top + _LINE * (len(notes) - 1) + _MARGIN
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
-        f'height="{height:.0f}" role="img" font-family="system-ui, sans-serif" font-size="11" fill="currentColor">'
-        f"<title>{escape_html(notes[0])}</title>{''.join(drawn)}</svg>"
+    below = _MARGIN + 2 * _LINE + tall + _LINE
+    return drawing(
+        "framing.svg.j2",
+        panels=list(zip(lefts, panels, strict=True)),
+        notes=list(map(escape_html, notes)),
+        middle=_MARGIN + _LINE + tall / 2,
+        below=below,
+        width=max(left - _GAP + _MARGIN, 2 * _MARGIN + _LETTER * max(map(len, notes))),
+        height=below + _LINE * (len(notes) - 1) + _MARGIN,
+        gap=_GAP, margin=_MARGIN, line=_LINE,
     )
 
 
@@ -183,33 +179,6 @@ def _fitted(width: int, height: int) -> tuple[float, float]:
     """With `_SIDE` as the longer side."""
     scale = _SIDE / max(width, height)
     return width * scale, height * scale
-
-
-def _drawn(panel: _Panel, left: float, middle: float) -> str:
-    """The picture from `left` on, centred on the height `middle`, with its title above."""
-    top, across, down = middle - panel.high / 2, left + panel.wide / 2 + panel.shift[0], middle + panel.shift[1]
-    parts = [f'<text x="{left:.1f}" y="{top - 5:.1f}">{escape_html(panel.title)}</text>']
-    if panel.marked:
-        wide, high = panel.marked
-        parts.append(_box(across - wide / 2, down - high / 2, wide, high, 'fill-opacity="0.18"'))
-    parts.append(_box(left, top, panel.wide, panel.high, 'fill="none" stroke="currentColor"'))
-    parts.append(
-        f'<ellipse cx="{across:.1f}" cy="{down:.1f}" rx="{panel.disc[0]:.2f}" ry="{panel.disc[1]:.2f}" '
-        'fill="#2f6fde" fill-opacity="0.7"/>'
-    )
-    return "".join(parts)
-
-
-def _box(left: float, top: float, width: float, height: float, style: str) -> str:
-    return f'<rect x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}" {style}/>'
-
-
-def _arrow(left: float, middle: float) -> str:
-    start, end = left + 8, left + _GAP - 8
-    return (
-        f'<path d="M{start:.1f} {middle:.1f}H{end:.1f}m-6 -4l6 4l-6 4" fill="none" stroke="currentColor" '
-        'stroke-width="1.2"/>'
-    )
 
 
 _USUAL = Frame(16, 9)  # most cameras

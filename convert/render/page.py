@@ -201,6 +201,11 @@ def rendered(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(style=style, style_digest=digest, version=__version__, **values)
 
 
+def drawing(template: str, **values: Any) -> str:
+    """The one `<svg>` element that `template` of configs/report/ makes of `values`."""
+    return _environment().get_template(template).render(**values)
+
+
 def _title(simulation: Simulation) -> str:
     names = [engine.config.name for engine in simulation.engines]
     return " + ".join(names) or "no engine"
