@@ -131,7 +131,9 @@ def framing_svg(framing: Framing, *, cropped: bool = True) -> str:
         below=below,
         width=max(left - _GAP + _MARGIN, 2 * _MARGIN + _LETTER * max(map(len, notes))),
         height=below + _LINE * (len(notes) - 1) + _MARGIN,
-        gap=_GAP, margin=_MARGIN, line=_LINE,
+        gap=_GAP,
+        margin=_MARGIN,
+        line=_LINE,
     )
 
 
