@@ -46,9 +46,8 @@ STOCK_LIBRARY = "libnvds_infercustomparser.so"
 _MOST_CLASSES = 1_000_000  # nvinfer allocates that many too, but no label file does
 
 
-_THRESHOLDS = {"pre-cluster-threshold": 0.2, "post-cluster-threshold": 0, "nms-iou-threshold": 0.3}
+_THRESHOLDS = (("pre-cluster-threshold", 0.2), ("post-cluster-threshold", 0.0), ("nms-iou-threshold", 0.3))
 _SIZES = ("detected-min-w", "detected-min-h", "detected-max-w", "detected-max-h", "roi-top-offset", "roi-bottom-offset")
-_WHOLE = {"topk": -1, "minBoxes": 0, **dict.fromkeys(_SIZES, 0)}
 
 
 class ColorFormat(IntEnum):
@@ -82,8 +81,10 @@ class ClassSettings:
     def from_values(cls, values: Mapping[str, Any]) -> ClassSettings:
         """From one element of `class-attrs`; a key that is missing has nvinfer's default."""
         return cls(
-            *(_float32(values.get(key, usual)) for key, usual in _THRESHOLDS.items()),
-            *(int(values.get(key, usual)) for key, usual in _WHOLE.items()),
+            *(_float32(values.get(key, usual)) for key, usual in _THRESHOLDS),
+            **{key.replace("-", "_"): int(values.get(key, 0)) for key in _SIZES},
+            topk=int(values.get("topk", -1)),
+            min_boxes=int(values.get("minBoxes", 0)),
         )
 
 
