@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from convert.dsp import Block, Impulse, KMeans, Mixture, Value, blocks
 from convert.errors import InputError, NoModelError, UnsupportedModelError
 from convert.export import facts
-from convert.export.choose import choose, is_twin
+from convert.export.choose import choose, is_twin, without_flatbuffer
 from convert.export.cpp_declarations import Declaration, Field, Header, names_in, read_header, string_of
 from convert.export.cpp_scanner import evaluate, real_literal, text_of
 from convert.export.facts import takes_no_pictures
@@ -115,13 +115,16 @@ def refuse(export: Export) -> None:
     impulse = export.impulse
     assert impulse is not None
     try:
-        if not export.model and impulse.anomaly is None:
-            hint = "add a learning block to the impulse and train it"
-            raise UnsupportedModelError("the impulse has no network and no anomaly block", hint=hint)  # noqa: TRY301
         used = {*impulse.inputs, *([impulse.anomaly.block] if impulse.anomaly else [])}
+        empty = not export.model and impulse.anomaly is None
         for block in impulse.blocks:
-            if block.id in used:
+            if empty or block.id in used:
                 blocks.refuse(block, impulse)
+        if empty:
+            hint = "add a learning block to the impulse and train it"
+            raise without_flatbuffer(export.metadata.engine) or UnsupportedModelError(  # noqa: TRY301
+                "the impulse has no network and no anomaly block", hint=hint
+            )
         refuse_operators(export)
         if is_quantized(export):
             raise UnsupportedModelError(  # noqa: TRY301
@@ -143,7 +146,9 @@ def _network(listing: Listing, wanted: str | None, tree: Tree, *, quantized: boo
     if wanted is not None:
         return choose(listing, wanted, tree, quantized=quantized)
     found = [each for each in listing.entries if each.used and not each.is_anomaly_detector]
-    by_bytes = {each.candidate.data or each.candidate.called: each for each in reversed(found)}
+    # Of copies the one that model_variables.h describes, then the first.
+    found.sort(key=lambda each: (bool(each.block and each.block.names), -each.number))
+    by_bytes = {each.candidate.data or each.candidate.called: each for each in found}
     found = sorted(by_bytes.values(), key=lambda each: each.number)
     if len(found) > 1:
         twins = [each for each in found if any(is_twin(each.candidate, other.candidate) for other in found)]
@@ -245,7 +250,7 @@ def _with_inputs(impulse: Impulse, features: int, path: str | None) -> Impulse:
 
 
 def _merged(headers: Sequence[File]) -> Header:
-    """What all headers declare: the first declaration of a name counts."""
+    """What all headers declare: of a name the last declaration, as a dsp_blocks.h of 2021 stays where a library is replaced."""
     declarations: dict[str, Declaration] = {}
     structs: dict[str, tuple[tuple[str, str], ...]] = {}
     macros: Mapping[bytes, bytes] = {}
@@ -254,8 +259,8 @@ def _merged(headers: Sequence[File]) -> Header:
             header = read_header(file.data, macros)
         except InputError as error:
             raise InputError(error.message, path=file.path, line=error.line, hint=error.hint) from error
-        declarations |= {name: each for name, each in header.declarations.items() if name not in declarations}
-        structs |= {name: each for name, each in header.structs.items() if name not in structs}
+        declarations |= header.declarations
+        structs |= header.structs
         macros = header.macros
     return Header(declarations, macros, (), structs)
 
