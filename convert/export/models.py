@@ -511,7 +511,7 @@ def list_models(tree: Tree, focus: str | None = None) -> Listing:
             for place in places(tree)
         ]
     findings += [*tree.findings, *(finding for library in libraries for finding in library.recorded.findings)]
-    return Listing(tuple(entries), libraries, tuple(missing), tuple(findings))
+    return Listing(tuple(entries), libraries, tuple(dict.fromkeys(missing)), tuple(findings))
 
 
 def left_over(entry: ListedModel, tree: Tree) -> Finding:
