@@ -121,7 +121,7 @@ def refuse(export: Export) -> None:
                 blocks.refuse(block, impulse)
         if empty:
             hint = "add a learning block to the impulse and train it"
-            raise without_flatbuffer(export.metadata.engine) or UnsupportedModelError(  # noqa: TRY301
+            raise without_flatbuffer(export.metadata.engine) or UnsupportedModelError(
                 "the impulse has no network and no anomaly block", hint=hint
             )
         refuse_operators(export)
