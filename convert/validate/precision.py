@@ -27,8 +27,7 @@ from convert.graph.quantized import Layers, layers
 from convert.heads import head
 from convert.types import DETECTOR_THRESHOLD, Adapted, Agreement, Int8Evidence, PrecisionEvidence
 from convert.validate import CALIBRATED, KERNELS, runtimes
-from convert.validate.comparison import original, raw_names, reference_decoder, seen, with_raw
-from convert.validate.inputs import as_nvinfer
+from convert.validate.comparison import original, raw_names, reference_decoder, run_alone, seen, with_raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -165,11 +164,7 @@ def _both(
     found: list[list[Predictions]] = [[] for _ in (*kernels, *optimized)]
 
     def ours(pictures: NDArray[np.uint8], session: Any) -> list[NDArray[Any]]:
-        rows = [
-            runtimes.run_onnx(session, as_nvinfer(pictures[n : n + 1], adapted.preprocessing))
-            for n in range(len(pictures))
-        ]
-        outputs = [np.concatenate(column) for column in zip(*rows, strict=True)]
+        outputs = run_alone(session, pictures, adapted.preprocessing)
         return outputs if decoder is None else spec.as_original(outputs[shipped:])
 
     with ThreadPoolExecutor(1) as thread:
@@ -315,7 +310,7 @@ class _Network:
     def plain(self) -> Callable[[NDArray[np.uint8]], tuple[Predictions, set[str]]]:
         """What the model predicts for pictures [n,H,W,C]; no node overflows."""
         session = runtimes.load(self._data)
-        return lambda pictures: (self._predict(self._run(session, pictures)), set())
+        return lambda pictures: (self._predict(run_alone(session, pictures, self._before)), set())
 
     def half(self, keep: Collection[str] = ()) -> Callable[[NDArray[np.uint8]], tuple[Predictions, set[str]]]:
         """The same in float16, and the nodes whose results are beyond it though what they take is not."""
@@ -325,7 +320,7 @@ class _Network:
         session = runtimes.load(model.SerializeToString(), optimized=False)
 
         def run(pictures: NDArray[np.uint8]) -> tuple[Predictions, set[str]]:
-            outputs = self._run(session, pictures)
+            outputs = run_alone(session, pictures, self._before)
             sources = set()
             for most in zip(*outputs[self._outputs :], strict=True):  # of each picture
                 beyond = {name for name, each in zip(names, most, strict=True) if not np.isfinite(each)}
@@ -337,10 +332,6 @@ class _Network:
     def compare(self, left: Predictions, right: Predictions) -> Agreement:
         """How often the two decide alike."""
         return agreement(left, right, least=self._least)
-
-    def _run(self, session: Any, pictures: NDArray[np.uint8]) -> list[NDArray[Any]]:
-        rows = [runtimes.run_onnx(session, as_nvinfer(pictures[n : n + 1], self._before)) for n in range(len(pictures))]
-        return [np.concatenate([np.atleast_1d(each) for each in column]) for column in zip(*rows, strict=True)]
 
     def _predict(self, outputs: Sequence[NDArray[Any]]) -> Predictions:
         finite = [np.nan_to_num(each, nan=0.0, posinf=_LARGEST, neginf=-_LARGEST) for each in outputs]
