@@ -43,8 +43,13 @@ class Kind:
     numbers: int = 0
     modes: tuple[str, ...] = ()
 
+    @property
+    def keys(self) -> list[str]:
+        """All that have a name of their own."""
+        return [key for names in self.types.values() for key in names]
+
     def type_of(self, key: str) -> str | None:
-        """One of integer, boolean, integers, string, shape; None: there is no such key."""
+        """The name of its list, or "shape"; None: there is no such key."""
         found = next((kind for kind, names in self.types.items() if key in names), None)
         return found or ("shape" if self.shape and key.startswith(self.shape) else None)
 
@@ -333,10 +338,9 @@ def _read_shape(file: AnalyticsFile, group: Group, entry: Entry, numbers: tuple[
 
 
 @dataclass(frozen=True, slots=True)
-class TrackerGroup:
+class TrackerGroup(Kind):
     """A group of the low-level tracker's config; the top of its keys.toml explains the fields."""
 
-    keys: tuple[str, ...]
     keys_since: dict[str, tuple[str, ...]] = field(default_factory=dict)
     until: str | None = None
 

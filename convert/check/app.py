@@ -45,6 +45,7 @@ class Trouble:
     line: int | None = None
     column: int | None = None
     path: str | None = None
+    entry: Entry | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +331,7 @@ def troubles(app: AppFile, release: str) -> tuple[Trouble, ...]:
             except (KeyFileError, ValueError):
                 shown = _SHOWN[kind if app.form == "ini" or kind != "boolean" else "integer"]
                 message = f"[{name}] {key}: {entry.text[:80]!r} is {shown}"
-                found.append(Trouble(message, entry.value_line, entry.value_column, app.path))
+                found.append(Trouble(message, entry.value_line, entry.value_column, app.path, entry))
     return (*found, *(troubles(app.csv, release) if app.csv else ()))
 
 
@@ -479,6 +480,12 @@ class AppContext:
         if engine.context and engine.context.given(key):
             return engine.context.place(key)
         return self.file.place(engine.gie.group)
+
+    def line(self, engine: AppEngine, key: str, value: object) -> str:
+        """A line that gives `key` a value, in the syntax of the file that `at` leads to."""
+        context = None if key in engine.gie.settings else engine.context
+        is_yaml = (context.parsed if context and context.given(key) else self.file).form == "yaml"
+        return f"{key}: {value}" if is_yaml else f"{key}={value}"
 
     def parent(self, engine: AppEngine) -> AppEngine | None:
         """The engine behind which deepstream-app puts a secondary one; None: none, and it leaves the engine out.

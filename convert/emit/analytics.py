@@ -142,24 +142,9 @@ def analytics_file(about: Counting) -> bytes:
     )
     every = Entry("class-id", -1, "-1: all; or numbers of labels, from 0, with ; between them.")
     on = Entry("enable", 1)
-    groups = [
-        Group(
-            "property",
-            (
-                (
-                    *(
-                        on,
-                        Entry("config-width", size[0], "What x and y are counted in; any size of the frame's shape."),
-                    ),
-                    *(
-                        Entry("config-height", size[1]),
-                        Entry("osd-mode", 2, "0: draw nothing, 1: names, 2: counts, too."),
-                    ),
-                    Entry("display-font-size", 12),
-                ),
-            ),
-        )
-    ]
+    width = Entry("config-width", size[0], "What x and y are counted in; any size of the frame's shape.")
+    shown = Entry("osd-mode", 2, "0: draw nothing, 1: names, 2: counts, too."), Entry("display-font-size", 12)
+    groups = [Group("property", ((on, width, Entry("config-height", size[1]), *shown),))]
     if lines:
         extended = Entry("extended", 0, "1: a line has no ends.")
         mode = Entry("mode", "loose", "loose, balanced (11 frames, 55 pixels, near to the arrow) or strict.")

@@ -303,12 +303,10 @@ def no_model(listing: Listing, tree: Tree) -> ConvertError:
     """
     kind = {"zip": "this zip", "folder": "this folder", "file": "this file"}[tree.kind]
     engines = {block.metadata.engine for library in listing.libraries for block in library.recorded.blocks}
-    if others := sorted(engine for engine in engines if engine is not None and engine not in _WITH_FLATBUFFER):
-        return UnsupportedModelError(
-            f"the export is for the inferencing engine {others[0].upper()}, whose model is not in it",
-            path=tree.source,
-            hint="download TensorFlow Lite (float32) from the Dashboard, or choose the deployment C++ library",
-        )
+    for engine in sorted(engine for engine in engines if engine is not None):
+        if (error := without_flatbuffer(engine)) is not None:
+            error.path = tree.source
+            return error
     if engines == {"none"}:
         return UnsupportedModelError(
             "the export says that it runs no neural network (inferencing engine NONE)",
@@ -341,6 +339,16 @@ def no_model(listing: Listing, tree: Tree) -> ConvertError:
         "file",
         path=tree.source,
         hint=f"give {library} or a .lite file from Edge Impulse's Dashboard",
+    )
+
+
+def without_flatbuffer(engine: str | None) -> UnsupportedModelError | None:
+    """Why a library for `engine` holds no model; None where it holds one."""
+    if engine in _WITH_FLATBUFFER:
+        return None
+    return UnsupportedModelError(
+        f"the export is for the inferencing engine {str(engine).upper()}, whose model is not in it",
+        hint="download TensorFlow Lite (float32) from the Dashboard, or choose the deployment C++ library",
     )
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from convert.dsp import Block, Impulse, KMeans, Mixture, Value, blocks
 from convert.errors import InputError, NoModelError, UnsupportedModelError
 from convert.export import facts
-from convert.export.choose import choose, one_of_twins
+from convert.export.choose import choose, one_of_twins, without_flatbuffer
 from convert.export.cpp_declarations import Declaration, Field, Header, names_in, string_of
 from convert.export.cpp_scanner import evaluate, real_literal, text_of
 from convert.export.facts import takes_no_pictures
@@ -114,13 +114,16 @@ def refuse(export: Export) -> None:
     impulse = export.impulse
     assert impulse is not None
     try:
-        if not export.model and impulse.anomaly is None:
-            hint = "add a learning block to the impulse and train it"
-            raise UnsupportedModelError("the impulse has no network and no anomaly block", hint=hint)  # noqa: TRY301
         used = {*impulse.inputs, *([impulse.anomaly.block] if impulse.anomaly else [])}
+        empty = not export.model and impulse.anomaly is None
         for block in impulse.blocks:
-            if block.id in used:
+            if empty or block.id in used:
                 blocks.refuse(block, impulse)
+        if empty:
+            hint = "add a learning block to the impulse and train it"
+            raise without_flatbuffer(export.metadata.engine) or UnsupportedModelError(
+                "the impulse has no network and no anomaly block", hint=hint
+            )
         refuse_operators(export)
         if is_quantized(export):
             raise UnsupportedModelError(  # noqa: TRY301
@@ -142,7 +145,9 @@ def _network(listing: Listing, wanted: str | None, tree: Tree, *, quantized: boo
     if wanted is not None:
         return choose(listing, wanted, tree, quantized=quantized)
     found = [each for each in listing.entries if each.used and not each.is_anomaly_detector]
-    by_bytes = {each.candidate.data or each.candidate.called: each for each in reversed(found)}
+    # Of copies the one that model_variables.h describes, then the first.
+    found.sort(key=lambda each: (bool(each.block and each.block.names), -each.number))
+    by_bytes = {each.candidate.data or each.candidate.called: each for each in found}
     found = sorted(by_bytes.values(), key=lambda each: each.number)
     found = one_of_twins(found, quantized=quantized)
     if len(found) > 1:

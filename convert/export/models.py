@@ -36,7 +36,7 @@ from convert.export.archive import (
 )
 from convert.export.cpp_arrays import Array, read_source
 from convert.export.cpp_scanner import source_bytes
-from convert.export.facts import facts_of, onnx_facts, possible_tasks, takes_no_pictures
+from convert.export.facts import facts_of, has_first_grid, onnx_facts, possible_tasks, takes_no_pictures
 from convert.export.keras import WORDS, Place, best, convert_place, places, shown
 from convert.export.parameters import (
     CONTRADICTION,
@@ -49,7 +49,7 @@ from convert.export.parameters import (
     read_deployment,
     read_recorded,
 )
-from convert.export.tflite import IDENTIFIER, first_subgraph, read_graph
+from convert.export.tflite import IDENTIFIER, first_subgraph, last_grid, read_graph
 from convert.findings import Finding, Rule
 from convert.heads import ANOMALY, NOT_IMAGE
 from convert.types import Metadata, ModelFacts, ModelFormat, Parity, slug
@@ -379,16 +379,21 @@ def _verified(candidate: Candidate, tree: Tree) -> Candidate:
         if candidate.form in ONNX_FORMS:
             facts, tasks = onnx_facts(candidate.data)
             return replace(candidate, facts=facts, tasks=tasks)
-        graph = read_graph(candidate.data)
+        graph, data, findings = read_graph(candidate.data), candidate.data, candidate.findings
+        if graph.others:
+            found = f"left out: subgraph {', '.join(graph.others)}"
+            findings = (*findings, SIGNATURES.found(found, path=tree.name_of(candidate.member)))
+        if graph.others or graph.decides:
+            data = first_subgraph(data)
+        if has_first_grid(graph):
+            data = last_grid(data)
+        if data is not candidate.data:
+            graph = read_graph(data)
     except ConvertError as error:
         error.path = tree.name_of(candidate.member)
         return replace(candidate, data=b"", problem=error)
-    candidate = replace(candidate, size=len(candidate.data), facts=facts_of(graph), tasks=possible_tasks(graph))
-    if not graph.others:
-        return candidate
-    found = SIGNATURES.found(f"left out: subgraph {', '.join(graph.others)}", path=tree.name_of(candidate.member))
-    data = first_subgraph(candidate.data)
-    return replace(candidate, data=data, findings=(*candidate.findings, found))
+    facts, tasks = facts_of(graph), possible_tasks(graph)
+    return replace(candidate, size=len(candidate.data), data=data, facts=facts, tasks=tasks, findings=findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -506,7 +511,7 @@ def list_models(tree: Tree, focus: str | None = None) -> Listing:
             for place in places(tree)
         ]
     findings += [*tree.findings, *(finding for library in libraries for finding in library.recorded.findings)]
-    return Listing(tuple(entries), libraries, tuple(missing), tuple(findings))
+    return Listing(tuple(entries), libraries, tuple(dict.fromkeys(missing)), tuple(findings))
 
 
 def left_over(entry: ListedModel, tree: Tree) -> Finding:

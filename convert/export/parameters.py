@@ -132,7 +132,9 @@ def read_recorded(metadata: File | None, variables: File | None) -> Recorded:
 
 
 def read_headers(files: Sequence[File]) -> Header:
-    """What headers declare that are included in this order; the first declaration of a name counts.
+    """What headers declare that are included in this order.
+
+    Of a name the last declaration counts: a dsp_blocks.h of 2021 stays where a newer library replaces an older one.
 
     Raises:
         InputError: one of them is damaged so that its structure cannot be read.
@@ -145,10 +147,10 @@ def read_headers(files: Sequence[File]) -> Header:
             error.path = file.path
             raise
         whole = Header(
-            {**whole.declarations, **header.declarations, **whole.declarations},
+            {**whole.declarations, **header.declarations},
             header.macros,
             whole.includes + header.includes,
-            {**whole.structs, **header.structs, **whole.structs},
+            {**whole.structs, **header.structs},
         )
     return whole
 

@@ -119,10 +119,6 @@ class _Writer:
             raise ValueError(f"{self.node.type} works on a tensor of open size")
         return [int(size) for size in shape]
 
-    def become(self, dtype: int) -> None:
-        """Let the node's output have another number format, of `onnx.TensorProto`."""
-        self._dtype = dtype
-
     def finish(self, name: str) -> None:
         """Let `name` be what the node gave."""
         kind, shape = self._dtype, self.shape
@@ -619,20 +615,13 @@ def _gather_nd(writer: _Writer) -> str:
     return _picked(writer, data, writer.cast(indices, np.int32), [prod(places)])
 
 
-def _cast_to_bytes(writer: _Writer) -> str:
-    """CAST to uint8, as int32, which TensorRT has between layers, too; equal for what fits into uint8."""
-    from onnx import TensorProto  # only in the worker
-
-    writer.become(TensorProto.INT32)
-    return writer.cast(writer.inputs[0], np.int32)
-
-
 _HANDLERS: dict[str, Callable[[_Writer], str]] = {
     "TFL_BITWISE_XOR": _bitwise_xor, "TFL_BUCKETIZE": _bucketize, "TFL_DYNAMIC_UPDATE_SLICE": _dynamic_update_slice,
     "TFL_EMBEDDING_LOOKUP": _embedding_lookup, "TFL_FAKE_QUANT": _fake_quant, "TFL_GATHER_ND": _gather_nd,
     "TFL_GELU": _gelu, "TFL_HARD_SWISH": _hard_swish, "TFL_L2_POOL_2D": _l2_pool, "TFL_MATRIX_DIAG": _matrix_diag,
-    "TFL_MATRIX_SET_DIAG": _matrix_set_diag, "TFL_MIRROR_PAD": _mirror_pad, "TFL_ONE_HOT": _one_hot, "TFL_RELU_0_TO_1": _relu_0_to_1,
-    "TFL_RELU_N1_TO_1": _relu_n1_to_1, "TFL_REVERSE_SEQUENCE": _reverse_sequence, "TFL_REVERSE_V2": _reverse,
+    "TFL_MATRIX_SET_DIAG": _matrix_set_diag, "TFL_MIRROR_PAD": _mirror_pad, "TFL_ONE_HOT": _one_hot,
+    "TFL_RELU_0_TO_1": _relu_0_to_1, "TFL_RELU_N1_TO_1": _relu_n1_to_1, "TFL_REVERSE_SEQUENCE": _reverse_sequence,
+    "TFL_REVERSE_V2": _reverse,
     "TFL_RIGHT_SHIFT": _right_shift, "TFL_ROUND": _round, "TFL_SCATTER_ND": _scatter_nd,
     "TFL_SEGMENT_SUM": _segment_sum, "TFL_SIGN": _sign, "TFL_UNSORTED_SEGMENT_SUM": _segment_sum,
 }  # fmt: skip
@@ -721,20 +710,9 @@ def _pads_floats(ctx: Any, node: Any) -> bool:
     return ctx.get_dtype(node.output[0]) == TensorProto.FLOAT and all(each.is_const() for each in node.inputs[1:])
 
 
-def _is_bytes_between_casts(ctx: Any, node: Any) -> bool:
-    """Whether a CAST gives uint8 that only other casts take."""
-    from onnx import TensorProto  # only in the worker
-
-    takers = ctx.find_output_consumers(node.output[0])
-    is_output = node.output[0] in ctx.outputs
-    is_bytes = ctx.get_dtype(node.output[0]) == TensorProto.UINT8
-    return is_bytes and not is_output and all(each.type in {"TFL_CAST", "Cast"} for each in takers)
-
-
 # Only where tf2onnx is wrong: what it writes for the others stays as it is.
 _SOMETIMES: dict[str, tuple[Callable[[Any, Any], bool], Callable[[_Writer], str]]] = {
     "TFL_ADD_N": (_is_integer, _add_n),
-    "TFL_CAST": (_is_bytes_between_casts, _cast_to_bytes),
     "TFL_CONV_2D": (_computes_weights, _convolution),
     "TFL_DEPTHWISE_CONV_2D": (_computes_weights, _depthwise_convolution),
     "TFL_DEPTH_TO_SPACE": (_is_integer, _depth_to_space),

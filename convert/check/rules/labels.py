@@ -28,9 +28,22 @@ def no_labels(context: RuleContext) -> Iterator[Finding]:
         level = Level.NOTE  # the application may read the outputs themselves
     labels = context.labels
     if not context.value("labelfile-path", ""):
-        yield context.found(no_labels, f"labelfile-path is not given: {effect}", level=level)
+        hint = f"write {as_line(context, 'labelfile-path', 'labels.txt')}, a file with {_wanted(context)}"
+        yield context.found(no_labels, f"labelfile-path is not given: {effect}", hint=hint, level=level)
     elif labels is not None and not labels.entries:
-        yield context.found(no_labels, f"the label file is empty: {effect}", at=Place(labels.shown), level=level)
+        message, hint = f"the label file is empty: {effect}", f"write {_wanted(context)} into it"
+        yield context.found(no_labels, message, at=Place(labels.shown), hint=hint, level=level)
+
+
+def _wanted(context: RuleContext) -> str:
+    """What the label file must hold, in words."""
+    count = context.value("num-detected-classes")
+    if context.kind != CLASSIFIER:
+        return f"{count} labels, one a line" if count else "one label a line"
+    outputs = context.model.outputs if context.model else ()
+    dims = outputs[0].dims if len(outputs) == 1 else None
+    several = f"{dims[1]} labels" if dims and len(dims) > 1 and isinstance(dims[1], int) else "all labels"
+    return f"{several} in one line, with ; between"
 
 
 @on_config("NVI061")
