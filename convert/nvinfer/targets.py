@@ -64,12 +64,20 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Parser:
-    """A function of the stock parser library. `kind`: bbox, instance-mask, segmentation or classifier."""
+    """A function of the stock parser library. `kind`: bbox, instance-mask, segmentation or classifier.
+
+    What the other fields mean is said in the file.
+    """
 
     function: str
     kind: str
     since: str | None = None
     until: str | None = None
+    count: int | None = None
+    names: tuple[str, ...] = ()
+    floats: tuple[str, ...] = ()
+    ranks: dict[str, int] = field(default_factory=dict)
+    class_0: bool = False
 
 
 @dataclass(frozen=True, slots=True)
