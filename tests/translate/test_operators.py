@@ -83,6 +83,39 @@ def test_padding_with_a_value(opset: int, same: Callable[..., onnx.ModelProto]) 
     same(network("PADV2", (1, 9, 11, 4), pads, value, option=options("PadV2")), opset=opset, tolerance=1e-6)
 
 
+@pytest.mark.parametrize("fused", ["NONE", "RELU6"])
+@pytest.mark.parametrize(("padding", "size"), [("SAME", (3, 4)), ("VALID", (2, 3))])
+def test_square_pooling(padding: str, size: tuple[int, int], fused: str, same: Callable[..., onnx.ModelProto]) -> None:
+    option = options(
+        "Pool2D",
+        padding=getattr(schema.Padding, padding),
+        fusedActivationFunction=getattr(schema.ActivationFunctionType, fused),
+        **dict.fromkeys(("strideH", "strideW"), 2),
+        **dict.fromkeys(("filterHeight", "filterWidth"), 3),
+    )
+    same(network("L2_POOL_2D", (1, *size, 3), option=option), opset=9, tolerance=1e-5)
+
+
+@pytest.mark.parametrize("start", [[0, 1, 2, 0], [0, 5, 7, 1]])
+def test_a_part_is_replaced(start: list[int], same: Callable[..., onnx.ModelProto]) -> None:
+    part = np.random.default_rng(0).normal(size=(1, 2, 3, 2)).astype(np.float32)
+    same(network("DYNAMIC_UPDATE_SLICE", (1, 6, 8, 3), part, np.array(start, np.int32)), tolerance=1e-6)
+
+
+def test_softmax_of_values_times_a_number(same: Callable[..., onnx.ModelProto]) -> None:
+    same(network("SOFTMAX", (1, 6, 8, 3), option=options("Softmax", beta=2.5)), tolerance=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["TANH", "SIGN_BIT"])
+def test_fused_activations_that_no_kernel_applies(kind: str, same: Callable[..., onnx.ModelProto]) -> None:
+    fused = options("Add", fusedActivationFunction=getattr(schema.ActivationFunctionType, kind))
+    same(network("ADD", (1, 6, 8, 3), np.array([0.2], np.float32), option=fused), tolerance=1e-5)
+
+
+def test_options_without_a_vector(same: Callable[..., onnx.ModelProto]) -> None:
+    same(network("RESHAPE", (1, 48, 3), np.array([1, 48, 3], np.int32), option=options("Reshape")), tolerance=1e-6)
+
+
 def test_gelu_by_tanh(same: Callable[..., onnx.ModelProto]) -> None:
     made = same(network("GELU", (1, 6, 8, 3), option=options("Gelu", approximate=True)), opset=7, tolerance=2e-6)
     assert "Tanh" in {node.op_type for node in made.graph.node}
