@@ -10,6 +10,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from convert.errors import TranslationError
+from convert.export.tflite import pack, unpack
 from tests.graph.flat import Flat, flatten, options
 from tests.graph.proof import litert, onnxruntime
 
@@ -114,6 +115,25 @@ def test_fused_activations_that_no_kernel_applies(kind: str, same: Callable[...,
 
 def test_options_without_a_vector(same: Callable[..., onnx.ModelProto]) -> None:
     same(network("RESHAPE", (1, 48, 3), np.array([1, 48, 3], np.int32), option=options("Reshape")), tolerance=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "constants", "option"),
+    [
+        ("GATHER_ND", (2, 3), [np.array([[0, 1, 2], [0, 3, 4]], np.int32)], options("GatherNd")),
+        ("REVERSE_SEQUENCE", (1, 6, 8, 3), [np.array([4], np.int32)], options("ReverseSequence", seqDim=2)),
+        ("DYNAMIC_UPDATE_SLICE", (1, 6, 8, 3), [np.ones((1, 2, 2, 3), np.float32), np.zeros(4, np.int32)], None),
+    ],
+)
+def test_an_open_batch_is_one(
+    kind: str, shape: tuple[int, ...], constants: list[Any], option: Any, same: Callable[..., onnx.ModelProto]
+) -> None:
+    """As Keras's models have it that were converted by hand."""
+    model = unpack(network(kind, shape, *constants, option=option))
+    for tensor in model.subgraphs[0].tensors:
+        if model.buffers[tensor.buffer].data is None and tensor.shape[0] == 1:
+            tensor.shapeSignature = np.array([-1, *tensor.shape[1:]], np.int32)
+    same(pack(model), tolerance=1e-6)
 
 
 def test_gelu_by_tanh(same: Callable[..., onnx.ModelProto]) -> None:
