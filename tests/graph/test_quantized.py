@@ -392,12 +392,13 @@ def test_operators_give_the_codes_of_exact_arithmetic(
     make, exact = _EXACT[name]
     steps = [float(np.float32(each)) for each in scales]
     random = np.random.default_rng(seed)
-    net, parts, values = _Network(4, 5), [], []
+    net, parts = _Network(4, 5), []
+    values: list[_Real] = []
     for number, (step, zero) in enumerate(zip(steps[:2], zeros[:2], strict=True)):
         bounds = (net.constant(each, np.int64) for each in ([2 * number], [2 * number + 2], [1]))
         parts.append(net.coded(net.add("Slice", "x", *bounds), step, zero))
         values.append((random.integers(-128, 128, (1, 2, 4, 5)) - zero) * step)
-    made, real = make(net, *parts), exact(*values)
+    made, real = make(net, parts[0], parts[1]), exact(values[0], values[1])
     if limits:
         low, high = (0.0, np.inf) if limits == "Relu" else limits
         bounds = (net.constant(each) for each in (low, high))
