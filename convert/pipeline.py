@@ -182,7 +182,7 @@ def stages(
     Args:
         first: of two exports for one app, what writes the files of this one, the first.
         beside: a second process, which the caller closes, too: a quantized model is measured there while `worker`
-            translates it already, and a small one compared while `worker` adapts and validates it.
+            translates it already. Small models are then adapted and validated in `worker`, not here.
 
     Raises:
         PresetError: options that do not exist or do not fit together.
@@ -204,7 +204,8 @@ def stages(
         adapt = InWorker(adapt, adapt, worker)
         proof = InWorker(proof, proving(options, InProcessWorker()), worker)
     if emit is not None:
-        proof = WithComparison(proof, emit, options.get("images"), worker=worker, beside=beside)
+        begin = proof.begin if isinstance(proof, InWorker) else None
+        proof = WithComparison(proof, emit, options.get("images"), worker=worker, begin=begin)
     made = (unpack, translate, adapt, proof)
     return made if output is None or emit is None else (*made, emit)
 
@@ -227,6 +228,11 @@ class InWorker:
     def name(self) -> str:
         """Of the stage."""
         return self.here.name
+
+    def begin(self, artifact: Translated | Adapted, workdir: Path) -> None:
+        """Start it in the worker while the caller does something else; called with the same, it gives the result."""
+        if len(artifact.onnx.data) <= SENT:
+            self.worker.begin_apply(self.there, artifact, workdir)
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:
         """As the stage; the end of the worker is an error as it is without one."""
@@ -438,11 +444,9 @@ def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResul
         refuse_unsupported(artifact)
     elif isinstance(stage, Emit):
         adapt = next(each for each in stages if isinstance(each, Adapt))
-        names = stage.plan(
-            *(artifact.name, crop_to(artifact, adapt.frame, resize=adapt.resize)),
-            for_objects=adapt.for_objects,
-            counted=stage.counting(artifact, adapt.least_box(artifact)),
-        )
+        framing = crop_to(artifact, adapt.frame, resize=adapt.resize)
+        counted = stage.counting(artifact, framing, adapt.least_box(artifact))
+        names = stage.plan(artifact.name, framing, for_objects=adapt.for_objects, counted=counted)
         return StageResult(artifact, tuple(Output(str(stage.folder / name), None) for name in names))
     return StageResult(artifact)
 
@@ -521,7 +525,7 @@ def convert(
         primary, secondary = (export for each in (first, second) if (export := each.last(Export)))
         adapt = adapting(options, one=True)
         framing = crop_to(primary, adapt.frame, resize=adapt.resize)
-        counted = emit.primary.counting(primary, adapt.least_box(primary))
+        counted = emit.primary.counting(primary, framing, adapt.least_box(primary))
         names = emit.plan(primary.name, secondary.name, framing, counted=counted)
         outputs = tuple(Output(str(emit.folder / name), None) for name in names)
         merged.records.append(Record(emit.name, Status.PLANNED, outputs=outputs))

@@ -27,7 +27,7 @@ from convert.files import plain
 from convert.findings import Finding, Rule
 from convert.images.scaling import Network, Placement, Rect, View
 from convert.report import SCHEMA_VERSION, OnnxMetadata
-from convert.simulate.decode import Classified, Detection
+from convert.simulate.decode import Classification, Classified, Detection
 from convert.simulate.settings import NetworkType, Settings
 
 if TYPE_CHECKING:
@@ -63,23 +63,6 @@ class SimulatedEngine:
     def recorded(self) -> OnnxMetadata:
         """What `ei-deepstream convert` recorded in the model."""
         return OnnxMetadata.parse(dict(self.metadata))
-
-
-@dataclass(frozen=True, slots=True)
-class Classification:
-    """The class that one output of a classifier gives a picture or an object.
-
-    Attributes:
-        engine: gie-unique-id.
-        attribute: which output, in engine order.
-        label: None where the label file has none.
-    """
-
-    engine: int
-    attribute: int
-    class_id: int
-    confidence: float
-    label: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +124,12 @@ class Shown:
 
     Attributes:
         counts: its names and what stands beside them: of a line crossings so far, in each direction; of a zone how many
-            are in it.
+            are in it. None: nothing was counted yet.
         points: (x, y) in pixels of the picture; two of a line.
         crossed: whether something has just crossed the line.
     """
 
-    counts: tuple[tuple[str, int], ...]
+    counts: tuple[tuple[str, int | None], ...]
     points: tuple[tuple[float, float], ...]
     crossed: bool = False
 
@@ -277,11 +260,6 @@ class Simulation:
     frames: tuple[FrameResult, ...]
     seconds: dict[str, float] = field(default_factory=dict)
     counts: tuple[Counts, ...] = ()
-
-
-def classifications(engine: int, result: Classified) -> list[Classification]:
-    """Of a classifier with this gie-unique-id."""
-    return [Classification(engine, one.attribute, one.class_id, one.confidence, one.label) for one in result.attributes]
 
 
 def detected_objects(engine: int, attached: Iterable[Detection], parent: int | None = None) -> list[DetectedObject]:
@@ -529,7 +507,7 @@ _MOST_DUPLICATES = 3
 def dropped_by_detector(
     settings: Settings,
     view: View,
-    decoding: Dropped | None,
+    decoding: Dropped,
     attaching: Dropped,
     *,
     parent: Rect | None = None,
@@ -545,7 +523,7 @@ def dropped_by_detector(
         parent: the object that was the input, and `of` its index.
     """
     # Duplicates of shown boxes would leave no room for anything else.
-    decoded = () if decoding is None else (
+    decoded = (
         *decoding.best(MOST_DROPPED, without=_DUPLICATES), *decoding.best(_MOST_DUPLICATES, only=_DUPLICATES)
     )  # fmt: skip
     found = [_dropped(settings, drop, _in_picture(drop, view, parent), of) for drop in decoded]

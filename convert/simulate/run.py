@@ -24,25 +24,9 @@ import numpy as np
 from convert.errors import InputError
 from convert.images.read import Picture, Unreadable
 from convert.images.scaling import Placement, Rect
-from convert.simulate.decode import Classified, Detected, Detection, attach, decode
+from convert.simulate import results
+from convert.simulate.decode import Classification, Classified, Detected, Detection, attach, decode
 from convert.simulate.parsers import Dropped, Layer
-from convert.simulate.results import (
-    CONVERSION,
-    NAN_SCORES,
-    PARSER,
-    PICTURE,
-    UNUSED_ENGINE,
-    Classification,
-    DetectedObject,
-    DroppedCandidate,
-    FrameResult,
-    Simulation,
-    best,
-    classifications,
-    detected_objects,
-    dropped_by_classifier,
-    dropped_by_detector,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -224,10 +208,10 @@ class _FrameState:
 
     picture: Picture
     placement: Placement
-    objects: list[DetectedObject] = field(default_factory=list)
+    objects: list[results.DetectedObject] = field(default_factory=list)
     classifications: list[Classification] = field(default_factory=list)
     label: str = ""
-    dropped: list[DroppedCandidate] = field(default_factory=list)
+    dropped: list[results.DroppedCandidate] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     decoded: tuple[Detection, ...] = ()
 
@@ -236,9 +220,9 @@ class _FrameState:
         height, width = self.picture.pixels.shape[:2]
         return Rect(0, 0, width, height)
 
-    def frame(self) -> FrameResult:
+    def frame(self) -> results.FrameResult:
         height, width = self.picture.pixels.shape[:2]
-        return FrameResult(
+        return results.FrameResult(
             self.picture.name,
             self.picture.source,
             width,
@@ -247,7 +231,7 @@ class _FrameState:
             tuple(self.objects),
             tuple(self.classifications),
             self.label,
-            best(self.dropped),
+            results.best(self.dropped),
             (*self.picture.notes, *self.notes),
             self.decoded,
         )
@@ -279,7 +263,7 @@ class Runner:
     _failed: dict[int, str] = field(default_factory=dict)
     _inputs: Inputs = field(default_factory=Inputs)
 
-    def __call__(self, pictures: Iterable[Picture | Unreadable]) -> Iterator[tuple[Picture, FrameResult]]:
+    def __call__(self, pictures: Iterable[Picture | Unreadable]) -> Iterator[tuple[Picture, results.FrameResult]]:
         """Every picture that can be simulated, in order; of the others there is a finding.
 
         Raises:
@@ -288,7 +272,7 @@ class Runner:
         """
         for group in Prefetch(self.engines[0], self.seconds)(pictures):
             self.findings += [
-                PICTURE.found(error.message, path=error.path or source, hint=error.hint)
+                results.PICTURE.found(error.message, path=error.path or source, hint=error.hint)
                 for error, source in group.left_out
             ]
             states = self._primary(group)
@@ -297,7 +281,7 @@ class Runner:
             for state in states:
                 yield state.picture, state.frame()
         self.findings += [
-            UNUSED_ENGINE.found(
+            results.UNUSED_ENGINE.found(
                 f"engine {loaded.engine.settings.unique_id} looked at no object of any picture",
                 path=loaded.engine.config,
             )
@@ -305,29 +289,29 @@ class Runner:
             if not self._counts.get(loaded.engine.settings.unique_id)
         ]
 
-    def simulation(self, frames: Iterable[FrameResult]) -> Simulation:
+    def simulation(self, frames: Iterable[results.FrameResult]) -> results.Simulation:
         """Engines and frames as one result; call it after the last picture."""
         engines = tuple(
             replace(loaded.engine, failure=self._failed.get(loaded.engine.settings.unique_id, ""))
             for loaded in self.engines
         )
-        return Simulation(engines, tuple(frames), dict(self.seconds))
+        return results.Simulation(engines, tuple(frames), dict(self.seconds))
 
     def _primary(self, group: FrameGroup) -> list[_FrameState]:
         first, states = self.engines[0], [_FrameState(picture, placement) for picture, placement in group.pictures]
         settings = first.engine.settings
         if not states:
             return states
-        results, failure = self._decoded(first, group.values)
+        decoded, failure = self._decoded(first, group.values)
         with timed(self.seconds, "decode"):
-            for state, result in zip(states, results, strict=True):
+            for state, result in zip(states, decoded, strict=True):
                 if isinstance(result, Detected):
                     state.decoded = result.objects
                     self._attach(first, state, result, state.placement)
                 else:
-                    state.classifications += classifications(settings.unique_id, result)
+                    state.classifications += result.attributes
                     state.label = result.label
-                    state.dropped += dropped_by_classifier(settings, result, len(first.outputs))
+                    state.dropped += results.dropped_by_classifier(settings, result, len(first.outputs))
                 if failure:
                     state.notes.append(f"engine {settings.unique_id}: {failure}")
         return states
@@ -344,10 +328,10 @@ class Runner:
         number = loaded.engine.settings.unique_id
         if decoded.failure and number not in self._failed:
             self._failed[number] = decoded.failure
-            self.findings.append(PARSER.found(decoded.failure, path=loaded.engine.config))
-        if decoded.nan_scores and not self._found(NAN_SCORES, loaded):
+            self.findings.append(results.PARSER.found(decoded.failure, path=loaded.engine.config))
+        if decoded.nan_scores and not self._found(results.NAN_SCORES, loaded):
             message = f"engine {number}: scores are NaN, and the order of boxes on a device is undefined"
-            self.findings.append(NAN_SCORES.found(message, path=loaded.engine.config))
+            self.findings.append(results.NAN_SCORES.found(message, path=loaded.engine.config))
         return decoded.frames, decoded.failure
 
     def _attach(
@@ -363,8 +347,8 @@ class Runner:
         settings, view = loaded.engine.settings, placement.view
         dropped = Dropped()
         objects = attach(settings, view, detected.objects, parent=parent, dropped=dropped)
-        state.objects += detected_objects(settings.unique_id, objects, of)
-        left_out = dropped_by_detector(settings, view, detected.dropped, dropped, parent=parent, of=of)
+        state.objects += results.detected_objects(settings.unique_id, objects, of)
+        left_out = results.dropped_by_detector(settings, view, detected.dropped, dropped, parent=parent, of=of)
         if loaded.engine.recorded.merge not in {None, "none"}:  # the graph has set cells to 0 that are no objects
             left_out = [one for one in left_out if one.confidence]
         state.dropped += left_out
@@ -390,9 +374,9 @@ class Runner:
             if not cut:
                 continue
             self._counts[number] = self._counts.get(number, 0) + len(cut)
-            results, _ = self._decoded(loaded, values[: len(cut)])
+            decoded, _ = self._decoded(loaded, values[: len(cut)])
             with timed(self.seconds, "decode"):
-                for (target, placement), result in zip(cut, results, strict=True):
+                for (target, placement), result in zip(cut, decoded, strict=True):
                     if isinstance(result, Detected):
                         self._attach(
                             loaded, target.state, result, placement, parent=target.box, of=target.index
@@ -419,9 +403,9 @@ class Runner:
         number = loaded.engine.settings.unique_id
         why = f"engine {number} did not look at it: {error.message}"
         _skip(target.state, target.index, why)
-        if not self._found(CONVERSION, loaded):
+        if not self._found(results.CONVERSION, loaded):
             self.findings.append(
-                CONVERSION.found(
+                results.CONVERSION.found(
                     f"picture {target.state.picture.name}: {error.message}; nvinfer's pipeline ends here",
                     path=loaded.engine.config,
                     hint=error.hint,
@@ -439,13 +423,13 @@ def _joined(parts: tuple[Layer, ...]) -> Layer:
 
 def _add_classifications(loaded: LoadedEngine, target: _Target, result: Classified) -> None:
     settings, state = loaded.engine.settings, target.state
-    found = classifications(settings.unique_id, result) if result.attached else []
+    found = result.attributes if result.attached else ()
     if target.index is None:
         state.classifications += found
     else:
         known = state.objects[target.index]
         state.objects[target.index] = replace(known, classifications=(*known.classifications, *found))
-    state.dropped += dropped_by_classifier(settings, result, len(loaded.outputs), target.index)
+    state.dropped += results.dropped_by_classifier(settings, result, len(loaded.outputs), target.index)
 
 
 def _skip(state: _FrameState, index: int | None, why: str) -> None:

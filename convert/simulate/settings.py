@@ -46,6 +46,10 @@ STOCK_LIBRARY = "libnvds_infercustomparser.so"
 _MOST_CLASSES = 1_000_000  # nvinfer allocates that many too, but no label file does
 
 
+_THRESHOLDS = (("pre-cluster-threshold", 0.2), ("post-cluster-threshold", 0.0), ("nms-iou-threshold", 0.3))
+_SIZES = ("detected-min-w", "detected-min-h", "detected-max-w", "detected-max-h", "roi-top-offset", "roi-bottom-offset")
+
+
 class ColorFormat(IntEnum):
     """model-color-format."""
 
@@ -77,17 +81,10 @@ class ClassSettings:
     def from_values(cls, values: Mapping[str, Any]) -> ClassSettings:
         """From one element of `class-attrs`; a key that is missing has nvinfer's default."""
         return cls(
-            _float32(values.get("pre-cluster-threshold", 0.2)),
-            _float32(values.get("post-cluster-threshold", 0)),
-            _float32(values.get("nms-iou-threshold", 0.3)),
-            int(values.get("topk", -1)),
-            int(values.get("minBoxes", 0)),
-            int(values.get("detected-min-w", 0)),
-            int(values.get("detected-min-h", 0)),
-            int(values.get("detected-max-w", 0)),
-            int(values.get("detected-max-h", 0)),
-            int(values.get("roi-top-offset", 0)),
-            int(values.get("roi-bottom-offset", 0)),
+            *(_float32(values.get(key, usual)) for key, usual in _THRESHOLDS),
+            **{key.replace("-", "_"): int(values.get(key, 0)) for key in _SIZES},
+            topk=int(values.get("topk", -1)),
+            min_boxes=int(values.get("minBoxes", 0)),
         )
 
 

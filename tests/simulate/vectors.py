@@ -38,7 +38,7 @@ def _frame(batch: Replayed, index: int) -> dict[str, Any]:
         "objects": list(map(results.object_document, frame.objects)),
         "metadata": list(map(results.object_document, batch.metadata[index])),
     }
-    if frame.dropped is not None:
+    if frame.dropped.wanted:
         found["dropped"] = [_dropped_document(drop) for drop in frame.dropped.best()]
         found["dropped from metadata"] = [_dropped_document(drop) for drop in batch.dropped[index].best()]
     return found
