@@ -397,7 +397,7 @@ def test_operators_give_the_codes_of_exact_arithmetic(
     for number, (step, zero) in enumerate(zip(steps[:2], zeros[:2], strict=True)):
         bounds = (net.constant(each, np.int64) for each in ([2 * number], [2 * number + 2], [1]))
         parts.append(net.coded(net.add("Slice", "x", *bounds), step, zero))
-        values.append((random.integers(-128, 128, (1, 2, 4, 5)) - zero) * step)
+        values.append((random.integers(-128, 128, (1, 2, 4, 5)) - zero).astype(np.float64) * step)
     made, real = make(net, parts[0], parts[1]), exact(values[0], values[1])
     if limits:
         low, high = (0.0, np.inf) if limits == "Relu" else limits
