@@ -33,11 +33,12 @@ from convert.validate import CONSTANT, runtimes
 from convert.validate.inputs import as_nvinfer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from convert.heads.decoding import ReferenceDecoder
+    from convert.types import Preprocessing
 
 NOT_FINITE = Rule("EI405")
 PARITY = Rule("EI403")
@@ -435,6 +436,16 @@ def original(
         outputs = runtimes.outputs(model, pictures, scaling, worker, timeout, kernels=kernels)
     spec = head(export.facts.task)
     return outputs if spec.raw else spec.as_graph(outputs)
+
+
+def run_each(session: Any, pictures: Iterable[NDArray[np.uint8]], before: Preprocessing) -> list[NDArray[Any]]:
+    """Outputs [n, ...] of a shipped model for `pictures` [H,W,C], one at a time; where each is a scalar [n].
+
+    Raises:
+        ValidationError: ONNX Runtime cannot run it.
+    """
+    rows = [runtimes.run_onnx(session, as_nvinfer(picture[np.newaxis], before)) for picture in pictures]
+    return [np.concatenate([np.atleast_1d(each) for each in column]) for column in zip(*rows, strict=True)]
 
 
 def reference_decoder(adapted: Adapted, worker: Worker, timeout: float) -> ReferenceDecoder:
