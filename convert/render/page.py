@@ -37,7 +37,6 @@ from convert.render.text import percent
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from convert.simulate import results
     from convert.simulate.decode import Classification
     from convert.simulate.results import DetectedObject, DroppedCandidate, FrameResult, SimulatedEngine, Simulation
     from convert.simulate.settings import ClassSettings, Settings
@@ -81,7 +80,7 @@ def embedded(name: str, picture: bytes) -> tuple[str, int, int]:
     return f"data:{_TYPES[kind]};base64,{base64.b64encode(picture).decode('ascii')}", width, height
 
 
-def framing_of(engine: results.SimulatedEngine, frames: Sequence[results.FrameResult]) -> tuple[Framing, bool] | None:
+def framing_of(engine: SimulatedEngine, frames: Sequence[FrameResult]) -> tuple[Framing, bool] | None:
     """How the engine's model is shown a picture, and whether it crops it itself; None where that is not known.
 
     Of a model that was trained on a part of pictures and does not crop them, it is the framing of the first of
@@ -104,25 +103,6 @@ def framing_of(engine: results.SimulatedEngine, frames: Sequence[results.FrameRe
     except PresetError:  # a frame of a shape that no camera has
         return None
     return None
-
-
-def framing_picture(engine: results.SimulatedEngine, frames: Sequence[results.FrameResult]) -> tuple[str, str]:
-    """SVG markup of it and what it shows in words; both "" where there is nothing to draw."""
-    found = framing_of(engine, frames)
-    if found is None:
-        return "", ""
-    framing, cropped = found
-    model, network = (f"{width} x {height}" for width, height in (framing.model, framing.network))
-    share, part = f"{framing.seen * 100:.0f} %", "middle" if framing.part == "centre" else framing.part
-    words = f"The model has the shape of {framing.frame} frames and sees the whole of them."
-    if framing.crops and cropped:
-        words = f"The model cuts the {part} {model} out of its {network} input: {share} of a {framing.frame} frame."
-    elif framing.crops:
-        words = (
-            f"The model was trained on the {part} of pictures, {share} of a {framing.frame} frame. "
-            "Here it sees the whole, squashed."
-        )
-    return framing_svg(framing, cropped=cropped), words
 
 
 MOST_PICTURES: Final = 150
@@ -232,7 +212,7 @@ def _engine(engine: SimulatedEngine, frames: Sequence[FrameResult]) -> dict[str,
     rows = class_rows(engine, frames)
     return {
         "engine": engine,
-        "framing": framing_picture(engine, frames),  # markup of ours and words, or ""
+        "framing": framing_of(engine, frames),
         "rows": rows,
         "undetected": undetected_classes(engine, rows),
     }
@@ -267,6 +247,7 @@ def _environment() -> Environment:
     environment.filters |= {"confidence": number, "in_words": in_words, "count": _count, "named": _name}
     environment.filters |= {"by_class": _by_class, "class_name": _class_name, "size": _size, "region": _region}
     environment.filters |= {"numbers": _numbers, "label_of": lambda class_id, settings: settings.label(class_id)}
+    environment.globals["framing_svg"] = framing_svg
     environment.globals["filters"] = load_toml("report/words.toml")["filters"]
     environment.filters["look"] = lambda one: style_of(one.engine, one.class_id).number
     return environment

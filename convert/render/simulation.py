@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from convert.compare import DIFFERS, DRIFTS, Comparison, PictureComparison, Prediction, Reason, Verdict
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from convert.check.context import ChosenTarget
     from convert.findings import Finding
     from convert.simulate.job import Simulated
-    from convert.simulate.results import Counts, FrameResult, SimulatedEngine, Simulation
+    from convert.simulate.results import Counts
 
 _MOST_PASSAGES = 40  # of a video
 _MOST_ROWS = 60  # of pictures; objects.json has them all
@@ -144,10 +144,8 @@ def _engine_line(engine: SimulatedEngine) -> str:
 
 
 def _table(frames: Sequence[FrameResult]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("picture", overflow="fold")
-    table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("shown")
+    columns = Column("picture", overflow="fold"), Column("size", justify="right", no_wrap=True), "shown"
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     if any(not frame.shows or any(found.skipped for found in frame.objects) for frame in frames[:_MOST_ROWS]):
         table.add_column("not shown")
     for frame in frames[:_MOST_ROWS]:
@@ -278,11 +276,8 @@ def _show_reasons(out: Console, reasons: Sequence[Reason]) -> None:
 
 
 def _comparison_table(rows: Sequence[PictureComparison]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("picture", overflow="fold")
-    table.add_column("DeepStream")
-    table.add_column("Edge Impulse")
-    table.add_column("because of")
+    columns = Column("picture", overflow="fold"), "DeepStream", "Edge Impulse", "because of"
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         style = _STYLES[row.verdict]
         causes = " + ".join(cause.value for cause in row.causes)

@@ -221,19 +221,11 @@ class _FrameState:
         return Rect(0, 0, width, height)
 
     def frame(self) -> results.FrameResult:
-        height, width = self.picture.pixels.shape[:2]
+        picture, (height, width) = self.picture, self.picture.pixels.shape[:2]
         return results.FrameResult(
-            self.picture.name,
-            self.picture.source,
-            width,
-            height,
-            self.placement,
-            tuple(self.objects),
-            tuple(self.classifications),
-            self.label,
-            results.best(self.dropped),
-            (*self.picture.notes, *self.notes),
-            self.decoded,
+            *(picture.name, picture.source, width, height, self.placement, tuple(self.objects)),
+            *(tuple(self.classifications), self.label, results.best(self.dropped)),
+            *((*picture.notes, *self.notes), self.decoded),
         )
 
 
@@ -386,18 +378,13 @@ class Runner:
 
     def _targets(self, loaded: LoadedEngine, state: _FrameState) -> Iterator[_Target]:
         first = self.engines[0].engine.settings.unique_id
-        if state.label:
-            why = passed_over(loaded, first, WHOLE_FRAME, state.whole)
-            if why:
-                _skip(state, None, why)
-            else:
-                yield _Target(state, None, state.whole)
-        for index, found in enumerate(state.objects):
-            why = passed_over(loaded, found.engine, found.class_id, found.box)
-            if why:
+        known = [(None, first, WHOLE_FRAME, state.whole)] if state.label else []
+        known += [(index, each.engine, each.class_id, each.box) for index, each in enumerate(state.objects)]
+        for index, *described, box in known:
+            if why := passed_over(loaded, *described, box):
                 _skip(state, index, why)
             else:
-                yield _Target(state, index, found.box)
+                yield _Target(state, index, box)
 
     def _not_cut(self, loaded: LoadedEngine, target: _Target, error: InputError) -> None:
         number = loaded.engine.settings.unique_id
