@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from PIL import Image
 
 from convert import __version__
-from convert.compare import Comparison, PictureComparison, Prediction, Verdict
+from convert.compare import Comparison, Prediction, Verdict
 from convert.errors import PresetError
 from convert.files import configs as data_folder
 from convert.files import load_toml
@@ -162,7 +162,8 @@ def page(
         findings=sorted(findings, key=lambda one: -one.level.rank),
         measures=measures(evidence or {}),
         comparison=comparison,
-        differences=differences(comparison) if comparison else [],
+        differences=sorted(comparison.rows, key=lambda row: _ORDER.index(row.verdict)) if comparison else [],
+        most_compared=MOST_COMPARED,
     )
 
 
@@ -245,6 +246,7 @@ def _environment() -> Environment:
         finalize=_shown,
     )
     environment.filters |= {"confidence": number, "in_words": in_words, "count": _count, "named": _name}
+    environment.filters["answer"] = answer
     environment.filters |= {"by_class": _by_class, "class_name": _class_name, "size": _size, "region": _region}
     environment.filters |= {"numbers": _numbers, "label_of": lambda class_id, settings: settings.label(class_id)}
     environment.globals["framing_svg"] = framing_svg
@@ -405,7 +407,9 @@ def _region(one: ClassSettings) -> str:
 
 
 MOST_COMPARED: Final = 500
-"""Pictures of a comparison that are listed."""
+"""Pictures of a comparison that are listed: those that differ first, then those that drift, in their order."""
+
+_ORDER: Final = (Verdict.DIFFERS, Verdict.DRIFTS, Verdict.SAME)
 
 _MOST_MEASURES: Final = 60
 _LONGEST: Final = 300  # characters of a value this module does not know
@@ -427,16 +431,6 @@ class Measure:
     passed: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One picture of a comparison, ready to be shown."""
-
-    row: PictureComparison
-    deepstream: str
-    edge_impulse: str
-    causes: str
-
-
 def measures(evidence: Mapping[str, Any]) -> list[Measure]:
     """`evidence` of a bundle's report.json (`convert.report.evidence_document`) as rows; null is left out.
 
@@ -450,16 +444,6 @@ def measures(evidence: Mapping[str, Any]) -> list[Measure]:
         except (KeyError, OverflowError, TypeError, ValueError):
             rows += _plain(name.replace("_", " "), value, 0)
     return rows[:_MOST_MEASURES]
-
-
-def differences(comparison: Comparison) -> list[Difference]:
-    """The pictures, those that differ first, then those that drift; otherwise in their order."""
-    order = (Verdict.DIFFERS, Verdict.DRIFTS, Verdict.SAME)
-    rows = sorted(comparison.rows, key=lambda row: order.index(row.verdict))
-    return [
-        Difference(row, answer(row.deepstream), answer(row.edge_impulse), ", ".join(map(str, row.causes)))
-        for row in rows[:MOST_COMPARED]
-    ]
 
 
 def answer(one: Prediction) -> str:

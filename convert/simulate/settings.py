@@ -1,9 +1,9 @@
 """The settings of a Gst-nvinfer config that decide its arithmetic, in the types nvinfer computes with.
 
-Made of a config that was read and the label file it names (`from_parsed`), or of the dictionary that `convert.nvinfer.config`
-gives: every key of [property] with the value nvinfer holds after parsing (floats as float32), and one dictionary of
-class attributes for each class. What nvinfer changes after parsing is changed here: cluster-mode 0 is NMS with topk 20
-and IoU 0.5 (nvdsinfer_context_impl.cpp, `initialize`; stock builds have no OpenCV), and the name of a parser function
+Made of a config that was read and the label file it names, or of the dictionary that `convert.nvinfer.config` gives:
+every key of [property] with the value nvinfer holds after parsing (floats as float32), and one dictionary of class
+attributes for each class. What nvinfer changes after parsing is changed here: cluster-mode 0 is NMS with topk 20 and
+IoU 0.5 (nvdsinfer_context_impl.cpp, `initialize`; stock builds have no OpenCV), and the name of a parser function
 counts only together with a library.
 """
 
