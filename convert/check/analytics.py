@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from convert.check.context import Checks
 from convert.errors import PresetError
 from convert.files import TableReader, configs, load_toml
 from convert.nvinfer import keyfile
@@ -42,8 +43,13 @@ class Kind:
     numbers: int = 0
     modes: tuple[str, ...] = ()
 
+    @property
+    def keys(self) -> list[str]:
+        """All that have a name of their own."""
+        return [key for names in self.types.values() for key in names]
+
     def type_of(self, key: str) -> str | None:
-        """One of integer, boolean, integers, string, shape; None: there is no such key."""
+        """The name of its list, or "shape"; None: there is no such key."""
         found = next((kind for kind, names in self.types.items() if key in names), None)
         return found or ("shape" if self.shape and key.startswith(self.shape) else None)
 
@@ -147,6 +153,10 @@ class AnalyticsFile:
     def line(self, key: str, value: object) -> str:
         """A line of this file, as hints write it."""
         return f"{key}={value}" if self.form == "ini" else f"{key}: {value}"
+
+
+on_analytics: Checks[AnalyticsFile] = Checks()
+"""Rules about configs of Gst-nvdsanalytics."""
 
 
 def read_analytics(data: bytes, path: str, release: str) -> AnalyticsFile:
@@ -328,10 +338,9 @@ def _read_shape(file: AnalyticsFile, group: Group, entry: Entry, numbers: tuple[
 
 
 @dataclass(frozen=True, slots=True)
-class TrackerGroup:
+class TrackerGroup(Kind):
     """A group of the low-level tracker's config; the top of its keys.toml explains the fields."""
 
-    keys: tuple[str, ...]
     keys_since: dict[str, tuple[str, ...]] = field(default_factory=dict)
     until: str | None = None
 

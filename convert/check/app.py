@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from convert.check.context import CLASSIFIER, Place, Presence, RuleContext, Setting
+from convert.check.context import CLASSIFIER, Checks, Place, Presence, RuleContext, Setting, Unclear
 from convert.errors import InputError, PresetError
 from convert.files import TableReader, configs, load_toml
 from convert.nvinfer import keyfile
@@ -45,6 +45,7 @@ class Trouble:
     line: int | None = None
     column: int | None = None
     path: str | None = None
+    entry: Entry | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,7 +331,7 @@ def troubles(app: AppFile, release: str) -> tuple[Trouble, ...]:
             except (KeyFileError, ValueError):
                 shown = _SHOWN[kind if app.form == "ini" or kind != "boolean" else "integer"]
                 message = f"[{name}] {key}: {entry.text[:80]!r} is {shown}"
-                found.append(Trouble(message, entry.value_line, entry.value_column, app.path))
+                found.append(Trouble(message, entry.value_line, entry.value_column, app.path, entry))
     return (*found, *(troubles(app.csv, release) if app.csv else ()))
 
 
@@ -415,22 +416,25 @@ class AppEngine:
     @property
     def classes(self) -> frozenset[int] | None:
         """Class ids of its objects; None: not known."""
-        context = self.context
-        if context is None or not context.values:
-            return None
-        if context.kind == CLASSIFIER:
+        if self.known("network-type") == CLASSIFIER:
             return frozenset({-1}) if self.gie.primary else frozenset()
-        count = context.value("num-detected-classes")
-        if not 0 < count <= _MOST_CLASSES:
+        count, dropped = self.known("num-detected-classes"), self.known("filter-out-class-ids")
+        if count is None or dropped is None or not 0 < count <= _MOST_CLASSES:
             return None
-        return frozenset(range(count)) - frozenset(context.value("filter-out-class-ids"))
+        return frozenset(range(count)) - frozenset(dropped)
 
     @property
     def id(self) -> int | None:
         """gie-unique-id; None: not known."""
         if setting := self.gie.settings.get("gie-unique-id"):
             return int(setting.value)
-        return int(self.context.value("gie-unique-id")) or None if self.context and self.context.values else None
+        return self.known("gie-unique-id") or None
+
+    def known(self, key: str) -> Any:
+        """The value of `key` of [property]; None: its config is not here, or that value, or all of it, is refused."""
+        with suppress(Unclear):
+            return self.context.value(key, None) if self.context and self.context.values else None
+        return None
 
 
 class Named(NamedTuple):
@@ -477,6 +481,12 @@ class AppContext:
             return engine.context.place(key)
         return self.file.place(engine.gie.group)
 
+    def line(self, engine: AppEngine, key: str, value: object) -> str:
+        """A line that gives `key` a value, in the syntax of the file that `at` leads to."""
+        context = None if key in engine.gie.settings else engine.context
+        is_yaml = (context.parsed if context and context.given(key) else self.file).form == "yaml"
+        return f"{key}: {value}" if is_yaml else f"{key}={value}"
+
     def parent(self, engine: AppEngine) -> AppEngine | None:
         """The engine behind which deepstream-app puts a secondary one; None: none, and it leaves the engine out.
 
@@ -494,12 +504,16 @@ class AppContext:
 
     def sources(self, engine: AppEngine) -> list[AppEngine] | None:
         """The engines whose objects `engine` takes; None: not known."""
-        if engine.context is None or not engine.context.values:
+        wanted = engine.known("operate-on-gie-id")
+        if wanted is None:
             return None
-        wanted = engine.context.value("operate-on-gie-id")
         others = [each for each in self.engines if each is not engine]
         if wanted == -1:
             return others
         if any(each.id is None for each in others):
             return None
         return [each for each in others if each.id == wanted]
+
+
+on_app: Checks[AppContext] = Checks()
+"""Rules about configs of deepstream-app."""

@@ -17,11 +17,13 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from convert.errors import InputError, PresetError
 from convert.files import load_toml
+from convert.findings import Rule
 from convert.nvinfer.config import MOST_BYTES, read_bytes
 from convert.nvinfer.context import Binding, Engine, Initialised, Library, initialise, library_of, split_labels
 from convert.nvinfer.keys import (
@@ -47,7 +49,7 @@ from convert.options import PLATFORM, RELEASE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from convert.findings import Finding, Level, Rule
+    from convert.findings import Finding, Level
     from convert.onnx_header import Header, Value
     from convert.report import BundleReport
 
@@ -266,12 +268,47 @@ class _Known(dict[Any, Any]):
         return key
 
 
-class Check(NamedTuple):
-    """A rule and the function that yields its findings; `refused`: also in files that nvinfer refuses."""
+_Subject = TypeVar("_Subject")
+_MOST_FINDINGS: Final = 100  # of one rule in one config that are shown
 
-    rule: Rule
-    run: Callable[[RuleContext], Iterable[Finding]]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Check(Rule, Generic[_Subject]):
+    """A rule with the function that yields its findings; `refused`: also in files that nvinfer refuses."""
+
+    run: Callable[[_Subject], Iterable[Finding]]
     refused: bool = False
+
+
+class Checks(list[Check[_Subject]]):
+    """The rules about one kind of subject, in the order in which they were declared, which is that of their calls."""
+
+    def __call__(
+        self, rule: str | Rule, *, refused: bool = False
+    ) -> Callable[[Callable[[_Subject], Iterable[Finding]]], Check[_Subject]]:
+        """A decorator that makes a function the `Check` of a new rule, by its id, or another one of a `rule`."""
+
+        def declare(run: Callable[[_Subject], Iterable[Finding]]) -> Check[_Subject]:
+            self.append(Check(rule if isinstance(rule, str) else rule.id, run, refused))
+            return self[-1]
+
+        return declare
+
+    def findings(self, subject: _Subject, *, refused: bool = False) -> Iterator[Finding]:
+        """What the rules find, a limited number of each; `refused`: only those that are for refused files, too."""
+        for check in self:
+            if refused and not check.refused:
+                continue
+            found = iter(check.run(subject))
+            with suppress(Unclear):
+                yield from islice(found, _MOST_FINDINGS)
+                if rest := next(found, None):
+                    message = f"there are more of these; the first {_MOST_FINDINGS} are shown"
+                    yield check.found(message, path=rest.path)
+
+
+on_config: Checks[RuleContext] = Checks()
+"""Rules about configs of Gst-nvinfer."""
 
 
 def table_of(group: str) -> str | None:
@@ -545,8 +582,6 @@ def load_context(
     models: Models,
     settings: Mapping[str, Setting] | None = None,
     expect: Expect = Expect.AUTO,
-    *,
-    go_on: bool = False,
 ) -> RuleContext:
     """Everything a rule may use, as one element reads the config.
 
@@ -556,9 +591,9 @@ def load_context(
         models: the headers read so far.
         settings: what deepstream-app sets over the config.
         expect: which files must be here.
-        go_on: also of a config that nvinfer refuses, as far as its meaning is clear without the refused values.
 
-    Of a config that is refused and not gone on with, `parsed`, `last` and `unread` are all there is.
+    Of a config that nvinfer refuses only what is clear without the refused values; where nothing is, `parsed`, `last`
+    and `unread` are all there is.
     """
     parsed = reading.settled
     context = RuleContext(
@@ -571,7 +606,7 @@ def load_context(
         unread=frozenset(each.section.name for each in parsed.unread),
     )
     unclear = _unclear(reading)
-    if unclear is None or (reading.faults and not go_on):
+    if unclear is None:
         return context
     settings = settings or {}
     values = {**parsed.values, **{key: setting.value for key, setting in settings.items()}}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -64,7 +65,9 @@ def _changes(
             continue
         line = lines[finding.line - 1]
         ending = b"\r" if line.endswith(b"\r") else b""
-        new = _line(context, finding, line.removesuffix(b"\r"), entries, problems.get(finding.line))
+        new = None
+        with suppress(checking.Unclear):  # what replaces it is refused
+            new = _line(context, finding, line.removesuffix(b"\r"), entries, problems.get(finding.line))
         if new is not None:
             yield finding.line, [each + ending for each in new]
 

@@ -21,8 +21,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from convert.errors import InputError
 from convert.export import eon_operators
-from convert.export.cpp_parser import Group, Unit, Value, Variable, is_null, name_of, parse, shown
 from convert.export.cpp_scanner import line_of, source_bytes
+from convert.export.eon_source import Group, Unit, Value, Variable, is_null, name_of, parse, shown
 from convert.export.tflite import operator_codes, pack
 from convert.findings import Finding, Rule
 
@@ -147,7 +147,7 @@ def _refuse_accelerators(unit: Unit) -> None:
 def _nodes(unit: Unit, tensors: int) -> tuple[eon_operators.EonNode, ...]:
     kinds: list[Value | None]
     if table := unit.find("nodeData"):
-        rows = unit.rows(table, unit.structs.get(table.type, ()))
+        rows = unit.rows(table, unit.fields(table))
         kinds = [row.get("used_op_index") for _, row in rows]
     else:
         rows = unit.rows(unit.need("tflNodes"), _NODE)
@@ -243,7 +243,7 @@ def _tensors(unit: Unit) -> tuple[eon_operators.EonTensor, ...]:
         UnsupportedModelError: a type whose tensors are not plain numbers.
     """
     table = unit.need("tensorData")
-    fields = unit.structs.get(table.type, ())
+    fields = unit.fields(table)
     for member in _NEEDED:
         if member not in fields:
             raise unit.damaged(f"struct {table.type} is missing or has no {member}", table.at)

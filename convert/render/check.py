@@ -192,7 +192,9 @@ def _known(target: targets.Target) -> dict[str, Any]:
         "trtexec": targets.sdk_path(target, "trtexec"),
         "trtexec_fp32": " ".join(targets.trtexec_flags(target.tensorrt, "fp32")),
         "trtexec_fp16": _fp16(target),
-        "trtexec_lacks": sorted(flag for flag in rows.flags if not targets.trtexec_accepts(flag, target.tensorrt)),
+        "trtexec_lacks": sorted(
+            flag for flag in rows.trtexec_flags if not targets.trtexec_accepts(flag, target.tensorrt)
+        ),
         "sinks": [f"{sink.type}: {sink.what}" for sink in targets.sinks(target)],
         "tracker": _tracker(target),
     }

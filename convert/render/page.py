@@ -483,15 +483,25 @@ def _agreement(value: Mapping[str, Any]) -> list[Measure]:
     return [Measure("Integer original against its float rewriting", words)]
 
 
+def _codes(value: Mapping[str, Any]) -> list[Measure]:
+    """Ours beside the original's second kernels."""
+    own = f"two sets of the original's own kernels: {_agreed(value['kernels'])}"
+    words = f"{_agreed(value['plain'])}; {own}; {percent(float(value['share']))} of multiplications in INT8"
+    return [Measure("Integer original against the same codes in ONNX", words)]
+
+
 def _precisions(rows: Sequence[Mapping[str, Any]]) -> list[Measure]:
     """A row for each precision: size, decisions, largest difference, and what runs in it."""
     measured = []
     for row in rows:
-        kept = _agreed(row["agreement"]) if row["agreement"] else "not measured"
-        nodes = ", ".join(f"{int(count)} {name}" for name, count in row["nodes"].items())
-        beyond = f"; beyond float16: {', '.join(map(str, row['overflow']))}" if row["overflow"] else ""
-        words = f"weights {int(row['weights']) / 1000:,.0f} kB; {kept}{beyond}; nodes: {nodes}"
-        measured.append(Measure(str(row["precision"]).upper(), words[:_LONGEST]))
+        known = [] if row["weights"] is None else [f"weights {int(row['weights']) / 1000:,.0f} kB"]
+        known.append(_agreed(row["agreement"]) if row["agreement"] else "not measured")
+        if row["overflow"]:
+            known.append(f"beyond float16: {', '.join(map(str, row['overflow']))}")
+        for name, nodes in (("nodes", row["nodes"]), ("in float", row.get("float_nodes"))):
+            if nodes:
+                known.append(f"{name}: {', '.join(f'{int(count)} {each}' for each, count in nodes.items())}")
+        measured.append(Measure(str(row["precision"]).upper(), "; ".join(known)[:_LONGEST]))
     return measured
 
 
@@ -517,6 +527,7 @@ _READERS: Final[Mapping[str, Callable[[Any], list[Measure]]]] = {
     "tensorrt": lambda value: [Measure("TensorRT", str(value)[:_LONGEST])],
     "decoding": lambda value: [Measure("Boxes against an independent decoding", f"largest difference {_small(value)}")],
     "int8_agreement": _agreement,
+    "int8": _codes,
     "framing": _framing,
     "precisions": _precisions,
 }

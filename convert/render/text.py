@@ -257,31 +257,36 @@ def _evidence_lines(validated: types.Validated) -> list[tuple[str, str]]:
         as_own = "" if own is None else f" (its own two kernels: {percent(own)})"
         lines.append((facts(original).quantization, f"{done}: {same}{as_own}"))
     if codes := evidence.int8:
-        lines.append(("int8", _codes_line(codes)))
-    lines += _precision_lines(evidence.precisions, alone=adapted.calibrated > 0)
+        lines.append(("codes", _codes_line(codes)))
+    lines += _precision_lines(evidence.precisions)
     if evidence.tensorrt:
         lines.append(("tensorrt", evidence.tensorrt))
     return lines
 
 
-def _precision_lines(rows: Sequence[types.PrecisionEvidence], *, alone: bool) -> Iterator[tuple[str, str]]:
-    """The table: size, decisions, largest difference, and what runs in it; `alone`: also if it has one row."""
-    for row in rows if alone or len(rows) > 1 else ():
-        kept = "not measured"
-        if row.agreement:
-            kept = f"same decisions {percent(row.agreement.top1)}, max difference {row.agreement.max_abs_diff:.2g}"
-        beyond = f", {len(row.overflow)} beyond 65504" if row.overflow else ""
-        yield row.precision, f"weights {row.weights / 1000:,.0f} kB, {kept}, {sum(row.nodes.values())} nodes{beyond}"
+def _precision_lines(rows: Sequence[types.PrecisionEvidence]) -> Iterator[tuple[str, str]]:
+    """The table: size, decisions, largest difference, and what runs in it."""
+    for row in rows:
+        known = [] if row.weights is None else [f"weights {row.weights / 1000:,.0f} kB"]
+        if same := row.agreement:
+            known.append(f"same decisions {percent(same.top1)}, max difference {same.max_abs_diff:.2g}")
+            known.append(f"{sum(row.nodes.values())} nodes")
+        else:
+            known.append("not measured")
+        if row.float_nodes:
+            known.append(f"in float: {', '.join(row.float_nodes)}")
+        if row.overflow:
+            known.append(f"{len(row.overflow)} beyond 65504")
+        yield row.precision.upper(), ", ".join(known)
 
 
 def _codes_line(codes: types.Int8Evidence) -> str:
-    """How a model of 8-bit codes decides beside the original's own kernels, and what runs on codes."""
+    """How a model of 8-bit codes decides beside the original's own kernels."""
     ours, own = codes.plain, codes.kernels
-    left = f", in float: {', '.join(codes.float_nodes)}" if codes.float_nodes else ""
     return (
-        f"the original's codes: decides as it does on {percent(ours.top1)} of {ours.inputs:,} inputs (its own two "
-        f"kernels: {percent(own.top1)}), mean difference {ours.mean_abs_diff:.2g} ({own.mean_abs_diff:.2g}); "
-        f"{percent(codes.share)} of multiplications in INT8{left}"
+        f"the original's: decides as it does on {percent(ours.top1)} of {ours.inputs:,} inputs (its own two kernels: "
+        f"{percent(own.top1)}), mean difference {ours.mean_abs_diff:.2g} ({own.mean_abs_diff:.2g}); "
+        f"{percent(codes.share)} of multiplications in INT8"
     )
 
 

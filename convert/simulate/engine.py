@@ -342,7 +342,7 @@ def _refusal(context: RuleContext, problem: Problem) -> InputError:
     """The error for a problem that keeps nvinfer from starting: the finding of `check`."""
     errors = [finding for finding in findings(context) if finding.level is Level.ERROR]
     same = [finding for finding in errors if finding.message.startswith(problem.message)]
-    key = None if problem.key is None else context.place(problem.key)
+    key = None if problem.key is None or context.faults else context.place(problem.key)
     there = [each for each in errors if each.line in {problem.line, key.line if key else None} - {None}]
     found = next(iter([*same, *there]), None)
     if found is None:

@@ -23,7 +23,7 @@ from convert.images import Frame, ResizeMode, crop_area
 from convert.images.resizing import Resizing
 from convert.isolation import LARGE, Worker, return_freed_memory
 from convert.onnx_header import parse_header
-from convert.types import Adapted, Agreement, Evidence, FrameEffect, ObjectEvidence, Stage, StageResult, Validated
+from convert.types import Adapted, Evidence, FrameEffect, ObjectEvidence, Stage, StageResult, Validated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.heads.decoding import ReferenceDecoder
+    from convert.types import Int8Evidence
     from convert.validate.comparison import Comparison
 
 CONSTANT = Rule("EI406")
@@ -117,7 +118,7 @@ class Validate:
         assert width is not None
         shape = channels, height, width
         evidence, found = self._measure(artifact, self._pictures(files, artifact, *shape))
-        if worst(found) is not Level.ERROR and (artifact.has_own_codes or self.precision == "fp16"):
+        if worst(found) is not Level.ERROR:
             evidence, more = self._measure_precision(artifact, evidence, files, *shape)
             found = (*found, *more)
         if self.tensorrt:
@@ -192,7 +193,8 @@ class Validate:
         self, adapted: Adapted, evidence: Evidence, files: Sequence[Path], channels: int, height: int, width: int
     ) -> tuple[Evidence, tuple[Finding, ...]]:
         """Decisions, on image-like pictures and the user's: of codes beside those of LiteRT's second kernels, of a
-        float model in float16 beside float32. Of a calibrated model they are the user's, if there are any."""
+        float model, for an engine in FP16, in float16 beside float32. Of a calibrated model they are the user's, if
+        there are any."""
         import numpy as np  # as in `_measure`
 
         from convert.validate import inputs
@@ -202,9 +204,11 @@ class Validate:
             half_evidence,
             int8_evidence,
             int8_findings,
-            row,
+            table,
         )
 
+        if not adapted.has_own_codes and self.precision != "fp16":
+            return replace(evidence, precisions=table(adapted, evidence)), ()
         count = max(_FEWEST_CODED, min(_MOST_CODED, _CODED_PIXELS // (height * width)))
         generated = inputs.image_like(count, height, width, channels)
         if self.calibrate is not None:
@@ -213,21 +217,21 @@ class Validate:
             generated, files = iter(()), files or find([self.calibrate], videos=False)
         given = (picture for _, picture in islice(self._given(files, adapted, channels, height, width), _MOST))
         pictures = chain(generated, given)
+        codes: Int8Evidence | None = None
+        found: tuple[Finding, ...] = ()
         with contextlib.ExitStack() as stack:
             worker = self.worker or stack.enter_context(Worker(("convert.validate.runtimes",)))
             chunks = iter(lambda: tuple(islice(pictures, max(1, _CHUNK_BYTES // (height * width * channels)))), ())
+            arguments = adapted, map(np.stack, chunks), worker, self.timeout
             if adapted.export.coded:
-                codes = int8_evidence(adapted, map(np.stack, chunks), worker, self.timeout)
-                whole = row("int8", adapted.onnx.data, codes.plain, codes.nodes)
-                return replace(evidence, int8=codes, precisions=(whole,)), int8_findings(codes)
-            if adapted.calibrated:
-                whole = calibrated_row(adapted, map(np.stack, chunks), worker, self.timeout)
-                return replace(evidence, precisions=(whole,)), calibrated_findings(whole)
-            half = half_evidence(adapted, map(np.stack, chunks), worker, self.timeout)
-        same = adapted.export.agreement or evidence.parity  # of a quantized model, its rewriting in float32
-        decides = Agreement(same.top1, same.mean_abs_diff, same.max_abs_diff, same.inputs) if same else None
-        whole = row("fp32", adapted.onnx.data, decides)
-        return replace(evidence, precisions=(whole, half)), ()
+                codes, measured = int8_evidence(*arguments)
+                found = int8_findings(codes)
+            elif adapted.calibrated:
+                measured = calibrated_row(*arguments)
+                found = calibrated_findings(measured)
+            else:
+                measured = half_evidence(*arguments)
+        return replace(evidence, int8=codes, precisions=table(adapted, evidence, measured)), found
 
     def _proven(self, comparison: Comparison, adapted: Adapted) -> tuple[Evidence, tuple[Finding, ...]]:
         """What `comparison` shows, and batch parity."""
@@ -327,7 +331,7 @@ class WithFraming:
     def _measure(self, adapted: Adapted, worker: Worker) -> FrameEffect:
         import numpy as np  # importing this module must stay light
 
-        from convert.images.scaling import fit_shortest, sdk_luma
+        from convert.images.scaling import fit_shortest, scaled, sdk_luma
         from convert.validate.comparison import original, reference_decoder
         from convert.validate.precision import agreement, predictions
 
@@ -386,19 +390,6 @@ class WithFraming:
                 left, top, width, height = crop_area(picture.shape[1], picture.shape[0], framing.frame.pixels)
                 picture = picture[top : top + height, left : left + width]
             yield picture
-
-
-def scaled(frame: NDArray[np.uint8], width: int, height: int, *, keep_aspect: bool = False) -> NDArray[np.uint8]:
-    """`frame` [H,W,C] as [height,width,C], as nvinfer scales it (with `keep_aspect`: between black bars)."""
-    import numpy as np  # importing this module must stay light
-
-    from convert.images.scaling import Network, ScalingFilter, place, scale
-
-    high, wide, channels = frame.shape
-    placement = place(wide, high, Network(channels, height, width), keep_aspect=keep_aspect, symmetric=keep_aspect)
-    picture = np.zeros((height, width, channels), np.uint8)
-    picture[placement.target] = scale(frame, placement, ScalingFilter.BILINEAR)
-    return picture
 
 
 def shipped(

@@ -23,10 +23,9 @@ import numpy as np
 
 from convert.errors import ValidationError
 from convert.findings import Finding, Rule
+from convert.graph.resize import cut_out
 from convert.heads import HEADS, head
 from convert.images import ImageScaling
-from convert.images.resizing import Resizing
-from convert.images.scaling import as_sdk, sdk_luma
 from convert.isolation import LARGE, Worker, return_freed_memory
 from convert.onnx_header import parse_header
 from convert.types import Adapted, BatchParity, Export, ModelFormat, Parity
@@ -204,8 +203,8 @@ def raw_names(model: bytes) -> tuple[str, ...]:
     return tuple(name for name in _RAW if name in made)
 
 
-def with_raw(model: bytes) -> bytes:
-    """The model with its raw outputs among its outputs, behind the others.
+def with_raw(model: bytes, names: Sequence[str] = ()) -> bytes:
+    """The model with its raw outputs, `names` where they are known, among its outputs, behind the others.
 
     Written without onnx, which serving a bundle does without: readers of protobuf merge what stands behind a message
     into it, so `ModelProto{graph{output{...}}}` adds outputs (float32 without a shape).
@@ -214,7 +213,7 @@ def with_raw(model: bytes) -> bytes:
         InputError: not an ONNX model.
     """
     float_type = _message(2, _message(1, b"\x08\x01"))  # ValueInfoProto.type, TypeProto.tensor_type, elem_type FLOAT
-    outputs = (_message(12, _message(1, name.encode()) + float_type) for name in raw_names(model))
+    outputs = (_message(12, _message(1, name.encode()) + float_type) for name in names or raw_names(model))
     return model + _message(7, b"".join(outputs))
 
 
@@ -311,9 +310,10 @@ class Comparison:
         self.inner: tuple[Sequence[str], NDArray[np.uint8], list[NDArray[np.float32]]] | None = None
         self._adapted, self._worker, self._timeout, self._first_size = adapted, worker, timeout, first_size
         self.tally = Tally(tolerance, exact=not adapted.has_own_codes)
-        self._shipped = len(parse_header(adapted.onnx.data).outputs)
+        self._shipped = len(adapted.onnx.outputs)
         self.decoding: Decoding | None = None
-        if head(adapted.head.task).raw and raw_names(adapted.onnx.data):
+        self._raw = raw_names(adapted.onnx.data) if head(adapted.head.task).raw else ()
+        if self._raw:
             self.decoding = Decoding(decoder or reference_decoder(adapted, worker, timeout))
 
     @cached_property
@@ -327,7 +327,7 @@ class Comparison:
     @cached_property
     def _session(self) -> Any:
         """The same, with a detector's raw outputs behind the others."""
-        return self.session if self.decoding is None else runtimes.load(with_raw(self._adapted.onnx.data))
+        return self.session if self.decoding is None else runtimes.load(with_raw(self._adapted.onnx.data, self._raw))
 
     def add(self, names: Sequence[str], pictures: NDArray[np.uint8]) -> None:
         """Run both on `pictures` [n,H,W,C] of the shipped model's size; the original on what that one cuts out.
@@ -408,14 +408,8 @@ class Comparison:
 
 def seen(pictures: NDArray[np.uint8], adapted: Adapted) -> NDArray[Any]:
     """What the original gets of `pictures` [n,H,W,C] of the shipped model's size: levels [n,h,w,c]."""
-    framing = adapted.preprocessing.framing
-    if framing is None:
-        return pictures
-    if isinstance(framing, Resizing):
-        levels = np.stack([as_sdk(picture, framing.model, framing.mode, anchor=framing.anchor) for picture in pictures])
-        return sdk_luma(levels) if adapted.export.facts.input.shape[-1] == 1 else levels
-    width, height = framing.model
-    return np.ascontiguousarray(pictures[:, framing.top : framing.top + height, framing.left : framing.left + width])
+    framing, grey = adapted.preprocessing.framing, adapted.export.facts.input.shape[-1] == 1
+    return pictures if framing is None else np.stack([cut_out(each, framing, grey=grey) for each in pictures])
 
 
 def original(

@@ -23,7 +23,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper, shape_inference
 
 from convert.graph.graph import GraphEditor, load_model, without_weights
-from convert.graph.quantized import layers
+from convert.graph.quantized import Layers, layers
 from convert.heads import head
 from convert.types import DETECTOR_THRESHOLD, Adapted, Agreement, Int8Evidence, PrecisionEvidence
 from convert.validate import CALIBRATED, KERNELS, runtimes
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.heads.decoding import ReferenceDecoder
     from convert.isolation import Worker
+    from convert.types import Evidence
 
 _OVERLAP = 0.5  # intersection over union from which on two boxes are taken for the same object's (PASCAL VOC)
 
@@ -108,8 +109,8 @@ _SIGMAS = 2  # of the difference of two shares, which chance alone makes in one 
 
 def int8_evidence(
     adapted: Adapted, chunks: Iterator[NDArray[np.uint8]], worker: Worker, timeout: float
-) -> Int8Evidence:
-    """How a model of 8-bit codes decides beside the quantized original, which runs in `worker`.
+) -> tuple[Int8Evidence, PrecisionEvidence]:
+    """How a model of 8-bit codes decides beside the quantized original, which runs in `worker`; and its row "int8".
 
     Args:
         chunks: pictures [n,H,W,C] of the shipped model's size.
@@ -121,8 +122,9 @@ def int8_evidence(
     kinds = runtimes.DEFAULT, runtimes.BUILTIN
     first, kernels, plain, optimized = _both(adapted, chunks, worker, timeout, kinds, (False, True))
     what = layers(load_model(adapted.onnx.data))
-    measured = (agreement(first, each, least=_least(adapted)) for each in (plain, optimized, kernels))
-    return Int8Evidence(what.int8, what.other, what.share, *measured)
+    ours, *others = (agreement(first, each, least=_least(adapted)) for each in (plain, optimized, kernels))
+    found = Int8Evidence(what.int8, what.other, what.share, ours, *others)
+    return found, row("int8", adapted.onnx.data, ours, what)
 
 
 def calibrated_row(
@@ -130,8 +132,8 @@ def calibrated_row(
 ) -> PrecisionEvidence:
     """The row "int8" of a calibrated model: how it decides beside the float original; as `int8_evidence`."""
     first, ours = _both(adapted, chunks, worker, timeout, (runtimes.DEFAULT,), (False,))
-    nodes = layers(load_model(adapted.onnx.data)).int8
-    return row("int8", adapted.onnx.data, agreement(first, ours, least=_least(adapted)), nodes)
+    what = layers(load_model(adapted.onnx.data))
+    return row("int8", adapted.onnx.data, agreement(first, ours, least=_least(adapted)), what)
 
 
 def calibrated_findings(row: PrecisionEvidence) -> tuple[Finding, ...]:
@@ -406,12 +408,34 @@ def _kept(
     return tuple(name for name in names if name in keep) if is_good else ()
 
 
-def row(
-    precision: str, model: bytes, measured: Agreement | None, nodes: dict[str, int] | None = None
-) -> PrecisionEvidence:
-    """The row of `precision`, in which all nodes of the shipped `model` run, or `nodes`."""
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+def table(
+    adapted: Adapted, evidence: Evidence, measured: PrecisionEvidence | None = None
+) -> tuple[PrecisionEvidence, ...]:
+    """A row for each of `PRECISIONS`: `measured`, and of the others what is known without running them.
+
+    Args:
+        evidence: of the model in float32, unless it has codes; of a quantized one counts how its rewriting decides.
+    """
+    rows = {}
+    if not adapted.has_own_codes:
+        same = adapted.export.agreement or evidence.parity
+        decides = Agreement(same.top1, same.mean_abs_diff, same.max_abs_diff, same.inputs) if same else None
+        rows["fp32"] = row("fp32", adapted.onnx.data, decides)
+        rows["fp16"] = measured or row("fp16", adapted.onnx.data, None)
+    elif measured is not None:
+        rows["int8"] = measured
+    return tuple(rows.get(name, PrecisionEvidence(name)) for name in PRECISIONS)
+
+
+def row(precision: str, model: bytes, measured: Agreement | None, what: Layers | None = None) -> PrecisionEvidence:
+    """The row of `precision`, in which all nodes of the shipped `model` run, or of codes what `layers` says."""
     proto = load_model(model)
     sizes = {TensorProto.FLOAT: 2 if precision == "fp16" else 4, TensorProto.INT8: 1}
     weights = sum(int(np.prod(each.dims)) * sizes.get(each.data_type, 0) for each in proto.graph.initializer)
+    if what is not None:
+        return PrecisionEvidence(precision, weights, measured, what.int8, what.other)
     counted = Counter(node.op_type for node in proto.graph.node)
-    return PrecisionEvidence(precision, weights, measured, dict(sorted(counted.items())) if nodes is None else nodes)
+    return PrecisionEvidence(precision, weights, measured, dict(sorted(counted.items())))

@@ -263,6 +263,14 @@ def test_operators_give_what_they_gave_with_zero_points(name: str, pads: bool) -
     assert sum(what.int8.values()) == 1 + count
 
 
+def test_what_brings_frames_to_the_model_is_no_part_of_the_count() -> None:
+    net = _Network()
+    front = net.add("Relu", net.add("Mul", "x", net.constant(0.5)))
+    kept = net.coded(_layer(net, net.coded(front, 0.02, 3)), 0.02, 11)
+    what = layers(_shifted(net.model(net.coded(net.add("Sigmoid", kept), 1 / 256, -128))))
+    assert (what.int8, what.other) == ({"Conv": 1}, {"Sigmoid": 1})
+
+
 def test_limits_that_the_quantizer_has_go() -> None:
     net = _Network()
     relu6 = net.add("Clip", _layer(net, net.coded("x", 0.02, 3)), net.constant(0.0), net.constant(6.0))
