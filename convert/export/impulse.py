@@ -122,7 +122,7 @@ def refuse(export: Export) -> None:
                 blocks.refuse(block, impulse)
         if empty:
             hint = "add a learning block to the impulse and train it"
-            raise without_flatbuffer(export.metadata.engine) or UnsupportedModelError(  # noqa: TRY301
+            raise without_flatbuffer(export.metadata.engine) or UnsupportedModelError(
                 "the impulse has no network and no anomaly block", hint=hint
             )
         refuse_operators(export)
@@ -250,7 +250,7 @@ def _with_inputs(impulse: Impulse, features: int, path: str | None) -> Impulse:
 
 
 def _merged(headers: Sequence[File]) -> Header:
-    """What all headers declare: of a name the last declaration, as a dsp_blocks.h of 2021 stays where a library is replaced."""
+    """What all headers declare, of a name the last one: a dsp_blocks.h of 2021 stays when a library is replaced."""
     declarations: dict[str, Declaration] = {}
     structs: dict[str, tuple[tuple[str, str], ...]] = {}
     macros: Mapping[bytes, bytes] = {}
