@@ -31,7 +31,7 @@ from convert.onnx_header import read_header
 from convert.validate.inputs import as_edge_impulse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -341,16 +341,6 @@ def run_onnx(session: Any, values: NDArray[np.float32]) -> list[NDArray[Any]]:
     return outputs
 
 
-def run_each(session: Any, inputs: Iterable[NDArray[np.float32]]) -> list[NDArray[Any]]:
-    """Every output [n, ...] for n inputs [1,C,H,W], run one at a time: a batch of all takes many times the memory.
-
-    Raises:
-        ValidationError: as `run_onnx`.
-    """
-    rows = [run_onnx(session, values) for values in inputs]
-    return [np.concatenate([np.atleast_1d(each) for each in column]) for column in zip(*rows, strict=True)]
-
-
 def _reason(error: Exception) -> str:
     """One line, without the code in front: "[ONNXRuntimeError] : 1 : FAIL : ..."."""
     text = " ".join(str(error).split())
@@ -382,8 +372,8 @@ def run_onnx_reference(
             f"the original's input {size} does not hold a picture [{','.join(map(str, pictures.shape[1:]))}]",
             hint="give validate the model that this ONNX model was made from",
         )
-    singles = (np.ascontiguousarray(values[n : n + 1]) for n in range(len(values)))
-    outputs = [output.astype(np.float32, copy=False) for output in run_each(session, singles)]
+    rows = [run_onnx(session, np.ascontiguousarray(values[n : n + 1])) for n in range(len(values))]
+    outputs = [np.concatenate(column).astype(np.float32, copy=False) for column in zip(*rows, strict=True)]
     for number, (output, shape) in enumerate(zip(outputs, shapes, strict=True)):
         if output.ndim == 4 and output.shape[1:] != shape[1:]:
             grid = output.transpose(0, 2, 3, 1)  # [n,K,h,w] as [n,h,w,K], where that is the shape
