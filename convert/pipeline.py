@@ -549,12 +549,9 @@ def _refuse_of_impulses(options: Mapping[str, Any]) -> None:
 
 def _refuse_classifier(export: Path, options: Mapping[str, Any]) -> None:
     """Raise PresetError where the first of two exports finds no objects; what else is wrong with it is said later."""
-    try:
-        found = Unpack(**{**pick(Unpack, options), "dequantize": False})(export, Path()).artifact
-    except ConvertError:
-        return
-    assert isinstance(found, Export)
-    refuse_no_objects(found.facts.task)
+    found = _unpacked(export, options)
+    if found is not None and found.impulse is None:
+        refuse_no_objects(found.facts.task)
 
 
 def _with_its_option(run: Run) -> Run:
