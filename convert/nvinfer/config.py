@@ -282,8 +282,8 @@ def name_value_pairs(known: Sequence[str], text: bytes, *, trim_first: bool) -> 
 
 def entry_of(group: bytes, pair: KeyLine) -> keys.Entry:
     """A line of an INI file."""
-    texts = map(keys.as_text, (group, pair.key, pair.value))
-    return keys.Entry(*texts, pair.line, pair.column, pair.line, pair.value_column)
+    title, key, text = map(keys.as_text, (group, pair.key, pair.value))
+    return keys.Entry(title, key, text, pair.line, pair.column, pair.line, pair.value_column)
 
 
 def section_of(group: KeyGroup) -> keys.Section:

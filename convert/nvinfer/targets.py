@@ -243,7 +243,7 @@ def _targets(
 
 def _check_versions(found: Catalogue, path: Path) -> None:
     """Every since/until names a listed release and every TensorRT is a version, so that no later question fails."""
-    spans = [*found.tracker, *found.sink, *found.container, *found.parsers]
+    spans: list[Any] = [*found.tracker, *found.sink, *found.container, *found.parsers]
     named = {end for row in spans for end in (row.since, row.until)} - {None}
     named |= {*found.keys_work_until.values(), *found.yaml_since.values()}
     named |= {release for fitting in found.jetpacks.values() for release in fitting}
@@ -252,7 +252,8 @@ def _check_versions(found: Catalogue, path: Path) -> None:
         raise PresetError(message, path=path, hint="add it, or correct it")
     for jetpack in found.jetpacks:
         _require_version(jetpack.removesuffix(" DP"), f"not a JetPack: {jetpack!r}", path, 'as "6.2" or "6.0 DP"')
-    tensorrts = [each.tensorrt for each in (*found.targets, *found.trtexec, *found.onnx_parser, found.int8)]
+    rows: tuple[Any, ...] = (*found.targets, *found.trtexec, *found.onnx_parser, found.int8)
+    tensorrts = [each.tensorrt for each in rows]
     tensorrts += [end for flag in found.trtexec_flags.values() for end in (flag.since, flag.gone) if end]
     for tensorrt in tensorrts:
         _require_version(tensorrt, f"not a TensorRT version: {tensorrt!r}", path, "numbers and dots")
