@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from convert.cli import Command, Group
-from convert.cli.options import EXISTING, common, declaration, exit_code, write_json
-from convert.files import load_toml
+from convert.cli.options import EXISTING, common, declaration, exit_code, keywords, stack, write_json
+from convert.files import load_toml, plain
 from convert.findings import Rule
-from convert.options import ConvertOptions
+from convert.options import ConvertOptions, Option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from convert.errors import ConvertError, InputError
     from convert.findings import Finding, Level
     from convert.images import ImageScaling
+
+
+_F = TypeVar("_F", bound="Callable[..., Any]")
 
 
 @click.group("eim", cls=Group, **load_toml("eim.toml")["commands"]["eim"])
@@ -50,14 +53,16 @@ _features = click.option(
     help="Numbers from text files instead of pictures; all further names are such files, too, and - is standard input.",
 )
 
-_timeout = click.option(
-    "--timeout",
-    metavar="SECONDS",
-    type=click.FloatRange(min=0, min_open=True),
-    default=60.0,
-    show_default=True,
-    help="Seconds the .eim may take to start, and for each answer.",
-)
+
+def _options(command: str) -> Callable[[_F], _F]:
+    """Those that configs/eim.toml declares, of a command, or of several."""
+    made = []
+    for name, row in load_toml("eim.toml")["options"][command].items():
+        values = {"default": None, **row, "choices": tuple(row.get("choices", ()))}
+        variable = values.pop("as", name).replace("-", "_")
+        option = Option(**values, type=str if values["default"] is None else type(values["default"]))
+        made.append(click.option(f"--{name}", variable, **keywords(option)))
+    return stack(*made)
 
 
 def _findings_document(findings: Iterable[Finding], exit_code: int, **rest: Any) -> dict[str, Any]:
@@ -73,18 +78,10 @@ def _findings_document(findings: Iterable[Finding], exit_code: int, **rest: Any)
     }
 
 
-_FILE_TYPES = {
-    "socket": "a running .eim's socket",
-    "packed": "a bundle packed by `eim pack`",
-    "other": "no .eim",
-    "script": "a script",
-}
-
-
 @_command("inspect")
 @_target
-@click.option("--hello", is_flag=True, help="Start it (or connect) and show its hello answer.")
-@_timeout
+@_options("inspect")
+@_options("asking")
 @common
 def inspect(
     target: Path, *, hello: bool, timeout: float, format_: str, fail_on: Level, quiet: bool
@@ -126,15 +123,8 @@ def _inspection_document(inspection: EimInspection) -> dict[str, Any]:
         "path": str(inspection.path),
         "kind": inspection.kind,
         "binary": binary
-        and {
-            "system": binary.system,
-            "machines": list(binary.machines),
-            "bits": binary.bits,
-            "interpreter": binary.interpreter,
-            "libraries": list(binary.libraries),
-            "glibc": binary.glibc and ".".join(map(str, binary.glibc)),
-            "hard_float": binary.hard_float,
-        },
+        and {name: value for name, value in plain(binary).items() if name != "search"}
+        | {"glibc": binary.glibc and ".".join(map(str, binary.glibc))},
         "targets": [name for target in inspection.targets for name in target.names],
         "host": {"system": host.system, "machine": host.machine, "bits": host.bits, "target": host.target},
     }
@@ -144,7 +134,7 @@ def _inspection_lines(inspection: EimInspection) -> list[tuple[str, str]]:
     binary, host = inspection.binary, inspection.host
     lines = [("file", str(inspection.path))]
     if binary is None:
-        lines.append(("is", _FILE_TYPES.get(inspection.kind, "an executable that cannot be read")))
+        lines.append(("is", load_toml("eim.toml")["files"].get(inspection.kind, "an executable that cannot be read")))
     else:
         floats = {None: "", True: ", hard float", False: ", soft float"}[binary.hard_float]
         lines.append(("is", f"{binary.system} {'/'.join(binary.machines)}, {binary.bits}-bit{floats}"))
@@ -224,10 +214,7 @@ class _Threshold(click.ParamType):  # type: ignore[type-arg] # not generic befor
 @_target
 @click.argument("inputs", type=EXISTING, nargs=-1, metavar="[PICTURE|RECORDING|FOLDER]...")
 @_features
-@click.option("--continuous", is_flag=True, help="Send features or recordings in slices, as a microphone would.")
-@click.option("--resample", is_flag=True, help="Bring recordings to the model's rate instead of refusing others.")
-@click.option("--stdin", "stdio", is_flag=True, help="Talk over the program's standard input instead of a socket.")
-@click.option("--no-shm", "unshared", is_flag=True, help="Send features as JSON even where shared memory is offered.")
+@_options("classify")
 @click.option(
     "--threshold",
     "thresholds",
@@ -236,7 +223,7 @@ class _Threshold(click.ParamType):  # type: ignore[type-arg] # not generic befor
     metavar="VALUE|BLOCK:KEY=VALUE",
     help="Set a threshold first; a VALUE alone is the min_score of every detection block.",
 )
-@_timeout
+@_options("asking")
 @common
 def classify(  # noqa: PLR0913 - one parameter an option
     target: Path,
@@ -350,7 +337,8 @@ def _pieces(
     from convert.errors import InputError
     from convert.images.read import read_fitted
 
-    window, suffix, rate = model.window, path.suffix.lower(), model.parameters.get("frequency")
+    window, suffix = model.window, path.suffix.lower()
+    rate: Any = model.parameters.get("frequency")
     is_recorded = suffix in recordings.SUFFIXES and not is_features
     blocks: Iterable[NDArray[np.float32]]
     if is_recorded and window is not None and (suffix != ".wav" or window.axes > 1):
@@ -420,14 +408,7 @@ def _show_reply(name: str, note: str, reply: Reply, model: ModelInfo) -> None:
     show_default=True,
     help="Largest difference of a score that is allowed.",
 )
-@click.option(
-    "--pixels",
-    metavar="N",
-    type=click.IntRange(min=0),
-    default=1,
-    show_default=True,
-    help="Pixels of the model's input that an edge of a box may be off.",
-)
+@_options("compare")
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
@@ -438,7 +419,7 @@ def _show_reply(name: str, note: str, reply: Reply, model: ModelInfo) -> None:
     "--image-scaling",
     **declaration(ConvertOptions, "image_scaling") | {"help": "Of a .tflite on the other side.  [default: none]"},
 )
-@_timeout
+@_options("asking")
 @common
 def compare(  # noqa: PLR0913 - one parameter an option
     target: Path,
@@ -491,18 +472,10 @@ def _comparison_document(comparison: EimComparison) -> dict[str, Any]:
         "agrees": comparison.agrees,
         "largest_difference": comparison.largest,
         "pictures": [
-            {
-                "path": each.path,
-                "seconds": round(each.seconds, 6),
-                "pairs": [
-                    {"label": pair.label, "eim": pair.eim, "ours": pair.ours, "score_difference": pair.score,
-                     "pixels": pair.pixels}
-                    for pair in each.pairs
-                ],
-            }
+            {"path": each.path, "seconds": round(each.seconds, 6), "pairs": plain(each.pairs)}
             for each in comparison.pictures
         ],
-    }  # fmt: skip
+    }
 
 
 def _show_comparison(comparison: EimComparison, tolerance: float, *, features: bool) -> None:
@@ -528,21 +501,14 @@ def _largest(difference: float | None) -> str:
 
 
 _engine = click.option("--engine", type=click.IntRange(1, 2), help="Which model of an app with two.")
-_provider = click.option(
-    "--provider",
-    type=click.Choice(["cpu", "cuda", "tensorrt"]),
-    help="What ONNX Runtime runs on; falls back on those before it, and says so. GPUs need onnxruntime-gpu.  "
-    "[default: cpu]",
-)
 
 
 @_command("serve")
 @click.argument("bundle", type=EXISTING, metavar="BUNDLE")
 @click.argument("where", required=False, metavar="SOCKET|stdin")
-@click.option("--keep", is_flag=True, help="After a client has gone wait for the next one, until a signal comes.")
-@click.option("--print-info", "info", is_flag=True, help="Print the hello answer, and exit.")
+@_options("serve")
 @_engine
-@_provider
+@_options("running")
 def serve(bundle: Path, where: str | None, *, keep: bool, info: bool, engine: int | None, provider: str | None) -> int:
     """Answer as an .eim with BUNDLE, on a socket or on standard input and output.
 
@@ -564,18 +530,9 @@ def serve(bundle: Path, where: str | None, *, keep: bool, info: bool, engine: in
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The .eim to write."
 )
-@click.option(
-    "--python",
-    metavar="PATH",
-    help="Interpreter that has ei-deepstream, on the machine it will run on.  [default: this one]",
-)
-@click.option(
-    "--standalone",
-    is_flag=True,
-    help="Put this program into the file: the other machine needs python3 (3.11 or later) with numpy and onnxruntime.",
-)
+@_options("pack")
 @_engine
-@_provider
+@_options("running")
 @common
 def pack(  # noqa: PLR0913 - one parameter an option
     bundle: Path,
@@ -611,7 +568,7 @@ def pack(  # noqa: PLR0913 - one parameter an option
 @_command("proxy")
 @click.argument("socket", type=click.Path(path_type=Path), metavar="SOCKET")
 @_target
-@_timeout
+@_options("asking")
 @click.option(
     "--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True,
     help="Lines of text, or one JSON object a line.",

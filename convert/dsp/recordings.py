@@ -15,7 +15,6 @@ import math
 import struct
 import wave
 from fractions import Fraction
-from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -210,7 +209,7 @@ def windows(path: Path, impulse: Impulse, most: int | None = None, stride: int |
 
 
 def pieces(blocks: Iterable[Window], size: int, stride: int) -> Iterator[Window]:
-    """Runs of `size` rows that start `stride` apart; then, as the last piece, the rows behind them, fewer or none."""
+    """Runs of `size` rows, a run every `stride` rows; then, as the last piece, what is left: fewer rows, or none."""
     rows, start = np.empty(0, np.float32), 0
     for block in blocks:
         rows = np.concatenate([rows, block]) if len(rows) else block
@@ -263,11 +262,8 @@ def sound(path: Path, rate: float, *, resample: bool = False) -> Iterator[Window
     Raises:
         InputError: not such a file, or of another rate.
     """
-    limits = np.iinfo(np.int16)
-    with _opened(path, "save it as a WAV with 16 bits: ffmpeg -i RECORDING -c:a pcm_s16le sound.wav") as (
-        file,
-        samples,
-    ):
+    limits, hint = np.iinfo(np.int16), "save it as a WAV with 16 bits: ffmpeg -i RECORDING -c:a pcm_s16le sound.wav"
+    with _opened(path, hint) as (file, samples):
         own = file.getframerate()
         if own != rate and not (resample and rate / _FURTHEST <= own <= rate * _FURTHEST):
             hint = f"bring it nearer to {rate:g}, or to it" if resample else "bring it to that rate with --resample"
@@ -280,13 +276,14 @@ def sound(path: Path, rate: float, *, resample: bool = False) -> Iterator[Window
 
 
 def resampled(blocks: Iterable[NDArray[np.float64]], ratio: Fraction) -> Iterator[NDArray[np.float64]]:
-    """Samples [n] in blocks at `ratio` times their rate, by a windowed sinc; what the new rate cannot hold is cut off.
+    """Samples, [n] in each block, at `ratio` times their rate.
 
-    The first and the last sample count as if they went on for ever.
+    Each is a sum of those around its place, weighted by a sinc under a Hann window: frequencies that the new rate
+    cannot hold are cut off. The first and the last sample count as if they went on for ever.
     """
     up, down = ratio.as_integer_ratio()
     passed = min(1.0, up / down)  # of the lower rate's band
-    reach = ceil(_CROSSINGS / passed)  # samples on each side of a place
+    reach = math.ceil(_CROSSINGS / passed)  # samples on each side of a place
     places = np.arange(1 - reach, reach + 1) - np.arange(up)[:, None] / up
     kernels = np.sinc(passed * places) * np.cos(np.pi / 2 / reach * places) ** 2
     kernels /= kernels.sum(axis=1, keepdims=True)

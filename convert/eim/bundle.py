@@ -186,7 +186,7 @@ def read_impulse(
         "name": model.name,
         "onnx": files[model.file],
         "metadata": recorded,
-        "agreement": measured and _reader(path).row(Int8Agreement, measured, f"{_DAMAGED}: int8_agreement"),
+        "agreement": _reader(path).value(Int8Agreement | None, measured, f"{_DAMAGED}: int8_agreement"),
         "provider": provider,
         "cache": path.absolute().with_name(f"{path.absolute().name}.engines") if provider else None,
     }
@@ -320,6 +320,7 @@ _CAMERA = 3  # EI_CLASSIFIER_SENSOR_CAMERA
 # There is no number for ONNX Runtime. Clients test only for engines that need a first run or special hardware, so what
 # is not one of the two TensorFlow Lite engines on a CPU gets the number of the first of them.
 _ENGINES = {"tflite": 2, "tflite_full": 4}
+_NO_ENGINE = 255  # EI_CLASSIFIER_NONE: anomalies are scored without a network
 
 
 _SENSORS = ("microphone", "accelerometer", "camera", "9dof", "environmental", "fusion")
@@ -339,7 +340,7 @@ def hello(
         properties: what is said of the engine.
     """
     recorded = impulse.metadata
-    engine = _ENGINES.get((recorded.engine or "").lower(), 2)
+    engine = _ENGINES.get((recorded.engine or "").lower(), 2) if impulse.labels else _NO_ENGINE
     return {
         "success": True,
         "project": {

@@ -91,14 +91,14 @@ class AnswerPair:
     """Both scores, or both boxes, of one label; None where one is missing.
 
     Attributes:
-        score: absolute difference of the scores, None when one is missing.
+        score_difference: of the scores, absolute, None when one is missing.
         pixels: largest difference of an edge.
     """
 
     label: str
     eim: dict[str, Any] | float | None
     ours: dict[str, Any] | float | None
-    score: float | None
+    score_difference: float | None
     pixels: int | None = None
 
 
@@ -115,12 +115,12 @@ class PictureComparison:
     @property
     def largest(self) -> float | None:
         """The largest difference of a score; None where none was measured."""
-        return max((pair.score for pair in self.pairs if pair.score is not None), default=None)
+        return max((pair.score_difference for pair in self.pairs if pair.score_difference is not None), default=None)
 
     @property
     def equal(self) -> bool:
         """Whether the answers are the same, bit for bit."""
-        return all(pair.score == 0 and not pair.pixels for pair in self.pairs)
+        return all(pair.score_difference == 0 and not pair.pixels for pair in self.pairs)
 
     @property
     def errors(self) -> int:
@@ -182,11 +182,12 @@ def compare(
     apart = 0.0
     for name, features, own in (taken for path in pictures for taken in ours.take(path)):
         reply = client.classify(features)
-        for each, classify in zip(rows, sets, strict=True):
-            each.append(_compared(reply, partial(classify, own), name, tolerance, pixels, limit))
+        answers = [classify(own, limit) for classify in sets]
+        for each, answer, classify in zip(rows, answers, sets, strict=True):
+            each.append(_compared(reply, answer, partial(classify, own), name, tolerance, pixels, limit))
         if len(sets) > 1:
-            pairs, _ = difference(sets[0](own, limit), sets[1](own, limit), name, tolerance, pixels, limit)
-            apart = max([apart, *(pair.score for pair in pairs if pair.score is not None)])
+            pairs, _ = difference(answers[0], answers[1], name, tolerance, pixels, limit)
+            apart = max([apart, *(pair.score_difference for pair in pairs if pair.score_difference is not None)])
     best = min(rows, key=lambda row: (sum(each.errors for each in row), -sum(each.equal for each in row)))
     if len(sets) > 1 and apart:
         models.append(_kernels(rows, apart))
@@ -210,14 +211,19 @@ def _kernels(rows: list[list[PictureComparison]], apart: float) -> Finding:
 
 
 def _compared(
-    reply: Reply, mine: Callable[..., dict[str, Any]], path: str, tolerance: float, pixels: int, limit: float
+    reply: Reply,
+    answer: Mapping[str, Any],
+    mine: Callable[..., dict[str, Any]],
+    path: str,
+    tolerance: float,
+    pixels: int,
+    limit: float,
 ) -> PictureComparison:
-    """One picture or window; `mine` takes the threshold."""
+    """One picture or window; `mine` answers again, with another threshold or with the SDK's slips."""
 
     def against(answer: Mapping[str, Any]) -> tuple[tuple[AnswerPair, ...], tuple[Finding, ...]]:
         return difference(reply.result, answer, path, tolerance, pixels, limit)
 
-    answer = mine(limit)
     pairs, found = against(answer)
     if _lies_elsewhere(found):
         low, high = max(limit - tolerance, 0.0), limit + tolerance
@@ -567,7 +573,7 @@ def _flatbuffer(
     def classify(
         own: NDArray[np.float32], threshold: float, *, as_sdk: bool = False, kernels: str = original.kernels
     ) -> dict[str, Any]:
-        levels = unpack(own, *original.size)
+        levels: Any = unpack(own, *original.size)  # with the fractions of a luma
         return replace(original, kernels=kernels).classify(levels, threshold, as_sdk=as_sdk)
 
     return Reference(

@@ -115,16 +115,17 @@ class Session:
             return self._hello(request["hello"])
         if not self._greeted:
             return _error("Invalid message, should initialize first")
-        for command, kind, handle in (
-            ("classify", list, self._classify),
-            ("classify_shm", dict, self._classify_memory),
-            ("classify_continuous", list, self._continuous),
-            ("classify_continuous_shm", dict, self._continuous_memory),
-            ("set_threshold", dict, self._set_threshold),
+        for command, count, use in (
+            ("classify", self._impulse.features, self._result),
+            ("classify_continuous", self._impulse.slice_size, self._slice),
         ):
-            if isinstance(request.get(command), kind):
-                answer: dict[str, Any] = handle(request[command])
-                return answer
+            if isinstance(values := request.get(command), list):
+                return _wrong_numbers(values, command, count) or self._numbers(values, use)
+            if isinstance(described := request.get(f"{command}_shm"), dict):
+                name = command.replace("classify", "classify_data") + "_shm"  # as errors call it
+                return self._wrong_elements(described, name, count) or self._shared(count, use)
+        if isinstance(settings := request.get("set_threshold"), dict):
+            return self._set_threshold(settings)
         return _error("Failed to handle message")
 
     def _hello(self, version: int) -> dict[str, Any]:
@@ -134,15 +135,6 @@ class Session:
             return _error("Invalid value for 'hello', only 1 supported")
         self._greeted = True
         return hello(self._impulse, self._memory, self._properties)
-
-    def _classify(self, values: list[Any]) -> dict[str, Any]:
-        return _wrong_numbers(values, "classify", self._impulse.features) or self._numbers(values, self._result)
-
-    def _classify_memory(self, described: dict[str, Any]) -> dict[str, Any]:
-        if error := self._wrong_elements(described, "classify_data_shm", self._impulse.features):
-            return error
-        assert not isinstance(self._memory, str)
-        return self._result(self._memory.read())
 
     def _numbers(self, values: list[Any], classify: Callable[[NDArray[np.float32]], dict[str, Any]]) -> dict[str, Any]:
         import numpy as np  # the server imports it after binding its socket
@@ -154,15 +146,9 @@ class Session:
             return _error(_NOT_NUMBERS)
         return classify(features)
 
-    def _continuous(self, values: list[Any]) -> dict[str, Any]:
-        error = _wrong_numbers(values, "classify_continuous", self._impulse.slice_size)
-        return error or self._numbers(values, self._slice)
-
-    def _continuous_memory(self, described: dict[str, Any]) -> dict[str, Any]:
-        if error := self._wrong_elements(described, "classify_data_continuous_shm", self._impulse.slice_size):
-            return error
+    def _shared(self, count: int, classify: Callable[[NDArray[np.float32]], dict[str, Any]]) -> dict[str, Any]:
         assert not isinstance(self._memory, str)
-        return self._slice(self._memory.read()[: self._impulse.slice_size])
+        return classify(self._memory.read()[:count])
 
     def _slice(self, values: NDArray[np.float32]) -> dict[str, Any]:
         """The last window that ends with the slice `values`."""
@@ -560,7 +546,9 @@ def _seen(boxes: NDArray[np.float32], frames: Framing) -> NDArray[np.float32]:
     import numpy as np
 
     (width, height), (left, top, wide, high) = frames.network, frames.inside
-    whole, start, part = (np.tile(np.float32(pair), 2) for pair in ((height, width), (top, left), (high, wide)))
+    whole, start, part = (
+        np.tile(np.array(pair, np.float32), 2) for pair in ((height, width), (top, left), (high, wide))
+    )
     shares: NDArray[np.float32] = (boxes * whole - start) / part
     return shares
 

@@ -22,6 +22,7 @@ from convert.errors import InputError
 from tests.dsp.impulses import block, impulse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from convert.dsp import Impulse
@@ -97,7 +98,7 @@ def test_resampled_sound_is_the_same_sound(own: int, rate: float) -> None:
     for size in (7, 1000):
         parts = [tone[at : at + size] for at in range(0, 3000, size)]
         again = np.concatenate(list(recordings.resampled(parts, ratio)))
-        assert np.abs(again - made[: len(again)])[: -math.ceil(20 * max(1, ratio))].max() < 1e-9
+        assert np.abs(again - made[: len(again)])[: -math.ceil(20 * max(Fraction(1), ratio))].max() < 1e-9
     assert not list(recordings.resampled([], ratio))
 
 
@@ -110,10 +111,11 @@ def test_long_recordings_are_read_by_blocks(tmp_path: Path) -> None:
         for at, value in ((4, 36 + size), (40, size)):
             file.seek(at)
             file.write(struct.pack("<I", value))
-    for make in (
+    makers: list[Callable[[], Iterator[np.ndarray[Any, Any]]]] = [
         lambda: recordings.sound(path, 16000), lambda: recordings.sound(path, 8000, resample=True),
         lambda: recordings.windows(path, replace(SOUND, frequency=16000)),
-    ):  # fmt: skip
+    ]  # fmt: skip
+    for make in makers:
         tracemalloc.start()
         assert not any(block.any() for block in itertools.islice(make(), 20))
         assert tracemalloc.get_traced_memory()[1] < 40 << 20

@@ -100,7 +100,7 @@ def test_boxes_without_an_area_are_the_same_only_where_they_are_equal() -> None:
 def test_pairs_of_scores_stand_in_the_order_of_the_other_side() -> None:
     theirs, mine = {"x": 1.5, "a": 0.75, "c": "no"}, {"b": 0.25, "a": 0.5, "c": 0.125}
     pairs, findings = difference({"classification": theirs}, {"classification": mine}, "p", 0.5, 1, 0.5)
-    assert [(pair.label, pair.eim, pair.ours, pair.score) for pair in pairs] == [
+    assert [(pair.label, pair.eim, pair.ours, pair.score_difference) for pair in pairs] == [
         ("b", None, 0.25, None), ("a", 0.75, 0.5, 0.25), ("c", "no", 0.125, None), ("x", 1.5, None, None),
     ]  # fmt: skip
     assert [(each.id, each.message, str(each.path)) for each in findings] == [
@@ -112,7 +112,7 @@ def test_pairs_of_boxes_are_made_from_the_surest_on() -> None:
     theirs = [box(0, 0, 20, 20, 0.6), box(2, 3, 20, 20, 0.75), box(50, 50, 4, 4, 0.55, "b")]
     mine = [box(1, 3, 20, 24, 0.5), box(80, 80, 2, 2, 0.8)]
     pairs, findings = difference({"bounding_boxes": theirs}, {"bounding_boxes": mine}, "p", 0.125, 3, 0.5)
-    assert [(pair.label, pair.eim, pair.ours, pair.score, pair.pixels) for pair in pairs] == [
+    assert [(pair.label, pair.eim, pair.ours, pair.score_difference, pair.pixels) for pair in pairs] == [
         ("a", theirs[1], mine[0], 0.25, 4), ("a", theirs[0], None, None, None), ("b", theirs[2], None, None, None),
         ("a", None, mine[1], None, None),
     ]  # fmt: skip

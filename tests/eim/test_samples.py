@@ -64,6 +64,7 @@ def test_what_it_says_of_itself(made: dict[str, Path], tmp_path: Path) -> None:
     motion = hello(read(made["motion"]), "no memory")["model_parameters"]
     said = {name: motion[name] for name in ("axis_count", "frequency", "sensor", "labels", "input_features_count")}
     assert said == {"axis_count": 2, "frequency": 62.5, "sensor": 2, "labels": [], "input_features_count": 20}
+    assert motion["inferencing_engine"] == 255, "as the executable of a K-means block alone"
     assert (motion["slice_size"], motion["use_continuous_mode"]) == (0, False), "the export does not say how many"
     odd = read(bundles.sampled(tmp_path / "odd", replace(bundles.SOUND, samples=18, sensor="magnet")))
     parameters = hello(odd, "no memory")["model_parameters"]
