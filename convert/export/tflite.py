@@ -165,7 +165,7 @@ def read_graph(data: bytes) -> Graph:
     if others and (kinds := set(filter(_CONTROL_FLOW.fullmatch, kinds))):
         raise UnsupportedModelError(
             f"the model has {len(graphs)} subgraphs (control flow: {', '.join(sorted(kinds))})",
-            hint="Edge Impulse's own models have none; custom blocks must be exported without loops and conditions",
+            hint="Edge Impulse's own models have none; export it without loops (Keras: unroll=True in a recurrent layer)",
         )
     for each in graphs:
         if not each.outputs:
