@@ -346,17 +346,18 @@ def _bucketize(writer: _Writer) -> str:
     return writer.cast(writer.reshape(count, shape), writer.result)
 
 
-def _picked(writer: _Writer, data: Sequence[int], indices: str, count: Sequence[int]) -> str:
+def _picked(writer: _Writer, data: Sequence[int], indices: str, count: int) -> str:
     """Entries of the first input by indices that are computed, too.
 
     Args:
-        data: the input's shape as [rows of indices, before the axis, axis, behind it]; the first is a list.
-        indices: int32, [*rows, count].
+        data: the input's shape: [*rows that have indices of their own, before the axis, the axis, behind it].
+        indices: int32.
+        count: how many there are for each row.
     """
     *rows, before, size, behind = data
-    places = writer.reshape(indices, [*rows, 1, *count, 1])
+    places = writer.reshape(indices, [*rows, 1, count, 1])
     if before != 1 or behind != 1:
-        target = writer.constant([*rows, before, *count, behind], np.int64)
+        target = writer.constant([*rows, before, count, behind], np.int64)
         places = writer.add("Expand", places, target)
     values = writer.reshape(writer.inputs[0], [*rows, before, size, behind])
     return writer.reshape(writer.add("GatherElements", values, places, axis=len(rows) + 1), writer.target)
@@ -372,7 +373,7 @@ def _gather(writer: _Writer) -> str:
         picked = [np.take(each, those, axis - rows) for each, those in zip(numbers, indices, strict=True)]
         return _moved(writer, np.reshape(picked, writer.target))
     data = [*(shape[:rows] or [1]), prod(shape[rows:axis]), shape[axis], prod(shape[axis + 1 :])]
-    return _picked(writer, data, writer.cast(writer.inputs[1], np.int32), [prod(places[rows:])])
+    return _picked(writer, data, writer.cast(writer.inputs[1], np.int32), prod(places[rows:]))
 
 
 def _scattered(writer: _Writer, rows: NDArray[Any], count: int, values: str) -> str:
@@ -563,7 +564,7 @@ def _gather_nd(writer: _Writer) -> str:
     indices = writer.reshape(writer.cast(writer.inputs[1], np.float32), [1, prod(places), count])
     indices = writer.add("MatMul", indices, writer.constant(steps[:, np.newaxis]))
     data = [1, 1, prod(shape[:count]), prod(shape[count:])]
-    return _picked(writer, data, writer.cast(indices, np.int32), [prod(places)])
+    return _picked(writer, data, writer.cast(indices, np.int32), prod(places))
 
 
 _HANDLERS: dict[str, Callable[[_Writer], str]] = {
