@@ -306,22 +306,19 @@ class _Network:
         raw = finite if self.decoder is None else head(self._task).as_original(finite)
         return predictions(self._task, self.decoder, raw), outputs[self._outputs :]
 
-    def half(self, keep: Collection[str] = ()) -> Callable[[NDArray[np.uint8]], tuple[Predictions, set[str]]]:
-        """The same in float16, and the nodes whose results are beyond it though what they take is not."""
+    def half(self, chunks: Sequence[NDArray[np.uint8]], keep: Collection[str] = ()) -> tuple[Predictions, set[str]]:
+        """What it predicts in float16 for all of `chunks`, and the nodes whose results are beyond it though what they
+        take is not."""
         model = load_model(self.data)
         names = in_half(model, keep)
         self.names = self.names or tuple(dict.fromkeys(names))
         session = runtimes.load(model.SerializeToString(), optimized=False)
-
-        def run(pictures: NDArray[np.uint8]) -> tuple[Predictions, set[str]]:
-            predicted, largest = self.run(session, pictures)
-            sources = set()
-            for most in zip(*largest, strict=True):  # of each picture
-                beyond = {name for name, each in zip(names, most, strict=True) if not np.isfinite(each)}
-                sources |= {name for name in beyond if beyond.isdisjoint(self._takes[name])}
-            return predicted, sources
-
-        return run
+        ran = [self.run(session, pictures) for pictures in chunks]
+        sources = set()
+        for most in (row for _, largest in ran for row in zip(*largest, strict=True)):  # of each picture
+            beyond = {name for name, each in zip(names, most, strict=True) if not np.isfinite(each)}
+            sources |= {name for name in beyond if beyond.isdisjoint(self._takes[name])}
+        return Predictions.joined([each for each, _ in ran]), sources
 
 
 def half_evidence(
@@ -336,27 +333,19 @@ def half_evidence(
     Raises:
         ValidationError: ONNX Runtime cannot run the model.
     """
-    network = _Network(adapted, worker, timeout)
-    plain, half = runtimes.load(network.data), network.half()
-    kept, wanted, found = [], [], []
-    sources: set[str] = set()
-    for pictures in chunks:
-        kept.append(pictures)
-        wanted.append(network.run(plain, pictures)[0])
-        predicted, more = half(pictures)
-        found.append(predicted)
-        sources |= more
-    first = Predictions.joined(wanted)
-    same = agreement(first, Predictions.joined(found), least=network.least)
+    network, pictures = _Network(adapted, worker, timeout), list(chunks)
+    plain = runtimes.load(network.data)
+    first = Predictions.joined([network.run(plain, each)[0] for each in pictures])
+    predicted, sources = network.half(pictures)
+    same = agreement(first, predicted, least=network.least)
     overflow = tuple(name for name in network.names if name in sources)
     whole = replace(row("fp16", adapted.onnx.data, same), overflow=overflow)
 
     def trial(keep: Collection[str]) -> tuple[bool, set[str]]:
         """Whether the decisions stay with the nodes of `keep` in float32, and which others overflow then."""
-        run = network.half(keep)
-        ran = [run(pictures) for pictures in kept]
-        compared = agreement(first, Predictions.joined([each for each, _ in ran]), least=network.least)
-        return replace(whole, agreement=compared, overflow=()).is_good, set().union(*(more for _, more in ran))
+        predicted, more = network.half(pictures, keep)
+        compared = agreement(first, predicted, least=network.least)
+        return replace(whole, agreement=compared, overflow=()).is_good, more
 
     return whole if whole.is_good else replace(whole, keep=_kept(network.names, sources, trial))
 
