@@ -148,10 +148,8 @@ def reached(node: NodeProto, weights: Shift, shapes: Shapes) -> Shift:
 def products(node: NodeProto, shapes: Shapes) -> int:
     """How many multiplications a layer makes for a picture."""
     weights = shapes[node.input[1]]
-    if node.op_type == "Conv":
-        return prod(shapes[node.output[0]]) * prod(weights[1:])
-    if node.op_type == "ConvTranspose":
-        return prod(shapes[node.input[0]]) * prod(weights[1:])
+    if "Conv" in node.op_type:  # of a transposed one each pixel goes through all weights
+        return prod(shapes[(node.output if node.op_type == "Conv" else node.input)[0]]) * prod(weights[1:])
     return prod(shapes[node.output[0]]) * shapes[node.input[0]][-1]
 
 

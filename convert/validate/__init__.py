@@ -111,11 +111,7 @@ class Validate:
         if worst(findings) is Level.ERROR:  # nothing can be fed to it
             evidence = Evidence(int8_agreement=artifact.export.agreement)
             return StageResult(Validated(artifact, evidence), findings=findings)
-        _, channels, height, width = parse_header(artifact.onnx.data).inputs[0].shape
-        assert channels is not None  # `inputs.check`
-        assert height is not None
-        assert width is not None
-        shape = channels, height, width
+        shape = _sides(parse_header(artifact.onnx.data).inputs[0].shape)
         evidence, found = self._measure(artifact, self._pictures(files, artifact, *shape))
         if worst(found) is not Level.ERROR:
             evidence, more = self._measure_precision(artifact, evidence, files, *shape)
@@ -230,15 +226,17 @@ class Validate:
     def _build(self, adapted: Adapted) -> tuple[str | None, tuple[Finding, ...]]:
         from convert.validate import runtimes
 
-        _, channels, height, width = adapted.onnx.input.shape
-        assert channels is not None  # `inputs.check`
-        assert height is not None
-        assert width is not None
-        size = channels, height, width
+        size = _sides(adapted.onnx.input.shape)
         try:
             return runtimes.build(adapted.onnx.data, size, self.batch_size, timeout=self.timeout), ()
         except ValidationError as error:
             return None, (TENSORRT.found(error.message, hint=error.hint or TENSORRT.fix),)
+
+
+def _sides(shape: Sequence[int | None]) -> tuple[int, int, int]:
+    """The three numbers behind the batch, which `inputs.check` has found to be there."""
+    first, second, third = (side for side in shape[1:] if side is not None)
+    return first, second, third
 
 
 def _of_objects(findings: Sequence[Finding], others: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -316,10 +314,7 @@ class WithFraming:
         from convert.validate.precision import agreement, predictions
 
         export, framing, anchor = adapted.export, adapted.preprocessing.framing, adapted.export.metadata.anchor
-        _, height, width, channels = export.facts.input.shape
-        assert height is not None
-        assert width is not None
-        assert channels is not None
+        height, width, channels = _sides(export.facts.input.shape)
         model = width, height
         cropped, squashed, shown, places = [], [], [], []
 
