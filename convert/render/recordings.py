@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from convert.files import Output
     from convert.findings import Finding
-    from convert.render.drawing import Style
     from convert.simulate.recordings import RecordingsSimulation, Scored
 
 _MOST_ROWS = 60  # windows that are printed; scores.json has them all
@@ -139,45 +138,28 @@ def _number(value: float | None) -> str:
     return "no number" if value is None else number(value)
 
 
-@dataclass(frozen=True, slots=True)
-class RecordingView:
-    """A recording on the page.
+def recording_view(recording: Scored) -> dict[str, Any]:
+    """A recording for the page: of many labels those with the highest scores are drawn.
 
-    Attributes:
-        scores, anomaly: SVG markup; "" where there is nothing to draw.
-        lines: labels in the plot of the scores, in its colours, and those that are not in it.
-        note: what a point of the plots is, where it is more than a window.
-        windows: the first ones; `more` are left out.
+    `scores` and `anomaly` are SVG markup, "" where there is nothing to draw; `note` says what a point of them is, where
+    it is more than a window; of the `windows` the first ones are there, and `more` are left out.
     """
-
-    name: str
-    count: int
-    scores: str
-    anomaly: str
-    lines: list[tuple[Style, str]]
-    left_out: int
-    note: str
-    windows: list[dict[str, Any]]
-    more: int
-
-
-def recording_view(recording: Scored) -> RecordingView:
-    """A recording for the page: of many labels those with the highest scores are drawn."""
     highest = np.nan_to_num(recording.scores, nan=-np.inf).max(axis=0)
     drawn = sorted(np.argsort(-highest, kind="stable")[:_MOST_LINES].tolist())
     end = (len(recording) - 1) * recording.stride
     each = -(-len(recording) // _COLUMNS)
-    return RecordingView(
-        str(recording.path),
-        len(recording),
-        plot(recording.scores[:, drawn], drawn, end, "Scores") if drawn else "",
-        "" if recording.anomaly is None else plot(recording.anomaly[:, None], [5], end, "Anomaly score"),
-        [(STYLES[place % len(STYLES)], recording.labels[place]) for place in drawn],
-        len(recording.labels) - len(drawn),
-        f"A point is the highest of {each} windows." if each > 1 else "",
-        list(islice(recording.windows, _MOST_LISTED)),
-        max(0, len(recording) - _MOST_LISTED),
-    )
+    strange = recording.anomaly
+    return {
+        "name": str(recording.path),
+        "count": len(recording),
+        "scores": plot(recording.scores[:, drawn], drawn, end, "Scores") if drawn else "",
+        "anomaly": "" if strange is None else plot(strange[:, None], [5], end, "Anomaly score"),
+        "lines": [(STYLES[place % len(STYLES)], recording.labels[place]) for place in drawn],
+        "left_out": len(recording.labels) - len(drawn),
+        "note": f"A point is the highest of {each} windows." if each > 1 else "",
+        "windows": list(islice(recording.windows, _MOST_LISTED)),
+        "more": max(0, len(recording) - _MOST_LISTED),
+    }
 
 
 _COLUMNS = 600  # points of a line

@@ -98,11 +98,6 @@ class Recording:
     parent: Rect | None = None
 
 
-def holds_case(folder: Path) -> bool:
-    """Whether the folder holds a recorded case rather than dumped files."""
-    return (folder / TENSORS).exists()
-
-
 def read_case(folder: Path) -> Recording:
     """Read `case.json` and `tensors.npz`.
 
@@ -400,7 +395,7 @@ def read_recordings(folder: Path, settings: Settings, layout: Layout | None = No
     Raises:
         InputError: nothing of the kind is there, or it is damaged.
     """
-    if holds_case(folder):
+    if (folder / TENSORS).exists():  # a recorded case rather than dumped files
         return (read_case(folder),)
     return read_dump(folder, settings.unique_id, layout)
 

@@ -23,7 +23,6 @@ import numpy as np
 
 from convert.errors import ValidationError
 from convert.findings import Finding, Rule
-from convert.graph.resize import cut_out
 from convert.heads import HEADS, head
 from convert.images import ImageScaling
 from convert.isolation import LARGE, Worker, return_freed_memory
@@ -410,7 +409,11 @@ class Comparison:
 def seen(pictures: NDArray[np.uint8], adapted: Adapted) -> NDArray[Any]:
     """What the original gets of `pictures` [n,H,W,C] of the shipped model's size: levels [n,h,w,c]."""
     framing, grey = adapted.preprocessing.framing, adapted.export.facts.input.shape[-1] == 1
-    return pictures if framing is None else np.stack([cut_out(each, framing, grey=grey) for each in pictures])
+    if framing is None:
+        return pictures
+    from convert.graph.resize import cut_out  # brings onnx, which an .eim does without
+
+    return np.stack([cut_out(each, framing, grey=grey) for each in pictures])
 
 
 def original(
