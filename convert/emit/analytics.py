@@ -142,24 +142,9 @@ def analytics_file(about: Counting) -> bytes:
     )
     every = Entry("class-id", -1, "-1: all; or numbers of labels, from 0, with ; between them.")
     on = Entry("enable", 1)
-    groups = [
-        Group(
-            "property",
-            (
-                (
-                    *(
-                        on,
-                        Entry("config-width", size[0], "What x and y are counted in; any size of the frame's shape."),
-                    ),
-                    *(
-                        Entry("config-height", size[1]),
-                        Entry("osd-mode", 2, "0: draw nothing, 1: names, 2: counts, too."),
-                    ),
-                    Entry("display-font-size", 12),
-                ),
-            ),
-        )
-    ]
+    width = Entry("config-width", size[0], "What x and y are counted in; any size of the frame's shape.")
+    shown = Entry("osd-mode", 2, "0: draw nothing, 1: names, 2: counts, too."), Entry("display-font-size", 12)
+    groups = [Group("property", ((on, width, Entry("config-height", size[1]), *shown),))]
     if lines:
         extended = Entry("extended", 0, "1: a line has no ends.")
         mode = Entry("mode", "loose", "loose, balanced (11 frames, 55 pixels, near to the arrow) or strict.")
@@ -220,18 +205,16 @@ def counting_findings(about: Counting, recorded: Metadata, target: Target, file:
     """
     found, path = [], file if about.counts else None
     if recorded.tracking is not None:
-        others = ["no prediction of where an object goes, and the best pairs first"]
+        other = "no prediction of where an object goes, and the best pairs first"
         if recorded.tracking != about.tracking or not recorded.tracking.by_overlap:
             wanted = f"{recorded.tracking.threshold:g}"
             wanted = f"one above {wanted}" if recorded.tracking.by_overlap else f"a distance below {wanted} pixels"
-            others = [f"any overlap of boxes is enough, instead of {wanted}"]
+            other = f"any overlap of boxes is enough, instead of {wanted}"
+        so = f"is carried over, but for this: {other}"
         if not about.writes_tracker(target):
             files = tracker(target)
-            others = [f"the SDK's own tracker runs, {sdk_path(target, files.config or files.library)}"]
-            message = f"the export's tracking block is not carried over: {others[0]}"
-        else:
-            message = f"the export's tracking block is carried over, but for this: {others[0]}"
-        found.append(TRACKING_DIFFERS.found(message, path=path))
+            so = f"is not carried over: the SDK's own tracker runs, {sdk_path(target, files.config or files.library)}"
+        found.append(TRACKING_DIFFERS.found(f"the export's tracking block {so}", path=path))
     if not recorded.segments:
         return tuple(found)
     if about.outside is None:

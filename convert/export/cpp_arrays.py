@@ -6,7 +6,7 @@ bytes in a file beside the header.
 
 Ten megabytes of bytes take about a tenth of a second: `xxd -i` and its imitators write every cell alike, `0x1c,`, so
 that numpy checks and converts all of them at once (`_regular`). Other bytes are split at commas, and each spelling that
-occurs is read once (`byte_values`). The tensors of EON-compiled models are read by numpy, in pieces that keep memory
+occurs is read once (`read_elements`). The tensors of EON-compiled models are read by numpy, in pieces that keep memory
 small; what numpy's reader does not know (hexadecimal, octal, suffixes, `true`) is read one by one (`array`).
 """
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_CUT_OFF = "the array is not closed: the file is cut off"
 _AGAIN = "export or download the file again"
 
 _BYTE_TYPES = frozenset({b"uint8_t", b"int8_t", b"byte", b"BYTE", b"u8", b"uchar", b"uint8", b"int8"})
@@ -49,7 +48,7 @@ class Array:
         declared: the value of `<name>_len` or `<name>_size` beside it, else the bound in its brackets; None without.
         declared_by: the name or bound that declares it.
         conditional: it stands only in a branch of `#if` that is not compiled.
-        problem: why its elements could not be read; `data` is empty then.
+        problem: why its elements could not be read (`data` is empty then), or that they are not as many as declared.
     """
 
     name: str
@@ -80,46 +79,6 @@ def read_source(data: bytes) -> tuple[tuple[Array, ...], tuple[Incbin, ...]]:
     return tuple(replace(array, conditional=True) for array in arrays), incbins
 
 
-def check_array(array: Array) -> None:
-    """Refuse an array that could not be read, or whose number of elements is not what the file declares.
-
-    Raises:
-        InputError: what was found and on which line; or both numbers.
-    """
-    if array.problem is not None:
-        raise array.problem
-    if array.declared is not None and array.declared != len(array.data):
-        raise InputError(
-            f"array {array.name} holds {len(array.data)} bytes, but {array.declared_by} says {array.declared}",
-            line=array.line,
-            hint="the header is damaged or was edited: export or download it again",
-        )
-
-
-def read_elements(scanner: cpp_scanner.Scanner, *, signed: bool) -> bytes:
-    """The values up to the closing brace; the scanner stands behind the opening one, and afterwards behind the closing.
-
-    Args:
-        signed: the element type is a signed (or plain) char: -128..-1 are the bytes 128..255.
-
-    Raises:
-        InputError: no closing brace, something that is not a number, a value outside 0..255; with its line.
-    """
-
-    data, start = scanner.data, scanner.position
-    if data.find(b"}", start) < 0:
-        raise InputError(_CUT_OFF, line=cpp_scanner.line_of(data, start), hint=_AGAIN)
-    text = scanner.plain_text()
-    if text is None:
-        raise InputError(_CUT_OFF, line=cpp_scanner.line_of(data, scanner.position), hint=_AGAIN)
-    try:
-        return byte_values(text, signed=signed)
-    except NotAByteError as error:
-        raise InputError(
-            f"in the array, {error}", line=cpp_scanner.line_of(data, start) + error.line, hint=_AGAIN
-        ) from error
-
-
 def _read(scanner: cpp_scanner.Scanner) -> tuple[tuple[Array, ...], tuple[Incbin, ...]]:
     reader = Declarations(scanner)
     arrays: list[Array] = []
@@ -142,7 +101,7 @@ def _read(scanner: cpp_scanner.Scanner) -> tuple[tuple[Array, ...], tuple[Incbin
             signed = _byte_type(head.before)
             if signed is not None:
                 arrays.append(_array(reader, head, name, signed=signed))
-    arrays = [_with_length(array, arrays, lengths, scanner.macros) for array in arrays]
+    arrays = [_checked(_with_length(array, arrays, lengths, scanner.macros)) for array in arrays]
     incbins = []
     for incbin in reader.incbins:  # the macro defines `g<name>_data` or `g<name>Data`, by its style
         ends = (f"{incbin.name}_data".lower(), f"{incbin.name}data".lower())
@@ -192,6 +151,15 @@ def _with_length(
     return array
 
 
+def _checked(array: Array) -> Array:
+    """With a problem where its number of elements is not the declared one; an empty array has none."""
+    if array.problem is not None or not array.data or array.declared in {None, len(array.data)}:
+        return array
+    message = f"array {array.name} holds {len(array.data)} bytes, but {array.declared_by} says {array.declared}"
+    hint = "the header is damaged or was edited: export or download it again"
+    return replace(array, problem=InputError(message, line=array.line, hint=hint))
+
+
 def _byte_type(before: list[cpp_scanner.Token]) -> bool | None:
     """Whether elements of the declared type are signed bytes; None when they are no bytes."""
     words = {token.text for token in before}
@@ -209,37 +177,35 @@ _VALUE = re.compile(rb"(?:\((?:unsigned char|uint8_t|char|signed char|int8_t)\))
 _WORDS = {b"true": 1, b"false": 0}
 
 
-class NotAByteError(Exception):
-    """A cell that is no byte, on line `line` of its text, counted from 0."""
-
-    def __init__(self, cell: bytes, line: int) -> None:
-        text = cell.strip().decode("utf-8", "replace")
-        what = f"{text[:40]!r} is not a number from 0 to 255" if text else "a number is missing between two commas"
-        super().__init__(what)
-        self.line = line
-
-
-def byte_values(text: bytearray, *, signed: bool) -> bytes:
-    """The values in text with nothing but numbers, commas and blanks; each spelling is read once.
+def read_elements(scanner: cpp_scanner.Scanner, *, signed: bool) -> bytes:
+    """The values up to the closing brace; the scanner stands behind the opening one, and afterwards behind the closing.
 
     Args:
-        signed: -128..-1 are the bytes 128..255.
+        signed: the element type is a signed (or plain) char: -128..-1 are the bytes 128..255.
 
     Raises:
-        NotAByteError: with the line of the text, counted from 0.
+        InputError: no closing brace, something that is not a number, a value outside 0..255; with its line.
     """
+    data, start = scanner.data, scanner.position
+    text = scanner.plain_text() if data.find(b"}", start) >= 0 else None
+    if text is None:
+        line = cpp_scanner.line_of(data, scanner.position)
+        raise InputError("the array is not closed: the file is cut off", line=line, hint=_AGAIN)
     if (regular := _regular(text)) is not None:
         return regular
     known: dict[bytes, int] = {}
     values: list[bytes] = []
-    for start, stop in _pieces(text, _PIECE):
-        cells = bytes(text[start:stop]).split(b",")
+    for begin, stop in _pieces(text, _PIECE):
+        cells = bytes(text[begin:stop]).split(b",")
         if stop == len(text) and not cells[-1].strip():
             cells.pop()
-        for cell in [cell for cell in dict.fromkeys(cells) if cell not in known]:
+        for cell in [cell for cell in dict.fromkeys(cells) if cell not in known]:  # each spelling is read once
             if (value := _byte(cell, signed=signed)) is None:
-                at = text.index(cell, start) + len(cell) - len(cell.lstrip())
-                raise NotAByteError(cell, text.count(b"\n", 0, at))
+                at = text.index(cell, begin) + len(cell) - len(cell.lstrip())
+                shown = cell.strip().decode("utf-8", "replace")[:40]
+                what = f"{shown!r} is not a number from 0 to 255" if shown else "a number is missing between two commas"
+                line = cpp_scanner.line_of(data, start) + text.count(b"\n", 0, at)
+                raise InputError(f"in the array, {what}", line=line, hint=_AGAIN)
             known[cell] = value
         values.append(bytes(map(known.__getitem__, cells)))
     return b"".join(values)

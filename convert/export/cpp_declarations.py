@@ -11,25 +11,23 @@ names its learning blocks, a block its configuration, that a graph, the graph th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise, takewhile
 from typing import Final
 
 from convert.errors import InputError
-from convert.export.cpp_scanner import Kind, Scanner, Token, line_of, source_bytes, text_of
+from convert.export.cpp_scanner import Kind, Scanner, Token, line_of, source_bytes, text_of, unescaped
 
 _MAX_DEPTH: Final = 32  # of braces in a value; the deepest generated initialiser has three
+_MAX_SCOPES: Final = 256  # of blocks inside each other; generated ones have five
 _MAX_DECLARATIONS: Final = 5_000
 _MAX_STATEMENT: Final = 4096  # tokens; a real declaration has about ten
-_CLASSES: Final = frozenset({b"struct", b"class", b"union"})
+_CLASSES: Final = frozenset({b"struct", b"class", b"union", b"enum"})
 _NAMESPACES: Final = frozenset({b"namespace", b"extern"})
-_OPENING: Final = frozenset({b"(", b"[", b"<", b"{"})
-_SIMPLE_ESCAPES: Final = dict(zip((b"n", b"t", b"r", b"a", b"b", b"f", b"v"), b"\n\t\r\a\b\f\v", strict=True))
-_ESCAPE: Final = re.compile(
-    rb"\\(?:x([0-9a-fA-F]+)|([0-7]{1,3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(\r?\n)|(.))", re.DOTALL
-)
+_ENDS: Final = frozenset({b";", b"}"})
+_OPENING: Final = frozenset({b"(", b"[", b"<"})
+_CLOSING: Final = frozenset({b")", b"]", b">", b">>"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +93,11 @@ class Header:
             name = next(iter(found.names), "")
         return found
 
+    def typed(self, kind: str, reached: frozenset[str] | None = None) -> list[Declaration]:
+        """Declarations of a type among the names `reached`; None: among all."""
+        every = (each for each in self.declarations.values() if kind in each.type)
+        return [each for each in every if reached is None or each.name in reached]
+
     def reachable(self, name: str) -> frozenset[str]:
         """`name` and every name its value leads to, whether declared here or not."""
         reached: set[str] = set()
@@ -151,24 +154,11 @@ def string_of(tokens: tuple[Token, ...]) -> str | None:
     parts = [token for token in tokens if not (token.kind == Kind.NAME and token.text in {b"u8", b"u", b"U", b"L"})]
     if not parts or any(token.kind != Kind.STRING for token in parts):
         return None
-    data = b"".join(_ESCAPE.sub(_unescaped, token.text[1:-1]) for token in parts)
+    data = b"".join(unescaped(token.text[1:-1]) for token in parts)
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         return data.decode("latin-1")
-
-
-def _unescaped(match: re.Match[bytes]) -> bytes:
-    hexadecimal, octal, short, long, newline, simple = match.groups()
-    if hexadecimal or octal:
-        return bytes([(int(hexadecimal, 16) if hexadecimal else int(octal, 8)) & 0xFF])
-    if short or long:
-        code = int(short or long, 16)
-        valid = code < 0x110000 and not 0xD800 <= code < 0xE000
-        return (chr(code) if valid else "\ufffd").encode()
-    if newline:
-        return b""
-    return bytes([_SIMPLE_ESCAPES[simple]]) if simple in _SIMPLE_ESCAPES else simple
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,41 +236,32 @@ class Declarations:
     def __iter__(self) -> Iterator[Head]:
         words: list[Token] = []
         while token := self.scanner.next():
-            text = token.text
-            if text == b"{":
+            if token.text == b"{":
                 head = self._initialised(words)
-                if head is not None:
+                if head is None and not _assignment(words):
+                    if len(self.scopes) >= _MAX_SCOPES:
+                        raise self._too_deep(token.start)
+                    self.scopes.append(_scope(words, token.start))
+                else:
                     position = self.scanner.position
-                    yield head
+                    # Behind `=` it may also be the body of a lambda, or stand in a value like `new int[2] { 1, 2 }`.
+                    if head := head or self._ended(words, b";"):
+                        yield head
                     if self.scanner.position == position:
                         self._pass_over(token)
-                elif _assignment(words):  # the body of a lambda, or a value like `new int[2] { 1, 2 }`
-                    self._pass_over(token)
-                    continue
-                else:
-                    self.scopes.append(_scope(words, token.start))
                 words = []
-            elif text == b"}":
-                self._close(words)
-                words = []
-            elif text == b";":
-                if self.scopes and self.scopes[-1].kind == "struct":
-                    self.scopes[-1].members += _members(words)
-                at = _assignment(words)
-                if at and (head := self._head(words[:at], tuple(words[at + 1 :]), braced=False)) is not None:
+            elif token.text in _ENDS:
+                if head := self._ended(words, token.text):
                     yield head
-                words = []
-            elif text == b"," and self.scopes and self.scopes[-1].kind == "enum":
-                self._enumerator(words)
                 words = []
             elif len(words) < _MAX_STATEMENT:
                 words.append(token)
-                if text == b")" and self._incbin(words):
+                if (token.text == b")" and self._incbin(words)) or (token.text == b"," and self._enumerator(words)):
                     words = []
-        open_blocks = [scope for scope in self.scopes if scope.kind != "namespace"] or self.scopes[-1:]
+        inner = [scope for scope in self.scopes if scope.kind != "namespace"] or self.scopes[-1:]
         if words and not self.scopes:
-            open_blocks = [Scope("declaration", "", is_typedef=False, at=words[0].start)]
-        self.unfinished = next(iter(open_blocks), None)
+            inner = [Scope("declaration", "", is_typedef=False, at=words[0].start)]
+        self.unfinished = next(iter(inner), None)
 
     def _pass_over(self, brace: Token) -> None:
         if not self.scanner.skip_braces():
@@ -294,7 +275,7 @@ class Declarations:
         """
         start = self.scanner.position
         if depth > _MAX_DEPTH:
-            raise InputError("braces are nested too deeply", line=line_of(self.scanner.data, start))
+            raise self._too_deep(start)
         fields: list[Field] = []
         tokens: list[Token] = []
         inner: tuple[Field, ...] | None = None
@@ -322,6 +303,9 @@ class Declarations:
         line = line_of(self.scanner.data, at)
         return InputError("a brace is not closed: the file is cut off", line=line, hint="export the library again")
 
+    def _too_deep(self, at: int) -> InputError:
+        return InputError("braces are nested too deeply", line=line_of(self.scanner.data, at))
+
     def line(self, at: int) -> int:
         """The line of `at`; counted from the last one asked for: the file is counted once for all variables."""
         position, line = self._counted
@@ -332,10 +316,8 @@ class Declarations:
     def _initialised(self, words: list[Token]) -> Head | None:
         """The variable whose value a brace behind `words` opens."""
         last = words[-1].text if words else b""
-        if last == b"=" and len(words) > 1:
-            return self._head(words[:-1], (), braced=True)
-        if last == b"]" and _array_name(words):  # `int a[] { 1, 2 };`
-            return self._head(words, (), braced=True)
+        if last == b"=" or (last == b"]" and _array_name(words)):  # `int a[] { 1, 2 };`
+            return self._head(words[:-1] if last == b"=" else words, (), braced=True)
         return None
 
     def _head(self, words: list[Token], value: tuple[Token, ...], *, braced: bool) -> Head | None:
@@ -350,24 +332,32 @@ class Declarations:
         is_local = any(scope.kind != "namespace" for scope in self.scopes)
         return Head(name, words[:at], bound, is_array, braced, value, self._namespace(), is_local)
 
-    def _close(self, words: list[Token]) -> None:
-        """End the innermost block; `words` stand before its closing brace."""
-        if not self.scopes:
-            return
-        if self.scopes[-1].kind == "enum":
+    def _ended(self, words: list[Token], end: bytes) -> Head | None:
+        """A statement ends, or the innermost block; the variable that it declares without braces."""
+        scope = self.scopes[-1] if self.scopes else None
+        if end == b";":
+            if scope is not None and scope.kind == "struct":
+                scope.members += _members(words)
+            at = _assignment(words)
+            return self._head(words[:at], tuple(words[at + 1 :]), braced=False) if at else None
+        if scope is not None:
             self._enumerator(words)
-        scope = self.scopes.pop()
-        if scope.kind == "enum":
-            self.enums.setdefault(scope.name, tuple(name for _, name in scope.members))
-        elif scope.kind == "struct":
-            name = scope.name
-            if scope.is_typedef and (token := self.scanner.next()) is not None and token.kind == Kind.NAME:
-                name = text_of(token.text)
-            self.structs.setdefault(name, tuple(scope.members))
+            self.scopes.pop()
+            if scope.kind == "enum":
+                self.enums.setdefault(scope.name, tuple(name for _, name in scope.members))
+            elif scope.kind == "struct":
+                name = scope.name
+                if scope.is_typedef and (token := self.scanner.next()) is not None and token.kind == Kind.NAME:
+                    name = text_of(token.text)
+                self.structs.setdefault(name, tuple(scope.members))
+        return None
 
-    def _enumerator(self, words: list[Token]) -> None:
-        if words:
+    def _enumerator(self, words: list[Token]) -> bool:
+        """Whether `words` stand in an enum, which gets the first of them."""
+        is_enum = bool(self.scopes) and self.scopes[-1].kind == "enum"
+        if is_enum and words and words[0].kind == Kind.NAME:
             self.scopes[-1].members.append(("", text_of(words[0].text)))
+        return is_enum
 
     def _incbin(self, words: list[Token]) -> bool:
         """Whether `words` end in `INCBIN(name, "file")`, which is noted.
@@ -410,12 +400,11 @@ def _scope(words: list[Token], at: int) -> Scope:
         name = texts[texts.index(b"namespace") + 1 :] if b"namespace" in texts else []
         return Scope("namespace", text_of(b"".join(name)), is_typedef=False, at=at)
     is_typedef = texts[:1] == [b"typedef"]
-    first = texts[is_typedef : is_typedef + 1]
+    first = b"".join(texts[is_typedef : is_typedef + 1])
     end = texts.index(b":") if b":" in texts else None  # behind it the bases of a class, the type of an enum
     names = [text_of(word.text) for word in words[is_typedef + 1 : end] if word.kind == Kind.NAME]
-    if first and (is_typedef or texts[-1] != b")") and (first[0] == b"enum" or first[0] in _CLASSES):
-        kind = "enum" if first[0] == b"enum" else "struct"
-        return Scope(kind, names[-1] if names else "", is_typedef, at)
+    if first in _CLASSES and (is_typedef or texts[-1] != b")"):
+        return Scope("enum" if first == b"enum" else "struct", names[-1] if names else "", is_typedef, at)
     called = (name for name, after in pairwise(words) if after.text == b"(")
     return Scope("function", text_of(next(called).text) if b"(" in texts[1:] else "", is_typedef=False, at=at)
 
@@ -425,18 +414,14 @@ def _members(words: list[Token]) -> list[tuple[str, str]]:
     if not words or words[-1].text == b")":
         return []
     names: list[Token] = []
-    last: Token | None = None
+    last: list[Token] = []
     depth = 0
-    for word in words:
-        depth += word.text in _OPENING
-        depth -= word.text.count(b">") if word.text in {b">", b">>"} else word.text in {b")", b"]", b"}"}
+    for word in words[: _assignment(words) or None]:
+        depth += (word.text in _OPENING) - (word.text in _CLOSING) - (word.text == b">>")
         if depth == 0 and word.kind == Kind.NAME:
-            last = word
-        if depth == 0 and word.text in {b",", b"="}:
-            names += [last] if last is not None else []
-            last = None
-            if word.text == b"=":
-                break
-    names += [last] if last is not None else []
+            last = [word]
+        elif depth == 0 and word.text == b",":
+            names, last = names + last, []
+    names += last
     type_ = " ".join(text_of(word.text) for word in words[: words.index(names[0])]) if names else ""
     return [(type_, text_of(name.text)) for name in names]

@@ -1,7 +1,7 @@
 """Reads the C++ of an EON-compiled model: its variables with their values, `enum`s and field names of `struct`s.
 
-The declarations are those that `convert.export.cpp_declarations` finds; initialisers of numbers are taken whole, so that
-no number of a tensor ever becomes a token. A value that is not a number, a name plus a number, or braces with such
+The declarations are those that `convert.export.cpp_declarations` finds; initialisers of numbers are taken whole, so
+that no number of a tensor ever becomes a token. A value that is not a number, a name plus a number, or braces with such
 values is refused with its line, where its type is one that is read.
 """
 
@@ -17,6 +17,7 @@ from convert.errors import InputError, UnsupportedModelError
 from convert.export import cpp_arrays
 from convert.export.cpp_declarations import Declarations, Field, Head
 from convert.export.cpp_scanner import Kind, Scanner, evaluate, integer_literal, line_of, text_of
+from convert.files import load_toml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,26 +31,17 @@ Path: TypeAlias = tuple[str, ...]
 
 Value: TypeAlias = "int | float | Pointer | Group | NDArray[Any]"
 
-_TYPES = (
-    ("?", "bool"),
-    ("i1", "int8_t, char, signed char"),
-    ("u1", "uint8_t, unsigned char"),
-    ("i2", "int16_t, short"),
-    ("u2", "uint16_t, unsigned short"),
-    ("i4", "int32_t, int, signed, signed int"),
-    ("u4", "uint32_t, unsigned, unsigned int"),
-    ("i8", "int64_t, long, long long"),
-    ("u8", "uint64_t, size_t, unsigned long, unsigned long long"),
-    ("f4", "float"),
-    ("f8", "double"),
-)
-_ARITHMETIC = {name: np.dtype(dtype) for dtype, names in _TYPES for name in names.split(", ")}
-_QUALIFIERS = {"const", "constexpr", "static", "volatile", "inline", "struct", "enum", "extern"}
+_ARITHMETIC = {name: np.dtype(dtype) for dtype, names in load_toml("eon.toml")["arithmetic"].items() for name in names}
+"""C's arithmetic types by the names that generated files have for them."""
+
+_POINTERS = {"*", "&"}
+_QUALIFIERS = {*_POINTERS, "const", "constexpr", "static", "volatile", "inline", "struct", "enum", "extern"}
 _CALL = re.compile(r"(?:\w+ )?\( (?:[^()]* )?\)")
 """`ALIGN ( 16 )` in the tokens of a declaration."""
 
 _CAST = re.compile(
-    rb"\( (?:const |struct )*[A-Za-z_]\w*(?: :: \w+)*(?: \w+)* (?:\* )+\)|\( u?int(?:\d+_t)? \)|\w+_cast < [^()]* >(?= \()"
+    rb"\( (?:const |struct )*[A-Za-z_]\w*(?: :: \w+)*(?: \w+)* (?:\* )+\)"
+    rb"|\( u?int(?:\d+_t)? \)|\w+_cast < [^()]* >(?= \()"
 )
 _POINTER = re.compile(rb"[(& ]*((?::: )?[A-Za-z_]\w*(?: :: \w+)*)[) ]*((?:[+-] [^()]*)?)[) ]*")
 _WORDS: dict[str, Value] = {"true": 1, "false": 0}
@@ -227,60 +219,147 @@ def parse(data: bytes, path: str) -> Unit:
     Raises:
         InputError: the text is not the C++ that EON-compiled models are written in; it names the line.
     """
-    unit = Unit(data, path)
-    declarations = Declarations(Scanner(data, most=_MAX_TOKENS), unit.structs, unit.enums)
+    reader = _Reader(Unit(data, path))
     try:
-        for head in declarations:
-            _variable(unit, declarations, head)
+        reader.read()
     except InputError as error:
-        if error.path is not None:
-            raise
-        raise InputError(error.message, hint=error.hint, path=path, line=error.line) from error
-    if (scope := declarations.unfinished) is not None:
-        what = f"the function {scope.name}" if scope.kind == "function" and scope.name else f"a {scope.kind}"
-        what = "an enum" if scope.kind == "enum" else what
-        raise unit.damaged(f"the file ends inside {what}", scope.at)
-    return unit
+        error.path = path
+        raise
+    return reader.unit
 
 
-def _variable(unit: Unit, declarations: Declarations, head: Head) -> None:
-    """Read the value of a variable, if its type is one that is needed."""
-    name = text_of(head.name.text)
-    if head.is_local:
-        value_ = text_of(head.value[0].text) if head.value else ""
-        if name == "type" and head.before and head.before[-1].text in {b".", b"->"} and value_.startswith("kTfLite"):
-            unit.types_set.add(value_)
-        return
-    start = (head.before or [head.name])[0].start
-    words, arguments, is_pointer = _words(head.before)
-    scope = tuple(head.namespace.split("::")) if head.namespace else ()
-    *around, type_ = words or [""]
-    if type_.endswith("::"):  # `int x::d = 4;`
-        scope, type_ = (*scope, *type_.split("::")[:-1]), " ".join(around)
-    else:
-        type_ = " ".join((*around, type_))
-    type_ = type_.removeprefix("std::").removeprefix("tflite::")
-    if not words:
-        raise unit.damaged("a variable without a type", start)
-    what = f"the variable {name}"
-    dtype = None if is_pointer else _ARITHMETIC.get(type_)
-    value: Value
-    if dtype and head.bound is not None:
-        bound = _bound(unit, head.bound, scope, what, start)
-        value = _numbers(unit, _text(unit, declarations, head, what, start), dtype, bound, what, start)
-    elif type_ == "TfArray":
-        value = _tf_array(unit, declarations, head, arguments, what, start)
-    elif dtype or type_.startswith("TfLite") or type_ in {*unit.structs, *unit.enums}:
-        fields = declarations.members() if head.braced else ()
-        value = _value(unit, Field("", head.value, fields, head.braced, head.value[0].start if head.value else start), scope, what)
-    else:
-        return
-    if head.braced and (token := declarations.scanner.next()) is not None and token.text != b";":
-        raise unit.damaged(f"{text_of(token.text[:40])!r} stands where ';' in {what} should", token.start)
-    path = (*scope, name)
-    if path in unit.variables:
-        raise unit.damaged(f"{what} is defined a second time", start)
-    unit.variables[path] = Variable(path, type_, value, start)
+class _Reader:
+    """Reads one variable after the other: errors name it, `_what`, and stand where it starts, `_at`."""
+
+    def __init__(self, unit: Unit) -> None:
+        self.unit = unit
+        self._declarations = Declarations(Scanner(unit.data, most=_MAX_TOKENS), unit.structs, unit.enums)
+        self._what, self._at = "", 0
+        self._scope: Path = ()
+
+    def read(self) -> None:
+        for head in self._declarations:
+            if not head.is_local:
+                self._variable(head)
+            elif head.name.text == b"type" and {b".", b"->"}.intersection(word.text for word in head.before[-1:]):
+                names = (text_of(word.text) for word in head.value[:1])
+                self.unit.types_set.update(name for name in names if name.startswith("kTfLite"))
+        if (scope := self._declarations.unfinished) is not None:
+            what = f"the function {scope.name}" if scope.kind == "function" and scope.name else f"a {scope.kind}"
+            raise self.unit.damaged(f"the file ends inside {'an enum' if scope.kind == 'enum' else what}", scope.at)
+
+    def _damaged(self, message: str) -> InputError:
+        return self.unit.damaged(message, self._at)
+
+    def _variable(self, head: Head) -> None:
+        """Read the value of a variable, if its type is one that is needed."""
+        name = text_of(head.name.text)
+        self._what, self._at = f"the variable {name}", (head.before or [head.name])[0].start
+        words, arguments, is_pointer = _words(head.before)
+        if not words:
+            raise self._damaged("a variable without a type")
+        around = [part for part in head.namespace.split("::") if part]
+        if words[-1].endswith("::"):  # `int x::d = 4;`
+            around += words.pop().split("::")[:-1]
+        self._scope = tuple(around)
+        type_ = " ".join(words).removeprefix("std::").removeprefix("tflite::")
+        dtype = None if is_pointer else _ARITHMETIC.get(type_)
+        value: Value
+        if dtype and head.bound is not None:
+            value = self._numbers(self._text(head), dtype, self._bound(head.bound))
+        elif type_ == "TfArray":
+            value = self._tf_array(head, arguments)
+        elif dtype or type_.startswith("TfLite") or type_ in {*self.unit.structs, *self.unit.enums}:
+            fields = self._declarations.members() if head.braced else ()
+            at = head.value[0].start if head.value else self._at
+            value = self._value(Field("", head.value, fields, head.braced, at))
+        else:
+            return
+        token = self._declarations.scanner.next() if head.braced else None
+        if token is not None and token.text != b";":
+            raise self.unit.damaged(f"{_shown([token])} stands where ';' in {self._what} should", token.start)
+        path = (*self._scope, name)
+        if path in self.unit.variables:
+            raise self._damaged(f"{self._what} is defined a second time")
+        self.unit.variables[path] = Variable(path, type_, value, self._at)
+
+    def _bound(self, tokens: Sequence[Token]) -> int | None:
+        """The number in the brackets behind a name, None where there is none."""
+        if not tokens:
+            return None
+        bound = self._expression(tokens, self._at)
+        if isinstance(bound, Pointer):
+            variables = self.unit.variables
+            found = variables.get((*self._scope, *bound.path)) or variables.get(bound.path)
+            bound = found.value if found else bound
+        if isinstance(bound, int) and bound >= 0:
+            return bound
+        raise self._damaged(f"the size of {self._what} is not a number")
+
+    def _text(self, head: Head) -> bytearray:
+        """What stands between the brace and the next one that closes."""
+        if not head.braced:
+            raise self._damaged(f"{self._what} has no braces")
+        text = self._declarations.scanner.plain_text()
+        if text is None:
+            raise self._damaged(f"the file ends inside {self._what}")
+        return text
+
+    def _numbers(self, body: bytearray, dtype: np.dtype[Any], bound: int | None) -> NDArray[Any]:
+        """The numbers of an initialiser, flat; `bound` is their number, None where it is not declared."""
+        if b"{" in body:
+            raise self._damaged(f"{self._what} holds braces among its numbers")
+        try:
+            values = cpp_arrays.array(body, dtype, len(body) if bound is None else bound)
+        except ValueError as error:
+            raise self._damaged(f"{self._what}: {error}") from error
+        if bound is not None and len(values) != bound:
+            raise self._damaged(f"{self._what} has {len(values)} of its {bound} elements")
+        return values
+
+    def _tf_array(self, head: Head, arguments: list[str]) -> NDArray[Any]:
+        """`{ 4, { 1,96,96,3 } }` of a `TfArray<4, int>`, as a flat array."""
+        count = integer_literal(arguments[0].encode()) if len(arguments) > 2 else None
+        dtype = _ARITHMETIC.get(" ".join(arguments[2:]))
+        if count is None or dtype is None or arguments[1] != ",":
+            raise self._damaged(f"{self._what} is not a TfArray<size, type> of numbers")
+        size, _, body = self._text(head).partition(b"{")
+        values = self._numbers(body, dtype, count)
+        said = bytes(size).strip().removesuffix(b",").strip()
+        if integer_literal(said) != count:
+            raise self._damaged(f"{self._what} is declared with {count} elements and says {text_of(said)}")
+        if any(each.tokens or each.braced for each in self._declarations.members()):
+            raise self._damaged(f"{self._what} holds more than a size and its numbers")
+        return values
+
+    def _value(self, item: Field) -> Value:
+        """A value as it stands in a tree of members."""
+        if item.name:
+            raise self.unit.damaged(f"{item.name} is named in {self._what}", item.at)
+        if not item.braced:
+            return self._expression(item.tokens, item.at)
+        if item.tokens:
+            raise self.unit.damaged(f"{_shown(item.tokens)} stands before braces in {self._what}", item.at)
+        return Group(tuple(self._value(each) for each in item.fields), item.at)
+
+    def _expression(self, tokens: Sequence[Token], at: int) -> Value:
+        """A number, a sum or product of whole numbers, or a name and what is added to it; casts do not count."""
+        text = b" ".join(token.text for token in tokens)
+        if len(tokens) > 1:
+            text = _CAST.sub(b"", text).strip()
+        if text.count(b"(") == text.count(b")") and (match := _POINTER.fullmatch(text)):
+            offset = evaluate(b"0" + match[2], {}, strict=True) if match[2] else 0
+            path = tuple(text_of(match[1]).replace(" ", "").removeprefix("::").split("::"))
+            word = _WORDS.get("::".join(path))
+            if offset is not None and (word is None or not match[2]):
+                return Pointer(path, self._scope, at, offset) if word is None else word
+        try:
+            return cpp_arrays.number(re.sub(rb"^([+-]) ", rb"\1", text))
+        except ValueError as error:
+            value = evaluate(text, {}, strict=True)
+            if value is None:
+                raise self.unit.damaged(f"{self._what}: {error}", at) from error
+            return value
 
 
 def _words(before: Sequence[Token]) -> tuple[list[str], list[str], bool]:
@@ -290,96 +369,9 @@ def _words(before: Sequence[Token]) -> tuple[list[str], list[str], bool]:
         text = shorter
     text, _, arguments = text.partition("<")
     arguments, _, rest = arguments.rpartition(">")
-    text = f"{text} {rest}".replace(" :: ", "::").replace(" ::", "::")
-    words = [word for word in text.split() if word not in _QUALIFIERS]
-    return [word for word in words if word not in {"*", "&"}], arguments.split(), bool({"*", "&"} & {*words})
-
-
-def _bound(unit: Unit, tokens: Sequence[Token], scope: Path, what: str, at: int) -> int | None:
-    """The number in the brackets behind a name, None where there is none."""
-    if not tokens:
-        return None
-    bound = _expression(unit, tokens, scope, what, at)
-    if isinstance(bound, Pointer):
-        found = unit.variables.get((*scope, *bound.path)) or unit.variables.get(bound.path)
-        bound = found.value if found else bound
-    if isinstance(bound, int) and bound >= 0:
-        return bound
-    raise unit.damaged(f"the size of {what} is not a number", at)
-
-
-def _text(unit: Unit, declarations: Declarations, head: Head, what: str, at: int) -> bytearray:
-    """What stands between the brace and the next one that closes."""
-    if not head.braced:
-        raise unit.damaged(f"{what} has no braces", at)
-    text = declarations.scanner.plain_text()
-    if text is None:
-        raise unit.damaged(f"the file ends inside {what}", at)
-    return text
-
-
-def _numbers(
-    unit: Unit, body: bytearray, dtype: np.dtype[Any], bound: int | None, what: str, at: int
-) -> NDArray[Any]:
-    """The numbers of an initialiser, flat; `bound` is their number, None where it is not declared."""
-    if b"{" in body:
-        raise unit.damaged(f"{what} holds braces among its numbers", at)
-    try:
-        values = cpp_arrays.array(body, dtype, len(body) if bound is None else bound)
-    except ValueError as error:
-        raise unit.damaged(f"{what}: {error}", at) from error
-    if bound is not None and len(values) != bound:
-        raise unit.damaged(f"{what} has {len(values)} of its {bound} elements", at)
-    return values
-
-
-def _tf_array(
-    unit: Unit, declarations: Declarations, head: Head, arguments: list[str], what: str, at: int
-) -> NDArray[Any]:
-    """`{ 4, { 1,96,96,3 } }` of a `TfArray<4, int>`, as a flat array."""
-    count = integer_literal(arguments[0].encode()) if len(arguments) > 2 else None
-    dtype = _ARITHMETIC.get(" ".join(arguments[2:]))
-    if count is None or dtype is None or arguments[1] != ",":
-        raise unit.damaged(f"{what} is not a TfArray<size, type> of numbers", at)
-    size, _, body = _text(unit, declarations, head, what, at).partition(b"{")
-    values = _numbers(unit, body, dtype, count, what, at)
-    said = bytes(size).strip().removesuffix(b",").strip()
-    if integer_literal(said) != count:
-        raise unit.damaged(f"{what} is declared with {count} elements and says {text_of(said)}", at)
-    if any(each.tokens or each.braced for each in declarations.members()):
-        raise unit.damaged(f"{what} holds more than a size and its numbers", at)
-    return values
-
-
-def _value(unit: Unit, item: Field, scope: Path, what: str) -> Value:
-    """A value as it stands in a tree of members."""
-    if item.name:
-        raise unit.damaged(f"{item.name} is named in {what}", item.at)
-    if not item.braced:
-        return _expression(unit, item.tokens, scope, what, item.at)
-    if item.tokens:
-        raise unit.damaged(f"{_shown(item.tokens)} stands before braces in {what}", item.at)
-    return Group(tuple(_value(unit, each, scope, what) for each in item.fields), item.at)
-
-
-def _expression(unit: Unit, tokens: Sequence[Token], scope: Path, what: str, at: int) -> Value:
-    """A number, a sum or product of whole numbers, or a name and what is added to it; casts do not count."""
-    text = b" ".join(token.text for token in tokens)
-    if len(tokens) > 1:
-        text = _CAST.sub(b"", text).strip()
-    if text.count(b"(") == text.count(b")") and (match := _POINTER.fullmatch(text)):
-        offset = evaluate(b"0" + match[2], {}, strict=True) if match[2] else 0
-        path = tuple(text_of(match[1]).replace(" ", "").removeprefix("::").split("::"))
-        word = _WORDS.get("::".join(path))
-        if offset is not None and (word is None or not match[2]):
-            return Pointer(path, scope, at, offset) if word is None else word
-    try:
-        return cpp_arrays.number(re.sub(rb"^([+-]) ", rb"\1", text))
-    except ValueError as error:
-        value = evaluate(text, {}, strict=True)
-        if value is None:
-            raise unit.damaged(f"{what}: {error}", at) from error
-        return value
+    words = f"{text} {rest}".replace(" :: ", "::").replace(" ::", "::").split()
+    kept = [word for word in words if word not in _QUALIFIERS]
+    return kept, arguments.split(), bool(_POINTERS.intersection(words))
 
 
 def _shown(tokens: Sequence[Token]) -> str:

@@ -188,18 +188,26 @@ FOMO = _Fomo(
 
 
 def cell_boxes(
-    height: int, width: int, rows: int, columns: int, framing: Framing | None = None, least: float = 1
+    height: int,
+    width: int,
+    rows: int,
+    columns: int,
+    framing: Framing | None = None,
+    least: float = 1,
+    *,
+    cut: bool = True,
 ) -> NDArray[np.float32]:
     """b0 to b3 of every cell, float32 [1, 4, rows, columns]; the model's picture is `height` by `width` pixels.
 
     Args:
         least: the size of a box in cells, where there is room for it.
+        cut: boxes end where the parser's picture does.
     """
     import numpy as np
 
     inside, whole = _placed(height, width, framing)
-    left, right = _edges(inside[2], columns, inside[0], whole[0], least)
-    top, bottom = _edges(inside[3], rows, inside[1], whole[1], least)
+    left, right = _edges(inside[2], columns, inside[0], whole[0], least, cut=cut)
+    top, bottom = _edges(inside[3], rows, inside[1], whole[1], least, cut=cut)
     planes = np.empty((1, 4, rows, columns))
     planes[0, 0], planes[0, 2] = left, right
     planes[0, 1], planes[0, 3] = top[:, np.newaxis], bottom[:, np.newaxis]
@@ -214,7 +222,7 @@ def _placed(
 
 
 def _edges(
-    size: float, cells: int, start: float, whole: int, least: float
+    size: float, cells: int, start: float, whole: int, least: float, *, cut: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """From the parser's centre of each cell to where its box begins, and to where it ends.
 
@@ -222,12 +230,18 @@ def _edges(
     """
     import numpy as np
 
-    number = np.arange(cells)
-    centre = number * -(-whole // cells) + 0.5
+    number, centre, last = np.arange(cells), _centres(cells, whole), whole - _SHORT if cut else np.inf
     begin, end = (start + many * size / cells for many in (number, number + 1))
-    room = np.minimum(begin, whole - _SHORT - end)
+    room = np.minimum(begin, last - end)
     more = np.clip((least - 1) / 2 * size / cells, 0, np.maximum(room, 0))
-    return centre - begin + more, np.minimum(end, whole - _SHORT) - centre + more
+    return centre - begin + more, np.minimum(end, last) - centre + more
+
+
+def _centres(cells: int, whole: int) -> NDArray[np.float64]:
+    """The parser's centre of each cell in a row or column, in pixels."""
+    import numpy as np
+
+    return np.arange(cells) * -(-whole // cells) + 0.5
 
 
 def _heat_map(end: GraphEnd, height: int, width: int) -> tuple[str, tuple[int, ...]]:
@@ -321,15 +335,13 @@ def _boxes_around(
         for side, free in ((edges, room), (opposite, np.roll(room, 2, axis=0))):
             more = end("Min", more, end("Sub", every_class(free), side))
         beyond = end("Add", beyond, end("Relu", more))
-    further = end("Mul", beyond, every_class(step))
-    boxes = end("Add", further, every_class(cell_boxes(height, width, rows, columns, framing)[0]))
-    # A box from another cell to the last one ends short of the picture, too, as the last cell alone does in `places`.
-    grid = np.array([columns, rows] * 2).reshape(4, 1, 1)
-    short = np.zeros_like(own)
-    too_far = [inside[axis] + inside[2 + axis] - (whole[axis] - _SHORT) for axis in (0, 1)]
-    short[2:] = np.maximum(too_far, 0).reshape(2, 1, 1) / _UNIT * (own[2:] < grid[2:])
-    last = end("Relu", end("Sub", edges, every_class(grid - 1)))
-    return end("Sub", boxes, end("Mul", last, every_class(short)))
+    # The model's picture may end where the frame does, or with black bars around it further out: so does no box.
+    begin, last = [min(edge, 0) for edge in inside[:2]], [side - _SHORT for side in whole]
+    middle = np.stack(np.meshgrid(_centres(columns, whole[0]), _centres(rows, whole[1])))
+    furthest = np.stack([*(middle - np.reshape(begin, (2, 1, 1))), *(np.reshape(last, (2, 1, 1)) - middle)]) / _UNIT
+    places = cell_boxes(height, width, rows, columns, framing, cut=False)[0]
+    boxes = end("Add", end("Mul", beyond, every_class(step)), every_class(places))
+    return end("Sub", boxes, end("Relu", end("Sub", boxes, every_class(furthest))))  # Min, which opset 7 cannot spread
 
 
 def _peaks(end: GraphEnd, coverage: str, rows: int, columns: int) -> str:

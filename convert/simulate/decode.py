@@ -170,9 +170,17 @@ _STOCK_LABELS = ("coupe1", "largevehicle1", "sedan1", "suv1", "truck1", "van1")
 
 
 @dataclass(frozen=True, slots=True)
-class Attribute:
-    """The class that one output gives; `label` None where the label file has none; `confidence` is a float32 value."""
+class Classification:
+    """The class that one output of a classifier gives a picture or an object.
 
+    Attributes:
+        engine: gie-unique-id.
+        attribute: which output, in engine order.
+        confidence: a float32 value.
+        label: None where the label file has none.
+    """
+
+    engine: int
     attribute: int
     class_id: int
     confidence: float
@@ -189,7 +197,7 @@ class Classified:
         dropped: why an output gave nothing to show; only where it was asked for.
     """
 
-    attributes: tuple[Attribute, ...]
+    attributes: tuple[Classification, ...]
     label: str
     dropped: tuple[Drop, ...] = ()
 
@@ -214,14 +222,16 @@ def classify(settings: Settings, outputs: Sequence[Layer], frames: int, *, why: 
         InputError: an output is too short for float32 numbers.
     """
     stock = settings.classifier_parser != ""
-    attributes: list[list[Attribute]] = [[] for _ in range(frames)]
+    attributes: list[list[Classification]] = [[] for _ in range(frames)]
     dropped: list[list[Drop]] = [[] for _ in range(frames)]
     for number, layer in enumerate(outputs):
         for frame, probabilities in enumerate(_probabilities(layer, frames)):
             class_id, value = _best(probabilities)
             if value > settings.classifier_threshold and value > 0:
-                label = _label(settings, number, class_id, stock=stock)
-                attributes[frame].append(Attribute(number, class_id, value, label))
+                label = settings.attribute_label(number, class_id)
+                if stock and number == 0 and class_id < len(_STOCK_LABELS):
+                    label = _STOCK_LABELS[class_id]
+                attributes[frame].append(Classification(settings.unique_id, number, class_id, value, label))
                 if why and label is None:
                     dropped[frame].append(Drop("labelfile-path", class_id, number + 1, class_id, value))
             elif why:
@@ -239,12 +249,6 @@ def _probabilities(layer: Layer, frames: int) -> NDArray[np.float32]:
     if layer.is_float:
         return layer.array.reshape(layer.frames, -1)[:frames, :classes]
     return np.stack([layer.floats(frame, classes)[:classes] for frame in range(frames)])
-
-
-def _label(settings: Settings, attribute: int, class_id: int, *, stock: bool) -> str | None:
-    if stock and attribute == 0 and class_id < len(_STOCK_LABELS):
-        return _STOCK_LABELS[class_id]
-    return settings.attribute_label(attribute, class_id)
 
 
 def _best(probabilities: NDArray[np.float32]) -> tuple[int, float]:
@@ -481,24 +485,15 @@ def _filters(
     tests: list[tuple[str, NDArray[np.generic], NDArray[np.generic], NDArray[np.bool_]]] = [
         ("filter-out-class-ids", boxes.class_id, boxes.class_id, filtered)
     ]
-    for key, name, size in (
-        ("detected-min-w", "detected_min_w", boxes.width),
-        ("detected-min-h", "detected_min_h", boxes.height),
-    ):
-        limit = limits[name].astype(np.float32)
-        tests.append((key, size, limit, size < limit))
-    for key, name, size in (
-        ("detected-max-w", "detected_max_w", boxes.width),
-        ("detected-max-h", "detected_max_h", boxes.height),
-    ):
-        limit = limits[name].astype(np.float32)
-        tests.append((key, size, limit, (limit > 0) & (size > limit)))
+    for key, size, is_least in (
+        ("detected-min-w", boxes.width, True), ("detected-min-h", boxes.height, True),
+        ("detected-max-w", boxes.width, False), ("detected-max-h", boxes.height, False),
+    ):  # fmt: skip
+        limit = limits[key.replace("-", "_")].astype(np.float32)
+        tests.append((key, size, limit, size < limit if is_least else (limit > 0) & (size > limit)))
     if not settings.crop_to_roi:
-        highest, lowest, bottom = (
-            limits["roi_top_offset"].astype(np.float32),
-            _lowest(view, limits),
-            boxes.top + boxes.height,
-        )
+        highest, lowest = limits["roi_top_offset"].astype(np.float32), _lowest(view, limits)
+        bottom = boxes.top + boxes.height
         tests.append(("roi-top-offset", boxes.top, highest, boxes.top < highest))
         tests.append(("roi-bottom-offset", bottom, lowest, bottom > lowest))
     return tests

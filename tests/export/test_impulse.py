@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -242,3 +243,49 @@ def test_inspect_says_why_it_cannot_be_converted(tmp_path: Path) -> None:
     assert result.undecided is not None
     assert "avelet" in result.undecided
     assert result.models[0].reason == result.undecided
+
+
+def test_a_list_of_blocks_left_from_an_older_deployment_does_not_count(tmp_path: Path) -> None:
+    files = library(motion(number=7), 2023)
+    left = b"""
+        const size_t ei_dsp_blocks_size = 1;
+        ei_model_dsp_t ei_dsp_blocks[] = {
+            { 60, &extract_raw_features, (void*)&ei_dsp_config_22, ei_dsp_config_22_axes, 3 } };"""
+    assert read({**files, "model-parameters/dsp_blocks.h": left}, tmp_path) == motion(number=7)
+
+
+def test_of_copies_of_a_network_the_one_that_headers_describe_is_named(tmp_path: Path) -> None:
+    raw = impulse(block("raw", 1, 3, 14), samples=20, axes=3, frequency=10)
+    files = {
+        f"{name}/{path}": data
+        for name, given in (("lib", motion()), ("other", raw))
+        for path, data in library(given, 2026).items()
+    }
+    copy = files["lib/tflite-model/tflite_learn_4711_5.tflite"]
+    files |= {"app/model_metadata.h": b"#define EI_CLASSIFIER_PROJECT_ID 1\n", "app/model.tflite": copy}
+    with open_source(write_tree(files, tmp_path)) as source:
+        listing = list_models(source.tree)
+        assert listing.entries[0].candidate.member == "app/model.tflite"
+        with pytest.raises(NoModelError, match="holds 2 models") as caught:
+            find_impulse(source.tree, listing, None)
+        assert caught.value.hint == "name one with --model, for example --model '#2'"
+        assert find_impulse(source.tree, listing, "#2") is not None
+
+
+def test_a_network_that_a_chip_keeps_is_not_said_to_be_missing_from_the_impulse(tmp_path: Path) -> None:
+    given = replace(impulse(block("raw", 1, 3, 7), samples=20, axes=3, frequency=10), sensor="fusion")
+    files = library(given, 2023, network=False)
+    variables = re.sub(
+        rb"(?s)const ei_config_tflite_graph_t.*(?=const ei_impulse_t)", b"", files["model-parameters/model_variables.h"]
+    )
+    engine = re.sub(
+        rb"(INFERENCING_ENGINE +)2\n", rb"\g<1>EI_CLASSIFIER_SYNTIANT\n", files["model-parameters/model_metadata.h"]
+    )
+    files = {"model-parameters/model_variables.h": variables, "model-parameters/model_metadata.h": engine}
+    shown = inspect(write_tree(files, tmp_path / "raw"))
+    assert shown.undecided is not None
+    assert shown.undecided == "the export is for the inferencing engine SYNTIANT, whose model is not in it"
+    files = {path: re.sub(rb"(dsp_config_|extract_)raw", rb"\1audio_syntiant", data) for path, data in files.items()}
+    shown = inspect(write_tree(files, tmp_path / "sound"))
+    assert shown.undecided is not None
+    assert "made for Syntiant's chips" in shown.undecided

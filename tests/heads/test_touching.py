@@ -18,7 +18,8 @@ from convert.heads import decoding
 from convert.heads.base import Options
 from convert.heads.fomo import BOXES, COVERAGE, FOMO
 from convert.heads.touching import is_settled, merged
-from convert.images import Framing, parse_frame
+from convert.images import Framing, ResizeMode, parse_frame
+from convert.images.resizing import Resizing
 from convert.images.scaling import Network
 from convert.simulate.decode import decode
 from convert.simulate.parsers import Layer
@@ -39,14 +40,20 @@ GRIDS = [(12, 12, 1), (4, 5, 3), (1, 7, 2), (9, 1, 1), (5, 17, 2)]
 
 @cache
 def graph(
-    rows: int, columns: int, classes: int, threshold: float = 0.5, opset: int = 13, framing: Framing | None = None
+    rows: int,
+    columns: int,
+    classes: int,
+    threshold: float = 0.5,
+    opset: int = 13,
+    framing: Framing | None = None,
+    least: float = 1,
 ) -> bytes:
     """From a heat map [N, 1 + classes, rows, columns] to what FOMO's head makes of it; cells are 8x8 pixels."""
     high, wide = rows * 8, columns * 8
     pooled = "y = AveragePool <kernel_shape = [8, 8], strides = [8, 8]> (x)"
     passed = model(pooled, f"1,{1 + classes},{high},{wide}", f"1,{1 + classes},{rows},{columns}", opset)
     export = synthetic.fake_export("fomo", tuple(map(str, range(classes))))
-    fitted = FOMO.adapt(passed, export, Options(threshold=threshold, framing=framing))
+    fitted = FOMO.adapt(passed, export, Options(threshold=threshold, framing=framing, fomo_box=least))
     assert fitted.head.merge == "touching"
     assert fitted.head.threshold == threshold
     assert not fitted.findings
@@ -267,6 +274,19 @@ def test_in_a_part_of_the_frame() -> None:
     assert left > 0
     assert framing.network[1] == 32
     assert_same(found, [(0, left, 0, left + 8, 8, 0.5), (0, left + 16, 8, left + 40, 31.99, 0.75)])
+
+
+@pytest.mark.parametrize("least", [1.0, 3.0])
+def test_boxes_that_reach_into_black_bars_end_with_the_frame(least: float) -> None:
+    """Of the model's 80 pixels 18 are a bar above the frame of 80x44, and 18 one below it."""
+    framing = Resizing(parse_frame("80x44"), (80, 80), ResizeMode.FIT_LONGEST)
+    assert framing.inside == (0, -18, 80, 80)
+    scores = np.zeros((1, 1, 10, 10), np.float32)
+    scores[0, 0, 5:8, 1:4] = 0.75  # ends in the bar below, some rows before the model's picture does
+    scores[0, 0, 1:5, 6:9] = 0.5  # begins in the bar above
+    outputs = onnxruntime(graph(10, 10, 1, framing=framing, least=least), heat(scores))
+    (found,) = objects(outputs, (44, 80))
+    assert_same(found, [(0, 8, 22, 32, 43.99, 0.75), (0, 48, 0, 72, 22, 0.5)])
 
 
 @pytest.mark.skipif(not runtimes.available(), reason="the extra [tensorrt] is not installed")

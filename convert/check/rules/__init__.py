@@ -1,4 +1,4 @@
-"""The rules NVI001 to NVI123 of `check`, each a function in the module of its topic; its texts are in rules.toml.
+"""The rules NVI001 to NVI124 of `check`, each a function in the module of its topic; its texts are in rules.toml.
 
 A new rule: a generator that yields its findings, with its id in front (`@on_config`, `@on_app`, `@on_analytics`), and a
 folder `tests/cases/<id>`. Functions read nothing from the disk: they get a `RuleContext`, an `AppContext`, or the file
@@ -32,7 +32,7 @@ RULES: tuple[Rule, ...] = tuple(
         # The external checks of `convert.check.run` and the rules on scripts and trackers have other inputs.
         {
             *(Rule(check.id) for checks in (on_config, on_app, on_analytics) for check in checks),
-            *(app.TRTEXEC_OPTION, analytics.TRACKER_KEY, model.ONNX_RUNTIME, model.TENSORRT),
+            *(app.TRTEXEC_OPTION, analytics.TRACKER_KEY, analytics.TRACKER_VALUE, model.ONNX_RUNTIME, model.TENSORRT),
         },
         key=lambda rule: rule.id,
     )

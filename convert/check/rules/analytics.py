@@ -5,6 +5,7 @@ Read in nvdsanalytics_property_parser.cpp, nvdsanalytics_property_yaml_parser.cp
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from convert.nvinfer.keys import Entry, Section
 
 TRACKER_KEY = Rule("NVI120")
+TRACKER_VALUE = Rule("NVI124")
 
 
 def _found(
@@ -132,17 +134,16 @@ def unread(file: AnalyticsFile) -> Iterator[Finding]:
         stem, _, number = section.name.rpartition("-")
         meant = closest(stem if number.isdigit() else section.name, names, _ALIKE)
         head = PROPERTY if meant == PROPERTY else f"{meant}-{number if number.isdigit() else 0}"
-        hint = f"did you mean {f'[{head}]' if file.form == 'ini' else f'{head}:'}?" if meant else None
+        hint = f"write {f'[{head}]' if file.form == 'ini' else f'{head}:'}" if meant else None
         yield _found(file, unread, f"Gst-nvdsanalytics has no group [{quoted(section.name)}]", section, hint)
     for group in filter(None, (file.head, *file.groups)):
         row = kinds()[group.kind]
-        known = [each for names in row.types.values() for each in names]
         for entry in group.entries:
             if row.type_of(entry.key) is None and not entry.key.endswith("]"):
-                meant = closest(entry.key, [each for each in known if group.entry(each) is None], _ALIKE)
+                meant = closest(entry.key, [each for each in row.keys if group.entry(each) is None], _ALIKE)
                 message = f"[{group.section.name}]: Gst-nvdsanalytics has no key {quoted(entry.key)}"
                 line, column = entry.line, entry.column
-                hint = f"write {meant}" if meant else None
+                hint = f"write {file.line(meant, entry.text)}" if meant else None
                 yield unread.found(message, path=file.path, line=line, column=column, hint=hint)
 
 
@@ -155,7 +156,7 @@ def streams(file: AnalyticsFile) -> Iterator[Finding]:
     for group in file.groups:
         if not re.fullmatch("[0-9]+", group.suffix):
             head = f"{group.kind}-stream-{group.stream}"
-            hint = f"did you mean {f'[{head}]' if file.form == 'ini' else f'{head}:'}?"
+            hint = f"write {f'[{head}]' if file.form == 'ini' else f'{head}:'}"
             message = f"[{group.section.name}] ends in no number, and is for stream {group.stream}"
             yield _found(file, streams, message, group.section, hint)
 
@@ -237,7 +238,7 @@ def history(file: AnalyticsFile) -> Iterator[Finding]:
         value = file.head.values.get(SMOOTHING)
         if value and not 20 <= value <= 50:
             message = f"{SMOOTHING} is {value}: from DeepStream 8.0 on ways are measured over {value} frames, too"
-            yield _found(file, history, message, entry)
+            yield _found(file, history, message, entry, f"write {file.line(SMOOTHING, 50 if value > 50 else 20)}")
 
 
 @on_app("NVI121")
@@ -259,7 +260,8 @@ def waiting(app: AppContext) -> Iterator[Finding]:
         if entry and classes and min(classes) >= 0 and -1 not in wanted and (never := set(wanted) - classes):
             level = None if never == set(wanted) else Level.NOTE
             words = ", ".join(map(str, sorted(never)))
-            hint = f"it has {min(classes)} to {max(classes)}"
+            hint = f"write {file.line('class-id', ';'.join(map(str, sorted(set(wanted) & classes))) or -1)}"
+            hint += f"; it has {min(classes)} to {max(classes)}"
             message = f"[{group.section.name}]: class {words} never comes from the primary engine"
             yield _found(file, waiting, message, entry, hint, level)
 
@@ -290,7 +292,7 @@ def tracker_findings(data: bytes, path: str, release: str) -> Iterator[Finding]:
         group, message, hint = groups.get(section.name), None, None
         if group is None:
             if meant := closest(section.name, groups, _ALIKE):
-                message, hint = f"the tracker has no group {quoted(section.name)}", f"did you mean {meant}:?"
+                message, hint = f"the tracker has no group {quoted(section.name)}", f"write {meant}:"
         elif group.until and not between(release, None, group.until):
             message = (
                 f"{section.name} is a group of DeepStream up to {group.until}; {release} has other groups in its place"
@@ -300,6 +302,9 @@ def tracker_findings(data: bytes, path: str, release: str) -> Iterator[Finding]:
         elif group and group.keys:
             for entry in entries_:
                 yield from _tracker_key(entry, group, path, release)
+                if wrong := _wrong_value(entry, group):
+                    line, column = entry.value_line, entry.value_column
+                    yield TRACKER_VALUE.found(wrong[0], path=path, line=line, column=column, hint=wrong[1])
 
 
 def _tracker_key(entry: Entry, group: TrackerGroup, path: str, release: str) -> Iterator[Finding]:
@@ -314,13 +319,42 @@ def _tracker_key(entry: Entry, group: TrackerGroup, path: str, release: str) -> 
         if elsewhere:
             hint = f"it belongs into {' or '.join(elsewhere)}"
         elif meant := closest(key, group.keys, _ALIKE_KEY):
-            hint = f"write {meant}"
+            hint = f"write {meant}: {entry.text}"
         else:
             return
     yield TRACKER_KEY.found(message, path=path, line=entry.line, column=entry.column, hint=hint, level=level)
 
 
 _ALIKE_KEY: Final = 0.9
+_TYPES: Final = {
+    "boolean": (r"0|1|(?i:true|false|yes|no|on|off)", "0 or 1"),
+    "integer": (r"[-+]?[0-9]+", "a whole number"),
+    "number": (r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?i:inf)", "a number"),
+    "share": (r"\+?(?:0+\.?[0-9]*|\.[0-9]+|0*1(?:\.0*)?|[0-9.]+[eE]-[0-9]+)", "a number from 0 to 1"),
+}
+"""What a type looks like in a tracker's config, and in words; others are not tested."""
+
+
+def _wrong_value(entry: Entry, group: TrackerGroup) -> tuple[str, str | None] | None:
+    """What is wrong with a value, and what to write; None: nothing, or its type is not known."""
+    key, text, kind = entry.key, entry.text, group.type_of(entry.key) or ""
+    if kind not in _TYPES:
+        return None
+    pattern, words = _TYPES[kind]
+    least, most = group.least.get(key, -math.inf), group.most.get(key, math.inf)
+    if key in group.least:
+        words += f" from {least} to {most}" if key in group.most else f" from {least} on"
+    if re.fullmatch(pattern, text) and (kind != "integer" or least <= int(text[:20]) <= most):
+        return None
+    hint = None
+    if kind == "integer" and (match := re.fullmatch(r"([-+]?[0-9]+)\.0*", text)):
+        hint = f"write {key}: {match[1]}"
+    elif kind == "share" and (match := re.fullmatch(r"([5-9]|[1-9][0-9])(?:\.0*)?", text)):
+        hint = f"write {key}: {int(match[1]) / 100:g}"
+    elif kind == "boolean" and (meant := BOOLEANS.get(text.lower())):
+        hint = f"write {key}: {meant}"
+    shown = "nothing" if text == "null" else quoted(text) if text else "a list, a map or an empty text"
+    return f"{entry.group}: {key} is {shown}; NVIDIA's guide asks for {words}", hint
 
 
 def analytics_findings(file: AnalyticsFile) -> list[Finding]:

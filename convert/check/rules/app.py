@@ -26,7 +26,7 @@ from convert.check.context import SDK, Place
 from convert.check.rules import outputs
 from convert.check.rules.engine import ELSEWHERE, absence
 from convert.check.rules.keys import closest
-from convert.check.rules.syntax import quoted
+from convert.check.rules.syntax import quoted, value_and_comment
 from convert.files import load_toml
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.keys import ATTRS
@@ -47,25 +47,26 @@ def own_objects(app: AppContext) -> Iterator[Finding]:
         if engine.gie.primary:
             continue
         name, place = engine.gie.group, app.file.place(engine.gie.group, "operate-on-gie-id")
+        others = [each for each in app.engines if each is not engine]
         if app.parent(engine) is None:
             given = engine.gie.settings.get("operate-on-gie-id")
-            primary = app.engines[0].gie.app_id
-            others = ", ".join(str(each.gie.app_id) for each in app.engines if each is not engine)
+            hint = f"write {app.file.line('operate-on-gie-id', app.engines[0].gie.app_id)}"
             if not on:
-                what, hint = "without [primary-gie] deepstream-app makes no secondary engine", "switch [primary-gie] on"
+                what, hint = "without [primary-gie] deepstream-app makes no secondary engine", _SWITCH_ON
             elif given:
-                what, hint = (
-                    f"no other engine in front has the id {given.value} in this file",
-                    f"the others are {others}",
-                )
+                what = f"no other engine in front has the id {given.value} in this file"
+                hint += f"; the others are {', '.join(str(each.gie.app_id) for each in others)}"
             else:
                 what = "operate-on-gie-id is not given here: deepstream-app leaves the engine out"
-                hint = f"write {app.file.line('operate-on-gie-id', primary)}"
             yield app.found(own_objects, f"[{name}]: {what}", place, hint)
         elif app.sources(engine) == [] and (wanted := engine.known("operate-on-gie-id")) != engine.id:
-            ids = ", ".join(str(each.id) for each in app.engines if each is not engine)
             message = f"[{name}]: no other engine's results have the id {wanted}"
-            yield app.found(own_objects, message, app.at(engine, "operate-on-gie-id"), f"the others are {ids}")
+            hint = f"write {app.line(engine, 'operate-on-gie-id', others[0].id)}"
+            hint += f"; the others are {', '.join(str(each.id) for each in others)}"
+            yield app.found(own_objects, message, app.at(engine, "operate-on-gie-id"), hint)
+
+
+_SWITCH_ON: Final = "switch [primary-gie] on"
 
 
 @on_app("NVI092")
@@ -82,7 +83,9 @@ def class_ids(app: AppContext) -> Iterator[Finding]:
         if never := ", ".join(map(str, sorted(wanted - have))):
             level = Level.WARNING if wanted & have else Level.ERROR
             message = f"[{engine.gie.group}]: class {never} never comes from the engine in front"
-            yield app.found(class_ids, message, app.at(engine, "operate-on-class-ids"), _classes_hint(have), level)
+            hint = f"write {app.line(engine, 'operate-on-class-ids', ';'.join(map(str, sorted(wanted & have))))}"
+            hint = f"{hint if wanted & have else 'remove it'}; {_classes_hint(have)}"
+            yield app.found(class_ids, message, app.at(engine, "operate-on-class-ids"), hint, level)
 
 
 @on_app("NVI093")
@@ -111,13 +114,17 @@ def same_id(app: AppContext) -> Iterator[Finding]:
     for engine in app.engines:
         place, name = app.at(engine, "gie-unique-id"), engine.gie.group
         other = by_app.setdefault(engine.gie.app_id, engine)
+        free = 1 + max([0, *(each.gie.app_id for each in app.engines), *(each.id or 0 for each in app.engines)])
+        hint = f"write {app.line(engine, 'gie-unique-id', free)}"
         first = by_results.setdefault(engine.id, engine) if engine.id is not None else engine
         if other is not engine:
             given = f"has the gie-unique-id {engine.gie.app_id}" if engine.gie.app_id else "has no gie-unique-id here"
-            yield app.found(same_id, f"[{name}] {given}, like [{other.gie.group}]", place)
+            if not engine.gie.app_id:
+                place, hint = app.file.place(name), f"write {app.file.line('gie-unique-id', free)}"
+            yield app.found(same_id, f"[{name}] {given}, like [{other.gie.group}]", place, hint)
         elif first is not engine:
             message = f"[{name}] has the gie-unique-id {engine.id}, like [{first.gie.group}] by its own config"
-            yield app.found(same_id, message, place, level=Level.WARNING)
+            yield app.found(same_id, message, place, hint, Level.WARNING)
 
 
 @on_app("NVI095")
@@ -147,9 +154,10 @@ def app_refused(app: AppContext) -> Iterator[Finding]:
     """The file, or a value of an engine."""
     whole = (app.file.trouble,) if app.file.trouble else ()
     for trouble in (*whole, *troubles(app.file, app.target.deepstream)):
-        yield app.found(
-            app_refused, trouble.message, Place(trouble.path or app.file.path, trouble.line, trouble.column)
-        )
+        place = Place(trouble.path or app.file.path, trouble.line, trouble.column)
+        value, words = value_and_comment(trouble.entry.text, "") if trouble.entry else ("", "")
+        hint = f"write {app.file.line(trouble.entry.key, value)}" if trouble.entry and words else None
+        yield app.found(app_refused, trouble.message, place, hint)
     secondary = [engine for engine in app.engines if not engine.gie.primary]
     if len(secondary) > _MOST_SECONDARY:
         message = f"there are {len(secondary)} secondary engines; deepstream-app takes {_MOST_SECONDARY}"
@@ -181,7 +189,9 @@ def app_release(app: AppContext) -> Iterator[Finding]:
                 what, level = f"is not read from {'INI' if form == 'ini' else 'YAML'} files", Level.NOTE
             else:
                 continue
-            hint = f"write {group.instead[key]}" if key in group.instead else None
+            hint = "remove it" if since is None else f"remove it, or use DeepStream {since}"
+            if key in group.instead:
+                hint = f"write {app.file.line(group.instead[key], entry.text)}"
             yield app.found(app_release, f"[{name}] {key} {what}", place, hint, level)
     yield from _sinks(app)
 
@@ -237,7 +247,8 @@ def unread(app: AppContext) -> Iterator[Finding]:
             continue  # NVI100 says it
         if group is None:
             if meant := closest(plain, [each for each, row in app_groups().items() if form in row.formats], _ALIKE):
-                hint = f"write {meant}{'0' if app_groups()[meant].numbered else ''}"
+                head = meant + ("0" if app_groups()[meant].numbered else "")
+                hint = f"write {f'[{head}]' if form == 'ini' else f'{head}:'}"
                 yield app.found(unread, f"deepstream-app has no group [{name}]", app.file.place(name), hint)
             continue
         if group.type_of("enable") and plain not in _OFF and not is_on(app.file, name):
@@ -253,7 +264,12 @@ def unread(app: AppContext) -> Iterator[Finding]:
                 meant := closest(key, [each for each in known if each not in entries], _ALIKE)
             ):
                 place = Place(app.file.path, entry.line, entry.column)
-                yield app.found(unread, f"[{name}]: deepstream-app has no key {quoted(key)}", place, f"write {meant}")
+                yield app.found(
+                    unread,
+                    f"[{name}]: deepstream-app has no key {quoted(key)}",
+                    place,
+                    f"write {app.file.line(meant, entry.text)}",
+                )
 
 
 _OFF: Final = frozenset({"source-attr-all", "message-converter", "message-consumer"})  # `enable` is not asked for
@@ -263,7 +279,7 @@ def _classes_hint(have: set[int]) -> str:
     if not have:
         return "a secondary classifier makes no objects"
     if have == {-1}:
-        return "a primary classifier's frame has class -1; leave the key out"
+        return "a primary classifier's frame has class -1"
     return f"it has {min(have)} to {max(have)}"
 
 

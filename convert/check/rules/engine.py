@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
@@ -17,6 +18,8 @@ from convert.nvinfer.targets import between, catalogue, trtexec_accepts
 # network-mode -> the end of the engine's name (networkMode2Str of nvdsinfer_func_utils.cpp).
 _MODES: Final = {0: "fp32", 1: "int8", 2: "fp16", 3: "best"}
 _INT8: Final = 1
+_ENGINE: Final = re.compile(r"(.+\.onnx)_b[0-9]+_(?:gpu|dla)[0-9]+_[a-z0-9]+\.engine")  # as nvinfer names them
+_COMMENTED: Final = re.compile(rb"^[ \t]*#[ \t]*onnx-file[ \t]*[=:][ \t]*([!-~]+)[ \t]*\r?$", re.MULTILINE)
 # Jetsons with a DLA, those without that share a release with them, and the versions of TensorRT that have none: 10.7
 # was the last 10.x with DLA, and 11.4.1 has it again (TensorRT's documentation, Working with DLA).
 _WITH_DLA: Final = ("Xavier", "Orin")
@@ -66,7 +69,8 @@ def nothing_to_build(context: RuleContext) -> Iterator[Finding]:
     """No model of any kind."""
     sources = ("onnx-file", "model-engine-file", "tlt-encoded-model", "custom-lib-path", *_old_models(context))
     if not any(context.value(key, "") for key in sources):
-        hint = "the line is there as a comment" if b"#onnx-file" in context.data.replace(b" ", b"") else None
+        commented = _COMMENTED.search(context.data)
+        hint = f"{_with_model(context, commented[1].decode())}: it is there as a comment" if commented else None
         yield context.found(nothing_to_build, "neither onnx-file nor model-engine-file is given", hint=hint)
 
 
@@ -78,9 +82,20 @@ def engine_only(context: RuleContext) -> Iterator[Finding]:
         return
     if context.value("model-engine-file", "") and not others and not _own_builder(context):
         message = "there is no onnx-file to build the engine again from, should this one not load on the target"
-        commented_out = b"#onnx-file" in context.data.replace(b" ", b"")
-        hint = "onnx-file is there as a comment" if commented_out else "write onnx-file"
+        commented, name = _COMMENTED.search(context.data), _ENGINE.fullmatch(context.files["model-engine-file"].text)
+        hint = "give the onnx-file that it was built from"
+        if commented or name:
+            hint = _with_model(context, commented[1].decode() if commented else name[1] if name else "")
         yield context.found(engine_only, message, key="model-engine-file", hint=hint)
+
+
+def _with_model(context: RuleContext, model: str) -> str:
+    """A hint that says to write `model` as onnx-file, and with it the name of the engine unless that is right."""
+    lines, engine = [as_line(context, "onnx-file", model)], engine_name(context, model)
+    given = context.files.get("model-engine-file")
+    if (given is None or given.text != engine) and not _own_builder(context):
+        lines.append(as_line(context, "model-engine-file", engine))
+    return f"write {' and '.join(lines)}"
 
 
 @on_config("NVI023")
@@ -173,7 +188,7 @@ def no_precision_flags(context: RuleContext) -> Iterator[Finding]:
     mode = context.value("network-mode")
     if mode and not trtexec_accepts("--fp16", context.target.tensorrt):
         message = f"network-mode is {mode}, {_MODES[mode]}, and TensorRT {context.target.tensorrt} has no such flag"
-        yield context.found(no_precision_flags, message, key="network-mode")
+        yield context.found(no_precision_flags, message, key="network-mode", hint=writes(context, {"network-mode": 0}))
 
 
 @on_config("NVI043")

@@ -12,7 +12,18 @@ from convert.check.rules.syntax import as_head, as_line, quoted
 from convert.files import load_toml
 from convert.findings import Finding, Level
 from convert.nvinfer.config import ELEMENT_BYTES
-from convert.nvinfer.keys import ATTRS, ATTRS_ALL, PROPERTY, Entry, Key, Reason, key_named, keys, version
+from convert.nvinfer.keys import (
+    ATTRS,
+    ATTRS_ALL,
+    NETWORKS_WITH_ATTRS,
+    PROPERTY,
+    Entry,
+    Key,
+    Reason,
+    key_named,
+    keys,
+    version,
+)
 from convert.nvinfer.targets import catalogue
 
 _STOI = re.compile(r"\s*[+-]?[0-9]+")
@@ -48,7 +59,7 @@ def unknown_group(context: checking.RuleContext) -> Iterator[Finding]:
             yield context.found(unknown_group, outside[0], at=place, hint=outside[1])
         elif unread.why == "unknown":
             near = closest(name, (PROPERTY, ATTRS_ALL))
-            hint = f"did you mean {as_head(context, near)}?" if near else None
+            hint = f"write {as_head(context, near)}" if near else None
             message = f"nvinfer does not read the group {quoted(as_head(context, name))}"
             yield context.found(unknown_group, message, at=place, hint=hint)
 
@@ -148,7 +159,9 @@ def escape(context: checking.RuleContext) -> Iterator[Finding]:
         if found := re.search(r"\\[ntr]", plain):
             meaning = {"n": "a line break", "t": "a tab", "r": "a carriage return"}[found[0][1]]
             message = f"{entry.key}: {found[0]} is read as {meaning}"
-            yield context.found(escape, message, at=context.at_value(entry), hint="write / or two backslashes")
+            text = entry.text.replace("\\", "/" if key.is_path else "\\\\")
+            hint = f"write {as_line(context, entry.key, text, entry)}"
+            yield context.found(escape, message, at=context.at_value(entry), hint=hint)
 
 
 @checking.on_config("NVI017", refused=True)
@@ -276,18 +289,24 @@ def _meant(context: checking.RuleContext, entry: Entry) -> str | None:
     other = ATTRS if table == PROPERTY else PROPERTY
     if (key := checking.key_of(entry)) is not None and context.parsed.form not in key.formats:
         if not key.replaced_by:
-            return "YAML configs lack it"
+            return "remove it: YAML configs do not have it"
         value = new_value(entry, key)
         new = key.replaced_by if value is None else as_line(context, key.replaced_by, value, entry)
         return f"write {new} instead; YAML configs do not have this one"
-    if key_named(entry.key, other):
-        return f"it belongs below {as_head(context, PROPERTY if other == PROPERTY else ATTRS_ALL)}"
+    if found := key_named(entry.key, other):
+        if other == ATTRS and context.values and context.kind not in NETWORKS_WITH_ATTRS:
+            return "remove it"
+        new, value = found.replaced_by, new_value(entry, found)
+        line = as_line(context, new, value, entry) if new and value else as_line(context, entry.key, entry.text, entry)
+        return f"write {line} below {as_head(context, PROPERTY if other == PROPERTY else ATTRS_ALL)} instead"
     name, equals, value = entry.key.partition("=")
     if context.parsed.form == "yaml" and equals and key_named(name.strip(), table or ""):
         return f"write {as_line(context, name.strip(), value.strip(), entry)}"
+    given = {each.key for each in context.parsed.entries if each.group == entry.group}
     here = [key.name for key in keys() if key.group == table and key.exists_in(context.parsed.release)]
+    here = [each for each in here if each not in given]
     near = closest(entry.key, here)
-    return f"did you mean {near}?" if near else None
+    return f"write {as_line(context, near, entry.text, entry)}" if near else None
 
 
 def closest(name: str, names: Iterable[str], cutoff: float = 0.75) -> str | None:

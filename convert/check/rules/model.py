@@ -194,7 +194,7 @@ def static_batch(context: RuleContext) -> Iterator[Finding]:
     size = context.value("batch-size")
     if source and source.dims and isinstance(source.dims[0], int) and 0 < source.dims[0] != size:
         message = f"batch-size is {size}, the model was exported for {source.dims[0]}"
-        hint = f"export it with a dynamic batch, or {writes(context, {'batch-size': source.dims[0]})}"
+        hint = f"{writes(context, {'batch-size': source.dims[0]})}; or export it with a dynamic batch"
         yield context.found(static_batch, message, key="batch-size", hint=hint)
 
 

@@ -83,7 +83,7 @@ def no_function(context: checking.RuleContext) -> Iterator[Finding]:
         if name and not library.has(name):
             which = "NVIDIA's parser library" if library.stock else quoted(context.files["custom-lib-path"].text)
             message = f"{which} has no {quoted(name)}"
-            yield context.found(no_function, message, key=key, hint=_function_hint(context, name))
+            yield context.found(no_function, message, key=key, hint=_function_hint(context, key, name))
 
 
 @checking.on_config("NVI073")
@@ -200,7 +200,7 @@ def _parser_hint(context: checking.RuleContext, names: list[str]) -> str | None:
     return None
 
 
-def _function_hint(context: checking.RuleContext, name: str) -> str | None:
+def _function_hint(context: checking.RuleContext, key: str, name: str) -> str | None:
     if context.library is None or not context.library.stock:
         return None
     for each in catalogue().parsers:
@@ -209,7 +209,7 @@ def _function_hint(context: checking.RuleContext, name: str) -> str | None:
     from difflib import get_close_matches  # few configs need it
 
     near = get_close_matches(name, sorted(context.library.functions or ()), n=1, cutoff=0.93)
-    return f"did you mean {near[0]}?" if near else "build a library that has it"
+    return f"write {as_line(context, key, near[0])}" if near else "build a library that has it"
 
 
 @checking.on_config("NVI076")
@@ -276,9 +276,8 @@ def filtered(context: checking.RuleContext) -> Iterator[Finding]:
     if context.kind in {checking.DETECTOR, checking.INSTANCES} and classes:
         ids = set(context.value("filter-out-class-ids"))
         if ids.issuperset(range(classes)):
-            yield context.found(
-                filtered, "filter-out-class-ids names every class: no object is left", key="filter-out-class-ids"
-            )
+            message = "filter-out-class-ids names every class: no object is left"
+            yield context.found(filtered, message, key="filter-out-class-ids", hint="remove it")
         elif beyond := sorted(each for each in ids if each >= classes):
             message = f"filter-out-class-ids: there is no class {beyond[0]} (num-detected-classes is {classes})"
             yield context.found(filtered, message, key="filter-out-class-ids", level=Level.NOTE)
@@ -430,7 +429,9 @@ def all_engines(context: checking.RuleContext) -> Iterator[Finding]:
     """operate-on-gie-id left out."""
     if context.is_secondary and context.value("operate-on-gie-id") == -1 and not context.settings:
         message = "operate-on-gie-id is not given: objects of all engines are inferred"
-        yield context.found(all_engines, message)
+        front = 2 if context.value("gie-unique-id") == 1 else 1
+        hint = f"write {as_line(context, 'operate-on-gie-id', front)}, or the id of another engine in front"
+        yield context.found(all_engines, message, hint=hint)
 
 
 @checking.on_config("NVI091")
@@ -439,7 +440,9 @@ def own_objects(context: checking.RuleContext) -> Iterator[Finding]:
     number = context.value("gie-unique-id")
     if context.is_secondary and number and context.value("operate-on-gie-id") == number:
         message = f"operate-on-gie-id is {number}, the engine's own gie-unique-id"
-        yield context.found(own_objects, message, key="operate-on-gie-id")
+        key, other = ("gie-unique-id", 2) if number == 1 else ("operate-on-gie-id", 1)
+        hint = f"write {as_line(context, key, other)}, or another number"
+        yield context.found(own_objects, message, key="operate-on-gie-id", hint=hint)
 
 
 def _built_in_classifier(context: checking.RuleContext) -> bool:

@@ -9,9 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import InputError
-from convert.export.cpp_arrays import Array, check_array, read_source
+from convert.export.cpp_arrays import Array, read_source
 from samples.layouts import header, incbin_header
 from tests.examples import examples
+
+
+def check_array(array: Array) -> None:
+    """Raises what is wrong with `array`."""
+    if array.problem is not None:
+        raise array.problem
+
 
 DATA = random.Random(3).randbytes(200)
 TEXT = ", ".join(map(str, DATA))
