@@ -516,7 +516,7 @@ def _apply(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
 
 
-_APPLY = f"convert.isolation:{_apply.__name__}"
+_APPLY = "convert.isolation:_apply"
 
 
 def answer(function: str, arguments: tuple[Any, ...]) -> tuple[str, Any]:

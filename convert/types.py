@@ -565,7 +565,7 @@ class ImpulseModel:
     Attributes:
         labels: of the scores, in order; empty without a network.
         measured: the same with the features as a last output.
-        step: features are rounded to multiples of it before a network that was quantized.
+        step: features are rounded to multiples of it before a network that was quantized, whose activations are, too.
     """
 
     export: Export

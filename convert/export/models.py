@@ -308,10 +308,10 @@ def _compiled(tree: Tree, member: str, symbol: str, data: bytes) -> Candidate:
     form = "E1" if not symbol.startswith("tflite_learn") else "E3" if _E3.fullmatch(symbol) else "E2"
     candidate = Candidate(form, member, member, symbol, size=tree.members[member])
     try:
-        rebuilt = rebuild(data, tree.name_of(member))
+        model, finding = rebuild(data, tree.name_of(member))
     except ConvertError as error:
         return replace(candidate, problem=error)
-    return _verified(replace(candidate, data=rebuilt.model, findings=rebuilt.findings), tree)
+    return _verified(replace(candidate, data=model, findings=(finding,)), tree)
 
 
 def _array(tree: Tree, member: str, array: Array) -> Candidate:

@@ -206,7 +206,7 @@ class Unpack:
         if self.dequantize and is_quantized(export):
             from convert.export.dequantize import INPUT_CLAMP, in_float32  # brings the schema classes
 
-            export, done = in_float32(replace(export, original=export.model))
+            export, done = in_float32(replace(export, original=export.model), stepped=True)
             findings = (*findings, *(each for each in done.findings if each.id != INPUT_CLAMP.id))  # of features: usual
         return StageResult(export, findings=findings)
 

@@ -64,12 +64,20 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Parser:
-    """A function of the stock parser library. `kind`: bbox, instance-mask, segmentation or classifier."""
+    """A function of the stock parser library. `kind`: bbox, instance-mask, segmentation or classifier.
+
+    What the other fields mean is said in the file.
+    """
 
     function: str
     kind: str
     since: str | None = None
     until: str | None = None
+    count: int | None = None
+    names: tuple[str, ...] = ()
+    floats: tuple[str, ...] = ()
+    ranks: dict[str, int] = field(default_factory=dict)
+    class_0: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -432,26 +440,33 @@ def reads_key(target: Target, key: str) -> bool:
     return known is None or known.exists_in(target.deepstream)
 
 
+_Spanned = TypeVar("_Spanned", Parser, Sink, Container, Tracker)
+
+
+def _for(target: Target, rows: Sequence[_Spanned]) -> tuple[_Spanned, ...]:
+    """Those of `rows` that hold for `target`."""
+    return tuple(
+        each
+        for each in rows
+        if between(target.deepstream, each.since, each.until)
+        and getattr(each, "platform", None) in {None, target.platform}
+    )
+
+
 def parsers(target: Target) -> tuple[Parser, ...]:
     """The functions that the stock parser library of `target` has."""
-    return tuple(each for each in catalogue().parsers if between(target.deepstream, each.since, each.until))
+    return _for(target, catalogue().parsers)
 
 
 def sinks(target: Target) -> tuple[Sink, ...]:
     """The sink types of deepstream-app on `target`."""
-    return tuple(
-        each
-        for each in catalogue().sink
-        if between(target.deepstream, each.since, each.until) and each.platform in {None, target.platform}
-    )
+    return _for(target, catalogue().sink)
 
 
 def container(target: Target) -> str | None:
     """The image for `target`, "nvcr.io/nvidia/deepstream:7.1-samples-multiarch"; None: the table has none."""
-    for each in catalogue().container:
-        if between(target.deepstream, each.since, each.until) and each.platform in {None, target.platform}:
-            return each.image.format(release=target.deepstream)
-    return None
+    found = _for(target, catalogue().container)
+    return found[0].image.format(release=target.deepstream) if found else None
 
 
 def tracker(target: Target) -> Tracker:
@@ -460,9 +475,8 @@ def tracker(target: Target) -> Tracker:
     Raises:
         PresetError: the table has none for it.
     """
-    for each in catalogue().tracker:
-        if between(target.deepstream, each.since, each.until):
-            return each
+    if found := _for(target, catalogue().tracker):
+        return found[0]
     raise PresetError(f"targets.toml names no tracker for DeepStream {target.deepstream}")
 
 

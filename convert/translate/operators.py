@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 _INTEGERS = {np.dtype(name) for name in ("int8", "uint8", "int16", "int32", "int64")}
 
 
+def _constant(node: Any) -> Any | None:
+    """`node` if it is a constant, or the float16 one that it turns to float32; None for others."""
+    if node is not None and node.type in {"TFL_DEQUANTIZE", "Cast"} and "scale" not in node.attr:
+        node = node.inputs[0]
+    return node if node is not None and node.is_const() else None
+
+
 class _Writer:
     """Writes ONNX nodes in the place of one TFLite node."""
 
@@ -50,10 +57,8 @@ class _Writer:
 
     def values(self, index: int) -> NDArray[Any]:
         """Input `index`, which must be constant, be it as float16."""
-        producer = self.ctx.get_node_by_output(self.inputs[index])
-        if producer is not None and producer.type in {"TFL_DEQUANTIZE", "Cast"} and "scale" not in producer.attr:
-            producer = producer.inputs[0]
-        if producer is None or not producer.is_const():
+        producer = _constant(self.ctx.get_node_by_output(self.inputs[index]))
+        if producer is None:
             raise ValueError(f"{self.node.type} takes as input {index + 1} what is not constant")
         value: NDArray[Any] = np.asarray(producer.get_tensor_value(as_list=False))
         return value.astype(np.float32) if value.dtype == np.float16 else value
@@ -114,10 +119,18 @@ class _Writer:
 
     def shape_of(self, index: int) -> list[int]:
         """Of input `index`, which must be known."""
-        shape = self.ctx.get_shape(self.inputs[index])
-        if shape is None or min(shape, default=1) < 0:
+        return self._known(self.ctx.get_shape(self.inputs[index]))
+
+    @property
+    def target(self) -> list[int]:
+        """The shape of the node's output, which must be known."""
+        return self._known(self.shape)
+
+    def _known(self, shape: Sequence[int] | None) -> list[int]:
+        """`shape` with a batch of 1 where that is open, as `convert.translate.worker` makes it."""
+        if shape is None or min(shape[1:], default=1) < 0:
             raise ValueError(f"{self.node.type} works on a tensor of open size")
-        return [int(size) for size in shape]
+        return [1 if size < 0 else int(size) for size in shape]
 
     def finish(self, name: str) -> None:
         """Let `name` be what the node gave."""
@@ -160,14 +173,6 @@ def _gelu(writer: _Writer) -> str:
     return writer.add("Mul", half, writer.add("Add", inner, writer.constant(1)))
 
 
-def _relu_n1_to_1(writer: _Writer) -> str:
-    return writer.clip(writer.inputs[0], -1.0, 1.0)
-
-
-def _relu_0_to_1(writer: _Writer) -> str:
-    return writer.clip(writer.inputs[0], 0.0, 1.0)
-
-
 def _sign(writer: _Writer) -> str:
     """TensorRT has Sign since 8.2."""
     x, zero = writer.inputs[0], writer.constant(0, writer.result)
@@ -193,24 +198,17 @@ def _round(writer: _Writer) -> str:
 def _pad(writer: _Writer) -> str:
     """TensorRT before 8.2 pads with 0 only: the other value is added where the padding is."""
     pads = writer.values(1).astype(np.int64)
-    shape = [_size(writer, axis) if each.any() else 1 for axis, each in enumerate(pads)]
+    shape = [writer.shape_of(0)[axis] if each.any() else 1 for axis, each in enumerate(pads)]
     value = writer.values(2).reshape(-1)[0]
     edge = np.pad(np.zeros(shape, np.float32), pads, constant_values=value)
     return writer.add("Add", writer.pad(writer.inputs[0], pads), writer.constant(edge))
 
 
-def _size(writer: _Writer, axis: int) -> int:
-    shape = writer.ctx.get_shape(writer.inputs[0])
-    if shape is None or shape[axis] < 0:
-        raise ValueError(f"{writer.node.type} works along an axis of open size")
-    return int(shape[axis])
-
-
 def _reverse(writer: _Writer) -> str:
     name, rank = writer.inputs[0], writer.ctx.get_rank(writer.inputs[0])
     for axis in sorted({int(axis) % rank for axis in writer.values(1).reshape(-1)}):
-        if axis > 0 or _size(writer, axis) != 1:
-            name = writer.gather(name, np.arange(_size(writer, axis))[::-1], axis)
+        if axis > 0 or writer.shape_of(0)[axis] != 1:
+            name = writer.gather(name, np.arange(writer.shape_of(0)[axis])[::-1], axis)
     return name
 
 
@@ -245,7 +243,7 @@ def _matrix_diag(writer: _Writer) -> str:
 
 def _matrix_set_diag(writer: _Writer) -> str:
     """Squares and other matrices with other values along the diagonal."""
-    *rest, rows, columns = writer.shape
+    *rest, rows, columns = writer.target
     diagonal = [*rest, 1, columns] if columns <= rows else [*rest, rows, 1]
     mask = writer.constant(np.eye(rows, columns), np.bool_)
     values = writer.reshape(writer.inputs[1], diagonal)
@@ -258,7 +256,7 @@ def _mirror_pad(writer: _Writer) -> str:
     name = writer.inputs[0]
     for axis, pads in enumerate(writer.values(1)):
         if pads.any():
-            name = writer.gather(name, np.pad(np.arange(_size(writer, axis)), pads, mode), axis)  # type: ignore[call-overload]
+            name = writer.gather(name, np.pad(np.arange(writer.shape_of(0)[axis]), pads, mode), axis)  # type: ignore[call-overload]
     return name
 
 
@@ -361,7 +359,7 @@ def _picked(writer: _Writer, data: Sequence[int], indices: str, count: Sequence[
         target = writer.constant([*rows, before, *count, behind], np.int64)
         places = writer.add("Expand", places, target)
     values = writer.reshape(writer.inputs[0], [*rows, before, size, behind])
-    return writer.reshape(writer.add("GatherElements", values, places, axis=len(rows) + 1), writer.shape)
+    return writer.reshape(writer.add("GatherElements", values, places, axis=len(rows) + 1), writer.target)
 
 
 def _gather(writer: _Writer) -> str:
@@ -372,14 +370,14 @@ def _gather(writer: _Writer) -> str:
         numbers = _numbered(writer).reshape(prod(shape[:rows]), *shape[rows:])
         indices = writer.values(1).reshape(prod(shape[:rows]), *places[rows:])
         picked = [np.take(each, those, axis - rows) for each, those in zip(numbers, indices, strict=True)]
-        return _moved(writer, np.reshape(picked, writer.shape))
+        return _moved(writer, np.reshape(picked, writer.target))
     data = [*(shape[:rows] or [1]), prod(shape[rows:axis]), shape[axis], prod(shape[axis + 1 :])]
     return _picked(writer, data, writer.cast(writer.inputs[1], np.int32), [prod(places[rows:])])
 
 
 def _scattered(writer: _Writer, rows: NDArray[Any], count: int, values: str) -> str:
     """The rows of `values`, [n, ...], added up in a tensor of `count` rows: the first in row `rows[0]`, and so on."""
-    width = prod(writer.shape) // count
+    width = prod(writer.target) // count
     values = writer.reshape(values, [1, len(rows), width])
     if len(set(rows.tolist())) == len(rows):  # no sums: each is moved, and zeros are put behind them for the others
         order = np.full(count, len(rows))
@@ -388,19 +386,19 @@ def _scattered(writer: _Writer, rows: NDArray[Any], count: int, values: str) -> 
         values = writer.gather(writer.add("Concat", values, zeros, axis=1), order, 1)
     else:
         values = writer.add("MatMul", writer.constant(rows == np.arange(count)[:, np.newaxis], writer.result), values)
-    return writer.reshape(values, writer.shape)
+    return writer.reshape(values, writer.target)
 
 
 def _scatter_nd(writer: _Writer) -> str:
     """By constant indices of the first dimensions, which become one."""
-    indices, shape = writer.values(0).astype(np.int64), writer.shape
+    indices, shape = writer.values(0).astype(np.int64), writer.target
     rows = indices @ _steps(shape, indices.shape[-1])
     return _scattered(writer, rows.reshape(-1), prod(shape[: indices.shape[-1]]), writer.inputs[1])
 
 
 def _segment_sum(writer: _Writer) -> str:
     """By constant numbers of the segments."""
-    return _scattered(writer, writer.values(1), writer.shape[0], writer.inputs[0])
+    return _scattered(writer, writer.values(1), writer.target[0], writer.inputs[0])
 
 
 def _dynamic_update_slice(writer: _Writer) -> str:
@@ -414,10 +412,6 @@ def _dynamic_update_slice(writer: _Writer) -> str:
     flat = [writer.reshape(name, [1, -1]) for name in writer.inputs[:2]]
     values = writer.gather(writer.add("Concat", *flat, axis=1), numbers.reshape(-1), 1)
     return writer.reshape(values, shape)
-
-
-def _embedding_lookup(writer: _Writer) -> str:
-    return writer.add("Gather", writer.inputs[1], writer.inputs[0], axis=0)
 
 
 def _add_n(writer: _Writer) -> str:
@@ -443,7 +437,7 @@ def _space_to_batch(writer: _Writer) -> str:
     inner = [axis + 1 for axis in outer]
     name = writer.reshape(name, [batch, *split, *sizes[len(blocks) :]])
     rest = range(2 * len(blocks) + 1, 2 * len(blocks) + 1 + more)
-    return writer.reshape(writer.add("Transpose", name, perm=[*inner, 0, *outer, *rest]), writer.shape)
+    return writer.reshape(writer.add("Transpose", name, perm=[*inner, 0, *outer, *rest]), writer.target)
 
 
 def _taps(writer: _Writer, kernel: Sequence[int]) -> list[str]:
@@ -451,7 +445,7 @@ def _taps(writer: _Writer, kernel: Sequence[int]) -> list[str]:
     widths, rows = [[0, 0], [0, 0], [0, 0], [0, 0]], []
     for axis, (size, end) in enumerate(zip(kernel, "hw", strict=True), 1):
         stride, dilation = (writer.attributes[name] for name in (f"stride_{end}", f"dilation_{end}_factor"))
-        before, after = writer.shape_of(0)[axis], writer.shape[axis]
+        before, after = writer.shape_of(0)[axis], writer.target[axis]
         more = max((after - 1) * stride + (size - 1) * dilation + 1 - before, 0)
         widths[axis] = [more // 2, more - more // 2]
         rows.append([place * dilation + stride * np.arange(after) for place in range(size)])
@@ -469,12 +463,12 @@ def _convolution(writer: _Writer) -> str:
     _, height, width, channels = writer.shape_of(0)
     if depth != channels:
         raise ValueError("CONV_2D in groups has weights that are computed from the picture")
-    _, height, width, _ = writer.shape
+    _, height, width, _ = writer.target
     size = prod(kernel) * depth
     places = writer.reshape(writer.add("Concat", *_taps(writer, kernel), axis=3), [1, height * width, size])
     weights = writer.reshape(writer.inputs[1], [1, outputs, size])
     product = writer.add("MatMul", places, writer.add("Transpose", weights, perm=[0, 2, 1]))
-    return writer.add("Add", writer.reshape(product, writer.shape), writer.inputs[2])
+    return writer.add("Add", writer.reshape(product, writer.target), writer.inputs[2])
 
 
 def _depthwise_convolution(writer: _Writer) -> str:
@@ -492,11 +486,11 @@ def _depthwise_convolution(writer: _Writer) -> str:
 
 def _l2_pool(writer: _Writer) -> str:
     """The root of the mean square; what is padded does not count."""
-    (x,), sizes = writer.inputs, _sizes(writer, writer.inputs[0])
+    (x,), sizes = writer.inputs, writer.shape_of(0)[1:3]
     kernel, strides = ([writer.attributes[f"{name}_{end}"] for end in ends] for name, ends in _POOLING)
     more = [
         max((after - 1) * stride + size - before, 0)
-        for before, after, size, stride in zip(sizes, writer.shape[1:3], kernel, strides, strict=True)
+        for before, after, size, stride in zip(sizes, writer.target[1:3], kernel, strides, strict=True)
     ]
     pads = [*(each // 2 for each in more), *(each - each // 2 for each in more)]
     name = writer.add("Transpose", writer.add("Mul", x, x), perm=[0, 3, 1, 2])
@@ -521,20 +515,6 @@ def _fake_quant(writer: _Writer) -> str:
     )
 
 
-def _space_to_depth(writer: _Writer) -> str:
-    batch, height, width, depth = writer.shape
-    size = writer.attributes["block_size"]
-    blocks = _numbered(writer).reshape(batch, height, size, width, size, -1)
-    return _moved(writer, blocks.transpose(0, 1, 3, 2, 4, 5).reshape(batch, height, width, depth))
-
-
-def _depth_to_space(writer: _Writer) -> str:
-    batch, height, width, _ = writer.shape_of(0)
-    size = writer.attributes["block_size"]
-    blocks = _numbered(writer).reshape(batch, height, width, size, size, -1)
-    return _moved(writer, blocks.transpose(0, 1, 3, 2, 4, 5).reshape(writer.shape))
-
-
 def _transposed_convolution(writer: _Writer) -> str:
     """NHWC; weights [outputs,kh,kw,inputs]. What no kernel reaches at the end is 0, before the bias."""
     weights, x = writer.inputs[1:3]
@@ -542,7 +522,7 @@ def _transposed_convolution(writer: _Writer) -> str:
     kernel = writer.ctx.get_shape(weights)[1:3]
     begin, end, missing = [], [], []
     for axis in range(2):
-        natural = (_sizes(writer, x)[axis] - 1) * strides[axis] + kernel[axis]
+        natural = (writer.shape_of(2)[axis + 1] - 1) * strides[axis] + kernel[axis]
         more = natural - writer.shape[axis + 1]
         # `ComputePaddingHeightWidth` puts the larger half at the end
         begin.append(max(more, 0) // 2)
@@ -557,19 +537,11 @@ def _transposed_convolution(writer: _Writer) -> str:
     return writer.add("Add", name, writer.inputs[3]) if len(writer.inputs) > 3 else name
 
 
-def _sizes(writer: _Writer, name: str) -> list[int]:
-    """Height and width of a picture [N,H,W,C]."""
-    shape = writer.ctx.get_shape(name)
-    if shape is None or min(shape[1:3]) < 0:
-        raise ValueError(f"{writer.node.type} works on a picture of open size")
-    return [int(size) for size in shape[1:3]]
-
-
 def _nearest(writer: _Writer) -> str:
     """The pixel each one of the result is a copy of, by the rule and in the float32 of TFLite's kernel."""
     name = writer.inputs[0]
     corners, centers = (bool(writer.attributes.get(each)) for each in ("align_corners", "half_pixel_centers"))
-    for axis, (before, after) in enumerate(zip(_sizes(writer, name), writer.values(1).tolist(), strict=True), 1):
+    for axis, (before, after) in enumerate(zip(writer.shape_of(0)[1:3], writer.values(1).tolist(), strict=True), 1):
         scale = np.float32((before - 1) / (after - 1) if corners and after > 1 else before / after)
         places = (np.arange(after, dtype=np.float32) + np.float32(0.5 if centers else 0)) * scale
         pixels = np.floor(places + np.float32(0.5) if corners else places)
@@ -581,9 +553,9 @@ def _nearest(writer: _Writer) -> str:
 
 def _bilinear(writer: _Writer) -> str:
     """Runtimes multiply sizes by scales in float32 and round down: a scale must not be a bit too small."""
-    scales = resize_scales(np.array(_sizes(writer, writer.inputs[0])), writer.values(1))
+    scales = resize_scales(np.array(writer.shape_of(0)[1:3]), writer.values(1))
     if scales is None:
-        raise ValueError(f"no scale gives {writer.values(1).tolist()} for {_sizes(writer, writer.inputs[0])}")
+        raise ValueError(f"no scale gives {writer.values(1).tolist()} for {writer.shape_of(0)[1:3]}")
     corners, centers = (bool(writer.attributes.get(each)) for each in ("align_corners", "half_pixel_centers"))
     name = writer.add("Transpose", writer.inputs[0], perm=[0, 3, 1, 2])
     name = writer.add(
@@ -616,13 +588,14 @@ def _gather_nd(writer: _Writer) -> str:
 
 
 _HANDLERS: dict[str, Callable[[_Writer], str]] = {
+    "TFL_EMBEDDING_LOOKUP": lambda writer: writer.add("Gather", *writer.inputs[::-1], axis=0),
+    "TFL_RELU_0_TO_1": lambda writer: writer.clip(writer.inputs[0], 0.0, 1.0),
+    "TFL_RELU_N1_TO_1": lambda writer: writer.clip(writer.inputs[0], -1.0, 1.0),
     "TFL_BITWISE_XOR": _bitwise_xor, "TFL_BUCKETIZE": _bucketize, "TFL_DYNAMIC_UPDATE_SLICE": _dynamic_update_slice,
-    "TFL_EMBEDDING_LOOKUP": _embedding_lookup, "TFL_FAKE_QUANT": _fake_quant, "TFL_GATHER_ND": _gather_nd,
-    "TFL_GELU": _gelu, "TFL_HARD_SWISH": _hard_swish, "TFL_L2_POOL_2D": _l2_pool, "TFL_MATRIX_DIAG": _matrix_diag,
-    "TFL_MATRIX_SET_DIAG": _matrix_set_diag, "TFL_MIRROR_PAD": _mirror_pad, "TFL_ONE_HOT": _one_hot,
-    "TFL_RELU_0_TO_1": _relu_0_to_1, "TFL_RELU_N1_TO_1": _relu_n1_to_1, "TFL_REVERSE_SEQUENCE": _reverse_sequence,
-    "TFL_REVERSE_V2": _reverse,
-    "TFL_RIGHT_SHIFT": _right_shift, "TFL_ROUND": _round, "TFL_SCATTER_ND": _scatter_nd,
+    "TFL_FAKE_QUANT": _fake_quant, "TFL_GATHER_ND": _gather_nd, "TFL_GELU": _gelu, "TFL_HARD_SWISH": _hard_swish,
+    "TFL_L2_POOL_2D": _l2_pool, "TFL_MATRIX_DIAG": _matrix_diag, "TFL_MATRIX_SET_DIAG": _matrix_set_diag,
+    "TFL_MIRROR_PAD": _mirror_pad, "TFL_ONE_HOT": _one_hot, "TFL_REVERSE_SEQUENCE": _reverse_sequence,
+    "TFL_REVERSE_V2": _reverse, "TFL_RIGHT_SHIFT": _right_shift, "TFL_ROUND": _round, "TFL_SCATTER_ND": _scatter_nd,
     "TFL_SEGMENT_SUM": _segment_sum, "TFL_SIGN": _sign, "TFL_UNSORTED_SEGMENT_SUM": _segment_sum,
 }  # fmt: skip
 
@@ -688,7 +661,7 @@ def _computes_weights(ctx: Any, node: Any) -> bool:
 
 def _has_own_indices(_: Any, node: Any) -> bool:
     """Whether a GATHER has indices for each row, or ones that are computed as its input is."""
-    is_computed = not any(each.is_const() or each.type == "TFL_DEQUANTIZE" for each in node.inputs)
+    is_computed = not any(_constant(each) for each in node.inputs)
     return is_computed or bool(node.get_attr_value("batch_dims", 0))
 
 
@@ -707,7 +680,7 @@ def _pads_floats(ctx: Any, node: Any) -> bool:
     """Whether a PADV2 pads float32 numbers by constant widths with one constant."""
     from onnx import TensorProto  # only in the worker
 
-    return ctx.get_dtype(node.output[0]) == TensorProto.FLOAT and all(each.is_const() for each in node.inputs[1:])
+    return ctx.get_dtype(node.output[0]) == TensorProto.FLOAT and all(_constant(each) for each in node.inputs[1:])
 
 
 # Only where tf2onnx is wrong: what it writes for the others stays as it is.
@@ -715,7 +688,6 @@ _SOMETIMES: dict[str, tuple[Callable[[Any, Any], bool], Callable[[_Writer], str]
     "TFL_ADD_N": (_is_integer, _add_n),
     "TFL_CONV_2D": (_computes_weights, _convolution),
     "TFL_DEPTHWISE_CONV_2D": (_computes_weights, _depthwise_convolution),
-    "TFL_DEPTH_TO_SPACE": (_is_integer, _depth_to_space),
     "TFL_FLOOR_DIV": (_is_integer, _floor_div),
     "TFL_FLOOR_MOD": (_is_integer, _floor_mod),
     "TFL_GATHER": (_has_own_indices, _gather),
@@ -724,7 +696,6 @@ _SOMETIMES: dict[str, tuple[Callable[[Any, Any], bool], Callable[[_Writer], str]
     "TFL_RESIZE_NEAREST_NEIGHBOR": (_is_not_repeated, _nearest),
     "TFL_SOFTMAX": (_has_another_beta, _softmax),
     "TFL_SPACE_TO_BATCH_ND": (_has_unequal_blocks, _space_to_batch),
-    "TFL_SPACE_TO_DEPTH": (_is_integer, _space_to_depth),
     "TFL_TRANSPOSE_CONV": (_reaches_too_little, _transposed_convolution),
 }
 

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.heads.decoding import ReferenceDecoder
-    from convert.types import Int8Evidence
     from convert.validate.comparison import Comparison
 
 CONSTANT = Rule("EI406")
@@ -197,18 +196,10 @@ class Validate:
         there are any."""
         import numpy as np  # as in `_measure`
 
-        from convert.validate import inputs
-        from convert.validate.precision import (
-            calibrated_findings,
-            calibrated_row,
-            half_evidence,
-            int8_evidence,
-            int8_findings,
-            table,
-        )
+        from convert.validate import inputs, precision
 
         if not adapted.has_own_codes and self.precision != "fp16":
-            return replace(evidence, precisions=table(adapted, evidence)), ()
+            return replace(evidence, precisions=precision.table(adapted, evidence)), ()
         count = max(_FEWEST_CODED, min(_MOST_CODED, _CODED_PIXELS // (height * width)))
         generated = inputs.image_like(count, height, width, channels)
         if self.calibrate is not None:
@@ -217,21 +208,10 @@ class Validate:
             generated, files = iter(()), files or find([self.calibrate], videos=False)
         given = (picture for _, picture in islice(self._given(files, adapted, channels, height, width), _MOST))
         pictures = chain(generated, given)
-        codes: Int8Evidence | None = None
-        found: tuple[Finding, ...] = ()
         with contextlib.ExitStack() as stack:
             worker = self.worker or stack.enter_context(Worker(("convert.validate.runtimes",)))
             chunks = iter(lambda: tuple(islice(pictures, max(1, _CHUNK_BYTES // (height * width * channels)))), ())
-            arguments = adapted, map(np.stack, chunks), worker, self.timeout
-            if adapted.export.coded:
-                codes, measured = int8_evidence(*arguments)
-                found = int8_findings(codes)
-            elif adapted.calibrated:
-                measured = calibrated_row(*arguments)
-                found = calibrated_findings(measured)
-            else:
-                measured = half_evidence(*arguments)
-        return replace(evidence, int8=codes, precisions=table(adapted, evidence, measured)), found
+            return precision.measured(adapted, evidence, map(np.stack, chunks), worker, self.timeout)
 
     def _proven(self, comparison: Comparison, adapted: Adapted) -> tuple[Evidence, tuple[Finding, ...]]:
         """What `comparison` shows, and batch parity."""
@@ -403,15 +383,11 @@ def shipped(
     Raises:
         ValidationError: ONNX Runtime refuses the model.
     """
-    import numpy as np  # importing this module must stay light
-
     from convert.validate import runtimes
-    from convert.validate.comparison import with_raw
-    from convert.validate.inputs import as_nvinfer
+    from convert.validate.comparison import run_each, with_raw
 
     session = runtimes.load(adapted.onnx.data if decoder is None else with_raw(adapted.onnx.data))
-    rows = [runtimes.run_onnx(session, as_nvinfer(picture[np.newaxis], adapted.preprocessing)) for picture in pictures]
-    outputs = [np.concatenate(column) for column in zip(*rows, strict=True)]
+    outputs = run_each(session, pictures, adapted.preprocessing)
     return outputs if decoder is None else head(adapted.head.task).as_original(outputs[len(adapted.onnx.outputs) :])
 
 

@@ -23,7 +23,6 @@ import numpy as np
 
 from convert.errors import ValidationError
 from convert.findings import Finding, Rule
-from convert.graph.resize import cut_out
 from convert.heads import HEADS, head
 from convert.images import ImageScaling
 from convert.isolation import LARGE, Worker, return_freed_memory
@@ -33,11 +32,12 @@ from convert.validate import CONSTANT, runtimes
 from convert.validate.inputs import as_nvinfer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from convert.heads.decoding import ReferenceDecoder
+    from convert.types import Preprocessing
 
 NOT_FINITE = Rule("EI405")
 PARITY = Rule("EI403")
@@ -409,7 +409,11 @@ class Comparison:
 def seen(pictures: NDArray[np.uint8], adapted: Adapted) -> NDArray[Any]:
     """What the original gets of `pictures` [n,H,W,C] of the shipped model's size: levels [n,h,w,c]."""
     framing, grey = adapted.preprocessing.framing, adapted.export.facts.input.shape[-1] == 1
-    return pictures if framing is None else np.stack([cut_out(each, framing, grey=grey) for each in pictures])
+    if framing is None:
+        return pictures
+    from convert.graph.resize import cut_out  # brings onnx, which an .eim does without
+
+    return np.stack([cut_out(each, framing, grey=grey) for each in pictures])
 
 
 def original(
@@ -435,6 +439,16 @@ def original(
         outputs = runtimes.outputs(model, pictures, scaling, worker, timeout, kernels=kernels)
     spec = head(export.facts.task)
     return outputs if spec.raw else spec.as_graph(outputs)
+
+
+def run_each(session: Any, pictures: Iterable[NDArray[np.uint8]], before: Preprocessing) -> list[NDArray[Any]]:
+    """Outputs [n, ...] of a shipped model for `pictures` [H,W,C], one at a time; where each is a scalar [n].
+
+    Raises:
+        ValidationError: ONNX Runtime cannot run it.
+    """
+    rows = [runtimes.run_onnx(session, as_nvinfer(picture[np.newaxis], before)) for picture in pictures]
+    return [np.concatenate([np.atleast_1d(each) for each in column]) for column in zip(*rows, strict=True)]
 
 
 def reference_decoder(adapted: Adapted, worker: Worker, timeout: float) -> ReferenceDecoder:
