@@ -139,11 +139,10 @@ def run_conversion(
     exports = tuple(Path(path) for path in (export, sgie) if path is not None)
     with (
         contextlib.closing(Worker(PRELOAD)) as worker,
-        contextlib.closing(Worker(("convert.compare.run:preload",))) as beside,
+        contextlib.closing(Worker()) as beside,  # starts where it is needed
     ):
         if not dry_run:
             worker.start()
-            beside.start()
         from convert.pipeline import convert as run  # imports while the worker does the same
 
         with _fetched(exports, settings, studio) as places, watching() as observer:

@@ -32,9 +32,8 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One thing that can be found, by its id ("EI104"). What else is said of it stands in `configs/rules.toml`.
-
-    That table is read when something of it is asked for: a `check` that finds nothing does without.
+    """One thing that can be found, by its id ("EI104"). Its level stands in `configs/levels.toml`, its texts in
+    `configs/rules.toml`: a `check` does without those.
     """
 
     id: str
@@ -42,7 +41,7 @@ class Rule:
     @property
     def level(self) -> Level:
         """The level its findings have unless they say otherwise."""
-        return Level(_texts()[self.id]["level"])
+        return Level(_levels()[self.id])
 
     @property
     def title(self) -> str:
@@ -89,6 +88,11 @@ class Finding:
 def worst(findings: Iterable[Finding]) -> Level | None:
     """The highest level among `findings`, None when there are none."""
     return max((finding.level for finding in findings), key=lambda level: level.rank, default=None)
+
+
+@cache
+def _levels() -> dict[str, str]:
+    return load_toml("levels.toml")
 
 
 @cache

@@ -231,7 +231,7 @@ class AdaptImpulse:
             FOLLOWED.found(f"block {block.id} ({block.kind}): {note}")
             for block in impulse.blocks
             if block.id in impulse.sources or block.id == scored
-            for note in kinds.notes(block, impulse)
+            for note in kinds.settings(block, impulse).notes
         ]
         if scored is not None and scored != impulse.blocks[0].id:
             first = f"block {scored}, as in training; a device reads those of the first block, {impulse.blocks[0].id}"

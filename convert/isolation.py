@@ -63,11 +63,11 @@ class Died(Exception):
         function: that an `InProcessWorker` in the child was calling, if any.
     """
 
-    def __init__(self, reason: str, output: str = "") -> None:
+    def __init__(self, reason: str, output: str = "", function: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
         self.output = output
-        self.function = ""
+        self.function = function
 
 
 class Failed(Exception):
@@ -99,6 +99,7 @@ class Worker:
     _begun: _Begun | None = field(default=None, init=False, repr=False)
     _answers: int = field(default=-1, init=False, repr=False)
     _stderr: int = field(default=-1, init=False, repr=False)
+    _inside: str = field(default="", init=False, repr=False)
 
     def start(self) -> Self:
         """Start the child now, so that its imports run while the caller does something else."""
@@ -170,26 +171,17 @@ class Worker:
         thread.shutdown(wait=False)
         self._begun = _Begun((function, arguments), future)
 
-    def apply(self, function: str | Callable[..., Any], *arguments: Any) -> Any:
-        """Call `function`, a name or an object; what it calls by an `InProcessWorker` has the time that is given there.
+    def apply(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call `function`, an object; what it calls by an `InProcessWorker` has the time that is given there.
 
         Raises:
             Died, Failed, ConvertError: as `call`; of the first, `function` is what was called there.
         """
-        inside = ""
+        return self.call(_APPLY, function, *arguments, timeout=math.inf, told=self.limit)
 
-        def receive(message: CallStarted | CallEnded) -> None:
-            nonlocal inside
-            inside = message.function if isinstance(message, CallStarted) else ""
-            self.limit(message)
-
-        if not isinstance(function, str):
-            function, arguments = "convert.isolation:_apply", (function, *arguments)
-        try:
-            return self.call(function, *arguments, timeout=math.inf, told=receive)
-        except Died as death:
-            death.function = inside
-            raise
+    def begin_apply(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """As `begin`, for `apply`."""
+        self.begin(_APPLY, function, *arguments, timeout=math.inf, told=self.limit)
 
     def _call(
         self,
@@ -203,6 +195,7 @@ class Worker:
         process = self._process
         assert process is not None
         self._limit = limit = _Limit(process.pid, timeout, memory)
+        self._inside = ""
         request = pickle.dumps((function, arguments), pickle.HIGHEST_PROTOCOL)
         try:
             self._write(_LENGTH.pack(len(request)), limit)
@@ -235,7 +228,9 @@ class Worker:
 
     def limit(self, message: CallStarted | CallEnded) -> None:
         """`told` of a function that calls others by an `InProcessWorker`: each has the time that is given there."""
-        self.within(message.seconds if isinstance(message, CallStarted) else math.inf)
+        begun = message if isinstance(message, CallStarted) else None
+        self._inside = begun.function if begun else ""
+        self.within(begun.seconds if begun else math.inf)
 
     def kill(self) -> None:
         """End the child at once, from any thread: a call that is going on in another one ends in `Died`."""
@@ -285,7 +280,7 @@ class Worker:
             selector.register(pipe, selectors.EVENT_WRITE)
             while view:
                 if broken := limit.wait(selector):  # an answer that comes too late is too late
-                    raise Died(broken, self._tail())
+                    raise self._died(broken)
                 view = view[os.write(pipe, view[: 1 << 20]) :]
 
     def _read(self, length: int, limit: _Limit) -> bytearray:
@@ -295,7 +290,7 @@ class Worker:
             selector.register(self._answers, selectors.EVENT_READ)
             while view:
                 if broken := limit.wait(selector):  # an answer that comes too late is too late
-                    raise Died(broken, self._tail())
+                    raise self._died(broken)
                 count = os.readv(self._answers, [view[: 1 << 20]])
                 if not count:
                     raise self._dead()
@@ -306,13 +301,14 @@ class Worker:
         assert self._process is not None
         status = self._process.wait()
         reason = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exited with status {status}"
-        died = Died(reason, self._tail())
+        died = self._died(reason)
         self._end()
         return died
 
-    def _tail(self) -> str:
+    def _died(self, reason: str) -> Died:
         size = os.fstat(self._stderr).st_size
-        return os.pread(self._stderr, _TAIL, max(0, size - _TAIL)).decode("utf-8", "replace")
+        tail = os.pread(self._stderr, _TAIL, max(0, size - _TAIL)).decode("utf-8", "replace")
+        return Died(reason, tail, self._inside)
 
 
 @dataclass(frozen=True)
@@ -518,6 +514,9 @@ def _serve(answers: int, parent: int, preload: Sequence[str]) -> None:
 def _apply(function: Callable[..., Any], *arguments: Any) -> Any:
     """In the child: what `Worker.apply` calls by name."""
     return function(*arguments)
+
+
+_APPLY = "convert.isolation:_apply"
 
 
 def answer(function: str, arguments: tuple[Any, ...]) -> tuple[str, Any]:

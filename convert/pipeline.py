@@ -182,7 +182,7 @@ def stages(
     Args:
         first: of two exports for one app, what writes the files of this one, the first.
         beside: a second process, which the caller closes, too: a quantized model is measured there while `worker`
-            translates it already, and a small one compared while `worker` adapts and validates it.
+            translates it already. Small models are then adapted and validated in `worker`, not here.
 
     Raises:
         PresetError: options that do not exist or do not fit together.
@@ -204,7 +204,8 @@ def stages(
         adapt = InWorker(adapt, adapt, worker)
         proof = InWorker(proof, proving(options, InProcessWorker()), worker)
     if emit is not None:
-        proof = WithComparison(proof, emit, options.get("images"), worker=worker, beside=beside)
+        begin = proof.begin if isinstance(proof, InWorker) else None
+        proof = WithComparison(proof, emit, options.get("images"), worker=worker, begin=begin)
     made = (unpack, translate, adapt, proof)
     return made if output is None or emit is None else (*made, emit)
 
@@ -227,6 +228,11 @@ class InWorker:
     def name(self) -> str:
         """Of the stage."""
         return self.here.name
+
+    def begin(self, artifact: Translated | Adapted, workdir: Path) -> None:
+        """Start it in the worker while the caller does something else; called with the same, it gives the result."""
+        if len(artifact.onnx.data) <= SENT:
+            self.worker.begin_apply(self.there, artifact, workdir)
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:
         """As the stage; the end of the worker is an error as it is without one."""
@@ -290,7 +296,8 @@ class Chosen:
     def __call__(self, artifact: object, workdir: Path) -> StageResult:
         """As `emit`, with a finding more (EI513)."""
         assert isinstance(artifact, Validated)
-        emit, row = self.emit, artifact.evidence.precisions[-1]
+        emit = self.emit
+        row = next(each for each in artifact.evidence.precisions if each.precision == emit.precision)
         assert row.agreement is not None
         same = f"the same decision on {row.agreement.top1:.1%} of {row.agreement.inputs:,} inputs"
         if codes := artifact.evidence.int8:
@@ -317,7 +324,7 @@ def _fastest(
     any_kind: bool,
 ) -> Run:
     """`convert` with `--precision auto`, of one export; a dry run plans FP16, whose files are those of FP32."""
-    export, refused = exports[0], ""
+    export, refused, tried = exports[0], "", None
     if len(exports) > 1:
         raise PresetError("--precision auto is for one export", hint="give --precision fp32, fp16 or int8")
     try:
@@ -342,8 +349,14 @@ def _fastest(
             if done.error is None and not worse:
                 return _emitted(done, emit, refused, observer)
             refused = f"no INT8: {done.error.message if done.error else worse[0].message}"
+            tried = done.last(Validated)
     *proof, emit = stages(output, {**options, "precision": "fp16"}, worker, beside=beside)
-    return _emitted(run(proof, export, observer), emit, refused, observer)
+    done = run(proof, export, observer)
+    if tried is not None and done.is_good and (validated := done.last(Validated)):
+        whole, half, _ = validated.evidence.precisions
+        evidence = replace(validated.evidence, precisions=(whole, half, *tried.evidence.precisions[2:]))
+        done.artifacts[-1] = replace(validated, evidence=evidence)
+    return _emitted(done, emit, refused, observer)
 
 
 def _emitted(done: Run, emit: Stage, refused: str, observer: Callable[[Event], None]) -> Run:
@@ -431,11 +444,9 @@ def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResul
         refuse_unsupported(artifact)
     elif isinstance(stage, Emit):
         adapt = next(each for each in stages if isinstance(each, Adapt))
-        names = stage.plan(
-            *(artifact.name, crop_to(artifact, adapt.frame, resize=adapt.resize)),
-            for_objects=adapt.for_objects,
-            counted=stage.counting(artifact, adapt.least_box(artifact)),
-        )
+        framing = crop_to(artifact, adapt.frame, resize=adapt.resize)
+        counted = stage.counting(artifact, framing, adapt.least_box(artifact))
+        names = stage.plan(artifact.name, framing, for_objects=adapt.for_objects, counted=counted)
         return StageResult(artifact, tuple(Output(str(stage.folder / name), None) for name in names))
     return StageResult(artifact)
 
@@ -514,7 +525,7 @@ def convert(
         primary, secondary = (export for each in (first, second) if (export := each.last(Export)))
         adapt = adapting(options, one=True)
         framing = crop_to(primary, adapt.frame, resize=adapt.resize)
-        counted = emit.primary.counting(primary, adapt.least_box(primary))
+        counted = emit.primary.counting(primary, framing, adapt.least_box(primary))
         names = emit.plan(primary.name, secondary.name, framing, counted=counted)
         outputs = tuple(Output(str(emit.folder / name), None) for name in names)
         merged.records.append(Record(emit.name, Status.PLANNED, outputs=outputs))

@@ -395,6 +395,12 @@ class ModelReport:
         return found
 
     @property
+    def original_shape(self) -> tuple[int | None, ...]:
+        """[N,H,W,C] of the model in the export."""
+        found: tuple[int | None, ...] = self._value(tuple[int | None, ...], "export", "input", "shape")
+        return found
+
+    @property
     def head(self) -> types.Head:
         """How its outputs are decoded."""
         self.report.refuse_impulse()

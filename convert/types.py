@@ -420,9 +420,11 @@ class PrecisionEvidence:
 
     Attributes:
         precision: of the engine: "fp32", "fp16" or "int8".
-        weights: bytes of the model's constants in it.
+        weights: bytes of the model's constants in it; None: that model was not made.
         agreement: with the original; "fp16": of the model rounded to float16 with the same in float32, both on the CPU.
+            None: not measured.
         nodes: which run in it, by ONNX operator.
+        float_nodes: between the first and the last quantizer of "int8", those that stay in float, as `Int8Evidence`.
         overflow: nodes whose results are beyond 65504, float16's largest number, on some input, though what they take
             is not.
         keep: nodes that, kept in float32, bring the decisions to `SAME_DECISIONS` and leave no overflow; () where
@@ -430,9 +432,10 @@ class PrecisionEvidence:
     """
 
     precision: str
-    weights: int
-    agreement: Agreement | None
-    nodes: dict[str, int]
+    weights: int | None = None
+    agreement: Agreement | None = None
+    nodes: dict[str, int] = field(default_factory=dict)
+    float_nodes: dict[str, int] = field(default_factory=dict)
     overflow: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
 
@@ -530,7 +533,7 @@ class Evidence:
         source_parity: of a SavedModel or Keras model: what TensorFlow made of it against the model itself.
         int8: of a model of 8-bit codes; its `parity` is with the quantized original, from which it differs where
             rounding does.
-        precisions: what was measured of each precision of the engine; empty with FP32, which `parity` is about.
+        precisions: the table of all three, as far as it was measured; empty of a model that is wrong.
     """
 
     parity: Parity | None = None

@@ -43,6 +43,7 @@ FRAME_BYTES = 40_000
 TABLES = 6
 BELT, FRUITS = (640, 360), 12
 SOUNDS = "sounds"
+SAVED = "shapes"  # the one that is kept in TensorFlow's own forms, too
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,8 @@ def train(samples: Sequence[Sample], detectors: Sequence[Detector], *, quick: bo
         model: Any = getattr(networks, each.network)(each.size, len(each.labels))
         networks.train(model, *data[each.name], epochs=each.epochs, rate=each.rate, eager=quick)
         trained[each.name] = networks.export(model, each.input_name)
+        if each.name == SAVED:
+            trained |= {f"{each.name}.{name}": data for name, data in networks.saved(model).items()}
     networks.seeded(20)
     model = sounds.network()
     networks.train(model, *sounds.draw(2 if quick else 150, 1), epochs=1 if quick else 12, rate=3e-3, eager=quick)
@@ -247,7 +250,7 @@ def write_models(
     }
     fresh(folder)
     for name, model in models.items():
-        (folder / f"{name}.tflite").write_bytes(model)
+        (folder / (name if name.endswith(".zip") else f"{name}.tflite")).write_bytes(model)
     (folder / "models.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 

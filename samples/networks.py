@@ -6,6 +6,7 @@ TensorFlow is imported by whoever calls `train`; nothing else of `samples/` need
 from __future__ import annotations
 
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -13,12 +14,14 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from samples import layouts
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from samples.scenes import Array
 
-__all__ = ["convolutional", "export", "fomo", "mobile", "seeded", "train", "yolov5"]
+__all__ = ["convolutional", "export", "fomo", "mobile", "saved", "seeded", "train", "yolov5"]
 
 _OBJECT = 10.0
 """How much more a cell with an object counts than one without: there are about fifty times fewer."""
@@ -144,6 +147,25 @@ def export(model: Any, input_name: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         model.export(folder, input_signature=[spec], verbose=False)
         return bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
+
+
+def saved(model: Any) -> dict[str, bytes]:
+    """The model in TensorFlow's own two forms, zipped as Edge Impulse's Dashboard does: name of the file -> content."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model.save(folder / "trained.h5", include_optimizer=False)
+        model.export(str(folder / "trained.savedmodel"), verbose=False)
+        written = {form: folder / f"trained.{form}" for form in ("h5", "savedmodel")}
+        return {
+            f"trained.{form}.zip": layouts.zip_bytes(
+                {
+                    str(path.relative_to(top if top.is_dir() else folder)): path.read_bytes()
+                    for path in sorted([top, *top.rglob("*")])
+                    if path.is_file()
+                }
+            )
+            for form, top in written.items()
+        }
 
 
 def _eighth(size: tuple[int, int, int]) -> tuple[Any, Any]:

@@ -60,7 +60,8 @@ INT8 = ROOT.parent / "shared" / "models" / "classify-32x32x1-int8.lite"
 def test_the_fastest_precision_of_a_float_model(tmp_path: Path) -> None:
     made = convert(SHAPES, tmp_path / "bundle", precision="auto")
     assert made.evidence
-    assert [each.precision for each in made.evidence.precisions] == ["fp32", "fp16"]
+    assert [each.precision for each in made.evidence.precisions] == ["fp32", "fp16", "int8"]
+    assert [each.agreement is not None for each in made.evidence.precisions] == [True, True, False]
     (chosen,) = [each for each in made.findings if each.id == "EI513"]
     assert chosen.message.startswith("FP16: the same decision on 100.0% of 60 inputs")
     assert json.loads((tmp_path / "bundle" / "report.json").read_bytes())["options"]["precision"] == "fp16"

@@ -71,6 +71,12 @@ def test_a_rule_of_the_table_is_found_by_one_module() -> None:
     declared = Counter(
         identity
         for path in sorted(PACKAGE.rglob("*.py"))
-        for identity in re.findall(r"\bRule\(\"(\w+)\"\)", path.read_text())
+        for identity in re.findall(r"\b(?:Rule|on_\w+)\(\"(\w+)\"", path.read_text())
     )
     assert declared == Counter(list(load_toml("rules.toml")))
+
+
+def test_a_level_stands_in_the_table_of_levels() -> None:
+    texts = load_toml("rules.toml")
+    assert list(load_toml("levels.toml")) == list(texts)
+    assert {name for row in texts.values() for name in row} == {"title", "why", "fix"}

@@ -16,11 +16,12 @@ from convert.files import sha256
 from convert.findings import Rule
 from convert.graph.adapt import Adapt
 from convert.images import Frame, Framing, ResizeMode, parse_frame
+from convert.images.scaling import scaled
 from convert.isolation import Worker
 from convert.report import dumps, evidence_document, read_evidence
 from convert.translate import PRELOAD, Translate
 from convert.types import Adapted, Evidence, Export, FrameEffect, Metadata, StageResult, Validated
-from convert.validate import INPUTS, SHAPES, Validate, WithFraming, scaled
+from convert.validate import INPUTS, SHAPES, Validate, WithFraming
 from tests.graph.flat import classifier
 from tests.heads.ssds import ssd
 

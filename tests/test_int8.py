@@ -103,7 +103,11 @@ class TestCalibrated:
         bundle = convert(self.EXPORT, *self.OPTIONS, "--target", "9.0")
         report = json.loads((bundle / "report.json").read_text())
         assert report["model"]["calibrated"] == report["object_model"]["calibrated"] == 20
-        (row,) = report["evidence"]["precisions"]
+        *others, row = report["evidence"]["precisions"]
+        assert [(each["precision"], each["agreement"], each["weights"]) for each in others] == [
+            ("fp32", None, None),
+            ("fp16", None, None),
+        ]
         assert (row["precision"], row["agreement"]["inputs"]) == ("int8", 20)
         assert row["agreement"]["top1"] == 1
         assert row["nodes"]["Conv"] > 1

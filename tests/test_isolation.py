@@ -352,7 +352,7 @@ class TestApplied:
 
     def test_it_has_no_limit_and_what_it_calls_has(self) -> None:
         with Worker() as worker:
-            assert worker.apply("tests.test_isolation:nested", "tests.test_isolation:told_twice", 7, 60.0) == (7, 1)
+            assert worker.apply(nested, "tests.test_isolation:told_twice", 7, 60.0) == (7, 1)
             for function, argument, reason in (
                 ("time:sleep", 60, "ran longer than 0.2 s"), ("os:_exit", 9, "exited with status 9"),
             ):  # fmt: skip
@@ -362,7 +362,7 @@ class TestApplied:
 
     def test_a_mistake_shows_where_it_was_made(self) -> None:
         with Worker() as worker, pytest.raises(Failed) as caught:
-            worker.apply("tests.test_isolation:nested", "math:sqrt", -1, 60.0)
+            worker.apply(nested, "math:sqrt", -1, 60.0)
         assert "nested" in "".join(traceback.format_exception(caught.value))
 
 

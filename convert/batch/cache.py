@@ -226,9 +226,14 @@ def key_of(job: Job, ledger: Ledger) -> str:
         OSError: a file it depends on cannot be read.
     """
     options = {name: _as_json(value, ledger) for name, value in job.options if name not in _NO_BYTES}
-    extra = libraries(options)
+    extra = {*libraries(options), "tensorflow"}  # any export may hold a Keras model; only reading it tells
     exports = [[path.name, short_name(path), ledger.digest(places(path))] for path in job.exports]
-    document = {"schema": SCHEMA, "environment": environment(extra), "exports": exports, "options": options}
+    document = {
+        "schema": SCHEMA,
+        "environment": environment(tuple(sorted(extra))),
+        "exports": exports,
+        "options": options,
+    }
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 

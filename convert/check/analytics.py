@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
+from convert.check.context import Checks, Unreadable, read_groups
 from convert.errors import PresetError
 from convert.files import TableReader, configs, load_toml
 from convert.nvinfer import keyfile
-from convert.nvinfer.config import entry_of, section_of
-from convert.nvinfer.keyfile import KeyFile, KeyFileError
+from convert.nvinfer.keyfile import KeyFileError
 from convert.nvinfer.keys import Entry, Section, Verdict, as_text
 from convert.nvinfer.numbers import TooMany, signed32, std_stoi, std_stoul, stream_int, stream_unsigned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 PROPERTY: Final = "property"
 SMOOTHING: Final = "obj-cnt-win-in-ms"
@@ -42,8 +42,13 @@ class Kind:
     numbers: int = 0
     modes: tuple[str, ...] = ()
 
+    @property
+    def keys(self) -> list[str]:
+        """All that have a name of their own."""
+        return [key for names in self.types.values() for key in names]
+
     def type_of(self, key: str) -> str | None:
-        """One of integer, boolean, integers, string, shape; None: there is no such key."""
+        """The name of its list, or "shape"; None: there is no such key."""
         found = next((kind for kind, names in self.types.items() if key in names), None)
         return found or ("shape" if self.shape and key.startswith(self.shape) else None)
 
@@ -149,60 +154,23 @@ class AnalyticsFile:
         return f"{key}={value}" if self.form == "ini" else f"{key}: {value}"
 
 
+on_analytics: Checks[AnalyticsFile] = Checks()
+"""Rules about configs of Gst-nvdsanalytics."""
+
+
 def read_analytics(data: bytes, path: str, release: str) -> AnalyticsFile:
     """The file with these bytes as DeepStream `release` reads it."""
     file = AnalyticsFile(path, "yaml" if path.endswith((".yml", ".yaml")) else "ini", release)
     try:
-        found = list(_yaml(data, release) if file.form == "yaml" else _ini(data))
-    except KeyFileError as error:
-        file.faults.append(Fault(error.message, error.line or None, error.column or None))
-        return file
-    except TooMany as error:
-        file.faults.append(Fault(str(error)))
-        return file
-    except _NoMap as error:
-        file.faults.append(Fault(str(error), error.line, error.column, dies=error.dies))
+        found = read_groups(data, file.form, release)
+    except Unreadable as error:
+        file.faults.append(Fault(error.message, error.line, error.column, dies=error.dies))
         return file
     for section, entries in found:
         _read_group(file, section, entries)
     if file.head is None:
         file.faults.append(Fault(f"there is no group {PROPERTY}"))
     return file
-
-
-class _NoMap(Exception):
-    def __init__(self, message: str, line: int | None = None, column: int | None = None, *, dies: bool) -> None:
-        super().__init__(message)
-        self.line, self.column, self.dies = line, column, dies
-
-
-def _ini(data: bytes) -> Iterator[tuple[Section, list[Entry]]]:
-    """GKeyFile gives the last value of a key that is repeated, each time."""
-    for name, group in KeyFile.load(data).groups.items():
-        yield section_of(group), [entry_of(name, group.last[pair.key]) for pair in group.pairs]
-
-
-def _yaml(data: bytes, release: str) -> Iterator[tuple[Section, list[Entry]]]:
-    from convert.nvinfer.yaml import YamlError, load, yaml_cpp  # most files are INI: start-up time
-
-    try:
-        root = load(data, yaml_cpp(release))
-    except YamlError as error:
-        raise _NoMap(error.message, error.line, error.column, dies=True) from None
-    if root is None or root.kind != "map":
-        raise _NoMap("the file is no map of groups", dies=False)
-    for name, group in root.items:
-        title = as_text(name.text)
-        yield (
-            Section(title, name.line, name.column),
-            [
-                Entry(
-                    title, as_text(key.text), "null" if value.kind == "null" else as_text(value.text),
-                    key.line, key.column, value.line, value.column,
-                )
-                for key, value in group.items
-            ],
-        )  # fmt: skip
 
 
 _NAME = re.compile(r"(.+)-stream-(.*)", re.DOTALL)
@@ -328,10 +296,9 @@ def _read_shape(file: AnalyticsFile, group: Group, entry: Entry, numbers: tuple[
 
 
 @dataclass(frozen=True, slots=True)
-class TrackerGroup:
+class TrackerGroup(Kind):
     """A group of the low-level tracker's config; the top of its keys.toml explains the fields."""
 
-    keys: tuple[str, ...]
     keys_since: dict[str, tuple[str, ...]] = field(default_factory=dict)
     until: str | None = None
 
@@ -356,8 +323,6 @@ def read_tracker(data: bytes, release: str) -> list[tuple[Section, list[Entry]]]
     # The samples begin with a line of OpenCV's, which is no directive of YAML.
     text = re.sub(rb"^%(?=YAML:)", b"#", data.removeprefix(b"\xef\xbb\xbf"), count=1, flags=re.MULTILINE)
     try:
-        return list(_yaml(text, release))
-    except _NoMap as error:
-        return Fault(str(error), error.line, error.column)
-    except TooMany as error:
-        return Fault(str(error))
+        return read_groups(text, "yaml", release)
+    except Unreadable as error:
+        return Fault(error.message, error.line, error.column)

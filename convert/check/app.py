@@ -14,14 +14,24 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from convert.check.context import CLASSIFIER, Place, Presence, RuleContext, Setting
+from convert.check.context import (
+    CLASSIFIER,
+    Checks,
+    Place,
+    Presence,
+    RuleContext,
+    Setting,
+    Unclear,
+    Unreadable,
+    read_groups,
+)
 from convert.errors import InputError, PresetError
 from convert.files import TableReader, configs, load_toml
 from convert.nvinfer import keyfile
-from convert.nvinfer.config import MOST_BYTES, entry_of, section_of
-from convert.nvinfer.keyfile import KeyFile, KeyFileError
+from convert.nvinfer.config import MOST_BYTES
+from convert.nvinfer.keyfile import KeyFileError
 from convert.nvinfer.keys import Entry, Section, as_text, version
-from convert.nvinfer.numbers import TooMany, read_ordinary
+from convert.nvinfer.numbers import read_ordinary
 from convert.nvinfer.targets import Target, between, catalogue
 
 if TYPE_CHECKING:
@@ -45,6 +55,7 @@ class Trouble:
     line: int | None = None
     column: int | None = None
     path: str | None = None
+    entry: Entry | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,49 +172,23 @@ def group_named(name: str) -> AppGroup | None:
 
 def read_app(data: bytes, path: str, release: str) -> AppFile:
     """The groups of the file with these bytes, INI or (by its suffix) YAML."""
-    since = catalogue().yaml_since.get("deepstream-app")
-    if path.endswith((".yml", ".yaml")) and since and version(release) >= version(since):
-        return _read_yaml(data, path, release)
+    since, is_yaml = catalogue().yaml_since["deepstream-app"], path.endswith((".yml", ".yaml"))
+    form = "yaml" if is_yaml and version(release) >= version(since) else "ini"
     try:
-        file = KeyFile.load(data)
-    except KeyFileError as error:
-        if path.endswith((".yml", ".yaml")):
-            return AppFile(path, "ini", {}, {}, Trouble(f"deepstream-app of {release} reads no YAML; since {since}"))
-        return AppFile(path, "ini", {}, {}, Trouble(error.message, error.line or None, error.column or None))
-    except TooMany as error:
-        return AppFile(path, "ini", {}, {}, Trouble(str(error)))
-    sections = [section_of(group) for group in file.groups.values()]
-    groups = {
-        as_text(name): {as_text(key): entry_of(name, pair) for key, pair in group.last.items()}
-        for name, group in file.groups.items()
-    }
-    knows = FROM_FOLDER.encode() in data
-    return AppFile(path, "ini", groups, {section.name: section for section in sections}, knows_folder=knows)
-
-
-def _read_yaml(data: bytes, path: str, release: str) -> AppFile:
-    from convert.nvinfer.yaml import YamlError, load, yaml_cpp  # most app configs are INI: start-up time
-
-    try:
-        root = load(data, yaml_cpp(release))
-    except YamlError as error:
-        return AppFile(path, "yaml", {}, {}, Trouble(error.message, error.line, error.column))
-    except TooMany as error:
-        return AppFile(path, "yaml", {}, {}, Trouble(str(error)))
-    if root is None or root.kind != "map":
-        return AppFile(path, "yaml", {}, {}, Trouble("the file is no map of groups"))
+        found = read_groups(data, form, release)
+    except Unreadable as error:
+        trouble = Trouble(error.message, error.line, error.column)
+        if is_yaml and form == "ini":
+            trouble = Trouble(f"deepstream-app of {release} reads no YAML; since {since}")
+        return AppFile(path, form, {}, {}, trouble)
     groups: dict[str, Mapping[str, Entry]] = {}
     sections: dict[str, Section] = {}
-    for name, group in root.items:
-        title = as_text(name.text)
-        sections.setdefault(title, Section(title, name.line, name.column))
-        found: dict[str, Entry] = {}
-        for key, value in group.items:
-            entry = Entry(title, as_text(key.text), as_text(value.text), key.line, key.column, value.line, value.column)
-            found[entry.key] = entry
-        groups.setdefault(title, found)
-    app = AppFile(path, "yaml", groups, sections)
-    listed = text_of(app, "source", "csv-file-path")
+    for section, entries in found:
+        sections.setdefault(section.name, section)
+        texts = ((each, "" if form == "yaml" and each.text == "null" else each.text) for each in entries)
+        groups.setdefault(section.name, {each.key: each._replace(text=text) for each, text in texts})
+    app = AppFile(path, form, groups, sections, knows_folder=FROM_FOLDER.encode() in data)
+    listed = text_of(app, "source", "csv-file-path") if form == "yaml" else ""
     return replace(app, csv=_read_csv(absolute(app, listed))) if listed else app
 
 
@@ -330,7 +315,7 @@ def troubles(app: AppFile, release: str) -> tuple[Trouble, ...]:
             except (KeyFileError, ValueError):
                 shown = _SHOWN[kind if app.form == "ini" or kind != "boolean" else "integer"]
                 message = f"[{name}] {key}: {entry.text[:80]!r} is {shown}"
-                found.append(Trouble(message, entry.value_line, entry.value_column, app.path))
+                found.append(Trouble(message, entry.value_line, entry.value_column, app.path, entry))
     return (*found, *(troubles(app.csv, release) if app.csv else ()))
 
 
@@ -415,22 +400,25 @@ class AppEngine:
     @property
     def classes(self) -> frozenset[int] | None:
         """Class ids of its objects; None: not known."""
-        context = self.context
-        if context is None or not context.values:
-            return None
-        if context.kind == CLASSIFIER:
+        if self.known("network-type") == CLASSIFIER:
             return frozenset({-1}) if self.gie.primary else frozenset()
-        count = context.value("num-detected-classes")
-        if not 0 < count <= _MOST_CLASSES:
+        count, dropped = self.known("num-detected-classes"), self.known("filter-out-class-ids")
+        if count is None or dropped is None or not 0 < count <= _MOST_CLASSES:
             return None
-        return frozenset(range(count)) - frozenset(context.value("filter-out-class-ids"))
+        return frozenset(range(count)) - frozenset(dropped)
 
     @property
     def id(self) -> int | None:
         """gie-unique-id; None: not known."""
         if setting := self.gie.settings.get("gie-unique-id"):
             return int(setting.value)
-        return int(self.context.value("gie-unique-id")) or None if self.context and self.context.values else None
+        return self.known("gie-unique-id") or None
+
+    def known(self, key: str) -> Any:
+        """The value of `key` of [property]; None: its config is not here, or that value, or all of it, is refused."""
+        with suppress(Unclear):
+            return self.context.value(key, None) if self.context and self.context.values else None
+        return None
 
 
 class Named(NamedTuple):
@@ -477,6 +465,12 @@ class AppContext:
             return engine.context.place(key)
         return self.file.place(engine.gie.group)
 
+    def line(self, engine: AppEngine, key: str, value: object) -> str:
+        """A line that gives `key` a value, in the syntax of the file that `at` leads to."""
+        context = None if key in engine.gie.settings else engine.context
+        is_yaml = (context.parsed if context and context.given(key) else self.file).form == "yaml"
+        return f"{key}: {value}" if is_yaml else f"{key}={value}"
+
     def parent(self, engine: AppEngine) -> AppEngine | None:
         """The engine behind which deepstream-app puts a secondary one; None: none, and it leaves the engine out.
 
@@ -494,12 +488,16 @@ class AppContext:
 
     def sources(self, engine: AppEngine) -> list[AppEngine] | None:
         """The engines whose objects `engine` takes; None: not known."""
-        if engine.context is None or not engine.context.values:
+        wanted = engine.known("operate-on-gie-id")
+        if wanted is None:
             return None
-        wanted = engine.context.value("operate-on-gie-id")
         others = [each for each in self.engines if each is not engine]
         if wanted == -1:
             return others
         if any(each.id is None for each in others):
             return None
         return [each for each in others if each.id == wanted]
+
+
+on_app: Checks[AppContext] = Checks()
+"""Rules about configs of deepstream-app."""

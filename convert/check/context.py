@@ -17,13 +17,16 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from convert.errors import InputError, PresetError
 from convert.files import load_toml
-from convert.nvinfer.config import MOST_BYTES, read_bytes
+from convert.findings import Rule
+from convert.nvinfer.config import MOST_BYTES, entry_of, read_bytes, section_of
 from convert.nvinfer.context import Binding, Engine, Initialised, Library, initialise, library_of, split_labels
+from convert.nvinfer.keyfile import KeyFile, KeyFileError
 from convert.nvinfer.keys import (
     ATTRS,
     ATTRS_PREFIX,
@@ -36,18 +39,21 @@ from convert.nvinfer.keys import (
     Parsed,
     Problem,
     Reason,
+    Section,
     Verdict,
+    as_text,
     key_named,
     version,
 )
-from convert.nvinfer.numbers import read_ordinary
+from convert.nvinfer.numbers import TooMany, read_ordinary
 from convert.nvinfer.targets import Target, opsets, target
 from convert.options import PLATFORM, RELEASE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from convert.findings import Finding, Level, Rule
+    from convert.findings import Finding, Level
+    from convert.nvinfer.yaml import Node
     from convert.onnx_header import Header, Value
     from convert.report import BundleReport
 
@@ -266,12 +272,47 @@ class _Known(dict[Any, Any]):
         return key
 
 
-class Check(NamedTuple):
-    """A rule and the function that yields its findings; `refused`: also in files that nvinfer refuses."""
+_Subject = TypeVar("_Subject")
+_MOST_FINDINGS: Final = 100  # of one rule in one config that are shown
 
-    rule: Rule
-    run: Callable[[RuleContext], Iterable[Finding]]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Check(Rule, Generic[_Subject]):
+    """A rule with the function that yields its findings; `refused`: also in files that nvinfer refuses."""
+
+    run: Callable[[_Subject], Iterable[Finding]]
     refused: bool = False
+
+
+class Checks(list[Check[_Subject]]):
+    """The rules about one kind of subject, in the order in which they were declared, which is that of their calls."""
+
+    def __call__(
+        self, rule: str | Rule, *, refused: bool = False
+    ) -> Callable[[Callable[[_Subject], Iterable[Finding]]], Check[_Subject]]:
+        """A decorator that makes a function the `Check` of a new rule, by its id, or another one of a `rule`."""
+
+        def declare(run: Callable[[_Subject], Iterable[Finding]]) -> Check[_Subject]:
+            self.append(Check(rule if isinstance(rule, str) else rule.id, run, refused))
+            return self[-1]
+
+        return declare
+
+    def findings(self, subject: _Subject, *, refused: bool = False) -> Iterator[Finding]:
+        """What the rules find, a limited number of each; `refused`: only those that are for refused files, too."""
+        for check in self:
+            if refused and not check.refused:
+                continue
+            found = iter(check.run(subject))
+            with suppress(Unclear):
+                yield from islice(found, _MOST_FINDINGS)
+                if rest := next(found, None):
+                    message = f"there are more of these; the first {_MOST_FINDINGS} are shown"
+                    yield check.found(message, path=rest.path)
+
+
+on_config: Checks[RuleContext] = Checks()
+"""Rules about configs of Gst-nvinfer."""
 
 
 def table_of(group: str) -> str | None:
@@ -545,8 +586,6 @@ def load_context(
     models: Models,
     settings: Mapping[str, Setting] | None = None,
     expect: Expect = Expect.AUTO,
-    *,
-    go_on: bool = False,
 ) -> RuleContext:
     """Everything a rule may use, as one element reads the config.
 
@@ -556,9 +595,9 @@ def load_context(
         models: the headers read so far.
         settings: what deepstream-app sets over the config.
         expect: which files must be here.
-        go_on: also of a config that nvinfer refuses, as far as its meaning is clear without the refused values.
 
-    Of a config that is refused and not gone on with, `parsed`, `last` and `unread` are all there is.
+    Of a config that nvinfer refuses only what is clear without the refused values; where nothing is, `parsed`, `last`
+    and `unread` are all there is.
     """
     parsed = reading.settled
     context = RuleContext(
@@ -571,7 +610,7 @@ def load_context(
         unread=frozenset(each.section.name for each in parsed.unread),
     )
     unclear = _unclear(reading)
-    if unclear is None or (reading.faults and not go_on):
+    if unclear is None:
         return context
     settings = settings or {}
     values = {**parsed.values, **{key: setting.value for key, setting in settings.items()}}
@@ -804,3 +843,50 @@ def _binding(value: Value, wanted: tuple[int, ...] | None) -> Binding | None:
         dims = tuple(have if isinstance(have, int) else want for have, want in zip(dims, wanted, strict=True))
     known = tuple(each for each in dims if isinstance(each, int))
     return Binding(value.name, value.dtype, known) if len(known) == len(dims) else None
+
+
+class Unreadable(Exception):
+    """A file that is no INI or YAML with groups, and where; `dies`: the process ends of it."""
+
+    def __init__(self, message: str, line: int | None = None, column: int | None = None, *, dies: bool = False) -> None:
+        super().__init__(message)
+        self.message, self.line, self.column, self.dies = message, line, column, dies
+
+
+def read_groups(data: bytes, form: str, release: str) -> list[tuple[Section, list[Entry]]]:
+    """The groups of a file in `form`, "ini" or "yaml", with their entries, as other elements than nvinfer get them.
+
+    Of a key that is repeated in a group, GKeyFile gives the last value each time.
+
+    Raises:
+        Unreadable: its parser refuses the file.
+    """
+    try:
+        if form == "ini":
+            groups = KeyFile.load(data).groups.items()
+            return [
+                (section_of(each), [entry_of(name, each.last[pair.key]) for pair in each.pairs])
+                for name, each in groups
+            ]
+        from convert.nvinfer.yaml import YamlError, load, yaml_cpp  # most files are INI: start-up time
+
+        try:
+            root = load(data, yaml_cpp(release))
+        except YamlError as error:
+            raise Unreadable(error.message, error.line, error.column, dies=True) from None
+    except KeyFileError as error:
+        raise Unreadable(error.message, error.line or None, error.column or None) from None
+    except TooMany as error:
+        raise Unreadable(str(error)) from None
+    if root is None or root.kind != "map":
+        raise Unreadable("the file is no map of groups")
+    return [(Section(as_text(name.text), name.line, name.column), _entries(name, group)) for name, group in root.items]
+
+
+def _entries(name: Node, group: Node) -> list[Entry]:
+    title = as_text(name.text)
+    rows = ((key, value, "null" if value.kind == "null" else as_text(value.text)) for key, value in group.items)
+    return [
+        Entry(title, as_text(key.text), text, key.line, key.column, value.line, value.column)
+        for key, value, text in rows
+    ]

@@ -21,8 +21,8 @@ from convert.check.app import AppContext, AppEngine, AppFile, Gie, Named, gies, 
 from convert.check.recognise import ANALYTICS, APP, CONFIG, OTHER, SCRIPTS, TRACKER, kind_of, other_text
 from convert.check.rules import RULES, findings
 from convert.check.rules.analytics import analytics_findings, tracker_findings
-from convert.check.rules.app import NO_CONFIG, app_findings, script_findings
-from convert.check.rules.engine import MISSING_FILE
+from convert.check.rules.app import app_findings, no_config, script_findings
+from convert.check.rules.engine import missing_file
 from convert.check.rules.model import ONNX_RUNTIME, TENSORRT
 from convert.check.rules.preprocessing import is_nhwc
 from convert.errors import ConvertError, InputError, PresetError, ValidationError
@@ -362,7 +362,7 @@ class Checker:
         first = reading.first
         results: list[Finding] = []
         for each in settings or [{}]:
-            context = checking.load_context(reading, at, self._models, each, self._expect(found.path), go_on=True)
+            context = checking.load_context(reading, at, self._models, each, self._expect(found.path))
             results += findings(context)
             if not context.faults:
                 results += self.external(context)
@@ -462,7 +462,7 @@ def _of_other_elements(app: AppFile) -> Iterator[ConfigFile]:
 
 def _is_of_absence(finding: Finding) -> bool:
     """Whether it is the note on files that are on another machine."""
-    return finding.id in {MISSING_FILE.id, NO_CONFIG.id} and finding.level is Level.NOTE
+    return finding.id in {missing_file.id, no_config.id} and finding.level is Level.NOTE
 
 
 def _key(path: str) -> str:

@@ -11,7 +11,7 @@ import click
 from convert.cli import command
 from convert.cli import options as cli
 from convert.cli.studio import studio_with_key
-from convert.errors import InputError
+from convert.errors import InputError, PresetError
 from convert.files import Output, refuse_folder, write
 from convert.findings import Rule
 from convert.options import FRAME, ConvertOptions, checked, refuse_contradictions
@@ -100,32 +100,48 @@ def convert(
     | {"help": "Your camera's frames: what a model trained on cropped ones (fit-shortest) sees of them is drawn."},
 )
 @cli.options(ConvertOptions, "line", "zone")
+@click.option(
+    "--picture",
+    type=cli.EXISTING,
+    metavar="FILE",
+    help="A frame as the camera gives it, to draw lines and zones on in the page.",
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="DIR",
+    help="The folder for report.html: lines and zones on a frame, the chain of an impulse, the models.",
+)  # fmt: skip
 @cli.common
 def inspect(
     path: Path,
     *,
+    output: Path | None,
+    picture: Path | None,
     frame: Frame | None,
-    line: tuple[Mark, ...],
-    zone: tuple[Mark, ...],
     format_: str,
     fail_on: Level,
     quiet: bool,
+    **drawn: tuple[Mark, ...],
 ) -> int:
     """Say what a file or folder is, every model found in it, which one `convert` would take, and what is in the way.
 
-    Reads, runs nothing, writes nothing. Exit code 0 also when there is nothing to convert: the answer is the result.
+    Reads and runs nothing; writes nothing but the page of -o. Exit code 0 also when there is nothing to convert: the
+    answer is the result.
     """
+    marks = (*drawn["line"], *drawn["zone"])
     with cli.as_usage(": "):
-        refuse_contradictions({"line": line, "zone": zone, "frame": frame})
+        refuse_contradictions({**drawn, "frame": frame})
+        if picture is not None and not (marks and output):
+            raise PresetError("--picture is what lines and zones are drawn on in the page", hint="give --line and -o")
     from convert import api  # brings numpy; --help does without
-    from convert.render.inspection import inspection_document, show_inspection
+    from convert.render.inspection import inspection_document, show_inspection, write_page
 
     inspection = api.inspect(path)
+    written = write_page(inspection, output, frame, marks, picture) if output else ()
     code = cli.exit_code(inspection.findings, fail_on)
     if format_ == "json":
-        cli.write_json(inspection_document(inspection, code, frame, (*line, *zone)))
+        cli.write_json(inspection_document(inspection, code, frame, marks, written))
     elif not quiet:
-        show_inspection(inspection, frame, (*line, *zone))
+        show_inspection(inspection, frame, marks, written)
     return code
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from convert.cli import Command, Group
-from convert.cli.options import EXISTING, common, declaration, exit_code, write_json
+from convert.cli.options import EXISTING, common, declaration, exit_code, keywords, stack, write_json
+from convert.files import load_toml, plain
 from convert.findings import Rule
-from convert.options import ConvertOptions
+from convert.options import ConvertOptions, Option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -27,17 +29,17 @@ if TYPE_CHECKING:
     from convert.images import ImageScaling
 
 
-@click.group(
-    cls=Group,
-    name="eim",
-    examples=(
-        "ei-deepstream eim inspect model.eim",
-        "ei-deepstream eim compare model.eim bundle pictures/",
-        "ei-deepstream eim pack bundle -o converted.eim",
-    ),
-)
+_F = TypeVar("_F", bound="Callable[..., Any]")
+
+
+@click.group("eim", cls=Group, **load_toml("eim.toml")["commands"]["eim"])
 def eim() -> None:
     """Inspect, talk to, compare with and answer as Edge Impulse's Linux executables (.eim)."""
+
+
+def _command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """`eim.command`, with what configs/eim.toml says of it."""
+    return eim.command(name, cls=Command, **load_toml("eim.toml")["commands"][name])
 
 
 _target = click.argument("target", type=click.Path(path_type=Path), metavar="FILE|SOCKET")
@@ -51,14 +53,16 @@ _features = click.option(
     help="Numbers from text files instead of pictures; all further names are such files, too, and - is standard input.",
 )
 
-_timeout = click.option(
-    "--timeout",
-    metavar="SECONDS",
-    type=click.FloatRange(min=0, min_open=True),
-    default=60.0,
-    show_default=True,
-    help="Seconds the .eim may take to start, and for each answer.",
-)
+
+def _options(command: str) -> Callable[[_F], _F]:
+    """Those that configs/eim.toml declares, of a command, or of several."""
+    made = []
+    for name, row in load_toml("eim.toml")["options"][command].items():
+        values = {"default": None, **row, "choices": tuple(row.get("choices", ()))}
+        variable = values.pop("as", name).replace("-", "_")
+        option = Option(**values, type=str if values["default"] is None else type(values["default"]))
+        made.append(click.option(f"--{name}", variable, **keywords(option)))
+    return stack(*made)
 
 
 def _findings_document(findings: Iterable[Finding], exit_code: int, **rest: Any) -> dict[str, Any]:
@@ -74,23 +78,10 @@ def _findings_document(findings: Iterable[Finding], exit_code: int, **rest: Any)
     }
 
 
-_FILE_TYPES = {
-    "socket": "a running .eim's socket",
-    "packed": "a bundle packed by `eim pack`",
-    "other": "no .eim",
-    "script": "a script",
-}
-
-
-@eim.command(
-    name="inspect",
-    cls=Command,
-    short_help="Say which machine an .eim is for, and whether it starts on this one.",
-    examples=("ei-deepstream eim inspect model.eim", "ei-deepstream eim inspect model.eim --hello"),
-)
+@_command("inspect")
 @_target
-@click.option("--hello", is_flag=True, help="Start it (or connect) and show its hello answer.")
-@_timeout
+@_options("inspect")
+@_options("asking")
 @common
 def inspect(
     target: Path, *, hello: bool, timeout: float, format_: str, fail_on: Level, quiet: bool
@@ -132,15 +123,8 @@ def _inspection_document(inspection: EimInspection) -> dict[str, Any]:
         "path": str(inspection.path),
         "kind": inspection.kind,
         "binary": binary
-        and {
-            "system": binary.system,
-            "machines": list(binary.machines),
-            "bits": binary.bits,
-            "interpreter": binary.interpreter,
-            "libraries": list(binary.libraries),
-            "glibc": binary.glibc and ".".join(map(str, binary.glibc)),
-            "hard_float": binary.hard_float,
-        },
+        and {name: value for name, value in plain(binary).items() if name != "search"}
+        | {"glibc": binary.glibc and ".".join(map(str, binary.glibc))},
         "targets": [name for target in inspection.targets for name in target.names],
         "host": {"system": host.system, "machine": host.machine, "bits": host.bits, "target": host.target},
     }
@@ -150,7 +134,7 @@ def _inspection_lines(inspection: EimInspection) -> list[tuple[str, str]]:
     binary, host = inspection.binary, inspection.host
     lines = [("file", str(inspection.path))]
     if binary is None:
-        lines.append(("is", _FILE_TYPES.get(inspection.kind, "an executable that cannot be read")))
+        lines.append(("is", load_toml("eim.toml")["files"].get(inspection.kind, "an executable that cannot be read")))
     else:
         floats = {None: "", True: ", hard float", False: ", soft float"}[binary.hard_float]
         lines.append(("is", f"{binary.system} {'/'.join(binary.machines)}, {binary.bits}-bit{floats}"))
@@ -161,15 +145,9 @@ def _inspection_lines(inspection: EimInspection) -> list[tuple[str, str]]:
     return lines
 
 
-_SENSORS = {1: "microphone", 2: "accelerometer", 3: "camera", 4: "9-axis motion", 5: "environmental", 6: "fusion"}
-_ANOMALIES = {1: "k-means", 2: "Gaussian mixture", 3: "visual, Gaussian mixture", 4: "visual, PatchCore", 5: "custom",
-              6: "visual, custom"}  # fmt: skip
-_ENGINES = {
-    1: "uTensor", 2: "TensorFlow Lite", 3: "CubeAI", 4: "TensorFlow Lite, full", 5: "TensaiFlow", 6: "TensorRT",
-    7: "DRP-AI", 8: "TensorFlow Lite, TIDL", 9: "Akida", 10: "Syntiant", 11: "ONNX, TIDL", 12: "MemryX", 13: "Ethos",
-    14: "ST Aton", 15: "CEVA", 16: "Nordic Axon", 17: "VLM", 18: "Qualcomm AI", 255: "none",
-}  # fmt: skip
-"""Names of eim.cpp's numbers (EI_CLASSIFIER_SENSOR_..., EI_ANOMALY_TYPE_..., EI_CLASSIFIER_...)."""
+def _name(kind: str, number: int, default: str) -> str:
+    """Of one of eim.cpp's "sensors", "anomalies" or "engines"."""
+    return str(load_toml("eim.toml")[kind].get(str(number), default))
 
 
 def _hello_lines(model: ModelInfo) -> list[tuple[str, str]]:
@@ -185,7 +163,7 @@ def _hello_lines(model: ModelInfo) -> list[tuple[str, str]]:
     resize = f", resize {model.resize_mode}" if model.width and model.resize_mode else ""
     lines.append(("model", f"{model.kind}, {size}{resize}"))
     rate, axes = raw.get("frequency"), _whole(raw, "axis_count")
-    facts = [_SENSORS.get(_whole(raw, "sensor"), "unknown")]
+    facts = [_name("sensors", _whole(raw, "sensor"), "unknown")]
     if isinstance(rate, int | float) and rate > 0 and not model.width:
         facts += [f"{short(rate)} Hz", f"{axes} axes" if axes > 1 else "1 axis"]
         facts.append(f"a window is {short(model.features / max(axes, 1) / rate)} s")
@@ -194,7 +172,7 @@ def _hello_lines(model: ModelInfo) -> list[tuple[str, str]]:
     lines.append(("sensor", ", ".join(facts)))
     lines.append(("labels", ", ".join(model.labels) or "none"))
     if number := _whole(raw, "has_anomaly"):
-        lines.append(("anomaly", _ANOMALIES.get(number, "yes")))
+        lines.append(("anomaly", _name("anomalies", number, "yes")))
     if raw.get("has_object_tracking") is True:
         lines.append(("tracking", "yes"))
     for threshold in model.thresholds:
@@ -203,7 +181,7 @@ def _hello_lines(model: ModelInfo) -> list[tuple[str, str]]:
     if number := _whole(raw, "inferencing_engine"):
         engine = model.raw.get("inferencing_engine")
         more = engine.get("properties") if isinstance(engine, dict) else None
-        names = [_ENGINES.get(number, str(number)), *(map(str, more) if isinstance(more, list) else ())]
+        names = [_name("engines", number, str(number)), *(map(str, more) if isinstance(more, list) else ())]
         lines.append(("engine", ", ".join(names)))
     return lines
 
@@ -232,24 +210,11 @@ class _Threshold(click.ParamType):  # type: ignore[type-arg] # not generic befor
             self.fail(f"{value!r} is neither VALUE nor BLOCK:KEY=VALUE", param, ctx)
 
 
-@eim.command(
-    name="classify",
-    cls=Command,
-    short_help="Send pictures, recordings or features to an .eim and show its answers.",
-    examples=(
-        "ei-deepstream eim classify model.eim cat.jpg pictures/",
-        "ei-deepstream eim classify keywords.eim yes.wav --continuous",
-        "ei-deepstream eim classify model.eim --features features.txt --format json",
-        "ei-deepstream eim classify /run/model.sock cat.jpg --threshold 0.3",
-    ),
-)
+@_command("classify")
 @_target
 @click.argument("inputs", type=EXISTING, nargs=-1, metavar="[PICTURE|RECORDING|FOLDER]...")
 @_features
-@click.option("--continuous", is_flag=True, help="Send features or recordings in slices, as a microphone would.")
-@click.option("--resample", is_flag=True, help="Bring recordings to the model's rate instead of refusing others.")
-@click.option("--stdin", "stdio", is_flag=True, help="Talk over the program's standard input instead of a socket.")
-@click.option("--no-shm", "unshared", is_flag=True, help="Send features as JSON even where shared memory is offered.")
+@_options("classify")
 @click.option(
     "--threshold",
     "thresholds",
@@ -258,7 +223,7 @@ class _Threshold(click.ParamType):  # type: ignore[type-arg] # not generic befor
     metavar="VALUE|BLOCK:KEY=VALUE",
     help="Set a threshold first; a VALUE alone is the min_score of every detection block.",
 )
-@_timeout
+@_options("asking")
 @common
 def classify(  # noqa: PLR0913 - one parameter an option
     target: Path,
@@ -343,20 +308,9 @@ def _classify_inputs(
 
     for path in (*features, *inputs) if features else _files(model, inputs):
         try:
-            data, step = _read_input(model, path, is_features=bool(features), continuous=continuous, resample=resample)
+            yield from _pieces(model, path, is_features=bool(features), continuous=continuous, resample=resample)
         except InputError as error:
             yield str(path), error, ""
-            continue
-        count, left = divmod(len(data), step)
-        kind = "slice" if continuous else "window"
-        for number in range(count):
-            notes = []
-            if continuous and number < model.features // step - 1:
-                notes.append("warm-up: the model has not heard a whole window")
-            if left and number == count - 1:
-                notes.append(f"the last {left} features are less than a {kind}, and left out")
-            name = f"{path} {kind} {number}" if continuous or count > 1 else str(path)
-            yield name, data[number * step : (number + 1) * step], "; ".join(notes)
 
 
 def _files(model: ModelInfo, paths: Sequence[Path]) -> tuple[Path, ...]:
@@ -370,46 +324,51 @@ def _files(model: ModelInfo, paths: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(each for path in paths for each in (recordings.find(path) if path.is_dir() else [path]))
 
 
-def _read_input(
+def _pieces(
     model: ModelInfo, path: Path, *, is_features: bool, continuous: bool, resample: bool
-) -> tuple[NDArray[np.float32], int]:
-    """The features of a file, and how many of them are sent at a time.
+) -> Iterator[tuple[str, NDArray[np.float32], str]]:
+    """Name, features and a note for all of a file that is sent at a time; recordings are read by blocks.
 
     Raises:
         InputError: it cannot be read, holds too few, or is not what the model takes.
     """
-    from convert.compare.edge_impulse import pack, read_features, read_wav
+    from convert.compare.edge_impulse import pack, read_features
+    from convert.dsp import recordings
     from convert.errors import InputError
     from convert.images.read import read_fitted
 
-    window = None if is_features else model.window
-    mono = window is None or window.axes == 1
-    is_recorded = path.suffix.lower() in {".wav", ".csv", ".json", ".cbor"} and not is_features
-    if is_recorded and window is not None and not (path.suffix.lower() == ".wav" and mono):
-        import numpy as np
-
-        from convert.dsp import recordings
-
-        blocks = [np.zeros((0, window.axes), np.float32), *recordings.blocks(path, window)]
-        data = np.concatenate(blocks).reshape(-1)
-    elif is_recorded and path.suffix.lower() == ".wav":
-        data = read_wav(path, model.parameters.get("frequency"), resample=resample)
+    window, suffix = model.window, path.suffix.lower()
+    rate: Any = model.parameters.get("frequency")
+    is_recorded = suffix in recordings.SUFFIXES and not is_features
+    blocks: Iterable[NDArray[np.float32]]
+    if is_recorded and window is not None and (suffix != ".wav" or window.axes > 1):
+        blocks = (block.reshape(-1) for block in recordings.blocks(path, window))
+    elif is_recorded and suffix == ".wav":
+        if type(rate) not in {int, float} or not 0 < rate < math.inf:
+            raise InputError("this .eim takes no sound", path=path, hint="give pictures or --features FILE")
+        blocks = recordings.sound(path, rate, resample=resample)
     elif is_features:
-        data = read_features(path)
+        blocks = [read_features(path)]
     elif model.width and model.height:
         channels = model.channels or 1  # as the Node.js client takes it
-        data = pack(read_fitted(path, model.height, model.width, channels, model.mode))
+        blocks = [pack(read_fitted(path, model.height, model.width, channels, model.mode))]
     else:
         raise InputError("this .eim takes no pictures", path=path, hint="give --features FILE, or a .wav")
-    step = model.slice if continuous else model.features if is_recorded else len(data)
+    step = model.slice if continuous else model.features if is_recorded else len(blocks[0])  # type: ignore[index]
     if not step:
         raise InputError("this .eim does not say how long a slice is", path=path, hint="leave out --continuous")
-    if len(data) < step:
-        raise InputError(
-            f"it holds {len(data)} features, and a {'slice' if continuous else 'window'} is {step}",
-            path=path, hint="give a longer one",
-        )  # fmt: skip
-    return data, step
+    kind, warm, sent = "slice" if continuous else "window", model.features // step - 1, None
+    for number, found in enumerate(recordings.pieces(blocks, step, step)):
+        if sent is not None:  # now it is known whether it is the last one, and the only one
+            notes = ["warm-up: the model has not heard a whole window"] if continuous and number <= warm else []
+            if 0 < len(found) < step:
+                notes.append(f"the last {len(found)} features are less than a {kind}, and left out")
+            single = number == 1 and len(found) < step and not continuous
+            yield str(path) if single else f"{path} {kind} {number - 1}", sent, "; ".join(notes)
+        elif len(found) < step:
+            message = f"it holds {len(found)} features, and a {kind} is {step}"
+            raise InputError(message, path=path, hint="give a longer one")
+        sent = found
 
 
 def _show_reply(name: str, note: str, reply: Reply, model: ModelInfo) -> None:
@@ -436,15 +395,7 @@ def _show_reply(name: str, note: str, reply: Reply, model: ModelInfo) -> None:
             out.print(f"  {key}: {f'{value:.3f}' if isinstance(value, float) else value}", markup=False)
 
 
-@eim.command(
-    name="compare",
-    cls=Command,
-    short_help="Give an .eim and a bundle the same pictures and compare their answers.",
-    examples=(
-        "ei-deepstream eim compare model.eim bundle pictures/",
-        "ei-deepstream eim compare /run/model.sock bundle *.jpg --tolerance 0.05",
-    ),
-)
+@_command("compare")
 @_target
 @click.argument("other", type=EXISTING, metavar="BUNDLE|TFLITE")
 @click.argument("pictures", type=EXISTING, nargs=-1, metavar="PICTURES...")
@@ -457,14 +408,7 @@ def _show_reply(name: str, note: str, reply: Reply, model: ModelInfo) -> None:
     show_default=True,
     help="Largest difference of a score that is allowed.",
 )
-@click.option(
-    "--pixels",
-    metavar="N",
-    type=click.IntRange(min=0),
-    default=1,
-    show_default=True,
-    help="Pixels of the model's input that an edge of a box may be off.",
-)
+@_options("compare")
 @click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
@@ -475,7 +419,7 @@ def _show_reply(name: str, note: str, reply: Reply, model: ModelInfo) -> None:
     "--image-scaling",
     **declaration(ConvertOptions, "image_scaling") | {"help": "Of a .tflite on the other side.  [default: none]"},
 )
-@_timeout
+@_options("asking")
 @common
 def compare(  # noqa: PLR0913 - one parameter an option
     target: Path,
@@ -528,18 +472,10 @@ def _comparison_document(comparison: EimComparison) -> dict[str, Any]:
         "agrees": comparison.agrees,
         "largest_difference": comparison.largest,
         "pictures": [
-            {
-                "path": each.path,
-                "seconds": round(each.seconds, 6),
-                "pairs": [
-                    {"label": pair.label, "eim": pair.eim, "ours": pair.ours, "score_difference": pair.score,
-                     "pixels": pair.pixels}
-                    for pair in each.pairs
-                ],
-            }
+            {"path": each.path, "seconds": round(each.seconds, 6), "pairs": plain(each.pairs)}
             for each in comparison.pictures
         ],
-    }  # fmt: skip
+    }
 
 
 def _show_comparison(comparison: EimComparison, tolerance: float, *, features: bool) -> None:
@@ -565,29 +501,14 @@ def _largest(difference: float | None) -> str:
 
 
 _engine = click.option("--engine", type=click.IntRange(1, 2), help="Which model of an app with two.")
-_provider = click.option(
-    "--provider",
-    type=click.Choice(["cpu", "cuda", "tensorrt"]),
-    help="What ONNX Runtime runs on; falls back on those before it, and says so. GPUs need onnxruntime-gpu.  "
-    "[default: cpu]",
-)
 
 
-@eim.command(
-    name="serve",
-    cls=Command,
-    short_help="Answer as an .eim with a converted bundle.",
-    examples=(
-        "ei-deepstream eim serve bundle /tmp/model.sock --keep",
-        "edge-impulse-linux-runner --model-file /tmp/model.sock",
-    ),
-)
+@_command("serve")
 @click.argument("bundle", type=EXISTING, metavar="BUNDLE")
 @click.argument("where", required=False, metavar="SOCKET|stdin")
-@click.option("--keep", is_flag=True, help="After a client has gone wait for the next one, until a signal comes.")
-@click.option("--print-info", "info", is_flag=True, help="Print the hello answer, and exit.")
+@_options("serve")
 @_engine
-@_provider
+@_options("running")
 def serve(bundle: Path, where: str | None, *, keep: bool, info: bool, engine: int | None, provider: str | None) -> int:
     """Answer as an .eim with BUNDLE, on a socket or on standard input and output.
 
@@ -604,31 +525,14 @@ def serve(bundle: Path, where: str | None, *, keep: bool, info: bool, engine: in
     return serve_stdin(impulse) if where == "stdin" else serve_socket(impulse, Path(where), keep=keep)
 
 
-@eim.command(
-    name="pack",
-    cls=Command,
-    short_help="Make one executable .eim file of a converted bundle.",
-    examples=(
-        "ei-deepstream eim pack bundle -o converted.eim",
-        "ei-deepstream eim pack bundle -o converted.eim --standalone --provider cuda",
-    ),
-)
+@_command("pack")
 @click.argument("bundle", type=EXISTING, metavar="BUNDLE")
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="FILE", help="The .eim to write."
 )
-@click.option(
-    "--python",
-    metavar="PATH",
-    help="Interpreter that has ei-deepstream, on the machine it will run on.  [default: this one]",
-)
-@click.option(
-    "--standalone",
-    is_flag=True,
-    help="Put this program into the file: the other machine needs python3 (3.11 or later) with numpy and onnxruntime.",
-)
+@_options("pack")
 @_engine
-@_provider
+@_options("running")
 @common
 def pack(  # noqa: PLR0913 - one parameter an option
     bundle: Path,
@@ -661,18 +565,10 @@ def pack(  # noqa: PLR0913 - one parameter an option
     return 0
 
 
-@eim.command(
-    name="proxy",
-    cls=Command,
-    short_help="Pass messages between a client and an .eim, and show them.",
-    examples=(
-        "ei-deepstream eim proxy /tmp/watch.sock model.eim",
-        "edge-impulse-linux-runner --model-file /tmp/watch.sock  # in another shell",
-    ),
-)
+@_command("proxy")
 @click.argument("socket", type=click.Path(path_type=Path), metavar="SOCKET")
 @_target
-@_timeout
+@_options("asking")
 @click.option(
     "--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True,
     help="Lines of text, or one JSON object a line.",

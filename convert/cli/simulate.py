@@ -35,20 +35,8 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="CONFIG PICTURES...")
 @options(
     SimulateOptions,
-    *(
-        "sgie",
-        "app",
-        "tensors",
-        "every",
-        "limit",
-        "stride",
-        "target",
-        "platform",
-        "jetpack",
-        "count_as",
-        "against",
-        "original",
-    ),
+    *("sgie", "app", "tensors", "every", "limit", "stride", "target", "platform", "jetpack"),
+    *("count_as", "against", "original"),
 )
 @folder_option("Folder for the results.")
 @depfile_option

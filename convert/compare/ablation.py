@@ -24,7 +24,7 @@ import numpy as np
 
 from convert.compare import Cause, ComparedObject, Pair, Prediction, Score, Verdict
 from convert.heads import head
-from convert.images.scaling import Placement, Rect, as_sdk, interpolate, luma, place, scale, sdk_luma
+from convert.images.scaling import Placement, Rect, as_sdk, interpolate, luma, place, read_by_sdk, scale, sdk_luma
 from convert.simulate.decode import Classified, decode
 from convert.simulate.parsers import Layer
 from convert.simulate.settings import ColorFormat
@@ -110,11 +110,15 @@ class Ablation:
         found = next((one for one in frame.attributes if one.attribute == 0 and one.label), None)
         return Prediction(found.label or "", found.confidence, scores) if found else Prediction(scores=scores)
 
-    def _levels(self, done: frozenset[Cause]) -> NDArray[np.float32]:
-        """Levels [H,W,C] of the network's picture, RGB or grey; the picture itself where the graph is to get that."""
+    def _levels(self, done: frozenset[Cause]) -> NDArray[Any]:
+        """Levels [H,W,C] of the network's picture, RGB or grey; the picture itself where the graph is to get that.
+
+        They are bytes, or float32 where grey ones have fractions. Of a graph that resizes only those that it or the SDK
+        reads are computed, the others are 0: a graph that reads these, too, is found to differ.
+        """
         if self._is_handed_on(done):
-            return self.pixels.astype(np.float32)
-        shipped = self.models.shipped
+            return self.pixels
+        shipped, only = self.models.shipped, None
         placement = self.placement(done if shipped.resizing is None else done - {Cause.FRAMING})
         network = shipped.loaded.engine.network
         grey = network.channels == 1 and Cause.LUMA not in done
@@ -123,9 +127,16 @@ class Ablation:
             part = luma(part)[..., None] if grey else part
             levels = interpolate(part, placement.width, placement.height)
         else:
-            levels = scale(self.pixels, placement, self.models.shipped.loaded.prepare.scaling_filter, grey=grey)
-        whole = np.zeros((network.height, network.width, network.channels), np.float32)
-        whole[placement.target] = _in_channels(levels, network.channels)
+            size = network.width, network.height
+            if shipped.resizing is not None and (placement.width, placement.height) == size:
+                places = shipped.resizing.placement, self.models.edge_impulse.placed(*size)
+                rows, columns = zip(*map(read_by_sdk, places), strict=True)
+                only = np.unique(np.concatenate(rows)), np.unique(np.concatenate(columns))
+            scaling_filter = shipped.loaded.prepare.scaling_filter
+            levels = scale(self.pixels, placement, scaling_filter, grey=grey, only=only)
+        levels = _in_channels(levels, network.channels)
+        whole = np.zeros((network.height, network.width, network.channels), levels.dtype)
+        whole[np.ix_(*only) if only else placement.target] = levels
         return whole
 
     def _is_handed_on(self, done: frozenset[Cause]) -> bool:
@@ -145,11 +156,11 @@ class Ablation:
         shipped = self.models.shipped
         if Cause.MODEL in done or not self._fits(done):
             return shipped.behind(self._outputs_of_original(done, encoded=True))
-        tensor, raw = self._tensor(done), not done.isdisjoint({Cause.MERGE, Cause.SCORE})
-        key = _digest(tensor)
+        levels, raw = self._levels(done), not done.isdisjoint({Cause.MERGE, Cause.SCORE})
+        key = _digest(levels) + self._conversion_key(done)
         found = self._outputs.get(key)
         if found is None or (raw and not found.keys() >= set(shipped.raw)):
-            found = self._outputs[key] = shipped(tensor, raw=raw)
+            found = self._outputs[key] = shipped(self._tensor(levels, done), raw=raw)
         return found
 
     def _fits(self, done: frozenset[Cause]) -> bool:
@@ -178,19 +189,26 @@ class Ablation:
         self._kept[done] = _digest(picture)
         self._original_outputs[self._kept[done], False] = outputs
 
-    def _tensor(self, done: frozenset[Cause]) -> NDArray[np.float32]:
-        """The network's input, [C,H,W] or [H,W,C]."""
-        levels = self._levels(done)
+    def _conversion(self, done: frozenset[Cause]) -> tuple[bool, NDArray[np.float32] | None, np.float32]:
+        """What makes numbers of levels: whether RGB becomes BGR, what is subtracted then, and the factor."""
         prepare, expected = self.models.shipped.loaded.prepare, self.models.shipped.expected
         swapped = expected.color == "BGR" if Cause.COLOUR in done else prepare.color is ColorFormat.BGR
-        pixels = levels[..., ::-1] if swapped else levels
-        tensor = np.array(pixels if prepare.channels_last else pixels.transpose(2, 0, 1), np.float32, order="C")
         if Cause.SCALING not in done:
-            mean, factor = prepare.mean, prepare.scale
-        else:
-            offsets = np.array(expected.offsets or (0,), np.float32)
-            mean = offsets if prepare.channels_last else offsets[:, None, None]
-            factor = np.float32(expected.net_scale_factor)
+            return swapped, prepare.mean, prepare.scale
+        offsets = np.array(expected.offsets, np.float32)
+        mean = offsets if prepare.channels_last else offsets[:, None, None]
+        return swapped, mean if expected.offsets else None, np.float32(expected.net_scale_factor)
+
+    def _conversion_key(self, done: frozenset[Cause]) -> bytes:
+        swapped, mean, factor = self._conversion(done)
+        return bytes([swapped]) + factor.tobytes() + (b"" if mean is None else mean.tobytes())
+
+    def _tensor(self, levels: NDArray[Any], done: frozenset[Cause]) -> NDArray[np.float32]:
+        """The network's input, [C,H,W] or [H,W,C]."""
+        swapped, mean, factor = self._conversion(done)
+        pixels = levels[..., ::-1] if swapped else levels
+        channels_last = self.models.shipped.loaded.prepare.channels_last
+        tensor = np.array(pixels if channels_last else pixels.transpose(2, 0, 1), np.float32, order="C")
         if mean is not None:
             tensor -= mean
         tensor *= factor
@@ -203,20 +221,22 @@ class Ablation:
         if shipped.resizing is None:
             levels = self._given_levels(done)
             part = levels[shipped.top : shipped.top + high, shipped.left : shipped.left + wide]
-            return np.ascontiguousarray(part)
+            return np.ascontiguousarray(part, np.float32)
         mode, anchor = shipped.resizing.mode, shipped.resizing.anchor
         if Cause.FRAMING in done:
             mode, anchor = self.models.edge_impulse.resize_mode, self.models.edge_impulse.anchor
-        pixels = np.clip(np.rint(self._given_levels(done)), 0, 255).astype(np.uint8)
+        pixels = self._given_levels(done)
+        if pixels.dtype != np.uint8:
+            pixels = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
         return _in_channels(as_sdk(pixels, (wide, high), mode, anchor=anchor), channels).astype(np.float32)
 
-    def _given_levels(self, done: frozenset[Cause]) -> NDArray[np.float32]:
+    def _given_levels(self, done: frozenset[Cause]) -> NDArray[Any]:
         """Levels [H,W,C] of the network's picture, RGB or grey, that have the values which nvinfer gives it."""
         levels = self._levels(done)
-        if {Cause.COLOUR, Cause.SCALING} <= done | ({Cause.COLOUR} if levels.shape[2] == 1 else set()):
+        if self._conversion_key(done) == self._conversion_key(done | {Cause.COLOUR, Cause.SCALING}):
             return levels
         prepare, expected = self.models.shipped.loaded.prepare, self.models.shipped.expected
-        tensor = self._tensor(done)
+        tensor = self._tensor(levels, done)
         pixels = tensor if prepare.channels_last else tensor.transpose(1, 2, 0)
         offsets = np.array(expected.offsets or (0,), np.float32)
         pixels = pixels / np.float32(expected.net_scale_factor) + offsets
@@ -228,7 +248,7 @@ def _in_channels(levels: NDArray[np.uint8], channels: int) -> NDArray[Any]:
     return levels if levels.shape[2] == channels else sdk_luma(levels)
 
 
-def _digest(values: NDArray[np.float32]) -> bytes:
+def _digest(values: NDArray[Any]) -> bytes:
     return hashlib.blake2b(np.ascontiguousarray(values).data, digest_size=16).digest()
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-import wave
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -213,47 +212,6 @@ def read_features(path: Path) -> NDArray[np.float32]:
     if not np.isfinite(single).all():
         raise InputError("a feature is no finite float32", path=path, hint=_HINT)
     return single
-
-
-def read_wav(path: Path, rate: Any, *, resample: bool = False) -> NDArray[np.float32]:
-    """The samples of a recording as an .eim takes them: float32 [n], whole numbers of 16 bits; channels are averaged.
-
-    Args:
-        path: a WAV with whole numbers of 8, 16, 24 or 32 bits.
-        rate: samples a second that the model takes.
-        resample: bring others to it, through the spectrum: what the new rate cannot hold is cut off.
-
-    Raises:
-        InputError: not such a file, of another rate, or the model takes no sound.
-    """
-    if not isinstance(rate, int | float) or rate <= 0:
-        raise InputError("this .eim takes no sound", path=path, hint="give pictures or --features FILE")
-    try:
-        with wave.open(str(path), "rb") as file:
-            channels, width, own = file.getnchannels(), file.getsampwidth(), file.getframerate()
-            data = np.frombuffer(file.readframes(file.getnframes()), np.uint8)
-    except (OSError, EOFError, RuntimeError, wave.Error) as error:  # RuntimeError: a chunk is longer than the file
-        reason = str(error) or "it is cut off"
-        raise InputError(f"not a WAV that can be read: {reason}", path=path, hint=_WAV) from error
-    if not data.size or not own or data.size % (width * channels):
-        raise InputError("not a WAV that can be read: it holds no sound, or is cut off", path=path, hint=_WAV)
-    upper = np.ascontiguousarray(data.reshape(-1, channels, width)[..., max(width - 2, 0) :])  # 16 bits of each
-    samples = upper.view("<i2")[..., 0] if width > 1 else (upper[..., 0].astype(np.int16) - 128) * 256  # of 8 no sign
-    sound = samples.mean(axis=1)
-    if own != rate:
-        if not resample:
-            raise InputError(
-                f"the recording has {own} samples a second, the model takes {rate:g}", path=path,
-                hint="bring it to that rate with --resample",
-            )  # fmt: skip
-        count = round(len(sound) * rate / own)
-        sound = np.fft.irfft(np.fft.rfft(sound), count) * count / len(sound) if count else sound[:0]
-    limits = np.iinfo(np.int16)
-    whole: NDArray[np.float32] = np.clip(np.rint(sound), limits.min, limits.max).astype(np.float32)
-    return whole
-
-
-_WAV = "save it as a WAV with 16 bits: ffmpeg -i RECORDING -c:a pcm_s16le sound.wav"
 
 
 def _words(text: str) -> list[str]:

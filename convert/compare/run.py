@@ -236,7 +236,7 @@ class CauseTexts:
 
     def _merged_from(self) -> float | None:
         """The score from which on the graph merges cells; None for one that does not."""
-        recorded = self._shipped.loaded.engine.recorded
+        recorded = self._shipped.recorded
         if recorded.merge != "touching" or recorded.threshold is None:
             return None
         return float(np.float32(recorded.threshold))
@@ -259,7 +259,7 @@ class CauseTexts:
         return self._merge_boxes(ours)
 
     def _merge_cells(self) -> tuple[str, str, bool, str | None]:
-        merge, wanted = self._shipped.loaded.engine.recorded.merge, float(np.float32(self._edge_impulse.threshold))
+        merge, wanted = self._shipped.recorded.merge, float(np.float32(self._edge_impulse.threshold))
         if merge == "touching":
             in_graph = self._merged_from()
             if in_graph is not None and in_graph != wanted:
@@ -418,7 +418,7 @@ class ComparisonRun:
     def _row(self, name: str, ablation: Ablation) -> PictureComparison:
         view = ablation.placement().view
         spec = head(self.models.edge_impulse.task)
-        recorded = self.models.shipped.loaded.engine.recorded
+        recorded = self.models.shipped.recorded
         cells = spec.merges_cells and recorded.merge != "touching"
         _, _, across, down = self.models.shipped.inside
         pixel = max(across / view.scale_x, down / view.scale_y)
@@ -503,14 +503,15 @@ _SCALED = 960  # where the graph resizes what the device has scaled: so large th
 _CHUNK, _CHUNK_BYTES = 20, 64 << 20  # pictures in memory at a time
 
 
-def preload() -> None:
-    """Imports what a comparison needs: a worker calls it as it starts."""
-    import onnxruntime  # noqa: F401
-    from ai_edge_litert import interpreter  # noqa: F401
-
-
 def compare_bundle(
-    config: Path, at: Target, usual: Frame, images: Path | None, timeout: float, adapted: Adapted, worker: Worker | None
+    config: Path,
+    at: Target,
+    usual: Frame,
+    images: Path | None,
+    timeout: float,
+    adapted: Adapted,
+    worker: Worker | None,
+    frames: Sequence[tuple[str, NDArray[np.uint8]]] | None = None,
 ) -> AnswerEvidence:
     """How often a bundle's primary engine shows what Edge Impulse answers, on generated frames and given pictures.
 
@@ -522,6 +523,7 @@ def compare_bundle(
         timeout: seconds the original may take for a picture.
         adapted: the model.
         worker: the process the original runs in; None starts one.
+        frames: what `generated` gives, where it is there already.
 
     Raises:
         InputError, ValidationError: a picture or a model fails.
@@ -537,16 +539,15 @@ def compare_bundle(
         pair = ModelPair(load_shipped(load(Source(config), at, session=session), theirs), theirs)
         run = ComparisonRun(pair, explained=0 if large else _EXPLAINED)
         framing = adapted.preprocessing.framing
-        frame = framing.frame if framing else usual
         spare = session if large else None
-        generated = _counted(run, _generated(frame, pair, len(adapted.onnx.data)), spare)
+        made = _counted(run, iter(frames) if frames else generated(adapted, usual), spare)
         given = _counted(run, _given(images, framing), spare) if images else None
     causes = Counter(cause.value for row in run.rows for cause in row.causes)
     return AnswerEvidence(
-        str(frame),
+        str(framing.frame if framing else usual),
         theirs.threshold if head(theirs.task).detects else None,
         run.tolerance,
-        generated,
+        made,
         given,
         dict(causes.most_common()),
         sum(bool(row.causes) for row in run.rows),
@@ -582,12 +583,17 @@ def _counted(
     return _counts(run.rows[before:])
 
 
-def _generated(frame: Frame, pair: ModelPair, size: int) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Name and pixels [H,W,3] of frames with objects; `size`: bytes of the model."""
-    high, wide, _ = pair.edge_impulse.original.size
-    resizing, side = pair.shipped.resizing, _SCALED if pair.shipped.resizing else _LONG_SIDE
+def generated(adapted: Adapted, usual: Frame) -> Iterator[tuple[str, NDArray[np.uint8]]]:
+    """Name and pixels [H,W,3] of frames with objects, `usual` ones where the model is not made for others."""
+    _, high, wide, _ = adapted.export.facts.input.shape
+    assert high is not None
+    assert wide is not None
+    framing = adapted.preprocessing.framing
+    resizing = framing if isinstance(framing, Resizing) else None
+    side = _SCALED if resizing else _LONG_SIDE
+    frame = framing.frame if framing else usual
     width, height = frame.pixels if resizing and resizing.is_exact else frame.within(side, side)
-    fitting = min(_PIXELS // (high * wide), _BYTES // size, _FRAME_PIXELS // (height * width))
+    fitting = min(_PIXELS // (high * wide), _BYTES // len(adapted.onnx.data), _FRAME_PIXELS // (height * width))
     count = min(_FRAMES, max(_FEWEST, fitting))
     yield from ((f"frame {number}", pixels) for number, pixels in enumerate(with_objects(count, height, width, 3)))
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from convert import types
     from convert.compare.edge_impulse import EdgeImpulseModel
+    from convert.report import OnnxMetadata
     from convert.simulate.engine import LoadedEngine
 
 _SAME_SHAPE = 0.01  # less than sizes are rounded by: 1366x768 is 16:9
@@ -64,7 +65,12 @@ class ShippedModel:
     resizing: Resizing | None
     limits: types.Limits | None
 
-    @property
+    @cached_property
+    def recorded(self) -> OnnxMetadata:
+        """What `convert` recorded in the model."""
+        return self.loaded.engine.recorded
+
+    @cached_property
     def inside(self) -> tuple[float, float, float, float]:
         """Where the original's picture begins in the network's, and how many of its pixels one of the original has."""
         if self.resizing is None:
@@ -83,22 +89,22 @@ class ShippedModel:
     @property
     def score(self) -> str:
         """What a YOLO's scores are, as the ONNX model records it: "product" or "objectness"."""
-        return self.loaded.engine.recorded.score or "product"
+        return self.recorded.score or "product"
 
     @property
     def overlap(self) -> float | None:
         """From which on the graph itself drops the weaker of two boxes, as the ONNX model records it."""
-        return self.loaded.engine.recorded.overlap
+        return self.recorded.overlap
 
     @property
     def anchor(self) -> Anchor:
         """Which part of a picture the graph keeps, as the ONNX model records it."""
-        return self.loaded.engine.recorded.anchor
+        return self.recorded.anchor
 
     @property
     def coordinates(self) -> str | None:
         """What a YOLO's raw boxes are measured in, as the ONNX model records it."""
-        return self.loaded.engine.recorded.coordinates
+        return self.recorded.coordinates
 
     def __call__(self, tensor: NDArray[np.float32], *, raw: bool) -> dict[str, NDArray[Any]]:
         """Outputs by name, [1,...], for one input without batch; with `raw` the raw ones, too, where there are any.
@@ -302,7 +308,7 @@ class ModelPair:
 
     def _enlarged(self, box: Mapping[str, Any]) -> Mapping[str, Any]:
         """A box of Edge Impulse's, as large as the graph of a FOMO model makes it at least: that was asked for."""
-        cells = self.shipped.loaded.engine.recorded.box
+        cells = self.shipped.recorded.box
         if cells is None:
             return box
         grown = dict(box)

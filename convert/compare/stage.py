@@ -2,14 +2,14 @@
 
 The files that `emit` is about to write are written into the stage's own folder. Their primary config and the ONNX model
 are read back as Gst-nvinfer does it (`convert.simulate`), and run against the original (`convert.compare.run`): on
-generated frames of the aspect that the app config's streammux has, and on the user's pictures.
+generated frames of the aspect that the app config's streammux has, and on the user's pictures. The original runs in the
+worker; the frames are made while it still validates.
 
 Importing this module brings neither numpy nor onnx.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -20,17 +20,17 @@ from convert.emit.streams import sample
 from convert.errors import ConvertError
 from convert.findings import Level, worst
 from convert.heads import head
-from convert.isolation import LARGE, SENT, Died, InProcessWorker, Worker, return_freed_memory
+from convert.isolation import LARGE, SENT, Worker, return_freed_memory
 from convert.types import Adapted, ModelFormat, Stage, StageResult
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from convert.emit import Emit
     from convert.images import Frame
     from convert.nvinfer.targets import Target
 
     _Request = tuple[Path, Target, Frame, Path | None, float, Adapted]
-
-_COMPARE = "convert.compare.run:compare_bundle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class WithComparison:
         images: a folder of pictures to compare on, too: 200 at most.
         timeout: seconds the original may take for a picture.
         worker: the process the original runs in; one is started where none is given.
-        beside: a second process, which compares a model of at most `SENT` bytes while it is validated.
+        begin: starts to validate in another process; the stage `validate` then gives the result.
     """
 
     name: ClassVar[str] = "validate"
@@ -55,7 +55,7 @@ class WithComparison:
     images: Path | None = None
     timeout: float = 300.0
     worker: Worker | None = field(default=None, compare=False, repr=False)
-    beside: Worker | None = field(default=None, compare=False, repr=False)
+    begin: Callable[[Adapted, Path], None] | None = field(default=None, compare=False, repr=False)
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:
         """Validate, then compare.
@@ -65,37 +65,33 @@ class WithComparison:
             InputError: a picture in `images` cannot be read.
         """
         assert isinstance(artifact, Adapted)
-        size = len(artifact.onnx.data)
-        beside = self.beside if size <= SENT else None
-        request, there = None, InProcessWorker()
-        if beside is not None and (request := self._request(artifact, workdir)):
-            beside.begin(_COMPARE, *request, there, timeout=math.inf, told=beside.limit)
+        size, frames = len(artifact.onnx.data), None
+        if self.begin is not None and size <= SENT and self._is_compared(artifact):
+            self.begin(artifact, workdir)
+            from convert.compare.run import generated  # brings numpy and `simulate`
+
+            frames = tuple(generated(artifact, self._usual()))
         result = self.validate(artifact, workdir)  # which has read all of `images`
         if worst(result.findings) is Level.ERROR:
             return result
-        if beside is None:
-            if size > LARGE:
-                return_freed_memory()
-            request = self._request(artifact, workdir)
+        if size > LARGE:
+            return_freed_memory()
+        request = self._request(artifact, workdir)
         if request is None:
             return result
-        try:
-            if beside is None:
-                from convert.compare.run import compare_bundle  # brings numpy and `simulate`
+        from convert.compare.run import compare_bundle
 
-                evidence = compare_bundle(*request, self.worker)
-            else:
-                evidence = beside.call(_COMPARE, *request, there, timeout=math.inf)
-        except (ConvertError, Died) as error:  # the bundle is proven all the same
-            reason = error.message if isinstance(error, ConvertError) else f"the comparison ended: {error.reason}"
-            found = NOT_COMPARED.found(f"not compared with what Edge Impulse answers: {reason}")
+        try:
+            evidence = compare_bundle(*request, self.worker, frames)
+        except ConvertError as error:  # the bundle is proven all the same
+            found = NOT_COMPARED.found(f"not compared with what Edge Impulse answers: {error.message}")
             return replace(result, findings=(*result.findings, found))
         validated = replace(result.artifact, evidence=replace(result.artifact.evidence, answers=evidence))
         return replace(result, artifact=validated)
 
     def _request(self, adapted: Adapted, workdir: Path) -> _Request | None:
-        """The arguments of `compare_bundle` but for the worker; None where nothing is compared."""
-        if self.emit.primary is None or not _is_comparable(adapted):
+        """The arguments of `compare_bundle` that lead to the bundle; None where nothing is compared."""
+        if not self._is_compared(adapted):
             return None
         alone = replace(self.emit, role="pgie", operate_on_gie_id=None)
         try:
@@ -106,13 +102,15 @@ class WithComparison:
         folder.mkdir()
         for name, data in files.items():
             (folder / name).write_bytes(data)
-        usual = (self.emit.frames_from or sample(self.emit.where)).usual
         config = folder / bundle_names(adapted.export.name).primary
-        return config, self.emit.where, usual, self.images, self.timeout, adapted
+        return config, self.emit.where, self._usual(), self.images, self.timeout, adapted
 
+    def _usual(self) -> Frame:
+        """The frames that the app gives the engine, where the model is not made for others."""
+        return (self.emit.frames_from or sample(self.emit.where)).usual
 
-def _is_comparable(adapted: Adapted) -> bool:
-    """Whether Edge Impulse's decoding of such a model is known; of an ONNX file's boxes the unit is not."""
-    spec = head(adapted.head.task)
-    known = adapted.export.format is ModelFormat.TFLITE or not spec.detects or spec.merges_cells
-    return spec.is_comparable and known
+    def _is_compared(self, adapted: Adapted) -> bool:
+        """Whether Edge Impulse's decoding of such a model is known; of an ONNX file's boxes the unit is not."""
+        spec = head(adapted.head.task)
+        known = adapted.export.format is ModelFormat.TFLITE or not spec.detects or spec.merges_cells
+        return self.emit.primary is not None and spec.is_comparable and known

@@ -16,6 +16,7 @@ from math import ceil, exp, floor, frexp, isfinite, log, pi, sin, tan
 from typing import TYPE_CHECKING, Protocol
 
 from convert.errors import UnsupportedModelError
+from convert.files import load_toml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,14 +42,6 @@ STATISTICS = ("average", "minimum", "maximum", "rms", "stdev", "skewness", "kurt
 """What flatten can give of each axis, in the order of its features."""
 
 _HINT = "set the block up otherwise in Edge Impulse's Studio, generate features, train again and export"
-_REFUSED = {
-    "audio_syntiant": "it is made for Syntiant's chips, and Edge Impulse's SDK does not hold its arithmetic",
-    "imu_syntiant": "it is made for Syntiant's chips, and Edge Impulse's SDK does not hold its arithmetic",
-    "hr": "the arithmetic is in a closed library",
-    "eeg": "the arithmetic is in a closed library",
-    "ppg": "the arithmetic is in a closed library",
-    "image": "it takes pictures, and is converted with the network",
-}
 _CUSTOM = "it is no block of Edge Impulse's own, and its arithmetic is not in the export"
 
 
@@ -517,47 +510,16 @@ def _band(frequency: float, samples: int, kind: str, cutoff: float, fft: int) ->
     return Band(frequency, samples, first, last)
 
 
-BLOCKS: tuple[BlockKind, ...] = (
-    BlockKind("raw", "Raw data", 1, (("scale_axes", ""),), _read_raw),
-    BlockKind("flatten", "Flatten", 1, (("scale_axes", ""),), _read_flatten),
-    BlockKind(
-        "spectral_analysis",
-        "Spectral analysis",
-        4,
-        (
-            ("scale_axes", ""), ("input_decimation_ratio", ""), ("filter_type", ""), ("filter_cutoff", "Hz"),
-            ("filter_order", ""), ("fft_length", ""), ("do_log", ""), ("do_fft_overlap", ""), ("extra_low_freq", ""),
-        ),
-        _read_spectral,
-    ),
-    BlockKind(
-        "mfe",
-        "Audio (MFE)",
-        4,
-        (
-            ("frame_length", "s"), ("frame_stride", "s"), ("num_filters", ""), ("fft_length", ""),
-            ("low_frequency", "Hz"), ("high_frequency", "Hz"), ("noise_floor_db", "dB"),
-        ),
-        _read_sound,
-    ),
-    BlockKind(
-        "mfcc",
-        "Audio (MFCC)",
-        4,
-        (
-            ("frame_length", "s"), ("frame_stride", "s"), ("num_cepstral", ""), ("num_filters", ""),
-            ("fft_length", ""), ("low_frequency", "Hz"), ("high_frequency", "Hz"), ("win_size", ""),
-        ),
-        _read_sound,
-    ),
-    BlockKind(
-        "spectrogram",
-        "Spectrogram",
-        4,
-        (("frame_length", "s"), ("frame_stride", "s"), ("fft_length", ""), ("noise_floor_db", "dB")),
-        _read_sound,
-    ),
-)  # fmt: skip
+_READ: dict[str, Callable[[Block, Impulse], Settings]] = {
+    "raw": _read_raw,
+    "flatten": _read_flatten,
+    "spectral_analysis": _read_spectral,
+    **dict.fromkeys(("mfe", "mfcc", "spectrogram"), _read_sound),
+}
+BLOCKS: tuple[BlockKind, ...] = tuple(
+    BlockKind(name, row["title"], row["versions"], tuple(row["main"].items()), _READ[name])
+    for name, row in load_toml("dsp.toml")["blocks"].items()
+)
 """All that can be converted."""
 
 _BY_ID = {each.id: each for each in BLOCKS}
@@ -571,8 +533,9 @@ def block_kind(kind: str) -> BlockKind:
     """
     if kind in _BY_ID:
         return _BY_ID[kind]
+    reason = load_toml("dsp.toml")["refused"].get(kind, _CUSTOM)
     raise UnsupportedModelError(
-        f"signal-processing blocks of the kind {kind} cannot be converted: {_REFUSED.get(kind, _CUSTOM)}",
+        f"signal-processing blocks of the kind {kind} cannot be converted: {reason}",
         hint="use one of these, train again and export: " + ", ".join(each.title for each in BLOCKS),
     )
 
@@ -608,37 +571,19 @@ def settings(block: Block, impulse: Impulse) -> Settings:
     return found
 
 
-def features(block: Block, impulse: Impulse) -> int:
-    """How many features the block gives, computed from its values.
-
-    Raises:
-        UnsupportedModelError: it cannot be converted; the reason.
-    """
-    return settings(block, impulse).features
-
-
 def refuse(block: Block, impulse: Impulse) -> None:
     """Nothing, where the block can be converted.
 
     Raises:
         UnsupportedModelError: it cannot, or its features are not as many as the export says; the reason.
     """
-    found = features(block, impulse)
+    found = settings(block, impulse).features
     if found != block.size:
         raise _refused(
             block, f"by its values it gives {found} features, the export says {block.size}", "export it again"
         )
     if block.normalisation and {len(each) for each in block.normalisation} != {found}:
         raise _refused(block, f"its normalisation is not that of {found} features", "export it again")
-
-
-def notes(block: Block, impulse: Impulse) -> tuple[str, ...]:
-    """Where training and devices compute something else, and which of them is followed; each without a full stop.
-
-    Raises:
-        UnsupportedModelError: it cannot be converted; the reason.
-    """
-    return settings(block, impulse).notes
 
 
 def describe(block: Block) -> tuple[tuple[str, str], ...]:

@@ -131,27 +131,6 @@ _KINDS: dict[str, Callable[[Nodes, str, Any, Impulse], str]] = {
 """What makes the nodes of a kind of block: samples [N, L*A] to features [N, F], from the block's settings."""
 
 
-def features_graph(impulse: Impulse, mixture: ModelProto | None = None, *, sdk_log: bool = False) -> ModelProto:
-    """The signal processing alone.
-
-    Args:
-        impulse: what the graph computes.
-        mixture: the network of the impulse's Gaussian mixture, where its anomaly block is one: [1 or N, axes] to the
-            score.
-        sdk_log: with the SDK's approximation of log10 instead of an exact one.
-
-    Returns:
-        A model with the input "samples" float32 [N, L*A] and the outputs "features" float32 [N, F], what the network
-        takes (without a network: what the anomaly block takes its features from), and where there is an anomaly block
-        "anomaly" float32 [N, 1].
-
-    Raises:
-        UnsupportedModelError: a block cannot be converted; the reason.
-    """
-    chain = _Chain(impulse, _OPSET, sdk_log=sdk_log)
-    return chain.finish({FEATURES: chain.network_input(), **chain.anomaly(mixture)})
-
-
 def impulse_graph(
     impulse: Impulse,
     network: ModelProto | None,
@@ -167,8 +146,9 @@ def impulse_graph(
         impulse: what the graph computes.
         network: one input with F values for each window, of any shape, and one output; float32; its batch is N or 1.
             None for an impulse with an anomaly block only.
-        mixture: as in `features_graph`.
-        sdk_log: as in `features_graph`.
+        mixture: the network of the impulse's Gaussian mixture, where its anomaly block is one: [1 or N, axes] to the
+            score.
+        sdk_log: with the SDK's approximation of log10 instead of an exact one.
         step: of the codes that a quantized network had for its input: features are rounded to whole multiples of it.
         with_features: give the features before that, too, as the last output.
 

@@ -7,19 +7,23 @@ milliseconds), and JSON and CBOR of Edge Impulse's data acquisition format. WAV 
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import itertools
 import json
 import math
 import struct
 import wave
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from convert.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -29,10 +33,16 @@ if TYPE_CHECKING:
     Window = NDArray[np.float32]
 
 SUFFIXES: Final = (".wav", ".csv", ".json", ".cbor")
+_DOCUMENTS: Final = (".json", ".cbor")
+_BEGINNING = 4096  # bytes; before the payload stand a header and a signature
 _SEED = 20260121
 _LARGEST_DOCUMENT = 64 << 20  # bytes; a minute of sound has 6 MB as JSON
 _DEEPEST = 16  # lists inside lists; a recording has two
 _RATE_TOLERANCE = 0.01  # share: rates are rounded to whole milliseconds in some recordings
+_AT_ONCE = 1 << 16  # samples
+_FURTHEST = 64  # times the rate from which, or to which, sound is resampled
+_FINEST = 1 << 12  # steps between two samples
+_CROSSINGS = 16  # of zero by a sinc, on each side
 _TIMES = ("timestamp", "time", "time_ms", "timestamp_ms")
 
 
@@ -132,14 +142,30 @@ def _readings(
 def find(folder: Path) -> tuple[Path, ...]:
     """The recordings in a folder and the folders in it, or the one given, sorted.
 
+    Of JSON and CBOR in a folder only what has a "payload", as the data acquisition format has near its beginning.
+
     Raises:
-        InputError: there is none.
+        InputError: there is none, or one cannot be read.
     """
     paths = sorted(folder.rglob("*")) if folder.is_dir() else [folder]
-    files = tuple(path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file())
+    files = tuple(
+        path
+        for path in paths
+        if path.suffix.lower() in SUFFIXES and path.is_file() and (path is folder or _is_recording(path))
+    )
     if not files:
         raise InputError("there is no recording", path=folder, hint=f"give files that end in {', '.join(SUFFIXES)}")
     return files
+
+
+def _is_recording(path: Path) -> bool:
+    if path.suffix.lower() not in _DOCUMENTS:
+        return True
+    try:
+        with path.open("rb") as file:
+            return b"payload" in file.read(_BEGINNING)
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=path) from error
 
 
 def blocks(path: Path, impulse: Impulse) -> Iterator[Window]:
@@ -172,38 +198,110 @@ def windows(path: Path, impulse: Impulse, most: int | None = None, stride: int |
     Raises:
         InputError: as `blocks`, or it is shorter than a window.
     """
-    done, start, rows, step = 0, 0, np.empty((0, impulse.axes), np.float32), stride or impulse.samples
-    for block in blocks(path, impulse):
-        rows = np.concatenate([rows, block])
-        while start + impulse.samples <= len(rows):
-            yield np.ascontiguousarray(rows[start : start + impulse.samples]).reshape(-1)
-            start, done = start + step, done + 1
-            if done == most:
-                return
+    for number, rows in enumerate(pieces(blocks(path, impulse), impulse.samples, stride or impulse.samples)):
+        if len(rows) == impulse.samples:
+            yield np.ascontiguousarray(rows).reshape(-1)
+        elif not number:
+            message = f"it has {len(rows)} samples, and a window has {impulse.samples}"
+            raise InputError(message, path=path, hint="give longer recordings")
+        if number + 1 == most:
+            return
+
+
+def pieces(blocks: Iterable[Window], size: int, stride: int) -> Iterator[Window]:
+    """Runs of `size` rows, a run every `stride` rows; then, as the last piece, what is left: fewer rows, or none."""
+    rows, start = np.empty(0, np.float32), 0
+    for block in blocks:
+        rows = np.concatenate([rows, block]) if len(rows) else block
+        while start + size <= len(rows):
+            yield rows[start : start + size]
+            start += stride
         behind = min(start, len(rows))
         rows, start = rows[behind:], start - behind
-    if not done:
-        raise InputError(
-            f"it has {len(rows)} samples, and a window has {impulse.samples}", path=path, hint="give longer recordings"
-        )
+    yield rows[start:]
+
+
+@contextlib.contextmanager
+def _opened(path: Path, hint: str) -> Iterator[tuple[wave.Wave_read, Iterator[NDArray[np.int16]]]]:
+    """A WAV and its samples [n, channels], some thousands at a time: the upper 16 bits of each."""
+
+    def samples(file: wave.Wave_read) -> Iterator[NDArray[np.int16]]:
+        channels, width = file.getnchannels(), file.getsampwidth()
+        while data := file.readframes(_AT_ONCE):
+            values = np.frombuffer(data[: len(data) // (width * channels) * width * channels], np.uint8)
+            upper = np.ascontiguousarray(values.reshape(-1, channels, width)[..., max(width - 2, 0) :])
+            yield upper.view("<i2")[..., 0] if width > 1 else (upper[..., 0].astype(np.int16) - 128) * 256
+
+    try:
+        with wave.open(str(path), "rb") as file:
+            yield file, samples(file)
+    except (EOFError, RuntimeError, wave.Error) as error:  # the second of a chunk that is longer than the file
+        reason = str(error) or "it is cut off"
+        raise InputError(f"not a WAV that can be read: {reason}", path=path, hint=hint) from error
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=path) from error
 
 
 def _wav(path: Path, impulse: Impulse) -> Iterator[Window]:
     hint = f"convert it: ffmpeg -i IN.wav -ar {round(impulse.frequency)} -ac {impulse.axes} -c:a pcm_s16le OUT.wav"
-    try:
-        with wave.open(str(path), "rb") as file:
-            channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
-            _refuse_rate(rate, impulse, path, hint)
-            _refuse_channels(channels, impulse, path, hint)
-            while data := file.readframes(max(impulse.samples, 65536)):
-                values = np.frombuffer(data[: len(data) // (width * channels) * width * channels], np.uint8)
-                upper = np.ascontiguousarray(values.reshape(-1, channels, width)[..., max(width - 2, 0) :])
-                whole = upper.view("<i2")[..., 0] if width > 1 else (upper[..., 0].astype(np.int16) - 128) * 256
-                yield whole.astype(np.float32)
-    except (EOFError, RuntimeError, wave.Error) as error:  # the second of a chunk that is longer than the file
-        raise InputError(
-            f"not a WAV that can be read: {str(error) or 'it is cut off'}", path=path, hint=hint
-        ) from error
+    with _opened(path, hint) as (file, samples):
+        _refuse_rate(file.getframerate(), impulse, path, hint)
+        _refuse_channels(file.getnchannels(), impulse, path, hint)
+        for block in samples:
+            yield block.astype(np.float32)
+
+
+def sound(path: Path, rate: float, *, resample: bool = False) -> Iterator[Window]:
+    """The samples [n] of a WAV as an .eim takes them, some thousands at a time; channels are averaged.
+
+    Args:
+        path: a WAV with whole numbers of 8, 16, 24 or 32 bits.
+        rate: samples a second that the model takes.
+        resample: bring others to it.
+
+    Raises:
+        InputError: not such a file, or of another rate.
+    """
+    limits, hint = np.iinfo(np.int16), "save it as a WAV with 16 bits: ffmpeg -i RECORDING -c:a pcm_s16le sound.wav"
+    with _opened(path, hint) as (file, samples):
+        own = file.getframerate()
+        if own != rate and not (resample and rate / _FURTHEST <= own <= rate * _FURTHEST):
+            hint = f"bring it nearer to {rate:g}, or to it" if resample else "bring it to that rate with --resample"
+            message = f"the recording has {own} samples a second, the model takes {rate:g}"
+            raise InputError(message, path=path, hint=hint)
+        mixed = (block.mean(axis=1) for block in samples)
+        ratio = Fraction(rate / own).limit_denominator(_FINEST)
+        for block in mixed if own == rate else resampled(mixed, ratio):
+            yield np.clip(np.rint(block), limits.min, limits.max).astype(np.float32)
+
+
+def resampled(blocks: Iterable[NDArray[np.float64]], ratio: Fraction) -> Iterator[NDArray[np.float64]]:
+    """Samples, [n] in each block, at `ratio` times their rate.
+
+    Each is a sum of those around its place, weighted by a sinc under a Hann window: frequencies that the new rate
+    cannot hold are cut off. The first and the last sample count as if they went on for ever.
+    """
+    up, down = ratio.as_integer_ratio()
+    passed = min(1.0, up / down)  # of the lower rate's band
+    reach = math.ceil(_CROSSINGS / passed)  # samples on each side of a place
+    places = np.arange(1 - reach, reach + 1) - np.arange(up)[:, None] / up
+    kernels = np.sinc(passed * places) * np.cos(np.pi / 2 / reach * places) ** 2
+    kernels /= kernels.sum(axis=1, keepdims=True)
+    rows, start, done = np.empty(0), 1 - reach, 0  # `start`: the place of the first row
+    for block in itertools.chain(blocks, [None]):
+        if block is None:
+            block = np.full(reach, rows[-1]) if len(rows) else rows  # noqa: PLW2901 - the end
+        elif not len(rows):
+            rows = np.full(reach - 1, block[0])
+        rows = np.concatenate([rows, block])
+        most = -(-(start + len(rows) - reach) * up // down)
+        for first in range(done, most, _AT_ONCE):
+            whole, phase = np.divmod(np.arange(first, min(first + _AT_ONCE, most)) * down, up)
+            near = sliding_window_view(rows, 2 * reach)[whole - reach + 1 - start]
+            yield np.einsum("ij,ij->i", near, kernels[phase])
+        done = max(done, most)
+        behind = done * down // up - reach + 1 - start
+        rows, start = rows[behind:], start + behind
 
 
 _TIMED = 200  # times by which a rate is judged

@@ -27,7 +27,8 @@ from convert.errors import InputError
 from convert.files import Output, TableReader, sha256, write
 from convert.findings import Finding, Rule
 from convert.heads import head
-from convert.images import ResizeMode
+from convert.images import Frame, Framing, ResizeMode
+from convert.images.resizing import Resizing
 from convert.report import REPORT, BundleReport, ModelReport, dumps
 from convert.types import DETECTOR_THRESHOLD, Int8Agreement, Metadata, Preprocessing
 
@@ -42,24 +43,16 @@ NO_MEMORY = Rule("EI622")
 _BLOCK = 1  # the learn block's id where the export does not record it
 _LONGEST = 1 << 16  # pixels a side
 _LARGEST = 1 << 30  # bytes of one file of a packed bundle; protobuf cannot hold twice as much
+_DAMAGED = f"the bundle's {REPORT} is damaged"
 _HINT = "give the folder that `ei-deepstream convert` wrote, or what `ei-deepstream eim pack` made of it"
 
 
 @dataclass(frozen=True, slots=True)
-class WholeFrames:
-    """Where the picture that a model was trained on lies in the whole frames that it takes, as the report has it.
-
-    Attributes:
-        network, model: width and height of the network's input, and of the picture.
-        left, top: of the picture in the input, where nothing but a crop lies between the two.
-        resize: "device", or "graph": the graph makes the picture of the whole input.
-        anchor: which part of a frame a crop keeps.
-    """
+class _Frames:
+    """Of a model that takes whole frames, as the report has it; sizes are width and height."""
 
     network: tuple[int, ...]
     model: tuple[int, ...]
-    left: int
-    top: int
     resize: str
     anchor: tuple[float, ...]
 
@@ -76,7 +69,7 @@ class Impulse:
         block: the learn block's id, by which clients set the threshold.
         overlap, detections: limits of the SSD's own last operator, where they were recorded.
         coordinates: unit of a YOLO's raw boxes: "relative" (0..1) or "pixels".
-        frames: of a model that takes whole frames.
+        frames: of a model that takes whole frames: where in its input the picture lies that it was trained on.
         provider: of ONNX Runtime that it is to run on: "cpu", "cuda" or "tensorrt"; empty: the CPU, without a word.
         cache: folder for TensorRT's engines.
         agreement: of an int8 original with the float32 rewriting of it that this is, as the report has it.
@@ -96,7 +89,7 @@ class Impulse:
     overlap: float | None = None
     detections: int | None = None
     coordinates: str | None = None
-    frames: WholeFrames | None = None
+    frames: Framing | None = None
     agreement: Int8Agreement | None = None
     provider: str = ""
     cache: Path | None = None
@@ -111,7 +104,8 @@ class Impulse:
         """Height, width and channels of the network's input."""
         if self.frames is None:
             return self.height, self.width, self.channels
-        return self.frames.network[1], self.frames.network[0], 3 if self.frames.resize == "graph" else self.channels
+        width, height = self.frames.network
+        return height, width, 3 if isinstance(self.frames, Resizing) else self.channels
 
     @property
     def slice_size(self) -> int:
@@ -176,8 +170,7 @@ def read_impulse(
 
     Args:
         path: of the bundle.
-        whole: take the model for whole frames, of a folder that has one of a kind whose answers can be told apart from
-            the frame's own: a classifier or FOMO.
+        whole: take the model for whole frames, of a folder that has one.
         engine: of an app with two models: 1 or 2.
         provider: see `Impulse`.
 
@@ -187,21 +180,19 @@ def read_impulse(
     files = bundle_files(path, whole=whole, engine=engine)
     model = _model(files[REPORT], path, whole=whole and path.is_dir(), engine=engine)
     model.verify(sha256(files[model.file]), path)
-    cache = path.absolute().with_name(f"{path.absolute().name}.engines") if provider else None
+    recorded = model.metadata
+    measured = (model.report.evidence or {}).get("int8_agreement")
+    common: dict[str, Any] = {
+        "name": model.name,
+        "onnx": files[model.file],
+        "metadata": recorded,
+        "agreement": _reader(path).value(Int8Agreement | None, measured, f"{_DAMAGED}: int8_agreement"),
+        "provider": provider,
+        "cache": path.absolute().with_name(f"{path.absolute().name}.engines") if provider else None,
+    }
     if (window := model.impulse) is not None:
-        return SampledImpulse(
-            name=model.name,
-            onnx=files[model.file],
-            labels=model.labels,
-            window=window,
-            anomaly=model.anomaly,
-            metadata=model.metadata,
-            agreement=_agreement(model, path),
-            provider=provider,
-            cache=cache,
-        )
-    recorded, last = model.metadata, model.head
-    shape, frames = model.input_shape, _frames(model, path)
+        return SampledImpulse(labels=model.labels, window=window, anomaly=model.anomaly, **common)
+    last, shape, frames = model.head, model.input_shape, _frames(model, path)
     if frames:
         plain = model.report.object_model
         channels = recorded.channels or 3 if plain is None else plain.input_shape[1]
@@ -212,28 +203,22 @@ def read_impulse(
         ):
             pass
         case _:
-            raise InputError(f"the bundle's {REPORT} is damaged", path=path, hint="convert again")
+            raise InputError(_DAMAGED, path=path, hint="convert again")
+    thresholds = last.threshold, recorded.threshold, DETECTOR_THRESHOLD
     return Impulse(
-        name=model.name,
-        onnx=files[model.file],
         task=last.task,
         labels=last.labels,
         preprocessing=model.preprocessing,
         height=height,
         width=width,
         channels=channels,
-        threshold=next(
-            value for value in (last.threshold, recorded.threshold, DETECTOR_THRESHOLD) if value is not None
-        ),
+        threshold=next(value for value in thresholds if value is not None),
         block=_BLOCK if recorded.block_id is None else recorded.block_id,
-        metadata=recorded,
         overlap=last.limits.overlap if last.limits else None,
         detections=last.limits.detections if last.limits else None,
         coordinates=last.coordinates,
         frames=frames,
-        agreement=_agreement(model, path),
-        provider=provider,
-        cache=cache,
+        **common,
     )
 
 
@@ -296,11 +281,9 @@ def _model(report: bytes, path: Path, *, whole: bool = False, engine: int | None
     model = models[(engine or 1) - 1]
     if model.impulse is not None:
         return model
-    plain = read.object_model
-    spec = head(model.head.task)
-    if whole and (spec.merges_cells or not spec.detects):
+    if whole:
         return model
-    if plain is None and not whole and _frames(model, path):
+    if (plain := read.object_model) is None and _frames(model, path):
         raise InputError(
             f"its model {model.file} takes whole frames, and clients of an .eim send pictures of the model's size",
             path=path, hint="convert it alone, with --role both or --role sgie",
@@ -308,23 +291,22 @@ def _model(report: bytes, path: Path, *, whole: bool = False, engine: int | None
     return plain or model
 
 
-def _frames(model: ModelReport, path: Path) -> WholeFrames | None:
+def _frames(model: ModelReport, path: Path) -> Framing | None:
     """Of a model that takes whole frames."""
     if not isinstance(model.preprocessing, Preprocessing):  # a damaged report has been refused here
         return None
     value, reader = model.part["model"]["preprocessing"].get("framing"), _reader(path)
-    frames = None if value is None else reader.row(WholeFrames, value, f"the bundle's {REPORT} is damaged: framing")
+    frames = None if value is None else reader.row(_Frames, value, f"{_DAMAGED}: framing")
     if frames is None or frames.network == frames.model:
         return None
-    if any(len(pair) != 2 or min(pair) < 1 for pair in (frames.network, frames.model)) or len(frames.anchor) != 2:
-        raise reader.fail(f"the bundle's {REPORT} is damaged: framing")
-    return frames
-
-
-def _agreement(model: ModelReport, path: Path) -> Int8Agreement | None:
-    measured = (model.report.evidence or {}).get("int8_agreement")
-    where = f"the bundle's {REPORT} is damaged: int8_agreement"
-    return None if measured is None else _reader(path).row(Int8Agreement, measured, where)
+    pairs = frames.network, frames.model
+    if any(len(pair) != 2 or not 1 <= min(pair) <= max(pair) <= _LONGEST for pair in pairs) or len(frames.anchor) != 2:
+        raise reader.fail(f"{_DAMAGED}: framing")
+    (width, height), (wide, high), (x, y) = frames.network, frames.model, frames.anchor
+    if frames.resize == "graph":
+        mode = model.preprocessing.resize_mode or ResizeMode.SQUASH
+        return Resizing(Frame(width, height, in_pixels=True), (wide, high), mode=mode, anchor=(x, y))
+    return Framing(Frame(width, height, in_pixels=True), (wide, high), anchor=(x, y))
 
 
 def _reader(path: Path) -> TableReader:
@@ -338,6 +320,7 @@ _CAMERA = 3  # EI_CLASSIFIER_SENSOR_CAMERA
 # There is no number for ONNX Runtime. Clients test only for engines that need a first run or special hardware, so what
 # is not one of the two TensorFlow Lite engines on a CPU gets the number of the first of them.
 _ENGINES = {"tflite": 2, "tflite_full": 4}
+_NO_ENGINE = 255  # EI_CLASSIFIER_NONE: anomalies are scored without a network
 
 
 _SENSORS = ("microphone", "accelerometer", "camera", "9dof", "environmental", "fusion")
@@ -357,7 +340,7 @@ def hello(
         properties: what is said of the engine.
     """
     recorded = impulse.metadata
-    engine = _ENGINES.get((recorded.engine or "").lower(), 2)
+    engine = _ENGINES.get((recorded.engine or "").lower(), 2) if impulse.labels else _NO_ENGINE
     return {
         "success": True,
         "project": {

@@ -380,11 +380,6 @@ class Client:
             transport.remember(str(offered.get("name", "")))
             self._memory = attach(offered)
 
-    @property
-    def shares(self) -> bool:
-        """Whether features go through shared memory."""
-        return self._memory is not None
-
     def classify(self, features: NDArray[np.float32]) -> Reply:
         """Send all features of one picture or window.
 

@@ -25,9 +25,10 @@ from convert.export.facts import facts
 from convert.findings import Finding, Level, Rule
 from convert.images import CENTRE, Anchor, ImageScaling, ResizeMode
 from convert.images.read import read_fitted
+from convert.images.resizing import Resizing
 from convert.images.scaling import Rect, as_sdk
 from convert.isolation import Worker
-from convert.types import DETECTOR_THRESHOLD
+from convert.types import DETECTOR_THRESHOLD, ModelFacts
 from convert.validate import runtimes
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ SDK_MERGE = Rule("EI636")
 ROUNDING = Rule("EI637")
 NO_THRESHOLD = Rule("EI638")
 NETWORK_ALONE = Rule("EI639")
+OTHER_ANOMALY = Rule("EI641")
 
 _SAME = 0.5  # two boxes of a label are the same object from this intersection over union
 
@@ -62,11 +64,12 @@ class Reference:
         labels: in output order.
         resize_mode: how pictures are brought to size; None when unknown.
         take: of what a file holds (a picture, features, the windows of a recording) name, features for the .eim,
-            float32 [n], and what `classify` is given.
+            float32 [n], and what `classify` is given: the same, but for the whole frames that a bundle takes.
         classify: (what `take` gives, threshold, *, as_sdk=False) -> result; `as_sdk` merges FOMO's cells as the SDK
             does.
         by_reference: of an int8 .tflite `classify` with LiteRT's reference kernels.
         threshold: its own, of a detector; None: not known.
+        anomaly: whether it scores anomalies; None: what it is holds no such thing.
         rounding: why its answers are not those of the original, in words; empty: they should be.
         notes: what is said of it.
     """
@@ -78,6 +81,7 @@ class Reference:
     classify: Callable[..., dict[str, Any]]
     by_reference: Callable[..., dict[str, Any]] | None = None
     threshold: float | None = None
+    anomaly: bool | None = None
     rounding: str = ""
     notes: tuple[Finding, ...] = ()
 
@@ -87,14 +91,14 @@ class AnswerPair:
     """Both scores, or both boxes, of one label; None where one is missing.
 
     Attributes:
-        score: absolute difference of the scores, None when one is missing.
+        score_difference: of the scores, absolute, None when one is missing.
         pixels: largest difference of an edge.
     """
 
     label: str
     eim: dict[str, Any] | float | None
     ours: dict[str, Any] | float | None
-    score: float | None
+    score_difference: float | None
     pixels: int | None = None
 
 
@@ -111,12 +115,12 @@ class PictureComparison:
     @property
     def largest(self) -> float | None:
         """The largest difference of a score; None where none was measured."""
-        return max((pair.score for pair in self.pairs if pair.score is not None), default=None)
+        return max((pair.score_difference for pair in self.pairs if pair.score_difference is not None), default=None)
 
     @property
     def equal(self) -> bool:
         """Whether the answers are the same, bit for bit."""
-        return all(pair.score == 0 and not pair.pixels for pair in self.pairs)
+        return all(pair.score_difference == 0 and not pair.pixels for pair in self.pairs)
 
     @property
     def errors(self) -> int:
@@ -178,11 +182,12 @@ def compare(
     apart = 0.0
     for name, features, own in (taken for path in pictures for taken in ours.take(path)):
         reply = client.classify(features)
-        for each, classify in zip(rows, sets, strict=True):
-            each.append(_compared(reply, partial(classify, own), name, tolerance, pixels, limit))
+        answers = [classify(own, limit) for classify in sets]
+        for each, answer, classify in zip(rows, answers, sets, strict=True):
+            each.append(_compared(reply, answer, partial(classify, own), name, tolerance, pixels, limit))
         if len(sets) > 1:
-            pairs, _ = difference(sets[0](own, limit), sets[1](own, limit), name, tolerance, pixels, limit)
-            apart = max([apart, *(pair.score for pair in pairs if pair.score is not None)])
+            pairs, _ = difference(answers[0], answers[1], name, tolerance, pixels, limit)
+            apart = max([apart, *(pair.score_difference for pair in pairs if pair.score_difference is not None)])
     best = min(rows, key=lambda row: (sum(each.errors for each in row), -sum(each.equal for each in row)))
     if len(sets) > 1 and apart:
         models.append(_kernels(rows, apart))
@@ -206,14 +211,19 @@ def _kernels(rows: list[list[PictureComparison]], apart: float) -> Finding:
 
 
 def _compared(
-    reply: Reply, mine: Callable[..., dict[str, Any]], path: str, tolerance: float, pixels: int, limit: float
+    reply: Reply,
+    answer: Mapping[str, Any],
+    mine: Callable[..., dict[str, Any]],
+    path: str,
+    tolerance: float,
+    pixels: int,
+    limit: float,
 ) -> PictureComparison:
-    """One picture or window; `mine` takes the threshold."""
+    """One picture or window; `mine` answers again, with another threshold or with the SDK's slips."""
 
     def against(answer: Mapping[str, Any]) -> tuple[tuple[AnswerPair, ...], tuple[Finding, ...]]:
         return difference(reply.result, answer, path, tolerance, pixels, limit)
 
-    answer = mine(limit)
     pairs, found = against(answer)
     if _lies_elsewhere(found):
         low, high = max(limit - tolerance, 0.0), limit + tolerance
@@ -308,6 +318,10 @@ def _models(client: Client, ours: Reference) -> list[Finding]:
         only_theirs = ", ".join(sorted(set(theirs.labels) - set(ours.labels))) or "none"
         only_ours = ", ".join(sorted(set(ours.labels) - set(theirs.labels))) or "none"
         found.append(OTHER_LABELS.found(f"only in the .eim: {only_theirs}; only in the other: {only_ours}"))
+    scores = bool(theirs.parameters.get("has_anomaly"))
+    if ours.anomaly is not None and scores != ours.anomaly:
+        who, other = ("the .eim", "the other side") if scores else ("the other side", "the .eim")
+        found.append(OTHER_ANOMALY.found(f"{who} gives an anomaly score, {other} none: it is not compared"))
     mode = ours.resize_mode
     if theirs.resize_mode not in {None, "none"} and mode is not None and mode.value != theirs.resize_mode:
         found.append(OTHER_RESIZE.found(f"the .eim says {theirs.resize_mode}, the bundle {mode.value}"))
@@ -464,31 +478,27 @@ def _is_eim(path: Path) -> bool:
 
 
 def _takes(
-    size: tuple[int, int, int], mode: ResizeMode | None, anchor: Anchor, *, features: bool
-) -> Callable[[Path], Iterable[tuple[str, NDArray[np.float32], Any]]]:
-    """The features of a file, for both sides: read, or a picture's, which is brought to size."""
+    size: tuple[int, int, int] | None = None,
+    mode: ResizeMode | None = None,
+    anchor: Anchor = CENTRE,
+    *,
+    window: Window | None = None,
+    features: bool = False,
+) -> Callable[[Path], Iterator[tuple[str, NDArray[np.float32], Any]]]:
+    """Features of a file, for both sides: as they stand there, of a picture, or of windows one behind the other."""
 
     def take(path: Path) -> Iterator[tuple[str, NDArray[np.float32], Any]]:
-        values = read_features(path) if features else pack(read_fitted(path, *size, mode, anchor=anchor))
-        yield str(path), values, values
-
-    return take
-
-
-def _takes_windows(
-    window: Window, *, features: bool
-) -> Callable[[Path], Iterable[tuple[str, NDArray[np.float32], Any]]]:
-    """The windows of a recording, one behind the other, for both sides; or features as they are."""
-
-    def take(path: Path) -> Iterator[tuple[str, NDArray[np.float32], Any]]:
-        if features:
+        if features or (window is None and size is None):
             values = read_features(path)
             yield str(path), values, values
-            return
-        from convert.dsp import recordings  # pictures do without
+        elif window is not None:
+            from convert.dsp import recordings  # pictures do without
 
-        for number, values in enumerate(recordings.windows(path, window)):
-            yield f"{path} window {number}", values, values
+            for number, values in enumerate(recordings.windows(path, window)):
+                yield f"{path} window {number}", values, values
+        elif size is not None:
+            values = pack(read_fitted(path, *size, mode, anchor=anchor))
+            yield str(path), values, values
 
     return take
 
@@ -509,8 +519,9 @@ def _samples(impulse: SampledImpulse, model: ModelInfo, *, features: bool) -> Re
         None,
         impulse.labels,
         None,
-        _takes_windows(impulse.window, features=features),
+        _takes(window=impulse.window, features=features),
         lambda own, threshold, *, as_sdk=False: loaded.classify(own, threshold, as_sdk=as_sdk).result,
+        anomaly=impulse.anomaly is not None,
         rounding=_rounding(impulse),
     )
 
@@ -533,14 +544,11 @@ def _bundle(impulse: Impulse, *, features: bool) -> Reference:
     def take_frame(path: Path) -> Iterator[tuple[str, NDArray[np.float32], Any]]:
         assert frames is not None
         frame = read_fitted(path, *impulse.input_size, ResizeMode.SQUASH)  # as Gst-nvstreammux and Gst-nvinfer do
-        width, height = frames.model
-        if frames.resize == "graph":
-            horizontal, vertical = frames.anchor
-            how = mode or ResizeMode.SQUASH
-            yield str(path), pack(as_sdk(frame, (width, height), how, anchor=(horizontal, vertical))), frame
+        if isinstance(frames, Resizing):
+            yield str(path), pack(as_sdk(frame, frames.model, frames.mode, anchor=frames.anchor)), frame
         else:
-            seen = frame[frames.top : frames.top + height, frames.left : frames.left + width]
-            yield str(path), pack(seen), frame
+            left, top, (width, height) = frames.left, frames.top, frames.model
+            yield str(path), pack(frame[top : top + height, left : left + width]), frame
 
     run = loaded.classify if frames is None else loaded.answer
     return Reference(
@@ -550,6 +558,7 @@ def _bundle(impulse: Impulse, *, features: bool) -> Reference:
         _takes(size, mode, impulse.metadata.anchor, features=features) if frames is None else take_frame,
         lambda own, threshold, *, as_sdk=False: run(own, threshold, as_sdk=as_sdk).result,
         threshold=impulse.threshold,
+        anomaly=False,
         rounding=_rounding(impulse),
     )
 
@@ -560,24 +569,25 @@ def _flatbuffer(
     if not model.width:
         return _network(path, model, timeout, worker)
     original = read_original(path, model.labels, scaling, worker, timeout)
-    quantized = not original.facts.quantization.startswith("float")
 
-    def take(file: Path) -> Iterator[tuple[str, NDArray[np.float32], Any]]:
-        if features:
-            values = read_features(file)
-            yield str(file), values, unpack(values, *original.size)
-        else:
-            picture = read_fitted(file, *original.size, model.mode)
-            yield str(file), pack(picture), picture
+    def classify(
+        own: NDArray[np.float32], threshold: float, *, as_sdk: bool = False, kernels: str = original.kernels
+    ) -> dict[str, Any]:
+        levels: Any = unpack(own, *original.size)  # with the fractions of a luma
+        return replace(original, kernels=kernels).classify(levels, threshold, as_sdk=as_sdk)
 
     return Reference(
         None if features else original.size,
         original.labels,
         model.mode,
-        take,
-        original.classify,
-        replace(original, kernels=runtimes.REFERENCE).classify if quantized else None,
+        _takes(original.size, model.mode, features=features),
+        classify,
+        _by_reference(original.facts, classify),
     )
+
+
+def _by_reference(known: ModelFacts, classify: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]] | None:
+    return None if known.quantization.startswith("float") else partial(classify, kernels=runtimes.REFERENCE)
 
 
 def _network(path: Path, model: ModelInfo, timeout: float, worker: Worker) -> Reference:
@@ -596,10 +606,6 @@ def _network(path: Path, model: ModelInfo, timeout: float, worker: Worker) -> Re
             path=path, hint="compare with another .eim of the project",
         )  # fmt: skip
 
-    def take(file: Path) -> Iterator[tuple[str, NDArray[np.float32], Any]]:
-        values = read_features(file)
-        yield str(file), values, values
-
     def classify(
         own: NDArray[np.float32], _threshold: float, *, as_sdk: bool = False, kernels: str = runtimes.DEFAULT
     ) -> dict[str, Any]:
@@ -611,10 +617,8 @@ def _network(path: Path, model: ModelInfo, timeout: float, worker: Worker) -> Re
             )  # fmt: skip
         return {"classification": dict(zip(model.labels, scores.tolist(), strict=True))}
 
-    quantized = not known.quantization.startswith("float")
     note = NETWORK_ALONE.found("the .tflite is compared on the features as they are", path=path)
-    by_reference = partial(classify, kernels=runtimes.REFERENCE) if quantized else None
-    return Reference(None, model.labels, None, take, classify, by_reference, notes=(note,))
+    return Reference(None, model.labels, None, _takes(), classify, _by_reference(known, classify), notes=(note,))
 
 
 def _executable(other: Client, model: ModelInfo, *, features: bool) -> Reference:
@@ -633,7 +637,8 @@ def _executable(other: Client, model: ModelInfo, *, features: bool) -> Reference
             current = threshold
         return other.classify(own).result
 
-    if window is not None:
-        return Reference(None, mine.labels, None, _takes_windows(window, features=features), classify)
-    take = _takes(size, model.mode, CENTRE, features=features)
-    return Reference(None if features else size, mine.labels, mine.mode, take, classify, threshold=current)
+    take = _takes(size if mine.width else None, model.mode, window=window, features=features)
+    return Reference(
+        None if features or not mine.width else size, mine.labels, mine.mode, take, classify,
+        threshold=current, anomaly=bool(mine.parameters.get("has_anomaly")),
+    )  # fmt: skip

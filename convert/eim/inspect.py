@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from convert.errors import InputError
+from convert.files import TableReader, load_toml
 from convert.findings import Finding, Rule
 from convert.isolation import Died, Failed, Worker
 from convert.report import REPORT
@@ -245,39 +246,11 @@ class EimTarget:
     needs: str = ""
 
 
-_TARGETS = (
-    EimTarget(
-        tuple(f"runner-linux-aarch64-jetson-{board}" for board in ("nano", "orin", "orin-6-0")),
-        "NVIDIA Jetson, TensorRT", "linux", "aarch64",
-        ("libnvinfer", "libcudart", "libnvonnxparser"), "an NVIDIA Jetson of the same JetPack",
-    ),
-    EimTarget(
-        ("runner-linux-aarch64-qnn",), "Qualcomm, QNN", "linux", "aarch64",
-        ("libQnn",), "a Qualcomm processor with a Hexagon NPU",
-    ),
-    EimTarget(
-        ("runner-linux-aarch64-tda4vm", "runner-linux-aarch64-am62a", "runner-linux-aarch64-am68a"),
-        "Texas Instruments, TIDL", "linux", "aarch64",
-        ("libvx_tidl_rt", "libti_rpmsg_char", "libtidl"), "a Texas Instruments processor with TIDL",
-    ),
-    EimTarget(
-        ("runner-linux-aarch64-rzv2l",), "Renesas, DRP-AI", "linux", "aarch64",
-        ("libdrpai", "libmmngr"), "a Renesas RZ/V processor with DRP-AI",
-    ),
-    EimTarget(
-        ("runner-linux-aarch64-akd1000",), "BrainChip Akida", "linux", "aarch64",
-        ("libpython3", "libakida"), "a BrainChip Akida",
-    ),
-    EimTarget(
-        ("runner-linux-aarch64-akd1000",), "BrainChip Akida", "linux", "x86_64",
-        ("libpython3", "libakida"), "a BrainChip Akida",
-    ),
-    EimTarget(("runner-linux-x86_64",), "x86-64 Linux", "linux", "x86_64"),
-    EimTarget(("runner-linux-armv7",), "32-bit ARM Linux", "linux", "armv7"),
-    EimTarget(("runner-linux-aarch64",), "64-bit ARM Linux", "linux", "aarch64"),
-    EimTarget(("runner-mac-x86_64",), "macOS on Intel", "macos", "x86_64"),
-    EimTarget(("runner-mac-arm64",), "macOS on Apple silicon", "macos", "arm64"),
-)  # fmt: skip
+@cache
+def _targets() -> tuple[EimTarget, ...]:
+    return TableReader("eim.toml").rows(EimTarget, load_toml("eim.toml")["targets"], "targets")
+
+
 _SAME = {"amd64": "x86_64", "armv7l": "armv7", "armv8l": "armv7", "armv6l": "armv6", "i686": "i386", "i586": "i386"}
 
 
@@ -301,7 +274,7 @@ class Host:
     def target(self) -> str | None:
         """The target for this machine without an accelerator, None when Edge Impulse has none."""
         machine = "armv7" if self.machine == "aarch64" and self.bits == 32 else self.machine
-        fitting = (t.names[0] for t in _TARGETS if (t.system, t.machine) == (self.system, machine) and not t.needs)
+        fitting = (t.names[0] for t in _targets() if (t.system, t.machine) == (self.system, machine) and not t.needs)
         return next(fitting, None)
 
     def runs(self, binary: Binary) -> bool:
@@ -325,7 +298,7 @@ def here() -> Host:
 
 def targets_of(binary: Binary) -> tuple[EimTarget, ...]:
     """Targets the executable may be for, those with an accelerator if any fits; empty when Edge Impulse has none."""
-    fitting = [t for t in _TARGETS if t.system == binary.system and t.machine in binary.machines]
+    fitting = [t for t in _targets() if t.system == binary.system and t.machine in binary.machines]
     special = [t for t in fitting if any(name.startswith(t.libraries) for name in binary.libraries) and t.libraries]
     return tuple(special or [t for t in fitting if not t.libraries])
 

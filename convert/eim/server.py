@@ -32,6 +32,7 @@ from convert.eim.wire import LIMIT, Features, RequestReader, TooLong, bound, enc
 from convert.errors import ConvertError, InputError, OutputError
 from convert.heads import head
 from convert.heads.base import Rules
+from convert.heads.boxes import OUTPUTS
 from convert.types import Limits
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from convert.images import Framing
 
 _NOT_NUMBERS = "Failed to parse classify array, should contain all numbers"
 # EI_IMPULSE_ERROR of returntypes.h
@@ -112,16 +115,17 @@ class Session:
             return self._hello(request["hello"])
         if not self._greeted:
             return _error("Invalid message, should initialize first")
-        for command, kind, handle in (
-            ("classify", list, self._classify),
-            ("classify_shm", dict, self._classify_memory),
-            ("classify_continuous", list, self._continuous),
-            ("classify_continuous_shm", dict, self._continuous_memory),
-            ("set_threshold", dict, self._set_threshold),
+        for command, count, use in (
+            ("classify", self._impulse.features, self._result),
+            ("classify_continuous", self._impulse.slice_size, self._slice),
         ):
-            if isinstance(request.get(command), kind):
-                answer: dict[str, Any] = handle(request[command])
-                return answer
+            if isinstance(values := request.get(command), list):
+                return _wrong_numbers(values, command, count) or self._numbers(values, use)
+            if isinstance(described := request.get(f"{command}_shm"), dict):
+                name = command.replace("classify", "classify_data") + "_shm"  # as errors call it
+                return self._wrong_elements(described, name, count) or self._shared(count, use)
+        if isinstance(settings := request.get("set_threshold"), dict):
+            return self._set_threshold(settings)
         return _error("Failed to handle message")
 
     def _hello(self, version: int) -> dict[str, Any]:
@@ -131,15 +135,6 @@ class Session:
             return _error("Invalid value for 'hello', only 1 supported")
         self._greeted = True
         return hello(self._impulse, self._memory, self._properties)
-
-    def _classify(self, values: list[Any]) -> dict[str, Any]:
-        return _wrong_numbers(values, "classify", self._impulse.features) or self._numbers(values, self._result)
-
-    def _classify_memory(self, described: dict[str, Any]) -> dict[str, Any]:
-        if error := self._wrong_elements(described, "classify_data_shm", self._impulse.features):
-            return error
-        assert not isinstance(self._memory, str)
-        return self._result(self._memory.read())
 
     def _numbers(self, values: list[Any], classify: Callable[[NDArray[np.float32]], dict[str, Any]]) -> dict[str, Any]:
         import numpy as np  # the server imports it after binding its socket
@@ -151,15 +146,9 @@ class Session:
             return _error(_NOT_NUMBERS)
         return classify(features)
 
-    def _continuous(self, values: list[Any]) -> dict[str, Any]:
-        error = _wrong_numbers(values, "classify_continuous", self._impulse.slice_size)
-        return error or self._numbers(values, self._slice)
-
-    def _continuous_memory(self, described: dict[str, Any]) -> dict[str, Any]:
-        if error := self._wrong_elements(described, "classify_data_continuous_shm", self._impulse.slice_size):
-            return error
+    def _shared(self, count: int, classify: Callable[[NDArray[np.float32]], dict[str, Any]]) -> dict[str, Any]:
         assert not isinstance(self._memory, str)
-        return self._slice(self._memory.read()[: self._impulse.slice_size])
+        return classify(self._memory.read()[:count])
 
     def _slice(self, values: NDArray[np.float32]) -> dict[str, Any]:
         """The last window that ends with the slice `values`."""
@@ -539,6 +528,8 @@ class Loaded:
         tensor = as_nvinfer(levels[None], impulse.preprocessing)
         prepared = time.perf_counter()
         outputs = dict(zip(self._names, runtimes.run_onnx(self._session, tensor), strict=True))
+        if impulse.frames is not None and OUTPUTS[0] in outputs:  # shares of the frame
+            outputs[OUTPUTS[0]] = _seen(outputs[OUTPUTS[0]], impulse.frames)
         limits = None
         if impulse.overlap is not None:
             limits = Limits(sys.maxsize if impulse.detections is None else impulse.detections, 0.0, impulse.overlap)
@@ -548,6 +539,18 @@ class Loaded:
         )  # fmt: skip
         result = head(impulse.task).decode_shipped(outputs, rules)
         return TimedResult(result, prepared - start, time.perf_counter() - prepared)
+
+
+def _seen(boxes: NDArray[np.float32], frames: Framing) -> NDArray[np.float32]:
+    """Boxes [1,A,4] (y1, x1, y2, x2) in shares of a whole frame, as shares of the picture that the model saw of it."""
+    import numpy as np
+
+    (width, height), (left, top, wide, high) = frames.network, frames.inside
+    whole, start, part = (
+        np.tile(np.array(pair, np.float32), 2) for pair in ((height, width), (top, left), (high, wide))
+    )
+    shares: NDArray[np.float32] = (boxes * whole - start) / part
+    return shares
 
 
 def loaded(impulse: Impulse | SampledImpulse) -> Loaded | LoadedSamples:

@@ -221,14 +221,15 @@ class Emit:
             configs += [names.tracker] if counted.writes_tracker(self.where) else []
         return (*models, names.labels, *tables, *configs, names.app, *_scripts(models), RUN, REPORT)
 
-    def counting(self, export: Export, box: float | None) -> Counting | None:
-        """What the app counts; `box`: the least size of a FOMO box in cells. Raises as `analytics.counting` does."""
+    def counting(self, export: Export, framing: Framing | None, box: float | None) -> Counting | None:
+        """What the app counts; arguments and errors as `analytics.counting` has."""
         recorded = export.metadata
         if not self.primary or not (self.line or self.zone or recorded.tracking or recorded.segments):
             return None
         from convert.emit.analytics import counting  # few apps count
 
-        return counting(export, box or 1, self.line, self.zone, self.overcrowding)
+        size = self.canvas.pixels if self.canvas else self.frame_size(framing.frame if framing else None)
+        return counting(export, framing, size, box or 1, (self.line, self.zone, self.overcrowding))
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - every stage takes one
         """Write the folder.
@@ -296,12 +297,12 @@ class Emit:
         ):
             if gie:
                 files[name] = infer_file(model, preset, self.where, gie, engines[model.file], names.labels, size)
-        counted = self.counting(adapted.export, adapted.head.box)
+        counted = self.counting(adapted.export, framing, adapted.head.box)
         if counted:
             from convert.emit.analytics import analytics_file, tracker_file
 
             if counted.counts:
-                files[names.analytics] = analytics_file(counted, adapted, self.canvas.pixels if self.canvas else size)
+                files[names.analytics] = analytics_file(counted)
             if counted.writes_tracker(self.where):
                 files[names.tracker] = tracker_file(counted.tracking, self.where)
         app = App(
@@ -371,12 +372,10 @@ class Emit:
             NOT_BUILT.found(each.message, path=adapted.file, hint=each.hint)
             for each in refusals(parse_header(adapted.onnx.data), where)
         ]
-        if counted := self.counting(adapted.export, adapted.head.box):
+        if counted := self.counting(adapted.export, before.framing, adapted.head.box):
             from convert.emit.analytics import counting_findings
 
-            frame = before.framing.frame if before.framing else None
-            size = self.canvas.pixels if self.canvas else self.frame_size(frame)
-            found += counting_findings(counted, adapted, size, where, names.analytics)
+            found += counting_findings(counted, adapted.export.metadata, where, names.analytics)
         if self.precision == "fp16":
             half = next((each for each in evidence.precisions if each.precision == "fp16"), None)
             found.append(self._half(half))
@@ -598,7 +597,8 @@ class EmitPair:
             self.sink,
             secondary_engine=engines[1],
             frame=frame,
-            tracks=self.primary.counting(pair.primary.adapted.export, pair.primary.adapted.head.box) is not None,
+            tracks=self.primary.counting(pair.primary.adapted.export, framing, pair.primary.adapted.head.box)
+            is not None,
             analytics_file=names.analytics if names.analytics in files else "",
             tracker_file=names.tracker if names.tracker in files else "",
         )

@@ -19,6 +19,7 @@ lines are for middles of boxes: they are moved down by half an object, which is 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from convert.counting import clipped, entries, fitted, placement
@@ -32,11 +33,13 @@ from convert.nvinfer.targets import sdk_path, tracker
 from convert.types import Tracking
 
 if TYPE_CHECKING:
-    from convert.counting import Segment, Values
+    from collections.abc import Sequence
+
+    from convert.counting import Values
     from convert.findings import Finding
-    from convert.images import Mark
+    from convert.images import Framing, Mark
     from convert.nvinfer.targets import Target
-    from convert.types import Adapted, Export
+    from convert.types import Export, Metadata
 
 TRACKING_DIFFERS = Rule("EI514")
 COUNTING_DIFFERS = Rule("EI515")
@@ -52,19 +55,29 @@ class Counting:
     """What an app tracks and counts.
 
     Attributes:
-        lines, zones: drawn on the frame.
+        size: width and height of the frame that lines and zones lie on, pixels.
+        lines: name and ends (x1, y1, x2, y2) of each; none where objects are tracked only.
+        zones: name and corners of each.
         overcrowding: how many objects are too many in a zone; None: that is not asked.
+        outside: names of the export's own lines of which nothing lies in the frame; None: others replace them.
         tracking: the tracker's numbers.
         overlaps: whether boxes overlap from frame to frame.
-        counts: whether there is anything to count at; else objects are tracked only, as the export says.
+        knows_size: whether the export's own lines could be moved by half an object.
     """
 
-    lines: tuple[Mark, ...] = ()
-    zones: tuple[Mark, ...] = ()
+    size: tuple[int, int]
+    lines: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    zones: tuple[tuple[str, tuple[tuple[int, int], ...]], ...] = ()
     overcrowding: int | None = None
+    outside: tuple[str, ...] | None = ()
     tracking: Tracking = _USUAL
     overlaps: bool = True
-    counts: bool = True
+    knows_size: bool = True
+
+    @property
+    def counts(self) -> bool:
+        """Whether there is anything to count at."""
+        return bool(self.lines or self.zones)
 
     def writes_tracker(self, target: Target) -> bool:
         """Whether the bundle has a config of the tracker's."""
@@ -72,17 +85,25 @@ class Counting:
 
 
 def counting(
-    export: Export, box: float, lines: tuple[Mark, ...], zones: tuple[Mark, ...], overcrowding: int | None
+    export: Export,
+    framing: Framing | None,
+    size: tuple[int, int],
+    box: float,
+    marks: tuple[tuple[Mark, ...], tuple[Mark, ...], int | None],
 ) -> Counting | None:
     """What the app of a model counts; None where nothing is tracked.
 
     Args:
+        export: the model's; its own lines count where none is drawn.
+        framing: what the model does with a frame, if it takes whole ones.
+        size: of the frames, pixels.
         box: the least size of a FOMO box, in cells.
+        marks: lines and zones that are drawn, and overcrowding.
 
     Raises:
-        PresetError: there are lines or zones, and the model finds no objects.
+        PresetError: there are lines or zones, and the model finds no objects; or a line is shorter than a pixel.
     """
-    recorded, spec = export.metadata, head(export.facts.task)
+    (lines, zones, overcrowding), recorded, spec = marks, export.metadata, head(export.facts.task)
     if not spec.detects:
         if lines or zones:
             raise PresetError(
@@ -92,37 +113,38 @@ def counting(
     overlaps, tracking = not spec.merges_cells or box >= _OVERLAPS, recorded.tracking or _USUAL
     if spec.merges_cells:  # a threshold for cells says nothing about larger boxes
         tracking = replace(tracking, threshold=0.0, by_overlap=True)
-    counts = bool(lines or zones or recorded.segments)
-    return Counting(lines, zones, overcrowding, tracking, overlaps, counts)
-
-
-def analytics_file(about: Counting, adapted: Adapted, size: tuple[int, int]) -> bytes:
-    """The config of Gst-nvdsanalytics, for frames of `size`, width and height: marks in pixels are pixels of it."""
-    zones = tuple(
-        Entry(f"roi-{zone.name}", tuple(value for point in zone.pixels(size) for value in point))
-        for zone in about.zones
+    object_size = _object_size(export, box)
+    own = _recorded(export, framing, size, object_size)
+    kept = [(line.name, tuple(chain(*line.pixels(size)))) for line in lines] or [each for each in own if each[1]]
+    for name, ends in kept:
+        if ends[:2] == ends[2:]:
+            message = f"line {name} is shorter than a pixel of {size[0]}x{size[1]}"
+            raise PresetError(message, hint="draw a longer one")
+    return Counting(
+        *(size, tuple(kept), tuple((zone.name, zone.pixels(size)) for zone in zones), overcrowding),
+        *(
+            None if lines else tuple(name for name, ends in own if not ends),
+            tracking,
+            overlaps,
+            object_size is not None,
+        ),
     )
-    lines = tuple(Entry(f"line-crossing-{name}", values) for name, values in line_entries(about, adapted, size))
+
+
+def analytics_file(about: Counting) -> bytes:
+    """The config of Gst-nvdsanalytics."""
+    size = about.size
+    zones = tuple(Entry(f"roi-{name}", tuple(chain(*points))) for name, points in about.zones)
+    lines = tuple(
+        Entry(f"line-crossing-{way}", values)
+        for name, ends in about.lines
+        for way, values in directions(name, ends, size)
+    )
     every = Entry("class-id", -1, "-1: all; or numbers of labels, from 0, with ; between them.")
     on = Entry("enable", 1)
-    groups = [
-        Group(
-            "property",
-            (
-                (
-                    *(
-                        on,
-                        Entry("config-width", size[0], "What x and y are counted in; any size of the frame's shape."),
-                    ),
-                    *(
-                        Entry("config-height", size[1]),
-                        Entry("osd-mode", 2, "0: draw nothing, 1: names, 2: counts, too."),
-                    ),
-                    Entry("display-font-size", 12),
-                ),
-            ),
-        )
-    ]
+    width = Entry("config-width", size[0], "What x and y are counted in; any size of the frame's shape.")
+    shown = Entry("osd-mode", 2, "0: draw nothing, 1: names, 2: counts, too."), Entry("display-font-size", 12)
+    groups = [Group("property", ((on, width, Entry("config-height", size[1]), *shown),))]
     if lines:
         extended = Entry("extended", 0, "1: a line has no ends.")
         mode = Entry("mode", "loose", "loose, balanced (11 frames, 55 pixels, near to the arrow) or strict.")
@@ -144,83 +166,72 @@ counted when the middle of its lower edge has crossed the line in the arrow's di
 _ZONES = "Corners x;y of each zone. An object is in it if the middle of its lower edge is."
 
 
-def line_entries(about: Counting, adapted: Adapted, size: tuple[int, int]) -> list[tuple[str, Values]]:
-    """Name and eight numbers of both directions of each line, in pixels of `size`."""
-    found: list[tuple[str, Values]] = []
-    drawn = [(line.name, line.pixels(size)) for line in about.lines]
-    segments = [(name, ((at[0], at[1]), (at[2], at[3]))) for name, at in _recorded(adapted, size) if at]
-    for name, ((x1, y1), (x2, y2)) in drawn or segments:
-        if (x1, y1) == (x2, y2):
-            wide, high = size
-            raise PresetError(f"line {name} is shorter than a pixel of {wide}x{high}", hint="draw a longer one")
-        found += [(f"{name}-{_way(each)}", each) for each in entries((x1, y1, x2, y2), size)]
+def directions(name: str, ends: Sequence[int], size: tuple[int, int]) -> list[tuple[str, Values]]:
+    """Name and eight numbers of both directions of a line, in pixels of `size`."""
+    x1, y1, x2, y2 = ends
+    found = []
+    for values in entries((x1, y1, x2, y2), size):
+        x, y = values[2] - values[0], values[3] - values[1]  # where the arrow points, of four ways
+        way = ("right" if x > 0 else "left") if abs(x) > abs(y) else ("down" if y > 0 else "up")
+        found.append((f"{name}-{way}", values))
     return found
 
 
-def _way(values: Values) -> str:
-    """In which direction, of four, the arrow points."""
-    x, y = values[2] - values[0], values[3] - values[1]
-    return ("right" if x > 0 else "left") if abs(x) > abs(y) else ("down" if y > 0 else "up")
-
-
-def _recorded(adapted: Adapted, size: tuple[int, int]) -> list[tuple[str, tuple[int, int, int, int] | None]]:
-    """The export's own lines in pixels of the frame; None: nothing of it is inside."""
-    before, shape = adapted.preprocessing, adapted.export.facts.input.shape
+def _recorded(
+    export: Export, framing: Framing | None, size: tuple[int, int], object_size: tuple[float, float] | None
+) -> list[tuple[str, tuple[int, ...]]]:
+    """The export's own lines in pixels of the frame; () where nothing of it is inside."""
+    recorded, shape = export.metadata, export.facts.input.shape
     height, width = (int(side or 0) for side in shape[1:3])
-    scaled = before.maintain_aspect_ratio or before.framing is not None
-    mode = (before.resize_mode if scaled else None) or ResizeMode.SQUASH
-    place = placement(mode, (width, height), size, anchor=adapted.export.metadata.anchor)
-    found: list[tuple[str, tuple[int, int, int, int] | None]] = []
-    for number, segment in enumerate(adapted.export.metadata.segments or (), 1):
-        moved: Segment = segment
-        if (box := _object_size(adapted)) is not None:
-            moved = fitted(segment, (width, height), box)
-        found.append((f"line{number}", clipped(place.place(moved), size)))
-    return found
+    scaled = framing is not None or recorded.resize_mode is ResizeMode.FIT_LONGEST
+    mode = (recorded.resize_mode if scaled else None) or ResizeMode.SQUASH
+    place = placement(mode, (width, height), size, anchor=recorded.anchor)
+    moved = [fitted(each, (width, height), object_size) if object_size else each for each in recorded.segments or ()]
+    return [(f"line{number}", clipped(place.place(each), size) or ()) for number, each in enumerate(moved, 1)]
 
 
-def _object_size(adapted: Adapted) -> tuple[float, float] | None:
+def _object_size(export: Export, box: float) -> tuple[float, float] | None:
     """Width and height of an object in pixels of the model's picture; None: it is not known."""
-    export = adapted.export
     (_, height, width, *_), grid = export.facts.input.shape, export.facts.outputs[0].shape
-    if not head(adapted.head.task).merges_cells or len(grid) != 4 or not (height and width and grid[1] and grid[2]):
+    if not head(export.facts.task).merges_cells or len(grid) != 4 or not (height and width and grid[1] and grid[2]):
         return None
-    cells = adapted.head.box or 1
-    return cells * width / grid[2], cells * height / grid[1]
+    return box * width / grid[2], box * height / grid[1]
 
 
-def counting_findings(
-    about: Counting, adapted: Adapted, size: tuple[int, int], target: Target, path: str
-) -> tuple[Finding, ...]:
-    """What of the export's own blocks DeepStream cannot do, or does otherwise."""
-    recorded, found = adapted.export.metadata, []
+def counting_findings(about: Counting, recorded: Metadata, target: Target, file: str) -> tuple[Finding, ...]:
+    """What of an export's own blocks, as it `recorded` them, DeepStream cannot do, or does otherwise.
+
+    `file` is what `analytics_file` is written to, where there is anything to count at.
+    """
+    found, path = [], file if about.counts else None
     if recorded.tracking is not None:
-        others = ["no prediction of where an object goes, and the best pairs first"]
+        other = "no prediction of where an object goes, and the best pairs first"
         if recorded.tracking != about.tracking or not recorded.tracking.by_overlap:
             wanted = f"{recorded.tracking.threshold:g}"
             wanted = f"one above {wanted}" if recorded.tracking.by_overlap else f"a distance below {wanted} pixels"
-            others = [f"any overlap of boxes is enough, instead of {wanted}"]
+            other = f"any overlap of boxes is enough, instead of {wanted}"
+        so = f"is carried over, but for this: {other}"
         if not about.writes_tracker(target):
             files = tracker(target)
-            others = [f"the SDK's own tracker runs, {sdk_path(target, files.config or files.library)}"]
-            message = f"the export's tracking block is not carried over: {others[0]}"
-        else:
-            message = f"the export's tracking block is carried over, but for this: {others[0]}"
-        found.append(TRACKING_DIFFERS.found(message, path=path))
-    if recorded.segments and about.lines:
+            so = f"is not carried over: the SDK's own tracker runs, {sdk_path(target, files.config or files.library)}"
+        found.append(TRACKING_DIFFERS.found(f"the export's tracking block {so}", path=path))
+    if not recorded.segments:
+        return tuple(found)
+    if about.outside is None:
         message = f"--line replaces the {_count(len(recorded.segments))} of the export's counting block"
         found.append(COUNTING_DIFFERS.found(message, path=path))
-    elif recorded.segments:
-        lines = _recorded(adapted, size)
-        message = f"the {_count(len(lines))} of the export's counting block: each object is counted once a direction"
-        if _object_size(adapted) is None:
+    elif about.lines:
+        message = (
+            f"the {_count(len(about.lines))} of the export's counting block: each object is counted once a direction"
+        )
+        if not about.knows_size:
             message += "; where its lower edge crosses, not its middle, since the size of objects is not known"
         found.append(COUNTING_DIFFERS.found(message, path=path))
-        found += [
-            LINE_OUTSIDE.found(f"{name} of the export's counting block lies outside the frame", path=path)
-            for name, at in lines
-            if at is None
-        ]
+    so = "" if about.counts else ", and nothing is counted"
+    found += [
+        LINE_OUTSIDE.found(f"{name} of the export's counting block lies outside the frame{so}", path=path)
+        for name in about.outside or ()
+    ]
     return tuple(found)
 
 

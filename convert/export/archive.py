@@ -28,7 +28,7 @@ from typing import IO, Final, NamedTuple
 
 from convert.errors import InputError
 from convert.export.tflite import IDENTIFIER
-from convert.files import alike
+from convert.files import alike, load_toml
 from convert.findings import Finding, Rule
 from convert.report import METADATA
 
@@ -87,63 +87,20 @@ class FileType(NamedTuple):
     hint: str = ""
 
 
-_DOWNLOAD: Final = (
-    "download the model from Edge Impulse's Dashboard (TensorFlow Lite, float32), or build a C++ library in Deployment"
+_TABLE: Final = load_toml("file-types.toml")
+_TYPES: Final = {
+    row["name"]: FileType(row["name"], row["words"], _TABLE["hints"].get(row.get("hint", "")[1:], row.get("hint", "")))
+    for row in _TABLE["type"]
+}
+_TOLD: Final = ("binary", "elf", "empty", "hdf5", "html", "onnx", "savedmodel", "source", "text", "tflite", "zip")
+BINARY, ELF, EMPTY, HDF5, HTML, ONNX, SAVED_MODEL, SOURCE, TEXT, TFLITE, ZIP = (_TYPES[name] for name in _TOLD)
+_MAGIC: Final = tuple(
+    (start.encode("latin-1"), _TYPES[row["name"]]) for row in _TABLE["type"] for start in row.get("starts", ())
 )
-
-WASM: Final = FileType("wasm", "a WebAssembly program, out of which the model cannot be taken", _DOWNLOAD)
-FIRMWARE: Final = FileType(
-    "firmware", "firmware of a microcontroller, out of which the model cannot be taken", _DOWNLOAD
-)
-ENGINE: Final = FileType("engine", "a TensorRT engine, which runs on one kind of GPU and is no model", _DOWNLOAD)
-TFLITE: Final = FileType("tflite", "a TensorFlow Lite model")
-ZIP: Final = FileType("zip", "a zip archive")
-EMPTY: Final = FileType("empty", "an empty file", "download or copy the file again")
-HTML: Final = FileType(
-    "html",
-    "a web page; a download becomes one when it is answered with a login or error page",
-    "log in to Edge Impulse and download the model or the deployment again",
-)
-ELF: Final = FileType(
-    "elf", "a program; an Edge Impulse .eim is one, and the model cannot be taken out of it", _DOWNLOAD
-)
-ONNX: Final = FileType("onnx", "an ONNX model")
-BINARY: Final = FileType("binary", "binary data of no kind that is known here", _DOWNLOAD)
-SOURCE: Final = FileType("source", "C or C++ source")
-HDF5: Final = FileType("hdf5", "an HDF5 file, such as a Keras model", _DOWNLOAD)
-SAVED_MODEL: Final = FileType(
-    "savedmodel", "the graph of a TensorFlow SavedModel", "give the whole folder of the SavedModel"
-)
-TEXT: Final = FileType("text", "a text file", _DOWNLOAD)
-_MAGIC: Final = (
-    (b"PK\x03\x04", ZIP),
-    (b"PK\x05\x06", ZIP),
-    (b"\x7fELF", ELF),
-    (b"\x89PNG\r\n", FileType("png", "a PNG picture", "give the model; pictures go to --images")),
-    (b"\xff\xd8\xff", FileType("jpeg", "a JPEG picture", "give the model; pictures go to --images")),
-    (b"GIF8", FileType("gif", "a GIF picture", "give the model; pictures go to --images")),
-    (b"%PDF", FileType("pdf", "a PDF document", _DOWNLOAD)),
-    (b"\x1f\x8b", FileType("gzip", "a gzip archive", "unpack it and give the folder")),
-    (b"BZh", FileType("bzip2", "a bzip2 archive", "unpack it and give the folder")),
-    (b"\xfd7zXZ", FileType("xz", "an xz archive", "unpack it and give the folder")),
-    (b"7z\xbc\xaf", FileType("7z", "a 7z archive", "unpack it and give the folder")),
-    (b"Rar!", FileType("rar", "a RAR archive", "unpack it and give the folder")),
-    (b"\x89HDF\r\n", HDF5),
-    (b"\x93NUMPY", FileType("numpy", "a NumPy array, such as Edge Impulse's training data", _DOWNLOAD)),
-    (b"MZ", FileType("exe", "a Windows program", _DOWNLOAD)),
-    (b"ptrt", ENGINE),
-    (b"ftrt", ENGINE),
-    (b"\0asm", WASM),
-    (b"UF2\n", FIRMWARE),
-    (
-        b"version https://git-lfs",
-        FileType("lfs", "a Git LFS pointer, not the file itself", "fetch it with `git lfs pull`"),
-    ),
-)
-BY_NAME: Final = (
-    (re.compile(r".*\.(?:engine|plan|trt)", re.IGNORECASE | re.DOTALL), ENGINE),
-    (re.compile(r".*\.wasm|edge-impulse-standalone\.js", re.IGNORECASE | re.DOTALL), WASM),
-    (re.compile(r".*\.(?:uf2|hex|elf|dfu)|(?:.*\.)?(?:firmware|ei)\b.*\.bin", re.IGNORECASE | re.DOTALL), FIRMWARE),
+BY_NAME: Final = tuple(
+    (re.compile(row["called"], re.IGNORECASE | re.DOTALL), _TYPES[row["name"]])
+    for row in _TABLE["type"]
+    if "called" in row
 )
 """Names of files whose first bytes do not tell what they are, or that are told to be there instead of a model."""
 
@@ -369,18 +326,9 @@ def read_file(path: Path, limit: int = LIMITS.member) -> bytes:
     Raises:
         InputError: it is not there, is no regular file, cannot be read, or is larger than `limit` bytes.
     """
-    if not stat.S_ISREG(_status(path).st_mode):
-        raise InputError("this is no regular file", path=path, hint="give a file, a folder or a zip")
-    try:
-        # Not blocking: between the check and the opening the file may have become a pipe.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            # Asked first, so that a huge file is refused before it fills the memory; a growing one is cut off.
-            data = b"" if os.fstat(descriptor).st_size > limit else file.read(limit + 1)
-            is_large = len(data) > limit or os.fstat(descriptor).st_size > limit
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    if is_large:
+    # Asked first, so that a huge file is refused before it fills the memory; a growing one is cut off.
+    data = b"" if _status(path).st_size > limit else read_head(path, limit + 1)
+    if len(data) > limit or _status(path).st_size > limit:
         raise _too_large(limit, str(path))
     return data
 
@@ -425,7 +373,9 @@ def read_head(path: Path, size: int) -> bytes:
     if not stat.S_ISREG(_status(path).st_mode):
         raise InputError("this is no regular file", path=path, hint="give a file, a folder or a zip")
     try:
-        with path.open("rb") as file:
+        # Not blocking: between the check and the opening the file may have become a pipe.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
             return file.read(size)
     except OSError as error:
         raise _unreadable(path, error) from error

@@ -40,7 +40,7 @@ from convert.report import METADATA, UnpackedModel
 from convert.types import Color, Export, Metadata, ModelFacts, ModelFormat, slug
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from convert.images import ImageScaling, ResizeMode
 
@@ -123,8 +123,7 @@ def the_model(listing: Listing, tree: Tree, *, quantized: bool = False) -> Liste
         return found[0]
     problems = [refusal(entry.candidate, entry.metadata) for entry in found]
     fit = [entry for entry, problem in zip(found, problems, strict=True) if problem is None]
-    twins = [entry for entry in fit if any(is_twin(entry.candidate, other.candidate) for other in fit)]
-    fit = twins if quantized and twins else [entry for entry in fit if not any(entry is each for each in twins)]
+    fit = one_of_twins(fit, quantized=quantized)
     if len(fit) == 1:
         return fit[0]
     if not found:
@@ -205,6 +204,14 @@ def refusal(candidate: Candidate, metadata: Metadata) -> ConvertError | None:
     except UnsupportedModelError as error:
         return error
     return None
+
+
+def one_of_twins(entries: list[ListedModel], *, quantized: bool) -> list[ListedModel]:
+    """Without the twins of networks in float32; `quantized`: the twins alone, where there are any."""
+    if len(entries) < 2:
+        return entries
+    twins = [entry for entry in entries if any(is_twin(entry.candidate, other.candidate) for other in entries)]
+    return twins if quantized and twins else [entry for entry in entries if not any(entry is each for each in twins)]
 
 
 def is_twin(candidate: Candidate, other: Candidate) -> bool:
@@ -483,11 +490,9 @@ def read_beside(tree: Tree, candidate: Candidate) -> Beside:
     Raises:
         InputError: it is of this very model and damaged, or cannot be read.
     """
-    document = str(PurePosixPath(candidate.member).parent / METADATA)
-    return _document(tree, document, candidate) if document in tree.members else Beside()
-
-
-def _document(tree: Tree, path: str, candidate: Candidate) -> Beside:
+    path = str(PurePosixPath(candidate.member).parent / METADATA)
+    if path not in tree.members:
+        return Beside()
     shown = tree.name_of(path)
     try:
         unpacked = UnpackedModel.parse(tree.read(path, _MAX_SIZE), Path(shown))
@@ -630,11 +635,8 @@ def _another_model(tree: Tree, level: PurePosixPath, folder: PurePosixPath, labe
         level = PurePosixPath()
         if tree.others and tree.source.stem.casefold() not in PurePosixPath(labels).stem.casefold():
             return tree.others[0]
-    return next(_models_below(tree, level, folder), "")
-
-
-def _models_below(tree: Tree, level: PurePosixPath, folder: PurePosixPath) -> Iterator[str]:
     for path in tree.members:
         place = PurePosixPath(path).parent
         if path.lower().endswith(_MODELS) and place != folder and (level in {place, *place.parents}):
-            yield path
+            return path
+    return ""

@@ -6,7 +6,7 @@ bytes in a file beside the header.
 
 Ten megabytes of bytes take about a tenth of a second: `xxd -i` and its imitators write every cell alike, `0x1c,`, so
 that numpy checks and converts all of them at once (`_regular`). Other bytes are split at commas, and each spelling that
-occurs is read once (`byte_values`). The tensors of EON-compiled models are read by numpy, in pieces that keep memory
+occurs is read once (`read_elements`). The tensors of EON-compiled models are read by numpy, in pieces that keep memory
 small; what numpy's reader does not know (hexadecimal, octal, suffixes, `true`) is read one by one (`array`).
 """
 
@@ -21,21 +21,18 @@ import numpy as np
 
 from convert.errors import InputError
 from convert.export import cpp_scanner
-from convert.export.cpp_declarations import array_name
+from convert.export.cpp_declarations import Declarations, Head, Incbin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-_CUT_OFF = "the array is not closed: the file is cut off"
 _AGAIN = "export or download the file again"
 
 _BYTE_TYPES = frozenset({b"uint8_t", b"int8_t", b"byte", b"BYTE", b"u8", b"uchar", b"uint8", b"int8"})
 _LENGTH = re.compile(r"(?P<array>.+)_(?:len|size|length)", re.IGNORECASE)
 _MAX_ARRAYS = 10_000  # an EON file has some hundreds
-_MAX_DECLARATION = 4096  # tokens; a real declarator has about ten
-_END = frozenset({b";", b"{", b"}"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,7 @@ class Array:
         declared: the value of `<name>_len` or `<name>_size` beside it, else the bound in its brackets; None without.
         declared_by: the name or bound that declares it.
         conditional: it stands only in a branch of `#if` that is not compiled.
-        problem: why its elements could not be read; `data` is empty then.
+        problem: why its elements could not be read (`data` is empty then), or that they are not as many as declared.
     """
 
     name: str
@@ -65,70 +62,119 @@ class Array:
     problem: InputError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Incbin:
-    """An `INCBIN(name, "file")` line.
+def read_source(data: bytes) -> tuple[tuple[Array, ...], tuple[Incbin, ...]]:
+    """The byte arrays and INCBIN lines of C source, in order; an INCBIN is called after the pointer to what it defines.
 
-    Attributes:
-        name: the pointer declared with what the macro defines (`const unsigned char *NAME = gname_data;`), else the
-            macro's own name without "incbin_".
-        file: relative to the library's root.
-    """
-
-    name: str
-    file: str
-    namespace: str
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
-class ByteArrays:
-    """What a C file holds.
-
-    Attributes:
-        arrays: byte arrays in order; `names` those of all arrays, of whatever element type.
-        incbins: in order.
-        macros: object-like macros that hold at the end of the file.
-    """
-
-    arrays: tuple[Array, ...]
-    incbins: tuple[Incbin, ...]
-    names: tuple[str, ...]
-    macros: dict[str, str]
-
-
-def read_source(data: bytes) -> ByteArrays:
-    """Read C source. When no byte array is compiled, those in branches not compiled (but for `#if 0`) are returned.
-
-    An array that is not closed or holds something else than bytes is returned with its `problem`: it may not be the
-    model.
+    When no byte array is compiled, those in branches not compiled (but for `#if 0`) are returned. An array that is not
+    closed or holds something else than bytes is returned with its `problem`: it may not be the model.
 
     Raises:
         InputError: damaged UTF-16, or more arrays than any header has.
     """
     data = cpp_scanner.source_bytes(data)
-    source = _Reader(cpp_scanner.Scanner(data)).read()
-    if source.arrays or source.incbins:
-        return source
-    other = _Reader(cpp_scanner.Scanner(data, every_branch=True)).read()
-    arrays = tuple(replace(array, conditional=True) for array in other.arrays)
-    return replace(other, arrays=arrays, macros=source.macros)
+    arrays, incbins = _read(cpp_scanner.Scanner(data))
+    if arrays or incbins:
+        return arrays, incbins
+    arrays, incbins = _read(cpp_scanner.Scanner(data, every_branch=True))
+    return tuple(replace(array, conditional=True) for array in arrays), incbins
 
 
-def check_array(array: Array) -> None:
-    """Refuse an array that could not be read, or whose number of elements is not what the file declares.
+def _read(scanner: cpp_scanner.Scanner) -> tuple[tuple[Array, ...], tuple[Incbin, ...]]:
+    reader = Declarations(scanner)
+    arrays: list[Array] = []
+    lengths: dict[tuple[str, str], list[tuple[str, int]]] = {}
+    pointers: dict[str, str] = {}
+    count = 0
+    for head in reader:
+        name = cpp_scanner.text_of(head.name.text)
+        if not head.braced and len(head.value) == 1:
+            # `unsigned int NAME_len = 123;` and `const unsigned char *NAME = OTHER;`
+            value = cpp_scanner.integer_literal(head.value[0].text)
+            if (match := _LENGTH.fullmatch(name)) and value is not None:
+                lengths.setdefault((head.namespace, match["array"]), []).append((name, value))
+            elif head.before and head.before[-1].text == b"*":
+                pointers.setdefault(cpp_scanner.text_of(head.value[0].text).lower(), name)
+        elif head.braced and head.is_array:
+            count += 1
+            if count > _MAX_ARRAYS:
+                raise InputError(f"more than {_MAX_ARRAYS} arrays in one file", hint="this is no model header")
+            signed = _byte_type(head.before)
+            if signed is not None:
+                arrays.append(_array(reader, head, name, signed=signed))
+    arrays = [_checked(_with_length(array, arrays, lengths, scanner.macros)) for array in arrays]
+    incbins = []
+    for incbin in reader.incbins:  # the macro defines `g<name>_data` or `g<name>Data`, by its style
+        ends = (f"{incbin.name}_data".lower(), f"{incbin.name}data".lower())
+        names = (name for value, name in pointers.items() if value.endswith(ends))
+        incbins.append(replace(incbin, name=next(names, incbin.name.removeprefix("incbin_"))))
+    return tuple(arrays), tuple(incbins)
 
-    Raises:
-        InputError: what was found and on which line; or both numbers.
-    """
-    if array.problem is not None:
-        raise array.problem
-    if array.declared is not None and array.declared != len(array.data):
-        raise InputError(
-            f"array {array.name} holds {len(array.data)} bytes, but {array.declared_by} says {array.declared}",
-            line=array.line,
-            hint="the header is damaged or was edited: export or download it again",
-        )
+
+def _array(reader: Declarations, head: Head, name: str, *, signed: bool) -> Array:
+    scanner = reader.scanner
+    values, problem, start = b"", None, scanner.position
+    try:
+        values = read_elements(scanner, signed=signed)
+    except InputError as error:
+        problem, scanner.position = error, start
+        scanner.skip_braces()
+    prefix = " ".join(cpp_scanner.text_of(token.text) for token in head.before)
+    bound = cpp_scanner.evaluate(b" ".join(token.text for token in head.bound or ()), scanner.macros, strict=True)
+    return Array(
+        name=name,
+        namespace=head.namespace,
+        prefix=re.sub(r"(?<=[(\[]) | (?=[()\[\],])", "", prefix),
+        data=values,
+        line=reader.line(head.name.start),
+        declared=bound,
+        declared_by=f"its bound [{bound}]" if bound is not None else "",
+        problem=problem,
+    )
+
+
+def _with_length(
+    array: Array,
+    arrays: Sequence[Array],
+    lengths: Mapping[tuple[str, str], list[tuple[str, int]]],
+    macros: Mapping[bytes, bytes],
+) -> Array:
+    """`array` with the length that stands beside it."""
+    if found := lengths.get((array.namespace, array.name)):
+        # Where branches of #if each hold an array of this name, each holds its length, too.
+        alike = [item for item in arrays if (item.namespace, item.name) == (array.namespace, array.name)]
+        name, length = found[alike.index(array) if len(alike) == len(found) else -1]
+        return replace(array, declared=length, declared_by=name)
+    for suffix in ("_len", "_size", "_LEN", "_SIZE"):
+        macro = macros.get((array.name + suffix).encode())
+        if macro is not None and (value := cpp_scanner.evaluate(macro, macros)) is not None:
+            return replace(array, declared=value, declared_by=array.name + suffix)
+    return array
+
+
+def _checked(array: Array) -> Array:
+    """With a problem where its number of elements is not the declared one; an empty array has none."""
+    if array.problem is not None or not array.data or array.declared in {None, len(array.data)}:
+        return array
+    message = f"array {array.name} holds {len(array.data)} bytes, but {array.declared_by} says {array.declared}"
+    hint = "the header is damaged or was edited: export or download it again"
+    return replace(array, problem=InputError(message, line=array.line, hint=hint))
+
+
+def _byte_type(before: list[cpp_scanner.Token]) -> bool | None:
+    """Whether elements of the declared type are signed bytes; None when they are no bytes."""
+    words = {token.text for token in before}
+    if b"*" in words:
+        return None
+    if b"char" in words:
+        return b"unsigned" not in words
+    if known := words & _BYTE_TYPES:
+        return bool(known & {b"int8_t", b"int8"})
+    return None
+
+
+_PIECE = 1 << 20  # bytes of text split at commas at a time, so that the parts do not take many times the file's size
+_VALUE = re.compile(rb"(?:\((?:unsigned char|uint8_t|char|signed char|int8_t)\))?\s*([+-]?)\s*([0-9][0-9a-zA-Z']*)")
+_WORDS = {b"true": 1, b"false": 0}
 
 
 def read_elements(scanner: cpp_scanner.Scanner, *, signed: bool) -> bytes:
@@ -140,230 +186,26 @@ def read_elements(scanner: cpp_scanner.Scanner, *, signed: bool) -> bytes:
     Raises:
         InputError: no closing brace, something that is not a number, a value outside 0..255; with its line.
     """
-
     data, start = scanner.data, scanner.position
-    if data.find(b"}", start) < 0:
-        raise InputError(_CUT_OFF, line=cpp_scanner.line_of(data, start), hint=_AGAIN)
-    text = scanner.plain_text()
+    text = scanner.plain_text() if data.find(b"}", start) >= 0 else None
     if text is None:
-        raise InputError(_CUT_OFF, line=cpp_scanner.line_of(data, scanner.position), hint=_AGAIN)
-    try:
-        return byte_values(text, signed=signed)
-    except NotAByteError as error:
-        raise InputError(
-            f"in the array, {error}", line=cpp_scanner.line_of(data, start) + error.line, hint=_AGAIN
-        ) from error
-
-
-@dataclass(slots=True)
-class _Reader:
-    """Reads the declarations of one file, in order."""
-
-    scanner: cpp_scanner.Scanner
-    scopes: list[str] = field(default_factory=list)
-    arrays: list[Array] = field(default_factory=list)
-    incbins: list[Incbin] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    lengths: dict[tuple[str, str], list[tuple[str, int]]] = field(default_factory=dict)
-    pointers: list[tuple[str, str]] = field(default_factory=list)
-    counted: tuple[int, int] = (0, 1)
-
-    def read(self) -> ByteArrays:
-        tokens: list[cpp_scanner.Token] = []
-        while token := self.scanner.next():
-            if token.text == b"{":
-                last = tokens[-1].text if tokens else b""
-                if last == b"=" or (last == b"]" and _declared(tokens)):
-                    self._initialiser(tokens)
-                else:
-                    self.scopes.append(_scope(tokens))
-                    tokens = []
-            elif token.text == b"}":
-                if self.scopes:
-                    self.scopes.pop()
-                tokens = []
-            elif token.text == b";":
-                self._scalar(tokens)
-                tokens = []
-            elif len(tokens) < _MAX_DECLARATION:
-                tokens.append(token)
-                if token.text == b")" and self._incbin(tokens):
-                    tokens = []
-        arrays = tuple(self._with_length(array) for array in self.arrays)
-        incbins = []
-        for incbin in self.incbins:  # the macro defines `g<name>_data` or `g<name>Data`, by its style
-            ends = (f"{incbin.name}_data".lower(), f"{incbin.name}data".lower())
-            names = (name for name, value in self.pointers if value.lower().endswith(ends))
-            incbins.append(replace(incbin, name=next(names, incbin.name.removeprefix("incbin_"))))
-        macros = {cpp_scanner.text_of(name): cpp_scanner.text_of(value) for name, value in self.scanner.macros.items()}
-        return ByteArrays(arrays, tuple(incbins), tuple(self.names), macros)
-
-    def _initialiser(self, tokens: list[cpp_scanner.Token]) -> None:
-        """The scanner stands behind the opening brace of what `tokens` declares."""
-        name = _declared(tokens)
-        if name is None:
-            self.scanner.skip_braces()
-            return
-        if len(self.names) >= _MAX_ARRAYS:
-            raise InputError(f"more than {_MAX_ARRAYS} arrays in one file", hint="this is no model header")
-        self.names.append(cpp_scanner.text_of(name.text))
-        before = tokens[: tokens.index(name)]
-        signed = _byte_type(before)
-        if signed is None:
-            self.scanner.skip_braces()
-            return
-        values, problem, start = b"", None, self.scanner.position
-        try:
-            values = read_elements(self.scanner, signed=signed)
-        except InputError as error:
-            problem, self.scanner.position = error, start
-            self.scanner.skip_braces()
-        bound = _bound(tokens[tokens.index(name) + 1 :], self.scanner)
-        self.arrays.append(
-            Array(
-                name=cpp_scanner.text_of(name.text),
-                namespace=self._namespace(),
-                prefix=re.sub(
-                    r"(?<=[(\[]) | (?=[()\[\],])", "", " ".join(cpp_scanner.text_of(token.text) for token in before)
-                ),
-                data=values,
-                line=self._line(name),
-                declared=bound,
-                declared_by=f"its bound [{bound}]" if bound is not None else "",
-                problem=problem,
-            )
-        )
-
-    def _scalar(self, tokens: list[cpp_scanner.Token]) -> None:
-        """Remember `unsigned int NAME_len = 123;` and `const unsigned char *NAME = OTHER;`."""
-        at = next((index for index, token in enumerate(tokens) if token.text == b"="), 0)
-        if not at or tokens[at - 1].kind != cpp_scanner.Kind.NAME:
-            return
-        name = cpp_scanner.text_of(tokens[at - 1].text)
-        if len(tokens) == at + 2 and tokens[-1].kind == cpp_scanner.Kind.NAME and tokens[at - 2].text == b"*":
-            self.pointers.append((name, cpp_scanner.text_of(tokens[-1].text)))
-        value = cpp_scanner.integer_literal(tokens[-1].text) if len(tokens) == at + 2 else None
-        if (match := _LENGTH.fullmatch(name)) and value is not None:
-            self.lengths.setdefault((self._namespace(), match["array"]), []).append((name, value))
-
-    def _with_length(self, array: Array) -> Array:
-        lengths = self.lengths.get((array.namespace, array.name), [])
-        if lengths:
-            # Where branches of #if each hold an array of this name, each holds its length, too.
-            alike = [item for item in self.arrays if (item.namespace, item.name) == (array.namespace, array.name)]
-            name, length = lengths[alike.index(array) if len(alike) == len(lengths) else -1]
-            return replace(array, declared=length, declared_by=name)
-        for suffix in ("_len", "_size", "_LEN", "_SIZE"):
-            macro = self.scanner.macros.get((array.name + suffix).encode())
-            if macro is not None and (value := cpp_scanner.evaluate(macro, self.scanner.macros)) is not None:
-                return replace(array, declared=value, declared_by=array.name + suffix)
-        return array
-
-    def _incbin(self, tokens: list[cpp_scanner.Token]) -> bool:
-        """Whether `tokens` end in `INCBIN(name, "file")`, which is noted.
-
-        The macro's name may have a prefix or suffix, and an attribute may stand in front.
-        """
-        if len(tokens) < 6 or tokens[-2].kind != cpp_scanner.Kind.STRING:
-            return False
-        opening = max((index for index, token in enumerate(tokens) if token.text == b"("), default=0)
-        call = tokens[opening - 1 :] if opening else []
-        if len(call) < 6 or b"INCBIN" not in call[0].text or call[-4].kind != cpp_scanner.Kind.NAME:
-            return False
-        name, file = cpp_scanner.text_of(call[-4].text), cpp_scanner.text_of(call[-2].text[1:-1])
-        self.incbins.append(Incbin(name, file, self._namespace(), self._line(call[0])))
-        return True
-
-    def _line(self, token: cpp_scanner.Token) -> int:
-        """The token's line; counted from the last one asked for: the file is counted once for all arrays."""
-        position, line = self.counted
-        line += self.scanner.data.count(b"\n", position, token.start)
-        self.counted = (token.start, line)
-        return line
-
-    def _namespace(self) -> str:
-        return "::".join(scope for scope in self.scopes if scope)
-
-
-def _scope(tokens: list[cpp_scanner.Token]) -> str:
-    """The name of the namespace that `tokens {` opens; empty for anything else."""
-    words = [token.text for token in tokens]
-    if b"namespace" not in words:
-        return ""
-    return cpp_scanner.text_of(b"".join(words[words.index(b"namespace") + 1 :]))
-
-
-def _declared(tokens: list[cpp_scanner.Token]) -> cpp_scanner.Token | None:
-    """The name of the array `tokens` declare, None when they declare none.
-
-    Of a `std::array` it is the last one before `=`.
-    """
-    if name := array_name(tokens):
-        return name
-    words = [token.text for token in tokens]
-    if words[-1] == b"=" and b"array" in words and b"<" in words and tokens[-2].kind == cpp_scanner.Kind.NAME:
-        return tokens[-2]
-    return None
-
-
-def _byte_type(before: list[cpp_scanner.Token]) -> bool | None:
-    """Whether elements of the declared type are signed bytes; None when they are no bytes."""
-    words = {token.text for token in before if token.kind == cpp_scanner.Kind.NAME}
-    if b"*" in {token.text for token in before}:
-        return None
-    if b"char" in words:
-        return b"unsigned" not in words
-    if known := words & _BYTE_TYPES:
-        return bool(known & {b"int8_t", b"int8"})
-    return None
-
-
-def _bound(after: list[cpp_scanner.Token], scanner: cpp_scanner.Scanner) -> int | None:
-    """The number in the first brackets."""
-    texts = [token.text for token in after]
-    if b"]" not in texts or texts[0] != b"[":
-        return None
-    inside = after[1 : texts.index(b"]")]
-    known = all(token.kind != cpp_scanner.Kind.NAME or token.text in scanner.macros for token in inside)
-    return cpp_scanner.evaluate(b" ".join(token.text for token in inside), scanner.macros) if inside and known else None
-
-
-_PIECE = 1 << 20  # bytes of text split at commas at a time, so that the parts do not take many times the file's size
-_VALUE = re.compile(rb"(?:\((?:unsigned char|uint8_t|char|signed char|int8_t)\))?\s*([+-]?)\s*([0-9][0-9a-zA-Z']*)")
-_WORDS = {b"true": 1, b"false": 0}
-
-
-class NotAByteError(Exception):
-    """A cell that is no byte, on line `line` of its text, counted from 0."""
-
-    def __init__(self, cell: bytes, line: int) -> None:
-        text = cell.strip().decode("utf-8", "replace")
-        what = f"{text[:40]!r} is not a number from 0 to 255" if text else "a number is missing between two commas"
-        super().__init__(what)
-        self.line = line
-
-
-def byte_values(text: bytearray, *, signed: bool) -> bytes:
-    """The values in text with nothing but numbers, commas and blanks; each spelling is read once.
-
-    Args:
-        signed: -128..-1 are the bytes 128..255.
-
-    Raises:
-        NotAByteError: with the line of the text, counted from 0.
-    """
+        line = cpp_scanner.line_of(data, scanner.position)
+        raise InputError("the array is not closed: the file is cut off", line=line, hint=_AGAIN)
     if (regular := _regular(text)) is not None:
         return regular
     known: dict[bytes, int] = {}
     values: list[bytes] = []
-    for start, stop in _pieces(text, _PIECE):
-        cells = bytes(text[start:stop]).split(b",")
+    for begin, stop in _pieces(text, _PIECE):
+        cells = bytes(text[begin:stop]).split(b",")
         if stop == len(text) and not cells[-1].strip():
             cells.pop()
-        for cell in [cell for cell in dict.fromkeys(cells) if cell not in known]:
+        for cell in [cell for cell in dict.fromkeys(cells) if cell not in known]:  # each spelling is read once
             if (value := _byte(cell, signed=signed)) is None:
-                at = text.index(cell, start) + len(cell) - len(cell.lstrip())
-                raise NotAByteError(cell, text.count(b"\n", 0, at))
+                at = text.index(cell, begin) + len(cell) - len(cell.lstrip())
+                shown = cell.strip().decode("utf-8", "replace")[:40]
+                what = f"{shown!r} is not a number from 0 to 255" if shown else "a number is missing between two commas"
+                line = cpp_scanner.line_of(data, start) + text.count(b"\n", 0, at)
+                raise InputError(f"in the array, {what}", line=line, hint=_AGAIN)
             known[cell] = value
         values.append(bytes(map(known.__getitem__, cells)))
     return b"".join(values)

@@ -11,6 +11,7 @@ arithmetic is 64 bits signed, a call of a function-like macro is 0.
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -58,7 +59,8 @@ _LITERAL = re.compile(rb"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'", re.DOTALL)
 _SPECIAL = re.compile(rb"[}/#'\"\\{]")
 _BRACES = re.compile(rb"[{}\"'/]")
 _BRACE, _APOSTROPHE = b"}'"
-_ESCAPES = {b"n": 10, b"t": 9, b"r": 13, b"a": 7, b"b": 8, b"f": 12, b"v": 11}
+_SIMPLE_ESCAPES = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"v": b"\v"}
+_ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]+)|([0-7]{1,3})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(\r?\n)|(.))", re.DOTALL)
 _DIRECTIVE = re.compile(rb"[ \t]*([A-Za-z_]*)[ \t]*(.*)", re.DOTALL)
 _DEFINE = re.compile(rb"([A-Za-z_]\w*)(\(?)(.*)", re.DOTALL)
 _INCLUDE = re.compile(rb"[\"<]([^\">]*)[\">]")
@@ -92,6 +94,7 @@ class Scanner:
     Args:
         data: the file, as `source_bytes` returns it.
         every_branch: read every branch of conditional groups but those under `#if 0`.
+        most: tokens that are read; more are refused.
 
     Attributes:
         position: where the next token is searched for; may be set to jump.
@@ -101,6 +104,7 @@ class Scanner:
 
     data: bytes = field(repr=False)
     every_branch: bool = False
+    most: float = math.inf
     position: int = 0
     macros: dict[bytes, bytes] = field(default_factory=lambda: dict(_PREDEFINED))
     includes: list[bytes] = field(default_factory=list)
@@ -110,7 +114,7 @@ class Scanner:
         """The next token that is compiled, None at the end of the file.
 
         Raises:
-            InputError: conditional groups nested deeper than any compiler's headers.
+            InputError: conditional groups nested deeper than any compiler's headers, or more than `most` tokens.
         """
         data = self.data
         while True:
@@ -128,6 +132,9 @@ class Scanner:
                 match = _TOKEN.match(data, position)
                 assert match is not None
                 self.position = match.end()
+                self.most -= 1
+                if self.most < 0:
+                    raise InputError("this is too long for an EON-compiled model", line=line_of(data, position))
                 return Token(match.lastgroup or Kind.PUNCTUATION, match[0], position)
 
     def plain_text(self) -> bytearray | None:
@@ -167,8 +174,8 @@ class Scanner:
         self.position = position
         return None
 
-    def skip_braces(self) -> None:
-        """Move behind the brace that closes the one just read, over literals and comments unread."""
+    def skip_braces(self) -> bool:
+        """Move behind the brace that closes the one just read, over literals and comments unread; whether there is."""
         depth, data = 1, self.data
         while depth and (found := _BRACES.search(data, self.position)):
             at = found.start()
@@ -185,6 +192,7 @@ class Scanner:
                     self.position = token.start
         if depth:
             self.position = len(data)
+        return not depth
 
     def _directive(self) -> None:
         start = self.position
@@ -211,14 +219,11 @@ class Scanner:
             self.includes.append(name[1])
 
     def _alternative(self, word: bytes, condition: bytes) -> None:
-        if not self._groups:
-            return
-        group = self._groups[-1]
-        if self.every_branch:
-            group.active = word == b"else" or not _is_false(condition)
-            return
-        group.active = not group.taken and (word == b"else" or self._value(word.replace(b"el", b"", 1), condition))
-        group.taken = group.taken or group.active
+        if self._groups:
+            group = self._groups[-1]
+            is_open = self.every_branch or not group.taken
+            group.active = is_open and (word == b"else" or self._value(word.replace(b"el", b"", 1), condition))
+            group.taken = group.taken or group.active
 
     def _value(self, word: bytes, condition: bytes) -> bool:
         if self.every_branch:
@@ -279,16 +284,26 @@ def line_of(data: bytes, position: int) -> int:
     return data.count(b"\n", 0, position) + 1
 
 
+def unescaped(text: bytes) -> bytes:
+    """What stands between the quotes of a string or character literal, in bytes."""
+    return _ESCAPE.sub(_escape, text)
+
+
+def _escape(match: re.Match[bytes]) -> bytes:
+    hexadecimal, octal, short, long, newline, simple = match.groups()
+    if hexadecimal or octal:
+        return bytes([(int(hexadecimal, 16) if hexadecimal else int(octal, 8)) & 0xFF])
+    if short or long:
+        code = int(short or long, 16)
+        valid = code < 0x110000 and not 0xD800 <= code < 0xE000
+        return (chr(code) if valid else "\ufffd").encode()
+    return b"" if newline else _SIMPLE_ESCAPES.get(simple, simple)
+
+
 def _character(literal: bytes) -> bytes:
     """A character literal as a number, as itself when it is none."""
-    text = literal[1:-1]
-    if len(text) == 1:
-        return str(text[0]).encode()
-    if match := re.fullmatch(rb"\\(?:x([0-9a-fA-F]{1,2})|([0-7]{1,3}))", text):
-        return str(int(match[1], 16) if match[1] else int(match[2], 8)).encode()
-    if len(text) == 2 and text[:1] == b"\\":
-        return str(_ESCAPES.get(text[1:], text[1])).encode()
-    return literal
+    value = unescaped(literal[1:-1])
+    return str(value[0]).encode() if len(value) == 1 else literal
 
 
 def _is_false(condition: bytes) -> bool:

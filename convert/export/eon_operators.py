@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from ai_edge_litert.schema_py_generated import TensorType
 
-from convert.export.cpp_parser import Group, Unit, Value, Variable, name_of, shown
+from convert.export.eon_source import Group, Unit, Value, Variable, name_of, shown
 from convert.files import load_toml
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from convert.images import ImageScaling, ResizeMode
 from convert.types import Metadata, ModelFacts, Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from convert.onnx_header import Value
 
@@ -63,16 +63,21 @@ def facts_of(graph: Graph) -> ModelFacts:
 
 
 def _picture(graph: Graph) -> Tensor:
-    """The input, NHWC even where it is NCHW: PyTorch's own converters leave the channels first.
-
-    Not where an output is a grid, as nobody would know in which order that is.
-    """
+    """The input, NHWC even where it is NCHW: PyTorch's own converters leave the channels first."""
     source = _tensor(graph.tensors[graph.inputs[0]])
-    grids = any(len(graph.tensors[index].shape) > 3 for index in graph.outputs)
-    if len(source.shape) == 4 and source.shape[3] not in _CHANNELS and not grids:
+    if len(source.shape) == 4 and source.shape[3] not in _CHANNELS:
         turned, _ = _nhwc(source)
         return replace(source, shape=turned.shape)
     return source
+
+
+def has_first_grid(graph: Graph) -> bool:
+    """Whether the channels come first, in the input and in the one output, a grid."""
+    picture = _picture(graph)
+    outputs = [_tensor(graph.tensors[index]) for index in graph.outputs]
+    if len(outputs) != 1 or len(picture.shape) != 4 or picture == _tensor(graph.tensors[graph.inputs[0]]):
+        return False
+    return _turned(picture, outputs, frozenset(each.name for each in graph.operators)) != outputs
 
 
 def possible_tasks(graph: Graph) -> tuple[str, ...]:
@@ -232,13 +237,19 @@ def _tasks(
         case _:
             return (NOT_IMAGE,), outputs
     names = frozenset(_SAME_AS.get(name, name) for name in operators)
-    tasks = possible_heads(LastLayer(height, width, outputs[0].shape, names))
+    if is_nchw:
+        outputs = _turned(source, outputs, names)
+    return possible_heads(LastLayer(height, width, outputs[0].shape, names)), outputs
+
+
+def _turned(source: Tensor, outputs: list[Tensor], operators: frozenset[str]) -> list[Tensor]:
+    """The one output of an NCHW model, NHWC: a grid that is no head's as it is has its channels first, too."""
+    _, height, width, _ = source.shape
     match outputs[0].shape:
-        case (batch, depth, rows, columns) if is_nchw and tasks[0] == UNKNOWN:
-            turned: Sequence[int | None] = (batch, rows, columns, depth)
-            tasks = possible_heads(LastLayer(height, width, tuple(turned), names))
-            outputs = [Tensor(outputs[0].name, tuple(turned), outputs[0].dtype)]
-    return tasks, outputs
+        case (batch, depth, rows, columns) if height is not None and width is not None:
+            if possible_heads(LastLayer(height, width, outputs[0].shape, operators))[0] == UNKNOWN:
+                return [replace(outputs[0], shape=(batch, rows, columns, depth))]
+    return outputs
 
 
 @dataclass(frozen=True, slots=True)

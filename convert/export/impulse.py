@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, Final
 from convert.dsp import Block, Impulse, KMeans, Mixture, Value, blocks
 from convert.errors import InputError, NoModelError, UnsupportedModelError
 from convert.export import facts
-from convert.export.choose import choose, is_twin, without_flatbuffer
-from convert.export.cpp_declarations import Declaration, Field, Header, names_in, read_header, string_of
+from convert.export.choose import choose, one_of_twins, without_flatbuffer
+from convert.export.cpp_declarations import Declaration, Field, Header, names_in, string_of
 from convert.export.cpp_scanner import evaluate, real_literal, text_of
 from convert.export.facts import takes_no_pictures
 from convert.export.models import describe
-from convert.export.parameters import DEPLOYMENT, File
+from convert.export.parameters import DEPLOYMENT, File, enumerator, read_headers
 from convert.heads import is_quantized, refuse_operators
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ _MOST: Final = 1 << 20  # bytes of a header
 _MOST_BLOCKS: Final = 16
 _FUNCTION: Final = re.compile(r"extract_(\w+?)_features")
 _CONFIG: Final = re.compile(r"ei_dsp_config_(\w+)_t")
-_BOOLEANS: Final = {b"true": 1.0, b"false": 0.0}
 _AGAIN: Final = "export the library again, with all files of model-parameters/"
 
 
@@ -150,9 +149,7 @@ def _network(listing: Listing, wanted: str | None, tree: Tree, *, quantized: boo
     found.sort(key=lambda each: (bool(each.block and each.block.names), -each.number))
     by_bytes = {each.candidate.data or each.candidate.called: each for each in found}
     found = sorted(by_bytes.values(), key=lambda each: each.number)
-    if len(found) > 1:
-        twins = [each for each in found if any(is_twin(each.candidate, other.candidate) for other in found)]
-        found = twins if quantized and twins else [each for each in found if not any(each is twin for twin in twins)]
+    found = one_of_twins(found, quantized=quantized)
     if len(found) > 1:
         raise NoModelError(
             f"the export holds {len(found)} models:\n" + describe(found),
@@ -200,23 +197,23 @@ def read_impulse(
         InputError: values and struct do not fit together, a window that cannot be, or no block at all.
         UnsupportedModelError: which block feeds the network is not recorded and not clear.
     """
-    reader = _Reader(_merged(headers), headers[-1].path if headers else "", names)
+    reader = _Reader(read_headers(headers), headers[-1].path if headers else "", names)
     impulse = reader.impulse()
     if document is not None and not impulse.blocks:
         impulse = _from_document(document, impulse)
     path = reader.path or (document.path if document else None)
     if not impulse.blocks:
-        raise InputError("the export records no signal processing for its sensor data", path=path, hint=_AGAIN)
+        raise _damaged("the export records no signal processing for its sensor data", path)
     values = impulse.samples * impulse.axes
     if impulse.samples < 1 or impulse.axes < 1 or values > blocks.LARGEST_WINDOW:
         message = f"a window of {impulse.samples:,} samples of {impulse.axes:,} axes is recorded, which cannot be"
-        raise InputError(message, path=path, hint=_AGAIN)
+        raise _damaged(message, path)
     if not 0 <= impulse.frequency < math.inf:
-        raise InputError(f"a frequency of {impulse.frequency:g} Hz is recorded", path=path, hint=_AGAIN)
+        raise _damaged(f"a frequency of {impulse.frequency:g} Hz is recorded", path)
     for block in impulse.blocks:
         if any(not 0 <= axis < impulse.axes for axis in block.axes) or not block.axes:
             message = f"block {block.id} takes axes {list(block.axes)}, and a sample has {impulse.axes}"
-            raise InputError(message, path=path, hint=_AGAIN)
+            raise _damaged(message, path)
     if features is not None:
         impulse = _with_inputs(impulse, features, path)
     return replace(impulse, anomaly=reader.anomaly(impulse, mixture))
@@ -245,24 +242,12 @@ def _with_inputs(impulse: Impulse, features: int, path: str | None) -> Impulse:
     total = sum(sizes.get(each, 0) for each in inputs)
     if total != features or any(each not in sizes for each in inputs):
         message = f"its blocks give {total} features, and the network takes {features}"
-        raise InputError(message, path=path, hint=_AGAIN)
+        raise _damaged(message, path)
     return replace(impulse, blocks=listed, inputs=inputs)
 
 
-def _merged(headers: Sequence[File]) -> Header:
-    """What all headers declare, of a name the last one: a dsp_blocks.h of 2021 stays when a library is replaced."""
-    declarations: dict[str, Declaration] = {}
-    structs: dict[str, tuple[tuple[str, str], ...]] = {}
-    macros: Mapping[bytes, bytes] = {}
-    for file in headers:
-        try:
-            header = read_header(file.data, macros)
-        except InputError as error:
-            raise InputError(error.message, path=file.path, line=error.line, hint=error.hint) from error
-        declarations |= header.declarations
-        structs |= header.structs
-        macros = header.macros
-    return Header(declarations, macros, (), structs)
+def _damaged(message: str, path: str | None, line: int | None = None) -> InputError:
+    return InputError(message, path=path, line=line, hint=_AGAIN)
 
 
 @dataclass(slots=True)
@@ -305,7 +290,7 @@ class _Reader:
 
     def _chosen(self) -> Declaration | None:
         """The impulse that leads to `names`, or the only one."""
-        found = [each for each in self.header.declarations.values() if "ei_impulse_t" in each.type and each.braced]
+        found = [each for each in self.header.typed("ei_impulse_t") if each.braced]
         mine = [each for each in found if self.names and self.names <= self.header.reachable(each.name)]
         return next(iter(mine or found), None)
 
@@ -325,15 +310,10 @@ class _Reader:
     def _sensor(self, chosen: Declaration | None) -> str:
         tokens = chosen.named("sensor") if chosen else None
         text = b"".join(token.text for token in tokens or ()) or self.header.macros.get(b"EI_CLASSIFIER_SENSOR", b"")
-        name = text_of(text.strip())
-        return facts.SENSOR.value(name) or facts.SENSOR.value(
-            facts.SENSOR.prefix + facts.SENSOR.names.get(int(self._real(text) or -1), "UNKNOWN")
-        ) or "unknown"  # fmt: skip
+        return enumerator(text.strip(), facts.SENSOR, self.header.macros) or "unknown"
 
     def _real(self, text: bytes) -> float | None:
         text = text.strip()
-        if text in _BOOLEANS:
-            return _BOOLEANS[text]
         if (value := real_literal(text.strip(b"()"))) is not None:
             return value if math.isfinite(value) else None
         whole = evaluate(text, self.header.macros)
@@ -344,38 +324,37 @@ class _Reader:
         text = b"".join(token.text for token in tokens)
         declared = self.header.declarations.get(text_of(text))
         if declared is not None and not declared.braced:
-            text = b"".join(token.text for token in declared.value if not isinstance(token, Field))
+            text = b"".join(token.text for token in declared.tokens)
         return self._real(text)
 
     def _array(self, name: str, what: str) -> tuple[float, ...]:
         """The numbers of a declared array."""
         declared = self.header.declarations.get(name)
         if declared is None or not declared.braced:
-            raise InputError(f"{what} ({name}) is not in model-parameters/", path=self.path, hint=_AGAIN)
+            raise _damaged(f"{what} ({name}) is not in model-parameters/", self.path)
         return self._row(declared.fields, what, declared.line)
 
     def _row(self, fields: Iterable[Field], what: str, line: int) -> tuple[float, ...]:
         values = [self._number(each.tokens) for each in fields]
         if None in values:
-            raise InputError(f"{what} holds something that is no number", path=self.path, line=line, hint=_AGAIN)
+            raise _damaged(f"{what} holds something that is no number", self.path, line)
         return tuple(value for value in values if value is not None)
 
     def _blocks(self, reached: frozenset[str] | None, axes: int) -> tuple[Block, ...]:
         """In the order of the list; without a list those that are declared, of unknown size."""
-        declared = self.header.declarations.values()
-        tables = [each for each in declared if "ei_model_dsp_t" in each.type and each.braced]
-        mine = [each for each in tables if reached is None or each.name in reached] or tables
-        entries = [entry for table in mine for entry in table.fields if not entry.tokens]
+        tables = self.header.typed("ei_model_dsp_t", reached) or self.header.typed("ei_model_dsp_t")
+        entries = [entry for table in tables for entry in table.fields if entry.braced]
         if len(entries) > _MOST_BLOCKS:
-            raise InputError(f"it lists {len(entries)} signal-processing blocks", path=self.path, hint=_AGAIN)
+            raise _damaged(f"it lists {len(entries)} signal-processing blocks", self.path)
         if entries:
             return tuple(self._block(entry, number, axes) for number, entry in enumerate(entries))
+        declared = self.header.declarations.values()
         configs = [each for each in declared if each.braced and any(map(_CONFIG.fullmatch, each.type))]
         return tuple(self._unlisted(each, number, axes) for number, each in enumerate(configs[:_MOST_BLOCKS]))
 
     def _block(self, entry: Field, number: int, axes: int) -> Block:
         """An entry [id,] size, function, config, axes, count of axes [, version, factory, normalisation]."""
-        members = [each.tokens for each in entry.value if isinstance(each, Field)]
+        members = [each.tokens for each in entry.fields]
         words = [names_in(tokens) for tokens in members]
         functions = [at for at, names in enumerate(words) if any(map(_FUNCTION.fullmatch, names))]
         if not functions or functions[0] not in {1, 2}:
@@ -390,7 +369,7 @@ class _Reader:
         kind = next(match[1] for match in map(_FUNCTION.fullmatch, words[at]) if match)
         head = [self._number(tokens) for tokens in members[:at]]
         if None in head:
-            raise InputError(f"block {number + 1}: its size is no number", path=self.path, hint=_AGAIN)
+            raise _damaged(f"block {number + 1}: its size is no number", self.path)
         whole = [int(value) for value in head if value is not None]
         config = self._config(words[at + 1] if len(words) > at + 1 else [])
         values = self._values(config)
@@ -424,16 +403,14 @@ class _Reader:
             if found is not None and found.braced:
                 return found
         called = names[-1] if names else "a block's configuration"
-        raise InputError(f"{called} is not in model-parameters/", path=self.path, hint=_AGAIN)
+        raise _damaged(f"{called} is not in model-parameters/", self.path)
 
     def _values(self, config: Declaration) -> Mapping[str, Value]:
         """Name -> value, as the export's own struct names them; pointers to names of axes are left out."""
         kind = next((word for word in config.type if _CONFIG.fullmatch(word)), "")
         members = self.header.structs.get(kind)
         if members is None:
-            raise InputError(
-                f"the struct {kind or config.name} is not in model-parameters/", path=self.path, hint=_AGAIN
-            )
+            raise _damaged(f"the struct {kind or config.name} is not in model-parameters/", self.path)
         given = config.fields
         if any(each.name for each in given):
             by_name = {each.name: each for each in given}
@@ -445,7 +422,7 @@ class _Reader:
             problem = f"has {len(members)} members" if len(members) != len(given) else ""
         if problem:
             message = f"{config.name} has {len(given)} values, and its struct {kind} {problem}"
-            raise InputError(message, path=self.path, line=config.line, hint=_AGAIN)
+            raise _damaged(message, self.path, config.line)
         found: dict[str, Value] = {}
         for type_, name, each in pairs:
             if "char" in type_:
@@ -456,7 +433,7 @@ class _Reader:
             else:
                 value = self._number(each.tokens)
             if value is None:
-                raise InputError(f"{config.name}: {name} cannot be read", path=self.path, line=config.line, hint=_AGAIN)
+                raise _damaged(f"{config.name}: {name} cannot be read", self.path, config.line)
             found[name] = value
         return found
 
@@ -481,16 +458,15 @@ class _Reader:
 
     def _learning(self, reached: frozenset[str] | None, *, anomaly: bool) -> list[Field]:
         """Entries of the learning blocks that score anomalies, or of the others."""
-        tables = [each for each in self.header.declarations.values() if "ei_learning_block_t" in each.type]
-        entries = [entry for table in tables if reached is None or table.name in reached for entry in table.fields]
-        return [each for each in entries if any("anomaly" in name for name in names_in(each.value)) is anomaly]
+        entries = [entry for table in self.header.typed("ei_learning_block_t", reached) for entry in table.fields]
+        return [each for each in entries if any("anomaly" in name for name in each.names) is anomaly]
 
     def _inputs(self, reached: frozenset[str] | None, *, anomaly: bool) -> tuple[int, ...]:
         """Ids of the blocks that feed the network, or the anomaly block; () where that is not recorded."""
         entries = self._learning(reached, anomaly=anomaly)
         if not anomaly and len(entries) > 1:
-            entries = [each for each in entries if self.names & set(names_in(each.value))] or entries[:1]
-        for name in (name for entry in entries for name in names_in(entry.value)):
+            entries = [each for each in entries if self.names & set(each.names)] or entries[:1]
+        for name in (name for entry in entries for name in entry.names):
             if name.endswith("_inputs") and name in self.header.declarations:
                 return tuple(int(value) for value in self._array(name, "the inputs of a learning block"))
         return ()
@@ -500,7 +476,7 @@ class _Reader:
         chosen = self._chosen()
         reached = self.header.reachable(chosen.name) if chosen else None
         entries = self._learning(reached, anomaly=True)
-        names = {word for entry in entries for word in names_in(entry.value)}
+        names = {word for entry in entries for word in entry.names}
         called = frozenset[str]().union(*(self.header.reachable(word) for word in names))
         configs = [
             each for each in map(self.header.declarations.get, sorted(called)) if each is not None and each.braced
@@ -522,7 +498,7 @@ class _Reader:
         axes = tuple(int(each) for each in self._array(self._of(config, "anom_axis"), "the axes of the anomaly block"))
         if any(not 0 <= axis < size for axis in axes) or not axes:
             message = f"the anomaly block takes features that do not exist: {list(axes)[:8]}"
-            raise InputError(message, path=self.path, hint=_AGAIN)
+            raise _damaged(message, self.path)
         if not is_kmeans:
             return Mixture(axes, mixture(called), inputs[0])
         mean, scale = (
@@ -531,29 +507,25 @@ class _Reader:
         )
         clusters = self.header.declarations.get(self._of(config, "anom_clusters"))
         if clusters is None:
-            raise InputError("the clusters of the anomaly block are missing", path=self.path, hint=_AGAIN)
+            raise _damaged("the clusters of the anomaly block are missing", self.path)
         centroids: list[tuple[float, ...]] = []
         radii: list[float] = []
         for each in clusters.fields:
-            parts = [item for item in each.value if isinstance(item, Field)]
-            if len(parts) < 2:
+            if len(each.fields) < 2:
                 message = "a cluster of the anomaly block cannot be read"
-                raise InputError(message, path=self.path, line=clusters.line, hint=_AGAIN)
-            centre, *rest = parts
-            inside = [item for item in centre.value if isinstance(item, Field)]
-            centroids.append(self._row(inside, "a cluster", clusters.line))
+                raise _damaged(message, self.path, clusters.line)
+            centre, *rest = each.fields
+            centroids.append(self._row(centre.fields, "a cluster", clusters.line))
             radii += self._row(rest[:1], "a cluster", clusters.line)
         if (
             not centroids
             or {len(row) for row in (*centroids, mean, scale)} != {len(axes)}
             or len(radii) != len(centroids)
         ):
-            raise InputError(
-                f"the clusters of the anomaly block do not fit its {len(axes)} features",
-                path=self.path, line=clusters.line, hint=_AGAIN,
-            )  # fmt: skip
+            message = f"the clusters of the anomaly block do not fit its {len(axes)} features"
+            raise _damaged(message, self.path, clusters.line)
         if 0.0 in scale:
-            raise InputError("the anomaly block divides by a scale of 0", path=self.path, hint=_AGAIN)
+            raise _damaged("the anomaly block divides by a scale of 0", self.path)
         return KMeans(axes, mean, scale, tuple(centroids), tuple(radii), inputs[0])
 
     def _of(self, config: Declaration | None, member: str) -> str:

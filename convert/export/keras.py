@@ -229,7 +229,8 @@ def to_tflite(form: str, files: dict[str, bytes]) -> tuple[bytes, tuple[float, f
             loaded = tf.saved_model.load(str(folder))
             signature = loaded.signatures[key]
         except Exception as error:  # TensorFlow raises whatever comes
-            raise InputError(f"TensorFlow cannot load the SavedModel: {_first_line(error)}", hint=_WHOLE) from error
+            reason = _first_line(error).replace(f"{folder}/", "")
+            raise InputError(f"TensorFlow cannot load the SavedModel: {reason}", hint=_WHOLE) from error
         model = _converted(str(folder), key)
         return model, *_compare(model, signature, call), str(tf.__version__)
 

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from convert.errors import ConvertError, InputError, NoModelError, UnsupportedModelError
 from convert.export.archive import (
@@ -34,9 +34,9 @@ from convert.export.archive import (
     file_type,
     is_onnx,
 )
-from convert.export.cpp_arrays import Array, Incbin, check_array, read_source
+from convert.export.cpp_arrays import Array, read_source
 from convert.export.cpp_scanner import source_bytes
-from convert.export.facts import facts_of, onnx_facts, possible_tasks, takes_no_pictures
+from convert.export.facts import facts_of, has_first_grid, onnx_facts, possible_tasks, takes_no_pictures
 from convert.export.keras import WORDS, Place, best, convert_place, places, shown
 from convert.export.parameters import (
     CONTRADICTION,
@@ -49,10 +49,13 @@ from convert.export.parameters import (
     read_deployment,
     read_recorded,
 )
-from convert.export.tflite import IDENTIFIER, first_subgraph, read_graph
+from convert.export.tflite import IDENTIFIER, first_subgraph, last_grid, read_graph
 from convert.findings import Finding, Rule
 from convert.heads import ANOMALY, NOT_IMAGE
 from convert.types import Metadata, ModelFacts, ModelFormat, Parity, slug
+
+if TYPE_CHECKING:
+    from convert.export.cpp_declarations import Incbin
 
 EXTRA_MODEL = Rule("EI104")
 FROM_TENSORFLOW = Rule("EI155")
@@ -278,20 +281,19 @@ def _in_source(tree: Tree, member: str, *, alone: bool = False) -> Iterator[Cand
             if symbol and (match or symbol != stem):
                 yield _compiled(tree, member, symbol, data)
                 return
-        source = read_source(data)
+        arrays, incbins = read_source(data)
     except InputError as error:
-        path = error.path or tree.name_of(member)
-        problem = InputError(error.message, hint=error.hint, path=path, line=error.line)
+        error.path = error.path or tree.name_of(member)
         if alone:
-            raise problem from error
-        yield Candidate("none", member, member, size=tree.members[member], problem=problem)
+            raise
+        yield Candidate("none", member, member, size=tree.members[member], problem=error)
         return
     # A single array that the user points at is the model; that of model_variables.h is a table of indices.
-    meant = alone and len(source.arrays) == 1 and not _is_parameters(PurePosixPath(member))
-    for array in source.arrays:
+    meant = alone and len(arrays) == 1 and not _is_parameters(PurePosixPath(member))
+    for array in arrays:
         if array.data[4:8] == IDENTIFIER or _is_model_name(array.name) or meant:
             yield _array(tree, member, array)
-    for incbin in source.incbins:
+    for incbin in incbins:
         yield _incbin(tree, member, incbin)
 
 
@@ -306,10 +308,10 @@ def _compiled(tree: Tree, member: str, symbol: str, data: bytes) -> Candidate:
     form = "E1" if not symbol.startswith("tflite_learn") else "E3" if _E3.fullmatch(symbol) else "E2"
     candidate = Candidate(form, member, member, symbol, size=tree.members[member])
     try:
-        rebuilt = rebuild(data, tree.name_of(member))
+        model, finding = rebuild(data, tree.name_of(member))
     except ConvertError as error:
         return replace(candidate, problem=error)
-    return _verified(replace(candidate, data=rebuilt.model, findings=rebuilt.findings), tree)
+    return _verified(replace(candidate, data=model, findings=(finding,)), tree)
 
 
 def _array(tree: Tree, member: str, array: Array) -> Candidate:
@@ -325,7 +327,7 @@ def _array(tree: Tree, member: str, array: Array) -> Candidate:
     )
     path = tree.name_of(member)
     if not array.data and array.problem is None:
-        problem: ConvertError = UnsupportedModelError(
+        problem = UnsupportedModelError(
             f"array {array.name} is empty: the model of this deployment (DRP-AI, for example) is not in the export",
             path=path,
             hint=_FLOAT32,
@@ -333,11 +335,9 @@ def _array(tree: Tree, member: str, array: Array) -> Candidate:
         return replace(candidate, form="none", problem=problem)
     if is_onnx(array.data[:HEAD]):
         candidate = replace(candidate, form="O")
-    try:
-        check_array(array)
-    except InputError as error:
-        problem = InputError(error.message, hint=error.hint, path=path, line=error.line)
-        return replace(candidate, data=b"", problem=problem)
+    if array.problem is not None:
+        array.problem.path = path
+        return replace(candidate, data=b"", problem=array.problem)
     return _verified(candidate, tree)
 
 
@@ -379,16 +379,21 @@ def _verified(candidate: Candidate, tree: Tree) -> Candidate:
         if candidate.form in ONNX_FORMS:
             facts, tasks = onnx_facts(candidate.data)
             return replace(candidate, facts=facts, tasks=tasks)
-        graph = read_graph(candidate.data)
+        graph, data, findings = read_graph(candidate.data), candidate.data, candidate.findings
+        if graph.others:
+            found = f"left out: subgraph {', '.join(graph.others)}"
+            findings = (*findings, SIGNATURES.found(found, path=tree.name_of(candidate.member)))
+        if graph.others or graph.decides:
+            data = first_subgraph(data)
+        if has_first_grid(graph):
+            data = last_grid(data)
+        if data is not candidate.data:
+            graph = read_graph(data)
     except ConvertError as error:
-        path = tree.name_of(candidate.member)
-        return replace(candidate, data=b"", problem=type(error)(error.message, hint=error.hint, path=path))
-    candidate = replace(candidate, size=len(candidate.data), facts=facts_of(graph), tasks=possible_tasks(graph))
-    if not graph.others:
-        return candidate
-    found = SIGNATURES.found(f"left out: subgraph {', '.join(graph.others)}", path=tree.name_of(candidate.member))
-    data = first_subgraph(candidate.data)
-    return replace(candidate, data=data, findings=(*candidate.findings, found))
+        error.path = tree.name_of(candidate.member)
+        return replace(candidate, data=b"", problem=error)
+    facts, tasks = facts_of(graph), possible_tasks(graph)
+    return replace(candidate, size=len(candidate.data), data=data, facts=facts, tasks=tasks, findings=findings)
 
 
 @dataclass(frozen=True, slots=True)

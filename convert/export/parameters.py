@@ -39,11 +39,20 @@ _LAYERS: Final = {"visual_ad": ANOMALY_HEAD, **{each.results: each.id for each i
 
 _NO_DETECTOR: Final = frozenset({CLASSIFIER, ANOMALY_HEAD, UNKNOWN, NOT_IMAGE, None})
 _NAME: Final = re.compile(rb"[A-Za-z_]\w*")
-_MAX_INTEGER: Final = 1 << 31
+_MAX_INTEGER: Final = (1 << 31) - 1
 
 _Type: TypeAlias = 'Literal["integer", "size", "fraction", "number", "boolean", "text"] | facts.Enumeration'
 """How a value is read: a whole number from 0 up, the same with 0 for none, a threshold, a number from 0 up, 0 or 1, a
 string, or one of an enumeration."""
+
+_WANTED: Final = {
+    "fraction": (1, "a number from 0 to 1"),
+    "number": (_MAX_INTEGER, "a number from 0 up"),
+    "integer": (_MAX_INTEGER, "a whole number from 0 up"),
+    "size": (_MAX_INTEGER, "a whole number from 0 up"),
+    "boolean": (_MAX_INTEGER, "0 or 1"),
+}
+"""The greatest value of each, and how messages call it."""
 
 _TRACKING: Final = {
     "ei_object_tracking_config_t": ("keep_grace", "max_observations", "threshold", "use_iou"),
@@ -54,33 +63,22 @@ _TRACKING: Final = {
 _USUAL_TRACKING: Final = 5, 5, 0.5, True
 """The SDK's defaults of these."""
 
-_MACROS: Final[dict[str, tuple[str, _Type]]] = {
-    "width": ("EI_CLASSIFIER_INPUT_WIDTH", "size"),
-    "height": ("EI_CLASSIFIER_INPUT_HEIGHT", "size"),
-    "threshold": ("EI_CLASSIFIER_OBJECT_DETECTION_THRESHOLD", "fraction"),
-    "sensor": ("EI_CLASSIFIER_SENSOR", facts.SENSOR),
-    "compiled": ("EI_CLASSIFIER_COMPILED", "boolean"),
-    "engine": ("EI_CLASSIFIER_INFERENCING_ENGINE", facts.ENGINE),
-    "project_id": ("EI_CLASSIFIER_PROJECT_ID", "integer"),
-    "project_name": ("EI_CLASSIFIER_PROJECT_NAME", "text"),
-    "project_owner": ("EI_CLASSIFIER_PROJECT_OWNER", "text"),
-    "deploy_version": ("EI_CLASSIFIER_PROJECT_DEPLOY_VERSION", "integer"),
+_VALUES: Final[dict[str, tuple[str, str, _Type]]] = {
+    "width": ("INPUT_WIDTH", "input_width", "size"),
+    "height": ("INPUT_HEIGHT", "input_height", "size"),
+    "threshold": ("OBJECT_DETECTION_THRESHOLD", "", "fraction"),
+    "sensor": ("SENSOR", "sensor", facts.SENSOR),
+    "compiled": ("COMPILED", "", "boolean"),
+    "engine": ("INFERENCING_ENGINE", "inferencing_engine", facts.ENGINE),
+    "project_id": ("PROJECT_ID", "project_id", "integer"),
+    "project_name": ("PROJECT_NAME", "project_name", "text"),
+    "project_owner": ("PROJECT_OWNER", "project_owner", "text"),
+    "deploy_version": ("PROJECT_DEPLOY_VERSION", "deploy_version", "integer"),
+    "impulse_id": ("", "impulse_id", "integer"),
+    "impulse_name": ("", "impulse_name", "text"),
 }
-"""Members of `Metadata` that a macro of `model_metadata.h` gives."""
-
-_MEMBERS: Final[dict[str, tuple[str, _Type]]] = {
-    "project_id": ("project_id", "integer"),
-    "project_name": ("project_name", "text"),
-    "project_owner": ("project_owner", "text"),
-    "deploy_version": ("deploy_version", "integer"),
-    "impulse_id": ("impulse_id", "integer"),
-    "impulse_name": ("impulse_name", "text"),
-    "width": ("input_width", "size"),
-    "height": ("input_height", "size"),
-    "sensor": ("sensor", facts.SENSOR),
-    "engine": ("inferencing_engine", facts.ENGINE),
-}
-"""Members of `Metadata` that a member of an `ei_impulse_t` gives."""
+"""Members of `Metadata`: the macro of `model_metadata.h` that gives it (without `EI_CLASSIFIER_`), the member of an
+`ei_impulse_t`, and how either is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,45 +123,58 @@ def read_recorded(metadata: File | None, variables: File | None) -> Recorded:
     Raises:
         InputError: one of them is damaged so that its structure cannot be read.
     """
-    macros = _header(metadata, {})
-    declared = _header(variables, macros.macros)
-    reader = _Reader(macros, declared, (variables or metadata or File(b"", "")).path)
+    files = [file for file in (metadata, variables) if file is not None]
+    reader = _Reader(read_headers(files), files[-1].path if files else "")
     blocks = reader.blocks()
-    includes = tuple(name for name in declared.includes if "tflite-model/" in name)
+    includes = tuple(name for name in reader.header.includes if "tflite-model/" in name)
     # Each impulse asks for the macros again: one finding each is enough.
     return Recorded(blocks, includes, tuple(dict.fromkeys(reader.findings)))
 
 
-def _header(file: File | None, macros: Mapping[bytes, bytes]) -> Header:
-    if file is None:
-        return Header({}, macros, ())
-    try:
-        return read_header(file.data, macros)
-    except InputError as error:
-        raise InputError(error.message, path=file.path, line=error.line, hint=error.hint) from error
+def read_headers(files: Sequence[File]) -> Header:
+    """What headers declare that are included in this order.
+
+    Of a name the last declaration counts: a dsp_blocks.h of 2021 stays where a newer library replaces an older one.
+
+    Raises:
+        InputError: one of them is damaged so that its structure cannot be read.
+    """
+    whole = Header({}, {})
+    for file in files:
+        try:
+            header = read_header(file.data, whole.macros)
+        except InputError as error:
+            error.path = file.path
+            raise
+        whole = Header(
+            {**whole.declarations, **header.declarations},
+            header.macros,
+            whole.includes + header.includes,
+            {**whole.structs, **header.structs},
+        )
+    return whole
 
 
 @dataclass(slots=True)
 class _Reader:
-    """Both headers; `path` is the header that findings name, `findings` what could not be read."""
+    """The headers; `path` is the one that findings name, `findings` what could not be read."""
 
-    metadata: Header
-    variables: Header
+    header: Header
     path: str
     findings: list[Finding] = field(default_factory=list)
 
     def blocks(self) -> tuple[Block, ...]:
         """All learning blocks of all impulses, in order."""
         base = self._from_macros()
-        impulses: list[Declaration | None] = [*self._typed("ei_impulse_t", None)]
+        impulses: list[Declaration | None] = [*self.header.typed("ei_impulse_t")]
         found: list[Block] = []
         for impulse in impulses or [None]:
             # Of a single impulse is everything that is declared, even what nothing points to.
-            reached = self.variables.reachable(impulse.name) if impulse and len(impulses) > 1 else None
+            reached = self.header.reachable(impulse.name) if impulse and len(impulses) > 1 else None
             metadata = base if impulse is None else replace(base, **self._of_impulse(impulse))
             metadata = replace(metadata, labels=self._labels(impulse), **self._channels(impulse, metadata, reached))
             entries: list[Field | None] = []
-            for table in self._typed("ei_learning_block_t", reached):
+            for table in self.header.typed("ei_learning_block_t", reached):
                 entries += table.fields
             metadata = replace(metadata, tracking=self._tracking(reached), segments=self._segments(reached))
             found += [self._block(entry, metadata, reached) for entry in entries or [None]]
@@ -174,7 +185,7 @@ class _Reader:
 
         None where the macro is missing, and, with a finding, where the value cannot be read.
         """
-        macros = self.variables.macros
+        macros = self.header.macros
         if tokens is None:
             if (body := macros.get(name.encode())) is None:
                 return None
@@ -183,38 +194,23 @@ class _Reader:
         value: object = None
         if kind == "text":
             value, wanted = string_of(tokens), "a string"
-        elif kind == "fraction":
-            real = real_literal(macros.get(text, text).strip(b"()"))
-            value, wanted = real if real is not None and 0 <= real <= 1 else None, "a number from 0 to 1"
-        elif kind == "number":
-            real = real_literal(macros.get(text, text).strip(b"()"))
-            value, wanted = real if real is not None and 0 <= real < _MAX_INTEGER else None, "a number from 0 up"
         elif isinstance(kind, facts.Enumeration):
-            value, wanted = self._enumerator(text, kind), f"one of {kind.prefix}*"
+            value, wanted = enumerator(text, kind, macros), f"one of {kind.prefix}*"
         else:
-            number = {b"true": 1, b"false": 0}.get(text, evaluate(text, macros, strict=True))
+            most, wanted = _WANTED[kind]
+            is_real = kind in {"fraction", "number"}
+            number = (
+                real_literal(macros.get(text, text).strip(b"()")) if is_real else evaluate(text, macros, strict=True)
+            )
             if kind == "boolean":
-                value, wanted = None if number is None else bool(number), "0 or 1"
-            else:
-                value = number if number is not None and 0 <= number < _MAX_INTEGER else None
-                wanted = "a whole number from 0 up"
+                value = None if number is None else bool(number)
+            elif number is not None and 0 <= number <= most:
+                value = number
         if value is None:
             spelled = text.decode("utf-8", "replace")[:60]
             message = f"{name} is {spelled!r}, not {wanted}" if spelled else f"{name} is empty, not {wanted}"
             self.findings.append(UNREADABLE_PARAMETER.found(message, path=self.path))
         return None if kind == "size" and value == 0 else value
-
-    def _enumerator(self, text: bytes, enumeration: facts.Enumeration) -> str | None:
-        """Our value of an enumerator's name or number, or of a macro for one."""
-        macros, expanded = self.variables.macros, set[bytes]()
-        while _NAME.fullmatch(text) and text not in expanded:
-            expanded.add(text)
-            if (value := enumeration.value(text.decode())) is not None:
-                return value
-            text = macros.get(text, b"")
-        number = evaluate(text, macros, strict=True)
-        name = None if number is None else enumeration.names.get(number)
-        return None if name is None else enumeration.value(enumeration.prefix + name)
 
     def _from_macros(self) -> Metadata:
         """What the macros of `model_metadata.h` record."""
@@ -239,14 +235,14 @@ class _Reader:
             has_anomaly=None if anomaly is None else anomaly != "unknown",
             quantized=quantized,
             studio_version=None if None in version else ".".join(map(str, version)),
-            **{name: self.read(macro, kind) for name, (macro, kind) in _MACROS.items()},
+            **{name: self.read(f"EI_CLASSIFIER_{macro}", kind) for name, (macro, _, kind) in _VALUES.items() if macro},
         )
 
     def _of_impulse(self, impulse: Declaration) -> dict[str, Any]:
         """What an impulse declares, by the name in `Metadata`."""
         values: dict[str, Any] = {}
-        for name, (member, kind) in _MEMBERS.items():
-            if tokens := impulse.named(member):
+        for name, (_, member, kind) in _VALUES.items():
+            if member and (tokens := impulse.named(member)):
                 values[name] = self.read(member, kind, tokens)
         if tokens := impulse.named("has_anomaly"):
             names = names_in(tokens)
@@ -258,28 +254,22 @@ class _Reader:
         # Early in 2023 the impulse has the members that its learning block's configuration has later.
         return values | self._of_config(impulse, "object_detection_threshold")
 
-    def _typed(self, kind: str, reached: frozenset[str] | None) -> list[Declaration]:
-        """Declarations of a type among the names `reached`; None: among all."""
-        every = (item for item in self.variables.declarations.values() if kind in item.type)
-        return [item for item in every if reached is None or item.name in reached]
-
     def _labels(self, impulse: Declaration | None) -> tuple[str, ...] | None:
         """The impulse's categories, else the array of that name in either header."""
-        declared = self.variables.declarations
         member = next((item for item in (impulse.fields if impulse else ()) if item.name == "categories"), None)
-        found: Declaration | None
-        if impulse and member and member.value and not member.tokens:  # `.categories = new const char*[2] { "a", "b" }`
-            found = Declaration(member.name, (), member.value, braced=True, line=impulse.line)
+        found: Field | None
+        declaration = impulse
+        if member and member.fields:  # `.categories = new const char*[2] { "a", "b" }`
+            found = member
         else:
-            wanted = [*(names_in(member.value)[-1:] if member else []), _CATEGORIES]
-            headers = (self.variables, self.metadata)
-            found = next((item for name in wanted for header in headers if (item := header.resolved(name))), None)
-            every = [item for name, item in declared.items() if name.startswith(_CATEGORIES)]
-            found = every[0] if found is None and len(every) == 1 else found
+            wanted = [*(member.names[-1:] if member else []), _CATEGORIES]
+            every = [item for name, item in self.header.declarations.items() if name.startswith(_CATEGORIES)]
+            resolved = (item for name in wanted if (item := self.header.resolved(name)))
+            found = declaration = next(resolved, every[0] if len(every) == 1 else None)
         labels = [string_of(item.tokens) for item in found.fields] if found is not None else []
-        if found is not None and None in labels:
+        if found is not None and declaration is not None and None in labels:
             message = f"{found.name}: element {labels.index(None) + 1} is not a string"
-            self.findings.append(UNREADABLE_PARAMETER.found(message, path=self.path, line=found.line))
+            self.findings.append(UNREADABLE_PARAMETER.found(message, path=self.path, line=declaration.line))
             labels = []
         counted = impulse.named("label_count") if impulse else None
         count = self.read("label_count" if counted else "EI_CLASSIFIER_LABEL_COUNT", "integer", counted or None)
@@ -298,7 +288,7 @@ class _Reader:
         """
         configured = (
             string_of(item.tokens)
-            for block in self._typed("ei_dsp_config_image_t", reached)
+            for block in self.header.typed("ei_dsp_config_image_t", reached)
             for item in reversed(block.fields)
         )
         text = next((text for text in configured if text is not None), "")
@@ -318,12 +308,12 @@ class _Reader:
 
         None: blocks are not described.
         """
-        members = [item.tokens for item in entry.value if isinstance(item, Field)] if entry else []
+        members = [item.tokens for item in entry.fields] if entry else []
         words = [name for tokens in members for name in names_in(tokens)]
-        names = frozenset[str]().union(*(self.variables.reachable(name) for name in words))
+        names = frozenset[str]().union(*(self.header.reachable(name) for name in words))
         number = self.read("block id", "integer", members[0]) if members and not names_in(members[0]) else None
         metadata = replace(metadata, block_id=number, **self._scaling_and_overlap(words, reached))
-        configs = [item for name in words if (item := self.variables.declarations.get(name)) and item.braced]
+        configs = [item for name in words if (item := self.header.declarations.get(name)) and item.braced]
         for config in configs:
             if number is None and (tokens := config.named("block_id")):
                 metadata = replace(metadata, block_id=self.read("block_id", "integer", tokens))
@@ -339,13 +329,12 @@ class _Reader:
 
     def _scaling_and_overlap(self, words: Sequence[str], reached: frozenset[str] | None) -> dict[str, Any]:
         """The image scaling (before 2023 there was none to choose) and the overlap of boxes."""
-        variables = self.variables
-        if not variables.declarations and not any(name.startswith(b"EI_") for name in variables.macros):
+        if not self.header.declarations and not any(name.startswith(b"EI_") for name in self.header.macros):
             return {}
         known = (facts.SCALING.value(word) for word in words)
         scaling = next((value for value in known if value is not None), ImageScaling.NONE)
         overlap: float | None = None
-        for item in self._typed("ei_object_detection_nms_config_t", reached)[:1]:
+        for item in self.header.typed("ei_object_detection_nms_config_t", reached)[:1]:
             tokens = item.named("iou_threshold") or (item.fields[1].tokens if len(item.fields) > 1 else ())
             overlap = self.read("NMS overlap", "fraction", tokens)
         return {"image_scaling": ImageScaling(scaling), "nms_iou": overlap}
@@ -355,7 +344,7 @@ class _Reader:
         for kind, members in _TRACKING.items():
             sort = "SORT_" if "sort" in kind else ""
             enabled = self.read(f"EI_CLASSIFIER_OBJECT_TRACKING_{sort}ENABLED", "boolean")
-            found = self._typed(kind, reached)
+            found = self.header.typed(kind, reached)
             if enabled is False or not (found or enabled):
                 continue
             fields_ = found[0].fields if found else ()
@@ -378,7 +367,7 @@ class _Reader:
         """The lines of the counting block, which Studio does not have: Edge Impulse sets it up for a customer."""
         if self.read("EI_CLASSIFIER_OBJECT_COUNTING_ENABLED", "boolean") is False:
             return None
-        for config in self._typed("ei_object_counting_config_t", reached)[:1]:
+        for config in self.header.typed("ei_object_counting_config_t", reached)[:1]:
             numbers = _numbers(config.fields[1:])
             if None not in numbers and numbers and len(numbers) % 4 == 0:
                 return tuple(zip(*[iter(numbers)] * 4, strict=True))
@@ -405,7 +394,7 @@ class _Reader:
     def _of_results(self, metadata: Metadata, reached: frozenset[str] | None) -> dict[str, Any]:
         """What the configuration of the post-processing declares, since July 2025, by the name in `Metadata`."""
         layers: dict[str, str] = {}
-        for item in self.variables.declarations.values():
+        for item in self.header.declarations.values():
             for match in filter(None, map(_FILL_RESULT.fullmatch, item.type)):
                 if reached is None or item.name in reached:
                     layers.setdefault(item.name, match["layer"])
@@ -414,23 +403,35 @@ class _Reader:
         for name in mine[:1]:
             if layers[name] in _LAYERS:
                 values["task"] = _LAYERS[layers[name]]
-            if tokens := self.variables.declarations[name].named("threshold"):
+            if tokens := self.header.declarations[name].named("threshold"):
                 values["threshold"] = self.read("threshold", "fraction", tokens)
         return values
 
 
-def _numbers(values: Sequence[Field | Token]) -> list[int | None]:
+def enumerator(text: bytes, enumeration: facts.Enumeration, macros: Mapping[bytes, bytes]) -> str | None:
+    """Our value of an enumerator's name or number, or of a macro for one."""
+    expanded = set[bytes]()
+    while _NAME.fullmatch(text) and text not in expanded:
+        expanded.add(text)
+        if (value := enumeration.value(text.decode())) is not None:
+            return value
+        text = macros.get(text, b"")
+    number = evaluate(text, macros, strict=True)
+    name = None if number is None else enumeration.names.get(number)
+    return None if name is None else enumeration.value(enumeration.prefix + name)
+
+
+def _numbers(values: Sequence[Field]) -> list[int | None]:
     """All numbers in `values`, whatever braces, tuples or functions they stand in; None: not a whole one."""
     found: list[int | None] = []
-    before = b""
     for each in values:
-        if isinstance(each, Field):
-            found += _numbers(each.value)
-            continue
-        if each.kind == Kind.NUMBER:
-            number = evaluate(each.text, {}, strict=True)
-            found.append(-number if number is not None and before == b"-" else number)
-        before = each.text
+        before = b""
+        for token in each.tokens if not each.braced else ():
+            if token.kind == Kind.NUMBER:
+                number = evaluate(token.text, {}, strict=True)
+                found.append(-number if number is not None and before == b"-" else number)
+            before = token.text
+        found += _numbers(each.fields)
     return found
 
 
@@ -465,6 +466,7 @@ _SENSORS: Final = {
 }
 _COLORS: Final = {1: Color.GRAY, 3: Color.RGB}
 _NO_NETWORK: Final = frozenset({"anomaly"})  # K-means, which is code
+_KINDS: Final = {dict: "an object", list: "a list", str: "a string", int: "a whole number from 0 up"}
 
 
 @dataclass(slots=True)
@@ -474,33 +476,28 @@ class _DocumentReader:
     path: str
     findings: list[Finding] = field(default_factory=list)
 
-    def value(self, holder: object, name: str, kind: str, shown: str = "") -> Any:
-        """Of `holder`, where there is one: an "object", a "list", a "text" or a "number" (whole, from 0 up)."""
-        found = holder.get(name) if isinstance(holder, dict) else None
-        if found is None:
-            return None
-        good = {
-            "object": isinstance(found, dict),
-            "list": isinstance(found, list),
-            "text": isinstance(found, str),
-            "number": type(found) is int and 0 <= found < _MAX_INTEGER,
-        }[kind]
-        if good:
+    def value(self, holder: object, place: str, kind: type, shown: str = "") -> Any:
+        """What stands in `holder` at `place` ("project.id"); None where nothing of this kind does."""
+        *around, last = place.split(".")
+        for name in around:
+            holder = self.value(holder, name, dict)
+        found = holder.get(last) if isinstance(holder, dict) else None
+        fits = not isinstance(found, int) or 0 <= found <= _MAX_INTEGER
+        if found is None or (fits and type(found) is kind):
             return found
-        wanted = {"object": "an object", "list": "a list", "text": "a string", "number": "a whole number from 0 up"}
-        self.refuse(f"{shown or name} is {_json(found)}, not {wanted[kind]}")
+        self.refuse(f"{shown or '.'.join((*around[-1:], last))} is {_json(found)}, not {_KINDS[kind]}")
         return None
 
-    def each(self, holder: object, name: str, shown: str = "") -> list[Any]:
+    def each(self, holder: object, place: str, shown: str = "") -> list[Any]:
         """The objects of a list."""
-        items = self.value(holder, name, "list", shown) or []
+        items = self.value(holder, place, list, shown) or []
         if any(not isinstance(item, dict) for item in items):
-            self.refuse(f"{shown or name} holds something that is no object")
+            self.refuse(f"{shown or place} holds something that is no object")
         return [item for item in items if isinstance(item, dict)]
 
     def one_of(self, holder: object, name: str, known: dict[str, Any]) -> Any:
         """Our value of one of the names `known`."""
-        text = self.value(holder, name, "text")
+        text = self.value(holder, name, str)
         if text is not None and text not in known:
             self.refuse(f"{name} is {_json(text)}, not one of {', '.join(known)}")
         return known.get(text)
@@ -532,13 +529,13 @@ def read_deployment(file: File, members: Sequence[str]) -> Recorded:
         reader.refuse(problem)
         return Recorded((Block(Metadata()),), (), tuple(reader.findings))
     metadata = _metadata(reader, document)
-    learning = reader.each(reader.value(document, "impulse", "object"), "learnBlocks")
-    kinds = [reader.value(block, "type", "text", "learnBlocks.type") or "" for block in learning]
-    described = [
-        _described(reader, block, kind, metadata)
-        for block, kind in zip(learning, kinds, strict=True)
-        if kind not in _NO_NETWORK
-    ]
+    described: list[Block] = []
+    for block in reader.each(document, "impulse.learnBlocks", "learnBlocks"):
+        kind = reader.value(block, "type", str, "learnBlocks.type") or ""
+        if kind not in _NO_NETWORK:
+            number, is_anomaly = reader.value(block, "id", int, "learnBlocks.id"), "anomaly" in kind
+            of_block = replace(metadata, block_id=number, task=ANOMALY if is_anomaly else None)
+            described.append(Block(of_block, anomaly=is_anomaly))
     names = [_name(reader, model, document, members) for model in reader.each(document, "tfliteModels")]
     blocks: tuple[Block, ...]
     if described and len(names) == len(described) and all(names):
@@ -550,65 +547,52 @@ def read_deployment(file: File, members: Sequence[str]) -> Recorded:
     return Recorded(blocks, (), tuple(dict.fromkeys(reader.findings)))
 
 
-def _described(reader: _DocumentReader, block: dict[str, Any], kind: str, metadata: Metadata) -> Block:
-    is_anomaly = "anomaly" in kind
-    number = reader.value(block, "id", "number", "learnBlocks.id")
-    return Block(replace(metadata, block_id=number, task=ANOMALY if is_anomaly else None), anomaly=is_anomaly)
-
-
 def _name(reader: _DocumentReader, model: dict[str, Any], document: dict[str, Any], members: Sequence[str]) -> str:
     """The name of a model's file without extension, empty where the file is not there.
 
     `modelPath` is a path in the container of the block: below `folders.input`.
     """
-    text = reader.value(model, "modelPath", "text")
+    text = reader.value(model, "modelPath", str)
     if text is None:
         return ""
     path = PurePosixPath(text)
-    root = reader.value(reader.value(document, "folders", "object"), "input", "text", "folders.input")
+    root = reader.value(document, "folders.input", str)
     if root and path.is_relative_to(root):
         path = path.relative_to(root)
     return path.stem if path.as_posix() in members else ""
 
 
 def _metadata(reader: _DocumentReader, document: dict[str, Any]) -> Metadata:
-    project = reader.value(document, "project", "object")
-    impulse = reader.value(document, "impulse", "object")
-    inputs = reader.each(impulse, "inputBlocks", "impulse.inputBlocks")
+    inputs = reader.each(document, "impulse.inputBlocks")
     image = next((block for block in inputs if block.get("type") == "image"), None)
-    classes = reader.value(document, "classes", "list") or []
+    classes = reader.value(document, "classes", list) or []
     if any(not isinstance(label, str) for label in classes):
         reader.refuse("classes holds something that is no string")
         classes = []
     channels: int | None = None
-    for block in reader.each(impulse, "dspBlocks", "impulse.dspBlocks"):
-        config = reader.value(reader.value(block, "metadata", "object"), "outputConfig", "object")
-        if reader.value(config, "type", "text", "outputConfig.type") == "image":
-            channels = reader.value(reader.value(config, "shape", "object"), "channels", "number")
+    for block in reader.each(document, "impulse.dspBlocks"):
+        if reader.value(block, "metadata.outputConfig.type", str) == "image":
+            channels = reader.value(block, "metadata.outputConfig.shape.channels", int, "channels")
     sensor = reader.one_of(document, "sensor", _SENSORS)
+    resize_mode = reader.one_of(image, "resizeMode", _RESIZE)
+    # Other resize modes have an anchor, too, which is not used; of another type it is damaged all the same.
+    anchor: Anchor | None = None
+    if reader.value(image, "cropAnchor", str) is not None and image is not None and image.get("resizeMode") == "crop":
+        anchor = reader.one_of(image, "cropAnchor", _ANCHORS)
     return Metadata(
         labels=tuple(classes) or None,
-        width=reader.value(image, "imageWidth", "number") or None,
-        height=reader.value(image, "imageHeight", "number") or None,
+        width=reader.value(image, "imageWidth", int) or None,
+        height=reader.value(image, "imageHeight", int) or None,
         channels=channels if channels in _COLORS else None,
         color=_COLORS.get(channels or 0),
-        resize_mode=reader.one_of(image, "resizeMode", _RESIZE),
-        crop_anchor=_crop_anchor(reader, image),
+        resize_mode=resize_mode,
+        crop_anchor=anchor,
         sensor="camera" if sensor is None and image is not None else sensor,
-        project_id=reader.value(project, "id", "number", "project.id"),
-        project_name=reader.value(project, "name", "text", "project.name"),
-        project_owner=reader.value(project, "owner", "text", "project.owner"),
-        deploy_version=reader.value(document, "deployCounter", "number"),
+        project_id=reader.value(document, "project.id", int),
+        project_name=reader.value(document, "project.name", str),
+        project_owner=reader.value(document, "project.owner", str),
+        deploy_version=reader.value(document, "deployCounter", int),
     )
-
-
-def _crop_anchor(reader: _DocumentReader, image: dict[str, Any] | None) -> Anchor | None:
-    """The part that is kept; other resize modes have one, too, which is not used."""
-    if image is None or image.get("resizeMode") != "crop":
-        reader.value(image, "cropAnchor", "text")  # of another type it is damaged all the same
-        return None
-    anchor: Anchor | None = reader.one_of(image, "cropAnchor", _ANCHORS)
-    return anchor
 
 
 _COMPARED: Final = ("labels", "width", "height", "color", "resize_mode", "sensor", "project_id")

@@ -19,6 +19,7 @@ import hashlib
 import re
 import struct
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cache
@@ -39,8 +40,10 @@ _ALIGNMENT: Final = 16  # bytes; `force_align` of the schema's buffers
 _OVERHEAD: Final = 1 << 16  # bytes of a flatbuffer besides its data, so that the builder seldom has to double
 
 _VERSION: Final = 3
-_CONTROL_FLOW: Final = re.compile(r"IF|WHILE|CALL|CALL_ONCE|STABLEHLO_\w+")
-"""Operators that can run another subgraph."""
+_CONTROL_FLOW: Final = re.compile(r"WHILE|CALL|CALL_ONCE|STABLEHLO_\w+")
+"""Operators that can run another subgraph; those of an IF can be run both (`first_subgraph`)."""
+
+_MOST_CALLS: Final = 1 << 14  # operators of a graph with its conditions; a condition can hold others, or itself
 
 _RESHAPE: Final = 22  # BuiltinOperator; the shape among its options counts only where there is none among its inputs
 _MAX_RANK: Final = 8  # LiteRT's own kernels stop at 6, its broadcasts at 8
@@ -118,7 +121,8 @@ class Graph:
     """A verified model, or one subgraph of it; `operators` are in order of execution.
 
     Attributes:
-        others: names of the model's further subgraphs. None of them is run: Keras 3 gives each signature its own.
+        others: names of the model's further subgraphs that are not run: Keras 3 gives each signature its own.
+        decides: it holds an IF, which runs one of two subgraphs.
     """
 
     tensors: tuple[GraphTensor, ...]
@@ -126,6 +130,7 @@ class Graph:
     outputs: tuple[int, ...]
     operators: tuple[Operator, ...]
     others: tuple[str, ...] = ()
+    decides: bool = False
 
 
 def read_graph(data: bytes) -> Graph:
@@ -155,7 +160,9 @@ def read_graph(data: bytes) -> Graph:
     model.text(3)
     buffers = _read_buffers(model)
     graph, *others = graphs = [_read_subgraph(each, buffers, names) for each in subgraphs]
-    if others and (kinds := {each.name for one in graphs for each in one.operators if _CONTROL_FLOW.match(each.name)}):
+    kinds = {each.name for one in graphs for each in one.operators}
+    decides = "IF" in kinds
+    if others and (kinds := set(filter(_CONTROL_FLOW.fullmatch, kinds))):
         raise UnsupportedModelError(
             f"the model has {len(graphs)} subgraphs (control flow: {', '.join(sorted(kinds))})",
             hint="Edge Impulse's own models have none; custom blocks must be exported without loops and conditions",
@@ -164,12 +171,19 @@ def read_graph(data: bytes) -> Graph:
         if not each.outputs:
             raise _damaged("it has no output")
         _check_order(each)
+    for operator in graph.operators:
+        if any(index >= 0 and graph.tensors[index].variable for index in operator.inputs):
+            raise UnsupportedModelError(
+                f"the model keeps what it computed for the next picture ({operator.name})",
+                hint="export it without state (Keras: unroll=True in a recurrent layer)",
+            )
     _check_signatures(model, graphs)
     if len(graph.inputs) != 1:
         raise UnsupportedModelError(
             f"the model has {len(graph.inputs)} inputs", hint="only models with one input, a picture, can be converted"
         )
-    return replace(graph, others=tuple(each.text(4) for each in subgraphs[1:]))
+    left = () if decides else tuple(each.text(4) for each in subgraphs[1:])
+    return replace(graph, others=left, decides=decides)
 
 
 def _check_signatures(model: _Table, graphs: list[Graph]) -> None:
@@ -482,8 +496,16 @@ def pack(model: Any) -> bytes:
 
 
 def first_subgraph(model: bytes) -> bytes:
-    """A verified flatbuffer without its other subgraphs: the first one is what LiteRT runs by default."""
+    """A verified flatbuffer without its other subgraphs: the first one is what LiteRT runs by default.
+
+    Of an IF both subgraphs are computed, and one of them chosen: they have no effect besides their results.
+
+    Raises:
+        InputError: what an IF runs is damaged.
+        UnsupportedModelError: it gives tensors of different sizes.
+    """
     content = unpack(model)
+    _compute_both(content)
     del content.subgraphs[1:]
     content.signatureDefs = [each for each in content.signatureDefs or [] if each.subgraphIndex == 0]
     used = {
@@ -494,6 +516,94 @@ def first_subgraph(model: bytes) -> bytes:
     for index, buffer in enumerate(content.buffers):
         if index not in used:
             buffer.data = None
+    return pack(content)
+
+
+def _compute_both(content: Any) -> None:
+    """Put the operators of both subgraphs, and SELECT_V2, in the place of each IF of the first subgraph."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    graph = content.subgraphs[0]
+    calls, done = list(graph.operators)[::-1], []
+    while calls:
+        call = calls.pop()
+        if called_operator(content, call) != "IF":
+            done.append(call)
+            continue
+        options, (condition, *given) = call.builtinOptions, map(int, call.inputs)
+        branches = [options.thenSubgraphIndex, options.elseSubgraphIndex]
+        (first, ones), (second, others) = (_branch(content, index, given) for index in branches)
+        if not len(ones) == len(others) == len(call.outputs):
+            raise _damaged("a condition gives another number of tensors")
+        chosen = []
+        for one, other, output in zip(ones, others, map(int, call.outputs), strict=True):
+            shapes = [
+                list(map(int, graph.tensors[index].shape if graph.tensors[index].shape is not None else []))
+                for index in (one, other, output)
+            ]
+            if not shapes[0] == shapes[1] == shapes[2]:
+                raise UnsupportedModelError(
+                    f"the model decides between tensors of different sizes, {shapes[0]} and {shapes[1]}",
+                    hint="export it without conditions",
+                )
+            select = schema.OperatorT()
+            select.opcodeIndex, select.inputs, select.outputs = (
+                len(content.operatorCodes),
+                [condition, one, other],
+                [output],
+            )
+            select.builtinOptionsType, select.builtinOptions = (
+                schema.BuiltinOptions.SelectV2Options,
+                schema.SelectV2OptionsT(),
+            )
+            chosen.append(select)
+        calls += [*first, *second, *chosen][::-1]
+        content.operatorCodes += operator_codes([(schema.BuiltinOperator.SELECT_V2, None, 1)])
+        if len(calls) + len(done) > _MOST_CALLS:
+            raise _damaged("its conditions run one another")
+    graph.operators = done
+
+
+def _branch(content: Any, index: int, given: list[int]) -> tuple[list[Any], list[int]]:
+    """The operators of subgraph `index` for the first one, which gets its tensors, and their outputs there.
+
+    `given`: the tensors it takes, of the first subgraph.
+    """
+    graph = content.subgraphs[0]
+    if not 0 < index < len(content.subgraphs) or len(content.subgraphs[index].inputs) != len(given):
+        raise _damaged("a condition runs a subgraph that does not fit")
+    branch = content.subgraphs[index]
+    places = dict(zip(map(int, branch.inputs), given, strict=True)) | {-1: -1}
+    for number, tensor in enumerate(branch.tensors):
+        if number not in places:
+            places[number] = len(graph.tensors)
+            graph.tensors.append(tensor)
+    calls = [copy(call) for call in branch.operators]
+    for call in calls:
+        for end in ("inputs", "outputs"):
+            setattr(call, end, [places[int(number)] for number in getattr(call, end)])
+    return calls, [places[int(number)] for number in branch.outputs]
+
+
+def last_grid(model: bytes) -> bytes:
+    """A verified flatbuffer whose one output [1,K,h,w] is turned to [1,h,w,K], as TensorFlow has it."""
+    import numpy as np
+    from ai_edge_litert import schema_py_generated as schema
+
+    content = unpack(model)
+    (graph,) = content.subgraphs
+    (source,) = map(int, graph.outputs)
+    tensor, perm, call = copy(graph.tensors[source]), schema.TensorT(), schema.OperatorT()
+    order = np.array([0, 2, 3, 1], np.int32)
+    tensor.name, tensor.shape, tensor.shapeSignature = "grid", np.asarray(tensor.shape)[order], None
+    perm.name, perm.shape, perm.type, perm.buffer = "order", [4], schema.TensorType.INT32, len(content.buffers)
+    content.buffers.append(schema.BufferT(np.frombuffer(order.tobytes(), np.uint8)))
+    count = len(graph.tensors)
+    graph.tensors += [perm, tensor]
+    call.opcodeIndex, call.inputs, call.outputs = len(content.operatorCodes), [source, count], [count + 1]
+    content.operatorCodes += operator_codes([(schema.BuiltinOperator.TRANSPOSE, None, 2)])
+    graph.operators.append(call)
+    graph.outputs, content.signatureDefs = [count + 1], None
     return pack(content)
 
 

@@ -17,6 +17,7 @@ from convert.findings import Rule
 from convert.graph.preprocessing import RESIZE_ASSUMED, SCALING_ASSUMED, preprocessing
 from convert.heads import CONVERTIBLE, head
 from convert.heads.base import GENERIC_LABELS
+from convert.images import ImageScaling
 from convert.images.resizing import RESIZES
 from convert.isolation import LARGE
 from convert.onnx_header import Damaged, Value, parse_header
@@ -133,7 +134,8 @@ class Adapt:
             from convert.graph.calibrate import calibrated, calibration_pictures  # few runs need it
 
             pictures = calibration_pictures(self.calibrate)
-            more = [partial(calibrated, export=export, pictures=pictures)]
+            scaling = export.metadata.image_scaling or ImageScaling.NONE
+            more = [partial(calibrated, scaling=scaling, before=before, pictures=pictures)]
             message = f"the 8-bit codes were made here, by ONNX Runtime, from {len(pictures)} pictures"
             findings = (*findings, CALIBRATED.found(message))
         prepare = partial(prepared, data, *more, coded=export.coded)

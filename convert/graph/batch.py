@@ -62,7 +62,7 @@ def dynamic_batch(model: ModelProto) -> ModelProto:
     for node in editor.nodes():
         state.rewrite(node)
     for value in [source, *model.graph.output]:
-        if state.places.get(value.name) != Place(0, 1):
+        if state.places.get(value.name) != Place(0, 1) or value.name in state.single:
             raise _no_batch(f"its output {value.name} does not hold one entry for each picture")
     editor.store()
     for value in [source, *model.graph.output]:
@@ -82,12 +82,14 @@ class BatchState:
         added: the nodes that were put before it, or in its place.
         shapes: at batch 1, of everything before the node and of its outputs.
         places: of every tensor before the node that has the batch in it.
+        single: those that were one number, of shape [], which is [N] now.
     """
 
     def __init__(self, editor: GraphEditor, source: str) -> None:
         self.editor = editor
         self.shapes = Shapes(editor, 1)
         self.places = {source: Place(0, 1)}
+        self.single: set[str] = set()
         self.node: NodeProto
         self.added: list[NodeProto]
         self._many = Shapes(editor, _MANY)
@@ -103,6 +105,11 @@ class BatchState:
         if any(name not in self.shapes for name in outputs):
             raise _no_batch(f"{label} makes a tensor whose size is only known when it runs")
         self.node, self.added = node, []
+        if not self.single.isdisjoint(node.input):
+            if node.op_type not in POINTWISE | {"Reshape"}:
+                raise _no_batch(f"{label} takes a single number of each picture")
+            if all(name in self.single or not self.shapes[name] for name in node.input if name):
+                self.single.update(outputs if node.op_type != "Reshape" else ())
         wanted, inputs = {name: self.shapes[name] for name in outputs}, list(node.input)
         try:
             _apply_rule(self)
@@ -251,10 +258,13 @@ def _shift_axes(state: BatchState) -> None:
         case "Slice":
             starts, ends, _, steps = _limits(state)
             _set_limits(state, starts, ends, axes, steps)
-        case operator if operator == "CumSum" or (operator in REDUCTIONS and state.has(1)):
+        case "CumSum":
             state.set_values(1, axes)
         case operator if operator in REDUCTIONS:
-            set_attribute(node, "axes", axes)
+            if state.editor.opset >= (13 if operator == "ReduceSum" else 18):
+                state.editor.set_inputs(node, [node.input[0], state.indices(axes)])
+            else:
+                set_attribute(node, "axes", axes)
         case _:
             set_attribute(node, "axis", min(axes))
 
@@ -409,10 +419,10 @@ def _repeated(state: BatchState, constant: str, batched: str, place: Place) -> s
 def _reshape(state: BatchState) -> None:
     """The first dimension of the target is what the batch makes larger, whatever it was."""
     target = state.shapes[state.node.output[0]]
-    if not target:
-        raise Refused("makes a single number")
     if any(size != 1 for size in state.shape[: state.place.axis]):
         raise Refused("takes the batch apart")
+    if not target:
+        raise Refused("makes a single number")
     state.editor.set_inputs(state.node, [state.node.input[0], state.indices([-1, *target[1:]])])
 
 
@@ -438,8 +448,7 @@ def _unroll(state: BatchState) -> None:
         if first is None or any(others):
             raise Refused("takes something else than values from the picture")
     targets = {name: state.shapes[name] for name in node.output if name}
-    if not all(targets.values()):
-        raise Refused("makes a single number")
+    state.single.update(name for name, target in targets.items() if not target)
     if operator in PICTURES_FIRST:  # it takes N times as many pictures: [N, S0, ...] as [N * S0, ...]
         if len(node.output) != 1:
             raise Refused("cannot work on more pictures")
@@ -466,6 +475,12 @@ def _unrolled_inputs(state: BatchState) -> list[str]:
     if node.op_type in _ALONG_AXES:
         _shift_axes(state)
         return [_in_front(state, node.input[0]), *node.input[1:]]
+    if node.op_type == "GatherElements" and all(name in state.places for name in node.input):
+        set_attribute(node, "axis", _axes(state)[0] + 1)
+        return [_in_front(state, name) for name in node.input]
+    if node.op_type == "Expand":
+        rank = len(state.shapes[node.output[0]])
+        return [_in_front(state, node.input[0], rank), state.indices([1, *state.shapes[node.output[0]]])]
     if node.op_type == "Concat":
         set_attribute(node, "axis", attribute(node, "axis", 1) % len(state.shape) + 1)
         fronts = {name: _in_front(state, name) for name in dict.fromkeys(node.input) if name in state.places}

@@ -12,7 +12,7 @@ float32: also what the last layers give, and what decodes boxes.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -20,9 +20,11 @@ import onnx
 from convert.errors import InputError, PresetError, UnsupportedModelError
 from convert.graph.graph import GraphEditor, infer
 from convert.graph.quantized import WEIGHTED
-from convert.graph.resize import scaled_levels
-from convert.images import ImageScaling
-from convert.images.read import find, read_fitted
+from convert.graph.resize import cut_out, scaled_levels
+from convert.images import ImageScaling, crop_area
+from convert.images.read import find, read
+from convert.images.resizing import Resizing
+from convert.images.scaling import scaled
 from convert.isolation import TemporaryFolder
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
 
-    from convert.types import Export
+    from convert.types import Preprocessing
 
 FEWEST = 20
 """Pictures: with fewer, numbers larger than any of them are met soon, and cut off."""
@@ -57,11 +59,12 @@ def calibration_pictures(folder: Path) -> tuple[Path, ...]:
     return tuple(files[place] for place in np.linspace(0, len(files) - 1, min(len(files), _MOST)).round().astype(int))
 
 
-def calibrated(model: ModelProto, export: Export, pictures: Sequence[Path]) -> ModelProto:
+def calibrated(model: ModelProto, scaling: ImageScaling, before: Preprocessing, pictures: Sequence[Path]) -> ModelProto:
     """A pass: a float model for pictures [1,C,h,w] computes in 8-bit codes.
 
     Args:
-        pictures: brought to size and scaled as `export` says.
+        scaling: what it takes of levels.
+        before: how a primary engine brings frames to it; `pictures` are brought to it in the same way.
 
     Raises:
         InputError: a picture cannot be read.
@@ -94,13 +97,13 @@ def calibrated(model: ModelProto, export: Export, pictures: Sequence[Path]) -> M
     onnx.helper.set_model_props(model, {"onnx.quant.pre_process": "onnxruntime.quant"})  # else it logs that it is not
     with TemporaryFolder() as folder:
         written = folder / "codes.onnx"
-        before = logging.root.manager.disable
+        usual = logging.root.manager.disable
         logging.disable()  # progress, as text on standard error
         try:
             quantize_static(
                 model,
                 written,
-                _Reader(model.graph.input[0], export, pictures),
+                _Reader(model.graph.input[0], scaling, before, pictures),
                 quant_format=QuantFormat.QDQ,
                 activation_type=QuantType.QInt8,
                 weight_type=QuantType.QInt8,
@@ -120,25 +123,43 @@ def calibrated(model: ModelProto, export: Export, pictures: Sequence[Path]) -> M
                 f"ONNX Runtime cannot quantize this model: {error}", hint="leave out --precision int8"
             ) from error
         finally:
-            logging.disable(before)
+            logging.disable(usual)
         result: ModelProto = onnx.load_model(written)
     return result
+
+
+def as_deployed(picture: NDArray[np.uint8], before: Preprocessing, size: tuple[int, int, int]) -> NDArray[Any]:
+    """What a network of `size` (h,w,C) gets of a `picture` [H,W,3] as a frame of the camera: levels [h,w,C].
+
+    Gst-nvinfer scales the frame, and the graph cuts and resizes it where it was made for frames. A picture of another
+    shape is no frame of that camera, but its middle could be.
+    """
+    (height, width, channels), framing = size, before.framing
+    grey = channels == 1
+    if framing is None:
+        return scaled(picture, width, height, keep_aspect=before.maintain_aspect_ratio, grey=grey)
+    if not (isinstance(framing, Resizing) and framing.takes_any_shape):
+        left, top, wide, high = crop_area(picture.shape[1], picture.shape[0], framing.frame.pixels)
+        picture = picture[top : top + high, left : left + wide]
+    whole = scaled(picture, *framing.network, grey=grey and not isinstance(framing, Resizing))
+    return cut_out(whole, framing, grey=grey)
 
 
 class _Reader:
     """Gives the pictures as the model's input: a CalibrationDataReader."""
 
-    def __init__(self, source: onnx.ValueInfoProto, export: Export, pictures: Sequence[Path]) -> None:
+    def __init__(
+        self, source: onnx.ValueInfoProto, scaling: ImageScaling, before: Preprocessing, pictures: Sequence[Path]
+    ) -> None:
         _, channels, height, width = (dim.dim_value for dim in source.type.tensor_type.shape.dim)
         self._name, self._size = source.name, (height, width, channels)
-        self._metadata, self._pictures = export.metadata, iter(pictures)
+        self._scaling, self._before, self._pictures = scaling, before, iter(pictures)
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
         """float32 [1,C,h,w] by the input's name; None behind the last."""
         path = next(self._pictures, None)
         if path is None:
             return None
-        told = self._metadata
-        levels = read_fitted(path, *self._size, told.resize_mode, anchor=told.anchor)
+        levels = as_deployed(read(path)[0], self._before, self._size)
         values = np.ascontiguousarray(levels.transpose(2, 0, 1)[np.newaxis], np.float32)
-        return {self._name: scaled_levels(values, told.image_scaling or ImageScaling.NONE)}
+        return {self._name: scaled_levels(values, self._scaling)}

@@ -158,6 +158,22 @@ def plain_quantization(model: ModelProto) -> ModelProto:
     return model
 
 
+_NARROW = {TensorProto.UINT8, TensorProto.UINT16, TensorProto.INT16, TensorProto.UINT32, TensorProto.UINT64}
+
+
+def plain_integers(model: ModelProto) -> ModelProto:
+    """Let casts to integers that TensorRT does not have between layers give int32; equal for what fits into both."""
+    casts = [node for node in model.graph.node if node.op_type == "Cast" and attribute(node, "to") in _NARROW]
+    if not casts or any(node.op_type in _KEPT for node in model.graph.node):
+        return model
+    for node in casts:
+        set_attribute(node, "to", TensorProto.INT32)
+    for tensor in model.graph.initializer:
+        if tensor.data_type in _NARROW:
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.int32), tensor.name))
+    return model
+
+
 def _quantizer(editor: GraphEditor, node: NodeProto) -> NodeProto | None:
     """The QuantizeLinear whose values `node` turns back, with nothing but moving between them; None where its steps are
     symmetric around 0, or there is none."""
@@ -190,6 +206,12 @@ def fold(model: ModelProto) -> ModelProto:
             value: NDArray[Any] = np.array(prod(shape) if node.op_type == "Size" else shape, np.int64)
         else:
             shapes.add(node)
+            condition = editor.constant(source) if node.op_type == "Where" else None
+            if condition is not None and (condition.all() or not condition.any()):
+                chosen = node.input[1 if condition.all() else 2]
+                if shapes.get(chosen) == shapes.get(target, ()):
+                    editor.replace(node, chosen)
+                    continue
             is_constant = (
                 bool(node.input)
                 and len(node.output) == 1

@@ -26,6 +26,7 @@ from convert.graph.cleanup import (
     merge_reshapes,
     only_real_inputs,
     plain_comparisons,
+    plain_integers,
     plain_quantization,
     plain_resizes,
     positive_axes,
@@ -101,7 +102,7 @@ def adapted(
 
 
 _PREPARE = (
-    only_real_inputs, positive_axes, clean, plain_comparisons, plain_quantization, fold, plain_resizes,
+    only_real_inputs, positive_axes, clean, plain_comparisons, plain_integers, plain_quantization, fold, plain_resizes,
     merge_reshapes, remove_transposes,
 )  # fmt: skip
 

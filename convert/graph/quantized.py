@@ -571,6 +571,10 @@ def layers(model: ModelProto) -> Layers:
     on_codes = {
         node.output[0] for node in nodes if node.op_type == _DEQUANTIZE and editor.constant(node.input[0]) is None
     }
+    behind = set(on_codes)  # the first code
+    for node in nodes:
+        if behind.intersection(node.input):
+            behind.update(node.output)
     inner = [node for node in nodes if node.op_type not in {_QUANTIZE, _DEQUANTIZE}]
     for node in inner:
         if (
@@ -595,7 +599,9 @@ def layers(model: ModelProto) -> Layers:
             count = products(node, shapes)
             whole += count
             quantized += count * is_int8
-        elif node.op_type in {"Add", "Sub"} and any(name in editor.tensors for name in node.input):
+        elif behind.isdisjoint(node.output) or (
+            node.op_type in {"Add", "Sub"} and any(name in editor.tensors for name in node.input)
+        ):
             continue
         counts[not is_int8][node.op_type] += 1
     int8, other = (dict(sorted(each.items())) for each in counts)

@@ -17,20 +17,19 @@ goes into them to 11 bits (TF32).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from convert.graph.graph import GraphEditor
 from convert.images import Framing, ImageScaling
-from convert.images.scaling import SDK_LUMA, sdk_axis
+from convert.images.resizing import Resizing
+from convert.images.scaling import SDK_LUMA, as_sdk, sdk_axis, sdk_luma
 from convert.types import IMAGENET_MEAN_BGR, TORCH_MEAN, TORCH_STD
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
-
-    from convert.images.resizing import Resizing
 
 _INPUTS_SINCE = 10  # the opset in which Slice takes what were attributes as inputs
 
@@ -82,6 +81,19 @@ def scaled_levels(levels: NDArray[np.float32], scaling: ImageScaling) -> NDArray
         compute = {"Div": np.divide, "Sub": np.subtract}[operator]
         values = compute(values, np.array(numbers, np.float32).reshape(1, -1, 1, 1))
     return np.ascontiguousarray(values, np.float32)
+
+
+def cut_out(frame: NDArray[np.uint8], framing: Framing, *, grey: bool) -> NDArray[Any]:
+    """What a graph with this framing makes of a scaled frame [H,W,C]: levels [h,w,c], in NumPy.
+
+    Args:
+        grey: the model takes grey pictures; where the graph resizes, they have the luma's fractions.
+    """
+    if isinstance(framing, Resizing):
+        levels = as_sdk(frame, framing.model, framing.mode, anchor=framing.anchor)
+        return sdk_luma(levels) if grey else levels
+    width, height = framing.model
+    return frame[framing.top : framing.top + height, framing.left : framing.left + width]
 
 
 def resize_frames(model: ModelProto, resizing: Resizing) -> ModelProto:

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    _Mix = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], int]  # see `_axis`
+
 _LUMA = (19595, 38470, 7471)  # JPEG's and BT.601's 0.299, 0.587 and 0.114 of red, green and blue, times 65536
 SDK_LUMA = (0.299, 0.587, 0.114)
 """As the SDK writes them (ei_run_dsp.h, `extract_image_features`)."""
@@ -91,7 +93,12 @@ def sdk_luma(pixels: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def scale(
-    picture: NDArray[np.uint8], placement: Placement, scaling_filter: ScalingFilter, *, grey: bool = False
+    picture: NDArray[np.uint8],
+    placement: Placement,
+    scaling_filter: ScalingFilter,
+    *,
+    grey: bool = False,
+    only: tuple[NDArray[np.intp], NDArray[np.intp]] | None = None,
 ) -> NDArray[np.uint8]:
     """The part of a frame that `placement` names, scaled as Gst-nvinfer does it.
 
@@ -100,45 +107,80 @@ def scale(
         placement: the part, and its size in the network's picture.
         scaling_filter: nearest and bilinear are exact; of the others see `approximation`.
         grey: whether the network takes grey pictures: the luma of RGB pixels is taken before they are scaled.
+        only: the rows and the columns of the result that are computed; by default all.
 
     Returns:
-        uint8 [h,w,C] of the placement's size; C is 1 for a grey network, else the picture's.
+        uint8 [h,w,C] of the placement's size, or of the rows and columns in `only`; C is 1 for a grey network, else the
+        picture's.
     """
     grey = grey and picture.shape[2] == 3
     if scaling_filter in _APPROXIMATED:
-        return _scaled_by_pillow(picture, placement, scaling_filter, grey=grey)
+        levels = _scaled_by_pillow(picture, placement, scaling_filter, grey=grey)
+        return levels if only is None else levels[np.ix_(*only)]
     bilinear = scaling_filter is ScalingFilter.BILINEAR
-    high, wide, channels = picture.shape
-    above, below, down, down_whole = _axis(placement.source_height, placement.height, bilinear=bilinear)
-    left, right, across, across_whole = _axis(placement.source_width, placement.width, bilinear=bilinear)
-    whole = down_whole * across_whole  # the weights of the up to four pixels add up to it
+    down = _axis(placement.top, placement.source_height, placement.height, len(picture), bilinear=bilinear)
+    across = _axis(placement.left, placement.source_width, placement.width, picture.shape[1], bilinear=bilinear)
+    axes = [down, across]
+    if only is not None:
+        axes = [
+            (near[of], far[of], weight[of], whole) for (near, far, weight, whole), of in zip(axes, only, strict=True)
+        ]
+        read = [np.unique(np.concatenate([near, far])) for near, far, *_ in axes]
+        picture = picture[np.ix_(*read)]
+        axes = [
+            (np.searchsorted(known, near), np.searchsorted(known, far), weight, whole)
+            for known, (near, far, weight, whole) in zip(read, axes, strict=True)
+        ]
+    if grey:
+        step = max(_BLOCK // picture.shape[1], 1)
+        colours, picture = picture, np.empty((*picture.shape[:2], 1), np.uint8)
+        for start in range(0, len(colours), step):
+            picture[start : start + step, :, 0] = luma(colours[start : start + step])
+    swapped = not picture.flags.c_contiguous  # then it may be column by column, and columns are mixed first
+    if swapped:
+        picture, axes = picture.swapaxes(0, 1), axes[::-1]
+    (near, far, weight, outer), inner = axes
+    whole = outer * inner[-1]  # the weights of the up to four pixels add up to it
     dtype = np.min_scalar_type(255 * whole + whole // 2)
-    number = dtype.type
-    across, down = across.astype(dtype)[:, None], down.astype(dtype)[:, None, None]
-    pixels_at = _reader(picture)
+    lines = picture.reshape(len(picture), -1)
+    levels = np.empty((len(near), len(inner[0]), picture.shape[2]), np.uint8)
+    step = max(_BLOCK // lines.shape[1], 1)
+    for start in range(0, len(near), step):
+        part = slice(start, start + step)
+        mixed = _weighted(lines, (near[part], far[part], weight[part], outer), dtype, axis=0)
+        total = _weighted(mixed.reshape(-1, *picture.shape[1:]), inner, dtype, axis=1)
+        total += dtype.type(whole // 2)
+        np.floor_divide(total, dtype.type(whole), out=levels[part], casting="unsafe")
+    return levels.swapaxes(0, 1) if swapped else levels
 
-    def line(rows: NDArray[np.intp]) -> NDArray[np.unsignedinteger]:
-        """Rows [n], of which the columns are mixed: [n,w,C], times `across_whole`."""
-        rows = np.minimum(rows + placement.top, high - 1)[:, None]
-        pixels = pixels_at(rows, np.minimum(left + placement.left, wide - 1))
-        mixed = (luma(pixels)[..., None] if grey else pixels).astype(dtype)
-        if across_whole > 1:
-            pixels = pixels_at(rows, np.minimum(right + placement.left, wide - 1))
-            mixed *= number(across_whole) - across
-            mixed += (luma(pixels)[..., None] if grey else pixels) * across
-        return mixed
 
-    levels = np.empty((placement.height, placement.width, 1 if grey else channels), np.uint8)
-    step = max(_BLOCK // (placement.width * channels), 1)
-    for start in range(0, placement.height, step):
-        rows = slice(start, start + step)
-        total = line(above[rows])
-        if down_whole > 1:
-            total *= number(down_whole) - down[rows]
-            total += line(below[rows]) * down[rows]
-        total += number(whole // 2)
-        levels[rows] = total // number(whole)
-    return levels
+def _weighted(values: NDArray[Any], mix: _Mix, dtype: np.dtype[Any], *, axis: int) -> NDArray[Any]:
+    """Two of `values` for each place of `mix` along the first or second axis, times the sum of their weights."""
+    near, far, weight, whole = mix
+    mixed = values.take(near, axis=axis).astype(dtype, copy=False)
+    if whole > 1:
+        share = weight.astype(dtype)[:, np.newaxis]
+        mixed *= dtype.type(whole) - share
+        other = values.take(far, axis=axis).astype(dtype, copy=False)
+        other *= share
+        mixed += other
+    return mixed
+
+
+def scaled(
+    frame: NDArray[np.uint8], width: int, height: int, *, keep_aspect: bool = False, grey: bool = False
+) -> NDArray[np.uint8]:
+    """`frame` [H,W,C] as [height,width,C], as nvinfer scales it (with `keep_aspect`: between black bars).
+
+    Args:
+        grey: as for `scale`.
+    """
+    high, wide, channels = frame.shape
+    channels = 1 if grey else channels
+    placement = place(wide, high, Network(channels, height, width), keep_aspect=keep_aspect, symmetric=keep_aspect)
+    picture = np.zeros((height, width, channels), np.uint8)
+    picture[placement.target] = scale(frame, placement, ScalingFilter.BILINEAR, grey=grey)
+    return picture
 
 
 def _reader(picture: NDArray[np.uint8]) -> Callable[[NDArray[np.intp], NDArray[np.intp]], NDArray[np.uint8]]:
@@ -154,18 +196,20 @@ def _reader(picture: NDArray[np.uint8]) -> Callable[[NDArray[np.intp], NDArray[n
 
 
 @lru_cache(maxsize=64)
-def _axis(size: int, count: int, *, bilinear: bool) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], int]:
-    """For each of `count` pixels of a line the two of `size` that are mixed, the second's weight, and the weights' sum.
+def _axis(start: int, size: int, count: int, most: int, *, bilinear: bool) -> _Mix:
+    """For each of `count` pixels of a line the two that are mixed, the second's weight, and the weights' sum.
 
-    The sum is 1 where there is nothing to mix: all points are centres of pixels, as where 480 become 96.
+    They are among the `size` pixels from `start` on of a line of `most`. The sum is 1 where there is nothing to mix:
+    all points are centres of pixels, as where 480 become 96.
     """
     position = (2 * np.arange(count) + 1) * size  # of the points, in parts of 2 * count
     if not bilinear:
-        index = position // (2 * count)
-        return index, index, np.zeros_like(index), 1
+        near = np.minimum(position // (2 * count) + start, most - 1)
+        return near, near, np.zeros_like(near), 1
     first, weight = np.divmod(position - count, 2 * count)
     common = int(np.gcd.reduce(weight, initial=2 * count))
-    return np.clip(first, 0, size - 1), np.clip(first + 1, 0, size - 1), weight // common, 2 * count // common
+    near, far = (np.minimum(np.clip(each, 0, size - 1) + start, most - 1) for each in (first, first + 1))
+    return near, far, weight // common, 2 * count // common
 
 
 def _scaled_by_pillow(
@@ -214,6 +258,13 @@ def sdk_axis(size: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64
     position = np.arange(count, dtype=np.int64) * ((size << _BITS) // count)
     first = np.minimum(position >> _BITS, size - 1)
     return first, np.minimum(first + 1, size - 1), position & (2**_BITS - 1)
+
+
+def read_by_sdk(place: Placement) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The rows and the columns of a picture that `interpolate` reads, where it is placed so."""
+    rows = np.unique(sdk_axis(place.source_height, place.height)[:2])
+    columns = np.unique(sdk_axis(place.source_width, place.width)[:2])
+    return rows + place.top, columns + place.left
 
 
 def _mixed(one: NDArray[np.uint8], other: NDArray[np.uint8], weight: NDArray[np.int64]) -> NDArray[np.uint8]:

@@ -287,20 +287,11 @@ def name_value_pairs(known: Sequence[str], text: bytes, *, trim_first: bool) -> 
 
 def entry_of(group: bytes, pair: KeyLine) -> keys.Entry:
     """A line of an INI file."""
-    """A line of an INI file."""
-    return keys.Entry(
-        keys.as_text(group),
-        keys.as_text(pair.key),
-        keys.as_text(pair.value),
-        pair.line,
-        pair.column,
-        pair.line,
-        pair.value_column,
-    )
+    texts = map(keys.as_text, (group, pair.key, pair.value))
+    return keys.Entry(*texts, pair.line, pair.column, pair.line, pair.value_column)
 
 
 def section_of(group: KeyGroup) -> keys.Section:
-    """The first header of a group of an INI file."""
     """The first header of a group of an INI file."""
     return keys.Section(keys.as_text(group.name), group.line, group.column)
 

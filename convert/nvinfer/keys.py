@@ -534,22 +534,12 @@ class ParserState:
         if verdict is Verdict.ACCEPTED:
             values = {name: list(value) if isinstance(value, tuple) else value for name, value in self.values.items()}
             values[ATTRS] = list(classes)
+        listed = ("problems", "entries", "sections", "unknown", "unread", "ignored")
+        rows = {name: tuple(getattr(self, name)) for name in listed}
         return Parsed(
-            path=self.path,
-            form=self.form,
-            release=self.release,
-            platform=self.platform,
-            verdict=verdict,
-            exception=exception,
-            problems=tuple(self.problems),
-            values=values,
-            files=self.files,
-            entries=tuple(self.entries),
-            sections=tuple(self.sections),
-            unknown=tuple(self.unknown),
-            unread=tuple(self.unread),
-            ignored=tuple(self.ignored),
-        )
+            self.path, self.form, self.release, self.platform, verdict, exception,
+            values=values, files=self.files, **rows,
+        )  # fmt: skip
 
 
 @cache

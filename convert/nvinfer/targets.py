@@ -8,19 +8,19 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from convert.errors import PresetError
 from convert.files import TableReader, configs, load_toml
-from convert.nvinfer.keys import version
+from convert.nvinfer.keys import PROPERTY, key_named, keys, version
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One DeepStream release on one platform. None: not known (then it is in `unverified`).
+    """One DeepStream release on one platform. None: not known (then it is in `not_verified`).
 
     Attributes:
         deepstream: release, "7.1".
@@ -32,7 +32,7 @@ class Target:
         largest_scale: by how much its scaler makes pictures smaller or larger in one step; None: by any factor.
         jetpack, l4t: Jetson only.
         families: Jetson modules it runs on; empty for dgpu.
-        unverified: (cell, why) for everything that is missing or may be wrong.
+        not_verified: cell -> why, for everything that is missing or may be wrong.
     """
 
     deepstream: str
@@ -49,7 +49,12 @@ class Target:
     ubuntu: str | None = None
     gstreamer: str | None = None
     released: str | None = None
-    unverified: tuple[tuple[str, str], ...] = ()
+    not_verified: dict[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def unverified(self) -> tuple[tuple[str, str], ...]:
+        """`not_verified` in pairs, what holds for both platforms first."""
+        return tuple(self.not_verified.items())
 
     @property
     def name(self) -> str:
@@ -59,22 +64,20 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Parser:
-    """A function of the stock parser library. `kind`: bbox, instance-mask, segmentation or classifier."""
+    """A function of the stock parser library. `kind`: bbox, instance-mask, segmentation or classifier.
+
+    What the other fields mean is said in the file.
+    """
 
     function: str
     kind: str
     since: str | None = None
     until: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class KeyValue:
-    """A value of a Gst-nvinfer key that not every release or platform accepts."""
-
-    key: str
-    value: str
-    since: str | None = None
-    platform: str | None = None
+    count: int | None = None
+    names: tuple[str, ...] = ()
+    floats: tuple[str, ...] = ()
+    ranks: dict[str, int] = field(default_factory=dict)
+    class_0: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,100 +158,40 @@ class Catalogue:
     """All of targets.toml. Releases and targets are in order of age.
 
     Attributes:
+        platforms: platform -> what holds for it in every release.
         jetpacks: JetPack -> the releases that run on it, what --jetpack means first.
         paths: name -> path of a file of the SDK, absolute or below its root.
-        keys_since: key -> the first release whose Gst-nvinfer reads it; all listed ones read the others.
         keys_work_until: key -> the last release in which it has an effect, although later ones still read it.
-        key_values: values that not every release or platform accepts.
         yaml_since: program ("nvinfer", "deepstream-app") -> the first release in which it reads YAML.
-        flags: trtexec's options that not every TensorRT knows.
+        stock_library: "functions" -> those of the stock parser library.
+        trtexec_flags: trtexec's options that not every TensorRT knows.
     """
 
+    platforms: dict[str, dict[str, int]]
     releases: tuple[str, ...]
-    platforms: tuple[str, ...]
     targets: tuple[Target, ...]
     jetpacks: dict[str, tuple[str, ...]]
     paths: dict[str, str]
-    trackers: tuple[Tracker, ...]
-    sinks: tuple[Sink, ...]
-    containers: tuple[Container, ...]
-    keys_since: dict[str, str]
     keys_work_until: dict[str, str]
-    key_values: tuple[KeyValue, ...]
     yaml_since: dict[str, str]
-    parsers: tuple[Parser, ...]
-    builds: tuple[Build, ...]
-    onnx_parsers: tuple[OnnxParser, ...]
-    flags: dict[str, Flag]
-    int8: Int8
-
-
-@dataclass(frozen=True, slots=True)
-class _Platform:
-    title: str
-    min_object_size: int
-    largest_scale: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _OnPlatform:
-    """[deepstream.jetson] or [deepstream.dgpu]."""
-
-    tensorrt: str
-    cuda: str | None = None
-    jetpack: str | None = None
-    l4t: str | None = None
-    families: tuple[str, ...] = ()
-    not_verified: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Release:
-    """A [[deepstream]] block."""
-
-    version: str
-    folder: str
-    root: str
-    ubuntu: str | None = None
-    gstreamer: str | None = None
-    released: str | None = None
-    jetson: _OnPlatform | None = None
-    dgpu: _OnPlatform | None = None
-    not_verified: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Keys:
-    """[keys]: release -> the keys it was the first to know; key -> the last release where it does something."""
-
-    since: dict[str, tuple[str, ...]]
-    works_until: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Parsers:
-    functions: tuple[Parser, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    """targets.toml as it is written."""
-
-    platforms: dict[str, _Platform]
-    jetpack: dict[str, tuple[str, ...]]
-    paths: dict[str, str]
-    keys: _Keys
-    yaml: dict[str, str]
-    parsers: _Parsers
+    stock_library: dict[str, tuple[Parser, ...]]
     trtexec_flags: dict[str, Flag]
     int8: Int8
-    deepstream: tuple[_Release, ...] = ()
     tracker: tuple[Tracker, ...] = ()
     sink: tuple[Sink, ...] = ()
     container: tuple[Container, ...] = ()
-    value: tuple[KeyValue, ...] = ()
     trtexec: tuple[Build, ...] = ()
     onnx_parser: tuple[OnnxParser, ...] = ()
+
+    @property
+    def parsers(self) -> tuple[Parser, ...]:
+        """The functions of the stock parser library, of all releases."""
+        return self.stock_library["functions"]
+
+    @property
+    def keys_since(self) -> dict[str, str]:
+        """Key -> the first release whose Gst-nvinfer reads it; all listed ones read the others."""
+        return {key.name: key.since for key in keys() if key.group == PROPERTY and key.since}
 
 
 @cache
@@ -268,59 +211,37 @@ def catalogue() -> Catalogue:
 
 def read_catalogue(data: Mapping[str, Any], path: Path) -> Catalogue:
     """`data`, the parsed file `path`, as a catalogue; raises PresetError as `catalogue` does."""
-    file = TableReader(path, PresetError, dashes=True).row(_File, data, "the file")
-    found = Catalogue(
-        releases=tuple(release.version for release in file.deepstream),
-        platforms=tuple(file.platforms),
-        targets=tuple(_targets(file)),
-        jetpacks=file.jetpack,
-        paths=file.paths,
-        trackers=file.tracker,
-        sinks=file.sink,
-        containers=file.container,
-        keys_since={key: since for since, names in file.keys.since.items() for key in names},
-        keys_work_until=file.keys.works_until,
-        key_values=file.value,
-        yaml_since=file.yaml,
-        parsers=file.parsers.functions,
-        onnx_parsers=file.onnx_parser,
-        builds=file.trtexec,
-        flags=file.trtexec_flags,
-        int8=file.int8,
-    )
+    reader = TableReader(path, PresetError, dashes=True)
+    releases = [
+        reader.table(each, "a release") for each in reader.value(tuple[Any, ...], data.get("deepstream"), "deepstream")
+    ]
+    rows: dict[str, Any] = {name: table for name, table in data.items() if name != "deepstream"}
+    rows["releases"] = [release.get("version") for release in releases]
+    file = reader.row(Catalogue, rows | {"targets": []}, "the file")
+    found = replace(file, targets=tuple(_targets(reader, releases, file.platforms)))
     _check_versions(found, path)
     return found
 
 
-def _targets(file: _File) -> Iterator[Target]:
-    for release in file.deepstream:
-        for platform, here in (("jetson", release.jetson), ("dgpu", release.dgpu)):
-            if here is None or platform not in file.platforms:
-                continue
-            yield Target(
-                deepstream=release.version,
-                platform=platform,
-                tensorrt=here.tensorrt,
-                folder=release.folder,
-                root=release.root,
-                min_object_size=file.platforms[platform].min_object_size,
-                largest_scale=file.platforms[platform].largest_scale,
-                cuda=here.cuda,
-                jetpack=here.jetpack,
-                l4t=here.l4t,
-                families=here.families,
-                ubuntu=release.ubuntu,
-                gstreamer=release.gstreamer,
-                released=release.released,
-                unverified=(*release.not_verified.items(), *here.not_verified.items()),
-            )
+def _targets(
+    reader: TableReader, releases: Sequence[Mapping[str, Any]], platforms: Mapping[str, Mapping[str, int]]
+) -> Iterator[Target]:
+    """The tables below [[deepstream]], each with what stands in that for both platforms, and for all releases."""
+    for number, release in enumerate(releases, 1):
+        shared = {name: cell for name, cell in release.items() if name not in {"version", *platforms}}
+        for platform, always in platforms.items():
+            if here := release.get(platform):
+                doubts = shared.get("not-verified", {}) | here.get("not-verified", {})
+                row = {**always, **shared, **here, "not-verified": doubts}
+                row |= {"deepstream": release["version"], "platform": platform}
+                yield reader.row(Target, row, f"deepstream, entry {number}: {platform}")
 
 
 def _check_versions(found: Catalogue, path: Path) -> None:
     """Every since/until names a listed release and every TensorRT is a version, so that no later question fails."""
-    spans = [*found.trackers, *found.sinks, *found.containers, *found.key_values, *found.parsers]
-    named = {getattr(row, end, None) for row in spans for end in ("since", "until")} - {None}
-    named |= {*found.keys_since.values(), *found.keys_work_until.values(), *found.yaml_since.values()}
+    spans = [*found.tracker, *found.sink, *found.container, *found.parsers]
+    named = {end for row in spans for end in (row.since, row.until)} - {None}
+    named |= {*found.keys_work_until.values(), *found.yaml_since.values()}
     named |= {release for fitting in found.jetpacks.values() for release in fitting}
     if strange := sorted(str(name) for name in named - set(found.releases)):
         raise PresetError(
@@ -331,9 +252,9 @@ def _check_versions(found: Catalogue, path: Path) -> None:
             version(jetpack.removesuffix(" DP"))
         except PresetError as error:
             raise PresetError(f"not a JetPack: {jetpack!r}", path=path, hint='as "6.2" or "6.0 DP"') from error
-    tensorrts = [each.tensorrt for each in found.targets] + [each.tensorrt for each in found.builds]
-    tensorrts += [each.tensorrt for each in found.onnx_parsers] + [found.int8.tensorrt]
-    tensorrts += [end for flag in found.flags.values() for end in (flag.since, flag.gone) if end]
+    tensorrts = [each.tensorrt for each in found.targets] + [each.tensorrt for each in found.trtexec]
+    tensorrts += [each.tensorrt for each in found.onnx_parser] + [found.int8.tensorrt]
+    tensorrts += [end for flag in found.trtexec_flags.values() for end in (flag.since, flag.gone) if end]
     for tensorrt in tensorrts:
         try:
             version(tensorrt)
@@ -499,7 +420,7 @@ def releases() -> tuple[str, ...]:
 
 def platforms() -> tuple[str, ...]:
     """The platforms there are: "jetson", "dgpu"."""
-    return catalogue().platforms
+    return tuple(catalogue().platforms)
 
 
 def targets() -> tuple[Target, ...]:
@@ -515,29 +436,37 @@ def between(deepstream: str, since: str | None, until: str | None) -> bool:
 
 def reads_key(target: Target, key: str) -> bool:
     """Whether the release knows Gst-nvinfer's key `key` (of those that any release knows)."""
-    return between(target.deepstream, catalogue().keys_since.get(key), None)
+    known = key_named(key)
+    return known is None or known.exists_in(target.deepstream)
+
+
+_Spanned = TypeVar("_Spanned", Parser, Sink, Container, Tracker)
+
+
+def _for(target: Target, rows: Sequence[_Spanned]) -> tuple[_Spanned, ...]:
+    """Those of `rows` that hold for `target`."""
+    return tuple(
+        each
+        for each in rows
+        if between(target.deepstream, each.since, each.until)
+        and getattr(each, "platform", None) in {None, target.platform}
+    )
 
 
 def parsers(target: Target) -> tuple[Parser, ...]:
     """The functions that the stock parser library of `target` has."""
-    return tuple(each for each in catalogue().parsers if between(target.deepstream, each.since, each.until))
+    return _for(target, catalogue().parsers)
 
 
 def sinks(target: Target) -> tuple[Sink, ...]:
     """The sink types of deepstream-app on `target`."""
-    return tuple(
-        each
-        for each in catalogue().sinks
-        if between(target.deepstream, each.since, each.until) and each.platform in {None, target.platform}
-    )
+    return _for(target, catalogue().sink)
 
 
 def container(target: Target) -> str | None:
     """The image for `target`, "nvcr.io/nvidia/deepstream:7.1-samples-multiarch"; None: the table has none."""
-    for each in catalogue().containers:
-        if between(target.deepstream, each.since, each.until) and each.platform in {None, target.platform}:
-            return each.image.format(release=target.deepstream)
-    return None
+    found = _for(target, catalogue().container)
+    return found[0].image.format(release=target.deepstream) if found else None
 
 
 def tracker(target: Target) -> Tracker:
@@ -546,9 +475,8 @@ def tracker(target: Target) -> Tracker:
     Raises:
         PresetError: the table has none for it.
     """
-    for each in catalogue().trackers:
-        if between(target.deepstream, each.since, each.until):
-            return each
+    if found := _for(target, catalogue().tracker):
+        return found[0]
     raise PresetError(f"targets.toml names no tracker for DeepStream {target.deepstream}")
 
 
@@ -567,7 +495,7 @@ def trtexec_flags(tensorrt: str, precision: str) -> tuple[str, ...]:
     Raises:
         PresetError: this TensorRT has no flag for the precision, or is older than the table.
     """
-    row = _newest(catalogue().builds, tensorrt)
+    row = _newest(catalogue().trtexec, tensorrt)
     flags = {"fp32": (), "fp16": row.fp16, "int8": row.int8, "typed": row.typed}[precision]
     if precision != "fp32" and not flags:
         raise PresetError(
@@ -613,12 +541,12 @@ def int8_mode(target: Target) -> str:
 
 def trtexec_note(tensorrt: str, precision: str) -> str:
     """What to expect of that trtexec when it builds at `precision`; empty when nothing."""
-    return _newest(catalogue().builds, tensorrt).note if precision == "fp16" else ""
+    return _newest(catalogue().trtexec, tensorrt).note if precision == "fp16" else ""
 
 
 def trtexec_accepts(flag: str, tensorrt: str) -> bool:
     """Whether that TensorRT's trtexec knows `flag` ("--workspace"); one that is not in the table is known to all."""
-    row = catalogue().flags.get(flag)
+    row = catalogue().trtexec_flags.get(flag)
     if row is None:
         return True
     own = version(tensorrt)
@@ -628,7 +556,7 @@ def trtexec_accepts(flag: str, tensorrt: str) -> bool:
 
 def opsets(tensorrt: str) -> tuple[int, int]:
     """The lowest and the highest ONNX opset that TensorRT's parser was made for."""
-    row = _newest(catalogue().onnx_parsers, tensorrt)
+    row = _newest(catalogue().onnx_parser, tensorrt)
     return row.opset_first, row.opset_last
 
 

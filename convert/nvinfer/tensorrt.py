@@ -50,40 +50,24 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class _Operators:
-    """[operators]: those that are never imported, and those that may come from NVIDIA's plugin library."""
-
-    never: tuple[str, ...]
-    plugins: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    """tensorrt.toml as it is written."""
-
-    imported: dict[str, Any]
-    operators: _Operators
-    composed: dict[str, int]
-    defaults: dict[str, Any]
-    limit: tuple[Limit, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Table:
     """All of tensorrt.toml.
 
     Attributes:
-        since: operator -> the first TensorRT whose parser imports it; None: none does.
-        plugins: operators that a plugin of NVIDIA's may build where they are not imported.
+        imported: TensorRT -> the operators that its parser is the first to import.
+        operators: "never": those that none imports; "plugins": those that a plugin of NVIDIA's may build all the same.
         composed: operator -> the last opset in which exporters write it in others.
         defaults: operator -> attribute -> ONNX's default.
+        limit: the forms that some releases do not take.
+        since: operator -> the first TensorRT that imports it; None: none does.
     """
 
-    since: dict[str, str | None]
-    plugins: frozenset[str]
+    imported: dict[str, tuple[str, ...]]
+    operators: dict[str, tuple[str, ...]]
     composed: dict[str, int]
-    defaults: dict[str, dict[str, Attribute]]
-    limits: tuple[Limit, ...]
+    defaults: dict[str, dict[str, Any]]
+    limit: tuple[Limit, ...]
+    since: dict[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,21 +107,19 @@ def table() -> Table:
 def read_table(data: Mapping[str, Any], path: Path) -> Table:
     """`data`, the parsed file `path`, as a table; raises PresetError as `table` does."""
     reader = TableReader(path, PresetError, dashes=True)
-    file = reader.row(_File, data, "the file")
-    since: dict[str, str | None] = dict.fromkeys(file.operators.never)
+    file = reader.row(Table, data, "the file")
+    file.since.update(dict.fromkeys(file.operators["never"]))
     for release, names in file.imported.items():
-        for name in reader.value(tuple[str, ...], names, f"imported: {release}"):
-            if name in since:
+        for name in names:
+            if name in file.since:
                 raise reader.fail(f"the operator {name} stands in it twice")
-            since[name] = release
+            file.since[name] = release
     for release in [*file.imported, *(each for limit in file.limit for each in (limit.since, limit.until) if each)]:
         if not _RELEASE.fullmatch(release):
             raise reader.fail(f"there is no TensorRT {release!r}")
     for limit in file.limit:
-        _check(limit, since, reader)
-    defaults = {name: reader.table(row, f"defaults.{name}") for name, row in file.defaults.items()}
-    plugins = frozenset(file.operators.plugins)
-    return Table(since, plugins, file.composed, {name: dict(row) for name, row in defaults.items()}, file.limit)
+        _check(limit, file.since, reader)
+    return file
 
 
 def _check(limit: Limit, since: Mapping[str, str | None], reader: TableReader) -> None:
@@ -161,10 +143,10 @@ def refusals(model: Header, target: Target) -> Iterator[Refusal]:
     for operator in dict.fromkeys(node.op for node in nodes):
         same = [node for node in nodes if node.op == operator]
         if operator in known.since and not _reached(target.tensorrt, first := known.since[operator]):
-            if operator not in known.plugins:
+            if operator not in known.operators["plugins"]:
                 yield _not_imported(model, target, same, first)
             continue
-        for limit in known.limits:
+        for limit in known.limit:
             if operator in limit.operator and _holds(limit, model, target):
                 flowing = _flowing(model) if limit.constant else frozenset()
                 if broken := [node for node in same if _concerns(limit, node) and _breaks(limit, node, model, flowing)]:
@@ -173,7 +155,7 @@ def refusals(model: Header, target: Target) -> Iterator[Refusal]:
 
 def pads_with_any(target: Target) -> bool:
     """Whether its Pad takes another number than 0."""
-    limits = (limit for limit in table().limits if "Pad" in limit.operator and limit.equal == 0)
+    limits = (limit for limit in table().limit if "Pad" in limit.operator and limit.equal == 0)
     return all(_reached(target.tensorrt, limit.until) for limit in limits)
 
 

@@ -350,6 +350,20 @@ class _Parser(reader.Reader, scanner.Scanner, parser.Parser):  # type: ignore[mi
             self.buffer = self.buffer[:-1] + style + "\0"
         return super().scan_flow_scalar(style)
 
+    def fetch_directive(self) -> None:
+        """PyYAML takes the end of the line with it, behind which a key can start."""
+        super().fetch_directive()
+        self.allow_simple_key = True
+
+    def process_directives(self) -> Any:
+        """A document needs no `---` behind its directives."""
+        found = super().process_directives()
+        if not self.check_token(tokens.DocumentStartToken):
+            mark = self.peek_token().start_mark
+            self.tokens.insert(0, tokens.DocumentStartToken(mark, mark))
+            self.tokens_taken -= 1  # the numbers of the tokens behind it stay
+        return found
+
     def fetch_flow_collection_end(self, token: Any) -> None:
         if not self.flow_level:
             raise scanner.ScannerError(None, None, "a closing bracket without an opening one", self.get_mark())

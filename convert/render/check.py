@@ -192,7 +192,9 @@ def _known(target: targets.Target) -> dict[str, Any]:
         "trtexec": targets.sdk_path(target, "trtexec"),
         "trtexec_fp32": " ".join(targets.trtexec_flags(target.tensorrt, "fp32")),
         "trtexec_fp16": _fp16(target),
-        "trtexec_lacks": sorted(flag for flag in rows.flags if not targets.trtexec_accepts(flag, target.tensorrt)),
+        "trtexec_lacks": sorted(
+            flag for flag in rows.trtexec_flags if not targets.trtexec_accepts(flag, target.tensorrt)
+        ),
         "sinks": [f"{sink.type}: {sink.what}" for sink in targets.sinks(target)],
         "tracker": _tracker(target),
     }
@@ -305,14 +307,8 @@ def _folded(text: str, width: int | None, used: int) -> list[str]:
     """`text` in lines of a terminal `width` columns wide, of which the first has `used` taken."""
     if width is None or used + len(text) <= width:
         return [text]
-    first, *more = wrap(
-        text,
-        width,
-        initial_indent=" " * used,
-        subsequent_indent=" " * 8,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    whole = partial(wrap, break_long_words=False, break_on_hyphens=False)
+    first, *more = whole(text, width, initial_indent=" " * used, subsequent_indent=" " * 8)
     return [first[used:], *(line[8:] for line in more)]
 
 

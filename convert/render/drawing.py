@@ -20,7 +20,8 @@ import io
 import math
 import os
 import unicodedata
-from dataclasses import dataclass
+from bisect import bisect_right
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.images.scaling import Rect
-    from convert.simulate.results import Counted, DetectedObject, FrameResult
+    from convert.simulate.results import DetectedObject, FrameResult, Shown
 
 Colour = tuple[int, int, int]
 """Red, green, blue, 0..255."""
@@ -259,14 +260,8 @@ def _fits(text: str, size: int, widest: int) -> bool:
 
 def _shortened(text: str, font: ImageFont.FreeTypeFont, widest: float) -> str:
     """The longest beginning that fits with an ellipsis behind it; the ellipsis alone where nothing fits."""
-    low, high = 0, len(text)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if font.getlength(text[:middle].rstrip() + "…") <= widest:
-            low = middle
-        else:
-            high = middle - 1
-    return text[:low].rstrip() + "…"
+    fitting = bisect_right(range(1, len(text) + 1), widest, key=lambda end: font.getlength(text[:end].rstrip() + "…"))
+    return text[:fitting].rstrip() + "…"
 
 
 def _visible(text: str, path: str) -> str:
@@ -341,6 +336,7 @@ _STRIP: Final[Colour] = (27, 31, 36)
 _FAINT: Final[Colour] = (170, 178, 187)
 _NOTHING: Final[Colour] = (255, 200, 60)
 _COUNTED: Final[Colour] = (120, 230, 80)  # lines and zones
+_PLAIN: Final[Colour] = (226, 230, 235)  # a frame without a picture
 _NO_CANDIDATE: Final = "There was no candidate."
 
 
@@ -360,6 +356,10 @@ class _Scale:
     def canvas(self) -> int:
         """The result's width."""
         return self.width + 2 * self.left
+
+    def point(self, x: float, y: float) -> tuple[int, int]:
+        """A point of the picture, moved inside it."""
+        return self.left + _within(x * self.x, self.width - 1), _within(y * self.y, self.height - 1)
 
     def area(self, box: Rect) -> Area | None:
         """The box inside the picture, at least one pixel; None when a number of it is no number."""
@@ -409,7 +409,7 @@ def draw(
             f"picture {frame.name!r} is {picture.dtype} {list(picture.shape)}, not uint8 "
             f"[{frame.height}, {frame.width}, 3]"
         )
-    scale = _scale(frame, largest, text)
+    scale = _scale(frame.width, frame.height, largest, text)
     ground = _resized(Image.fromarray(picture), scale)
     labels = _labels(frame, scale)
     lines = _strip(frame, scale, None if brief else len(frame.objects) - len(labels))
@@ -426,7 +426,11 @@ def draw(
     for chip, place in reversed(labels):  # the best on top
         _draw_chip(pen, chip, place)
     if frame.counted:
-        _draw_counted(pen, frame, frame.counted, scale)
+        for found, id_ in zip(frame.objects, frame.counted.ids, strict=True):
+            if id_:  # the point that is counted by
+                x, y = scale.point(found.box.left + found.box.width / 2, found.box.top + found.box.height)
+                pen.ellipse((x - scale.line, y - scale.line, x + scale.line, y + scale.line), fill=WHITE, outline=BLACK)
+        _draw_shown(pen, frame.counted.shown, scale)
     top = scale.height + gap
     for line, colour in lines:
         _write(pen, line, gap, top, colour)
@@ -445,6 +449,10 @@ def page_picture(picture: NDArray[np.uint8], frame: FrameResult) -> bytes:
     image = draw(picture, frame, largest=_PAGE_SIDE, text=1 / 24 if len(frame.objects) <= _FEW else 1 / 34, brief=True)
     if enlargement(frame.width, frame.height) >= _SQUARES:
         return png(image)
+    return _jpeg(image)
+
+
+def _jpeg(image: Image.Image) -> bytes:
     data = io.BytesIO()
     image.save(data, "JPEG", quality=88, subsampling=0)  # halved colours would blur the labels
     return data.getvalue()
@@ -459,7 +467,7 @@ def png(image: Image.Image) -> bytes:
 
 def frame_of(drawn: Image.Image, frame: FrameResult) -> Image.Image:
     """What `draw` made, of the frame's own size: the strip lies over the bottom of the picture."""
-    scale = _scale(frame, None, 1 / 36)
+    scale = _scale(frame.width, frame.height, None, 1 / 36)
     found = drawn.crop((scale.left, 0, scale.left + scale.width, scale.height))
     strip = drawn.crop((0, scale.height, min(drawn.width, scale.width), drawn.height))
     if strip.height:
@@ -468,23 +476,15 @@ def frame_of(drawn: Image.Image, frame: FrameResult) -> Image.Image:
     return found if found.size == size else found.resize(size, Image.Resampling.BOX)
 
 
-def _scale(frame: FrameResult, largest: int | None, text: float) -> _Scale:
-    longer = max(frame.width, frame.height)
-    factor = float(enlargement(frame.width, frame.height))
+def _scale(wide: int, high: int, largest: int | None, text: float) -> _Scale:
+    longer, factor = max(wide, high), float(enlargement(wide, high))
     if largest is not None and longer > max(largest, _LEGIBLE):
         factor = max(largest, _LEGIBLE) / longer
-    width, height = (max(1, round(side * factor)) for side in (frame.width, frame.height))
+    width, height = (max(1, round(side * factor)) for side in (wide, high))
     left = max(0, -(-(_NARROWEST - width) // 2))
     side = math.sqrt(width * height)
-    return _Scale(
-        width / frame.width,
-        height / frame.height,
-        width,
-        height,
-        left,
-        text=max(_SMALLEST_TEXT, round(side * text)),
-        line=max(3, round(side / 270)),
-    )
+    sizes = max(_SMALLEST_TEXT, round(side * text)), max(3, round(side / 270))
+    return _Scale(width / wide, height / high, width, height, left, *sizes)
 
 
 def _resized(image: Image.Image, scale: _Scale) -> Image.Image:
@@ -530,28 +530,45 @@ def _outline(pen: ImageDraw.ImageDraw, box: tuple[int, int, int, int], colour: C
         pen.rectangle((left, top, right, bottom), outline=colour, width=width)
 
 
-def _draw_counted(pen: ImageDraw.ImageDraw, frame: FrameResult, counted: Counted, scale: _Scale) -> None:
-    """Lines and zones with their counts, and of each tracked object the point that is counted by."""
-
-    def at(x: float, y: float) -> tuple[int, int]:
-        return scale.left + _within(x * scale.x, scale.width - 1), _within(y * scale.y, scale.height - 1)
-
-    for found, id_ in zip(frame.objects, counted.ids, strict=True):
-        if id_:
-            x, y = at(found.box.left + found.box.width / 2, found.box.top + found.box.height)
-            pen.ellipse((x - scale.line, y - scale.line, x + scale.line, y + scale.line), fill=WHITE, outline=BLACK)
-    within = Area(0, 0, scale.canvas, scale.height)
-    for shown in counted.shown:
-        points = [at(*point) for point in shown.points]
+def _draw_shown(pen: ImageDraw.ImageDraw, marks: Sequence[Shown], scale: _Scale) -> None:
+    """Lines and zones with their names and counts."""
+    for shown in marks:
+        points = [scale.point(*point) for point in shown.points]
         around = [*points, points[0]] if len(points) > 2 else points
         style = Style(-1, WHITE if shown.crossed else _COUNTED)
         pen.line(around, fill=BLACK, width=scale.line + 2)
         pen.line(around, fill=style.colour, width=scale.line)
-        text = ", ".join(f"{name} {count}" for name, count in shown.counts)
+        text = ", ".join(name if count is None else f"{name} {count}" for name, count in shown.counts)
         chip = Chip((set_line(text, scale.text, scale.canvas),), style, max(2, scale.text // 5))
         (x, y), width, height = points[1], chip.width, chip.height
-        left, top = max(within.left, min(x - width // 2, within.right - width)), max(0, min(y, within.bottom - height))
+        left, top = max(0, min(x - width // 2, scale.canvas - width)), max(0, min(y, scale.height - height))
         _draw_chip(pen, chip, Area(left, top, left + width, top + height))
+
+
+def marks_picture(marks: Sequence[Shown], size: tuple[int, int], picture: NDArray[np.uint8] | None) -> bytes:
+    """Lines and zones on a frame of `size`, before anything was counted, for the page of `inspect`.
+
+    Args:
+        marks: their points in pixels of the frame.
+        size: width and height of the frame.
+        picture: uint8 [H,W,3] of that size, RGB; None: a plain one with a grid of tenths.
+
+    Returns:
+        A JPEG file of a picture, a PNG file of the plain frame; at most 960 pixels.
+    """
+    scale = replace(_scale(*size, _PAGE_SIDE, 1 / 36), left=0)
+    if picture is not None:
+        image = _resized(Image.fromarray(picture), scale)
+    else:
+        image = Image.new("RGB", (scale.width, scale.height), _PLAIN)
+    pen = ImageDraw.Draw(image)
+    for tenth in range(1, 10) if picture is None else ():
+        x, y = scale.width * tenth // 10, scale.height * tenth // 10
+        for line, at in (((x, 0, x, scale.height), (x + 2, 0)), ((0, y, scale.width, y), (2, y))):
+            pen.line(line, fill=_FAINT)
+            _write(pen, set_line(f"{tenth / 10:g}", _SMALLEST_TEXT, scale.width), *at, _STRIP)
+    _draw_shown(pen, marks, scale)
+    return png(image) if picture is None else _jpeg(image)
 
 
 def _chip(found: DetectedObject, scale: _Scale, id_: int = 0) -> Chip:

@@ -8,25 +8,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape as escape_html
-from itertools import pairwise
+from itertools import pairwise, zip_longest
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.text import Text
 
-from convert.files import plain
+from convert.errors import PresetError
+from convert.files import make_folder, plain, write_all
 from convert.heads import ANOMALY, NOT_IMAGE
 from convert.images import Frame, Framing, ResizeMode, anchor_name
 from convert.render import after_inspection, show_next
-from convert.render.text import console, impulse_lines, kind, print_hanging, show_findings, stored_as
-from convert.report import SCHEMA_VERSION, finding_document, framing_document, impulse_document, tensor_document
+from convert.render.text import console, impulse_lines, impulse_parts, kind, print_hanging, show_findings, stored_as
+from convert.report import (
+    SCHEMA_VERSION,
+    finding_document,
+    framing_document,
+    impulse_document,
+    output_document,
+    tensor_document,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from rich.console import Console
 
     from convert.export.unpack import InspectedModel, Inspection
+    from convert.files import Output
     from convert.images import Mark
     from convert.types import Metadata
 
@@ -52,12 +63,15 @@ def framing_text(framing: Framing, *, cropped: bool = True) -> list[str]:
         "|" + "".join("#" if row in down and column in across else " " for column in range(columns)) + "|"
         for row in range(rows)
     ]
-    edge = "+" + "-" * columns + "+"
-    notes = ["", *_notes(framing, cropped=cropped)]
-    picture = [edge, *drawn, edge]
-    notes += [""] * (len(picture) - len(notes))
-    picture += [" " * len(edge)] * (len(notes) - len(picture))
-    return [f"{line}  {note}".rstrip() for line, note in zip(picture, notes, strict=True)]
+    return _framed_text(drawn, ["", *_notes(framing, cropped=cropped)])
+
+
+def _framed_text(rows: Sequence[str], notes: Sequence[str]) -> list[str]:
+    """`rows`, all equally long, in a frame, and the notes beside it."""
+    columns = len(rows[0])
+    edge = f"+{'-' * (columns - 2)}+"
+    pairs = zip_longest([edge, *rows, edge], notes)
+    return [f"{' ' * columns if row is None else row}  {note or ''}".rstrip() for row, note in pairs]
 
 
 def _marked(size: int, share: float, at: float) -> range:
@@ -103,28 +117,26 @@ def framing_svg(framing: Framing, *, cropped: bool = True) -> str:
     Pictures side by side: the frame, the network's input, and what the model sees, with a disc in the middle of that.
     That the disc stays one shows that nothing is squashed; with `cropped` false it does not.
     """
-    panels = _panels(framing, cropped=cropped)
+    from convert.render.page import drawing  # for pages only
+
+    panels, lefts, left = _panels(framing, cropped=cropped), [], float(_MARGIN)
+    for panel in panels:
+        lefts.append(left)
+        left += max(panel.wide, _LETTER * len(panel.title)) + _GAP
     tall = max(panel.high for panel in panels)
-    middle = _MARGIN + _LINE + tall / 2
-    left, drawn = float(_MARGIN), []
-    for number, panel in enumerate(panels):
-        if number:
-            drawn.append(_arrow(left, middle))
-            left += _GAP
-        drawn.append(_drawn(panel, left, middle))
-        left += max(panel.wide, _LETTER * len(panel.title))
     notes = [note for note in _notes(framing, cropped=cropped) if note]
-    top = _MARGIN + 2 * _LINE + tall + _LINE
-    drawn += [
-        f'<text x="{_MARGIN}" y="{top + _LINE * line:.1f}">{escape_html(note.replace("### ", "grey: "))}</text>'
-        for line, note in enumerate(notes)
-    ]
-    width = max(left + _MARGIN, 2 * _MARGIN + _LETTER * max(map(len, notes)))
-    height = top + _LINE * (len(notes) - 1) + _MARGIN
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
-        f'height="{height:.0f}" role="img" font-family="system-ui, sans-serif" font-size="11" fill="currentColor">'
-        f"<title>{escape_html(notes[0])}</title>{''.join(drawn)}</svg>"
+    below = _MARGIN + 2 * _LINE + tall + _LINE
+    return drawing(
+        "framing.svg.j2",
+        panels=list(zip(lefts, panels, strict=True)),
+        notes=list(map(escape_html, notes)),
+        middle=_MARGIN + _LINE + tall / 2,
+        below=below,
+        width=max(left - _GAP + _MARGIN, 2 * _MARGIN + _LETTER * max(map(len, notes))),
+        height=below + _LINE * (len(notes) - 1) + _MARGIN,
+        gap=_GAP,
+        margin=_MARGIN,
+        line=_LINE,
     )
 
 
@@ -174,34 +186,9 @@ def _fitted(width: int, height: int) -> tuple[float, float]:
     return width * scale, height * scale
 
 
-def _drawn(panel: _Panel, left: float, middle: float) -> str:
-    """The picture from `left` on, centred on the height `middle`, with its title above."""
-    top, across, down = middle - panel.high / 2, left + panel.wide / 2 + panel.shift[0], middle + panel.shift[1]
-    parts = [f'<text x="{left:.1f}" y="{top - 5:.1f}">{escape_html(panel.title)}</text>']
-    if panel.marked:
-        wide, high = panel.marked
-        parts.append(_box(across - wide / 2, down - high / 2, wide, high, 'fill-opacity="0.18"'))
-    parts.append(_box(left, top, panel.wide, panel.high, 'fill="none" stroke="currentColor"'))
-    parts.append(
-        f'<ellipse cx="{across:.1f}" cy="{down:.1f}" rx="{panel.disc[0]:.2f}" ry="{panel.disc[1]:.2f}" '
-        'fill="#2f6fde" fill-opacity="0.7"/>'
-    )
-    return "".join(parts)
-
-
-def _box(left: float, top: float, width: float, height: float, style: str) -> str:
-    return f'<rect x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}" {style}/>'
-
-
-def _arrow(left: float, middle: float) -> str:
-    start, end = left + 8, left + _GAP - 8
-    return (
-        f'<path d="M{start:.1f} {middle:.1f}H{end:.1f}m-6 -4l6 4l-6 4" fill="none" stroke="currentColor" '
-        'stroke-width="1.2"/>'
-    )
-
-
 _USUAL = Frame(16, 9)  # most cameras
+_TOLERANCE = 0.01  # of the shape of a picture, as in `convert.simulate`
+_WRAPPED = 42  # characters of 13 units in a box of 340
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!$"
 _PROJECT = ("project_id", "project_name", "project_owner", "deploy_version", "studio_version")
 
@@ -220,23 +207,20 @@ def marks_text(marks: Sequence[Mark], frame: Frame) -> list[str]:
             for step in range(2 * columns + 1):
                 x, y = (a + (b - a) * step / (2 * columns) for a, b in ((x1, x2), (y1, y2)))
                 cells[int(y * rows / frame.pixels[1])][int(x * columns / frame.pixels[0])] = letter
-        kind = "zone" if len(points) > 2 else "line"
-        notes.append(f"{letter}: {kind} {mark.name} {' '.join(f'{x},{y}' for x, y in points)}")
-    edge = "+" + "-" * columns + "+"
-    picture = [edge, *(f"|{''.join(row)}|" for row in cells), edge]
-    notes += [""] * (len(picture) - len(notes))
-    picture += [" " * len(edge)] * (len(notes) - len(picture))
-    return [f"{line}  {note}".rstrip() for line, note in zip(picture, notes, strict=True)]
+        shape = "zone" if len(points) > 2 else "line"
+        notes.append(f"{letter}: {shape} {mark.name} {' '.join(f'{x},{y}' for x, y in points)}")
+    return _framed_text([f"|{''.join(row)}|" for row in cells], notes)
 
 
 def inspection_document(
-    inspection: Inspection, exit_code: int, frame: Frame | None = None, marks: Sequence[Mark] = ()
+    inspection: Inspection, exit_code: int, frame: Frame | None, marks: Sequence[Mark], outputs: Sequence[Output]
 ) -> dict[str, Any]:
     """What a path is, every model in it with `convertible` and `reason`, and why none is THE model (`undecided`).
 
     `impulse` is that of sound or sensor data, converted as a whole. `framing` of a model that was trained on cropped
     pictures says what it sees of `frame` (16:9 where none is given).
-    `marks` are lines and zones; they are there, in pixels of the frame, where some were given.
+    `marks` are lines and zones; they are there, in pixels of the frame, where some were given, and `outputs` where a
+    page was written.
     """
     size = (frame or _USUAL).pixels
     drawn = [{"name": mark.name, "points": [list(point) for point in mark.pixels(size)]} for mark in marks]
@@ -244,10 +228,7 @@ def inspection_document(
     return {
         "schema_version": SCHEMA_VERSION,
         "exit_code": exit_code,
-        "path": inspection.path,
-        "container": inspection.container,
-        "kind": inspection.kind,
-        "description": inspection.description,
+        **{name: getattr(inspection, name) for name in ("path", "container", "kind", "description")},
         "project": {name: project[name] for name in _PROJECT},
         "impulse": inspection.impulse and impulse_document(inspection.impulse),
         "models": [_model_document(model, frame) for model in inspection.models],
@@ -256,6 +237,7 @@ def inspection_document(
         "findings": [finding_document(finding) for finding in inspection.findings],
         "next": _next(inspection, frame),
         **({"marks": drawn} if marks else {}),
+        **({"outputs": [output_document(output) for output in outputs]} if outputs else {}),
     }
 
 
@@ -270,20 +252,14 @@ def _next(inspection: Inspection, frame: Frame | None) -> list[list[str]]:
     return after_inspection(inspection.path, str(frame) if frame and cropped else None)
 
 
-def show_inspection(inspection: Inspection, frame: Frame | None = None, marks: Sequence[Mark] = ()) -> None:
+def show_inspection(
+    inspection: Inspection, frame: Frame | None, marks: Sequence[Mark], outputs: Sequence[Output]
+) -> None:
     """For people, on standard output; with a picture of what a model trained on cropped pictures sees of `frame`."""
     out = console()
     out.print(f"[bold]{escape(inspection.path)}[/]: {escape(inspection.description)}")
-    project = inspection.project
-    owner = project.project_owner and f"by {project.project_owner}"
-    facts = {
-        "project": " ".join(part for part in (project.project_name, owner) if part),
-        "studio": project.studio_version,
-        "deployed": project.deploy_version and f"version {project.deploy_version}",
-    }  # fmt: skip
-    for name, value in facts.items():
-        if value:
-            out.print(f"  {name:<9} {escape(value)}")
+    for name, value in _of_project(inspection.project):
+        out.print(f"  {name:<9} {escape(value)}")
     for line in impulse_lines(inspection.impulse) if inspection.impulse else ():
         print_hanging(out, Text(f"  {line}"), 12)
     if inspection.impulse and not inspection.undecided:
@@ -300,7 +276,121 @@ def show_inspection(inspection: Inspection, frame: Frame | None = None, marks: S
         because = "" if inspection.description in reason else f": {escape(reason)}"
         print_hanging(out, Text.from_markup(f"  [yellow]not convertible as it is[/]{because}"), 4)
         _show_hint(inspection.hint, out, hints)
+    for output in outputs:
+        out.print(f"wrote {escape(output.path)}")
     show_next(_next(inspection, frame), out)
+
+
+def _of_project(project: Metadata) -> list[tuple[str, str]]:
+    """What is known of the project in Studio, and what it is called."""
+    owner = project.project_owner and f"by {project.project_owner}"
+    facts = {
+        "project": " ".join(part for part in (project.project_name, owner) if part),
+        "studio": project.studio_version,
+        "deployed": project.deploy_version and f"version {project.deploy_version}",
+    }  # fmt: skip
+    return [(name, value) for name, value in facts.items() if value]
+
+
+@dataclass(frozen=True, slots=True)
+class ChainPart:
+    """A box in the picture of an impulse's chain, from `top` to `bottom`; `arrow`: one leads to it from above."""
+
+    title: str
+    lines: list[str]
+    top: int
+    bottom: int
+    arrow: bool
+
+
+def chain(inspection: Inspection) -> list[ChainPart]:
+    """The impulse from the sensor to the scores, for a drawing 340 units wide; empty without one.
+
+    Several blocks get the same window, and a network and an anomaly block the same features: no arrow is between them.
+    """
+    impulse = inspection.impulse
+    if impulse is None:
+        return []
+    _, *parts = impulse_parts(impulse)
+    axes = f"{impulse.axes} axes" if impulse.axes > 1 else "1 axis"
+    named = f" ({', '.join(impulse.axis_names)})" if impulse.axis_names else ""
+    seconds = impulse.samples / impulse.frequency
+    told = [
+        ("sensor", f"{impulse.sensor}, {impulse.frequency:g} Hz, {axes}{named}"),
+        ("window", f"{impulse.samples:,} samples each axis, {seconds:.4g} s"),
+        *parts[: len(impulse.blocks)],
+    ]
+    beside = {f"block {block.id}" for block in impulse.blocks[1:]}
+    chosen = next((model for model in inspection.models if model.chosen), None)
+    if chosen is not None and (facts := chosen.facts):
+        labels = f": {', '.join(chosen.metadata.labels)}" if chosen.metadata.labels else ""
+        told.append(("network", f"{kind(facts)}, {facts.quantization}; scores{labels}"))
+        beside.add("anomaly")
+    told += parts[len(impulse.blocks) :]
+    drawn: list[ChainPart] = []
+    bottom = 4
+    for name, words in told:
+        lines, arrow = wrap(words, _WRAPPED), bool(drawn) and name not in beside
+        top = bottom + (24 if arrow else 6 if drawn else 0)
+        bottom = top + 30 + 18 * len(lines)
+        drawn.append(ChainPart(name.capitalize(), lines, top, bottom, arrow))
+    return drawn
+
+
+def write_page(
+    inspection: Inspection, folder: Path, frame: Frame | None, marks: Sequence[Mark], picture: Path | None
+) -> tuple[Output, ...]:
+    """Write report.html: what was found, lines and zones on a frame, and the chain of an impulse.
+
+    Args:
+        inspection: what was found.
+        folder: made if need be.
+        frame: that of the camera; None: 16:9, or that of `picture`.
+        marks: lines and zones.
+        picture: a frame to draw them on; None: a plain one with a grid.
+
+    Raises:
+        InputError: the picture cannot be read.
+        PresetError: it has another shape than `frame`.
+        OutputError: the page cannot be written.
+    """
+    from convert.emit.analytics import directions  # most inspections do without, and without the libraries below
+    from convert.images.read import read
+    from convert.render.drawing import marks_picture
+    from convert.render.page import embedded, rendered
+    from convert.simulate.results import Shown
+
+    pixels = None if picture is None else read(picture)[0]
+    if pixels is not None:
+        high, wide = pixels.shape[:2]
+        frame = frame or Frame(wide, high, in_pixels=True)
+        if abs(wide / high / float(frame.aspect) - 1) > _TOLERANCE:
+            raise PresetError(
+                f"the picture has {wide}x{high} pixels, and --frame says {frame}",
+                hint="give a picture as the camera gives it, or leave out --frame",
+            )
+    size = (frame or _USUAL).pixels
+    shown = [Shown(((mark.name, None),), mark.pixels(size)) for mark in marks]
+    html = rendered(
+        "inspection.html.j2",
+        inspection=inspection,
+        project=_of_project(inspection.project),
+        convertible=bool(_next(inspection, frame)),
+        marks=marks,
+        drawn=embedded("frame", marks_picture(shown, size, pixels)) if marks else None,
+        frame=frame,
+        usual=frame or _USUAL,
+        size=size,
+        pictured=pixels is not None,
+        chain=chain(inspection),
+        directions=directions,
+        framing_of=_framing,
+        kind=kind,
+        recorded=_recorded,
+        stored_as=stored_as,
+    )
+    make_folder(folder)
+    return write_all(folder, {"report.html": html.encode("utf-8", "replace")})
 
 
 def _show_hint(hint: str | None, out: Console, shown: set[str], indent: int = 4) -> None:
@@ -382,10 +472,7 @@ def _framed(model: InspectedModel, frame: Frame | None) -> list[str]:
 def _model_document(model: InspectedModel, frame: Frame | None) -> dict[str, Any]:
     facts = model.facts
     return {
-        "number": model.number,
-        "member": model.member,
-        "form": model.form,
-        "symbol": model.symbol,
+        **{name: getattr(model, name) for name in ("number", "member", "form", "symbol")},
         "bytes": model.size,
         "sha256": model.digest,
         "chosen": model.chosen,

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from PIL import Image
 
 from convert import __version__
-from convert.compare import Comparison, PictureComparison, Prediction, Verdict
+from convert.compare import Comparison, Prediction, Verdict
 from convert.errors import PresetError
 from convert.files import configs as data_folder
 from convert.files import load_toml
@@ -33,21 +33,13 @@ from convert.render.check import printable
 from convert.render.drawing import STYLES, Style, enlargement, number, style_of
 from convert.render.inspection import framing_svg
 from convert.render.text import percent
-from convert.simulate.settings import ClassSettings, ClusterMode, ColorFormat, NetworkType, Settings
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from convert.images.scaling import Network
-    from convert.simulate import results
-    from convert.simulate.results import (
-        Classification,
-        DetectedObject,
-        DroppedCandidate,
-        FrameResult,
-        SimulatedEngine,
-        Simulation,
-    )
+    from convert.simulate.decode import Classification
+    from convert.simulate.results import DetectedObject, DroppedCandidate, FrameResult, SimulatedEngine, Simulation
+    from convert.simulate.settings import ClassSettings, Settings
 
 _TYPES: Final = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
 _NAMED: Final = 5  # objects that a picture's alternative text names
@@ -78,7 +70,7 @@ def _name(one: Classification | DetectedObject | DroppedCandidate) -> str:
     return one.label or f"class {one.class_id} (no label)"
 
 
-def _embedded(name: str, picture: bytes) -> tuple[str, int, int]:
+def embedded(name: str, picture: bytes) -> tuple[str, int, int]:
     """The picture as a data URI, and its size."""
     try:
         with Image.open(io.BytesIO(picture), formats=tuple(_TYPES)) as image:
@@ -88,7 +80,7 @@ def _embedded(name: str, picture: bytes) -> tuple[str, int, int]:
     return f"data:{_TYPES[kind]};base64,{base64.b64encode(picture).decode('ascii')}", width, height
 
 
-def framing_of(engine: results.SimulatedEngine, frames: Sequence[results.FrameResult]) -> tuple[Framing, bool] | None:
+def framing_of(engine: SimulatedEngine, frames: Sequence[FrameResult]) -> tuple[Framing, bool] | None:
     """How the engine's model is shown a picture, and whether it crops it itself; None where that is not known.
 
     Of a model that was trained on a part of pictures and does not crop them, it is the framing of the first of
@@ -111,25 +103,6 @@ def framing_of(engine: results.SimulatedEngine, frames: Sequence[results.FrameRe
     except PresetError:  # a frame of a shape that no camera has
         return None
     return None
-
-
-def framing_picture(engine: results.SimulatedEngine, frames: Sequence[results.FrameResult]) -> tuple[str, str]:
-    """SVG markup of it and what it shows in words; both "" where there is nothing to draw."""
-    found = framing_of(engine, frames)
-    if found is None:
-        return "", ""
-    framing, cropped = found
-    model, network = (f"{width} x {height}" for width, height in (framing.model, framing.network))
-    share, part = f"{framing.seen * 100:.0f} %", "middle" if framing.part == "centre" else framing.part
-    words = f"The model has the shape of {framing.frame} frames and sees the whole of them."
-    if framing.crops and cropped:
-        words = f"The model cuts the {part} {model} out of its {network} input: {share} of a {framing.frame} frame."
-    elif framing.crops:
-        words = (
-            f"The model was trained on the {part} of pictures, {share} of a {framing.frame} frame. "
-            "Here it sees the whole, squashed."
-        )
-    return framing_svg(framing, cropped=cropped), words
 
 
 MOST_PICTURES: Final = 150
@@ -168,7 +141,7 @@ def page(
     listed: list[tuple[int, FrameResult]] = []
     for position, frame in enumerate(frames, 1):
         if frame.name in pictures and len(cards) < MOST_PICTURES:
-            source, width, height = _embedded(frame.name, pictures[frame.name])
+            source, width, height = embedded(frame.name, pictures[frame.name])
             cards.append({"number": position, "frame": frame, "source": source, "width": width, "height": height})
             cards[-1] |= {"times": enlargement(frame.width, frame.height), "row": compared.get(frame.name)}
         else:
@@ -176,8 +149,7 @@ def page(
     return rendered(
         "report.html.j2",
         simulation=simulation,
-        title=_title(simulation),
-        verdict=_verdict(frames),
+        title=" + ".join(engine.config.name for engine in simulation.engines) or "no engine",
         facts=_facts(simulation, findings, comparison),
         cards=cards,
         listed=listed[:MOST_LISTED],
@@ -190,7 +162,8 @@ def page(
         findings=sorted(findings, key=lambda one: -one.level.rank),
         measures=measures(evidence or {}),
         comparison=comparison,
-        differences=differences(comparison) if comparison else [],
+        differences=sorted(comparison.rows, key=lambda row: _ORDER.index(row.verdict)) if comparison else [],
+        most_compared=MOST_COMPARED,
     )
 
 
@@ -201,23 +174,9 @@ def rendered(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(style=style, style_digest=digest, version=__version__, **values)
 
 
-def _title(simulation: Simulation) -> str:
-    names = [engine.config.name for engine in simulation.engines]
-    return " + ".join(names) or "no engine"
-
-
-def _verdict(frames: Sequence[FrameResult]) -> tuple[str, str]:
-    """A word for its colour, and the sentence."""
-    total = len(frames)
-    silent = sum(1 for frame in frames if not frame.shows)
-    if not total:
-        return "bad", "No pictures were simulated"
-    if not silent:
-        return "good", "The picture shows something" if total == 1 else f"All {total:,} pictures show something"
-    if silent == total:
-        return "bad", "The picture shows nothing" if total == 1 else f"None of {total:,} pictures shows anything"
-    verb = "shows" if silent == 1 else "show"
-    return "fair", f"{silent:,} of {total:,} pictures {verb} nothing"
+def drawing(template: str, **values: Any) -> str:
+    """The one `<svg>` element that `template` of configs/report/ makes of `values`."""
+    return _environment().get_template(template).render(**values)
 
 
 def _facts(simulation: Simulation, findings: Sequence[Finding], comparison: Comparison | None) -> list[str]:
@@ -254,9 +213,7 @@ def _engine(engine: SimulatedEngine, frames: Sequence[FrameResult]) -> dict[str,
     rows = class_rows(engine, frames)
     return {
         "engine": engine,
-        "heading": heading(engine),
-        "framing": framing_picture(engine, frames),  # markup of ours and words, or ""
-        "settings": settings_in_words(engine),
+        "framing": framing_of(engine, frames),
         "rows": rows,
         "undetected": undetected_classes(engine, rows),
     }
@@ -289,6 +246,11 @@ def _environment() -> Environment:
         finalize=_shown,
     )
     environment.filters |= {"confidence": number, "in_words": in_words, "count": _count, "named": _name}
+    environment.filters["answer"] = answer
+    environment.filters |= {"by_class": _by_class, "class_name": _class_name, "size": _size, "region": _region}
+    environment.filters |= {"numbers": _numbers, "label_of": lambda class_id, settings: settings.label(class_id)}
+    environment.globals["framing_svg"] = framing_svg
+    environment.globals["filters"] = load_toml("report/words.toml")["filters"]
     environment.filters["look"] = lambda one: style_of(one.engine, one.class_id).number
     return environment
 
@@ -395,77 +357,6 @@ def _shown_classes(engine: int, frames: Sequence[FrameResult]) -> Iterator[tuple
 _MOST_CLASSES: Final = 8  # that are named one by one
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One line: what it is about, in words, and the keys that decide it."""
-
-    name: str
-    words: str
-    keys: str = ""
-
-
-def heading(engine: SimulatedEngine) -> str:
-    """ "Engine 1: classifier of whole pictures"; the number is the gie-unique-id."""
-    kind = {NetworkType.CLASSIFIER: "classifier", NetworkType.DETECTOR: "detector"}.get(
-        engine.settings.network_type, engine.settings.network_type.name.lower().replace("_", " ")
-    )
-    return (
-        f"Engine {engine.settings.unique_id}: {kind} of {'objects' if engine.settings.on_objects else 'whole pictures'}"
-    )
-
-
-def settings_in_words(engine: SimulatedEngine) -> list[Setting]:
-    """What the engine does, in the order it does it."""
-    settings = engine.settings
-    lines = [
-        Setting("Looks at", _subject(settings), _subject_keys(settings)),
-        *_input(settings, engine.network),
-        *(_classifier(settings) if settings.network_type is NetworkType.CLASSIFIER else _detector(settings)),
-        Setting("Batch", _count(settings.batch_size, "picture") + " at a time", "batch-size"),
-    ]
-    lines += [Setting("Only near", words + "; a device's numbers differ a little") for words in engine.approximated]
-    return lines
-
-
-def _subject(settings: Settings) -> str:
-    if not settings.on_objects:
-        return "the whole picture"
-    whose = "all engines" if settings.operate_on_gie_id < 0 else f"engine {settings.operate_on_gie_id}"
-    classes = ", ".join(map(str, sorted(settings.operate_on_class_ids)))
-    words = f"objects of {whose}" + (f", of class {classes}" if classes else "")
-    smallest = f"{max(1, settings.input_object_min[0])} x {max(1, settings.input_object_min[1])}"
-    words += f", from {smallest} pixels"
-    if any(settings.input_object_max):
-        largest = " x ".join(str(side) if side else "any" for side in settings.input_object_max)
-        words += f" to {largest}"
-    return words
-
-
-def _subject_keys(settings: Settings) -> str:
-    if not settings.on_objects:
-        return "process-mode=1"
-    keys = ["process-mode=2", "operate-on-gie-id"]
-    if settings.operate_on_class_ids:
-        keys.append("operate-on-class-ids")
-    return ", ".join([*keys, "input-object-min-*"])
-
-
-def _input(settings: Settings, network: Network) -> Iterator[Setting]:
-    colour = {ColorFormat.GRAY: "grey"}.get(settings.color, settings.color.name)
-    size = f"{network.width} x {network.height}"
-    order = "channels last" if settings.channels_last else "channels first"
-    yield Setting("Network input", f"{size} pixels, {colour}, {order}", "infer-dims, model-color-format")
-    if not settings.keep_aspect:
-        yield Setting("Fitting", f"stretched or squeezed to {size}, whatever its shape", "maintain-aspect-ratio=0")
-    else:
-        where = "on both sides" if settings.symmetric else "at the right or at the bottom"
-        keys = "maintain-aspect-ratio=1" + (", symmetric-padding=1" if settings.symmetric else "")
-        yield Setting("Fitting", f"scaled until it fits into {size}, its shape kept, black {where}", keys)
-    number = int(settings.scaling_filter)
-    yield Setting("Scaling", load_toml("report/words.toml")["filters"][str(number)], f"scaling-filter={number}")
-    yield Setting("Numbers", _numbers(settings), "net-scale-factor" + (", offsets" if settings.offsets else ""))
-
-
 def _numbers(settings: Settings) -> str:
     """What 0..255 becomes; a net-scale-factor that is not above 0 counts as 1, and the offsets as none."""
     scale = settings.scale if settings.scale > 0 else 1.0
@@ -482,61 +373,22 @@ def _numbers(settings: Settings) -> str:
     return f"each level x (0 to 255) becomes {minus}: {min(lowest):.5g} to {max(highest):.5g}"
 
 
-def _classifier(settings: Settings) -> Iterator[Setting]:
-    threshold = f"{max(settings.classifier_threshold, 0.0):.6g}"
-    yield Setting("Shown", f"the best class, when its number is above {threshold}", "classifier-threshold")
-    if settings.classifier_parser:
-        yield Setting("Read by", settings.classifier_parser, "parse-classifier-func-name")
-    count = sum(map(len, settings.labels))
-    lines = f" for {len(settings.labels)} outputs" if len(settings.labels) > 1 else ""
-    yield Setting("Labels", (_count(count, "label") if count else "none: nothing is shown") + lines, "labelfile-path")
-
-
-def _detector(settings: Settings) -> Iterator[Setting]:
-    classes = settings.classes
-    yield Setting("Read by", settings.parser or "nvinfer's built-in parser", "parse-bbox-func-name")
-    labels = sum(1 for number in range(len(classes)) if settings.label(number))
-    yield Setting("Classes", f"{len(classes)}, {labels} of them with a label", "num-detected-classes, labelfile-path")
-    if not classes:
-        return
-    yield Setting(
-        "Shown", _by_class(settings, lambda one: f"from confidence {_shortest(one.pre_cluster_threshold)}"),
-        "pre-cluster-threshold",
-    )  # fmt: skip
-    if settings.cluster_mode is ClusterMode.NONE:
-        yield Setting("Overlapping boxes", "all stay", "cluster-mode=4")
-    else:
-        words = _by_class(settings, lambda one: f"of two that share more than {_shortest(one.nms_iou_threshold)}")
-        yield Setting(
-            "Overlapping boxes", f"{words} the better one stays", f"cluster-mode={int(settings.cluster_mode)}"
-        )
-        if any(one.post_cluster_threshold for one in classes):
-            words = _by_class(settings, lambda one: f"above {_shortest(one.post_cluster_threshold)}")
-            yield Setting("Then", words, "post-cluster-threshold")
-    if any(one.topk >= 0 for one in classes):
-        yield Setting(
-            "At most", _by_class(settings, lambda one: str(one.topk) if one.topk >= 0 else "any number"), "topk"
-        )
-    if any(map(_size, classes)):
-        yield Setting("Size", _by_class(settings, lambda one: _size(one) or "any"), "detected-min-*, detected-max-*")
-    if any(map(_region, classes)):
-        yield Setting("Region", _by_class(settings, lambda one: _region(one) or "all"), "roi-*-offset")
-    if settings.filter_out_class_ids:
-        out = ", ".join(_class_name(settings, one) for one in sorted(settings.filter_out_class_ids))
-        yield Setting("Never shown", out, "filter-out-class-ids")
-
-
-def _by_class(settings: Settings, words: Callable[[ClassSettings], str]) -> str:
-    """One phrase for all classes where they agree, otherwise one for each."""
-    texts = list(map(words, settings.classes))
+def _by_class(settings: Settings, words: str) -> str:
+    """One phrase for all classes where they agree, otherwise one for each; `words` names what is known of a class."""
+    phrases: dict[ClassSettings, str] = {}  # there may be a million classes, all alike
+    for one in dict.fromkeys(settings.classes):
+        known = {"size": _size(one) or "any", "region": _region(one) or "all"}
+        known["most"] = str(one.topk) if one.topk >= 0 else "any number"
+        phrases[one] = words.format(**known, **{name: getattr(one, name) for name in one.__slots__})
+    texts = [phrases[one] for one in settings.classes]
     if len(set(texts)) == 1:
         return texts[0]
-    named = [f"{_class_name(settings, number)}: {text}" for number, text in enumerate(texts[:_MOST_CLASSES])]
+    named = [f"{_class_name(number, settings)}: {text}" for number, text in enumerate(texts[:_MOST_CLASSES])]
     rest = len(texts) - len(named)
     return "; ".join(named) + (f"; {rest} more classes with settings of their own" if rest else "")
 
 
-def _class_name(settings: Settings, class_id: int) -> str:
+def _class_name(class_id: int, settings: Settings) -> str:
     return settings.label(class_id) or f"class {class_id}"
 
 
@@ -550,21 +402,14 @@ def _size(one: ClassSettings) -> str:
 
 
 def _region(one: ClassSettings) -> str:
-    parts = []
-    if one.roi_top_offset:
-        parts.append(f"not in the upper {one.roi_top_offset} pixels")
-    if one.roi_bottom_offset:
-        parts.append(f"not in the lower {one.roi_bottom_offset} pixels")
-    return ", ".join(parts)
-
-
-def _shortest(value: float) -> str:
-    """A float32 number as it was written: 0.2, not 0.200000003."""
-    return f"{value:.6g}"
+    sides = (("upper", one.roi_top_offset), ("lower", one.roi_bottom_offset))
+    return ", ".join(f"not in the {side} {pixels} pixels" for side, pixels in sides if pixels)
 
 
 MOST_COMPARED: Final = 500
-"""Pictures of a comparison that are listed."""
+"""Pictures of a comparison that are listed: those that differ first, then those that drift, in their order."""
+
+_ORDER: Final = (Verdict.DIFFERS, Verdict.DRIFTS, Verdict.SAME)
 
 _MOST_MEASURES: Final = 60
 _LONGEST: Final = 300  # characters of a value this module does not know
@@ -586,16 +431,6 @@ class Measure:
     passed: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One picture of a comparison, ready to be shown."""
-
-    row: PictureComparison
-    deepstream: str
-    edge_impulse: str
-    causes: str
-
-
 def measures(evidence: Mapping[str, Any]) -> list[Measure]:
     """`evidence` of a bundle's report.json (`convert.report.evidence_document`) as rows; null is left out.
 
@@ -609,16 +444,6 @@ def measures(evidence: Mapping[str, Any]) -> list[Measure]:
         except (KeyError, OverflowError, TypeError, ValueError):
             rows += _plain(name.replace("_", " "), value, 0)
     return rows[:_MOST_MEASURES]
-
-
-def differences(comparison: Comparison) -> list[Difference]:
-    """The pictures, those that differ first, then those that drift; otherwise in their order."""
-    order = (Verdict.DIFFERS, Verdict.DRIFTS, Verdict.SAME)
-    rows = sorted(comparison.rows, key=lambda row: order.index(row.verdict))
-    return [
-        Difference(row, answer(row.deepstream), answer(row.edge_impulse), ", ".join(map(str, row.causes)))
-        for row in rows[:MOST_COMPARED]
-    ]
 
 
 def answer(one: Prediction) -> str:
@@ -658,15 +483,25 @@ def _agreement(value: Mapping[str, Any]) -> list[Measure]:
     return [Measure("Integer original against its float rewriting", words)]
 
 
+def _codes(value: Mapping[str, Any]) -> list[Measure]:
+    """Ours beside the original's second kernels."""
+    own = f"two sets of the original's own kernels: {_agreed(value['kernels'])}"
+    words = f"{_agreed(value['plain'])}; {own}; {percent(float(value['share']))} of multiplications in INT8"
+    return [Measure("Integer original against the same codes in ONNX", words)]
+
+
 def _precisions(rows: Sequence[Mapping[str, Any]]) -> list[Measure]:
     """A row for each precision: size, decisions, largest difference, and what runs in it."""
     measured = []
     for row in rows:
-        kept = _agreed(row["agreement"]) if row["agreement"] else "not measured"
-        nodes = ", ".join(f"{int(count)} {name}" for name, count in row["nodes"].items())
-        beyond = f"; beyond float16: {', '.join(map(str, row['overflow']))}" if row["overflow"] else ""
-        words = f"weights {int(row['weights']) / 1000:,.0f} kB; {kept}{beyond}; nodes: {nodes}"
-        measured.append(Measure(str(row["precision"]).upper(), words[:_LONGEST]))
+        known = [] if row["weights"] is None else [f"weights {int(row['weights']) / 1000:,.0f} kB"]
+        known.append(_agreed(row["agreement"]) if row["agreement"] else "not measured")
+        if row["overflow"]:
+            known.append(f"beyond float16: {', '.join(map(str, row['overflow']))}")
+        for name, nodes in (("nodes", row["nodes"]), ("in float", row.get("float_nodes"))):
+            if nodes:
+                known.append(f"{name}: {', '.join(f'{int(count)} {each}' for each, count in nodes.items())}")
+        measured.append(Measure(str(row["precision"]).upper(), "; ".join(known)[:_LONGEST]))
     return measured
 
 
@@ -692,6 +527,7 @@ _READERS: Final[Mapping[str, Callable[[Any], list[Measure]]]] = {
     "tensorrt": lambda value: [Measure("TensorRT", str(value)[:_LONGEST])],
     "decoding": lambda value: [Measure("Boxes against an independent decoding", f"largest difference {_small(value)}")],
     "int8_agreement": _agreement,
+    "int8": _codes,
     "framing": _framing,
     "precisions": _precisions,
 }

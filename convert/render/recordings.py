@@ -17,7 +17,7 @@ from rich.text import Text
 
 from convert.files import make_folder, write_all
 from convert.render.drawing import STYLES, number
-from convert.render.page import rendered
+from convert.render.page import drawing, rendered
 from convert.render.text import console, print_hanging, short, show_findings
 from convert.report import SCHEMA_VERSION, dumps, finding_document, output_document
 from convert.simulate.recordings import scores_document
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from convert.files import Output
     from convert.findings import Finding
-    from convert.render.drawing import Style
     from convert.simulate.recordings import RecordingsSimulation, Scored
 
 _MOST_ROWS = 60  # windows that are printed; scores.json has them all
@@ -139,50 +138,33 @@ def _number(value: float | None) -> str:
     return "no number" if value is None else number(value)
 
 
-@dataclass(frozen=True, slots=True)
-class RecordingView:
-    """A recording on the page.
+def recording_view(recording: Scored) -> dict[str, Any]:
+    """A recording for the page: of many labels those with the highest scores are drawn.
 
-    Attributes:
-        scores, anomaly: SVG markup; "" where there is nothing to draw.
-        lines: labels in the plot of the scores, in its colours, and those that are not in it.
-        note: what a point of the plots is, where it is more than a window.
-        windows: the first ones; `more` are left out.
+    `scores` and `anomaly` are SVG markup, "" where there is nothing to draw; `note` says what a point of them is, where
+    it is more than a window; of the `windows` the first ones are there, and `more` are left out.
     """
-
-    name: str
-    count: int
-    scores: str
-    anomaly: str
-    lines: list[tuple[Style, str]]
-    left_out: int
-    note: str
-    windows: list[dict[str, Any]]
-    more: int
-
-
-def recording_view(recording: Scored) -> RecordingView:
-    """A recording for the page: of many labels those with the highest scores are drawn."""
     highest = np.nan_to_num(recording.scores, nan=-np.inf).max(axis=0)
     drawn = sorted(np.argsort(-highest, kind="stable")[:_MOST_LINES].tolist())
     end = (len(recording) - 1) * recording.stride
     each = -(-len(recording) // _COLUMNS)
-    return RecordingView(
-        str(recording.path),
-        len(recording),
-        plot(recording.scores[:, drawn], drawn, end, "Scores") if drawn else "",
-        "" if recording.anomaly is None else plot(recording.anomaly[:, None], [5], end, "Anomaly score"),
-        [(STYLES[place % len(STYLES)], recording.labels[place]) for place in drawn],
-        len(recording.labels) - len(drawn),
-        f"A point is the highest of {each} windows." if each > 1 else "",
-        list(islice(recording.windows, _MOST_LISTED)),
-        max(0, len(recording) - _MOST_LISTED),
-    )
+    strange = recording.anomaly
+    return {
+        "name": str(recording.path),
+        "count": len(recording),
+        "scores": plot(recording.scores[:, drawn], drawn, end, "Scores") if drawn else "",
+        "anomaly": "" if strange is None else plot(strange[:, None], [5], end, "Anomaly score"),
+        "lines": [(STYLES[place % len(STYLES)], recording.labels[place]) for place in drawn],
+        "left_out": len(recording.labels) - len(drawn),
+        "note": f"A point is the highest of {each} windows." if each > 1 else "",
+        "windows": list(islice(recording.windows, _MOST_LISTED)),
+        "more": max(0, len(recording) - _MOST_LISTED),
+    }
 
 
 _COLUMNS = 600  # points of a line
 _WIDE, _HIGH = 720, 150  # of the plot, in pixels
-_LEFT, _TOP, _BOTTOM = 44, 10, 24  # around it
+_LEFT, _TOP = 44, 10  # beside and above it
 
 
 def plot(values: NDArray[np.float32], colours: list[int], end: float, title: str) -> str:
@@ -197,31 +179,14 @@ def plot(values: NDArray[np.float32], colours: list[int], end: float, title: str
     low, high = min(0.0, float(finite.min(initial=0))), max(1.0, float(finite.max(initial=1)))
     x = _LEFT + starts / max(len(values) - 1, 1) * _WIDE
     y = _TOP + (high - points) / (high - low) * _HIGH
-    drawn = []
+    lines = []
     for column, colour in zip(y.T, colours, strict=True):
         known = np.isfinite(column)
-        line = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x[known], column[known], strict=True))
-        if known.sum() == 1:  # a line of one point is not drawn
-            line = f"{line} {line}"
-        style = STYLES[colour % len(STYLES)]
-        for stroke, width in (("currentColor", 3.2), (style.hex, 2)):
-            opacity = ' stroke-opacity="0.35"' if stroke == "currentColor" else ""
-            drawn.append(f'<polyline points="{line}" stroke="{stroke}"{opacity} stroke-width="{width}"/>')
+        line = [f"{a:.1f},{b:.1f}" for a, b in zip(x[known], column[known], strict=True)]
+        line *= 2 if len(line) == 1 else 1  # a line of one point is not drawn
+        lines.append((" ".join(line), STYLES[colour % len(STYLES)].hex))
     bottom = _TOP + _HIGH
-    right = _LEFT + _WIDE
-    axes = "".join(
-        f'<text x="{_LEFT - 6}" y="{place + 4}" text-anchor="end">{value:.3g}</text>'
-        f'<path d="M{_LEFT} {place}H{right}" stroke="currentColor" stroke-opacity="0.3"/>'
-        for value, place in ((high, _TOP), (low, bottom))
-    )
-    times = (
-        f'<text x="{_LEFT}" y="{bottom + 16}">0 s</text>'
-        f'<text x="{right}" y="{bottom + 16}" text-anchor="end">{end:.4g} s</text>'
-    )
-    width, height = right + 8, bottom + _BOTTOM
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        'role="img" font-family="system-ui, sans-serif" font-size="11" fill="currentColor">'
-        f'<title>{title} over {end:.4g} seconds</title>{axes}{times}<g fill="none" stroke-linecap="round" '
-        f'stroke-linejoin="round">{"".join(drawn)}</g></svg>'
+    axes = ((high, _TOP), (low, bottom))
+    return drawing(
+        "plot.svg.j2", title=title, end=end, lines=lines, axes=axes, left=_LEFT, right=_LEFT + _WIDE, bottom=bottom
     )

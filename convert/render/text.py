@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
+from convert import types
 from convert.compare import Cause
 from convert.files import load_toml
 from convert.findings import Finding, Level
@@ -19,18 +20,6 @@ from convert.images.resizing import Resizing
 from convert.render import after_conversion, show_next
 from convert.render.machine import failure_document
 from convert.report import dumps
-from convert.types import (
-    Adapted,
-    AnswerCounts,
-    AnswerEvidence,
-    Export,
-    FrameEffect,
-    Int8Evidence,
-    ModelFacts,
-    PrecisionEvidence,
-    Validated,
-    ValidatedImpulse,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -47,7 +36,7 @@ def stored_as(form: str) -> str:
     return str(load_toml("report/words.toml")["forms"].get(form, form))
 
 
-def kind(facts: ModelFacts) -> str:
+def kind(facts: types.ModelFacts) -> str:
     """What a model is and takes: "fomo 96x96x3"; "33 values" of what is refused, which says itself what it is."""
     from convert.heads import head  # the commands of other rooms do without
 
@@ -57,25 +46,29 @@ def kind(facts: ModelFacts) -> str:
     return f"{'' if spec.refused else f'{spec.id} '}{size}{' values' if len(shape) == 1 else ''}"
 
 
-def impulse_lines(impulse: Impulse) -> list[str]:
-    """Window, signal processing with its main values, and anomaly score, a line each."""
+def impulse_parts(impulse: Impulse) -> list[tuple[str, str]]:
+    """Window, signal processing with its main values, and anomaly score: what each is called, and what it is."""
     from convert.dsp import KMeans  # most commands do without
     from convert.dsp import blocks as kinds
 
     names = f" ({', '.join(impulse.axis_names)})" if impulse.axis_names else ""
     axes = "1 axis" if impulse.axes == 1 else f"{impulse.axes} axes"
-    lines = [f"impulse   {impulse.sensor}, {impulse.samples:,} samples at {impulse.frequency:g} Hz, {axes}{names}"]
+    window = f"{impulse.sensor}, {impulse.samples:,} samples at {impulse.frequency:g} Hz, {axes}{names}"
+    parts = [("impulse", window)]
     for block in impulse.blocks:
         said = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in kinds.describe(block))
         scaled = ", normalised" if block.normalisation else ""
-        lines.append(
-            f"block {block.id:<3} {kinds.title(block.kind)}, version {block.version}: {block.size:,} features{scaled}"
-            + (f" ({said})" if said else "")
-        )
+        what = f"{kinds.title(block.kind)}, version {block.version}: {block.size:,} features{scaled}"
+        parts.append((f"block {block.id}", what + (f" ({said})" if said else "")))
     if (anomaly := impulse.anomaly) is not None:
         how = f"K-means, {len(anomaly.radii)} clusters" if isinstance(anomaly, KMeans) else "Gaussian mixture"
-        lines.append(f"anomaly   {how}, {len(anomaly.axes)} features of block {anomaly.block}")
-    return lines
+        parts.append(("anomaly", f"{how}, {len(anomaly.axes)} features of block {anomaly.block}"))
+    return parts
+
+
+def impulse_lines(impulse: Impulse) -> list[str]:
+    """`impulse_parts`, a line each."""
+    return [f"{name:<9} {what}" for name, what in impulse_parts(impulse)]
 
 
 def error_lines(error: ConvertError, kind: str = "error") -> list[str]:
@@ -139,7 +132,7 @@ def show_run(run: Run, pictures: Path | None = None) -> None:
         for output in run.outputs:
             size = "" if output.sha256 is None else f"  [dim]{Path(output.path).stat().st_size:,} bytes[/]"
             out.print(f"  {escape(output.path)}{size}")
-        validated = run.last(Validated)
+        validated = run.last(types.Validated)
         framing = validated.adapted.preprocessing.framing if validated else None
         show_next(after_conversion(run, pictures), out, str(framing.frame) if framing else None)
     if run.error:
@@ -154,8 +147,8 @@ def _found(records: Iterable[Record]) -> Iterator[Finding]:
 
 def _show_subject(run: Run, out: Console) -> None:
     """What was converted, and how well."""
-    if export := run.last(Export):
-        adapted = run.last(Adapted)
+    if export := run.last(types.Export):
+        adapted = run.last(types.Adapted)
         model = kind(export.facts)
         if labels := adapted.head.labels if adapted else export.metadata.labels:
             shown = ", ".join(labels[:6]) + (", ..." if len(labels) > 6 else "")
@@ -169,10 +162,10 @@ def _show_subject(run: Run, out: Console) -> None:
         print_hanging(out, Text(f"  from      {where} ({stored}, sha256 {export.digest[:12]})"), 12)
         for line in impulse_lines(export.impulse) if export.impulse else ():
             print_hanging(out, Text(f"  {line}"), 12)
-    if impulse := run.last(ValidatedImpulse):
+    if impulse := run.last(types.ValidatedImpulse):
         for name, line in _impulse_evidence(impulse):
             print_hanging(out, Text(f"  {name:<9} {line}"), 12)
-    if validated := run.last(Validated):
+    if validated := run.last(types.Validated):
         for name, line in _evidence_lines(validated):
             print_hanging(out, Text(f"  {name:<9} {line}"), 12)
 
@@ -205,7 +198,7 @@ def percent(share: float) -> str:
     return "100 %" if share == 1 else f"{min(share * 100, 99.99):.4g} %"
 
 
-def _impulse_evidence(validated: ValidatedImpulse) -> list[tuple[str, str]]:
+def _impulse_evidence(validated: types.ValidatedImpulse) -> list[tuple[str, str]]:
     evidence = validated.evidence
     features = evidence.features
     inputs = f"{features.inputs} windows"
@@ -231,7 +224,7 @@ def _impulse_evidence(validated: ValidatedImpulse) -> list[tuple[str, str]]:
     return lines
 
 
-def _evidence_lines(validated: Validated) -> list[tuple[str, str]]:
+def _evidence_lines(validated: types.Validated) -> list[tuple[str, str]]:
     evidence, lines = validated.evidence, []
     if parity := evidence.parity:
         limit = f" (limit {parity.tolerance:g})" if not validated.adapted.has_own_codes else ", of codes"
@@ -266,35 +259,40 @@ def _evidence_lines(validated: Validated) -> list[tuple[str, str]]:
         as_own = "" if own is None else f" (its own two kernels: {percent(own)})"
         lines.append((facts(original).quantization, f"{done}: {same}{as_own}"))
     if codes := evidence.int8:
-        lines.append(("int8", _codes_line(codes)))
-    lines += _precision_lines(evidence.precisions, alone=adapted.calibrated > 0)
+        lines.append(("codes", _codes_line(codes)))
+    lines += _precision_lines(evidence.precisions)
     if evidence.tensorrt:
         lines.append(("tensorrt", evidence.tensorrt))
     return lines
 
 
-def _precision_lines(rows: Sequence[PrecisionEvidence], *, alone: bool) -> Iterator[tuple[str, str]]:
-    """The table: size, decisions, largest difference, and what runs in it; `alone`: also if it has one row."""
-    for row in rows if alone or len(rows) > 1 else ():
-        kept = "not measured"
-        if row.agreement:
-            kept = f"same decisions {percent(row.agreement.top1)}, max difference {row.agreement.max_abs_diff:.2g}"
-        beyond = f", {len(row.overflow)} beyond 65504" if row.overflow else ""
-        yield row.precision, f"weights {row.weights / 1000:,.0f} kB, {kept}, {sum(row.nodes.values())} nodes{beyond}"
+def _precision_lines(rows: Sequence[types.PrecisionEvidence]) -> Iterator[tuple[str, str]]:
+    """The table: size, decisions, largest difference, and what runs in it."""
+    for row in rows:
+        known = [] if row.weights is None else [f"weights {row.weights / 1000:,.0f} kB"]
+        if same := row.agreement:
+            known.append(f"same decisions {percent(same.top1)}, max difference {same.max_abs_diff:.2g}")
+            known.append(f"{sum(row.nodes.values())} nodes")
+        else:
+            known.append("not measured")
+        if row.float_nodes:
+            known.append(f"in float: {', '.join(row.float_nodes)}")
+        if row.overflow:
+            known.append(f"{len(row.overflow)} beyond 65504")
+        yield row.precision.upper(), ", ".join(known)
 
 
-def _codes_line(codes: Int8Evidence) -> str:
-    """How a model of 8-bit codes decides beside the original's own kernels, and what runs on codes."""
+def _codes_line(codes: types.Int8Evidence) -> str:
+    """How a model of 8-bit codes decides beside the original's own kernels."""
     ours, own = codes.plain, codes.kernels
-    left = f", in float: {', '.join(codes.float_nodes)}" if codes.float_nodes else ""
     return (
-        f"the original's codes: decides as it does on {percent(ours.top1)} of {ours.inputs:,} inputs (its own two "
-        f"kernels: {percent(own.top1)}), mean difference {ours.mean_abs_diff:.2g} ({own.mean_abs_diff:.2g}); "
-        f"{percent(codes.share)} of multiplications in INT8{left}"
+        f"the original's: decides as it does on {percent(ours.top1)} of {ours.inputs:,} inputs (its own two kernels: "
+        f"{percent(own.top1)}), mean difference {ours.mean_abs_diff:.2g} ({own.mean_abs_diff:.2g}); "
+        f"{percent(codes.share)} of multiplications in INT8"
     )
 
 
-def _effect_line(effect: FrameEffect) -> str:
+def _effect_line(effect: types.FrameEffect) -> str:
     """How often the best answer is Edge Impulse's, cropped in the model and squashed."""
     squash, of = effect.squash, ", ".join(effect.frames) or "their own shape"
     squashed = f"{percent(squash.top1)} squashed, mean difference {squash.mean_abs_diff:.2g}"
@@ -304,7 +302,7 @@ def _effect_line(effect: FrameEffect) -> str:
     return f"best answer as in Edge Impulse on {cropped}; on {squashed}; {crop.inputs} frames of {of}"
 
 
-def _answers_line(answers: AnswerEvidence) -> str:
+def _answers_line(answers: types.AnswerEvidence) -> str:
     """On how many pictures the bundle shows what Edge Impulse answers, and why it does not on the others."""
     groups = [(answers.generated, f"frames of {answers.frame}")]
     groups += [(answers.given, "pictures of yours")] if answers.given else []
@@ -338,7 +336,7 @@ _CAUSES = {"model": "the model's arithmetic", "merge": "merging", "luma": "grey 
 """Causes (`convert.compare.Cause`) whose name alone would not be understood."""
 
 
-def _same(counts: AnswerCounts, what: str, *, detects: bool) -> str:
+def _same(counts: types.AnswerCounts, what: str, *, detects: bool) -> str:
     """`19 of 20 frames of 16:9 that show an object (40 compared)`; of a classifier all show something."""
     of = counts.shown if detects else counts.pictures
     line = f"{of - counts.differing} of {of} {what}"

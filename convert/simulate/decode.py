@@ -33,14 +33,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convert.errors import InputError, UnsupportedModelError
-from convert.images.scaling import Network, Rect, View
 from convert.nvinfer.keys import LABEL_BYTES
 from convert.simulate import parsers
-from convert.simulate.parsers import Boxes, Drop, Dropped, Layer, ParserFailed
+from convert.simulate.parsers import NOT_WANTED, Boxes, Drop, Dropped, Layer, ParserFailed, RawFrame
 from convert.simulate.settings import STOCK_LIBRARY, ClassSettings, ClusterMode, NetworkType, Settings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from convert.images.scaling import Network, Rect, View
 
 
 def by_confidence(confidence: NDArray[np.float32]) -> NDArray[np.intp]:
@@ -74,7 +75,7 @@ def check(mode: ClusterMode, classes: Sequence[ClassSettings]) -> None:
 
 
 def cluster(
-    mode: ClusterMode, classes: Sequence[ClassSettings], candidates: Boxes, dropped: Dropped | None = None
+    mode: ClusterMode, classes: Sequence[ClassSettings], candidates: Boxes, dropped: Dropped = NOT_WANTED
 ) -> Boxes:
     """The objects of one frame, in nvinfer's order: class by class.
 
@@ -95,39 +96,35 @@ def cluster(
         else:
             low = boxes.confidence < np.float32(one.post_cluster_threshold if mode is ClusterMode.DBSCAN else -np.inf)
         if low.any():
-            if dropped is not None:
-                dropped.add(
-                    "post-cluster-threshold", boxes[low], boxes.confidence[low], float(one.post_cluster_threshold)
-                )
+            limit = float(one.post_cluster_threshold)
+            dropped.add("post-cluster-threshold", boxes[low], boxes.confidence[low], limit)
             boxes = boxes[~low]
         found.append(_top(boxes, one.topk, dropped))
     return Boxes.joined(found)
 
 
-def _above_threshold(classes: Sequence[ClassSettings], boxes: Boxes, dropped: Dropped | None) -> Boxes:
+def _above_threshold(classes: Sequence[ClassSettings], boxes: Boxes, dropped: Dropped) -> Boxes:
     """`preClusteringThreshold`: for parsers that use class 0's, or none."""
     known = boxes.class_id < len(classes)
     limit = np.zeros(len(boxes), np.float32)
     limit[known] = thresholds(classes)[boxes.class_id[known]]
     below = known & (boxes.confidence < limit)  # False for NaN: kept
-    if dropped is not None:
-        dropped.add("num-detected-classes", boxes[~known], boxes.class_id[~known], len(classes))
-        dropped.add("pre-cluster-threshold", boxes[below], boxes.confidence[below], limit[below])
+    dropped.add("num-detected-classes", boxes[~known], boxes.class_id[~known], len(classes))
+    dropped.add("pre-cluster-threshold", boxes[below], boxes.confidence[below], limit[below])
     kept = known & ~below
     return boxes if kept.all() else boxes[kept]
 
 
-def _top(boxes: Boxes, topk: int, dropped: Dropped | None) -> Boxes:
+def _top(boxes: Boxes, topk: int, dropped: Dropped) -> Boxes:
     """The best `topk`, sorted; below 0 everything, as it stands."""
     if topk < 0:
         return boxes
     order = by_confidence(boxes.confidence)
-    if dropped is not None:
-        dropped.add("topk", boxes[order[topk:]], np.arange(topk, len(order)) + 1, topk)
+    dropped.add("topk", boxes[order[topk:]], np.arange(topk, len(order)) + 1, topk)
     return boxes[order[:topk]]
 
 
-def _suppressed(boxes: Boxes, limit: float, dropped: Dropped | None) -> Boxes:
+def _suppressed(boxes: Boxes, limit: float, dropped: Dropped) -> Boxes:
     """`nonMaximumSuppression`: best first, each goes when it overlaps one that stayed by more than `limit`."""
     boxes = boxes[by_confidence(boxes.confidence)]
     waiting = np.arange(len(boxes))
@@ -138,8 +135,7 @@ def _suppressed(boxes: Boxes, limit: float, dropped: Dropped | None) -> Boxes:
         overlap = _overlaps(boxes, best, waiting)
         stays = overlap <= np.float32(limit)  # False for NaN: goes
         if not stays.all():
-            if dropped is not None:
-                dropped.add("nms-iou-threshold", boxes[waiting[~stays]], overlap[~stays], limit)
+            dropped.add("nms-iou-threshold", boxes[waiting[~stays]], overlap[~stays], limit)
             waiting = waiting[stays]
     return boxes[np.array(kept, np.intp)]
 
@@ -174,9 +170,17 @@ _STOCK_LABELS = ("coupe1", "largevehicle1", "sedan1", "suv1", "truck1", "van1")
 
 
 @dataclass(frozen=True, slots=True)
-class Attribute:
-    """The class that one output gives; `label` None where the label file has none; `confidence` is a float32 value."""
+class Classification:
+    """The class that one output of a classifier gives a picture or an object.
 
+    Attributes:
+        engine: gie-unique-id.
+        attribute: which output, in engine order.
+        confidence: a float32 value.
+        label: None where the label file has none.
+    """
+
+    engine: int
     attribute: int
     class_id: int
     confidence: float
@@ -193,7 +197,7 @@ class Classified:
         dropped: why an output gave nothing to show; only where it was asked for.
     """
 
-    attributes: tuple[Attribute, ...]
+    attributes: tuple[Classification, ...]
     label: str
     dropped: tuple[Drop, ...] = ()
 
@@ -218,14 +222,16 @@ def classify(settings: Settings, outputs: Sequence[Layer], frames: int, *, why: 
         InputError: an output is too short for float32 numbers.
     """
     stock = settings.classifier_parser != ""
-    attributes: list[list[Attribute]] = [[] for _ in range(frames)]
+    attributes: list[list[Classification]] = [[] for _ in range(frames)]
     dropped: list[list[Drop]] = [[] for _ in range(frames)]
     for number, layer in enumerate(outputs):
         for frame, probabilities in enumerate(_probabilities(layer, frames)):
             class_id, value = _best(probabilities)
             if value > settings.classifier_threshold and value > 0:
-                label = _label(settings, number, class_id, stock=stock)
-                attributes[frame].append(Attribute(number, class_id, value, label))
+                label = settings.attribute_label(number, class_id)
+                if stock and number == 0 and class_id < len(_STOCK_LABELS):
+                    label = _STOCK_LABELS[class_id]
+                attributes[frame].append(Classification(settings.unique_id, number, class_id, value, label))
                 if why and label is None:
                     dropped[frame].append(Drop("labelfile-path", class_id, number + 1, class_id, value))
             elif why:
@@ -245,12 +251,6 @@ def _probabilities(layer: Layer, frames: int) -> NDArray[np.float32]:
     return np.stack([layer.floats(frame, classes)[:classes] for frame in range(frames)])
 
 
-def _label(settings: Settings, attribute: int, class_id: int, *, stock: bool) -> str | None:
-    if stock and attribute == 0 and class_id < len(_STOCK_LABELS):
-        return _STOCK_LABELS[class_id]
-    return settings.attribute_label(attribute, class_id)
-
-
 def _best(probabilities: NDArray[np.float32]) -> tuple[int, float]:
     """The first maximum, NaN left out: if that one does not count, none does."""
     class_id = int(probabilities.argmax())  # the first NaN, where there is one
@@ -261,7 +261,7 @@ def _best(probabilities: NDArray[np.float32]) -> tuple[int, float]:
     return class_id, value
 
 
-Parser = Callable[[Sequence[Layer], int, Network, "NDArray[np.float32]", Dropped | None], Boxes]
+Parser = Callable[[RawFrame], Boxes]
 
 PARSERS: dict[str, Parser] = {
     "": parsers.builtin,
@@ -309,7 +309,7 @@ class Detected:
     """
 
     objects: tuple[Detection, ...]
-    dropped: Dropped | None = None
+    dropped: Dropped = NOT_WANTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,11 +360,11 @@ def decode(settings: Settings, network: Network, outputs: Sequence[Layer], *, wh
     nan_scores = False
     found: list[Detected] = []
     for frame in range(frames):
-        dropped = Dropped() if why else None
+        dropped = Dropped() if why else NOT_WANTED
         # overflow and NaN are values like any other in C
         with np.errstate(over="ignore", invalid="ignore"):
             try:
-                candidates = parser(outputs, frame, network, limits, dropped)
+                candidates = parser(RawFrame(outputs, frame, network, limits, dropped))
             except ParserFailed as failed:
                 return Decoded((Detected((), dropped),) * frames, str(failed))
             boxes = cluster(settings.cluster_mode, settings.classes, candidates, dropped)
@@ -409,7 +409,7 @@ def attach(
     objects: Sequence[Detection],
     *,
     parent: Rect | None = None,
-    dropped: Dropped | None = None,
+    dropped: Dropped = NOT_WANTED,
 ) -> tuple[Detection, ...]:
     """The objects of one frame as NvDsObjectMeta has them; a label that is missing is "" there.
 
@@ -429,8 +429,7 @@ def attach(
         limits = _Limits(settings, boxes.class_id)
         for key, values, limit, out in _filters(settings, view, boxes, limits):
             removed = kept[out[kept]]
-            if dropped is not None:
-                dropped.add(key, boxes[removed], values[removed], limit[removed])
+            dropped.add(key, boxes[removed], values[removed], limit[removed])
             kept = kept[~out[kept]]
         if settings.crop_to_roi:
             boxes = _cropped(view, boxes, limits)
@@ -486,24 +485,15 @@ def _filters(
     tests: list[tuple[str, NDArray[np.generic], NDArray[np.generic], NDArray[np.bool_]]] = [
         ("filter-out-class-ids", boxes.class_id, boxes.class_id, filtered)
     ]
-    for key, name, size in (
-        ("detected-min-w", "detected_min_w", boxes.width),
-        ("detected-min-h", "detected_min_h", boxes.height),
-    ):
-        limit = limits[name].astype(np.float32)
-        tests.append((key, size, limit, size < limit))
-    for key, name, size in (
-        ("detected-max-w", "detected_max_w", boxes.width),
-        ("detected-max-h", "detected_max_h", boxes.height),
-    ):
-        limit = limits[name].astype(np.float32)
-        tests.append((key, size, limit, (limit > 0) & (size > limit)))
+    for key, size, is_least in (
+        ("detected-min-w", boxes.width, True), ("detected-min-h", boxes.height, True),
+        ("detected-max-w", boxes.width, False), ("detected-max-h", boxes.height, False),
+    ):  # fmt: skip
+        limit = limits[key.replace("-", "_")].astype(np.float32)
+        tests.append((key, size, limit, size < limit if is_least else (limit > 0) & (size > limit)))
     if not settings.crop_to_roi:
-        highest, lowest, bottom = (
-            limits["roi_top_offset"].astype(np.float32),
-            _lowest(view, limits),
-            boxes.top + boxes.height,
-        )
+        highest, lowest = limits["roi_top_offset"].astype(np.float32), _lowest(view, limits)
+        bottom = boxes.top + boxes.height
         tests.append(("roi-top-offset", boxes.top, highest, boxes.top < highest))
         tests.append(("roi-bottom-offset", bottom, lowest, bottom > lowest))
     return tests

@@ -153,16 +153,8 @@ def preprocessor(settings: Settings, network: Network) -> Preprocessor:
         mean = read_mean_file(Path(settings.mean_file), network).astype(np.float32)
         if not settings.channels_last:
             mean = np.ascontiguousarray(mean.transpose(2, 0, 1))
-    return Preprocessor(
-        network,
-        settings.color,
-        settings.channels_last,
-        settings.keep_aspect,
-        settings.symmetric,
-        settings.scaling_filter,
-        scale,
-        mean,
-    )
+    fitting = settings.keep_aspect, settings.symmetric, settings.scaling_filter
+    return Preprocessor(network, settings.color, settings.channels_last, *fitting, scale, mean)
 
 
 def read_mean_file(path: Path, network: Network) -> NDArray[np.uint8]:
@@ -333,25 +325,15 @@ def load(source: Source, where: Target, models: Models | None = None, *, session
     network = network_of(settings, tuple(dims))
     prepare = preprocessor(settings, network)
     engine = SimulatedEngine(
-        source.path,
-        path,
-        settings,
-        network,
+        *(source.path, path, settings, network),
         tuple(filter(None, [prepare.approximated])),
         tuple(sorted(with_resize_mode(path, session.get_modelmeta().custom_metadata_map).items())),
     )
+    # for others gst_nvinfer_start turns it off
+    asynchronous = settings.on_objects and settings.network_type is NetworkType.CLASSIFIER
     return LoadedEngine(
-        engine,
-        prepare,
-        session,
-        tuple(output.name for output in outputs),
-        batch or settings.batch_size,
-        bool(batch),
-        _smallest(context, settings),
-        # for others gst_nvinfer_start turns it off
-        bool(context.value("classifier-async-mode"))
-        and settings.on_objects
-        and settings.network_type is NetworkType.CLASSIFIER,
+        *(engine, prepare, session, tuple(output.name for output in outputs), batch or settings.batch_size),
+        *(bool(batch), _smallest(context, settings), asynchronous and bool(context.value("classifier-async-mode"))),
         tuple(_check_findings(context)),
     )
 
@@ -360,7 +342,7 @@ def _refusal(context: RuleContext, problem: Problem) -> InputError:
     """The error for a problem that keeps nvinfer from starting: the finding of `check`."""
     errors = [finding for finding in findings(context) if finding.level is Level.ERROR]
     same = [finding for finding in errors if finding.message.startswith(problem.message)]
-    key = None if problem.key is None else context.place(problem.key)
+    key = None if problem.key is None or context.faults else context.place(problem.key)
     there = [each for each in errors if each.line in {problem.line, key.line if key else None} - {None}]
     found = next(iter([*same, *there]), None)
     if found is None:
@@ -392,20 +374,12 @@ def _model_path(context: RuleContext) -> Path:
             hint="write onnx-file=, or decode recorded outputs with --tensors",
             path=context.parsed.path,
         )
-    if not file.presence.here and not file.text.startswith(SDK):
-        raise InputError(
-            f"onnx-file: {file.text!r} {absence(file.text, file.path)}",
-            hint=f"nvinfer looks for {file.path}",
-            path=place.path,
-            line=place.line,
-        )
-    if not file.presence.here:  # one of the SDK's own models
-        raise InputError(
-            f"onnx-file: {file.text!r} is a model of the DeepStream SDK and is not on this machine",
-            hint="copy it here and write its path into a copy of the config",
-            path=place.path,
-            line=place.line,
-        )
+    if not file.presence.here:
+        why, hint = absence(file.text, file.path), f"nvinfer looks for {file.path}"
+        if file.text.startswith(SDK):
+            why = "is a model of the DeepStream SDK and is not on this machine"
+            hint = "copy it here and write its path into a copy of the config"
+        raise InputError(f"onnx-file: {file.text!r} {why}", hint=hint, path=place.path, line=place.line)
     return Path(file.path)
 
 

@@ -61,7 +61,10 @@ def app(path: Path, where: Target) -> App:
     """
     file = read_app(read_ordinary(path, "app config", MOST_BYTES), str(path), where.deepstream)
     if trouble := file.trouble or next(iter(troubles(file, where.deepstream)), None):
-        raise _refused(trouble.message, path, trouble.line)
+        raise InputError(
+            f"deepstream-app cannot read its config: {trouble.message}", hint="ei-deepstream check says more",
+            path=path, line=trouble.line,
+        )  # fmt: skip
     on = gies(file)
     for gie in on:
         place = file.place(gie.group)
@@ -205,12 +208,6 @@ def _sorted(engines: Sequence[SimulatedEngine]) -> tuple[int, ...]:
     return tuple(order)
 
 
-def _refused(message: str, path: Path, line: int | None) -> InputError:
-    return InputError(
-        f"deepstream-app cannot read its config: {message}", hint="ei-deepstream check says more", path=path, line=line
-    )
-
-
 _UNKNOWN = 48  # grey level of frames that were recorded without their picture
 
 
@@ -334,13 +331,12 @@ class Job:
             if not isinstance(each, Picture):
                 raise each.error  # frames and recordings would no longer belong together
             pictures.append(each)
-        found = replayed(source, tensors, self.where, pictures)
-        frames = found.simulation.frames
-        given: list[Picture] | list[None] = pictures or [None] * len(frames)
-        for frame, picture in zip(frames, given, strict=True):
+        simulation, findings = replayed(source, tensors, self.where, pictures)
+        given: list[Picture] | list[None] = pictures or [None] * len(simulation.frames)
+        for frame, picture in zip(simulation.frames, given, strict=True):
             pixels = picture.pixels if picture else np.full((frame.height, frame.width, 3), _UNKNOWN, np.uint8)
-            add(frame, pixels, kitti(frame, found.simulation.engines[0]))
-        return Simulated(found.simulation, found.findings, (source.path,))
+            add(frame, pixels, kitti(frame, simulation.engines[0]))
+        return Simulated(simulation, findings, (source.path,))
 
 
 def _nothing(findings: Iterable[Finding]) -> ConvertError:

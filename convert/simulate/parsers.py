@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from convert.images.scaling import Network
 
+    _Floats = NDArray[np.float32]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Boxes:
@@ -99,17 +101,18 @@ class Drop:
         return words.format(value=f"{self.value:.6g}", limit=f"{self.limit:.6g}")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Dropped:
-    """Collects the dropped candidates of one frame. Parsers and filters get one only where they are asked for."""
+    """Collects the dropped candidates of one frame, where they are `wanted`."""
 
+    wanted: bool = True
     _groups: list[tuple[str, Boxes, NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=list)
 
     def add(
         self, key: str, boxes: Boxes, value: NDArray[np.generic] | float, limit: NDArray[np.generic] | float
     ) -> None:
         """`boxes` were dropped because of `key`; `value` and `limit` are single numbers or one for each box."""
-        if len(boxes):
+        if self.wanted and len(boxes):
             values = np.broadcast_to(np.asarray(value, np.float64), len(boxes))
             limits = np.broadcast_to(np.asarray(limit, np.float64), len(boxes))
             self._groups.append((key, boxes, values, limits))
@@ -132,7 +135,8 @@ class Dropped:
                 columns = (boxes.confidence, boxes.left, boxes.top, boxes.width, boxes.height)
                 numbers = (float(column[i]) for column in columns)
                 found.append(Drop(key, float(value[i]), float(limit[i]), int(boxes.class_id[i]), *numbers))
-        return tuple(sorted(found, key=_rank)[:count])
+        found.sort(key=lambda drop: (drop.confidence != drop.confidence, -drop.confidence))  # NaN last
+        return tuple(found[:count])
 
     def keys(self) -> dict[str, int]:
         """How many were dropped by each key, in the order of the steps."""
@@ -142,8 +146,8 @@ class Dropped:
         return counts
 
 
-def _rank(drop: Drop) -> tuple[bool, float]:
-    return drop.confidence != drop.confidence, -drop.confidence  # NaN last
+NOT_WANTED = Dropped(wanted=False)
+"""What collects nothing."""
 
 
 DTYPES = ("float32", "float16", "int8", "int32", "int64", "uint8")
@@ -254,81 +258,116 @@ def _to_int64(numbers: NDArray[np.float32]) -> NDArray[np.int64]:
     return np.where(fits, np.where(fits, numbers, 0).astype(np.int64), np.iinfo(np.int64).min)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RawFrame:
+    """One frame of an engine's outputs, and what its parser goes by.
+
+    Attributes:
+        outputs: in engine order.
+        frame: its index in the batch.
+        network: the engine's input.
+        thresholds: pre-cluster-threshold of each class, float32.
+        dropped: collects candidates that give no box.
+    """
+
+    outputs: Sequence[Layer]
+    frame: int
+    network: Network
+    thresholds: NDArray[np.float32]
+    dropped: Dropped
+
+    @property
+    def size(self) -> tuple[np.float32, np.float32]:
+        """Width and height of the network's input."""
+        return np.float32(self.network.width), np.float32(self.network.height)
+
+    def floats(self, position: int, count: int) -> NDArray[np.float32]:
+        """The first `count` numbers of an output; InputError where there are fewer."""
+        return self.outputs[position].floats(self.frame, count)[:count]
+
+    def inside(self, x1: _Floats, y1: _Floats, x2: _Floats, y2: _Floats) -> tuple[_Floats, _Floats, _Floats, _Floats]:
+        """Numbers of the input's width, height, width and height, cut to 0 and to one pixel before its end."""
+        right, bottom = self.network.width - 1, self.network.height - 1
+        return clip(x1, right), clip(y1, bottom), clip(x2, right), clip(y2, bottom)
+
+    def counted(self, outputs: int, position: int) -> int:
+        """How many candidates the int32 output at `position` says there are; negative numbers count as 0.
+
+        Raises:
+            ParserFailed: the engine has not so many outputs.
+        """
+        if len(self.outputs) != outputs:
+            raise ParserFailed(
+                f"Mismatch in the number of output buffers. Expected {outputs} output buffers, "
+                f"detected in the network: {len(self.outputs)}"
+            )
+        return max(int(self.outputs[position].ints(self.frame, 1)[0]), 0)
+
+    def above(self, boxes: Boxes) -> NDArray[np.bool_]:
+        """Those not below the threshold of class 0; NaN is not below."""
+        if not len(self.thresholds):
+            raise InputError(
+                "num-detected-classes is 0, and the parser reads the threshold of class 0",
+                hint="set num-detected-classes to the number of classes of the model",
+            )
+        below: NDArray[np.bool_] = boxes.confidence < self.thresholds[0]
+        self.dropped.add("pre-cluster-threshold", boxes[below], boxes.confidence[below], float(self.thresholds[0]))
+        return ~below
+
+    def asserted(self, label: NDArray[np.float32], boxes: Boxes) -> NDArray[np.bool_]:
+        """`above`, of a parser that asserts that their classes are below num-detected-classes."""
+        kept = self.above(boxes)
+        class_id, configured = float_to_uint32(label[kept]), len(self.thresholds)
+        if (class_id >= configured).any():
+            raise InputError(
+                "nvinfer's process ends here: the parser asserts that classes are below "
+                f"num-detected-classes={configured}, and the model gives class {int(class_id.max())}",
+                hint="set num-detected-classes to the number of classes of the model, background included",
+            )
+        return kept
+
+
 _NORM = np.float32(35)
 
 
-def builtin(
-    outputs: Sequence[Layer],
-    frame: int,
-    network: Network,
-    thresholds: NDArray[np.float32],
-    dropped: Dropped | None = None,
-) -> Boxes:
+def builtin(raw: RawFrame) -> Boxes:
     """What nvinfer does without a parser function.
 
     The outputs are the last ones with "cov" and with "bbox" in their names: [C,H,W] and [4*C,H,W]. Of the C classes
     only the configured ones are read.
 
-    Args:
-        outputs: in engine order.
-        frame: of the batch.
-        network: its input.
-        thresholds: pre-cluster-threshold of each class, float32.
-        dropped: collects cells that give no box.
-
     Raises:
         ParserFailed: one of the outputs is missing.
         InputError: they have too few dimensions, or a box would be read behind the output's end.
     """
-    chosen: dict[str, Layer] = {}
-    for layer in outputs:
-        for part in ("bbox", "cov"):
-            if part in layer.name:
-                chosen[part] = layer
+    chosen = {part: layer for layer in raw.outputs for part in ("bbox", "cov") if part in layer.name}
     for part, name in (("cov", "coverage"), ("bbox", "bbox")):
         if part not in chosen:
             raise ParserFailed(f"Could not find output {name} layer for parsing objects")
-    grid = _Grid.of(chosen["cov"], chosen["bbox"], frame, network, len(thresholds))
-    below = grid.coverage < thresholds[: grid.classes, None]  # False for NaN: kept
-    if dropped is not None:
-        _report_detectnet(grid, below, thresholds, dropped)
-    boxes, edges = grid.boxes(np.flatnonzero(~below))
-    right, bottom = np.float32(network.width), np.float32(network.height)
-    x1, x2 = (_bounded(edge, right) for edge in (edges[0], edges[2]))
-    y1, y2 = (_bounded(edge, bottom) for edge in (edges[1], edges[3]))
+    grid = _Grid.of(raw, chosen["cov"], chosen["bbox"])
+    # False for NaN: kept
+    boxes, edges = grid.kept(raw, grid.coverage < raw.thresholds[: grid.classes, None])
+    x1, y1, x2, y2 = (_bounded(edge, side) for edge, side in zip(edges, raw.size * 2, strict=True))
     boxes = Boxes(boxes.class_id, x1, y1, x2 - x1, y2 - y1, boxes.confidence)
     inside_out = (boxes.width < 0) | (boxes.height < 0)
-    if not inside_out.any():
-        return boxes
-    if dropped is not None:
-        dropped.add("box", boxes[inside_out], 0, 0)
+    raw.dropped.add("box", boxes[inside_out], 0, 0)
     return boxes[~inside_out]
 
 
-def resnet(
-    outputs: Sequence[Layer],
-    frame: int,
-    network: Network,
-    thresholds: NDArray[np.float32],
-    dropped: Dropped | None = None,
-) -> Boxes:
+def resnet(raw: RawFrame) -> Boxes:
     """NvDsInferParseCustomResnet: exact names, boxes one pixel wider and higher, none dropped for having no area.
 
-    Arguments and errors as for `builtin`. (The C++ function keeps the first model's layer numbers and dimensions for
-    the life of the process; a second model with others in the same process is not reproduced.)
+    Errors as for `builtin`. (The C++ function keeps the first model's layer numbers and dimensions for the life of the
+    process; a second model with others in the same process is not reproduced.)
     """
-    found = {layer.name: layer for layer in reversed(outputs)}  # the first of a name
+    found = {layer.name: layer for layer in reversed(raw.outputs)}  # the first of a name
     for name in ("output_bbox/BiasAdd:0", "output_cov/Sigmoid:0"):
         if name not in found:
             raise ParserFailed("Could not find bbox layer buffer while parsing")
-    layers = found["output_cov/Sigmoid:0"], found["output_bbox/BiasAdd:0"]
-    grid = _Grid.of(*layers, frame, network, len(thresholds))
-    below = ~(grid.coverage >= thresholds[: grid.classes, None])  # True for NaN: not kept
-    if dropped is not None:
-        _report_detectnet(grid, below, thresholds, dropped)
-    boxes, edges = grid.boxes(np.flatnonzero(~below))
-    x1, x2 = (clip(edge, network.width - 1) for edge in (edges[0], edges[2]))
-    y1, y2 = (clip(edge, network.height - 1) for edge in (edges[1], edges[3]))
+    grid = _Grid.of(raw, found["output_cov/Sigmoid:0"], found["output_bbox/BiasAdd:0"])
+    # True for NaN: not kept
+    boxes, edges = grid.kept(raw, ~(grid.coverage >= raw.thresholds[: grid.classes, None]))
+    x1, y1, x2, y2 = raw.inside(*edges)
     one = np.float32(1)
     return Boxes(boxes.class_id, x1, y1, x2 - x1 + one, y2 - y1 + one, boxes.confidence)
 
@@ -347,7 +386,7 @@ class _Grid:
     frame: int
 
     @classmethod
-    def of(cls, cov: Layer, bbox: Layer, frame: int, network: Network, configured: int) -> _Grid:
+    def of(cls, raw: RawFrame, cov: Layer, bbox: Layer) -> _Grid:
         for layer in (cov, bbox):
             if len(layer.dims) < 3:
                 raise InputError(
@@ -357,28 +396,34 @@ class _Grid:
         channels, rows, columns = cov.dims[:3]
         box_rows, box_columns = bbox.dims[1:3]
         cells = rows * columns
-        coverage = cov.floats(frame, channels * cells)[: channels * cells].reshape(channels, cells)
-        classes = min(channels, configured)
+        coverage = cov.floats(raw.frame, channels * cells)[: channels * cells].reshape(channels, cells)
+        classes = min(channels, len(raw.thresholds))
         return cls(
-            coverage[:classes],
-            coverage[classes:],
-            columns,
-            4 * box_rows * box_columns,
-            _centres(columns, -(-network.width // box_columns)),
-            _centres(rows, -(-network.height // box_rows)),
-            bbox,
-            frame,
+            *(coverage[:classes], coverage[classes:], columns, 4 * box_rows * box_columns),
+            _centres(columns, -(-raw.network.width // box_columns)),
+            _centres(rows, -(-raw.network.height // box_rows)),
+            *(bbox, raw.frame),
         )
 
     @property
     def classes(self) -> int:
         return len(self.coverage)
 
-    def boxes(self, which: NDArray[np.intp]) -> tuple[Boxes, tuple[NDArray[np.float32], ...]]:
+    def kept(self, raw: RawFrame, below: NDArray[np.bool_]) -> tuple[Boxes, tuple[NDArray[np.float32], ...]]:
+        """Class and confidence of the cells that are not `below`, and their edges; of the others `raw` is told."""
+        if raw.dropped.wanted:
+            self._report(raw, below)
+        return self._boxes(np.flatnonzero(~below))
+
+    def _first(self, which: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+        """Class and cell of cells counted through all classes, and where the first number of their boxes stands."""
+        class_id, cell = np.divmod(which, self.coverage.shape[1])
+        return class_id, cell, class_id * self.stride_between_classes + cell
+
+    def _boxes(self, which: NDArray[np.intp]) -> tuple[Boxes, tuple[NDArray[np.float32], ...]]:
         """Class and confidence of cells counted through all classes, and their left, top, right and bottom edges."""
         cells = self.coverage.shape[1]
-        class_id, cell = np.divmod(which, cells)
-        first = class_id * self.stride_between_classes + cell
+        class_id, cell, first = self._first(which)
         numbers = self.box.floats(self.frame, int(first.max()) + 3 * cells + 1 if len(first) else 0)
         row, column = np.divmod(cell, self.columns)
         x, y = self.centre_x[column], self.centre_y[row]
@@ -391,13 +436,18 @@ class _Grid:
         confidence = self.coverage.reshape(-1)[which]
         return Boxes(class_id.astype(np.uint32), *edges, confidence), edges
 
-    def readable(self, which: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Those whose box stands in the output: nvinfer reads no others, and neither does the record of the dropped."""
-        cells = self.coverage.shape[1]
-        class_id, cell = np.divmod(which, cells)
-        last = class_id * self.stride_between_classes + cell + 3 * cells
-        there: NDArray[np.intp] = which[last < len(self.box.floats(self.frame))]
-        return there
+    def _report(self, raw: RawFrame, below: NDArray[np.bool_]) -> None:
+        """Those whose box stands in the output: nvinfer reads no others; and all of classes that do not count."""
+        which = np.flatnonzero(below)
+        last = self._first(which)[2] + 3 * self.coverage.shape[1]
+        boxes, (x1, y1, x2, y2) = self._boxes(which[last < len(self.box.floats(self.frame))])
+        boxes = Boxes(boxes.class_id, x1, y1, x2 - x1, y2 - y1, boxes.confidence)
+        raw.dropped.add("pre-cluster-threshold", boxes, boxes.confidence, raw.thresholds[boxes.class_id])
+        if self.rest.size:
+            class_id = np.repeat(np.arange(len(self.rest), dtype=np.uint32) + self.classes, self.rest.shape[1])
+            zero = np.zeros(self.rest.size, np.float32)
+            boxes = Boxes(class_id, zero, zero, zero, zero, self.rest.reshape(-1))
+            raw.dropped.add("num-detected-classes", boxes, class_id, self.classes)
 
 
 def _centres(count: int, stride: int) -> NDArray[np.float32]:
@@ -411,259 +461,120 @@ def _bounded(edge: NDArray[np.float32], end: np.float32) -> NDArray[np.float32]:
     return np.where(edge < 0, np.float32(0), edge)
 
 
-def _report_detectnet(grid: _Grid, below: NDArray[np.bool_], thresholds: NDArray[np.float32], dropped: Dropped) -> None:
-    which = grid.readable(np.flatnonzero(below))
-    boxes, edges = grid.boxes(which)
-    x1, y1, x2, y2 = edges
-    boxes = Boxes(boxes.class_id, x1, y1, x2 - x1, y2 - y1, boxes.confidence)
-    dropped.add("pre-cluster-threshold", boxes, boxes.confidence, thresholds[boxes.class_id])
-    if grid.rest.size:
-        class_id = np.repeat(np.arange(len(grid.rest), dtype=np.uint32) + grid.classes, grid.rest.shape[1])
-        zero = np.zeros(grid.rest.size, np.float32)
-        boxes = Boxes(class_id, zero, zero, zero, zero, grid.rest.reshape(-1))
-        dropped.add("num-detected-classes", boxes, class_id, grid.classes)
-
-
-def tf_ssd(
-    outputs: Sequence[Layer],
-    frame: int,
-    network: Network,
-    thresholds: NDArray[np.float32],
-    dropped: Dropped | None = None,
-) -> Boxes:
+def tf_ssd(raw: RawFrame) -> Boxes:
     """float32 detection_boxes [M,4] (y1, x1, y2, x2 in 0..1), detection_scores [M], detection_classes [M].
 
     num_detections [1], where it is a float32 output, says how many count; negative numbers and those above M count as
     M. M is the first dimension of detection_classes. Edges are cut at 0 and at one pixel before the end.
 
-    Args:
-        outputs: in engine order.
-        frame: of the batch.
-        network: its input.
-        thresholds: pre-cluster-threshold of each class, float32.
-        dropped: collects candidates that give no box.
-
     Raises:
         ParserFailed: one of the three is missing or not float32.
         InputError: numbers would be read behind an output's end.
     """
-    found = {layer.name: layer for layer in reversed(outputs) if layer.is_float}  # the first of a name
+    found = {layer.name: layer for layer in reversed(raw.outputs) if layer.is_float}  # the first of a name
     try:
         scores, classes, boxes = (found[f"detection_{name}"] for name in ("scores", "classes", "boxes"))
     except KeyError:
         raise ParserFailed("some layers missing or unsupported data types in output tensors") from None
-    most = classes.dims[0]
-    count = most
+    count = most = classes.dims[0]
     if "num_detections" in found:
-        count = int(float_to_int32(found["num_detections"].floats(frame, 1)[:1])[0])
+        count = int(float_to_int32(found["num_detections"].floats(raw.frame, 1)[:1])[0])
         if not 0 <= count <= most:  # it becomes unsigned, then is compared
             count = most
-    confidence = scores.floats(frame, count)[:count]
-    class_id = float_to_uint32(classes.floats(frame, count)[:count])
-    unknown = class_id >= len(thresholds)
+    confidence = scores.floats(raw.frame, count)[:count]
+    class_id = float_to_uint32(classes.floats(raw.frame, count)[:count])
+    unknown = class_id >= len(raw.thresholds)
     limit = np.zeros(count, np.float32)
-    limit[~unknown] = thresholds[class_id[~unknown]]
+    limit[~unknown] = raw.thresholds[class_id[~unknown]]
     below = ~unknown & (confidence < limit)  # False for NaN: kept
-    if dropped is not None:
-        every = _boxes(boxes, frame, network, class_id, confidence)
-        dropped.add("num-detected-classes", every[unknown], class_id[unknown], len(thresholds))
-        dropped.add("pre-cluster-threshold", every[below], confidence[below], limit[below])
     kept = np.flatnonzero(~(unknown | below))
-    boxes.floats(frame, 4 * (int(kept[-1]) + 1) if len(kept) else 0)  # nvinfer reads the boxes of no others
-    candidates = _boxes(boxes, frame, network, class_id, confidence)[kept]
+    numbers = boxes.floats(raw.frame, 4 * (int(kept[-1]) + 1) if len(kept) else 0)  # nvinfer reads no others' boxes
+    edges = np.zeros(4 * count, np.float32)  # 0 where the output has none
+    edges[: len(numbers)] = numbers[: 4 * count]
+    x1, y1, x2, y2 = raw.inside(*(edges.reshape(count, 4)[:, [1, 0, 3, 2]] * np.array(raw.size * 2)).T)
+    every = Boxes(class_id, x1, y1, x2 - x1, y2 - y1, confidence)
+    raw.dropped.add("num-detected-classes", every[unknown], class_id[unknown], len(raw.thresholds))
+    raw.dropped.add("pre-cluster-threshold", every[below], confidence[below], limit[below])
+    candidates = every[kept]
     empty = ~((candidates.width > 0) & (candidates.height > 0))
-    if dropped is not None:
-        dropped.add("box", candidates[empty], 0, 0)
+    raw.dropped.add("box", candidates[empty], 0, 0)
     return candidates[~empty]
-
-
-def _boxes(
-    layer: Layer, frame: int, network: Network, class_id: NDArray[np.uint32], confidence: NDArray[np.float32]
-) -> Boxes:
-    """The candidates with their boxes; 0 where the output has none."""
-    count = len(class_id)
-    numbers = layer.floats(frame)[: 4 * count]
-    edges = np.zeros(4 * count, np.float32)
-    edges[: len(numbers)] = numbers
-    y1, x1, y2, x2 = (edges.reshape(count, 4) * np.array([network.height, network.width] * 2, np.float32)).T
-    x1, x2 = (clip(edge, network.width - 1) for edge in (x1, x2))
-    y1, y2 = (clip(edge, network.height - 1) for edge in (y1, y2))
-    return Boxes(class_id, x1, y1, x2 - x1, y2 - y1, confidence)
 
 
 _KEEP_TOP_K = 200  # the loop ends once there are more
 
 
-def nms(
-    outputs: Sequence[Layer],
-    frame: int,
-    network: Network,
-    thresholds: NDArray[np.float32],
-    dropped: Dropped | None = None,
-) -> Boxes:
+def nms(raw: RawFrame) -> Boxes:
     """NvDsInferParseCustomNMSTLT: float32 [K,7] (image, class, confidence, x1, y1, x2, y2 in 0..1), int32 count.
-
-    Args:
-        outputs: in engine order; exactly two.
-        frame: of the batch.
-        network: its input.
-        thresholds: pre-cluster-threshold of each class, float32.
-        dropped: collects candidates that give no box.
 
     Raises:
         ParserFailed: not two outputs.
         InputError: the count is more than the output holds, or an assert ends the process.
     """
-    _expect(outputs, 2)
-    count = max(int(outputs[1].ints(frame, 1)[0]), 0)
-    rows = outputs[0].floats(frame, 7 * count)[: 7 * count].reshape(count, 7)
-    _, label, confidence, x1, y1, x2, y2 = rows.T
-    width, height = np.float32(network.width), np.float32(network.height)
-    candidates = Boxes(
-        float_to_int32(label).astype(np.uint32),
-        clip(x1 * width, network.width - 1),
-        clip(y1 * height, network.height - 1),
-        clip((x2 - x1) * width, network.width - 1),
-        clip((y2 - y1) * height, network.height - 1),
-        confidence,
-    )
-    kept = _above(candidates, thresholds, dropped)
-    _assert_classes(float_to_uint32(label[kept]), len(thresholds))
-    return candidates[kept]
+    count = raw.counted(2, 1)
+    _, label, confidence, x1, y1, x2, y2 = raw.floats(0, 7 * count).reshape(count, 7).T
+    width, height = raw.size
+    edges = raw.inside(x1 * width, y1 * height, (x2 - x1) * width, (y2 - y1) * height)
+    candidates = Boxes(float_to_int32(label).astype(np.uint32), *edges, confidence)
+    return candidates[raw.asserted(label, candidates)]
 
 
-def batched_nms(
-    outputs: Sequence[Layer],
-    frame: int,
-    network: Network,
-    thresholds: NDArray[np.float32],
-    dropped: Dropped | None = None,
-) -> Boxes:
+def batched_nms(raw: RawFrame) -> Boxes:
     """NvDsInferParseCustomBatchedNMSTLT: int32 count, boxes x1, y1, x2, y2 in 0..1, scores, float32 classes.
 
-    At most 201 boxes come out. Arguments and errors as for `nms`, with four outputs and no assert.
+    At most 201 boxes come out. Errors as for `nms`, with four outputs and no assert.
     """
-    return _batched(outputs, frame, network, thresholds, dropped, np.float32(network.width), np.float32(network.height))
+    return _batched(raw, *raw.size)
 
 
-def yolov5_batched_nms(
-    outputs: Sequence[Layer],
-    frame: int,
-    network: Network,
-    thresholds: NDArray[np.float32],
-    dropped: Dropped | None = None,
-) -> Boxes:
+def yolov5_batched_nms(raw: RawFrame) -> Boxes:
     """NvDsInferParseYoloV5CustomBatchedNMSTLT: as `batched_nms`, boxes in network pixels."""
-    return _batched(outputs, frame, network, thresholds, dropped, np.float32(1), np.float32(1))
+    return _batched(raw, np.float32(1), np.float32(1))
 
 
-def efficientdet(
-    outputs: Sequence[Layer],
-    frame: int,
-    network: Network,
-    thresholds: NDArray[np.float32],
-    dropped: Dropped | None = None,
-) -> Boxes:
+def efficientdet(raw: RawFrame) -> Boxes:
     """NvDsInferParseCustomEfficientDetTAO: int32 count, boxes y1, x1, y2, x2 in network pixels, scores, classes.
 
-    Sizes are taken before the corner is cut. Arguments and errors as for `nms`, with four outputs; a second assert
-    wants one number of at least 2 among the boxes.
+    Sizes are taken before the corner is cut. Errors as for `nms`, with four outputs; a second assert wants one number
+    of at least 2 among the boxes.
     """
-    _expect(outputs, 4)
-    count = max(int(outputs[0].ints(frame, 1)[0]), 0)
+    count = raw.counted(4, 0)
     if not count:
         return Boxes.none()
-    numbers = outputs[1].floats(frame, 4 * count)
-    if not (numbers >= 2).any():
+    if not (raw.outputs[1].floats(raw.frame, 4 * count) >= 2).any():
         raise InputError(
             "nvinfer's process ends here: NvDsInferParseCustomEfficientDetTAO asserts that boxes are in pixels",
             hint="this model's boxes are normalised to 0..1; another parser is needed",
         )
-    y1, x1, y2, x2 = numbers[: 4 * count].reshape(count, 4).T
-    confidence, label = (outputs[i].floats(frame, count)[:count] for i in (2, 3))
-    candidates = Boxes(
-        float_to_int32(label).astype(np.uint32),
-        clip(x1, network.width - 1),
-        clip(y1, network.height - 1),
-        clip(x2 - x1, network.width - 1),
-        clip(y2 - y1, network.height - 1),
-        confidence,
-    )
-    kept = _above(candidates, thresholds, dropped)
-    _assert_classes(float_to_uint32(label[kept]), len(thresholds))
+    y1, x1, y2, x2 = raw.floats(1, 4 * count).reshape(count, 4).T
+    confidence, label = raw.floats(2, count), raw.floats(3, count)
+    edges = raw.inside(x1, y1, x2 - x1, y2 - y1)
+    candidates = Boxes(float_to_int32(label).astype(np.uint32), *edges, confidence)
+    kept = raw.asserted(label, candidates)
     inside_out = kept & ((y2 < y1) | (x2 < x1))
-    if dropped is not None:
-        dropped.add("box", candidates[inside_out], 0, 0)
+    raw.dropped.add("box", candidates[inside_out], 0, 0)
     return candidates[kept & ~inside_out]
 
 
-def _batched(
-    outputs: Sequence[Layer],
-    frame: int,
-    network: Network,
-    thresholds: NDArray[np.float32],
-    dropped: Dropped | None,
-    width: np.float32,
-    height: np.float32,
-) -> Boxes:
-    _expect(outputs, 4)
-    count = max(int(outputs[0].ints(frame, 1)[0]), 0)
+def _batched(raw: RawFrame, width: np.float32, height: np.float32) -> Boxes:
+    count, configured = raw.counted(4, 0), len(raw.thresholds)
     # the numbers that exist are read first: the loop may end before it reaches those that do not
-    there = min(count, len(outputs[1].floats(frame)) // 4, *(len(outputs[i].floats(frame)) for i in (2, 3)))
-    edges = outputs[1].floats(frame)[: 4 * there].reshape(there, 4)
-    confidence, label = (outputs[i].floats(frame)[:there] for i in (2, 3))
-    x1, y1, x2, y2 = edges.T
-    left, top = clip(x1 * width, network.width - 1), clip(y1 * height, network.height - 1)
-    candidates = Boxes(
-        float_to_int32(label).astype(np.uint32),
-        left,
-        top,
-        clip(x2 * width, network.width - 1) - left,
-        clip(y2 * height, network.height - 1) - top,
-        confidence,
-    )
-    kept = _above(candidates, thresholds, dropped)
-    configured = float_to_uint32(label) < len(thresholds)
+    holds = zip(raw.outputs[1:], (4, 1, 1), strict=True)
+    there = min(count, *(len(layer.floats(raw.frame)) // numbers for layer, numbers in holds))
+    x1, y1, x2, y2 = raw.floats(1, 4 * there).reshape(there, 4).T
+    confidence, label = raw.floats(2, there), raw.floats(3, there)
+    left, top, right, bottom = raw.inside(x1 * width, y1 * height, x2 * width, y2 * height)
+    candidates = Boxes(float_to_int32(label).astype(np.uint32), left, top, right - left, bottom - top, confidence)
+    kept = raw.above(candidates)
+    known = float_to_uint32(label) < configured
     inside_out = (x2 < x1) | (y2 < y1) | (candidates.width < 0) | (candidates.height < 0)
-    if dropped is not None:
-        unknown = kept & ~configured
-        dropped.add("num-detected-classes", candidates[unknown], candidates.class_id[unknown], len(thresholds))
-        dropped.add("box", candidates[kept & configured & inside_out], 0, 0)
-    taken = np.flatnonzero(kept & configured & ~inside_out)
+    unknown = kept & ~known
+    raw.dropped.add("num-detected-classes", candidates[unknown], candidates.class_id[unknown], configured)
+    raw.dropped.add("box", candidates[kept & known & inside_out], 0, 0)
+    taken = np.flatnonzero(kept & known & ~inside_out)
     if len(taken) <= _KEEP_TOP_K and count > there:
-        for layer, numbers in zip(outputs[1:], (4, 1, 1), strict=True):
-            layer.floats(frame, numbers * count)  # says which one is too short
-    if dropped is not None:
-        late = taken[_KEEP_TOP_K + 1 :]
-        dropped.add("keep_top_k", candidates[late], late + 1, _KEEP_TOP_K)
+        for position, numbers in enumerate((4, 1, 1), 1):
+            raw.floats(position, numbers * count)  # says which one is too short
+    late = taken[_KEEP_TOP_K + 1 :]
+    raw.dropped.add("keep_top_k", candidates[late], late + 1, _KEEP_TOP_K)
     return candidates[taken[: _KEEP_TOP_K + 1]]
-
-
-def _expect(outputs: Sequence[Layer], count: int) -> None:
-    if len(outputs) != count:
-        raise ParserFailed(
-            f"Mismatch in the number of output buffers. Expected {count} output buffers, "
-            f"detected in the network: {len(outputs)}"
-        )
-
-
-def _above(boxes: Boxes, thresholds: NDArray[np.float32], dropped: Dropped | None) -> NDArray[np.bool_]:
-    """Those not below the threshold of class 0; NaN is not below."""
-    if not len(thresholds):
-        raise InputError(
-            "num-detected-classes is 0, and the parser reads the threshold of class 0",
-            hint="set num-detected-classes to the number of classes of the model",
-        )
-    below: NDArray[np.bool_] = boxes.confidence < thresholds[0]
-    if dropped is not None:
-        dropped.add("pre-cluster-threshold", boxes[below], boxes.confidence[below], float(thresholds[0]))
-    return ~below
-
-
-def _assert_classes(class_id: NDArray[np.uint32], configured: int) -> None:
-    if (class_id >= configured).any():
-        raise InputError(
-            "nvinfer's process ends here: the parser asserts that classes are below "
-            f"num-detected-classes={configured}, and the model gives class {int(class_id.max())}",
-            hint="set num-detected-classes to the number of classes of the model, background included",
-        )

@@ -98,11 +98,6 @@ class Recording:
     parent: Rect | None = None
 
 
-def holds_case(folder: Path) -> bool:
-    """Whether the folder holds a recorded case rather than dumped files."""
-    return (folder / TENSORS).exists()
-
-
 def read_case(folder: Path) -> Recording:
     """Read `case.json` and `tensors.npz`.
 
@@ -400,7 +395,7 @@ def read_recordings(folder: Path, settings: Settings, layout: Layout | None = No
     Raises:
         InputError: nothing of the kind is there, or it is damaged.
     """
-    if holds_case(folder):
+    if (folder / TENSORS).exists():  # a recorded case rather than dumped files
         return (read_case(folder),)
     return read_dump(folder, settings.unique_id, layout)
 
@@ -418,20 +413,17 @@ def replay(settings: Settings, recording: Recording, *, view: View | None = None
     Raises:
         UnsupportedModelError, InputError: as `convert.simulate.decode.decode`.
     """
-    network: Network = recording.network
-    decoded = decode(settings, network, recording.layers, why=why)
-    view_in_use = recording.view or view or whole_network(network)
-    parent: Rect | None = recording.parent if settings.on_objects else None
-    metadata: list[tuple[Detection, ...]] = []
-    dropped: list[Dropped] = []
+    decoded = decode(settings, recording.network, recording.layers, why=why)
+    view = recording.view or view or whole_network(recording.network)
+    parent = recording.parent if settings.on_objects else None
+    attached = []
     for frame in decoded.frames:
         if isinstance(frame, Detected):
-            dropped.append(Dropped())
-            metadata.append(
-                attach(settings, view_in_use, frame.objects, parent=parent, dropped=dropped[-1] if why else None)
-            )
+            dropped = Dropped()
+            attached.append((attach(settings, view, frame.objects, parent=parent, dropped=dropped), dropped))
     return Replayed(
-        recording.name, settings, decoded.failure, decoded.frames, tuple(metadata), tuple(dropped), decoded.nan_scores
+        *(recording.name, settings, decoded.failure, decoded.frames),
+        *(tuple(one for one, _ in attached), tuple(dropped for _, dropped in attached), decoded.nan_scores),
     )
 
 
@@ -463,21 +455,10 @@ def _output(value: Value, path: Path) -> TensorSpec:
     return TensorSpec(value.name, value.numpy_type, dims[1:])
 
 
-@dataclass(frozen=True, slots=True)
-class Tensors:
-    """Recordings of one engine, decoded.
-
-    Attributes:
-        simulation: engine and frames.
-        findings: about the recording.
-    """
-
-    simulation: results.Simulation
-    findings: tuple[Finding, ...]
-
-
-def replayed(source: Source, folder: Path, where: Target, pictures: Sequence[Picture] = ()) -> Tensors:
-    """Decode what a device produced.
+def replayed(
+    source: Source, folder: Path, where: Target, pictures: Sequence[Picture]
+) -> tuple[results.Simulation, tuple[Finding, ...]]:
+    """Decode what a device produced: engine and frames, and findings about the recording.
 
     Args:
         source: the config the device ran.
@@ -514,7 +495,7 @@ def replayed(source: Source, folder: Path, where: Target, pictures: Sequence[Pic
             message = "recorded scores are NaN, and the order of boxes on a device is undefined"
             findings.setdefault(results.NAN_SCORES.id, results.NAN_SCORES.found(message, path=source.path))
     engine = results.SimulatedEngine(source.path, None, settings, recordings[0].network, failure=failure)
-    return Tensors(results.Simulation((engine,), tuple(frames)), tuple(findings.values()))
+    return results.Simulation((engine,), tuple(frames)), tuple(findings.values())
 
 
 def _array_layout(context: RuleContext, settings: Settings, folder: Path) -> Layout | None:
@@ -559,5 +540,4 @@ def _frame(
         objects = tuple(results.detected_objects(settings.unique_id, attached))
         return replace(frame, objects=objects, decoded=one.objects, dropped=results.best(candidates)), result
     candidates = results.dropped_by_classifier(settings, one, len(part.layers))
-    found = tuple(results.classifications(settings.unique_id, one))
-    return replace(frame, classifications=found, label=one.label, dropped=results.best(candidates)), result
+    return replace(frame, classifications=one.attributes, label=one.label, dropped=results.best(candidates)), result

@@ -18,7 +18,7 @@ Findings of a simulation are EI700 to EI749.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +27,7 @@ from convert.files import plain
 from convert.findings import Finding, Rule
 from convert.images.scaling import Network, Placement, Rect, View
 from convert.report import SCHEMA_VERSION, OnnxMetadata
-from convert.simulate.decode import Classified, Detection
+from convert.simulate.decode import Classification, Classified, Detection
 from convert.simulate.settings import NetworkType, Settings
 
 if TYPE_CHECKING:
@@ -63,23 +63,6 @@ class SimulatedEngine:
     def recorded(self) -> OnnxMetadata:
         """What `ei-deepstream convert` recorded in the model."""
         return OnnxMetadata.parse(dict(self.metadata))
-
-
-@dataclass(frozen=True, slots=True)
-class Classification:
-    """The class that one output of a classifier gives a picture or an object.
-
-    Attributes:
-        engine: gie-unique-id.
-        attribute: which output, in engine order.
-        label: None where the label file has none.
-    """
-
-    engine: int
-    attribute: int
-    class_id: int
-    confidence: float
-    label: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +124,12 @@ class Shown:
 
     Attributes:
         counts: its names and what stands beside them: of a line crossings so far, in each direction; of a zone how many
-            are in it.
+            are in it. None: nothing was counted yet.
         points: (x, y) in pixels of the picture; two of a line.
         crossed: whether something has just crossed the line.
     """
 
-    counts: tuple[tuple[str, int], ...]
+    counts: tuple[tuple[str, int | None], ...]
     points: tuple[tuple[float, float], ...]
     crossed: bool = False
 
@@ -279,11 +262,6 @@ class Simulation:
     counts: tuple[Counts, ...] = ()
 
 
-def classifications(engine: int, result: Classified) -> list[Classification]:
-    """Of a classifier with this gie-unique-id."""
-    return [Classification(engine, one.attribute, one.class_id, one.confidence, one.label) for one in result.attributes]
-
-
 def detected_objects(engine: int, attached: Iterable[Detection], parent: int | None = None) -> list[DetectedObject]:
     """Of a detector with this gie-unique-id, from what it attached to the frame's metadata."""
     return [
@@ -402,8 +380,8 @@ def _dropped_document(dropped: DroppedCandidate) -> dict[str, Any]:
     }
 
 
-def _rect(box: Rect) -> dict[str, Any]:
-    return {"left": number(box.left), "top": number(box.top), "width": number(box.width), "height": number(box.height)}
+def _rect(box: Rect | Detection) -> dict[str, Any]:
+    return {side: number(getattr(box, side)) for side in ("left", "top", "width", "height")}
 
 
 def _placement(placement: Placement) -> dict[str, Any]:
@@ -418,15 +396,7 @@ def _placement(placement: Placement) -> dict[str, Any]:
 
 def object_document(one: Detection) -> dict[str, Any]:
     """Class, label, box and confidence."""
-    return {
-        "class": one.class_id,
-        "label": text(one.label),
-        "left": number(one.left),
-        "top": number(one.top),
-        "width": number(one.width),
-        "height": number(one.height),
-        "confidence": number(one.confidence),
-    }
+    return {"class": one.class_id, "label": text(one.label), **_rect(one), "confidence": number(one.confidence)}
 
 
 def number(value: float) -> float | str:
@@ -529,7 +499,7 @@ _MOST_DUPLICATES = 3
 def dropped_by_detector(
     settings: Settings,
     view: View,
-    decoding: Dropped | None,
+    decoding: Dropped,
     attaching: Dropped,
     *,
     parent: Rect | None = None,
@@ -545,7 +515,7 @@ def dropped_by_detector(
         parent: the object that was the input, and `of` its index.
     """
     # Duplicates of shown boxes would leave no room for anything else.
-    decoded = () if decoding is None else (
+    decoded = (
         *decoding.best(MOST_DROPPED, without=_DUPLICATES), *decoding.best(_MOST_DUPLICATES, only=_DUPLICATES)
     )  # fmt: skip
     found = [_dropped(settings, drop, _in_picture(drop, view, parent), of) for drop in decoded]
@@ -563,16 +533,7 @@ def dropped_by_classifier(
     shown = {one.attribute for one in classified.attributes if one.label is not None}
     silent = [number for number in range(outputs) if number not in shown]
     return [
-        DroppedCandidate(
-            settings.unique_id,
-            drop.key,
-            drop.why,
-            drop.class_id,
-            drop.confidence,
-            settings.attribute_label(attribute, drop.class_id),
-            None,
-            of,
-        )
+        replace(_dropped(settings, drop, None, of), label=settings.attribute_label(attribute, drop.class_id))
         for attribute, drop in zip(silent, classified.dropped, strict=True)
     ]
 

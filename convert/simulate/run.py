@@ -24,25 +24,9 @@ import numpy as np
 from convert.errors import InputError
 from convert.images.read import Picture, Unreadable
 from convert.images.scaling import Placement, Rect
-from convert.simulate.decode import Classified, Detected, Detection, attach, decode
+from convert.simulate import results
+from convert.simulate.decode import Classification, Classified, Detected, Detection, attach, decode
 from convert.simulate.parsers import Dropped, Layer
-from convert.simulate.results import (
-    CONVERSION,
-    NAN_SCORES,
-    PARSER,
-    PICTURE,
-    UNUSED_ENGINE,
-    Classification,
-    DetectedObject,
-    DroppedCandidate,
-    FrameResult,
-    Simulation,
-    best,
-    classifications,
-    detected_objects,
-    dropped_by_classifier,
-    dropped_by_detector,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -224,10 +208,10 @@ class _FrameState:
 
     picture: Picture
     placement: Placement
-    objects: list[DetectedObject] = field(default_factory=list)
+    objects: list[results.DetectedObject] = field(default_factory=list)
     classifications: list[Classification] = field(default_factory=list)
     label: str = ""
-    dropped: list[DroppedCandidate] = field(default_factory=list)
+    dropped: list[results.DroppedCandidate] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     decoded: tuple[Detection, ...] = ()
 
@@ -236,30 +220,25 @@ class _FrameState:
         height, width = self.picture.pixels.shape[:2]
         return Rect(0, 0, width, height)
 
-    def frame(self) -> FrameResult:
-        height, width = self.picture.pixels.shape[:2]
-        return FrameResult(
-            self.picture.name,
-            self.picture.source,
-            width,
-            height,
-            self.placement,
-            tuple(self.objects),
-            tuple(self.classifications),
-            self.label,
-            best(self.dropped),
-            (*self.picture.notes, *self.notes),
-            self.decoded,
+    def frame(self) -> results.FrameResult:
+        picture, (height, width) = self.picture, self.picture.pixels.shape[:2]
+        return results.FrameResult(
+            *(picture.name, picture.source, width, height, self.placement, tuple(self.objects)),
+            *(tuple(self.classifications), self.label, results.best(self.dropped)),
+            *((*picture.notes, *self.notes), self.decoded),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """An object that a secondary engine processes; `index` None: the one a primary classifier makes of the frame."""
+    """What an engine processes: an object, with `index` None that which a primary classifier makes of the frame.
+
+    Both are None for the frame itself.
+    """
 
     state: _FrameState
     index: int | None
-    box: Rect
+    box: Rect | None
 
 
 @dataclass(slots=True)
@@ -279,7 +258,7 @@ class Runner:
     _failed: dict[int, str] = field(default_factory=dict)
     _inputs: Inputs = field(default_factory=Inputs)
 
-    def __call__(self, pictures: Iterable[Picture | Unreadable]) -> Iterator[tuple[Picture, FrameResult]]:
+    def __call__(self, pictures: Iterable[Picture | Unreadable]) -> Iterator[tuple[Picture, results.FrameResult]]:
         """Every picture that can be simulated, in order; of the others there is a finding.
 
         Raises:
@@ -288,7 +267,7 @@ class Runner:
         """
         for group in Prefetch(self.engines[0], self.seconds)(pictures):
             self.findings += [
-                PICTURE.found(error.message, path=error.path or source, hint=error.hint)
+                results.PICTURE.found(error.message, path=error.path or source, hint=error.hint)
                 for error, source in group.left_out
             ]
             states = self._primary(group)
@@ -297,7 +276,7 @@ class Runner:
             for state in states:
                 yield state.picture, state.frame()
         self.findings += [
-            UNUSED_ENGINE.found(
+            results.UNUSED_ENGINE.found(
                 f"engine {loaded.engine.settings.unique_id} looked at no object of any picture",
                 path=loaded.engine.config,
             )
@@ -305,29 +284,29 @@ class Runner:
             if not self._counts.get(loaded.engine.settings.unique_id)
         ]
 
-    def simulation(self, frames: Iterable[FrameResult]) -> Simulation:
+    def simulation(self, frames: Iterable[results.FrameResult]) -> results.Simulation:
         """Engines and frames as one result; call it after the last picture."""
         engines = tuple(
             replace(loaded.engine, failure=self._failed.get(loaded.engine.settings.unique_id, ""))
             for loaded in self.engines
         )
-        return Simulation(engines, tuple(frames), dict(self.seconds))
+        return results.Simulation(engines, tuple(frames), dict(self.seconds))
 
     def _primary(self, group: FrameGroup) -> list[_FrameState]:
         first, states = self.engines[0], [_FrameState(picture, placement) for picture, placement in group.pictures]
         settings = first.engine.settings
         if not states:
             return states
-        results, failure = self._decoded(first, group.values)
+        decoded, failure = self._decoded(first, group.values)
         with timed(self.seconds, "decode"):
-            for state, result in zip(states, results, strict=True):
+            for state, result in zip(states, decoded, strict=True):
                 if isinstance(result, Detected):
                     state.decoded = result.objects
-                    self._attach(first, state, result, state.placement)
+                    self._attach(first, _Target(state, None, None), result, state.placement)
                 else:
-                    state.classifications += classifications(settings.unique_id, result)
+                    state.classifications += result.attributes
                     state.label = result.label
-                    state.dropped += dropped_by_classifier(settings, result, len(first.outputs))
+                    state.dropped += results.dropped_by_classifier(settings, result, len(first.outputs))
                 if failure:
                     state.notes.append(f"engine {settings.unique_id}: {failure}")
         return states
@@ -338,33 +317,29 @@ class Runner:
         with timed(self.seconds, "infer"):
             starts = range(0, len(values), loaded.batch)
             batches = [loaded.infer(values[start : start + loaded.batch]) for start in starts]
-            layers = [_joined(parts) for parts in zip(*batches, strict=True)]
+            layers = batches[0] if len(batches) == 1 else [
+                Layer.of(parts[0].name, np.concatenate([part.array for part in parts]))
+                for parts in zip(*batches, strict=True)
+            ]  # fmt: skip
         with timed(self.seconds, "decode"):
             decoded = decode(loaded.engine.settings, loaded.engine.network, layers, why=True)
         number = loaded.engine.settings.unique_id
         if decoded.failure and number not in self._failed:
             self._failed[number] = decoded.failure
-            self.findings.append(PARSER.found(decoded.failure, path=loaded.engine.config))
-        if decoded.nan_scores and not self._found(NAN_SCORES, loaded):
+            self.findings.append(results.PARSER.found(decoded.failure, path=loaded.engine.config))
+        if decoded.nan_scores and not self._found(results.NAN_SCORES, loaded):
             message = f"engine {number}: scores are NaN, and the order of boxes on a device is undefined"
-            self.findings.append(NAN_SCORES.found(message, path=loaded.engine.config))
+            self.findings.append(results.NAN_SCORES.found(message, path=loaded.engine.config))
         return decoded.frames, decoded.failure
 
-    def _attach(
-        self,
-        loaded: LoadedEngine,
-        state: _FrameState,
-        detected: Detected,
-        placement: Placement,
-        *,
-        parent: Rect | None = None,
-        of: int | None = None,
-    ) -> None:
-        settings, view = loaded.engine.settings, placement.view
+    def _attach(self, loaded: LoadedEngine, target: _Target, detected: Detected, placement: Placement) -> None:
+        settings, state = loaded.engine.settings, target.state
         dropped = Dropped()
-        objects = attach(settings, view, detected.objects, parent=parent, dropped=dropped)
-        state.objects += detected_objects(settings.unique_id, objects, of)
-        left_out = dropped_by_detector(settings, view, detected.dropped, dropped, parent=parent, of=of)
+        objects = attach(settings, placement.view, detected.objects, parent=target.box, dropped=dropped)
+        state.objects += results.detected_objects(settings.unique_id, objects, target.index)
+        left_out = results.dropped_by_detector(
+            settings, placement.view, detected.dropped, dropped, parent=target.box, of=target.index
+        )
         if loaded.engine.recorded.merge not in {None, "none"}:  # the graph has set cells to 0 that are no objects
             left_out = [one for one in left_out if one.confidence]
         state.dropped += left_out
@@ -390,38 +365,33 @@ class Runner:
             if not cut:
                 continue
             self._counts[number] = self._counts.get(number, 0) + len(cut)
-            results, _ = self._decoded(loaded, values[: len(cut)])
+            decoded, _ = self._decoded(loaded, values[: len(cut)])
             with timed(self.seconds, "decode"):
-                for (target, placement), result in zip(cut, results, strict=True):
+                for (target, placement), result in zip(cut, decoded, strict=True):
                     if isinstance(result, Detected):
-                        self._attach(
-                            loaded, target.state, result, placement, parent=target.box, of=target.index
-                        )  # fmt: skip
+                        self._attach(loaded, target, result, placement)
                     else:
                         _add_classifications(loaded, target, result)
 
     def _targets(self, loaded: LoadedEngine, state: _FrameState) -> Iterator[_Target]:
         first = self.engines[0].engine.settings.unique_id
+        known: list[tuple[int | None, int, int, Rect]]
+        known = [(index, each.engine, each.class_id, each.box) for index, each in enumerate(state.objects)]
         if state.label:
-            why = passed_over(loaded, first, WHOLE_FRAME, state.whole)
-            if why:
-                _skip(state, None, why)
-            else:
-                yield _Target(state, None, state.whole)
-        for index, found in enumerate(state.objects):
-            why = passed_over(loaded, found.engine, found.class_id, found.box)
-            if why:
+            known.insert(0, (None, first, WHOLE_FRAME, state.whole))
+        for index, engine, class_id, box in known:
+            if why := passed_over(loaded, engine, class_id, box):
                 _skip(state, index, why)
             else:
-                yield _Target(state, index, found.box)
+                yield _Target(state, index, box)
 
     def _not_cut(self, loaded: LoadedEngine, target: _Target, error: InputError) -> None:
         number = loaded.engine.settings.unique_id
         why = f"engine {number} did not look at it: {error.message}"
         _skip(target.state, target.index, why)
-        if not self._found(CONVERSION, loaded):
+        if not self._found(results.CONVERSION, loaded):
             self.findings.append(
-                CONVERSION.found(
+                results.CONVERSION.found(
                     f"picture {target.state.picture.name}: {error.message}; nvinfer's pipeline ends here",
                     path=loaded.engine.config,
                     hint=error.hint,
@@ -432,20 +402,15 @@ class Runner:
         return any(each.id == rule.id and each.path == str(loaded.engine.config) for each in self.findings)
 
 
-def _joined(parts: tuple[Layer, ...]) -> Layer:
-    """The batches of one output, one behind the other."""
-    return parts[0] if len(parts) == 1 else Layer.of(parts[0].name, np.concatenate([part.array for part in parts]))
-
-
 def _add_classifications(loaded: LoadedEngine, target: _Target, result: Classified) -> None:
     settings, state = loaded.engine.settings, target.state
-    found = classifications(settings.unique_id, result) if result.attached else []
+    found = result.attributes if result.attached else ()
     if target.index is None:
         state.classifications += found
     else:
         known = state.objects[target.index]
         state.objects[target.index] = replace(known, classifications=(*known.classifications, *found))
-    state.dropped += dropped_by_classifier(settings, result, len(loaded.outputs), target.index)
+    state.dropped += results.dropped_by_classifier(settings, result, len(loaded.outputs), target.index)
 
 
 def _skip(state: _FrameState, index: int | None, why: str) -> None:

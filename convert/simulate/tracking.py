@@ -20,16 +20,18 @@ from typing import TYPE_CHECKING, Final
 
 from convert.check.analytics import Fault, read_analytics, read_tracker
 from convert.check.app import absolute, is_on, number, read_app, text_of
-from convert.counting import HISTORY, CrossingCounter, Line, LineCounter, Mode, Reason, Tracked, Zone
+from convert.counting import HISTORY, CrossingCounter, Line, LineCounter, Mode, Reason, Tracked, Zone, placement
 from convert.errors import InputError
+from convert.images import CENTRE, Anchor, ResizeMode
 from convert.images.read import is_video, video_facts
 from convert.nvinfer.config import MOST_BYTES
 from convert.nvinfer.keys import Verdict, version
 from convert.nvinfer.numbers import read_ordinary
+from convert.report import BundleReport
 from convert.simulate.results import Counted, Counts, Difference, Passage, Shown, Uncounted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from convert.images.scaling import Rect
     from convert.nvinfer.targets import Target
@@ -46,6 +48,60 @@ _WHY: Final = {
     Reason.END: "passed beyond its end",
     Reason.REPEATED: "crossed it once more; an object counts once in each direction",
 }
+_TURNED: Final = "its middle crossed; its lower edge did not, or came back before its old place was forgotten"
+_FEWER: Final = "its lower edge crossed the line as it is written, its middle did not"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLines:
+    """The counting block of the export that a bundle was made of.
+
+    Attributes:
+        segments: in pixels of the model's picture.
+        model: width and height of that.
+        resize, anchor: how a frame is brought to that size.
+        replaced: whether the app counts at other lines (--line).
+    """
+
+    segments: tuple[tuple[int, int, int, int], ...]
+    model: tuple[int, int]
+    resize: ResizeMode = ResizeMode.SQUASH
+    anchor: Anchor = CENTRE
+    replaced: bool = False
+
+    @property
+    def names(self) -> list[str]:
+        """Of the segments; where the app counts at them, its lines are called so, too."""
+        of = " of the export" if self.replaced else ""
+        return [f"line{number}{of}" for number in range(1, len(self.segments) + 1)]
+
+    def boxes(self, frame: FrameResult, ids: Sequence[int]) -> Iterator[tuple[int, float, float, float, float]]:
+        """Number and box of each tracked object as Edge Impulse has it: in whole pixels of the model's picture."""
+        place = placement(self.resize, self.model, (frame.width, frame.height), anchor=self.anchor)
+        for id_, box in zip(ids, (found.box for found in frame.objects), strict=True):
+            if id_:
+                left, top = round((box.left - place.left) / place.scale_x), round((box.top - place.top) / place.scale_y)
+                yield id_, left, top, round(box.width / place.scale_x), round(box.height / place.scale_y)
+
+
+def own_lines(folder: Path) -> OwnLines | None:
+    """Of the bundle in `folder`; None where it has no report, or the export counts nothing.
+
+    Raises:
+        InputError: the report is damaged.
+    """
+    report = BundleReport.read(folder)
+    if report is None or report.is_impulse:
+        return None
+    model = report.models[0]
+    recorded, options = model.metadata, model.part.get("options")
+    height, width = (*model.original_shape, None, None, None)[1:3]
+    if not (recorded.segments and width and height):
+        return None
+    replaced = isinstance(options, dict) and bool(options.get("line"))
+    mode, scales = model.resize_mode, model.part["model"]["preprocessing"].get("framing")
+    resize = mode if mode is not None and (scales or mode is ResizeMode.FIT_LONGEST) else ResizeMode.SQUASH
+    return OwnLines(recorded.segments, (width, height), resize, recorded.anchor, replaced)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +116,7 @@ class Setup:
         overlap, age, hits, same_class: the tracker's minMatchingScore4Iou, maxShadowTrackingAge, probationAge and
             checkClassMatch.
         stands_for: the tracker's config or library that the app names.
+        own: the export's own lines, where it has some.
     """
 
     path: Path
@@ -73,6 +130,16 @@ class Setup:
     hits: int = 0
     same_class: bool = False
     stands_for: str = ""
+    own: OwnLines | None = None
+
+    @property
+    def places(self) -> list[tuple[str, tuple[int, int, int, int], list[int]]]:
+        """Name, ends and indices of the lines that lie in one place, for its directions."""
+        found: dict[tuple[int, int, int, int], list[int]] = {}
+        for index, line in enumerate(self.lines):
+            x1, y1, x2, y2 = line.values[4:]
+            found.setdefault((x1, y1, x2, y2), []).append(index)
+        return [(_common_name([self.lines[each].label for each in found[ends]]), ends, found[ends]) for ends in found]
 
 
 def setup_of(app: Path, where: Target) -> Setup | None:
@@ -126,6 +193,7 @@ def setup_of(app: Path, where: Target) -> Setup | None:
     config = text_of(file, "tracker", "ll-config-file")
     setup = Setup(
         *(path, read.size, tuple(lines.values()), tuple(zones)),
+        own=own_lines(app.parent),
         muxer=(sides[0], sides[1]) if sides[0] and sides[1] else None,
         history=history,
         stands_for=Path(config or text_of(file, "tracker", "ll-lib-file")).name,
@@ -214,11 +282,25 @@ class _Run:
     interval: Fraction  # seconds
     tracker: OverlapTracker
     counter: LineCounter
-    crossings: CrossingCounter
     frames: int = 0
     labels: dict[int, Counter[str]] = field(default_factory=dict)
     passages: list[Passage] = field(default_factory=list)
-    theirs: Counter[tuple[int, int]] = field(default_factory=Counter)  # (id, line) -> Edge Impulse's count
+    theirs: Counter[tuple[str, int]] = field(default_factory=Counter)  # (line, id) -> Edge Impulse's count
+    _written: list[str] = field(default_factory=list)  # lines at which Edge Impulse counts as they are written
+    _crossings: CrossingCounter = field(init=False)
+    _own: CrossingCounter = field(init=False)
+
+    def __post_init__(self) -> None:
+        own, (across, down) = (
+            self.setup.own,
+            (have / want for have, want in zip(self.size, self.setup.size, strict=True)),
+        )
+        places = [place for place in self.setup.places if own is None or place[0] not in own.names]
+        self._written = [name for name, _, _ in places]
+        self._crossings = CrossingCounter(
+            [(x1 * across, y1 * down, x2 * across, y2 * down) for _, (x1, y1, x2, y2), _ in places]
+        )
+        self._own = CrossingCounter(own.segments if own else ())
 
     def add(self, frame: FrameResult) -> Counted:
         across, down = self.size[0] / frame.width, self.size[1] / frame.height
@@ -241,13 +323,13 @@ class _Run:
         for crossing in now:
             line = self.setup.lines[crossing.line].label
             self.passages.append(Passage(frame.name, seconds, crossing.id, self.label(crossing.id), line))
-        for crossing in self.crossings.update(
-            (each.id, each.left, each.top, each.width, each.height) for each in tracked
-        ):
-            self.theirs[crossing.id, crossing.line] += 1
+        boxes = ((each.id, each.left, each.top, each.width, each.height) for each in tracked)
+        self.theirs.update((self._written[each.line], each.id) for each in self._crossings.update(boxes))
+        if own := self.setup.own:
+            self.theirs.update((own.names[each.line], each.id) for each in self._own.update(own.boxes(frame, ids)))
         to_picture = frame.width / self.setup.size[0], frame.height / self.setup.size[1]
         drawn = []
-        for ends, members in _by_place(self.setup.lines).items():
+        for _, ends, members in self.setup.places:
             names = tuple((self.setup.lines[each].label, self.counter.counts[each]) for each in members)
             drawn.append(
                 Shown(names, _scaled((ends[:2], ends[2:]), to_picture), any(each.line in members for each in now))
@@ -270,53 +352,36 @@ class _Run:
         """All that was counted, and what was not."""
         uncounted: dict[tuple[str, str], list[int]] = {}
         differences: list[Difference] = []
-        lines = self.setup.lines
-        for number_, members in enumerate(_by_place(lines).values()):
-            name = _common_name([lines[each].label for each in members])
+        lines, own = self.setup.lines, self.setup.own
+        names = dict.fromkeys(name for name, _, _ in self.setup.places)
+        if own is not None:
+            names |= dict.fromkeys(own.names)
+        for name, _, members in self.setup.places:
             for id_ in self.labels:
                 reasons = [self.counter.reasons.get((id_, each), Reason.FRAMES) for each in members]
                 ours = sum(reason >= Reason.COUNTED for reason in reasons)
                 best = max(reasons)
                 if best is not Reason.COUNTED:
                     uncounted.setdefault((name, _WHY[best]), []).append(id_)
-                theirs = self.theirs[id_, number_]
+                theirs = self.theirs[name, id_]
                 if edge_impulse and theirs != ours:
-                    why = _WHY[Reason.REPEATED] if ours else _WHY.get(best, "")
-                    why = (
-                        "its lower edge crossed the line as it is written, its middle did not" if theirs < ours else why
-                    )
+                    why = _FEWER if theirs < ours else _WHY[Reason.REPEATED if ours else best]
+                    why = _TURNED if theirs > ours and best is Reason.SIDE else why
                     differences.append(Difference(name, id_, ours, theirs, why))
         return Counts(
-            self.name,
-            self.setup.path,
-            self.setup.stands_for,
-            self.size,
-            len(self.labels),
+            *(self.name, self.setup.path, self.setup.stands_for, self.size, len(self.labels)),
             tuple((line.label, count) for line, count in zip(lines, self.counter.counts, strict=True)),
             tuple(self.passages),
             tuple(Uncounted(name, why, tuple(ids)) for (name, why), ids in uncounted.items()),
-            tuple(
-                (_common_name([lines[each].label for each in members]), self.crossings.counts[position])
-                for position, members in enumerate(_by_place(lines).values())
-            )
+            tuple((name, sum(self.theirs[name, id_] for id_ in self.labels)) for name in names)
             if edge_impulse
             else None,
-            tuple(differences),
-            every,
+            *(tuple(differences), every),
         )
 
 
 def _scaled(points: Sequence[tuple[float, float]], scale: tuple[float, float]) -> tuple[tuple[float, float], ...]:
     return tuple((x * scale[0], y * scale[1]) for x, y in points)
-
-
-def _by_place(lines: Sequence[Line]) -> dict[tuple[int, int, int, int], list[int]]:
-    """Indices of lines that lie in one place, for its directions."""
-    found: dict[tuple[int, int, int, int], list[int]] = {}
-    for index, line in enumerate(lines):
-        x1, y1, x2, y2 = line.values[4:]
-        found.setdefault((x1, y1, x2, y2), []).append(index)
-    return found
 
 
 def _common_name(labels: Sequence[str]) -> str:
@@ -353,13 +418,8 @@ class Counting:
     def _begun(self, frame: FrameResult, *, video: bool) -> _Run:
         setup, size = self.setup, self.setup.muxer or (frame.width, frame.height)
         rate = (video_facts(frame.source).rate or _USUAL_RATE) / self.every if video else _USUAL_RATE
-        scale = size[0] / setup.size[0], size[1] / setup.size[1]
-        segments = [
-            (x1 * scale[0], y1 * scale[1], x2 * scale[0], y2 * scale[1]) for x1, y1, x2, y2 in _by_place(setup.lines)
-        ]
         return _Run(
             *(setup, frame.source, frame.source.name if video else "pictures", size, 1 / Fraction(rate)),
             OverlapTracker(setup),
             LineCounter(setup.lines, setup.size, size, zones=setup.zones, history=setup.history),
-            CrossingCounter(segments),
         )

@@ -9,6 +9,7 @@ What a handler cannot write ends in a ValueError, which becomes a TranslationErr
 
 from __future__ import annotations
 
+from functools import reduce
 from math import pi, prod, sqrt
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
     Handler = Callable[..., None]
 
 _INTEGERS = {np.dtype(name) for name in ("int8", "uint8", "int16", "int32", "int64")}
+
+
+def _constant(node: Any) -> Any | None:
+    """`node` if it is a constant, or the float16 one that it turns to float32; None for others."""
+    if node is not None and node.type in {"TFL_DEQUANTIZE", "Cast"} and "scale" not in node.attr:
+        node = node.inputs[0]
+    return node if node is not None and node.is_const() else None
 
 
 class _Writer:
@@ -49,10 +57,8 @@ class _Writer:
 
     def values(self, index: int) -> NDArray[Any]:
         """Input `index`, which must be constant, be it as float16."""
-        producer = self.ctx.get_node_by_output(self.inputs[index])
-        if producer is not None and producer.type in {"TFL_DEQUANTIZE", "Cast"} and "scale" not in producer.attr:
-            producer = producer.inputs[0]
-        if producer is None or not producer.is_const():
+        producer = _constant(self.ctx.get_node_by_output(self.inputs[index]))
+        if producer is None:
             raise ValueError(f"{self.node.type} takes as input {index + 1} what is not constant")
         value: NDArray[Any] = np.asarray(producer.get_tensor_value(as_list=False))
         return value.astype(np.float32) if value.dtype == np.float16 else value
@@ -88,9 +94,43 @@ class _Writer:
         """Entries of `name` along `axis`; int32, as TensorRT before 10 has no int64."""
         return self.add("Gather", name, self.constant(indices, np.int32), axis=axis)
 
-    def become(self, dtype: int) -> None:
-        """Let the node's output have another number format, of `onnx.TensorProto`."""
-        self._dtype = dtype
+    def reshape(self, name: str, shape: Sequence[int]) -> str:
+        """`name` as `shape`."""
+        return self.add("Reshape", name, self.constant(shape, np.int64))
+
+    def pad(self, name: str, pads: NDArray[Any]) -> str:
+        """Zeros before and behind each axis, [rank, 2]: an attribute of Pad until opset 11, an input since."""
+        widths = pads.T.reshape(-1)
+        if self.ctx.opset < 11:
+            return self.add("Pad", name, pads=widths.tolist())
+        return self.add("Pad", name, self.constant(widths, np.int64))
+
+    def compare(self, operator: str, first: str, second: str) -> str:
+        """A node that gives bool."""
+        from onnx import TensorProto  # only in the worker
+
+        return self.add(operator, first, second, dtype=TensorProto.BOOL)
+
+    def is_float(self, index: int) -> bool:
+        """Whether input `index` holds float32."""
+        from onnx import TensorProto  # only in the worker
+
+        return bool(self.ctx.get_dtype(self.inputs[index]) == TensorProto.FLOAT)
+
+    def shape_of(self, index: int) -> list[int]:
+        """Of input `index`, which must be known."""
+        return self._known(self.ctx.get_shape(self.inputs[index]))
+
+    @property
+    def target(self) -> list[int]:
+        """The shape of the node's output, which must be known."""
+        return self._known(self.shape)
+
+    def _known(self, shape: Sequence[int] | None) -> list[int]:
+        """`shape` with a batch of 1 where that is open, as `convert.translate.worker` makes it."""
+        if shape is None or min(shape[1:], default=1) < 0:
+            raise ValueError(f"{self.node.type} works on a tensor of open size")
+        return [1 if size < 0 else int(size) for size in shape]
 
     def finish(self, name: str) -> None:
         """Let `name` be what the node gave."""
@@ -100,10 +140,12 @@ class _Writer:
         )
 
 
-def _handler(write: Callable[[_Writer], str]) -> Handler:
-    """`write` as tf2onnx calls it."""
+def _handler(write: Callable[[_Writer], str], separate: Callable[[Any, Any], None]) -> Handler:
+    """`write` as tf2onnx calls it, behind `separate`, which takes out a fused activation."""
 
     def handle(ctx: Any, node: Any, **_: Any) -> None:
+        if "fused_activation_function" in node.attr:
+            separate(ctx, node)
         writer = _Writer(ctx, node)
         writer.finish(write(writer))
 
@@ -131,20 +173,10 @@ def _gelu(writer: _Writer) -> str:
     return writer.add("Mul", half, writer.add("Add", inner, writer.constant(1)))
 
 
-def _relu_n1_to_1(writer: _Writer) -> str:
-    return writer.clip(writer.inputs[0], -1.0, 1.0)
-
-
-def _relu_0_to_1(writer: _Writer) -> str:
-    return writer.clip(writer.inputs[0], 0.0, 1.0)
-
-
 def _sign(writer: _Writer) -> str:
     """TensorRT has Sign since 8.2."""
-    from onnx import TensorProto  # only in the worker
-
     x, zero = writer.inputs[0], writer.constant(0, writer.result)
-    above, below = (writer.add(each, x, zero, dtype=TensorProto.BOOL) for each in ("Greater", "Less"))
+    above, below = (writer.compare(each, x, zero) for each in ("Greater", "Less"))
     return writer.add("Sub", writer.cast(above, writer.result), writer.cast(below, writer.result))
 
 
@@ -154,59 +186,68 @@ def _round(writer: _Writer) -> str:
     One more than the whole number below where the rest is above one half, or one half and the number odd: 2^-25 is the
     step of float32 below one half.
     """
-    from onnx import TensorProto  # only in the worker
-
     (x,) = writer.inputs
     below = writer.add("Floor", x)
     pairs = writer.add("Floor", writer.add("Mul", below, writer.constant(0.5)))
     odd = writer.add("Sub", below, writer.add("Mul", pairs, writer.constant(2)))
     limit = writer.add("Sub", writer.constant(0.5), writer.add("Mul", odd, writer.constant(2.0**-25)))
-    up = writer.add("Greater", writer.add("Sub", x, below), limit, dtype=TensorProto.BOOL)
+    up = writer.compare("Greater", writer.add("Sub", x, below), limit)
     return writer.add("Add", below, writer.cast(up, np.float32))
 
 
 def _pad(writer: _Writer) -> str:
     """TensorRT before 8.2 pads with 0 only: the other value is added where the padding is."""
     pads = writer.values(1).astype(np.int64)
-    shape = [_size(writer, axis) if each.any() else 1 for axis, each in enumerate(pads)]
+    shape = [writer.shape_of(0)[axis] if each.any() else 1 for axis, each in enumerate(pads)]
     value = writer.values(2).reshape(-1)[0]
     edge = np.pad(np.zeros(shape, np.float32), pads, constant_values=value)
-    if writer.ctx.opset < 11:
-        name = writer.add("Pad", writer.inputs[0], pads=pads.T.reshape(-1).tolist())
-    else:
-        name = writer.add("Pad", writer.inputs[0], writer.constant(pads.T.reshape(-1), np.int64))
-    return writer.add("Add", name, writer.constant(edge))
-
-
-def _size(writer: _Writer, axis: int) -> int:
-    shape = writer.ctx.get_shape(writer.inputs[0])
-    if shape is None or shape[axis] < 0:
-        raise ValueError(f"{writer.node.type} works along an axis of open size")
-    return int(shape[axis])
+    return writer.add("Add", writer.pad(writer.inputs[0], pads), writer.constant(edge))
 
 
 def _reverse(writer: _Writer) -> str:
     name, rank = writer.inputs[0], writer.ctx.get_rank(writer.inputs[0])
     for axis in sorted({int(axis) % rank for axis in writer.values(1).reshape(-1)}):
-        if axis > 0 or _size(writer, axis) != 1:
-            name = writer.gather(name, np.arange(_size(writer, axis))[::-1], axis)
+        if axis > 0 or writer.shape_of(0)[axis] != 1:
+            name = writer.gather(name, np.arange(writer.shape_of(0)[axis])[::-1], axis)
     return name
 
 
+def _numbered(writer: _Writer) -> NDArray[Any]:
+    """The number of each value of the first input, counted through its memory."""
+    shape = writer.shape_of(0)
+    return np.arange(prod(shape)).reshape(shape)
+
+
+def _moved(writer: _Writer, numbers: NDArray[Any]) -> str:
+    """The values of the first input that have `numbers`, which is of the node's shape."""
+    values = writer.gather(writer.reshape(writer.inputs[0], [-1]), numbers.reshape(-1), 0)
+    return writer.reshape(values, numbers.shape)
+
+
 def _reverse_sequence(writer: _Writer) -> str:
-    """The first entries of an axis, as many as the one constant says, in reverse order."""
-    (count,) = writer.values(1).reshape(-1).tolist()
-    axis = writer.attributes["seq_dim"]
-    order = np.arange(_size(writer, axis))
-    order[:count] = order[:count][::-1]
-    return writer.gather(writer.inputs[0], order, axis)
+    """The first entries of each row, as many as a constant says, in reverse order."""
+    counts, numbers = writer.values(1).reshape(-1), _numbered(writer)
+    rows, axis = writer.attributes["batch_dim"], writer.attributes["seq_dim"]
+    moved = np.moveaxis(numbers, (rows, axis), (0, 1))  # a view
+    for row, count in zip(moved, counts, strict=True):
+        row[:count] = row[:count][::-1].copy()
+    return _moved(writer, numbers)
 
 
 def _matrix_diag(writer: _Writer) -> str:
     """Each row as the diagonal of a square that is 0 elsewhere."""
     shape = writer.shape
-    rows = writer.add("Reshape", writer.inputs[0], writer.constant([*shape[:-1], 1], np.int64))
+    rows = writer.reshape(writer.inputs[0], [*shape[:-1], 1])
     return writer.add("Mul", rows, writer.constant(np.eye(shape[-1]), writer.result))
+
+
+def _matrix_set_diag(writer: _Writer) -> str:
+    """Squares and other matrices with other values along the diagonal."""
+    *rest, rows, columns = writer.target
+    diagonal = [*rest, 1, columns] if columns <= rows else [*rest, rows, 1]
+    mask = writer.constant(np.eye(rows, columns), np.bool_)
+    values = writer.reshape(writer.inputs[1], diagonal)
+    return writer.add("Where", mask, values, writer.inputs[0], dtype=writer.ctx.get_dtype(writer.inputs[0]))
 
 
 def _mirror_pad(writer: _Writer) -> str:
@@ -215,7 +256,7 @@ def _mirror_pad(writer: _Writer) -> str:
     name = writer.inputs[0]
     for axis, pads in enumerate(writer.values(1)):
         if pads.any():
-            name = writer.gather(name, np.pad(np.arange(_size(writer, axis)), pads, mode), axis)  # type: ignore[call-overload]
+            name = writer.gather(name, np.pad(np.arange(writer.shape_of(0)[axis]), pads, mode), axis)  # type: ignore[call-overload]
     return name
 
 
@@ -228,12 +269,9 @@ def _one_hot(writer: _Writer) -> str:
     target = [*shape[:axis], 1, *shape[axis:]]
     if target.count(-1) > 1:
         raise ValueError("ONE_HOT of indices of open size")
-    indices = writer.cast(writer.inputs[0], np.int32)
-    indices = writer.add("Reshape", indices, writer.constant(target, np.int64))
+    indices = writer.reshape(writer.cast(writer.inputs[0], np.int32), target)
     classes = np.arange(int(depth)).reshape([-1 if each == axis else 1 for each in range(rank)])
-    from onnx import TensorProto  # only in the worker
-
-    hit = writer.add("Equal", indices, writer.constant(classes, np.int32), dtype=TensorProto.BOOL)
+    hit = writer.compare("Equal", indices, writer.constant(classes, np.int32))
     if writer.result == np.bool_:
         return hit if on and not off else writer.add("Not", hit)
     hit = writer.cast(hit, writer.result)
@@ -243,13 +281,10 @@ def _one_hot(writer: _Writer) -> str:
 
 def _floored(writer: _Writer) -> tuple[str, str, str]:
     """Quotient towards zero, remainder, and 1 where the quotient must be one less to be rounded down; integers."""
-    from onnx import TensorProto  # only in the worker
-
     x, y = writer.inputs
     quotient = writer.add("Div", x, y)
     rest = writer.add("Sub", x, writer.add("Mul", quotient, y))
-    zero = writer.constant(0, writer.result)
-    below = writer.add("Less", writer.add("Mul", rest, y), zero, dtype=TensorProto.BOOL)
+    below = writer.compare("Less", writer.add("Mul", rest, y), writer.constant(0, writer.result))
     return quotient, rest, writer.cast(below, writer.result)
 
 
@@ -265,8 +300,219 @@ def _floor_mod(writer: _Writer) -> str:
 
 def _right_shift(writer: _Writer) -> str:
     """Of integers with a sign this is a division by a power of 2, rounded down; TensorRT has no shift."""
-    writer.inputs[1] = writer.constant(1 << writer.values(1).astype(np.int64), writer.result)
+    powers = writer.constant([1 << bit for bit in range(writer.result.itemsize * 8 - 1)], writer.result)
+    writer.inputs[1] = writer.add("Gather", powers, writer.inputs[1], axis=0)
     return _floor_div(writer)
+
+
+def _bitwise_xor(writer: _Writer) -> str:
+    """Bit by bit, in a dimension behind the others; TensorRT has no operators on bits.
+
+    All bits of -1 - x are the other way round than those of x: what is below 0 is turned so, and the result where one
+    of both was.
+    """
+    powers, two = (writer.constant(each, np.int32) for each in ([1 << bit for bit in range(31)], 2))
+    bits, signs = [], []
+    for index in range(2):
+        x = writer.cast(writer.inputs[index], np.int32)
+        signs.append(writer.cast(writer.compare("Less", x, writer.constant(0, np.int32)), np.int32))
+        rows = writer.reshape(_inverted(writer, x, signs[-1]), [*writer.shape_of(index), 1])
+        halves = writer.add("Div", rows, powers)
+        bits.append(writer.add("Sub", halves, writer.add("Mul", writer.add("Div", halves, two), two)))
+    unequal = writer.add("Sub", *bits)
+    weighted = writer.add("Mul", writer.add("Mul", unequal, unequal), powers)
+    if writer.ctx.opset < 13:
+        total = writer.add("ReduceSum", weighted, axes=[len(writer.shape)], keepdims=0)
+    else:
+        total = writer.add("ReduceSum", weighted, writer.constant([len(writer.shape)], np.int64), keepdims=0)
+    unequal = writer.add("Sub", *signs)
+    return writer.cast(_inverted(writer, total, writer.add("Mul", unequal, unequal)), writer.result)
+
+
+def _inverted(writer: _Writer, x: str, where: str) -> str:
+    """-1 - x where `where` is 1, x where it is 0; int32."""
+    twice = writer.add("Add", x, writer.add("Add", x, writer.constant(1, np.int32)))
+    return writer.add("Sub", x, writer.add("Mul", where, twice))
+
+
+def _bucketize(writer: _Writer) -> str:
+    """How many of the boundaries, which are sorted, are not above each value."""
+    limits = np.array(writer.attributes["boundaries"], np.float32)
+    (x,), shape, ones = writer.inputs, writer.shape_of(0), writer.constant(np.ones((len(limits), 1)))
+    kind = np.dtype(np.float32 if writer.is_float(0) else np.int32)
+    boundaries = writer.constant(limits if kind == np.float32 else np.ceil(limits), kind)
+    reached = writer.add("Not", writer.compare("Less", writer.reshape(writer.cast(x, kind), [*shape, 1]), boundaries))
+    count = writer.add("MatMul", writer.cast(reached, np.float32), ones)
+    return writer.cast(writer.reshape(count, shape), writer.result)
+
+
+def _picked(writer: _Writer, data: Sequence[int], indices: str, count: Sequence[int]) -> str:
+    """Entries of the first input by indices that are computed, too.
+
+    Args:
+        data: the input's shape as [rows of indices, before the axis, axis, behind it]; the first is a list.
+        indices: int32, [*rows, count].
+    """
+    *rows, before, size, behind = data
+    places = writer.reshape(indices, [*rows, 1, *count, 1])
+    if before != 1 or behind != 1:
+        target = writer.constant([*rows, before, *count, behind], np.int64)
+        places = writer.add("Expand", places, target)
+    values = writer.reshape(writer.inputs[0], [*rows, before, size, behind])
+    return writer.reshape(writer.add("GatherElements", values, places, axis=len(rows) + 1), writer.target)
+
+
+def _gather(writer: _Writer) -> str:
+    """Of several rows each by its own indices; or by indices that are computed from a picture, as the input is."""
+    shape, places = writer.shape_of(0), writer.shape_of(1)
+    rows, axis = writer.attributes.get("batch_dims", 0), writer.attributes["axis"] % len(shape)
+    if writer.ctx.get_node_by_output(writer.inputs[1]).is_const():
+        numbers = _numbered(writer).reshape(prod(shape[:rows]), *shape[rows:])
+        indices = writer.values(1).reshape(prod(shape[:rows]), *places[rows:])
+        picked = [np.take(each, those, axis - rows) for each, those in zip(numbers, indices, strict=True)]
+        return _moved(writer, np.reshape(picked, writer.target))
+    data = [*(shape[:rows] or [1]), prod(shape[rows:axis]), shape[axis], prod(shape[axis + 1 :])]
+    return _picked(writer, data, writer.cast(writer.inputs[1], np.int32), [prod(places[rows:])])
+
+
+def _scattered(writer: _Writer, rows: NDArray[Any], count: int, values: str) -> str:
+    """The rows of `values`, [n, ...], added up in a tensor of `count` rows: the first in row `rows[0]`, and so on."""
+    width = prod(writer.target) // count
+    values = writer.reshape(values, [1, len(rows), width])
+    if len(set(rows.tolist())) == len(rows):  # no sums: each is moved, and zeros are put behind them for the others
+        order = np.full(count, len(rows))
+        order[rows] = np.arange(len(rows))
+        zeros = writer.constant(np.zeros((1, 1, width)), writer.result)
+        values = writer.gather(writer.add("Concat", values, zeros, axis=1), order, 1)
+    else:
+        values = writer.add("MatMul", writer.constant(rows == np.arange(count)[:, np.newaxis], writer.result), values)
+    return writer.reshape(values, writer.target)
+
+
+def _scatter_nd(writer: _Writer) -> str:
+    """By constant indices of the first dimensions, which become one."""
+    indices, shape = writer.values(0).astype(np.int64), writer.target
+    rows = indices @ _steps(shape, indices.shape[-1])
+    return _scattered(writer, rows.reshape(-1), prod(shape[: indices.shape[-1]]), writer.inputs[1])
+
+
+def _segment_sum(writer: _Writer) -> str:
+    """By constant numbers of the segments."""
+    return _scattered(writer, writer.values(1), writer.target[0], writer.inputs[0])
+
+
+def _dynamic_update_slice(writer: _Writer) -> str:
+    """At a constant place, which is moved inside where the slice would reach out."""
+    shape, part = writer.shape_of(0), writer.shape_of(1)
+    start = np.clip(writer.values(2), 0, np.subtract(shape, part))
+    numbers = _numbered(writer)
+    numbers[tuple(slice(at, at + size) for at, size in zip(start, part, strict=True))] = np.arange(prod(part)).reshape(
+        part
+    ) + prod(shape)
+    flat = [writer.reshape(name, [1, -1]) for name in writer.inputs[:2]]
+    values = writer.gather(writer.add("Concat", *flat, axis=1), numbers.reshape(-1), 1)
+    return writer.reshape(values, shape)
+
+
+def _add_n(writer: _Writer) -> str:
+    """One by one: ONNX's Sum has no integers."""
+    return reduce(lambda first, second: writer.add("Add", first, second), writer.inputs)
+
+
+def _softmax(writer: _Writer) -> str:
+    """Of values times beta."""
+    scaled = writer.add("Mul", writer.inputs[0], writer.constant(writer.attributes["beta"]))
+    return writer.add("Softmax", scaled, axis=len(writer.shape) - 1)
+
+
+def _space_to_batch(writer: _Writer) -> str:
+    blocks, pads = writer.values(1).tolist(), writer.values(2)
+    batch, *shape = writer.shape_of(0)
+    more = len(shape) - len(blocks)  # dimensions behind
+    widths = np.array([[0, 0], *pads.tolist(), *([[0, 0]] * more)])
+    name = writer.pad(writer.inputs[0], widths) if pads.any() else writer.inputs[0]
+    sizes = np.add(shape, widths[1:].sum(axis=1)).tolist()
+    split = [part for size, block in zip(sizes, blocks, strict=False) for part in (size // block, block)]
+    outer = range(1, 2 * len(blocks), 2)
+    inner = [axis + 1 for axis in outer]
+    name = writer.reshape(name, [batch, *split, *sizes[len(blocks) :]])
+    rest = range(2 * len(blocks) + 1, 2 * len(blocks) + 1 + more)
+    return writer.reshape(writer.add("Transpose", name, perm=[*inner, 0, *outer, *rest]), writer.target)
+
+
+def _taps(writer: _Writer, kernel: Sequence[int]) -> list[str]:
+    """What each place of a kernel meets of the first input [N,H,W,C], row by row: each [N,h,w,C]."""
+    widths, rows = [[0, 0], [0, 0], [0, 0], [0, 0]], []
+    for axis, (size, end) in enumerate(zip(kernel, "hw", strict=True), 1):
+        stride, dilation = (writer.attributes[name] for name in (f"stride_{end}", f"dilation_{end}_factor"))
+        before, after = writer.shape_of(0)[axis], writer.target[axis]
+        more = max((after - 1) * stride + (size - 1) * dilation + 1 - before, 0)
+        widths[axis] = [more // 2, more - more // 2]
+        rows.append([place * dilation + stride * np.arange(after) for place in range(size)])
+    name = writer.pad(writer.inputs[0], np.array(widths)) if np.any(widths) else writer.inputs[0]
+    found = []
+    for high in rows[0]:
+        row = writer.gather(name, high, 1)
+        found += [writer.gather(row, wide, 2) for wide in rows[1]]
+    return found
+
+
+def _convolution(writer: _Writer) -> str:
+    """With weights [O,kh,kw,C] that are computed from a picture: as one product of matrices a picture."""
+    outputs, *kernel, depth = writer.shape_of(1)
+    _, height, width, channels = writer.shape_of(0)
+    if depth != channels:
+        raise ValueError("CONV_2D in groups has weights that are computed from the picture")
+    _, height, width, _ = writer.target
+    size = prod(kernel) * depth
+    places = writer.reshape(writer.add("Concat", *_taps(writer, kernel), axis=3), [1, height * width, size])
+    weights = writer.reshape(writer.inputs[1], [1, outputs, size])
+    product = writer.add("MatMul", places, writer.add("Transpose", weights, perm=[0, 2, 1]))
+    return writer.add("Add", writer.reshape(product, writer.target), writer.inputs[2])
+
+
+def _depthwise_convolution(writer: _Writer) -> str:
+    """With weights [1,kh,kw,C] that are computed from a picture: place by place."""
+    _, *kernel, depth = writer.shape_of(1)
+    if depth != writer.shape_of(0)[3]:
+        raise ValueError("DEPTHWISE_CONV_2D with a multiplier has weights that are computed from the picture")
+    weights = writer.reshape(writer.inputs[1], [1, prod(kernel), 1, 1, depth])
+    taps = [
+        writer.add("Mul", tap, writer.gather(weights, np.array(place), 1))
+        for place, tap in enumerate(_taps(writer, kernel))
+    ]
+    return reduce(lambda first, second: writer.add("Add", first, second), [*taps, writer.inputs[2]])
+
+
+def _l2_pool(writer: _Writer) -> str:
+    """The root of the mean square; what is padded does not count."""
+    (x,), sizes = writer.inputs, writer.shape_of(0)[1:3]
+    kernel, strides = ([writer.attributes[f"{name}_{end}"] for end in ends] for name, ends in _POOLING)
+    more = [
+        max((after - 1) * stride + size - before, 0)
+        for before, after, size, stride in zip(sizes, writer.target[1:3], kernel, strides, strict=True)
+    ]
+    pads = [*(each // 2 for each in more), *(each - each // 2 for each in more)]
+    name = writer.add("Transpose", writer.add("Mul", x, x), perm=[0, 3, 1, 2])
+    name = writer.add("AveragePool", name, kernel_shape=kernel, strides=strides, pads=pads)
+    return writer.add("Sqrt", writer.add("Transpose", name, perm=[0, 2, 3, 1]))
+
+
+_POOLING = (("filter", ("height", "width")), ("stride", ("h", "w")))
+
+
+def _fake_quant(writer: _Writer) -> str:
+    """Rounded to steps of which one is 0, and cut to their range; halves away from zero, as TFLite's kernel counts."""
+    least, most = int(bool(writer.attributes.get("narrow_range"))), (1 << writer.attributes["num_bits"]) - 1
+    low, high = np.float32(writer.attributes["min"]), np.float32(writer.attributes["max"])
+    scale = (high - low) / np.float32(most - least)
+    zero = np.floor(np.clip(least - low / scale, least, most) + np.float32(0.5))
+    low, high = (least - zero) * scale, (most - zero) * scale
+    cut = writer.add("Sub", writer.clip(writer.inputs[0], low, high), writer.constant(low))
+    steps = writer.add("Add", writer.add("Mul", cut, writer.constant(1 / scale)), writer.constant(0.5))
+    return writer.add(
+        "Add", writer.add("Mul", writer.add("Floor", steps), writer.constant(scale)), writer.constant(low)
+    )
 
 
 def _transposed_convolution(writer: _Writer) -> str:
@@ -276,7 +522,7 @@ def _transposed_convolution(writer: _Writer) -> str:
     kernel = writer.ctx.get_shape(weights)[1:3]
     begin, end, missing = [], [], []
     for axis in range(2):
-        natural = (_sizes(writer, x)[axis] - 1) * strides[axis] + kernel[axis]
+        natural = (writer.shape_of(2)[axis + 1] - 1) * strides[axis] + kernel[axis]
         more = natural - writer.shape[axis + 1]
         # `ComputePaddingHeightWidth` puts the larger half at the end
         begin.append(max(more, 0) // 2)
@@ -286,28 +532,16 @@ def _transposed_convolution(writer: _Writer) -> str:
     kernels = writer.add("Transpose", weights, perm=[3, 0, 1, 2])
     name = writer.add("ConvTranspose", name, kernels, strides=strides, kernel_shape=kernel, pads=[*begin, *end])
     if any(missing):
-        pads = [0, 0, 0, 0, 0, 0, *missing]
-        if writer.ctx.opset < 11:
-            name = writer.add("Pad", name, pads=pads)
-        else:
-            name = writer.add("Pad", name, writer.constant(pads, np.int64))
+        name = writer.pad(name, np.array([[0, 0], [0, 0], *([0, each] for each in missing)]))
     name = writer.add("Transpose", name, perm=[0, 2, 3, 1])
     return writer.add("Add", name, writer.inputs[3]) if len(writer.inputs) > 3 else name
-
-
-def _sizes(writer: _Writer, name: str) -> list[int]:
-    """Height and width of a picture [N,H,W,C]."""
-    shape = writer.ctx.get_shape(name)
-    if shape is None or min(shape[1:3]) < 0:
-        raise ValueError(f"{writer.node.type} works on a picture of open size")
-    return [int(size) for size in shape[1:3]]
 
 
 def _nearest(writer: _Writer) -> str:
     """The pixel each one of the result is a copy of, by the rule and in the float32 of TFLite's kernel."""
     name = writer.inputs[0]
     corners, centers = (bool(writer.attributes.get(each)) for each in ("align_corners", "half_pixel_centers"))
-    for axis, (before, after) in enumerate(zip(_sizes(writer, name), writer.values(1).tolist(), strict=True), 1):
+    for axis, (before, after) in enumerate(zip(writer.shape_of(0)[1:3], writer.values(1).tolist(), strict=True), 1):
         scale = np.float32((before - 1) / (after - 1) if corners and after > 1 else before / after)
         places = (np.arange(after, dtype=np.float32) + np.float32(0.5 if centers else 0)) * scale
         pixels = np.floor(places + np.float32(0.5) if corners else places)
@@ -319,9 +553,9 @@ def _nearest(writer: _Writer) -> str:
 
 def _bilinear(writer: _Writer) -> str:
     """Runtimes multiply sizes by scales in float32 and round down: a scale must not be a bit too small."""
-    scales = resize_scales(np.array(_sizes(writer, writer.inputs[0])), writer.values(1))
+    scales = resize_scales(np.array(writer.shape_of(0)[1:3]), writer.values(1))
     if scales is None:
-        raise ValueError(f"no scale gives {writer.values(1).tolist()} for {_sizes(writer, writer.inputs[0])}")
+        raise ValueError(f"no scale gives {writer.values(1).tolist()} for {writer.shape_of(0)[1:3]}")
     corners, centers = (bool(writer.attributes.get(each)) for each in ("align_corners", "half_pixel_centers"))
     name = writer.add("Transpose", writer.inputs[0], perm=[0, 3, 1, 2])
     name = writer.add(
@@ -335,29 +569,34 @@ def _bilinear(writer: _Writer) -> str:
     return writer.add("Transpose", name, perm=[0, 2, 3, 1])
 
 
+def _steps(shape: Sequence[int], count: int) -> NDArray[np.int64]:
+    """By how much the first `count` indices of a tensor count, where these dimensions become one."""
+    return np.array([prod(shape[axis + 1 : count]) for axis in range(count)], np.int64)
+
+
 def _gather_nd(writer: _Writer) -> str:
-    """Entries of the first dimensions by constant indices: these dimensions become one."""
-    indices, shape = writer.values(1).astype(np.int64), list(writer.ctx.get_shape(writer.inputs[0]))
-    count = indices.shape[-1]
-    if min(shape[1:]) < 0:
-        raise ValueError("GATHER_ND of a tensor of open size")
-    steps = [prod(shape[axis + 1 : count]) for axis in range(count)]
-    rows = writer.add("Reshape", writer.inputs[0], writer.constant([-1, *shape[count:]], np.int64))
-    return writer.gather(rows, indices @ np.array(steps, np.int64), 0)
-
-
-def _cast_to_bytes(writer: _Writer) -> str:
-    """CAST to uint8, as int32, which TensorRT has between layers, too; equal for what fits into uint8."""
-    from onnx import TensorProto  # only in the worker
-
-    writer.become(TensorProto.INT32)
-    return writer.cast(writer.inputs[0], np.int32)
+    """Entries of the first dimensions, which become one, by indices that are constant or computed."""
+    shape, (*places, count) = writer.shape_of(0), writer.shape_of(1)
+    steps = _steps(shape, count)
+    if writer.ctx.get_node_by_output(writer.inputs[1]).is_const():
+        rows = writer.reshape(writer.inputs[0], [-1, *shape[count:]])
+        return writer.gather(rows, writer.values(1).astype(np.int64) @ steps, 0)
+    indices = writer.reshape(writer.cast(writer.inputs[1], np.float32), [1, prod(places), count])
+    indices = writer.add("MatMul", indices, writer.constant(steps[:, np.newaxis]))
+    data = [1, 1, prod(shape[:count]), prod(shape[count:])]
+    return _picked(writer, data, writer.cast(indices, np.int32), [prod(places)])
 
 
 _HANDLERS: dict[str, Callable[[_Writer], str]] = {
-    "TFL_GELU": _gelu, "TFL_HARD_SWISH": _hard_swish, "TFL_MATRIX_DIAG": _matrix_diag, "TFL_MIRROR_PAD": _mirror_pad,
-    "TFL_ONE_HOT": _one_hot, "TFL_RELU_0_TO_1": _relu_0_to_1, "TFL_RELU_N1_TO_1": _relu_n1_to_1,
-    "TFL_REVERSE_V2": _reverse, "TFL_ROUND": _round, "TFL_SIGN": _sign,
+    "TFL_EMBEDDING_LOOKUP": lambda writer: writer.add("Gather", *writer.inputs[::-1], axis=0),
+    "TFL_RELU_0_TO_1": lambda writer: writer.clip(writer.inputs[0], 0.0, 1.0),
+    "TFL_RELU_N1_TO_1": lambda writer: writer.clip(writer.inputs[0], -1.0, 1.0),
+    "TFL_BITWISE_XOR": _bitwise_xor, "TFL_BUCKETIZE": _bucketize, "TFL_DYNAMIC_UPDATE_SLICE": _dynamic_update_slice,
+    "TFL_FAKE_QUANT": _fake_quant, "TFL_GATHER_ND": _gather_nd, "TFL_GELU": _gelu, "TFL_HARD_SWISH": _hard_swish,
+    "TFL_L2_POOL_2D": _l2_pool, "TFL_MATRIX_DIAG": _matrix_diag, "TFL_MATRIX_SET_DIAG": _matrix_set_diag,
+    "TFL_MIRROR_PAD": _mirror_pad, "TFL_ONE_HOT": _one_hot, "TFL_REVERSE_SEQUENCE": _reverse_sequence,
+    "TFL_REVERSE_V2": _reverse, "TFL_RIGHT_SHIFT": _right_shift, "TFL_ROUND": _round, "TFL_SCATTER_ND": _scatter_nd,
+    "TFL_SEGMENT_SUM": _segment_sum, "TFL_SIGN": _sign, "TFL_UNSORTED_SEGMENT_SUM": _segment_sum,
 }  # fmt: skip
 
 
@@ -368,12 +607,13 @@ def _is_integer(ctx: Any, node: Any) -> bool:
 
 
 def _reaches_too_little(ctx: Any, node: Any) -> bool:
-    """Whether a transposed convolution has a kernel smaller than its stride, so that the output is larger than what
-    its kernels reach; tf2onnx writes negative pads then."""
-    kernel = ctx.get_shape(node.input[1])[1:3]
-    return (
-        any(size < node.get_attr_int(name) for size, name in zip(kernel, ("stride_h", "stride_w"), strict=True))
-        or len(node.input) > 3
+    """Whether a transposed convolution gives more than its kernels reach, as with a kernel smaller than its stride:
+    tf2onnx writes negative pads then; or has a bias, which it leaves out."""
+    kernel, before, after = (ctx.get_shape(name)[1:3] for name in (node.input[1], node.input[2], node.output[0]))
+    strides = [node.get_attr_int(name) for name in ("stride_h", "stride_w")]
+    return len(node.input) > 3 or any(
+        size < stride or (old - 1) * stride + size < new
+        for size, stride, old, new in zip(kernel, strides, before, after, strict=True)
     )
 
 
@@ -404,45 +644,58 @@ def _becomes_too_small(ctx: Any, node: Any) -> bool:
     return scales is None or not np.array_equal(scales, (sizes[1] / sizes[0]).astype(np.float32))
 
 
-def _has_one_length(ctx: Any, node: Any) -> bool:
-    """Whether a REVERSE_SEQUENCE treats all entries alike, by a constant."""
-    lengths = node.inputs[1]
-    return bool(lengths.is_const() and ctx.get_shape(node.input[1]) == [1] and node.get_attr_int("batch_dim") == 0)
+def _computes_weights(ctx: Any, node: Any) -> bool:
+    """Whether the weights of a convolution depend on the network's input."""
+    names, known = [node.input[1]], set(ctx.input_names)
+    seen: set[str] = set()
+    while names:
+        name = names.pop()
+        if name in known:
+            return True
+        if name not in seen:
+            seen.add(name)
+            producer = ctx.get_node_by_output(name)
+            names += [] if producer is None or producer.type == "Shape" else producer.input
+    return False
+
+
+def _has_own_indices(_: Any, node: Any) -> bool:
+    """Whether a GATHER has indices for each row, or ones that are computed as its input is."""
+    is_computed = not any(_constant(each) for each in node.inputs)
+    return is_computed or bool(node.get_attr_value("batch_dims", 0))
+
+
+def _has_unequal_blocks(_: Any, node: Any) -> bool:
+    """Whether a SPACE_TO_BATCH_ND with constants has other blocks than squares."""
+    blocks = node.inputs[1].get_tensor_value(as_list=False) if node.inputs[1].is_const() else np.zeros(2)
+    return bool(node.inputs[2].is_const() and (len(blocks) != 2 or blocks[0] != blocks[1]))
+
+
+def _has_another_beta(_: Any, node: Any) -> bool:
+    """Whether a SOFTMAX multiplies before."""
+    return float(node.get_attr_value("beta", 1.0)) != 1.0
 
 
 def _pads_floats(ctx: Any, node: Any) -> bool:
     """Whether a PADV2 pads float32 numbers by constant widths with one constant."""
     from onnx import TensorProto  # only in the worker
 
-    return ctx.get_dtype(node.output[0]) == TensorProto.FLOAT and all(each.is_const() for each in node.inputs[1:])
-
-
-def _is_bytes_between_casts(ctx: Any, node: Any) -> bool:
-    """Whether a CAST gives uint8 that only other casts take."""
-    from onnx import TensorProto  # only in the worker
-
-    takers = ctx.find_output_consumers(node.output[0])
-    is_output = node.output[0] in ctx.outputs
-    is_bytes = ctx.get_dtype(node.output[0]) == TensorProto.UINT8
-    return is_bytes and not is_output and all(each.type in {"TFL_CAST", "Cast"} for each in takers)
-
-
-def _is_constant(_: Any, node: Any) -> bool:
-    """Whether the second input is."""
-    return bool(node.inputs[1].is_const())
+    return ctx.get_dtype(node.output[0]) == TensorProto.FLOAT and all(_constant(each) for each in node.inputs[1:])
 
 
 # Only where tf2onnx is wrong: what it writes for the others stays as it is.
 _SOMETIMES: dict[str, tuple[Callable[[Any, Any], bool], Callable[[_Writer], str]]] = {
-    "TFL_CAST": (_is_bytes_between_casts, _cast_to_bytes),
+    "TFL_ADD_N": (_is_integer, _add_n),
+    "TFL_CONV_2D": (_computes_weights, _convolution),
+    "TFL_DEPTHWISE_CONV_2D": (_computes_weights, _depthwise_convolution),
     "TFL_FLOOR_DIV": (_is_integer, _floor_div),
     "TFL_FLOOR_MOD": (_is_integer, _floor_mod),
-    "TFL_GATHER_ND": (_is_constant, _gather_nd),
+    "TFL_GATHER": (_has_own_indices, _gather),
     "TFL_PADV2": (_pads_floats, _pad),
     "TFL_RESIZE_BILINEAR": (_becomes_too_small, _bilinear),
     "TFL_RESIZE_NEAREST_NEIGHBOR": (_is_not_repeated, _nearest),
-    "TFL_REVERSE_SEQUENCE": (_has_one_length, _reverse_sequence),
-    "TFL_RIGHT_SHIFT": (_is_constant, _right_shift),
+    "TFL_SOFTMAX": (_has_another_beta, _softmax),
+    "TFL_SPACE_TO_BATCH_ND": (_has_unequal_blocks, _space_to_batch),
     "TFL_TRANSPOSE_CONV": (_reaches_too_little, _transposed_convolution),
 }
 
@@ -463,7 +716,7 @@ def register() -> None:
     tfl_math.separate_fused_activation_function = separate
     tfl_nn.separate_fused_activation_function = separate
     for operator, write in _HANDLERS.items():
-        handler = _handler(write)
+        handler = _handler(write, separate)
         handler.ours = True  # type: ignore[attr-defined]
         mapping[operator] = (handler, {})
     for operator, (applies, write) in _SOMETIMES.items():
@@ -471,11 +724,15 @@ def register() -> None:
 
 
 def _separate(ctx: Any, node: Any, others: Callable[[Any, Any], None]) -> None:
-    """A fused RELU_N1_TO_1 becomes a Clip behind the node; `others` are tf2onnx's."""
-    if node.attr["fused_activation_function"].s != b"RELU_N1_TO_1":
+    """A fused RELU_N1_TO_1 becomes a Clip behind the node; LiteRT's kernels do nothing for TANH and SIGN_BIT (see
+    `CalculateActivationRange`); `others` are tf2onnx's."""
+    fused = node.attr["fused_activation_function"].s
+    if fused not in {b"RELU_N1_TO_1", b"TANH", b"SIGN_BIT"}:
         others(ctx, node)
         return
     del node.attr["fused_activation_function"]
+    if fused != b"RELU_N1_TO_1":
+        return
     (output,) = node.output
     limits: Sequence[str] = ()
     attributes = {"min": -1.0, "max": 1.0}
@@ -498,7 +755,7 @@ def _unless(
 ) -> tuple[Handler, dict[str, Any]]:
     """tf2onnx's entry for an operator, with our handler where `applies` says so."""
     theirs, settings = entry
-    ours = _handler(write)
+    ours = _handler(write, separate)
     renamed = settings.get("tf_op")
 
     def handle(ctx: Any, node: Any, **options: Any) -> None:
@@ -507,8 +764,6 @@ def _unless(
                 node.type = renamed
             theirs(ctx, node, **options)
             return
-        if "fused_activation_function" in node.attr:
-            separate(ctx, node)
         ours(ctx, node)
 
     return handle, {name: value for name, value in settings.items() if name != "tf_op"}

@@ -17,11 +17,14 @@ from __future__ import annotations
 
 import sys
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from convert.translate import operators
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # tensorflow/core/framework/types.proto, enum DataType; the dtypes are those of tensorflow/python/framework/dtypes.py.
 _TYPES: dict[str, tuple[int, type[np.generic] | None]] = {
@@ -232,15 +235,43 @@ def _stays(optimizer: Any, transpose: Any, perm: Any) -> bool:
     return kind not in optimizer._handler_map  # noqa: SLF001
 
 
+def _read_absent_vectors() -> None:
+    """Let tf2onnx's classes of options give no numbers where a vector is absent: they give the number 0, which its
+    reader cannot take."""
+    from tf2onnx.tflite.ReshapeOptions import ReshapeOptions  # only after TensorFlow is settled
+    from tf2onnx.tflite.SqueezeOptions import SqueezeOptions
+
+    for kind, name in ((ReshapeOptions, "NewShapeAsNumpy"), (SqueezeOptions, "SqueezeDimsAsNumpy")):
+        setattr(kind, name, _as_vector(getattr(kind, name)))
+
+
+def _as_vector(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def vector(options: Any) -> Any:
+        found = read(options)
+        return found if isinstance(found, np.ndarray) else np.zeros(0, np.int32)
+
+    return vector
+
+
+_MAY_BE_SCALAR = {"TFL_ARG_MAX", "TFL_ARG_MIN", "TFL_GATHER", "TFL_GATHER_ND", "TFL_MEAN", "TFL_SQUEEZE", "TFL_SUM"}
+"""Operators whose output LiteRT knows the size of: where it has none it is one number, which tf2onnx doubts."""
+
 _DENSE = "TFL_FULLY_CONNECTED"
 
 
 def patch_tf2onnx() -> None:
     """Wrap what is wrong; a second call does nothing. tf2onnx must be importable (`install`)."""
-    from tf2onnx.handler import tfl_op  # only in the worker, and only after TensorFlow is settled
+    from tf2onnx import tflite_utils  # only in the worker, and only after TensorFlow is settled
+    from tf2onnx.handler import tfl_op
     from tf2onnx.optimizer.transpose_optimizer import TransposeOptimizer
 
     operators.register()
+    _read_absent_vectors()
+    known = tflite_utils.op_has_scalar_output
+    if known.__module__ == tflite_utils.__name__:
+        tflite_utils.op_has_scalar_output = lambda shapes, kind, options: (
+            kind in _MAY_BE_SCALAR or known(shapes, kind, options)
+        )
     TransposeOptimizer._optimize_at_current_graph_level = _move_transposes  # noqa: SLF001 - tf2onnx is pinned
     mapping = tfl_op.create_tfl_to_tf_mapping()
     original, settings = mapping[_DENSE]

@@ -23,7 +23,7 @@ from convert.images import Frame, ResizeMode, crop_area
 from convert.images.resizing import Resizing
 from convert.isolation import LARGE, Worker, return_freed_memory
 from convert.onnx_header import parse_header
-from convert.types import Adapted, Agreement, Evidence, FrameEffect, ObjectEvidence, Stage, StageResult, Validated
+from convert.types import Adapted, Evidence, FrameEffect, ObjectEvidence, Stage, StageResult, Validated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -117,7 +117,7 @@ class Validate:
         assert width is not None
         shape = channels, height, width
         evidence, found = self._measure(artifact, self._pictures(files, artifact, *shape))
-        if worst(found) is not Level.ERROR and (artifact.has_own_codes or self.precision == "fp16"):
+        if worst(found) is not Level.ERROR:
             evidence, more = self._measure_precision(artifact, evidence, files, *shape)
             found = (*found, *more)
         if self.tensorrt:
@@ -192,19 +192,14 @@ class Validate:
         self, adapted: Adapted, evidence: Evidence, files: Sequence[Path], channels: int, height: int, width: int
     ) -> tuple[Evidence, tuple[Finding, ...]]:
         """Decisions, on image-like pictures and the user's: of codes beside those of LiteRT's second kernels, of a
-        float model in float16 beside float32. Of a calibrated model they are the user's, if there are any."""
+        float model, for an engine in FP16, in float16 beside float32. Of a calibrated model they are the user's, if
+        there are any."""
         import numpy as np  # as in `_measure`
 
-        from convert.validate import inputs
-        from convert.validate.precision import (
-            calibrated_findings,
-            calibrated_row,
-            half_evidence,
-            int8_evidence,
-            int8_findings,
-            row,
-        )
+        from convert.validate import inputs, precision
 
+        if not adapted.has_own_codes and self.precision != "fp16":
+            return replace(evidence, precisions=precision.table(adapted, evidence)), ()
         count = max(_FEWEST_CODED, min(_MOST_CODED, _CODED_PIXELS // (height * width)))
         generated = inputs.image_like(count, height, width, channels)
         if self.calibrate is not None:
@@ -216,18 +211,7 @@ class Validate:
         with contextlib.ExitStack() as stack:
             worker = self.worker or stack.enter_context(Worker(("convert.validate.runtimes",)))
             chunks = iter(lambda: tuple(islice(pictures, max(1, _CHUNK_BYTES // (height * width * channels)))), ())
-            if adapted.export.coded:
-                codes = int8_evidence(adapted, map(np.stack, chunks), worker, self.timeout)
-                whole = row("int8", adapted.onnx.data, codes.plain, codes.nodes)
-                return replace(evidence, int8=codes, precisions=(whole,)), int8_findings(codes)
-            if adapted.calibrated:
-                whole = calibrated_row(adapted, map(np.stack, chunks), worker, self.timeout)
-                return replace(evidence, precisions=(whole,)), calibrated_findings(whole)
-            half = half_evidence(adapted, map(np.stack, chunks), worker, self.timeout)
-        same = adapted.export.agreement or evidence.parity  # of a quantized model, its rewriting in float32
-        decides = Agreement(same.top1, same.mean_abs_diff, same.max_abs_diff, same.inputs) if same else None
-        whole = row("fp32", adapted.onnx.data, decides)
-        return replace(evidence, precisions=(whole, half)), ()
+            return precision.measured(adapted, evidence, map(np.stack, chunks), worker, self.timeout)
 
     def _proven(self, comparison: Comparison, adapted: Adapted) -> tuple[Evidence, tuple[Finding, ...]]:
         """What `comparison` shows, and batch parity."""
@@ -327,7 +311,7 @@ class WithFraming:
     def _measure(self, adapted: Adapted, worker: Worker) -> FrameEffect:
         import numpy as np  # importing this module must stay light
 
-        from convert.images.scaling import fit_shortest, sdk_luma
+        from convert.images.scaling import fit_shortest, scaled, sdk_luma
         from convert.validate.comparison import original, reference_decoder
         from convert.validate.precision import agreement, predictions
 
@@ -388,19 +372,6 @@ class WithFraming:
             yield picture
 
 
-def scaled(frame: NDArray[np.uint8], width: int, height: int, *, keep_aspect: bool = False) -> NDArray[np.uint8]:
-    """`frame` [H,W,C] as [height,width,C], as nvinfer scales it (with `keep_aspect`: between black bars)."""
-    import numpy as np  # importing this module must stay light
-
-    from convert.images.scaling import Network, ScalingFilter, place, scale
-
-    high, wide, channels = frame.shape
-    placement = place(wide, high, Network(channels, height, width), keep_aspect=keep_aspect, symmetric=keep_aspect)
-    picture = np.zeros((height, width, channels), np.uint8)
-    picture[placement.target] = scale(frame, placement, ScalingFilter.BILINEAR)
-    return picture
-
-
 def shipped(
     adapted: Adapted, pictures: Sequence[NDArray[np.uint8]], decoder: ReferenceDecoder | None
 ) -> list[NDArray[Any]]:
@@ -412,15 +383,11 @@ def shipped(
     Raises:
         ValidationError: ONNX Runtime refuses the model.
     """
-    import numpy as np  # importing this module must stay light
-
     from convert.validate import runtimes
-    from convert.validate.comparison import with_raw
-    from convert.validate.inputs import as_nvinfer
+    from convert.validate.comparison import run_each, with_raw
 
     session = runtimes.load(adapted.onnx.data if decoder is None else with_raw(adapted.onnx.data))
-    rows = [runtimes.run_onnx(session, as_nvinfer(picture[np.newaxis], adapted.preprocessing)) for picture in pictures]
-    outputs = [np.concatenate(column) for column in zip(*rows, strict=True)]
+    outputs = run_each(session, pictures, adapted.preprocessing)
     return outputs if decoder is None else head(adapted.head.task).as_original(outputs[len(adapted.onnx.outputs) :])
 
 

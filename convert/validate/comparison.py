@@ -25,8 +25,6 @@ from convert.errors import ValidationError
 from convert.findings import Finding, Rule
 from convert.heads import HEADS, head
 from convert.images import ImageScaling
-from convert.images.resizing import Resizing
-from convert.images.scaling import as_sdk, sdk_luma
 from convert.isolation import LARGE, Worker, return_freed_memory
 from convert.onnx_header import parse_header
 from convert.types import Adapted, BatchParity, Export, ModelFormat, Parity
@@ -34,11 +32,12 @@ from convert.validate import CONSTANT, runtimes
 from convert.validate.inputs import as_nvinfer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from convert.heads.decoding import ReferenceDecoder
+    from convert.types import Preprocessing
 
 NOT_FINITE = Rule("EI405")
 PARITY = Rule("EI403")
@@ -204,8 +203,8 @@ def raw_names(model: bytes) -> tuple[str, ...]:
     return tuple(name for name in _RAW if name in made)
 
 
-def with_raw(model: bytes) -> bytes:
-    """The model with its raw outputs among its outputs, behind the others.
+def with_raw(model: bytes, names: Sequence[str] = ()) -> bytes:
+    """The model with its raw outputs, `names` where they are known, among its outputs, behind the others.
 
     Written without onnx, which serving a bundle does without: readers of protobuf merge what stands behind a message
     into it, so `ModelProto{graph{output{...}}}` adds outputs (float32 without a shape).
@@ -214,7 +213,7 @@ def with_raw(model: bytes) -> bytes:
         InputError: not an ONNX model.
     """
     float_type = _message(2, _message(1, b"\x08\x01"))  # ValueInfoProto.type, TypeProto.tensor_type, elem_type FLOAT
-    outputs = (_message(12, _message(1, name.encode()) + float_type) for name in raw_names(model))
+    outputs = (_message(12, _message(1, name.encode()) + float_type) for name in names or raw_names(model))
     return model + _message(7, b"".join(outputs))
 
 
@@ -311,9 +310,10 @@ class Comparison:
         self.inner: tuple[Sequence[str], NDArray[np.uint8], list[NDArray[np.float32]]] | None = None
         self._adapted, self._worker, self._timeout, self._first_size = adapted, worker, timeout, first_size
         self.tally = Tally(tolerance, exact=not adapted.has_own_codes)
-        self._shipped = len(parse_header(adapted.onnx.data).outputs)
+        self._shipped = len(adapted.onnx.outputs)
         self.decoding: Decoding | None = None
-        if head(adapted.head.task).raw and raw_names(adapted.onnx.data):
+        self._raw = raw_names(adapted.onnx.data) if head(adapted.head.task).raw else ()
+        if self._raw:
             self.decoding = Decoding(decoder or reference_decoder(adapted, worker, timeout))
 
     @cached_property
@@ -327,7 +327,7 @@ class Comparison:
     @cached_property
     def _session(self) -> Any:
         """The same, with a detector's raw outputs behind the others."""
-        return self.session if self.decoding is None else runtimes.load(with_raw(self._adapted.onnx.data))
+        return self.session if self.decoding is None else runtimes.load(with_raw(self._adapted.onnx.data, self._raw))
 
     def add(self, names: Sequence[str], pictures: NDArray[np.uint8]) -> None:
         """Run both on `pictures` [n,H,W,C] of the shipped model's size; the original on what that one cuts out.
@@ -408,14 +408,12 @@ class Comparison:
 
 def seen(pictures: NDArray[np.uint8], adapted: Adapted) -> NDArray[Any]:
     """What the original gets of `pictures` [n,H,W,C] of the shipped model's size: levels [n,h,w,c]."""
-    framing = adapted.preprocessing.framing
+    framing, grey = adapted.preprocessing.framing, adapted.export.facts.input.shape[-1] == 1
     if framing is None:
         return pictures
-    if isinstance(framing, Resizing):
-        levels = np.stack([as_sdk(picture, framing.model, framing.mode, anchor=framing.anchor) for picture in pictures])
-        return sdk_luma(levels) if adapted.export.facts.input.shape[-1] == 1 else levels
-    width, height = framing.model
-    return np.ascontiguousarray(pictures[:, framing.top : framing.top + height, framing.left : framing.left + width])
+    from convert.graph.resize import cut_out  # brings onnx, which an .eim does without
+
+    return np.stack([cut_out(each, framing, grey=grey) for each in pictures])
 
 
 def original(
@@ -441,6 +439,16 @@ def original(
         outputs = runtimes.outputs(model, pictures, scaling, worker, timeout, kernels=kernels)
     spec = head(export.facts.task)
     return outputs if spec.raw else spec.as_graph(outputs)
+
+
+def run_each(session: Any, pictures: Iterable[NDArray[np.uint8]], before: Preprocessing) -> list[NDArray[Any]]:
+    """Outputs [n, ...] of a shipped model for `pictures` [H,W,C], one at a time; where each is a scalar [n].
+
+    Raises:
+        ValidationError: ONNX Runtime cannot run it.
+    """
+    rows = [runtimes.run_onnx(session, as_nvinfer(picture[np.newaxis], before)) for picture in pictures]
+    return [np.concatenate([np.atleast_1d(each) for each in column]) for column in zip(*rows, strict=True)]
 
 
 def reference_decoder(adapted: Adapted, worker: Worker, timeout: float) -> ReferenceDecoder:

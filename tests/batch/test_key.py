@@ -116,3 +116,15 @@ def test_versions_and_our_own_files_count(
     for name in known:
         monkeypatch.setattr(module, "environment", lambda _, name=name: {**known, name: "other"})
         assert key(job_of("a")) != before
+
+
+def test_what_reads_keras_models_counts(
+    key: Callable[[Job], str], job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An export may hold one, which is converted by TensorFlow."""
+    keys = []
+    for version in ("", "2.18.0", "2.19.0"):
+        found = {"tensorflow": version}
+        monkeypatch.setattr(module, "environment", lambda extra, found=found: {each: found.get(each) for each in extra})
+        keys.append(key(job_of("a")))
+    assert len(set(keys)) == 3

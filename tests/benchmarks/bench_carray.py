@@ -16,7 +16,7 @@ import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convert.export.cpp_arrays import check_array, read_source
+from convert.export.cpp_arrays import read_source
 from samples.layouts import header
 from tests.benchmarks.measure import ratio, table
 
@@ -81,8 +81,8 @@ def _guide(source: Path, target: Path) -> None:
 
 
 def _ours(source: Path, target: Path) -> None:
-    (array,) = read_source(source.read_bytes()).arrays
-    check_array(array)
+    (array,), _ = read_source(source.read_bytes())
+    assert array.problem is None
     target.write_bytes(array.data)
 
 

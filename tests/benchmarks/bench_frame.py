@@ -18,11 +18,11 @@ from convert.export.facts import facts
 from convert.export.unpack import Unpack
 from convert.graph.adapt import Adapt
 from convert.images import ResizeMode, crop_area, parse_frame
-from convert.images.scaling import fit_shortest
+from convert.images.scaling import fit_shortest, scaled
 from convert.isolation import Worker
 from convert.translate import PRELOAD, Translate
 from convert.types import Adapted, Agreement
-from convert.validate import scaled, shipped
+from convert.validate import shipped
 from convert.validate.comparison import original, reference_decoder
 from convert.validate.inputs import image_like
 from convert.validate.precision import Predictions, agreement, predictions

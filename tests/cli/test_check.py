@@ -101,7 +101,7 @@ def test_formats_are_what_they_say(folder: Path, say: Callable[..., Said]) -> No
     text = say("check", folder).out
     assert "odd.txt:9:1" in text
     assert "^^^^^^^^" in text
-    assert "did you mean interval?" in text
+    assert "write interval=" in text
 
 
 def test_fix_and_diff(folder: Path, say: Callable[..., Said]) -> None:

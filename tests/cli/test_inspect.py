@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import re
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
 
+import numpy as np
+from PIL import Image
+
+import convert
+from convert.render.inspection import chain
 from samples import layouts
 from tests.export.test_onnxfacts import model
 
@@ -102,3 +113,70 @@ def test_a_model_that_cannot_be_converted_says_why(say: Callable[..., Said], mod
         document = say("inspect", path, "--format", "json").document
         (found,) = document["models"]
         assert found["convertible"] or (found["reason"] and found["hint"])
+
+
+EXPORTS = Path(__file__).resolve().parents[2] / "samples" / "exports"
+MARKS = ("--line", "door:0.1,0.5,0.9,0.5", "--zone", "desk:0,0;0.2,0;0.2,0.2")
+
+
+def _drawn(page: str) -> Image.Image:
+    data = re.findall(r'<img src="data:image/(?:png|jpeg);base64,([^"]+)"', page)
+    return Image.open(io.BytesIO(base64.b64decode(data[0])))
+
+
+def test_lines_and_zones_are_drawn_on_a_frame(say: Callable[..., Said], tmp_path: Path) -> None:
+    """On the line there is its colour, whether the frame is plain or a picture; the table says what will be counted."""
+    export, picture = EXPORTS / "table-fomo-2025.zip", tmp_path / "camera.png"
+    Image.new("RGB", (640, 480), (0, 0, 200)).save(picture)
+    said = say("inspect", export, *MARKS, "-o", tmp_path / "plain")
+    assert f"wrote {tmp_path / 'plain' / 'report.html'}" in said.out
+    plain = (tmp_path / "plain" / "report.html").read_text()
+    assert "door-down, door-up" in plain
+    assert "192,540 1728,540" in plain
+    assert "tenths" in plain
+    on_camera = say("inspect", export, *MARKS, "--picture", picture, "-o", tmp_path / "own", "--format", "json")
+    assert [Path(each["path"]).name for each in on_camera.document["outputs"]] == ["report.html"]
+    assert on_camera.document["marks"][0]["points"] == [[192, 540], [1728, 540]]
+    for name, size, ground in (("plain", (960, 540), (226, 230, 235)), ("own", (640, 480), (0, 0, 200))):
+        with _drawn((tmp_path / name / "report.html").read_text()) as image:
+            assert image.size == size
+            pixels = np.asarray(image.convert("RGB"), int)
+            for x, y, colour in ((0.3, 0.5, (120, 230, 80)), (0.1, 0, (120, 230, 80)), (0.55, 0.75, ground)):
+                found = pixels[int(y * size[1]), int(x * size[0])]
+                assert np.abs(found - colour).max() < 12, (name, x, y)
+
+
+def test_what_a_picture_of_the_page_cannot_be(say: Callable[..., Said], tmp_path: Path) -> None:
+    export, picture = EXPORTS / "table-fomo-2025.zip", tmp_path / "camera.png"
+    Image.new("RGB", (640, 480)).save(picture)
+    assert "draw" in say("inspect", export, "--picture", picture, "-o", tmp_path / "x").err
+    assert "give --line and -o" in say("inspect", export, *MARKS, "--picture", picture).err
+    other = say("inspect", export, *MARKS, "--picture", picture, "--frame", "16:9", "-o", tmp_path / "x")
+    assert other.code == 3
+    assert "the picture has 640x480 pixels, and --frame says 16:9" in other.err
+    picture.write_bytes(b"no picture")
+    assert say("inspect", export, *MARKS, "--picture", picture, "-o", tmp_path / "x").err
+    assert not (tmp_path / "x").exists()
+
+
+def test_the_chain_of_an_impulse(say: Callable[..., Said], tmp_path: Path) -> None:
+    """From the sensor to the scores, box below box; several blocks get one window, so no arrow is between them."""
+    export = EXPORTS / "sounds-cpp-2025.zip"
+    say("inspect", export, "-o", tmp_path)
+    (drawing,) = re.findall("<svg.*?</svg>", (tmp_path / "report.html").read_text(), re.DOTALL)
+    texts = [text.text or "" for text in ET.fromstring(drawing).iter("{http://www.w3.org/2000/svg}text")]
+    assert [text for text in texts if text in {"Sensor", "Window", "Block 3", "Network"}] == [
+        "Sensor", "Window", "Block 3", "Network",
+    ]  # fmt: skip
+    assert {"microphone, 8000 Hz, 1 axis (audio)", "8,000 samples each axis, 1 s"} <= set(texts)
+    assert "Audio (MFE), version 4: 992 features" in " ".join(texts)
+    inspection = convert.inspect(export)
+    assert inspection.impulse is not None
+    (block,) = inspection.impulse.blocks
+    several = replace(inspection, impulse=replace(inspection.impulse, blocks=(block, replace(block, id=7))))
+    parts = chain(several)
+    assert [(part.title, part.arrow) for part in parts] == [
+        ("Sensor", False), ("Window", True), ("Block 3", True), ("Block 7", False), ("Network", True),
+    ]  # fmt: skip
+    assert all(above.bottom < below.top for above, below in pairwise(parts))
+    assert not chain(convert.inspect(EXPORTS / "table-fomo-2025.zip"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from PIL import Image
 
@@ -171,15 +171,38 @@ def _answers(bundle: Any) -> AnswerEvidence:
 
 
 def test_a_worker_that_ends_ends_no_conversion(fruit_export: Path, tmp_path: Path) -> None:
-    """Neither by a crash nor by a mistake of the original's runtime; a proof that was made before stays."""
-    with Worker(PRELOAD) as worker, Worker(("tests.compare.crashing",)) as beside:
-        done = conversion([fruit_export], tmp_path, defaults(ConvertOptions), worker, beside=beside)
+    """By a crash of the original's runtime, when the model is proven already: the proof stays."""
+    with Worker((*PRELOAD, "tests.compare.crashing")) as worker:
+        done = conversion([fruit_export], tmp_path, defaults(ConvertOptions), worker, beside=_NeverStarted())
     assert done.is_good, done.error
     (found,) = (each.message for each in done.findings if each.id == "EI755")
-    assert found.endswith("the comparison ended: killed by SIGSEGV")
+    assert found.endswith("LiteRT crashed on the original model (killed by SIGSEGV)")
     evidence = json.loads((tmp_path / "report.json").read_text())["evidence"]
     assert evidence["parity"]
     assert not evidence.get("answers")
+
+
+class _NeverStarted(Worker):
+    def start(self) -> Self:
+        raise AssertionError("a second process was started")
+
+
+def test_no_second_process_without_a_quantized_model(fruit_export: Path, tmp_path: Path) -> None:
+    with Worker(PRELOAD) as worker:
+        done = conversion([fruit_export], tmp_path, defaults(ConvertOptions), worker, beside=_NeverStarted())
+    assert done.is_good, done.error
+
+
+def test_frames_are_the_same_whether_made_before_or_meanwhile(fruit_export: Path, tmp_path: Path) -> None:
+    """A conversion without a second process proves first and then makes them."""
+    with Worker(PRELOAD) as worker:
+        done = [
+            conversion([fruit_export], tmp_path / str(number), defaults(ConvertOptions), worker, beside=each)
+            for number, each in enumerate((None, _NeverStarted()))
+        ]
+    assert [each.error for each in done] == [None, None]
+    here, meanwhile = ((tmp_path / str(number) / "report.json").read_bytes() for number in range(2))
+    assert here == meanwhile
 
 
 def test_large_pictures_are_fewer(fruit_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx.parser
 import onnxruntime
 
 from convert.dsp import Block, Impulse, blocks
+from convert.dsp.graph import impulse_graph
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,8 +51,16 @@ def impulse(
 ) -> Impulse:
     """Of these blocks, all of which are the network's input, with the sizes they have."""
     empty = Impulse("any", samples, axes, (), frequency, 0, (), ())
-    known = tuple(replace(part, size=blocks.features(part, empty)) for part in parts)
+    known = tuple(replace(part, size=blocks.settings(part, empty).features) for part in parts)
     return replace(empty, blocks=known, inputs=tuple(part.id for part in known), anomaly=anomaly)
+
+
+def features_graph(given: Impulse, mixture: ModelProto | None = None, *, sdk_log: bool = False) -> ModelProto:
+    """The whole impulse, with the output "features"; where blocks are a network's input it passes them on."""
+    size = sum(part.size for number in given.sources for part in given.blocks if part.id == number)
+    text = f"g (float[N,{size}] x) => (float[N,{size}] y) {{ y = Identity(x) }}"
+    passed = onnx.parser.parse_model(f'<ir_version: 7, opset_import: ["" : 13]> {text}')
+    return impulse_graph(given, passed if given.inputs else None, mixture, sdk_log=sdk_log, with_features=True)
 
 
 def signal(given: Impulse, count: int = 1, seed: int = 0) -> NDArray[np.float32]:

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from convert.dsp import Block, Impulse, blocks
 from convert.dsp.blocks import BLOCKS
-from convert.dsp.graph import features_graph
 from convert.errors import UnsupportedModelError
-from tests.dsp.impulses import USUAL, block, impulse
+from tests.dsp.impulses import USUAL, block, features_graph, impulse
 
 NOTHING = replace(block("flatten"), values={"scale_axes": 1.0})
 EMPTY = Impulse("any", 400, 1, (), 4000, 0, (), ())
@@ -78,14 +77,14 @@ def test_a_window_too_large_for_a_slow_filter_is_refused() -> None:
     slow = block("spectral_analysis", filter_cutoff=0.01)
     assert "too many products in a window of 100000 samples" in refusal(slow, samples=100_000)
     quick = block("spectral_analysis", filter_cutoff=400.0)
-    assert blocks.features(quick, replace(EMPTY, samples=100_000))
+    assert blocks.settings(quick, replace(EMPTY, samples=100_000)).features
 
 
 def test_a_spectrogram_at_a_fractional_frequency_is_refused_where_edge_impulse_fails() -> None:
     given = block("spectrogram", frame_length=0.25, frame_stride=0.125, fft_length=16.0)
     assert "at 64.5 samples a second Edge Impulse's own code cuts" in refusal(given, samples=128, frequency=64.5)
     whole = replace(EMPTY, samples=125, frequency=62.5)
-    assert blocks.features(given, whole) == 14 * 9
+    assert blocks.settings(given, whole).features == 14 * 9
 
 
 @pytest.mark.parametrize(
@@ -121,12 +120,12 @@ def test_all_axes_are_taken_in_the_order_of_the_samples() -> None:
 
 
 def test_what_is_followed_where_training_and_devices_differ_is_said() -> None:
-    assert blocks.notes(block("spectral_analysis", filter_type="none"), EMPTY) == ()
-    (said,) = blocks.notes(block("spectral_analysis", filter_type="none", input_decimation_ratio=30.0), EMPTY)
+    assert blocks.settings(block("spectral_analysis", filter_type="none"), EMPTY).notes == ()
+    (said,) = blocks.settings(block("spectral_analysis", filter_type="none", input_decimation_ratio=30.0), EMPTY).notes
     assert "as in training" in said
-    (said,) = blocks.notes(block("mfcc", 3), EMPTY)
+    (said,) = blocks.settings(block("mfcc", 3), EMPTY).notes
     assert "300 Hz, as devices do" in said
-    assert blocks.notes(block("mfcc", 4), EMPTY) == ()
+    assert blocks.settings(block("mfcc", 4), EMPTY).notes == ()
 
 
 def test_main_values() -> None:
@@ -178,7 +177,7 @@ def test_absurd_values_are_refused_or_computed(data: st.DataObject) -> None:
     blocks.describe(part)
     count = LARGE
     with suppress(UnsupportedModelError):
-        count = blocks.features(part, whole)
+        count = blocks.settings(part, whole).features
     if count < LARGE:
         model = features_graph(impulse(part, samples=samples, frequency=frequency))
         assert model.graph.output[0].type.tensor_type.shape.dim[1].dim_value == count

@@ -11,11 +11,11 @@ import pytest
 
 from convert.dsp import KMeans, Mixture
 from convert.dsp.blocks import BLOCKS
-from convert.dsp.graph import features_graph, impulse_graph
+from convert.dsp.graph import impulse_graph
 from convert.dsp.reference import reference_anomaly, reference_features
 from convert.errors import UnsupportedModelError
 from convert.validate import runtimes
-from tests.dsp.impulses import SOUND, block, computed, impulse, session, signal
+from tests.dsp.impulses import SOUND, block, computed, features_graph, impulse, session, signal
 
 if TYPE_CHECKING:
     from convert.dsp import Impulse

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import struct
+import tracemalloc
 import wave
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +22,7 @@ from convert.errors import InputError
 from tests.dsp.impulses import block, impulse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from convert.dsp import Impulse
@@ -66,6 +71,62 @@ def test_a_wav_is_16_bits_and_what_is_left_is_no_window(tmp_path: Path) -> None:
 def test_of_a_wav_of_24_bits_the_upper_ones(tmp_path: Path) -> None:
     whole = np.full(100, -5 * 256 + 7, "<i4").view(np.uint8).reshape(-1, 4)[:, :3]
     assert set(read(wav(tmp_path / "a.wav", whole, width=3), SOUND).reshape(-1)) == {-5.0}
+
+
+@given(st.lists(st.lists(st.integers(-9, 9), min_size=1, max_size=9), max_size=9), st.integers(1, 7), st.integers(1, 9))
+def test_pieces_whatever_the_blocks(parts: list[list[int]], size: int, stride: int) -> None:
+    whole = np.array([value for part in parts for value in part], np.float32)
+    *full, rest = recordings.pieces((np.array(part, np.float32) for part in parts), size, stride)
+    starts = range(0, len(whole) - size + 1, stride)
+    assert [each.tolist() for each in full] == [whole[start : start + size].tolist() for start in starts]
+    assert rest.tolist() == whole[len(starts) * stride :].tolist()
+
+
+@pytest.mark.parametrize(("own", "rate"), [(44100, 16000), (8000, 16000), (48000, 16000), (22050, 62.5 * 256)])
+def test_resampled_sound_is_the_same_sound(own: int, rate: float) -> None:
+    """A tone keeps pitch and height, one that the new rate cannot hold is gone, whatever the blocks."""
+    ratio = Fraction(rate / own).limit_denominator(4096)
+    seconds = np.arange(own // 2) / own
+    tone = 1000 * np.sin(2 * np.pi * 440 * seconds + 1)
+    high = 1000 * np.sin(2 * np.pi * 0.47 * own * seconds)
+    made = np.concatenate(list(recordings.resampled([tone], ratio)))
+    expected = 1000 * np.sin(2 * np.pi * 440 * np.arange(len(made)) / rate + 1)
+    assert len(made) == math.ceil(len(tone) * ratio)
+    assert np.abs(made - expected)[200:-200].max() < 2
+    if rate < own:
+        assert np.abs(np.concatenate(list(recordings.resampled([high], ratio))))[200:-200].max() < 10
+    for size in (7, 1000):
+        parts = [tone[at : at + size] for at in range(0, 3000, size)]
+        again = np.concatenate(list(recordings.resampled(parts, ratio)))
+        assert np.abs(again - made[: len(again)])[: -math.ceil(20 * max(Fraction(1), ratio))].max() < 1e-9
+    assert not list(recordings.resampled([], ratio))
+
+
+def test_long_recordings_are_read_by_blocks(tmp_path: Path) -> None:
+    """Of half a gigabyte the first blocks, in 20 MB."""
+    path = wav(tmp_path / "a.wav", np.zeros(0, "<i2"), rate=16000)
+    size = 1 << 29
+    with path.open("r+b") as file:
+        file.truncate(44 + size)
+        for at, value in ((4, 36 + size), (40, size)):
+            file.seek(at)
+            file.write(struct.pack("<I", value))
+    makers: list[Callable[[], Iterator[np.ndarray[Any, Any]]]] = [
+        lambda: recordings.sound(path, 16000), lambda: recordings.sound(path, 8000, resample=True),
+        lambda: recordings.windows(path, replace(SOUND, frequency=16000)),
+    ]  # fmt: skip
+    for make in makers:
+        tracemalloc.start()
+        assert not any(block.any() for block in itertools.islice(make(), 20))
+        assert tracemalloc.get_traced_memory()[1] < 40 << 20
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("own", [1, 1 << 30])
+def test_a_rate_that_is_too_far(own: int, tmp_path: Path) -> None:
+    path = wav(tmp_path / "a.wav", np.zeros(100, "<i2"), rate=own)
+    with pytest.raises(InputError, match=f"{own} samples a second, the model takes 8000"):
+        list(recordings.sound(path, 8000, resample=True))
 
 
 VALUES = np.round(np.random.default_rng(1).normal(0, 9, (25, 3)), 3)

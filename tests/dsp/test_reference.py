@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 
 from convert.dsp import Block, blocks
 from convert.dsp.graph import _KINDS as MADE
-from convert.dsp.graph import features_graph
 from convert.dsp.reference import _KINDS as COMPUTED
 from convert.dsp.reference import reference_features
 from convert.errors import UnsupportedModelError
-from tests.dsp.impulses import block, computed, impulse, signal
+from tests.dsp.impulses import block, computed, features_graph, impulse, signal
 
 
 def test_every_kind_has_nodes_and_a_reference() -> None:

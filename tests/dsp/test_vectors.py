@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from convert.dsp import Block, Impulse, KMeans, blocks
-from convert.dsp.graph import features_graph
 from convert.dsp.reference import reference_anomaly, reference_features
 from convert.errors import UnsupportedModelError
 from tests.conftest import SHARED
-from tests.dsp.impulses import computed
+from tests.dsp.impulses import computed, features_graph
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,14 +55,14 @@ def test_case(case: dict[str, Any], arrays: dict[str, dict[str, NDArray[Any]]]) 
     impulse = impulse_of(case)
     if case["id"] in REFUSED:
         with pytest.raises(UnsupportedModelError, match=REFUSED[case["id"]]):
-            blocks.features(impulse.blocks[0], impulse)
+            blocks.settings(impulse.blocks[0], impulse)
         return
     blocks.refuse(impulse.blocks[0], impulse)
     samples = arrays["signals"][case["signal"]].astype(np.float32).reshape(1, -1)
     as_training = case["id"] in AS_TRAINING
     truth = arrays["python" if as_training else "features"][case["id"]]
     if as_training:
-        assert blocks.notes(impulse.blocks[0], impulse)
+        assert blocks.settings(impulse.blocks[0], impulse).notes
     for sdk_log in (False,) if as_training else (False, True):
         result = computed(features_graph(impulse, sdk_log=sdk_log), samples)["features"][0]
         assert result.shape == truth.shape

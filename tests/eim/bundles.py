@@ -78,7 +78,7 @@ class Sketch:
         export = Export(b"", self.name, "flatbuffer", "x.tflite", "", self.metadata, facts)
         shipped = OnnxModel(data, source, (), 13)
         adapted = Adapted(Translated(export, shipped), shipped, self.head, self.preprocessing)
-        files = {f"{self.name}.onnx": data}
+        files = {adapted.file: data}
         listed = [Output(name, sha256(content)) for name, content in files.items()]
         files["report.json"] = dumps(report_document(Validated(adapted, Evidence()), {}, listed, ()))
         write_all(folder, files)

@@ -15,9 +15,11 @@ from convert.eim import compare as rules
 from convert.eim.bundle import pack
 from convert.eim.client import ModelInfo, Reply, talk
 from convert.eim.compare import EimComparison, compare, difference, open_backend
+from convert.eim.server import Loaded
 from convert.errors import InputError, PresetError, UnsupportedModelError
 from convert.export.facts import facts
-from convert.images import ImageScaling, ResizeMode
+from convert.images import Frame, Framing, ImageScaling, ResizeMode
+from convert.images.resizing import Resizing
 from tests.eim import bundles
 from tests.eim.bundles import read_impulse
 
@@ -98,7 +100,7 @@ def test_boxes_without_an_area_are_the_same_only_where_they_are_equal() -> None:
 def test_pairs_of_scores_stand_in_the_order_of_the_other_side() -> None:
     theirs, mine = {"x": 1.5, "a": 0.75, "c": "no"}, {"b": 0.25, "a": 0.5, "c": 0.125}
     pairs, findings = difference({"classification": theirs}, {"classification": mine}, "p", 0.5, 1, 0.5)
-    assert [(pair.label, pair.eim, pair.ours, pair.score) for pair in pairs] == [
+    assert [(pair.label, pair.eim, pair.ours, pair.score_difference) for pair in pairs] == [
         ("b", None, 0.25, None), ("a", 0.75, 0.5, 0.25), ("c", "no", 0.125, None), ("x", 1.5, None, None),
     ]  # fmt: skip
     assert [(each.id, each.message, str(each.path)) for each in findings] == [
@@ -110,7 +112,7 @@ def test_pairs_of_boxes_are_made_from_the_surest_on() -> None:
     theirs = [box(0, 0, 20, 20, 0.6), box(2, 3, 20, 20, 0.75), box(50, 50, 4, 4, 0.55, "b")]
     mine = [box(1, 3, 20, 24, 0.5), box(80, 80, 2, 2, 0.8)]
     pairs, findings = difference({"bounding_boxes": theirs}, {"bounding_boxes": mine}, "p", 0.125, 3, 0.5)
-    assert [(pair.label, pair.eim, pair.ours, pair.score, pair.pixels) for pair in pairs] == [
+    assert [(pair.label, pair.eim, pair.ours, pair.score_difference, pair.pixels) for pair in pairs] == [
         ("a", theirs[1], mine[0], 0.25, 4), ("a", theirs[0], None, None, None), ("b", theirs[2], None, None, None),
         ("a", None, mine[1], None, None),
     ]  # fmt: skip
@@ -370,18 +372,50 @@ def test_features(made: dict[str, Path], tmp_path: Path, models: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("resize", ["device", "graph"])
+def test_boxes_in_whole_frames_become_those_in_the_picture_that_was_seen(tmp_path: Path, resize: str) -> None:
+    """The same boxes as of a model that sees nothing but the middle of the frame."""
+    sketch, frame = bundles.ssd(64, 96), Frame(96, 64, in_pixels=True)
+    framing = Framing(frame, (64, 64)) if resize == "device" else Resizing(
+        frame, (32, 32), mode=ResizeMode.FIT_SHORTEST
+    )  # fmt: skip
+    before = replace(sketch.preprocessing, framing=framing, resize_mode=ResizeMode.FIT_SHORTEST)
+    whole = read_impulse(replace(sketch, preprocessing=before).write(tmp_path / "whole"), whole=True)
+    assert (whole.height, whole.width, whole.input_size) == (*framing.model, (64, 96, 3))
+    seen = bundles.ssd(*framing.model)
+    corners = seen.constants["corners"].copy()
+    corners[..., 1::2] = corners[..., 1::2] * 96 / 64 - 16 / 64
+    plain = replace(seen, constants={**seen.constants, "corners": corners}).impulse(tmp_path / "seen")
+    answers = [Loaded(each).answer(np.zeros(each.input_size, np.uint8), 0.3).result for each in (whole, plain)]
+    assert answers[0] == answers[1]
+    assert len(answers[0]["bounding_boxes"]) == 3
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("resize", ["device", "graph"])
+@pytest.mark.parametrize(
+    ("model", "small", "channels", "labels"),
+    [("fomo-96x96x1-f32.tflite", 96, 1, "face"), ("yolov5-160x160x3-f16.lite", 160, 3, None),
+     ("ssd-320x320x3-int8.lite", 320, 3, None)],
+)  # fmt: skip
 def test_a_bundle_for_whole_frames_gets_them(
-    models: Path, convert: Callable[..., Path], tmp_path: Path, resize: str
-) -> None:
+    models: Path, convert: Callable[..., Path], tmp_path: Path, resize: str, model: str, small: int, channels: int,
+    labels: str | None,
+) -> None:  # fmt: skip
     """What the .eim gets is cut out of the frame; a crop that lies elsewhere would differ."""
-    model = models / "fomo-96x96x1-f32.tflite"
-    options = ["--resize-mode", "fit-shortest", "--frame", "320x240", "--resize", resize, "--labels", "face"]
-    bundle = convert(model, *options)
+    options = ["--resize-mode", "fit-shortest", "--frame", "320x240", "--resize", resize]
+    bundle = convert(models / model, *options, *(["--labels", labels] if labels else []))
     pack(bundle, tmp_path / "model.eim")
     impulse = read_impulse(bundle, whole=True)
-    assert impulse.input_size == ((96, 128, 1) if resize == "device" else (240, 320, 3))
-    comparison = compared(tmp_path / "model.eim", bundle, [models / "jan.jpg"], tolerance=1e-5, pixels=0, threshold=0.3)
+    width, height = Framing(Frame(320, 240, in_pixels=True), (small, small)).network
+    assert impulse.input_size == ((height, width, channels) if resize == "device" else (240, 320, 3))
+    comparison = compared(
+        tmp_path / "model.eim",
+        bundle,
+        [models / "jan.jpg", models / "beer.jpg"],
+        tolerance=1e-3,
+        pixels=1,
+        threshold=0.2,
+    )
     assert comparison.all_findings == ()
-    assert comparison.pictures[0].pairs
+    assert any(each.pairs for each in comparison.pictures)

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import re
+import wave
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,10 @@ HELLO: dict[str, Any] = {
     "inferencing_engine": {"engine_type": 2, "properties": ["x"]},
     "features_shm": {"name": "/none", "size_bytes": 16, "elements": 4, "type": "float32"},
     "freeform_output_shm": [{"index": 0, "name": "/none", "size_bytes": 8, "elements": 2, "type": "float32"}],
+}  # fmt: skip
+SOUND = HELLO["model_parameters"] | {
+    "image_input_width": 0, "image_input_height": 0, "sensor": 1, "frequency": 16, "use_continuous_mode": True,
+    "model_type": "classification",
 }  # fmt: skip
 BOX = {"label": "a", "value": 0.75, "x": 1, "y": 0, "width": 1, "height": 1}
 RESULTS: tuple[dict[str, Any], ...] = (
@@ -74,7 +79,8 @@ def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 @st.composite
 def answers(draw: st.DrawFn) -> list[bytes]:
     """Hello, then what follows; in one of them something is replaced, left out, or cut off."""
-    documents = [HELLO, {"id": 2, "success": True, "result": draw(st.sampled_from(RESULTS)), "timing": {"dsp": 1}}]
+    hello: dict[str, Any] = draw(st.sampled_from((HELLO, HELLO | {"model_parameters": SOUND})))
+    documents = [hello, {"id": 2, "success": True, "result": draw(st.sampled_from(RESULTS)), "timing": {"dsp": 1}}]
     which = draw(st.sampled_from((0, 1, 1)))
     document = json.loads(json.dumps(documents[which]))
     place = draw(st.sampled_from(places(document)[1:]))
@@ -113,6 +119,7 @@ WORDS = (
     ("inspect", "TARGET", "--hello"), ("inspect", "TARGET", "--hello", "--format", "json"),
     ("classify", "TARGET", "PICTURE"), ("classify", "TARGET", "PICTURE", "--format", "json", "--threshold", "0.5"),
     ("classify", "TARGET", "--features", "FEATURES", "--continuous"),
+    ("classify", "TARGET", "SOUND", "--resample", "--format", "json"), ("compare", "TARGET", "TARGET", "SOUND"),
     ("compare", "TARGET", "TARGET", "PICTURE"), ("compare", "TARGET", "TARGET", "PICTURE", "--format", "json"),
 )  # fmt: skip
 
@@ -124,11 +131,14 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     (folder / "model.eim").write_text("#!/bin/false\n")
     (folder / "model.eim").chmod(0o755)
     (folder / "features.txt").write_text("1 2 3 4")
+    with wave.open(str(folder / "a.wav"), "wb") as sound:
+        sound.setparams((1, 2, 8, 0, "NONE", ""))
+        sound.writeframes(bytes(32))
     from PIL import Image
 
     Image.new("RGB", (2, 2)).save(folder / "p.png")
-    return {name: str(folder / file) for name, file in
-            (("TARGET", "model.eim"), ("PICTURE", "p.png"), ("FEATURES", "features.txt"))}  # fmt: skip
+    files = {"TARGET": "model.eim", "PICTURE": "p.png", "FEATURES": "features.txt", "SOUND": "a.wav"}
+    return {name: str(folder / file) for name, file in files.items()}
 
 
 def ends_well(foreign: dict[str, str], parts: list[bytes], which: int | None = None) -> None:
@@ -143,9 +153,10 @@ def ends_well(foreign: dict[str, str], parts: list[bytes], which: int | None = N
     def open_backend(*_arguments: Any, **_options: Any) -> Iterator[Reference]:
         mine = {"classification": {"a": 0.5, "b": 0.5}, "anomaly": 0.25}
         boxes = {"bounding_boxes": [BOX, BOX | {"x": 0}]}
-        for size in ((2, 2, 3),):
+        size = (2, 2, 3) if b'"image_input_width": 2' in parts[0] else None
+        for kind in (size,):
             yield Reference(
-                size, ("a", "b"), None, lambda _: [("a", np.zeros(4, np.float32), None)],
+                kind, ("a", "b"), None, lambda _: [("a", np.zeros(4, np.float32), None)],
                 lambda *_, as_sdk=False: boxes if b"bounding" in parts[1] or as_sdk else mine,
             )  # fmt: skip
 

@@ -178,7 +178,7 @@ def test_what_a_hello_answer_says(
     answer = {"id": 1, "success": True, "model_parameters": parameters}
     with scripted(monkeypatch, tmp_path, answer) as client:
         assert client.model == module.ModelInfo(**{**as_fields(expected), "raw": answer})
-        assert not client.shares
+        assert client._memory is None
     assert PIPES[-1].sent == [(tmp_path, 30.0, False), {"hello": 1, "id": 1}]
     assert PIPES[-1].times == [190.0]
 
@@ -264,7 +264,7 @@ def test_memory_that_is_offered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     good: list[Any] = [{"success": True, "result": {}, "id": number} for number in (2, 3, 4)]
     monkeypatch.setattr(module, "attach", lambda described: memory if described == offered else None)
     with scripted(monkeypatch, tmp_path, {**GREETING, "features_shm": offered}, *good) as client:
-        assert client.shares
+        assert client._memory
         client.classify(np.array([1.5, 2.5]))
         assert np.frombuffer(memory[:], np.float32).tolist() == [1.5, 2.5]
         client.classify_slice(np.array([3.5]))
@@ -276,9 +276,9 @@ def test_memory_that_is_offered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         {"classify": [1.5, 2.5, 3.5], "id": 4},
     ]  # fmt: skip
     with scripted(monkeypatch, tmp_path, {**GREETING, "features_shm": offered}, shared=False) as client:
-        assert not client.shares
+        assert client._memory is None
     with scripted(monkeypatch, tmp_path, {**GREETING, "features_shm": [1]}) as client:
-        assert not client.shares
+        assert client._memory is None
 
 
 REFUSED = "see the model's parameters with `eim inspect --hello`"

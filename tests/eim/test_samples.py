@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.__main__ import main
-from convert.eim.bundle import SampledImpulse, hello, hello_findings, read_impulse
+from convert.eim.bundle import SampledImpulse, hello, hello_findings, pack, read_impulse
 from convert.eim.client import talk
-from convert.eim.compare import FIRST_DIFFERS, ROUNDING, SCORE_DIFFERS, compare, difference, open_backend
+from convert.eim.compare import FIRST_DIFFERS, OTHER_ANOMALY, ROUNDING, SCORE_DIFFERS, compare, difference, open_backend
 from convert.eim.server import LoadedSamples, Session
 from convert.errors import InputError
 from convert.images import ImageScaling
@@ -64,6 +64,7 @@ def test_what_it_says_of_itself(made: dict[str, Path], tmp_path: Path) -> None:
     motion = hello(read(made["motion"]), "no memory")["model_parameters"]
     said = {name: motion[name] for name in ("axis_count", "frequency", "sensor", "labels", "input_features_count")}
     assert said == {"axis_count": 2, "frequency": 62.5, "sensor": 2, "labels": [], "input_features_count": 20}
+    assert motion["inferencing_engine"] == 255, "as the executable of a K-means block alone"
     assert (motion["slice_size"], motion["use_continuous_mode"]) == (0, False), "the export does not say how many"
     odd = read(bundles.sampled(tmp_path / "odd", replace(bundles.SOUND, samples=18, sensor="magnet")))
     parameters = hello(odd, "no memory")["model_parameters"]
@@ -217,6 +218,22 @@ def test_compare_says_why_an_int8_model_differs(made: dict[str, Path], tmp_path:
     assert set(found) == {SCORE_DIFFERS.id, FIRST_DIFFERS.id, ROUNDING.id}
     assert "100.0% of 48 inputs" in found[ROUNDING.id].message
     assert found[ROUNDING.id].hint == "allow for it with --tolerance", "a .tflite is the network alone"
+
+
+@pytest.mark.parametrize("mine", [True, False])
+def test_an_anomaly_score_of_one_side_only_is_said(made: dict[str, Path], tmp_path: Path, mine: bool) -> None:
+    other = bundles.sampled(tmp_path / "other", anomaly=False)
+    pack(other, tmp_path / "other.eim")
+    eim, bundle = (made["sound.eim"], other) if mine else (tmp_path / "other.eim", made["sound"])
+    with talk(eim) as client, open_backend(bundle, client.model, ImageScaling.NONE, 60) as ours:
+        comparison = compare(client, ours, [wav(tmp_path / "a.wav", [1] * 16)], tolerance=0.01, pixels=0)
+    (found,) = comparison.all_findings
+    who = ("the .eim", "the other side")[:: 1 if mine else -1]
+    assert (found.id, found.message) == (
+        OTHER_ANOMALY.id, f"{who[0]} gives an anomaly score, {who[1]} none: it is not compared"
+    )  # fmt: skip
+    assert not comparison.agrees
+    assert [pair.label for pair in comparison.pictures[0].pairs] == ["quiet", "up", "down"]
 
 
 def test_anomaly_scores_are_compared_by_their_size_and_are_no_label() -> None:

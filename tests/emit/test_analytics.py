@@ -11,7 +11,7 @@ import pytest
 import convert
 from convert.counting import CrossingCounter, Line, LineCounter, Mode, Tracked
 from convert.emit import Emit, EmitPair, ValidatedPair
-from convert.emit.analytics import Counting, line_entries
+from convert.emit.analytics import counting
 from convert.errors import PresetError
 from convert.export.facts import onnx_facts
 from convert.graph.adapt import Adapt, read_onnx
@@ -49,7 +49,7 @@ def test_check_finds_nothing(tmp_path: Path, release: str, platform: Any) -> Non
         source="belt.mp4",
     )  # fmt: skip
     written = [Path(each.path).name for each in emit(model, tmp_path).outputs]
-    counted = emit.counting(model.adapted.export, 3)
+    counted = emit.counting(model.adapted.export, None, 3)
     assert tuple(written) == emit.plan("fruit", for_objects=False, counted=counted)
     assert (NAMES[1] in written) == (release != "5.1")
     app = (tmp_path / "bundle" / "deepstream_app_fruit.txt").read_text()
@@ -106,7 +106,9 @@ def test_two_models(tmp_path: Path, invent: Callable[..., Validated]) -> None:
     result = pair(ValidatedPair(fomo(tmp_path, tracked=True), invent(name="ripe")), tmp_path)
     names = [Path(each.path).name for each in result.outputs]
     assert set(NAMES) <= set(names)
-    assert names == list(pair.plan("fruit", "ripe", counted=pair.primary.counting(fomo(tmp_path).adapted.export, 3)))
+    assert names == list(
+        pair.plan("fruit", "ripe", counted=pair.primary.counting(fomo(tmp_path).adapted.export, None, 3))
+    )
     app = (tmp_path / "bundle" / "deepstream_app_fruit_ripe.txt").read_text()
     assert f"config-file={NAMES[0]}\n" in app
 
@@ -159,7 +161,7 @@ def test_an_export_that_only_tracks(tmp_path: Path) -> None:
     model = fomo(tmp_path, replace(TRACKED, segments=None))
     emit = Emit(tmp_path / "bundle")
     written = [Path(each.path).name for each in emit(model, tmp_path).outputs]
-    assert tuple(written) == emit.plan("fruit", counted=emit.counting(model.adapted.export, 3))
+    assert tuple(written) == emit.plan("fruit", counted=emit.counting(model.adapted.export, None, 3))
     assert (NAMES[0] in written, NAMES[1] in written) == (False, True)
     app = (tmp_path / "bundle" / "deepstream_app_fruit.txt").read_text()
     assert "[tracker]\nenable=1\n" in app
@@ -176,7 +178,14 @@ def test_what_cannot_be_carried_over_is_said(tmp_path: Path) -> None:
     assert any("--line replaces the 2 lines" in each for each in messages)
     padded = replace(TRACKED, resize_mode=ResizeMode.FIT_LONGEST, segments=((0, 2, 95, 2),))
     model = fomo(tmp_path, padded, fomo_box=1)
-    assert "EI516" in [each.id for each in Emit(tmp_path / "bundle").findings(model.adapted, Evidence())]
+    found = Emit(tmp_path / "bundle").findings(model.adapted, Evidence())
+    assert [(each.path, each.message.rpartition(", ")[2]) for each in found if each.id == "EI516"] == [
+        (None, "and nothing is counted")
+    ]
+    assert "EI515" not in [each.id for each in found]
+    files = Emit(tmp_path / "bundle").files(model.adapted)
+    assert NAMES[0] not in files  # Gst-nvdsanalytics runs for nothing without lines
+    assert b"nvds-analytics" not in files["deepstream_app_fruit.txt"]
 
 
 BAD = [
@@ -251,6 +260,5 @@ def test_a_line_is_written_as_it_is_read() -> None:
 def test_a_line_shorter_than_a_pixel_is_refused(tmp_path: Path) -> None:
     line = parse_line("door:0.5,0.5,0.5002,0.5")
     model = fomo(tmp_path)
-    about = Counting((line,))
     with pytest.raises(PresetError, match="line door is shorter than a pixel of 1920x1080"):
-        line_entries(about, model.adapted, (1920, 1080))
+        counting(model.adapted.export, None, (1920, 1080), 3, ((line,), (), None))

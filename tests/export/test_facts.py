@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from convert.export.facts import (
@@ -22,13 +23,32 @@ from convert.export.facts import (
 )
 from convert.export.tflite import read_graph
 from tests.export import tiny
-from tests.graph.flat import Flat
+from tests.export.unpacking import export_of
+from tests.graph.flat import Flat, convolution, options, softmax
+from tests.graph.proof import litert
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 PICTURE = (1, 96, 96, 3)
 SSD = "TFLite_Detection_PostProcess"
+
+
+def test_a_grid_with_the_channels_first(tmp_path: Path) -> None:
+    """As PyTorch's own converter writes FOMO: input and output are turned in the flatbuffer."""
+    flat = Flat()
+    picture, turned, grid = flat.tensor(1, 3, 48, 64, name="x"), flat.tensor(1, 48, 64, 3), flat.tensor(1, 4, 6, 8)
+    to_rows, to_planes = (flat.constant(np.array(perm, np.int32)) for perm in ([0, 2, 3, 1], [0, 3, 1, 2]))
+    flat.operator("TRANSPOSE", [picture, to_rows], [turned], options("Transpose"))
+    cells = softmax(flat, convolution(flat, turned, 4, kernel=8, stride=8, relu6=False))
+    flat.operator("TRANSPOSE", [cells, to_planes], [grid], options("Transpose"))
+    (tmp_path / "m.tflite").write_bytes(flat.build([picture], [grid]))
+    model = export_of(tmp_path / "m.tflite")
+    assert (model.facts.task, model.facts.input.shape) == ("fomo", (1, 48, 64, 3))
+    assert model.facts.outputs[0].shape == (1, 6, 8, 4)
+    pictures = np.random.default_rng(0).random((2, 3, 48, 64), np.float32)
+    before = litert((tmp_path / "m.tflite").read_bytes(), pictures).reshape(2, 4, 6, 8)
+    np.testing.assert_array_equal(litert(model.model, pictures).reshape(2, 6, 8, 4), before.transpose(0, 2, 3, 1))
 
 
 def test_the_real_models_are_what_their_names_say(models: Path) -> None:

@@ -24,6 +24,7 @@ from convert.errors import (
 from convert.export import keras
 from convert.isolation import Died, Failed, Worker
 from samples.layouts import Parameters, cpp_library, write_tree, zip_bytes
+from samples.make_samples import HERE, SAVED
 from tests.export import tiny
 from tests.export.unpacking import export_of, ids, refused, unpack
 
@@ -232,14 +233,14 @@ def test_what_goes_wrong_in_the_child(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("child")
-def test_the_bundle_computes_what_the_model_does(saved: Path, tmp_path: Path) -> None:
-    """Both forms through the whole pipeline, and their `.tflite` on its own: the same outputs of the ONNX models."""
+def test_the_sample_computes_the_same_in_every_form(tmp_path: Path) -> None:
+    """Both forms through the whole pipeline, and the `.tflite`: the same outputs of the ONNX models."""
     import onnxruntime
 
-    (tmp_path / "alone.tflite").write_bytes(export_of(saved / "good.h5").model)
-    values = np.random.default_rng(3).random((1, 3, 32, 32), np.float32)
-    results = []
-    for source in (saved / "saved", saved / "good.keras", tmp_path / "alone.tflite"):
+    values = np.random.default_rng(3).random((1, 1, 48, 48), np.float32)
+    results: list[np.ndarray[Any, Any]] = []
+    for name in ("trained.savedmodel.zip", "trained.h5.zip", "tflite"):
+        source = HERE / "models" / f"{SAVED}.{name}"
         folder = tmp_path / f"{source.name}-bundle"
         convert(source, folder, frame="none")
         (model,) = folder.glob("*.onnx")

@@ -15,11 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import InputError, UnsupportedModelError
-from convert.export.tflite import content_digest, operator_name, read_graph
+from convert.export.tflite import content_digest, first_subgraph, operator_name, read_graph
 from tests.examples import examples
 from tests.export import tiny
 from tests.export.unpacking import ids, unpack
-from tests.graph.flat import Flat, options
+from tests.graph.flat import Flat, flatten, options
+from tests.graph.proof import litert
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -241,6 +242,76 @@ def test_a_subgraph_for_each_signature(tmp_path: Path) -> None:
         read_graph(changed(setter("signatureDefs.1.subgraphIndex", 0), data))
     with pytest.raises(InputError, match="nothing has computed"):  # LiteRT allocates every subgraph
         read_graph(changed(setter("subgraphs.1.operators", []), data))
+
+
+def deciding(change: Callable[[Any], object] = lambda _: None) -> bytes:
+    """IF the picture's mean is above 0.5: its sine, else its negative; then its values in a row."""
+    flat = Flat()
+    picture, mean, above = flat.tensor(1, 4, 4, 1, name="x"), flat.tensor(), flat.tensor(dtype="bool")
+    target = flat.tensor(1, 4, 4, 1)
+    flat.operator("MEAN", [picture, flat.constant(np.arange(4, dtype=np.int32))], [mean], options("Reducer"))
+    flat.operator("GREATER", [mean, flat.constant(np.float32(0.5))], [above], options("Greater"))
+    flat.operator("IF", [above, picture], [target], options("If", thenSubgraphIndex=1, elseSubgraphIndex=2))
+    model = schema.ModelT.InitFromPackedBuf(flat.build([picture], [flatten(flat, target)]), 0)
+    for kind in ("SIN", "NEG"):
+        other = Flat()
+        source, result = other.tensor(1, 4, 4, 1), other.tensor(1, 4, 4, 1)
+        other.operator(kind, [source], [result])
+        branch = schema.ModelT.InitFromPackedBuf(other.build([source], [result]), 0)
+        branch.subgraphs[0].operators[0].opcodeIndex = len(model.operatorCodes)
+        model.operatorCodes += branch.operatorCodes
+        model.subgraphs += branch.subgraphs
+    change(model)
+    builder = flatbuffers.Builder(1 << 12)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def test_a_condition_becomes_a_choice_of_two_results() -> None:
+    data = deciding()
+    graph = read_graph(data)
+    assert (graph.decides, graph.others) == (True, ())
+    model = first_subgraph(data)
+    names = [each.name for each in read_graph(model).operators]
+    assert names == ["MEAN", "GREATER", "SIN", "NEG", "SELECT_V2", "RESHAPE"]
+    pictures = np.random.default_rng(0).random((8, 4, 4, 1), np.float32)
+    wanted = litert(data, pictures)
+    assert {bool(row[0] > 0) for row in wanted} == {True, False}
+    np.testing.assert_array_equal(litert(model, pictures), wanted)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("subgraphs.0.operators.2.builtinOptions.thenSubgraphIndex", 0, "does not fit"),
+        ("subgraphs.0.operators.2.builtinOptions.elseSubgraphIndex", 3, "does not fit"),
+        ("subgraphs.2.inputs", [], "does not fit"),
+        ("subgraphs.2.outputs", [1, 1], "another number of tensors"),
+        ("subgraphs.1.tensors.1.shape", [1, 16], "different sizes"),
+    ],
+)
+def test_conditions_that_cannot_be_read(path: str, value: object, message: str) -> None:
+    with pytest.raises((InputError, UnsupportedModelError), match=message):
+        first_subgraph(deciding(setter(path, value)))
+
+
+def test_conditions_that_run_one_another() -> None:
+    def change(model: Any) -> None:
+        call = model.subgraphs[1].operators[0]
+        call.opcodeIndex, call.inputs = model.subgraphs[0].operators[2].opcodeIndex, [2, 0]
+        call.builtinOptions, call.builtinOptionsType = (
+            model.subgraphs[0].operators[2].builtinOptions,
+            schema.BuiltinOptions.IfOptions,
+        )
+        model.subgraphs[1].tensors.append(model.subgraphs[0].tensors[2])
+
+    with pytest.raises(InputError, match="run one another"):
+        first_subgraph(deciding(change))
+
+
+def test_a_state_from_picture_to_picture() -> None:
+    with pytest.raises(UnsupportedModelError, match=r"for the next picture \(SOFTMAX\)"):
+        read_graph(changed(setter("subgraphs.0.tensors.1.isVariable", True)))
 
 
 def test_metadata_and_signatures_are_checked_too() -> None:

@@ -205,13 +205,28 @@ def test_numbers_that_each_picture_picks_by() -> None:
           values, order = TopK<axis = 1>(x, k)    none = Mul(order, zero)
           y = GatherElements<axis = {axis}>(x, none)
         """
-        with pytest.raises(TranslationError, match="GatherElements"):
-            prove(body, target="1,1,4,5")
+        prove(body, target="1,1,4,5")
     body = """
       i = Constant<value = int64[1,1,1,1] {2}>()    y = GatherElements<axis = 1>(x, i)
     """
     with pytest.raises(TranslationError, match="GatherElements"):
         prove(body, target="1,1,1,1")
+
+
+@pytest.mark.parametrize(
+    ("body", "target"),
+    [
+        ("t = Constant<value=int64[2] {1,1}>() y = Reshape(s, t)", "1,1"),
+        ("d = Sub(x, s) e = Exp(s) y = Mul(d, e)", "1,3,4,5"),
+        ("h = Constant<value=float {0.5}>() g = Greater(s, h) n = Neg(x) y = Where(g, x, n)", "1,3,4,5"),
+        (
+            "c = Constant<value=float[2] {1,2}>() r = Mul(c, s) t = Constant<value=int64[2] {1,2}>() y = Reshape(r, t)",
+            "1,2",
+        ),
+    ],
+)
+def test_a_single_number_of_each_picture(body: str, target: str) -> None:
+    prove(f"s = ReduceMean<keepdims = 0>(x) {body}", target=target)
 
 
 def test_tile() -> None:
@@ -344,7 +359,6 @@ def test_resize_to_sizes(coordinates: str) -> None:
     ("body", "reason"),
     [
         ("c = Constant<value = float[1,60] {" + ",".join("1" * 60) + "}>() y = Identity(c)", "does not hold one entry"),
-        ("s = ReduceSum<keepdims = 0>(x) t = Constant<value=int64[2] {1,1}>() y = Reshape(s, t)", "single number"),
         ('y = Einsum<equation = "abcd->ad">(x)', "treat a batch differently"),
         (
             """s = Constant<value=int64[2] {12,5}>() r = Reshape(x, s) w = Constant<value=float[5,1] {1,2,3,4,5}>()

@@ -13,10 +13,15 @@ from PIL import Image
 
 from convert.errors import InputError, PresetError, UnsupportedModelError
 from convert.graph.adapt import CALIBRATED, Adapt
-from convert.graph.calibrate import FEWEST, calibrated, calibration_pictures
-from convert.graph.resize import scaled_levels, take_levels
-from convert.images import Frame, ImageScaling, ResizeMode
+from convert.graph.calibrate import FEWEST, as_deployed, calibrated, calibration_pictures
+from convert.graph.preprocessing import preprocessing
+from convert.graph.resize import crop, resize_frames, scaled_levels, take_levels
+from convert.images import Frame, ImageScaling, ResizeMode, parse_frame
 from convert.images.read import read_fitted
+from convert.images.resizing import Resizing
+from convert.images.scaling import Network, ScalingFilter
+from convert.simulate.engine import Preprocessor
+from convert.simulate.settings import ColorFormat
 from convert.validate import runtimes
 from tests.graph.flat import classifier
 from tests.graph.proof import model, onnxruntime, operators
@@ -64,8 +69,9 @@ def _net(opset: int = 13) -> onnx.ModelProto:
 def test_codes_have_no_zero_points_and_stand_where_tensorrt_joins_them(
     pictures: Path, export: Callable[..., Export]
 ) -> None:
-    float_model, made = _net(), export(classifier(height=8, width=8))
-    coded = calibrated(_net(), made, calibration_pictures(pictures))
+    float_model = _net()
+    before, _ = preprocessing(export(classifier(height=8, width=8)))
+    coded = calibrated(_net(), ImageScaling.NONE, before, calibration_pictures(pictures))
     onnx.checker.check_model(coded, full_check=True)
     known = {each.name: numpy_helper.to_array(each) for each in coded.graph.initializer}
     points = [known[node.input[2]] for node in coded.graph.node if node.op_type.endswith("antizeLinear")]
@@ -95,6 +101,38 @@ def test_pictures_are_scaled_as_the_graph_scales_them(scaling: ImageScaling) -> 
     np.testing.assert_array_equal(-scaled_levels(levels, scaling), wanted)
 
 
+@pytest.mark.parametrize("channels", [3, 1])
+@pytest.mark.parametrize("mode", [ResizeMode.SQUASH, ResizeMode.FIT_LONGEST, ResizeMode.FIT_SHORTEST])
+@pytest.mark.parametrize(
+    ("frame", "resize"), [(None, "auto"), ("60x40", "device"), ("60x40", "graph"), ("3:2", "auto")]
+)
+def test_pictures_come_to_the_network_as_frames_do(
+    export: Callable[..., Export], channels: int, mode: ResizeMode, frame: str | None, resize: str
+) -> None:
+    """As Gst-nvinfer's element prepares them for a primary engine, and the graph's first nodes go on."""
+    made = export(classifier(height=8, width=12, channels=channels), resize_mode=mode)
+    before, _ = preprocessing(made, parse_frame(frame) if frame else None, resize=resize)
+    picture = np.random.default_rng(1).integers(0, 256, (40, 60, 3), np.uint8)
+    graph = model("y = Neg(x)", f"1,{channels},8,12", f"1,{channels},8,12")
+    framing, taken = before.framing, channels
+    width, height = framing.network if framing else (12, 8)
+    if isinstance(framing, Resizing):
+        graph, taken = resize_frames(take_levels(graph, ImageScaling.FROM_0_TO_255), framing), 3
+    elif framing:
+        graph = crop(graph, framing)
+    prepare = Preprocessor(
+        Network(taken, height, width), ColorFormat.RGB if taken == 3 else ColorFormat.GRAY, False,
+        before.maintain_aspect_ratio, before.symmetric_padding, ScalingFilter.BILINEAR, np.float32(1), None,
+    )  # fmt: skip
+    (wanted,) = onnxruntime(graph.SerializeToString(), prepare(picture)[0][np.newaxis])
+    found = as_deployed(picture, before, (8, 12, channels))
+    np.testing.assert_array_equal(found.transpose(2, 0, 1)[np.newaxis], -wanted)
+    if framing is None or (isinstance(framing, Resizing) and framing.takes_any_shape):
+        return
+    higher = np.pad(picture, ((10, 10), (0, 0), (0, 0)))  # not of the frame's shape
+    np.testing.assert_array_equal(as_deployed(higher, before, (8, 12, channels)), found)
+
+
 def test_both_networks_of_a_bundle_have_the_same_codes(
     pictures: Path, export: Callable[..., Export], translated: Callable[..., Translated]
 ) -> None:
@@ -117,15 +155,15 @@ def test_both_networks_of_a_bundle_have_the_same_codes(
 
 
 def test_what_cannot_be_calibrated(pictures: Path, export: Callable[..., Export]) -> None:
-    made = export(classifier(height=8, width=8))
+    told = ImageScaling.NONE, preprocessing(export(classifier(height=8, width=8)))[0]
     with pytest.raises(PresetError, match="needs opset 13") as old:
-        calibrated(_net(opset=12), made, calibration_pictures(pictures))
+        calibrated(_net(opset=12), *told, calibration_pictures(pictures))
     assert "--opset 13" in str(old.value.hint)
     with pytest.raises(UnsupportedModelError, match="constant weights"):
-        calibrated(model("y = Add(x, x)", "1,3,8,8", "1,3,8,8"), made, calibration_pictures(pictures))
+        calibrated(model("y = Add(x, x)", "1,3,8,8", "1,3,8,8"), *told, calibration_pictures(pictures))
     min(pictures.iterdir()).write_bytes(b"no picture")
     with pytest.raises(InputError, match="not a picture"):
-        calibrated(_net(), made, calibration_pictures(pictures))
+        calibrated(_net(), *told, calibration_pictures(pictures))
     min(pictures.iterdir()).unlink()
     with pytest.raises(InputError, match="19 pictures are not enough") as few:
         calibration_pictures(pictures)

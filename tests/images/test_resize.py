@@ -106,6 +106,12 @@ def test_bilinear_is_exact(
     found = scale(picture, at, BILINEAR, grey=grey)
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, _exact(_grey(picture) if grey and channels == 3 else picture, at))
+    by_columns = np.ascontiguousarray(picture.swapaxes(0, 1)).swapaxes(0, 1)
+    np.testing.assert_array_equal(scale(by_columns, at, BILINEAR, grey=grey), found)
+    random = np.random.default_rng(seed)
+    some = np.flatnonzero(random.random(at.height) < 0.3), np.flatnonzero(random.random(at.width) < 0.3)
+    if all(each.size for each in some):
+        np.testing.assert_array_equal(scale(picture, at, BILINEAR, grey=grey, only=some), found[np.ix_(*some)])
 
 
 @pytest.mark.parametrize("size", [(320, 240), (640, 480), (1280, 720), (1920, 1080), (96, 128)])

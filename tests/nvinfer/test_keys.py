@@ -38,14 +38,7 @@ def test_counts() -> None:
 
 def test_agrees_with_the_releases() -> None:
     """`configs/targets.toml` says the same, for `--target`."""
-    since = {key.name: key.since for key in keys() if key.since}
-    assert since == dict(catalogue().keys_since)
     assert catalogue().yaml_since["nvinfer"] == YAML_SINCE
-    for each in catalogue().key_values:
-        key = key_named(each.key)
-        assert key is not None
-        assert key.values_since.get(int(each.value)) == each.since
-        assert key.values_platform.get(int(each.value)) == each.platform
     for name in catalogue().keys_work_until:
         assert key_named(name) is not None
 

@@ -235,19 +235,6 @@ def test_since_when_a_key_is_read(key: str, since: str | None) -> None:
     assert knows == RELEASES[RELEASES.index(since or "5.1") :]
 
 
-def test_the_two_tables_of_keys_agree() -> None:
-    """keys.toml says of each key what targets.toml says per release."""
-    table = load_toml("nvinfer/keys.toml")["property"]
-    recorded = {key: since for since, keys in load_toml("targets.toml")["keys"]["since"].items() for key in keys}
-    assert {key: row["since"] for key, row in table.items() if "since" in row} == recorded
-    values = {(key, value, since) for key, row in table.items() for value, since in row.get("values-since", {}).items()}
-    assert values == {(each.key, each.value, each.since) for each in catalogue().key_values if each.since}
-    of_platform = {
-        (key, value, on) for key, row in table.items() for value, on in row.get("values-platform", {}).items()
-    }
-    assert of_platform == {(each.key, each.value, each.platform) for each in catalogue().key_values if each.platform}
-
-
 def test_what_stopped_working() -> None:
     assert catalogue().keys_work_until["workspace-size"] == "7.0"
     assert "batch-size" not in catalogue().keys_work_until
@@ -384,7 +371,7 @@ def _number_for_text(data: dict[str, Any]) -> None:
 
 
 def _unlisted_release(data: dict[str, Any]) -> None:
-    data["parsers"]["functions"][0]["since"] = "6.5"
+    data["stock-library"]["functions"][0]["since"] = "6.5"
 
 
 def _no_version(data: dict[str, Any]) -> None:
@@ -395,8 +382,8 @@ def _no_table(data: dict[str, Any]) -> None:
     del data["paths"]
 
 
-def _text_for_keys(data: dict[str, Any]) -> None:
-    data["keys"]["since"]["6.0"] = "classifier-type"
+def _text_for_releases(data: dict[str, Any]) -> None:
+    data["jetpacks"]["6.0"] = "7.0"
 
 
 def _table_for_path(data: dict[str, Any]) -> None:
@@ -406,14 +393,14 @@ def _table_for_path(data: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("damage", "named"),
     [
-        (_no_release, "deepstream must be a list"),
+        (_no_release, "deepstream must be list"),
         (_no_tensorrt, "deepstream, entry 1: jetson: the entry 'tensorrt' is missing"),
         (_misspelt, "deepstream, entry 4: dgpu: unknown entry 'tensort'"),
-        (_number_for_text, "deepstream, entry 1: version must be str, not 5.1"),
+        (_number_for_text, "releases, entry 1 must be str, not 5.1"),
         (_unlisted_release, "not listed: 6.5"),
         (_no_version, "not a TensorRT version: 'seven'"),
         (_no_table, "the entry 'paths' is missing"),
-        (_text_for_keys, "since.6.0 must be list of text"),
+        (_text_for_releases, "jetpacks.6.0 must be list of text"),
         (_table_for_path, "paths.trtexec must be str"),
     ],
 )

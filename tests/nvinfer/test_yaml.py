@@ -130,6 +130,9 @@ SEEN: list[tuple[str, Any]] = [
     ("a: 1\n---\n]\n", {"a": "1"}),
     ("a\n]\n", "a ]"),
     ("%YAML 1.2\n---\na: 1\n", {"a": "1"}),
+    ("%YAML 1.2\na: b\n", {"a": "b"}),
+    ("# c\n%YAML 1.2\n# c\n\na:\n  b: 1\nc: d\n", {"a": {"b": "1"}, "c": "d"}),
+    ("%YAML 1.2\n- a\n- b\n", ["a", "b"]),
     ("%YAML 2.0\n---\na: 1\n", THROWS),
     ("%YAML 1.2\n%YAML 1.2\n---\na\n", THROWS),
     ("%FOO bar\n---\na: 1\n", {"a": "1"}),
@@ -188,7 +191,7 @@ SEEN: list[tuple[str, Any]] = [
     ("a: \"b'c\\'\"\n", {"a": "b'c'"}),
 ]
 # yaml-cpp reads these, PyYAML does not; they are no configs (see `convert.nvinfer.yaml`).
-REFUSED_BY_PYYAML = ["%a.b\n---\na: b\n", "%YAML 1.2\na: b\n", "-\na: b\n", ", a\n"]
+REFUSED_BY_PYYAML = ["%a.b\n---\na: b\n", "-\na: b\n", ", a\n"]
 
 
 def shape(node: Node | None) -> Any:

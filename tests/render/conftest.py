@@ -10,14 +10,8 @@ import numpy as np
 import pytest
 
 from convert.images.scaling import Network, Rect
-from convert.simulate.results import (
-    Classification,
-    DetectedObject,
-    DroppedCandidate,
-    FrameResult,
-    SimulatedEngine,
-    Simulation,
-)
+from convert.simulate.decode import Classification
+from convert.simulate.results import DetectedObject, DroppedCandidate, FrameResult, SimulatedEngine, Simulation
 from convert.simulate.settings import ClassSettings, NetworkType, ScalingFilter, Settings
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from PIL import Image
 from convert.images.scaling import Rect
 from convert.render import drawing
 from convert.render.drawing import STYLES, draw, enlargement, page_picture, png, style_of
-from convert.simulate.results import Classification, DetectedObject, DroppedCandidate, FrameResult
+from convert.simulate.decode import Classification
+from convert.simulate.results import DetectedObject, DroppedCandidate, FrameResult
 from tests.examples import examples
 
 if TYPE_CHECKING:

@@ -21,14 +21,8 @@ from convert.images.scaling import Network, Rect
 from convert.render import page as pages
 from convert.render.drawing import page_picture
 from convert.render.page import in_words, page
-from convert.simulate.results import (
-    Classification,
-    DetectedObject,
-    DroppedCandidate,
-    FrameResult,
-    SimulatedEngine,
-    Simulation,
-)
+from convert.simulate.decode import Classification
+from convert.simulate.results import DetectedObject, DroppedCandidate, FrameResult, SimulatedEngine, Simulation
 from convert.simulate.settings import ClassSettings, NetworkType, Settings
 from tests.examples import examples
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.images.scaling import Network
-from convert.render.page import heading, settings_in_words
-from convert.simulate.results import SimulatedEngine
+from convert.render.page import page
+from convert.simulate.results import SimulatedEngine, Simulation
 from convert.simulate.settings import ClassSettings, ClusterMode, ColorFormat, NetworkType, ScalingFilter, Settings
 
 if TYPE_CHECKING:
@@ -21,22 +23,28 @@ ONE = ClassSettings(0.2, nms_iou_threshold=0.5)
 DETECTOR = Settings(NetworkType.DETECTOR, labels=(("car",), ("bus",)), classes=(ONE, ONE))
 
 
+def told(engine: SimulatedEngine) -> dict[str, str]:
+    """What the page says of an engine: name of a setting -> words, and its heading."""
+    text = page(Simulation((engine,), ()), {}).partition('id="engines"')[2]
+    found = re.findall(r"<div><dt>([^<]*)</dt><dd>(.*?)(?: <code class=.keys.>.*?)?</dd>", text)
+    (heading,) = re.findall(r"<h3>(.*)</h3>", text)
+    return {name: html.unescape(words) for name, words in (*found, ("heading", heading))}
+
+
 def words(settings: Settings, name: str) -> str:
-    engine = SimulatedEngine(Path("c.txt"), None, settings, Network(3, 48, 96), ("cubic is approximated",))
-    return {one.name: one.words for one in settings_in_words(engine)}[name]
+    return told(SimulatedEngine(Path("c.txt"), None, settings, Network(3, 48, 96), ("cubic is approximated",)))[name]
 
 
 def names(settings: Settings) -> list[str]:
-    engine = SimulatedEngine(Path("c.txt"), None, settings, Network(3, 48, 96))
-    return [one.name for one in settings_in_words(engine)]
+    return list(told(SimulatedEngine(Path("c.txt"), None, settings, Network(3, 48, 96))))
 
 
 def test_headings(street: Street) -> None:
     first, second = street.simulation.engines
-    assert heading(first) == "Engine 1: detector of whole pictures"
-    assert heading(second) == "Engine 2: classifier of objects"
+    assert told(first)["heading"] == "Engine 1: detector of whole pictures"
+    assert told(second)["heading"] == "Engine 2: classifier of objects"
     other = replace(first, settings=Settings(NetworkType.INSTANCE_SEGMENTATION, unique_id=7))
-    assert heading(other) == "Engine 7: instance segmentation of whole pictures"
+    assert told(other)["heading"] == "Engine 7: instance segmentation of whole pictures"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,12 @@ from convert.types import (
     FrameEffect,
     Head,
     Int8Agreement,
+    Int8Evidence,
     Metadata,
     ModelFacts,
     OnnxModel,
     Parity,
+    PrecisionEvidence,
     Preprocessing,
     Tensor,
     Translated,
@@ -134,6 +137,24 @@ def test_parts_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
         ("  framing   best answer as in Edge Impulse on 100 % squashed, mean difference 0.5, 3 pictures of their own "
         "shape"),
         "  int8      rewritten in float32: decides as the original on 100 % of 5 inputs",
+    ]  # fmt: skip
+
+
+def test_the_table_of_precisions(capsys: pytest.CaptureFixture[str]) -> None:
+    whole = PrecisionEvidence("fp32", 1_234_567, Agreement(1.0, 0.0, 0.25, 32), {"Conv": 2, "Relu": 1})
+    half = PrecisionEvidence("fp16", 617_000, Agreement(0.97, 0.0, 0.5, 60), {"Conv": 3}, {}, ("first",))
+    codes = PrecisionEvidence("int8", 300_000, Agreement(0.99, 0.0, 0.125, 60), {"Conv": 2}, {"Sigmoid": 3})
+    rows = (whole, replace(half, agreement=None, overflow=()), half, PrecisionEvidence("int8"), codes)
+    agreement = Agreement(0.99, 0.003, 0.1, 60)
+    own = Int8Evidence({"Conv": 2}, {"Sigmoid": 3}, 0.875, agreement, agreement, replace(agreement, top1=0.98))
+    assert printed(Run([Validated(adapted("a"), Evidence(int8=own, precisions=rows))], []), capsys)[0] == [
+        ("  codes     the original's: decides as it does on 99 % of 60 inputs (its own two kernels: 98 %), mean "
+        "difference 0.003 (0.003); 87.5 % of multiplications in INT8"),
+        "  FP32      weights 1,235 kB, same decisions 100 %, max difference 0.25, 3 nodes",
+        "  FP16      weights 617 kB, not measured",
+        "  FP16      weights 617 kB, same decisions 97 %, max difference 0.5, 3 nodes, 1 beyond 65504",
+        "  INT8      not measured",
+        "  INT8      weights 300 kB, same decisions 99 %, max difference 0.12, 2 nodes, in float: Sigmoid",
     ]  # fmt: skip
 
 

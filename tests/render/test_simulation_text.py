@@ -28,7 +28,8 @@ from convert.files import Output
 from convert.findings import Finding, Level
 from convert.images.scaling import Rect
 from convert.render.simulation import Result, show_comparison, show_simulation
-from convert.simulate.results import Classification, DetectedObject, DroppedCandidate, FrameResult, Simulation
+from convert.simulate.decode import Classification
+from convert.simulate.results import DetectedObject, DroppedCandidate, FrameResult, Simulation
 from convert.simulate.settings import NetworkType
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 
 from convert.errors import InputError, UnsupportedModelError
 from convert.images.scaling import Network
-from convert.simulate.decode import Attribute, Classified, Decoded, decode
+from convert.simulate.decode import Classification, Classified, Decoded, decode
 from convert.simulate.parsers import Layer
 from convert.simulate.settings import NetworkType, Settings
 
@@ -30,7 +30,7 @@ def _frames(decoded: Decoded) -> tuple[Classified, ...]:
 
 def test_the_first_of_equal_maxima_counts() -> None:
     (frame,) = _decode([0.25, 0.5, 0.5])
-    assert frame.attributes == (Attribute(0, 1, 0.5, "owl"),)
+    assert frame.attributes == (Classification(1, 0, 1, 0.5, "owl"),)
     assert frame.label == "owl "
     assert frame.attached
 
@@ -90,7 +90,7 @@ def test_numbers_of_another_type_are_read_as_float32() -> None:
     settings = Settings(NetworkType.CLASSIFIER, labels=LABELS)
     bits = np.array([[0, 0x3F400000, -1]], np.int32)
     (frame,) = _frames(decode(settings, NETWORK, [Layer.of("y", bits)]))
-    assert frame.attributes == (Attribute(0, 1, 0.75, "owl"),)
+    assert frame.attributes == (Classification(1, 0, 1, 0.75, "owl"),)
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.float16])

@@ -49,4 +49,4 @@ def test_a_parser_and_clustering_give_what_nvidias_code_gives(case: dict[str, An
     found = np.array([(o.left, o.top, o.width, o.height, o.confidence) for o in frame.objects], np.float32)
     expected = np.array([list(map(float, one[1:])) for one in case["objects"]], np.float32)
     np.testing.assert_array_equal(found, expected)
-    assert (frame.dropped is not None) is why
+    assert frame.dropped.wanted is why

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from convert import PresetError, simulate, simulate_recordings
+from convert import InputError, PresetError, simulate, simulate_recordings
 from convert.__main__ import main
 from convert.dsp import Impulse
 from convert.render.recordings import plot
@@ -38,6 +38,20 @@ def bundle(tmp_path: Path) -> Path:
 def failed(capsys: pytest.CaptureFixture[str], *words: object, code: int = 3) -> str:
     assert main(["simulate", *map(str, words)]) == code
     return capsys.readouterr().err
+
+
+def test_of_documents_in_a_folder_only_recordings_are_taken(bundle: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "report.json").write_bytes((bundle / "report.json").read_bytes())
+    sensors = [{"name": "audio", "units": "wav"}]
+    payload = {"device_type": "X", "interval_ms": 62.5, "sensors": sensors, "values": [0] * 16}
+    (folder / "a.json").write_text(json.dumps({"protected": {}, "signature": "0" * 64, "payload": payload}))
+    result = simulate_recordings(bundle, folder, tmp_path / "out")
+    assert [each.path.name for each in result.simulation.recordings] == ["a.json"]
+    assert not result.findings
+    with pytest.raises(InputError):  # what is named is taken for what it is called
+        simulate_recordings(bundle, folder / "report.json", tmp_path / "out")
 
 
 def test_scores_over_time(bundle: Path, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from convert.images.scaling import Network, Rect
 from convert.report import dumps
+from convert.simulate.decode import Classification
 from convert.simulate.results import (
-    Classification,
     DetectedObject,
     DroppedCandidate,
     FrameResult,

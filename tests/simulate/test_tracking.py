@@ -10,13 +10,16 @@ import pytest
 
 import convert
 from convert.counting import Line, Zone, entries
+from convert.emit import Emit
 from convert.emit.analytics import tracker_file
 from convert.errors import InputError, PresetError
+from convert.images import ResizeMode, parse_line
 from convert.images.scaling import Rect
 from convert.nvinfer.targets import target
 from convert.simulate.results import DetectedObject, FrameResult
-from convert.simulate.tracking import Counting, OverlapTracker, Setup, setup_of
+from convert.simulate.tracking import Counting, OverlapTracker, OwnLines, Setup, own_lines, setup_of
 from convert.types import Tracking
+from tests.emit.test_analytics import TRACKED, fomo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -146,6 +149,30 @@ def test_crossing_again_counts_for_edge_impulse_alone() -> None:
     (one,) = result.differences
     assert (one.deepstream, one.edge_impulse) == (2, 6)
     assert "once in each direction" in one.why
+
+
+@pytest.mark.parametrize(("top", "ours", "theirs"), [(150, 0, 1), (60, 1, 0)])
+def test_an_exports_own_lines_count_by_the_middle_in_pixels_of_the_model(top: int, ours: int, theirs: int) -> None:
+    """The model sees the middle 360x360 of the frame as 90x90; the app's line stands elsewhere."""
+    own = OwnLines(((45, 40, 45, 89),), (90, 90), ResizeMode.FIT_SHORTEST)
+    setup = replace(SETUP, lines=lines((320, 0, 320, 140)), own=own)
+    setup = replace(setup, lines=tuple(replace(each, label=each.label.replace("0", "1")) for each in setup.lines))
+    way = lambda number: (200 + 5 * number, top)  # noqa: E731
+    result = counted(setup, way)
+    assert result.edge_impulse == (("line1", theirs),)
+    assert [(each.line, each.deepstream, each.edge_impulse) for each in result.differences] == [("line1", ours, theirs)]
+    other = counted(replace(setup, own=replace(own, replaced=True)), way)
+    assert other.edge_impulse == (("line1", ours), ("line1 of the export", theirs))
+    assert not other.differences
+
+
+def test_which_lines_an_export_counts_at(tmp_path: Path) -> None:
+    Emit(tmp_path / "own")(fomo(tmp_path, TRACKED), tmp_path)
+    Emit(tmp_path / "other", line=(parse_line("belt:0.5,0,0.5,1"),))(fomo(tmp_path, TRACKED), tmp_path)
+    own, other = (own_lines(tmp_path / name) for name in ("own", "other"))
+    assert own == OwnLines(TRACKED.segments or (), (96, 96))
+    assert other == replace(own, replaced=True)
+    assert own_lines(tmp_path) is None
 
 
 def test_zones_and_what_is_drawn() -> None:

@@ -10,6 +10,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from convert.errors import TranslationError
+from convert.export.tflite import pack, unpack
 from tests.graph.flat import Flat, flatten, options
 from tests.graph.proof import litert, onnxruntime
 
@@ -81,6 +82,58 @@ def test_halves_are_rounded_to_even_numbers(same: Callable[..., onnx.ModelProto]
 def test_padding_with_a_value(opset: int, same: Callable[..., onnx.ModelProto]) -> None:
     pads, value = np.array([[0, 0], [2, 1], [0, 3], [1, 0]], np.int32), np.array([0.7], np.float32)
     same(network("PADV2", (1, 9, 11, 4), pads, value, option=options("PadV2")), opset=opset, tolerance=1e-6)
+
+
+@pytest.mark.parametrize("fused", ["NONE", "RELU6"])
+@pytest.mark.parametrize(("padding", "size"), [("SAME", (3, 4)), ("VALID", (2, 3))])
+def test_square_pooling(padding: str, size: tuple[int, int], fused: str, same: Callable[..., onnx.ModelProto]) -> None:
+    option = options(
+        "Pool2D",
+        padding=getattr(schema.Padding, padding),
+        fusedActivationFunction=getattr(schema.ActivationFunctionType, fused),
+        **dict.fromkeys(("strideH", "strideW"), 2),
+        **dict.fromkeys(("filterHeight", "filterWidth"), 3),
+    )
+    same(network("L2_POOL_2D", (1, *size, 3), option=option), opset=9, tolerance=1e-5)
+
+
+@pytest.mark.parametrize("start", [[0, 1, 2, 0], [0, 5, 7, 1]])
+def test_a_part_is_replaced(start: list[int], same: Callable[..., onnx.ModelProto]) -> None:
+    part = np.random.default_rng(0).normal(size=(1, 2, 3, 2)).astype(np.float32)
+    same(network("DYNAMIC_UPDATE_SLICE", (1, 6, 8, 3), part, np.array(start, np.int32)), tolerance=1e-6)
+
+
+def test_softmax_of_values_times_a_number(same: Callable[..., onnx.ModelProto]) -> None:
+    same(network("SOFTMAX", (1, 6, 8, 3), option=options("Softmax", beta=2.5)), tolerance=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["TANH", "SIGN_BIT"])
+def test_fused_activations_that_no_kernel_applies(kind: str, same: Callable[..., onnx.ModelProto]) -> None:
+    fused = options("Add", fusedActivationFunction=getattr(schema.ActivationFunctionType, kind))
+    same(network("ADD", (1, 6, 8, 3), np.array([0.2], np.float32), option=fused), tolerance=1e-5)
+
+
+def test_options_without_a_vector(same: Callable[..., onnx.ModelProto]) -> None:
+    same(network("RESHAPE", (1, 48, 3), np.array([1, 48, 3], np.int32), option=options("Reshape")), tolerance=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "constants", "option"),
+    [
+        ("GATHER_ND", (2, 3), [np.array([[0, 1, 2], [0, 3, 4]], np.int32)], options("GatherNd")),
+        ("REVERSE_SEQUENCE", (1, 6, 8, 3), [np.array([4], np.int32)], options("ReverseSequence", seqDim=2)),
+        ("DYNAMIC_UPDATE_SLICE", (1, 6, 8, 3), [np.ones((1, 2, 2, 3), np.float32), np.zeros(4, np.int32)], None),
+    ],
+)
+def test_an_open_batch_is_one(
+    kind: str, shape: tuple[int, ...], constants: list[Any], option: Any, same: Callable[..., onnx.ModelProto]
+) -> None:
+    """As Keras's models have it that were converted by hand."""
+    model = unpack(network(kind, shape, *constants, option=option))
+    for tensor in model.subgraphs[0].tensors:
+        if model.buffers[tensor.buffer].data is None and tensor.shape[0] == 1:
+            tensor.shapeSignature = np.array([-1, *tensor.shape[1:]], np.int32)
+    same(pack(model), tolerance=1e-6)
 
 
 def test_gelu_by_tanh(same: Callable[..., onnx.ModelProto]) -> None:

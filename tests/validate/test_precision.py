@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto
 
 from convert.graph.graph import load_model
-from convert.types import Validated
+from convert.types import PrecisionEvidence, Validated
 from convert.validate import Validate, runtimes
 from convert.validate.precision import in_half
 from tests.benchmarks import bench_gpu
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.isolation import Worker
-    from convert.types import Adapted, PrecisionEvidence
+    from convert.types import Adapted
 
 
 SCALED = """
@@ -89,10 +89,11 @@ def _measured(model: Adapted, worker: Worker) -> tuple[PrecisionEvidence, ...]:
 
 def test_the_table(worker: Worker) -> None:
     model = Classifier()
-    whole, half = _measured(adapted(onnx_model(model), tflite(model)), worker)
+    whole, half, codes = _measured(adapted(onnx_model(model), tflite(model)), worker)
     assert (whole.precision, half.precision) == ("fp32", "fp16")
+    assert codes == PrecisionEvidence("int8"), "nothing is known of it"
     assert whole.weights == 4 * (model.weights.size + model.bias.size)
-    assert half.weights * 2 == whole.weights
+    assert half.weights == 2 * (model.weights.size + model.bias.size)
     assert half.nodes == {"Gemm": 1, "Reshape": 1, "Softmax": 1, "Transpose": 1}
     assert half.agreement is not None
     assert half.agreement.inputs == 300
@@ -107,17 +108,24 @@ def test_of_a_model_that_overflows_the_node_is_named(worker: Worker) -> None:
     shipped = load_model(onnx_model(model))
     for node in shipped.graph.node:
         node.name = f"the_{node.output[0]}"
-    _, half = _measured(adapted(shipped.SerializeToString(), tflite(model)), worker)
+    _, half, _ = _measured(adapted(shipped.SerializeToString(), tflite(model)), worker)
     assert half.overflow == ("the_logits",)
     assert not half.is_good
     assert half.keep == ("the_logits",)
 
 
-def test_nothing_is_measured_of_fp32(worker: Worker) -> None:
+def test_of_an_engine_in_fp32_the_others_are_not_measured(worker: Worker) -> None:
     model = Classifier()
     result = Validate(worker=worker)(adapted(onnx_model(model), tflite(model)), Path())
     assert isinstance(result.artifact, Validated)
-    assert result.artifact.evidence.precisions == ()
+    evidence = result.artifact.evidence
+    whole, half, codes = evidence.precisions
+    assert whole.agreement is not None
+    assert evidence.parity is not None
+    assert whole.agreement.max_abs_diff == evidence.parity.max_abs_diff
+    assert (half.agreement, codes.agreement, codes.weights) == (None, None, None)
+    assert half.weights == 2 * (model.weights.size + model.bias.size)
+    assert not half.is_good
 
 
 def test_on_a_gpu_fp16_is_the_model_with_half_constants() -> None:

@@ -315,6 +315,7 @@ OPERATORS: dict[str, Operator] = {
     "space_to_batch_pad": lambda tf, x: tf.batch_to_space(
         tf.nn.max_pool2d(tf.space_to_batch(x, [2, 2], [[1, 1], [2, 0]]), 2, 1, "SAME"), [2, 2], [[0, 0], [0, 0]]
     ),
+    "space_to_batch_uneven": lambda tf, x: tf.space_to_batch(x, [2, 3], [[1, 1], [0, 1]])[:, 1:],
     "reverse": lambda tf, x: tf.reverse(x, [1]),
     "reverse_two": lambda tf, x: tf.reverse(x, [1, 2]),
     "shuffle": _shuffle,
@@ -325,6 +326,23 @@ OPERATORS: dict[str, Operator] = {
     "gather_batch": lambda tf, x: tf.gather(x, tf.argmax(x, 1, tf.int32)[:, :, 0], axis=1, batch_dims=1),
     "scatter_nd": lambda tf, x: tf.scatter_nd([[1], [4]], tf.reshape(x[:, :2], [2, 64]), [6, 64]),
     "update_slice": lambda tf, x: tf.tensor_scatter_nd_update(tf.reshape(x, [384]), [[3], [7]], [0.5, 0.7]),
+    "scatter_twice": lambda tf, x: tf.scatter_nd([[1], [4], [1]], tf.reshape(x[:, :3], [3, 64]), [6, 64]),
+    "segment_sum": lambda tf, x: tf.math.unsorted_segment_sum(tf.reshape(x, [6, 64]), [2, 0, 1, 1, 0, 2], 3),
+    "gather_rows": lambda tf, x: tf.gather(tf.reshape(x, [48, 8]), tf.math.top_k(tf.reshape(x, [48, 8])[:, 0], 5)[1]),
+    "gather_nd_rows": lambda tf, x: tf.gather_nd(x[0], tf.transpose(tf.argmax(x[0, :, :2], 0, tf.int32))),
+    "gather_each": lambda tf, x: tf.gather(x, tf.constant(np.arange(12).reshape(1, 6, 2) % 8), axis=2, batch_dims=2),
+    "set_diag": lambda tf, x: tf.linalg.set_diag(x, tf.reduce_mean(x, 3)),
+    "bucketize": lambda tf, x: tf.gather(constant(5, 3), tf.raw_ops.Bucketize(input=x, boundaries=[-0.5, 0, 0.2, 0.7])),
+    "bucketize_int": lambda tf, x: _floats(
+        tf, tf.raw_ops.Bucketize(input=tf.cast(x * 10, tf.int32), boundaries=[-5, 0, 2.5])
+    ),
+    "single_number": lambda tf, x: tf.where(tf.reduce_mean(x) > 0.03, x, x * 2) - tf.reduce_max(x),
+    "weights_of_picture": lambda tf, x: tf.nn.conv2d(x, tf.reshape(x[:, :3, :6], [3, 3, 8, 2]), 2, "SAME"),
+    "depthwise_of_picture": lambda tf, x: tf.nn.depthwise_conv2d(
+        x, tf.reshape(x[:, :3, :3], [3, 3, 8, 1]), [1, 1, 1, 1], "SAME"
+    ),
+    "bytes_moved": lambda tf, x: _floats(tf, tf.concat([tf.cast(tf.abs(x) * 50, tf.uint8)[:, 1:4]] * 2, 3)),
+    "add_n_int": lambda tf, x: _floats(tf, tf.add_n([tf.cast(x * n, tf.int32) for n in (3, 5, 9)])),
     "matrix_diag": lambda tf, x: tf.linalg.diag(tf.reduce_mean(x, [1, 2])),
     "band_part": lambda tf, x: tf.linalg.band_part(x, 1, 1),
     "where_index": lambda tf, x: x * tf.cast(tf.size(tf.where(x > 0.5)), tf.float32),
@@ -332,6 +350,7 @@ OPERATORS: dict[str, Operator] = {
     "clip_by_value": lambda tf, x: tf.clip_by_value(x, -0.3, 0.4),
     "fake_quant": lambda tf, x: tf.quantization.fake_quant_with_min_max_args(x, -2, 2),
     "reverse_sequence": lambda tf, x: tf.reverse_sequence(x, [4], seq_axis=1, batch_axis=0),
+    "reverse_rows": lambda tf, x: tf.reverse_sequence(x, [5, 3, 1, 2, 4, 6], seq_axis=2, batch_axis=1),
     "lerp": lambda tf, x: x + tf.sigmoid(x) * (_mixed(tf, x) - x),
     "rank": lambda tf, x: x * tf.cast(tf.rank(x), tf.float32),
     "cumsum_reverse": lambda tf, x: tf.cumsum(x, 2, reverse=True),
@@ -367,6 +386,7 @@ OPERATORS: dict[str, Operator] = {
     "tconv_k1_s2_valid": _transposed(1, 2, "VALID", 11, 15),
     "tconv_bias": lambda tf, x: tf.nn.relu(_transposed(3, 2, "SAME", 12, 16)(tf, x) + constant(5)),
     "tconv_k1_s2_bias": lambda tf, x: tf.nn.relu6(_transposed(1, 2, "SAME", 12, 16)(tf, x) + constant(5)),
+    "tconv_longer": _transposed(3, 2, "VALID", 14, 18),
     "tconv_odd": _transposed(3, 2, "SAME", 11, 15),
     "dense": lambda tf, x: tf.nn.relu(tf.matmul(tf.reshape(x, [1, 384]), constant(384, 10) * 0.1)),
     "dense_rows": lambda tf, x: tf.tensordot(x, constant(8, 5), 1) + constant(5),

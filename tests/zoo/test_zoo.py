@@ -25,22 +25,29 @@ if TYPE_CHECKING:
 
     from convert.types import Adapted, Export
 
-QUICK = {"gelu", "hard_swish", "mirror_symmetric", "nearest_half_up15", "one_hot", "reverse", "tconv_k1_s2", "vit"}
-
-# What needs an operator that no TensorRT has, or that cannot tell pictures of a batch apart.
-REFUSED = {
-    "bitwise_xor": "no ONNX for these operators at opset 13: BitwiseXor",
-    "gather_batch": "GatherND",
-    "scatter_nd": "ScatterND",
-    "where_index": "NonZero",
+QUICK = {
+    *("bucketize", "gather_rows", "gelu", "hard_swish", "mirror_symmetric", "nearest_half_up15", "one_hot", "reverse"),
+    *("single_number", "tconv_k1_s2", "vit", "weights_of_picture"),
 }
+
+# How much there is of it is only known when it runs.
+REFUSED = {"where_index": "NonZero"}
 
 # Of each kind one in float16 and int8, too: constants lie behind other operators there.
 OTHERS = (
     *("add", "all", "arg_max", "atan2", "average_pool", "batch_matmul", "concat_constant", "conv_relu6", "cumsum"),
     *("depthwise_dilated", "elu", "equal", "floor_mod", "gather", "gather_nd", "gelu", "hard_swish", "layer_norm"),
     *("less_equal", "lrn", "mirror_symmetric", "mobilenet_v3", "nearest_half_up15", "one_hot", "pack", "pad_value"),
-    *("prelu", "relu_n1_1_fused", "reverse", "select_v2", "space_to_batch", "strided_slice_back", "tconv_k1_s2_bias"),
+    *(
+        "prelu",
+        "relu_n1_1_fused",
+        "reverse",
+        "select_v2",
+        "single_number",
+        "space_to_batch",
+        "strided_slice_back",
+        "tconv_k1_s2_bias",
+    ),
     *("top_k", "unet", "vit", "yolo"),
 )
 

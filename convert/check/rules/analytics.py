@@ -5,12 +5,12 @@ Read in nvdsanalytics_property_parser.cpp, nvdsanalytics_property_yaml_parser.cp
 
 from __future__ import annotations
 
+import math
 import re
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from convert.check.analytics import PROPERTY, SMOOTHING, Fault, kinds, read_tracker, tracker_groups
-from convert.check.app import number, stream_count
+from convert.check.analytics import PROPERTY, SMOOTHING, Fault, kinds, on_analytics, read_tracker, tracker_groups
+from convert.check.app import number, on_app, stream_count
 from convert.check.rules.keys import closest
 from convert.check.rules.syntax import BOOLEANS, quoted
 from convert.counting import entries
@@ -25,20 +25,8 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.nvinfer.keys import Entry, Section
 
-REFUSED = Rule("NVI110")
-NUMBERS = Rule("NVI111")
-SAME = Rule("NVI112")
-MODE = Rule("NVI113")
-UNREAD = Rule("NVI114")
-STREAM = Rule("NVI115")
-OFF = Rule("NVI116")
-ENDLESS = Rule("NVI117")
-ARROW = Rule("NVI118")
-OUTSIDE = Rule("NVI119")
 TRACKER_KEY = Rule("NVI120")
-WAITING = Rule("NVI121")
-SMALL = Rule("NVI122")
-HISTORY = Rule("NVI123")
+TRACKER_VALUE = Rule("NVI124")
 
 
 def _found(
@@ -54,6 +42,7 @@ def _found(
     return about.found(message, path=file.path, line=line, column=column, hint=hint, level=level)
 
 
+@on_analytics("NVI110")
 def refused(file: AnalyticsFile) -> Iterator[Finding]:
     """What ends the reading."""
     for fault in file.faults:
@@ -69,10 +58,11 @@ def refused(file: AnalyticsFile) -> Iterator[Finding]:
                 hint = f"write {file.line(entry.key, number)}"
             elif kind in {"shape", "integers"} and re.fullmatch(r"[\d\s,;]*,[\d\s,;]*", entry.text):
                 hint = f"write {file.line(entry.key, re.sub(r' *, *', ';', entry.text.strip()))}"
-        about = NUMBERS if fault.ends else REFUSED
+        about = numbers if fault.ends else refused
         yield about.found(message, path=file.path, line=fault.line, column=fault.column, hint=hint)
 
 
+@on_analytics("NVI111")
 def numbers(file: AnalyticsFile) -> Iterator[Finding]:
     """Counts that the parsers do not test."""
     for group, shape in _shapes(file):
@@ -81,11 +71,11 @@ def numbers(file: AnalyticsFile) -> Iterator[Finding]:
         if row.numbers and count != row.numbers:
             level = Level.ERROR if count < row.numbers else Level.WARNING
             what = "the others are read from memory" if count < row.numbers else "the rest is not read"
-            yield _found(file, NUMBERS, f"{needs} {row.numbers}: {what}", shape.entry, level=level)
+            yield _found(file, numbers, f"{needs} {row.numbers}: {what}", shape.entry, level=level)
         elif not row.numbers and count % 2:
-            yield _found(file, NUMBERS, f"{needs} two for each corner: the last is read from memory", shape.entry)
+            yield _found(file, numbers, f"{needs} two for each corner: the last is read from memory", shape.entry)
         elif not row.numbers and count < 6:  # three corners
-            yield _found(file, NUMBERS, f"{needs} 6 or more: nothing is in a zone without area", shape.entry)
+            yield _found(file, numbers, f"{needs} 6 or more: nothing is in a zone without area", shape.entry)
 
 
 def _shapes(file: AnalyticsFile, kind: str = "") -> Iterator[tuple[Group, Shape]]:
@@ -95,6 +85,7 @@ def _shapes(file: AnalyticsFile, kind: str = "") -> Iterator[tuple[Group, Shape]
                 yield group, shape
 
 
+@on_analytics("NVI112")
 def same(file: AnalyticsFile) -> Iterator[Finding]:
     """Names of shapes that are used twice."""
     known: dict[tuple[str, int, str], tuple[Group, Shape]] = {}
@@ -108,18 +99,19 @@ def same(file: AnalyticsFile) -> Iterator[Finding]:
             what = (
                 f"is {quoted(label)!r}, like that of {other.entry.key}: DeepStream {file.release} cuts off two letters"
             )
-            yield _found(file, SAME, f"the name of {shape.entry.key} {what}", shape.entry)
+            yield _found(file, same, f"the name of {shape.entry.key} {what}", shape.entry)
         elif first is group:
             what = "only the last one counts" if kinds()[group.kind].numbers else "the counts are added up"
-            yield _found(file, SAME, f"{shape.entry.key} is there twice: {what}", shape.entry)
+            yield _found(file, same, f"{shape.entry.key} is there twice: {what}", shape.entry)
         else:
             message = f"{shape.entry.key} is also in [{first.section.name}], of the same stream: they count as one"
-            yield _found(file, SAME, message, shape.entry)
+            yield _found(file, same, message, shape.entry)
 
 
 _CUT: Final = "6.3"  # g_strlcpy with the length of the prefix and its NUL taken off (YAML)
 
 
+@on_analytics("NVI113")
 def modes(file: AnalyticsFile) -> Iterator[Finding]:
     """`mode` of lines and directions."""
     for group in file.groups:
@@ -131,9 +123,10 @@ def modes(file: AnalyticsFile) -> Iterator[Finding]:
         others = " and ".join(row.modes[1:])
         hint = f"write {file.line('mode', meant or row.modes[0])}" + ("" if meant else f"; the others are {others}")
         message = f"[{group.section.name}]: mode {quoted(value)!r} counts as {row.modes[0]}"
-        yield _found(file, MODE, message, entry, hint)
+        yield _found(file, modes, message, entry, hint)
 
 
+@on_analytics("NVI114")
 def unread(file: AnalyticsFile) -> Iterator[Finding]:
     """Names that Gst-nvdsanalytics does not know."""
     names = [PROPERTY, *(f"{kind}-stream" for kind in kinds() if kind != PROPERTY)]
@@ -141,63 +134,66 @@ def unread(file: AnalyticsFile) -> Iterator[Finding]:
         stem, _, number = section.name.rpartition("-")
         meant = closest(stem if number.isdigit() else section.name, names, _ALIKE)
         head = PROPERTY if meant == PROPERTY else f"{meant}-{number if number.isdigit() else 0}"
-        hint = f"did you mean {f'[{head}]' if file.form == 'ini' else f'{head}:'}?" if meant else None
-        yield _found(file, UNREAD, f"Gst-nvdsanalytics has no group [{quoted(section.name)}]", section, hint)
+        hint = f"write {f'[{head}]' if file.form == 'ini' else f'{head}:'}" if meant else None
+        yield _found(file, unread, f"Gst-nvdsanalytics has no group [{quoted(section.name)}]", section, hint)
     for group in filter(None, (file.head, *file.groups)):
         row = kinds()[group.kind]
-        known = [each for names in row.types.values() for each in names]
         for entry in group.entries:
             if row.type_of(entry.key) is None and not entry.key.endswith("]"):
-                meant = closest(entry.key, [each for each in known if group.entry(each) is None], _ALIKE)
+                meant = closest(entry.key, [each for each in row.keys if group.entry(each) is None], _ALIKE)
                 message = f"[{group.section.name}]: Gst-nvdsanalytics has no key {quoted(entry.key)}"
                 line, column = entry.line, entry.column
-                hint = f"write {meant}" if meant else None
-                yield UNREAD.found(message, path=file.path, line=line, column=column, hint=hint)
+                hint = f"write {file.line(meant, entry.text)}" if meant else None
+                yield unread.found(message, path=file.path, line=line, column=column, hint=hint)
 
 
 _ALIKE: Final = 0.8
 
 
+@on_analytics("NVI115")
 def streams(file: AnalyticsFile) -> Iterator[Finding]:
     """Groups without a number."""
     for group in file.groups:
         if not re.fullmatch("[0-9]+", group.suffix):
             head = f"{group.kind}-stream-{group.stream}"
-            hint = f"did you mean {f'[{head}]' if file.form == 'ini' else f'{head}:'}?"
+            hint = f"write {f'[{head}]' if file.form == 'ini' else f'{head}:'}"
             message = f"[{group.section.name}] ends in no number, and is for stream {group.stream}"
-            yield _found(file, STREAM, message, group.section, hint)
+            yield _found(file, streams, message, group.section, hint)
 
 
+@on_analytics("NVI116")
 def off(file: AnalyticsFile) -> Iterator[Finding]:
     """Groups that are off without saying so, and files without groups."""
     if file.head and not file.groups and not file.ignored:
-        yield _found(file, OFF, "the file has no lines, directions or zones", file.head.section)
+        yield _found(file, off, "the file has no lines, directions or zones", file.head.section)
     for group in file.groups:
         if group.entry("enable") is None:
             hint = f"write {file.line('enable', 1)}"
-            yield _found(file, OFF, f"[{group.section.name}] has no enable, and is off", group.section, hint)
+            yield _found(file, off, f"[{group.section.name}] has no enable, and is off", group.section, hint)
 
 
+@on_analytics("NVI117")
 def endless(file: AnalyticsFile) -> Iterator[Finding]:
     """Lines that go on beyond their points by default."""
     for group in file.groups:
         if group.kind == "line-crossing" and group.is_on and group.entry("extended") is None:
             message = f"[{group.section.name}] does not say extended, so that its lines go on beyond their ends"
-            yield _found(file, ENDLESS, message, group.section, f"write {file.line('extended', 0)}")
+            yield _found(file, endless, message, group.section, f"write {file.line('extended', 0)}")
 
 
+@on_analytics("NVI118")
 def arrows(file: AnalyticsFile) -> Iterator[Finding]:
     """Arrows and lines without a direction."""
     for _group, shape in _shapes(file, "direction-detection"):
         if len(shape.numbers) >= 4 and shape.numbers[:2] == shape.numbers[2:4]:
-            yield _found(file, ARROW, f"{shape.entry.key} has no length: no object goes that way", shape.entry)
+            yield _found(file, arrows, f"{shape.entry.key} has no length: no object goes that way", shape.entry)
     for _group, shape in _shapes(file, "line-crossing"):
         if len(shape.numbers) < 8:
             continue
         x1, y1, x2, y2, *line = shape.numbers[:8]
         arrow, way = (x2 - x1, y2 - y1), (line[2] - line[0], line[3] - line[1])
         if way == (0, 0):
-            yield _found(file, ARROW, f"the two points of {shape.entry.key} are one: it counts nothing", shape.entry)
+            yield _found(file, arrows, f"the two points of {shape.entry.key} are one: it counts nothing", shape.entry)
             continue
         product = abs(arrow[0] * way[1] - arrow[1] * way[0])
         if product**2 >= 1e-10 * (arrow[0] ** 2 + arrow[1] ** 2) * (way[0] ** 2 + way[1] ** 2) > 0:
@@ -212,9 +208,10 @@ def arrows(file: AnalyticsFile) -> Iterator[Finding]:
                 for each in entries((line[0], line[1], line[2], line[3]), file.size)
             )
             hint = f"write {one}, or {other} for the other direction"
-        yield _found(file, ARROW, f"the arrow of {shape.entry.key} {what}", shape.entry, hint)
+        yield _found(file, arrows, f"the arrow of {shape.entry.key} {what}", shape.entry, hint)
 
 
+@on_analytics("NVI119")
 def outside(file: AnalyticsFile) -> Iterator[Finding]:
     """Lines and zones beyond config-width and config-height."""
     width, height = file.size
@@ -229,9 +226,10 @@ def outside(file: AnalyticsFile) -> Iterator[Finding]:
             none = all(x > width for x, _ in points) or all(y > height for _, y in points)
             x, y = beyond[0]
             message = f"{shape.entry.key}: the point {x};{y} is outside a frame of {width}x{height}"
-            yield _found(file, OUTSIDE, message, shape.entry, level=None if none else Level.NOTE)
+            yield _found(file, outside, message, shape.entry, level=None if none else Level.NOTE)
 
 
+@on_analytics("NVI123")
 def history(file: AnalyticsFile) -> Iterator[Finding]:
     """What smooths object counts, and is also the length of a track."""
     entry = file.head.entry(SMOOTHING) if file.head else None
@@ -240,9 +238,10 @@ def history(file: AnalyticsFile) -> Iterator[Finding]:
         value = file.head.values.get(SMOOTHING)
         if value and not 20 <= value <= 50:
             message = f"{SMOOTHING} is {value}: from DeepStream 8.0 on ways are measured over {value} frames, too"
-            yield _found(file, HISTORY, message, entry)
+            yield _found(file, history, message, entry, f"write {file.line(SMOOTHING, 50 if value > 50 else 20)}")
 
 
+@on_app("NVI121")
 def waiting(app: AppContext) -> Iterator[Finding]:
     """Class ids and streams that there are not."""
     file = app.analytics
@@ -256,16 +255,18 @@ def waiting(app: AppContext) -> Iterator[Finding]:
         if count and group.stream >= count:
             others = any(each.is_on and each.stream < count for each in file.groups)
             message = f"[{group.section.name}]: {app.file.path} has {count} stream{'s' if count > 1 else ''}, from 0"
-            yield _found(file, WAITING, message, group.section, level=Level.NOTE if others else None)
+            yield _found(file, waiting, message, group.section, level=Level.NOTE if others else None)
         wanted, entry = group.values.get("class-id", ()), group.entry("class-id")
         if entry and classes and min(classes) >= 0 and -1 not in wanted and (never := set(wanted) - classes):
             level = None if never == set(wanted) else Level.NOTE
             words = ", ".join(map(str, sorted(never)))
-            hint = f"it has {min(classes)} to {max(classes)}"
+            hint = f"write {file.line('class-id', ';'.join(map(str, sorted(set(wanted) & classes))) or -1)}"
+            hint += f"; it has {min(classes)} to {max(classes)}"
             message = f"[{group.section.name}]: class {words} never comes from the primary engine"
-            yield _found(file, WAITING, message, entry, hint, level)
+            yield _found(file, waiting, message, entry, hint, level)
 
 
+@on_app("NVI122")
 def small(app: AppContext) -> Iterator[Finding]:
     """Frames in which slow objects do not move far enough."""
     file = app.analytics
@@ -274,7 +275,7 @@ def small(app: AppContext) -> Iterator[Finding]:
         return
     if any(group.is_on and group.kind == "line-crossing" for group in file.groups):
         message = f"lines are counted in frames of {width}x{height}: an object must move 31.6 pixels of these"
-        yield app.found(SMALL, message, app.file.place("streammux", "width"))
+        yield app.found(small, message, app.file.place("streammux", "width"))
 
 
 _SMALL: Final = 480 * 270  # pixels of a frame; with as many all slow passages were counted
@@ -291,7 +292,7 @@ def tracker_findings(data: bytes, path: str, release: str) -> Iterator[Finding]:
         group, message, hint = groups.get(section.name), None, None
         if group is None:
             if meant := closest(section.name, groups, _ALIKE):
-                message, hint = f"the tracker has no group {quoted(section.name)}", f"did you mean {meant}:?"
+                message, hint = f"the tracker has no group {quoted(section.name)}", f"write {meant}:"
         elif group.until and not between(release, None, group.until):
             message = (
                 f"{section.name} is a group of DeepStream up to {group.until}; {release} has other groups in its place"
@@ -301,6 +302,9 @@ def tracker_findings(data: bytes, path: str, release: str) -> Iterator[Finding]:
         elif group and group.keys:
             for entry in entries_:
                 yield from _tracker_key(entry, group, path, release)
+                if wrong := _wrong_value(entry, group):
+                    line, column = entry.value_line, entry.value_column
+                    yield TRACKER_VALUE.found(wrong[0], path=path, line=line, column=column, hint=wrong[1])
 
 
 def _tracker_key(entry: Entry, group: TrackerGroup, path: str, release: str) -> Iterator[Finding]:
@@ -315,33 +319,44 @@ def _tracker_key(entry: Entry, group: TrackerGroup, path: str, release: str) -> 
         if elsewhere:
             hint = f"it belongs into {' or '.join(elsewhere)}"
         elif meant := closest(key, group.keys, _ALIKE_KEY):
-            hint = f"write {meant}"
+            hint = f"write {meant}: {entry.text}"
         else:
             return
     yield TRACKER_KEY.found(message, path=path, line=entry.line, column=entry.column, hint=hint, level=level)
 
 
 _ALIKE_KEY: Final = 0.9
+_TYPES: Final = {
+    "boolean": (r"0|1|(?i:true|false|yes|no|on|off)", "0 or 1"),
+    "integer": (r"[-+]?[0-9]+", "a whole number"),
+    "number": (r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?i:inf)", "a number"),
+    "share": (r"\+?(?:0+\.?[0-9]*|\.[0-9]+|0*1(?:\.0*)?|[0-9.]+[eE]-[0-9]+)", "a number from 0 to 1"),
+}
+"""What a type looks like in a tracker's config, and in words; others are not tested."""
 
-CHECKS = (
-    (REFUSED, refused),
-    (NUMBERS, numbers),
-    (SAME, same),
-    (MODE, modes),
-    (UNREAD, unread),
-    (STREAM, streams),
-    (OFF, off),
-    (ENDLESS, endless),
-    (ARROW, arrows),
-    (OUTSIDE, outside),
-    (HISTORY, history),
-)
 
-APP_CHECKS = ((WAITING, waiting), (SMALL, small))
-_MOST: Final = 100
-RULES = (*(rule for rule, _ in (*CHECKS, *APP_CHECKS)), TRACKER_KEY)
+def _wrong_value(entry: Entry, group: TrackerGroup) -> tuple[str, str | None] | None:
+    """What is wrong with a value, and what to write; None: nothing, or its type is not known."""
+    key, text, kind = entry.key, entry.text, group.type_of(entry.key) or ""
+    if kind not in _TYPES:
+        return None
+    pattern, words = _TYPES[kind]
+    least, most = group.least.get(key, -math.inf), group.most.get(key, math.inf)
+    if key in group.least:
+        words += f" from {least} to {most}" if key in group.most else f" from {least} on"
+    if re.fullmatch(pattern, text) and (kind != "integer" or least <= int(text[:20]) <= most):
+        return None
+    hint = None
+    if kind == "integer" and (match := re.fullmatch(r"([-+]?[0-9]+)\.0*", text)):
+        hint = f"write {key}: {match[1]}"
+    elif kind == "share" and (match := re.fullmatch(r"([5-9]|[1-9][0-9])(?:\.0*)?", text)):
+        hint = f"write {key}: {int(match[1]) / 100:g}"
+    elif kind == "boolean" and (meant := BOOLEANS.get(text.lower())):
+        hint = f"write {key}: {meant}"
+    shown = "nothing" if text == "null" else quoted(text) if text else "a list, a map or an empty text"
+    return f"{entry.group}: {key} is {shown}; NVIDIA's guide asks for {words}", hint
 
 
 def analytics_findings(file: AnalyticsFile) -> list[Finding]:
     """What the rules find in a config of Gst-nvdsanalytics; of one rule not without end."""
-    return [finding for _, check in CHECKS for finding in islice(check(file), _MOST)]
+    return list(on_analytics.findings(file))

@@ -10,15 +10,23 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from convert.check.app import AppContext, AppEngine, AppFile, Named, app_groups, group_named, is_on, number, troubles
+from convert.check.app import (
+    AppContext,
+    AppEngine,
+    AppFile,
+    Named,
+    app_groups,
+    group_named,
+    is_on,
+    number,
+    on_app,
+    troubles,
+)
 from convert.check.context import SDK, Place
-from convert.check.rules import analytics
+from convert.check.rules import outputs
 from convert.check.rules.engine import ELSEWHERE, absence
 from convert.check.rules.keys import closest
-from convert.check.rules.outputs import OWN_OBJECTS
-from convert.check.rules.preprocessing import FRAMING, shapes
-from convert.check.rules.streams import APP_CHECKS
-from convert.check.rules.syntax import quoted
+from convert.check.rules.syntax import quoted, value_and_comment
 from convert.files import load_toml
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.keys import ATTRS
@@ -27,24 +35,11 @@ from convert.nvinfer.targets import Target, between, catalogue, sinks, trtexec_a
 if TYPE_CHECKING:
     from convert.nvinfer.keys import Entry
 
-CLASS_IDS = Rule("NVI092")
-
-SIZES = Rule("NVI093")
-
-SAME_ID = Rule("NVI094")
-
-NO_CONFIG = Rule("NVI095")
-
-APP_REFUSED = Rule("NVI096")
-
-APP_RELEASE = Rule("NVI097")
-
-UNREAD = Rule("NVI106")
-
 _MOST_SECONDARY: Final = 16
 _ALIKE: Final = 0.85  # one letter of eight is another
 
 
+@on_app(outputs.own_objects)
 def own_objects(app: AppContext) -> Iterator[Finding]:
     """A secondary engine that deepstream-app leaves out, or whose objects nobody makes."""
     on = bool(app.engines) and app.engines[0].gie.primary
@@ -52,35 +47,35 @@ def own_objects(app: AppContext) -> Iterator[Finding]:
         if engine.gie.primary:
             continue
         name, place = engine.gie.group, app.file.place(engine.gie.group, "operate-on-gie-id")
+        others = [each for each in app.engines if each is not engine]
         if app.parent(engine) is None:
             given = engine.gie.settings.get("operate-on-gie-id")
-            primary = app.engines[0].gie.app_id
-            others = ", ".join(str(each.gie.app_id) for each in app.engines if each is not engine)
+            hint = f"write {app.file.line('operate-on-gie-id', app.engines[0].gie.app_id)}"
             if not on:
-                what, hint = "without [primary-gie] deepstream-app makes no secondary engine", "switch [primary-gie] on"
+                what, hint = "without [primary-gie] deepstream-app makes no secondary engine", _SWITCH_ON
             elif given:
-                what, hint = (
-                    f"no other engine in front has the id {given.value} in this file",
-                    f"the others are {others}",
-                )
+                what = f"no other engine in front has the id {given.value} in this file"
+                hint += f"; the others are {', '.join(str(each.gie.app_id) for each in others)}"
             else:
                 what = "operate-on-gie-id is not given here: deepstream-app leaves the engine out"
-                hint = f"write {app.file.line('operate-on-gie-id', primary)}"
-            yield app.found(OWN_OBJECTS, f"[{name}]: {what}", place, hint)
-        elif app.sources(engine) == [] and engine.context and engine.context.value("operate-on-gie-id") != engine.id:
-            wanted = engine.context.value("operate-on-gie-id")
-            ids = ", ".join(str(each.id) for each in app.engines if each is not engine)
+            yield app.found(own_objects, f"[{name}]: {what}", place, hint)
+        elif app.sources(engine) == [] and (wanted := engine.known("operate-on-gie-id")) != engine.id:
             message = f"[{name}]: no other engine's results have the id {wanted}"
-            yield app.found(OWN_OBJECTS, message, app.at(engine, "operate-on-gie-id"), f"the others are {ids}")
+            hint = f"write {app.line(engine, 'operate-on-gie-id', others[0].id)}"
+            hint += f"; the others are {', '.join(str(each.id) for each in others)}"
+            yield app.found(own_objects, message, app.at(engine, "operate-on-gie-id"), hint)
 
 
+_SWITCH_ON: Final = "switch [primary-gie] on"
+
+
+@on_app("NVI092")
 def class_ids(app: AppContext) -> Iterator[Finding]:
     """Classes the engine in front does not have."""
     for engine in app.engines:
-        if engine.gie.primary or engine.context is None or not engine.context.values:
+        if engine.gie.primary:
             continue
-        wanted = set(engine.context.value("operate-on-class-ids", ()))
-        sources = app.sources(engine)
+        wanted, sources = set(engine.known("operate-on-class-ids") or ()), app.sources(engine)
         known = [each.classes for each in sources or ()]
         if not wanted or not sources or any(each is None for each in known):
             continue
@@ -88,16 +83,19 @@ def class_ids(app: AppContext) -> Iterator[Finding]:
         if never := ", ".join(map(str, sorted(wanted - have))):
             level = Level.WARNING if wanted & have else Level.ERROR
             message = f"[{engine.gie.group}]: class {never} never comes from the engine in front"
-            yield app.found(CLASS_IDS, message, app.at(engine, "operate-on-class-ids"), _classes_hint(have), level)
+            hint = f"write {app.line(engine, 'operate-on-class-ids', ';'.join(map(str, sorted(wanted & have))))}"
+            hint = f"{hint if wanted & have else 'remove it'}; {_classes_hint(have)}"
+            yield app.found(class_ids, message, app.at(engine, "operate-on-class-ids"), hint, level)
 
 
+@on_app("NVI093")
 def sizes(app: AppContext) -> Iterator[Finding]:
     """Minimum sizes above what there can be."""
     for engine in app.engines:
-        if engine.gie.primary or engine.context is None or not engine.context.values:
+        if engine.gie.primary:
             continue
         for side, short in (("width", "w"), ("height", "h")):
-            low = engine.context.value(f"input-object-min-{side}")
+            low = engine.known(f"input-object-min-{side}") or 0
             frame = number(app.file, "streammux", side, None)
             limits = [frame] if frame else []
             largest = [_largest(each, f"detected-max-{short}") for each in app.sources(engine) or ()]
@@ -105,9 +103,10 @@ def sizes(app: AppContext) -> Iterator[Finding]:
             if limits and low > min(limits):
                 key = f"input-object-min-{side}"
                 message = f"[{engine.gie.group}]: {key} is {low}, but no object is larger than {min(limits)} pixels"
-                yield app.found(SIZES, message, app.at(engine, key))
+                yield app.found(sizes, message, app.at(engine, key))
 
 
+@on_app("NVI094")
 def same_id(app: AppContext) -> Iterator[Finding]:
     """gie-unique-id twice: as the app compares it, not given is 0; as the results are marked, the nvinfer config's."""
     by_app: dict[int, AppEngine] = {0: app.engines[0]} if app.engines and not app.engines[0].gie.app_id else {}
@@ -115,15 +114,20 @@ def same_id(app: AppContext) -> Iterator[Finding]:
     for engine in app.engines:
         place, name = app.at(engine, "gie-unique-id"), engine.gie.group
         other = by_app.setdefault(engine.gie.app_id, engine)
+        free = 1 + max([0, *(each.gie.app_id for each in app.engines), *(each.id or 0 for each in app.engines)])
+        hint = f"write {app.line(engine, 'gie-unique-id', free)}"
         first = by_results.setdefault(engine.id, engine) if engine.id is not None else engine
         if other is not engine:
             given = f"has the gie-unique-id {engine.gie.app_id}" if engine.gie.app_id else "has no gie-unique-id here"
-            yield app.found(SAME_ID, f"[{name}] {given}, like [{other.gie.group}]", place)
+            if not engine.gie.app_id:
+                place, hint = app.file.place(name), f"write {app.file.line('gie-unique-id', free)}"
+            yield app.found(same_id, f"[{name}] {given}, like [{other.gie.group}]", place, hint)
         elif first is not engine:
             message = f"[{name}] has the gie-unique-id {engine.id}, like [{first.gie.group}] by its own config"
-            yield app.found(SAME_ID, message, place, level=Level.WARNING)
+            yield app.found(same_id, message, place, hint, Level.WARNING)
 
 
+@on_app("NVI095")
 def no_config(app: AppContext) -> Iterator[Finding]:
     """config-file missing, or leading nowhere."""
     elsewhere: list[Named] = []
@@ -131,33 +135,36 @@ def no_config(app: AppContext) -> Iterator[Finding]:
         place = app.file.place(named.group, named.key)
         if not named.text:
             if named.key == "config-file":
-                yield app.found(NO_CONFIG, f"[{named.group}] is switched on, but has no config-file", place)
+                yield app.found(no_config, f"[{named.group}] is switched on, but has no config-file", place)
         elif named.presence.sure and not named.presence.here:
             message = f"{named.key}: {quoted(named.text)} {absence(named.text, named.path)}"
             hint = f"it is looked for at {os.path.abspath(named.path)}"  # noqa: PTH100
-            yield app.found(NO_CONFIG, message, place, hint)
+            yield app.found(no_config, message, place, hint)
         elif not named.presence.here and named.group != "tracker" and not named.text.startswith(SDK):
             elsewhere.append(named)
     if elsewhere:
         names = ", ".join(quoted(named.text) for named in elsewhere)
         message = f"not on this machine, and so not checked: config-file {names}"
         place = app.file.place(elsewhere[0].group, "config-file")
-        yield app.found(NO_CONFIG, message, place, ELSEWHERE, Level.NOTE)
+        yield app.found(no_config, message, place, ELSEWHERE, Level.NOTE)
 
 
+@on_app("NVI096")
 def app_refused(app: AppContext) -> Iterator[Finding]:
     """The file, or a value of an engine."""
     whole = (app.file.trouble,) if app.file.trouble else ()
     for trouble in (*whole, *troubles(app.file, app.target.deepstream)):
-        yield app.found(
-            APP_REFUSED, trouble.message, Place(trouble.path or app.file.path, trouble.line, trouble.column)
-        )
+        place = Place(trouble.path or app.file.path, trouble.line, trouble.column)
+        value, words = value_and_comment(trouble.entry.text, "") if trouble.entry else ("", "")
+        hint = f"write {app.file.line(trouble.entry.key, value)}" if trouble.entry and words else None
+        yield app.found(app_refused, trouble.message, place, hint)
     secondary = [engine for engine in app.engines if not engine.gie.primary]
     if len(secondary) > _MOST_SECONDARY:
         message = f"there are {len(secondary)} secondary engines; deepstream-app takes {_MOST_SECONDARY}"
-        yield app.found(APP_REFUSED, message, app.file.place(secondary[_MOST_SECONDARY].gie.group))
+        yield app.found(app_refused, message, app.file.place(secondary[_MOST_SECONDARY].gie.group))
 
 
+@on_app("NVI097")
 def app_release(app: AppContext) -> Iterator[Finding]:
     """Keys, groups and sinks of other releases, and of the other form."""
     release, form = app.target.deepstream, app.file.form
@@ -167,7 +174,7 @@ def app_release(app: AppContext) -> Iterator[Finding]:
             continue
         if form not in group.formats or not between(release, group.since, None):
             when = _when(group.since, None, release) if form in group.formats else "is not read from YAML"
-            yield app.found(APP_RELEASE, f"[{name}] {when}", app.file.place(name))
+            yield app.found(app_release, f"[{name}] {when}", app.file.place(name))
             continue
         for key, entry in entries.items():
             since, until = group.span(key)
@@ -182,8 +189,10 @@ def app_release(app: AppContext) -> Iterator[Finding]:
                 what, level = f"is not read from {'INI' if form == 'ini' else 'YAML'} files", Level.NOTE
             else:
                 continue
-            hint = f"write {group.instead[key]}" if key in group.instead else None
-            yield app.found(APP_RELEASE, f"[{name}] {key} {what}", place, hint, level)
+            hint = "remove it" if since is None else f"remove it, or use DeepStream {since}"
+            if key in group.instead:
+                hint = f"write {app.file.line(group.instead[key], entry.text)}"
+            yield app.found(app_release, f"[{name}] {key} {what}", place, hint, level)
     yield from _sinks(app)
 
 
@@ -200,7 +209,7 @@ def _sinks(app: AppContext) -> Iterator[Finding]:
             place = f"DeepStream {app.target.deepstream} on {app.target.platform}"
             hint = "; ".join(f"{sink.type}: {sink.what}" for sink in sinks(app.target))
             message = f"{place} has no sink of type {kind}: the pipeline is not made"
-            yield app.found(APP_RELEASE, message, app.file.place(group, "type"), hint, Level.ERROR)
+            yield app.found(app_release, message, app.file.place(group, "type"), hint, Level.ERROR)
 
 
 def is_other(app: AppFile) -> bool:
@@ -228,6 +237,7 @@ def _is_foreign(name: str, entries: Mapping[str, Entry]) -> bool:
     )
 
 
+@on_app("NVI106")
 def unread(app: AppContext) -> Iterator[Finding]:
     """Groups that are off without saying so, and names that look like those that are meant."""
     form = app.file.form
@@ -237,8 +247,9 @@ def unread(app: AppContext) -> Iterator[Finding]:
             continue  # NVI100 says it
         if group is None:
             if meant := closest(plain, [each for each, row in app_groups().items() if form in row.formats], _ALIKE):
-                hint = f"write {meant}{'0' if app_groups()[meant].numbered else ''}"
-                yield app.found(UNREAD, f"deepstream-app has no group [{name}]", app.file.place(name), hint)
+                head = meant + ("0" if app_groups()[meant].numbered else "")
+                hint = f"write {f'[{head}]' if form == 'ini' else f'{head}:'}"
+                yield app.found(unread, f"deepstream-app has no group [{name}]", app.file.place(name), hint)
             continue
         if group.type_of("enable") and plain not in _OFF and not is_on(app.file, name):
             entry = entries.get("enable")
@@ -246,14 +257,19 @@ def unread(app: AppContext) -> Iterator[Finding]:
             if entry is None or unclear:
                 what = f"enable={entry.text[:80]} is no number" if entry else "has no enable=1"
                 hint = f"write {app.file.line('enable', 1)}"
-                yield app.found(UNREAD, f"[{name}]: {what}, so the group is off", app.file.place(name, "enable"), hint)
+                yield app.found(unread, f"[{name}]: {what}, so the group is off", app.file.place(name, "enable"), hint)
         for key, entry in entries.items():
             known = [each for names in group.types.values() for each in names]
             if group.type_of(key) is None and (
                 meant := closest(key, [each for each in known if each not in entries], _ALIKE)
             ):
                 place = Place(app.file.path, entry.line, entry.column)
-                yield app.found(UNREAD, f"[{name}]: deepstream-app has no key {quoted(key)}", place, f"write {meant}")
+                yield app.found(
+                    unread,
+                    f"[{name}]: deepstream-app has no key {quoted(key)}",
+                    place,
+                    f"write {app.file.line(meant, entry.text)}",
+                )
 
 
 _OFF: Final = frozenset({"source-attr-all", "message-converter", "message-consumer"})  # `enable` is not asked for
@@ -263,7 +279,7 @@ def _classes_hint(have: set[int]) -> str:
     if not have:
         return "a secondary classifier makes no objects"
     if have == {-1}:
-        return "a primary classifier's frame has class -1; leave the key out"
+        return "a primary classifier's frame has class -1"
     return f"it has {min(have)} to {max(have)}"
 
 
@@ -274,36 +290,21 @@ def _largest(engine: AppEngine, key: str) -> int:
     return max(limits) if limits and all(limits) else 0
 
 
-CHECKS = (
-    (OWN_OBJECTS, own_objects),
-    (CLASS_IDS, class_ids),
-    (SIZES, sizes),
-    (FRAMING, shapes),
-    (SAME_ID, same_id),
-    (NO_CONFIG, no_config),
-    (APP_REFUSED, app_refused),
-    (APP_RELEASE, app_release),
-    (UNREAD, unread),
-)
-
-
 def app_findings(app: AppContext) -> list[Finding]:
     """What the rules find in deepstream-app's config; nothing in one of another program."""
     if is_other(app.file):
         return []
-    return [finding for _, check in (*CHECKS, *APP_CHECKS, *analytics.APP_CHECKS) for finding in check(app)]
+    return list(on_app.findings(app))
 
 
 TRTEXEC_OPTION = Rule("NVI098")
-
-RULES = (*(rule for rule, _ in (*CHECKS, *APP_CHECKS)), TRTEXEC_OPTION)
 
 _OPTION: Final = re.compile(r"(?<![\w-])--[A-Za-z][A-Za-z0-9]*")
 
 
 def script_findings(data: bytes, path: str, target: Target) -> Iterator[Finding]:
     """Options in the command lines of a script (continued ones as a whole) that mention trtexec."""
-    known = catalogue().flags
+    known = catalogue().trtexec_flags
     for first, lines in _commands(data.decode("utf-8", "replace")):
         if not any("trtexec" in line for line in lines):
             continue

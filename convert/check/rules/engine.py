@@ -3,42 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from convert.check.context import SDK, Check, RuleContext
+from convert.check.context import SDK, RuleContext, on_config
 from convert.check.rules.syntax import as_line, is_plain, quoted
 from convert.files import load_toml
-from convert.findings import Finding, Level, Rule
+from convert.findings import Finding, Level
 from convert.nvinfer.keys import version
 from convert.nvinfer.targets import between, catalogue, trtexec_accepts
-
-NO_ID = Rule("NVI020")
-
-NOTHING_TO_BUILD = Rule("NVI021")
-
-ENGINE_ONLY = Rule("NVI022")
-
-ENGINE_NAME = Rule("NVI023")
-
-MISSING_FILE = Rule("NVI024")
-
-STALE_ENGINE = Rule("NVI025")
-
-NO_CALIBRATION = Rule("NVI026")
-
-IMPLICIT_BATCH = Rule("NVI027")
-
-NO_PRECISION_FLAGS = Rule("NVI030")
-
-HARDWARE = Rule("NVI043")
-
-WRONG_KIND = Rule("NVI045")
 
 # network-mode -> the end of the engine's name (networkMode2Str of nvdsinfer_func_utils.cpp).
 _MODES: Final = {0: "fp32", 1: "int8", 2: "fp16", 3: "best"}
 _INT8: Final = 1
+_ENGINE: Final = re.compile(r"(.+\.onnx)_b[0-9]+_(?:gpu|dla)[0-9]+_[a-z0-9]+\.engine")  # as nvinfer names them
+_COMMENTED: Final = re.compile(rb"^[ \t]*#[ \t]*onnx-file[ \t]*[=:][ \t]*([!-~]+)[ \t]*\r?$", re.MULTILINE)
 # Jetsons with a DLA, those without that share a release with them, and the versions of TensorRT that have none: 10.7
 # was the last 10.x with DLA, and 11.4.1 has it again (TensorRT's documentation, Working with DLA).
 _WITH_DLA: Final = ("Xavier", "Orin")
@@ -67,6 +48,7 @@ _NEEDED_BY: Final = {
 ELSEWHERE: Final = "check where the files are; --files require makes this an error, --files ignore leaves it out"
 
 
+@on_config("NVI020")
 def no_id(context: RuleContext) -> Iterator[Finding]:
     """No gie-unique-id, or one that wraps round."""
     number = context.value("gie-unique-id")
@@ -75,21 +57,24 @@ def no_id(context: RuleContext) -> Iterator[Finding]:
         if not context.settings:
             message, level = "gie-unique-id is missing, unless the app gives it", Level.WARNING
         hint = f"write {as_line(context, 'gie-unique-id', 1)}, or another free number"
-        yield context.found(NO_ID, message, hint=hint, level=level)
+        yield context.found(no_id, message, hint=hint, level=level)
     elif number >= 2**31:
         message = f"gie-unique-id becomes {number}: a negative number wraps round"
         hint = f"write {as_line(context, 'gie-unique-id', 1)}, or another number from 1 on"
-        yield context.found(NO_ID, message, key="gie-unique-id", level=Level.WARNING, hint=hint)
+        yield context.found(no_id, message, key="gie-unique-id", level=Level.WARNING, hint=hint)
 
 
+@on_config("NVI021")
 def nothing_to_build(context: RuleContext) -> Iterator[Finding]:
     """No model of any kind."""
     sources = ("onnx-file", "model-engine-file", "tlt-encoded-model", "custom-lib-path", *_old_models(context))
     if not any(context.value(key, "") for key in sources):
-        hint = "the line is there as a comment" if b"#onnx-file" in context.data.replace(b" ", b"") else None
-        yield context.found(NOTHING_TO_BUILD, "neither onnx-file nor model-engine-file is given", hint=hint)
+        commented = _COMMENTED.search(context.data)
+        hint = f"{_with_model(context, commented[1].decode())}: it is there as a comment" if commented else None
+        yield context.found(nothing_to_build, "neither onnx-file nor model-engine-file is given", hint=hint)
 
 
+@on_config("NVI022")
 def engine_only(context: RuleContext) -> Iterator[Finding]:
     """model-engine-file alone."""
     others = any(context.value(key, "") for key in ("onnx-file", "tlt-encoded-model", *_old_models(context)))
@@ -97,11 +82,23 @@ def engine_only(context: RuleContext) -> Iterator[Finding]:
         return
     if context.value("model-engine-file", "") and not others and not _own_builder(context):
         message = "there is no onnx-file to build the engine again from, should this one not load on the target"
-        commented_out = b"#onnx-file" in context.data.replace(b" ", b"")
-        hint = "onnx-file is there as a comment" if commented_out else "write onnx-file"
-        yield context.found(ENGINE_ONLY, message, key="model-engine-file", hint=hint)
+        commented, name = _COMMENTED.search(context.data), _ENGINE.fullmatch(context.files["model-engine-file"].text)
+        hint = "give the onnx-file that it was built from"
+        if commented or name:
+            hint = _with_model(context, commented[1].decode() if commented else name[1] if name else "")
+        yield context.found(engine_only, message, key="model-engine-file", hint=hint)
 
 
+def _with_model(context: RuleContext, model: str) -> str:
+    """A hint that says to write `model` as onnx-file, and with it the name of the engine unless that is right."""
+    lines, engine = [as_line(context, "onnx-file", model)], engine_name(context, model)
+    given = context.files.get("model-engine-file")
+    if (given is None or given.text != engine) and not _own_builder(context):
+        lines.append(as_line(context, "model-engine-file", engine))
+    return f"write {' and '.join(lines)}"
+
+
+@on_config("NVI023")
 def engine_name_differs(context: RuleContext) -> Iterator[Finding]:
     """model-engine-file is not what nvinfer writes, or is not given."""
     model = context.files.get("onnx-file")
@@ -115,12 +112,13 @@ def engine_name_differs(context: RuleContext) -> Iterator[Finding]:
     hint = f"write {as_line(context, 'model-engine-file', name)}"
     if engine is None or not context.value("model-engine-file", ""):
         message = f"without model-engine-file the engine is built at every start, although nvinfer writes {name}"
-        yield context.found(ENGINE_NAME, message, key="onnx-file", hint=hint)
+        yield context.found(engine_name_differs, message, key="onnx-file", hint=hint)
     elif engine.path != written:
         message = f"nvinfer will look for {quoted(engine.text)}, but writes the engine it builds to {name}"
-        yield context.found(ENGINE_NAME, message, key="model-engine-file", hint=hint)
+        yield context.found(engine_name_differs, message, key="model-engine-file", hint=hint)
 
 
+@on_config("NVI024")
 def missing_file(context: RuleContext) -> Iterator[Finding]:
     """Files that are not there: each that must be, and together those that may be on the target."""
     elsewhere: dict[str, str] = {}
@@ -144,12 +142,12 @@ def missing_file(context: RuleContext) -> Iterator[Finding]:
         hint = f"nvinfer looks for {file.path}" if level is Level.ERROR else None
         if hint and file.meant:
             hint = f"write {as_line(context, key, os.path.join(os.path.dirname(file.text), file.meant))}; {hint}"  # noqa: PTH118, PTH120
-        yield context.found(MISSING_FILE, message, key=key, level=level, hint=hint)
+        yield context.found(missing_file, message, key=key, level=level, hint=hint)
     if elsewhere:
         message = "not on this machine: " + ", ".join(f"{key} {quoted(text)}" for key, text in elsewhere.items())
         if rules := ", ".join(_NEEDED_BY[key] for key in elsewhere if key in _NEEDED_BY):
             message += f"; not applied without: {rules}"
-        yield context.found(MISSING_FILE, message, key=next(iter(elsewhere)), level=Level.NOTE, hint=ELSEWHERE)
+        yield context.found(missing_file, message, key=next(iter(elsewhere)), level=Level.NOTE, hint=ELSEWHERE)
 
 
 def absence(text: str, path: str) -> str:
@@ -159,36 +157,41 @@ def absence(text: str, path: str) -> str:
     return "is no file" if os.path.exists(path) else "is not there"  # noqa: PTH110
 
 
+@on_config("NVI025")
 def stale_engine(context: RuleContext) -> Iterator[Finding]:
     """An engine built before the model was last changed."""
     model, engine = context.files.get("onnx-file"), context.files.get("model-engine-file")
     if model and engine and model.presence.here and engine.presence.here and engine.changed < model.changed:
         message = f"{quoted(engine.text)} was built before {quoted(model.text)} was last changed"
-        yield context.found(STALE_ENGINE, message, key="model-engine-file", hint="delete the engine")
+        yield context.found(stale_engine, message, key="model-engine-file", hint="delete the engine")
 
 
+@on_config("NVI026")
 def no_calibration(context: RuleContext) -> Iterator[Finding]:
     """network-mode=1 alone."""
     if context.value("network-mode") == _INT8 and not context.value("int8-calib-file", ""):
         message = "network-mode is 1, INT8, but there is no int8-calib-file: nvinfer builds an FP16 engine"
-        yield context.found(NO_CALIBRATION, message, key="network-mode", hint=writes(context, {"network-mode": 2}))
+        yield context.found(no_calibration, message, key="network-mode", hint=writes(context, {"network-mode": 2}))
 
 
+@on_config("NVI027")
 def implicit_batch(context: RuleContext) -> Iterator[Finding]:
     """force-implicit-batch-dim=1 with ONNX."""
     if context.value("force-implicit-batch-dim") and context.value("onnx-file", ""):
         message = "force-implicit-batch-dim=1 with an ONNX model"
-        yield context.found(IMPLICIT_BATCH, message, key="force-implicit-batch-dim", hint="remove the line")
+        yield context.found(implicit_batch, message, key="force-implicit-batch-dim", hint="remove the line")
 
 
+@on_config("NVI030")
 def no_precision_flags(context: RuleContext) -> Iterator[Finding]:
     """FP16 or INT8 where TensorRT has no flags for them."""
     mode = context.value("network-mode")
     if mode and not trtexec_accepts("--fp16", context.target.tensorrt):
         message = f"network-mode is {mode}, {_MODES[mode]}, and TensorRT {context.target.tensorrt} has no such flag"
-        yield context.found(NO_PRECISION_FLAGS, message, key="network-mode")
+        yield context.found(no_precision_flags, message, key="network-mode", hint=writes(context, {"network-mode": 0}))
 
 
+@on_config("NVI043")
 def hardware(context: RuleContext) -> Iterator[Finding]:
     """Accelerators on a PC, a second GPU on a Jetson."""
     platform = context.target.platform
@@ -198,13 +201,14 @@ def hardware(context: RuleContext) -> Iterator[Finding]:
         name = _renamed(context, {"enable-dla": 0})
         hint = f"remove {keys}" + (f", and write {as_line(context, 'model-engine-file', name)}" if name else "")
         message = f"{as_line(context, 'enable-dla', 1)}, but {message}"
-        yield context.found(HARDWARE, message, key="enable-dla", hint=hint, level=level)
+        yield context.found(hardware, message, key="enable-dla", hint=hint, level=level)
     if context.value("gpu-id") and platform == "jetson":
         message = f"gpu-id is {context.value('gpu-id')}, but a Jetson has GPU 0 only"
         hint = writes(context, {"gpu-id": 0})
-        yield context.found(HARDWARE, message, key="gpu-id", hint=hint, level=Level.WARNING)
+        yield context.found(hardware, message, key="gpu-id", hint=hint, level=Level.WARNING)
 
 
+@on_config("NVI045")
 def wrong_kinds(context: RuleContext) -> Iterator[Finding]:
     """Files of a kind that the key is not for."""
     for key in sorted(_JUDGED):
@@ -214,7 +218,7 @@ def wrong_kinds(context: RuleContext) -> Iterator[Finding]:
             message = f"{key}: {quoted(text)} is {row['words']}"
             hint = _instead(context, key, kind, row)
             level = Level.WARNING if spare else None  # the engine is built again, at every start
-            yield context.found(WRONG_KIND, message, key=key, hint=hint, level=level)
+            yield context.found(wrong_kinds, message, key=key, hint=hint, level=level)
 
 
 def wrong_kind(context: RuleContext, key: str) -> str:
@@ -316,18 +320,3 @@ def _engine_text(context: RuleContext, path: str) -> str:
         return os.path.relpath(path, os.path.dirname(app))  # noqa: PTH120 - text
     folder, slash, _ = context.files["onnx-file"].text.rpartition("/")
     return f"{folder}{slash}{os.path.basename(path)}"  # noqa: PTH119 - text
-
-
-CHECKS = (
-    Check(NO_ID, no_id),
-    Check(NOTHING_TO_BUILD, nothing_to_build),
-    Check(ENGINE_ONLY, engine_only),
-    Check(ENGINE_NAME, engine_name_differs),
-    Check(MISSING_FILE, missing_file),
-    Check(STALE_ENGINE, stale_engine),
-    Check(NO_CALIBRATION, no_calibration),
-    Check(IMPLICIT_BATCH, implicit_batch),
-    Check(NO_PRECISION_FLAGS, no_precision_flags),
-    Check(HARDWARE, hardware),
-    Check(WRONG_KIND, wrong_kinds),
-)

@@ -10,32 +10,21 @@ from typing import Final
 from convert.check import context as checking
 from convert.check.rules.syntax import as_head, as_line, quoted
 from convert.files import load_toml
-from convert.findings import Finding, Level, Rule
+from convert.findings import Finding, Level
 from convert.nvinfer.config import ELEMENT_BYTES
-from convert.nvinfer.keys import ATTRS, ATTRS_ALL, PROPERTY, Entry, Key, Reason, key_named, keys, version
+from convert.nvinfer.keys import (
+    ATTRS,
+    ATTRS_ALL,
+    NETWORKS_WITH_ATTRS,
+    PROPERTY,
+    Entry,
+    Key,
+    Reason,
+    key_named,
+    keys,
+    version,
+)
 from convert.nvinfer.targets import catalogue
-
-UNKNOWN_KEY = Rule("NVI009")
-
-UNKNOWN_GROUP = Rule("NVI010")
-
-UNREAD_ATTRS = Rule("NVI011")
-
-LEGACY = Rule("NVI012")
-
-TOO_NEW = Rule("NVI013")
-
-NEEDS = Rule("NVI014")
-
-NOT_FOR_TYPE = Rule("NVI015")
-
-ESCAPE = Rule("NVI016")
-
-YAML_VALUE = Rule("NVI017")
-
-SUPPRESSION = Rule("NVI018")
-
-NO_EFFECT = Rule("NVI019")
 
 _STOI = re.compile(r"\s*[+-]?[0-9]+")
 
@@ -43,6 +32,7 @@ _STOI = re.compile(r"\s*[+-]?[0-9]+")
 # --- in every file, accepted or not
 
 
+@checking.on_config("NVI009", refused=True)
 def unknown_key(context: checking.RuleContext) -> Iterator[Finding]:
     """Keys no release has, or not here."""
     for entry in context.parsed.unknown:
@@ -50,9 +40,10 @@ def unknown_key(context: checking.RuleContext) -> Iterator[Finding]:
             continue
         group = quoted(entry.group if context.parsed.form == "yaml" else f"[{entry.group}]")
         message = f"nvinfer does not know the key {quoted(entry.key)} in {group}, and goes on without it"
-        yield context.found(UNKNOWN_KEY, message, at=context.at_key(entry), hint=_meant(context, entry))
+        yield context.found(unknown_key, message, at=context.at_key(entry), hint=_meant(context, entry))
 
 
+@checking.on_config("NVI010", refused=True)
 def unknown_group(context: checking.RuleContext) -> Iterator[Finding]:
     """Groups no element reads."""
     refused = {fault.problem.line for fault in context.faults}
@@ -63,14 +54,14 @@ def unknown_group(context: checking.RuleContext) -> Iterator[Finding]:
         place = context.at(unread.section.line, unread.section.column)
         if unread.why == "repeated":
             message = f"{quoted(name)} was there before, and only the first one is read"
-            yield context.found(UNKNOWN_GROUP, message, at=place, hint="join the two")
+            yield context.found(unknown_group, message, at=place, hint="join the two")
         elif unread.why == "unknown" and (outside := _outside(context, name, unread.section.line)):
-            yield context.found(UNKNOWN_GROUP, outside[0], at=place, hint=outside[1])
+            yield context.found(unknown_group, outside[0], at=place, hint=outside[1])
         elif unread.why == "unknown":
             near = closest(name, (PROPERTY, ATTRS_ALL))
-            hint = f"did you mean {as_head(context, near)}?" if near else None
+            hint = f"write {as_head(context, near)}" if near else None
             message = f"nvinfer does not read the group {quoted(as_head(context, name))}"
-            yield context.found(UNKNOWN_GROUP, message, at=place, hint=hint)
+            yield context.found(unknown_group, message, at=place, hint=hint)
 
 
 def _outside(context: checking.RuleContext, name: str, at: int) -> tuple[str, str] | None:
@@ -88,6 +79,7 @@ def _outside(context: checking.RuleContext, name: str, at: int) -> tuple[str, st
     return message, f"indent it by {blanks} blanks, below {as_head(context, above[-1])}"
 
 
+@checking.on_config("NVI012", refused=True)
 def legacy(context: checking.RuleContext) -> Iterator[Finding]:
     """Old names that still work, or are ignored beside the new one."""
     for entry in context.parsed.entries:
@@ -103,7 +95,7 @@ def legacy(context: checking.RuleContext) -> Iterator[Finding]:
             other = context.last.get((entry.group, new or ""))
             same = other is not None and other.text.strip() == new_value(entry, key)
             level = Level.NOTE if same else Level.WARNING
-            yield context.found(LEGACY, message, at=context.at_key(entry), hint="remove it", level=level)
+            yield context.found(legacy, message, at=context.at_key(entry), hint="remove it", level=level)
         elif new:
             message, hint = f"{entry.key} is an old name for {new}", f"write {new}"
             if key.alias == "infer-dims":
@@ -112,7 +104,7 @@ def legacy(context: checking.RuleContext) -> Iterator[Finding]:
                 hint = f"write {as_line(context, new, value, entry)}"
             elif entry.key == "enable-dbscan":
                 hint = "remove it: without it cluster-mode is 0, too"
-            yield context.found(LEGACY, message, at=context.at_key(entry), hint=hint)
+            yield context.found(legacy, message, at=context.at_key(entry), hint=hint)
 
 
 def new_value(entry: Entry, key: Key) -> str | None:
@@ -127,15 +119,17 @@ def new_value(entry: Entry, key: Key) -> str | None:
     return entry.text
 
 
+@checking.on_config("NVI013", refused=True)
 def too_new(context: checking.RuleContext) -> Iterator[Finding]:
     """Keys that a later release has."""
     for entry in context.parsed.unknown:
         if since := _newer(context, entry):
             message = f"{entry.key} exists since DeepStream {since}; {context.parsed.release} passes over it"
             hint = f"remove it, or use DeepStream {since}"
-            yield context.found(TOO_NEW, message, at=context.at_key(entry), hint=hint)
+            yield context.found(too_new, message, at=context.at_key(entry), hint=hint)
 
 
+@checking.on_config("NVI018", refused=True)
 def suppression(context: checking.RuleContext) -> Iterator[Finding]:
     """`# check: ignore ...` with a misspelt id."""
     from convert.check.rules import RULES  # which this module is a part of
@@ -144,9 +138,10 @@ def suppression(context: checking.RuleContext) -> Iterator[Finding]:
         word = text.upper()
         if not re.fullmatch(r"EI[0-9]{3}", word) and word not in {rule.id for rule in RULES}:
             hint = "`ei-deepstream explain` lists the rules"
-            yield context.found(SUPPRESSION, f"there is no rule {quoted(text)}", at=context.at(line), hint=hint)
+            yield context.found(suppression, f"there is no rule {quoted(text)}", at=context.at(line), hint=hint)
 
 
+@checking.on_config("NVI016", refused=True)
 def escape(context: checking.RuleContext) -> Iterator[Finding]:
     """Control characters that came from a backslash."""
     if context.parsed.form != "ini":
@@ -164,9 +159,12 @@ def escape(context: checking.RuleContext) -> Iterator[Finding]:
         if found := re.search(r"\\[ntr]", plain):
             meaning = {"n": "a line break", "t": "a tab", "r": "a carriage return"}[found[0][1]]
             message = f"{entry.key}: {found[0]} is read as {meaning}"
-            yield context.found(ESCAPE, message, at=context.at_value(entry), hint="write / or two backslashes")
+            text = entry.text.replace("\\", "/" if key.is_path else "\\\\")
+            hint = f"write {as_line(context, entry.key, text, entry)}"
+            yield context.found(escape, message, at=context.at_value(entry), hint=hint)
 
 
+@checking.on_config("NVI017", refused=True)
 def yaml_value(context: checking.RuleContext) -> Iterator[Finding]:
     """Conversions of the YAML parser that lose something."""
     if context.parsed.form != "yaml":
@@ -184,18 +182,19 @@ def yaml_value(context: checking.RuleContext) -> Iterator[Finding]:
             message = f"{entry.key}: of “{quoted(entry.text)}” nvinfer reads {read[0].strip()}" if read else ""
             hint = f"write {as_line(context, entry.key, read[0].strip(), entry)}" if read else ""
         if message:
-            yield context.found(YAML_VALUE, message, at=context.at_value(entry), hint=hint)
+            yield context.found(yaml_value, message, at=context.at_value(entry), hint=hint)
     for problem in context.parsed.problems:
         if problem.reason is Reason.OVERRUN:
             place = context.at(problem.line, problem.column)
             is_path = problem.key == "op-tensor-files"
             hint = "use a shorter path" if is_path else f"use at most {ELEMENT_BYTES - 1} bytes"
-            yield context.found(YAML_VALUE, problem.message, at=place, hint=hint)
+            yield context.found(yaml_value, problem.message, at=place, hint=hint)
 
 
 # --- in accepted configs
 
 
+@checking.on_config("NVI011")
 def unread_attrs(context: checking.RuleContext) -> Iterator[Finding]:
     """[class-attrs-*] of a classifier."""
     for unread in context.parsed.unread:
@@ -209,26 +208,28 @@ def unread_attrs(context: checking.RuleContext) -> Iterator[Finding]:
             elif checking.wants_instances(context):
                 level = Level.WARNING
                 hint = f"write {as_line(context, 'network-type', int(checking.INSTANCES))}"
-            yield context.found(UNREAD_ATTRS, message, at=place, hint=hint, level=level)
+            yield context.found(unread_attrs, message, at=place, hint=hint, level=level)
 
 
+@checking.on_config("NVI014")
 def needs(context: checking.RuleContext) -> Iterator[Finding]:
     """Keys whose partner is missing; a locale's keys; what mean-file wins over."""
     for ignored in context.parsed.ignored:
         if ignored.why == "locale":
             message = f"{quoted(ignored.entry.key)} is a key for another language; nvinfer never sees it"
-            yield context.found(NEEDS, message, at=context.at_key(ignored.entry))
+            yield context.found(needs, message, at=context.at_key(ignored.entry))
     for key in _with_needs():
         missing = [each for each in key.needs if not context.value(each)]
         if missing and context.given(key.name) and context.value(key.name):
             message, partner = f"{key.name} does nothing without {' and '.join(missing)}", key_named(missing[0])
             is_switch = partner is not None and partner.type in {"boolean", "integer"}
             other = f"write {as_line(context, missing[0], 1)}" if is_switch else f"give {missing[0]}, too"
-            yield context.found(NEEDS, message, key=key.name, hint=f"remove it, or {other}")
+            yield context.found(needs, message, key=key.name, hint=f"remove it, or {other}")
     if context.given("offsets") and context.value("mean-file", ""):
-        yield context.found(NEEDS, "offsets are ignored, because mean-file is given", key="offsets", hint="remove them")
+        yield context.found(needs, "offsets are ignored, because mean-file is given", key="offsets", hint="remove them")
 
 
+@checking.on_config("NVI015")
 def not_for_type(context: checking.RuleContext) -> Iterator[Finding]:
     """Keys of another network-type or process-mode."""
     advice = load_toml("nvinfer/advice.toml")
@@ -243,14 +244,15 @@ def not_for_type(context: checking.RuleContext) -> Iterator[Finding]:
             message = f"{entry.key} is for {meant}; network-type is {context.kind}"
             if checking.INSTANCES in kinds and checking.wants_instances(context):
                 continue  # reported by the rule on instance masks
-            yield context.found(NOT_FOR_TYPE, message, at=context.at_key(entry), hint="remove it")
+            yield context.found(not_for_type, message, at=context.at_key(entry), hint="remove it")
         elif entry.key in advice["secondary"]["keys"] and not context.is_secondary:
             message = f"{entry.key} is for secondary engines; process-mode is 1, whole frames"
             hint = f"remove it, or write {as_line(context, 'process-mode', 2)} if it looks at another engine's objects"
             level = Level.NOTE if entry.key.startswith("input-object") else Level.WARNING
-            yield context.found(NOT_FOR_TYPE, message, at=context.at_key(entry), hint=hint, level=level)
+            yield context.found(not_for_type, message, at=context.at_key(entry), hint=hint, level=level)
 
 
+@checking.on_config("NVI019")
 def no_effect(context: checking.RuleContext) -> Iterator[Finding]:
     """Keys whose code is gone."""
     for entry in context.last.values():
@@ -261,7 +263,7 @@ def no_effect(context: checking.RuleContext) -> Iterator[Finding]:
             level, hint = Level.NOTE, "remove it"
             if entry.key in _DEAD and not (entry.key in _OF_UFF and not context.value("uff-file", "")):
                 level, hint = Level.WARNING, "only ONNX models are built: convert the model"
-            yield context.found(NO_EFFECT, message, at=context.at_key(entry), hint=hint, level=level)
+            yield context.found(no_effect, message, at=context.at_key(entry), hint=hint, level=level)
 
 
 _OF_UFF: Final = frozenset({"uff-input-order", "uff-input-blob-name"})  # of no meaning to other models
@@ -287,18 +289,24 @@ def _meant(context: checking.RuleContext, entry: Entry) -> str | None:
     other = ATTRS if table == PROPERTY else PROPERTY
     if (key := checking.key_of(entry)) is not None and context.parsed.form not in key.formats:
         if not key.replaced_by:
-            return "YAML configs lack it"
+            return "remove it: YAML configs do not have it"
         value = new_value(entry, key)
         new = key.replaced_by if value is None else as_line(context, key.replaced_by, value, entry)
         return f"write {new} instead; YAML configs do not have this one"
-    if key_named(entry.key, other):
-        return f"it belongs below {as_head(context, PROPERTY if other == PROPERTY else ATTRS_ALL)}"
+    if found := key_named(entry.key, other):
+        if other == ATTRS and context.values and context.kind not in NETWORKS_WITH_ATTRS:
+            return "remove it"
+        new, value = found.replaced_by, new_value(entry, found)
+        line = as_line(context, new, value, entry) if new and value else as_line(context, entry.key, entry.text, entry)
+        return f"write {line} below {as_head(context, PROPERTY if other == PROPERTY else ATTRS_ALL)} instead"
     name, equals, value = entry.key.partition("=")
     if context.parsed.form == "yaml" and equals and key_named(name.strip(), table or ""):
         return f"write {as_line(context, name.strip(), value.strip(), entry)}"
+    given = {each.key for each in context.parsed.entries if each.group == entry.group}
     here = [key.name for key in keys() if key.group == table and key.exists_in(context.parsed.release)]
+    here = [each for each in here if each not in given]
     near = closest(entry.key, here)
-    return f"did you mean {near}?" if near else None
+    return f"write {as_line(context, near, entry.text, entry)}" if near else None
 
 
 def closest(name: str, names: Iterable[str], cutoff: float = 0.75) -> str | None:
@@ -313,18 +321,3 @@ def closest(name: str, names: Iterable[str], cutoff: float = 0.75) -> str | None
 def _is_read(context: checking.RuleContext, entry: Entry) -> bool:
     """Whether the entry is in a group nvinfer reads."""
     return entry.group == PROPERTY or entry.group not in context.unread
-
-
-CHECKS = (
-    checking.Check(UNKNOWN_KEY, unknown_key, refused=True),
-    checking.Check(UNKNOWN_GROUP, unknown_group, refused=True),
-    checking.Check(LEGACY, legacy, refused=True),
-    checking.Check(TOO_NEW, too_new, refused=True),
-    checking.Check(ESCAPE, escape, refused=True),
-    checking.Check(YAML_VALUE, yaml_value, refused=True),
-    checking.Check(SUPPRESSION, suppression, refused=True),
-    checking.Check(UNREAD_ATTRS, unread_attrs),
-    checking.Check(NEEDS, needs),
-    checking.Check(NOT_FOR_TYPE, not_for_type),
-    checking.Check(NO_EFFECT, no_effect),
-)

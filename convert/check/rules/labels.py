@@ -3,39 +3,35 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, TypeAlias
 
-from convert.check.context import CLASSIFIER, DETECTOR, INSTANCES, Check, Labels, Place, RuleContext
+from convert.check.context import CLASSIFIER, DETECTOR, INSTANCES, Check, Labels, Place, RuleContext, on_config
 from convert.check.rules.syntax import as_line, quoted
-from convert.findings import Finding, Level, Rule
+from convert.findings import Finding, Level
 from convert.nvinfer.keys import LABEL_BYTES
-
-NO_LABELS = Rule("NVI060")
-
-ONE_A_LINE = Rule("NVI061")
-
-SEVERAL_A_LINE = Rule("NVI062")
-
-COUNTS = Rule("NVI063")
-
-CARRIAGE_RETURN = Rule("NVI064")
-
-ENCODING = Rule("NVI065")
-
-EMPTY_LINE = Rule("NVI066")
-
-BLANKS = Rule("NVI067")
-
-LONG_LABEL = Rule("NVI068")
-
-DUPLICATE = Rule("NVI069")
 
 _BOM: Final = b"\xef\xbb\xbf"
 _ONE_NAME_A_LINE: Final = frozenset({DETECTOR, INSTANCES})
 _WITH_LABELS: Final = frozenset({DETECTOR, CLASSIFIER, INSTANCES})
 
 
+_OnLabels: TypeAlias = Callable[[RuleContext, Labels], Iterator[Finding]]
+
+
+def on_labels(rule: str) -> Callable[[_OnLabels], Check[RuleContext]]:
+    """As `on_config`, for functions that get the labels, too, and are called where there are any."""
+
+    def declare(run: _OnLabels) -> Check[RuleContext]:
+        def with_labels(context: RuleContext) -> Iterable[Finding]:
+            return run(context, labels) if (labels := _labels(context)) else ()
+
+        return on_config(rule)(with_labels)
+
+    return declare
+
+
+@on_config("NVI060")
 def no_labels(context: RuleContext) -> Iterator[Finding]:
     """labelfile-path left out, or an empty file."""
     if context.kind not in _WITH_LABELS:
@@ -47,28 +43,41 @@ def no_labels(context: RuleContext) -> Iterator[Finding]:
         level = Level.NOTE  # the application may read the outputs themselves
     labels = context.labels
     if not context.value("labelfile-path", ""):
-        yield context.found(NO_LABELS, f"labelfile-path is not given: {effect}", level=level)
+        hint = f"write {as_line(context, 'labelfile-path', 'labels.txt')}, a file with {_wanted(context)}"
+        yield context.found(no_labels, f"labelfile-path is not given: {effect}", hint=hint, level=level)
     elif labels is not None and not labels.entries:
-        yield context.found(NO_LABELS, f"the label file is empty: {effect}", at=Place(labels.shown), level=level)
+        message, hint = f"the label file is empty: {effect}", f"write {_wanted(context)} into it"
+        yield context.found(no_labels, message, at=Place(labels.shown), hint=hint, level=level)
 
 
-def one_a_line(context: RuleContext) -> Iterator[Finding]:
+def _wanted(context: RuleContext) -> str:
+    """What the label file must hold, in words."""
+    count = context.value("num-detected-classes")
+    if context.kind != CLASSIFIER:
+        return f"{count} labels, one a line" if count else "one label a line"
+    outputs = context.model.outputs if context.model else ()
+    dims = outputs[0].dims if len(outputs) == 1 else None
+    several = f"{dims[1]} labels" if dims and len(dims) > 1 and isinstance(dims[1], int) else "all labels"
+    return f"{several} in one line, with ; between"
+
+
+@on_labels("NVI061")
+def one_a_line(context: RuleContext, labels: Labels) -> Iterator[Finding]:
     """A detector's label file for a classifier."""
-    labels = _labels(context)
-    if labels is None or context.kind != CLASSIFIER or context.function:
+    if context.kind != CLASSIFIER or context.function:
         return
     if _is_one_a_line(context, labels):
         count = len(labels.entries)
         message = f"{count} lines with one label each: nvinfer takes them for {count} outputs, and labels class 0 only"
         names = [names[0].rstrip("\r") for _, names in labels.entries[:3]] + (["..."] if count > 3 else [])
         hint = f"write one line: {quoted(';'.join(names))}"
-        yield context.found(ONE_A_LINE, message, at=Place(labels.shown, labels.entries[0][0], 1), hint=hint)
+        yield context.found(one_a_line, message, at=Place(labels.shown, labels.entries[0][0], 1), hint=hint)
 
 
-def several_a_line(context: RuleContext) -> Iterator[Finding]:
+@on_labels("NVI062")
+def several_a_line(context: RuleContext, labels: Labels) -> Iterator[Finding]:
     """A classifier's label file for a detector."""
-    labels = _labels(context)
-    if labels is None or context.kind not in _ONE_NAME_A_LINE:
+    if context.kind not in _ONE_NAME_A_LINE:
         return
     several = [(line, names) for line, names in labels.entries if len(_plain(names)) > 1]
     if several:
@@ -77,9 +86,10 @@ def several_a_line(context: RuleContext) -> Iterator[Finding]:
         message += str([number for number, _ in labels.entries].index(line))
         level = Level.ERROR if _is_one_line(labels) else Level.WARNING
         place = Place(labels.shown, line, 1)
-        yield context.found(SEVERAL_A_LINE, message, at=place, hint="one label a line", level=level)
+        yield context.found(several_a_line, message, at=place, hint="one label a line", level=level)
 
 
+@on_config("NVI063")
 def counts(context: RuleContext) -> Iterator[Finding]:
     """num-detected-classes, labels and head."""
     if context.kind in _ONE_NAME_A_LINE:
@@ -88,73 +98,67 @@ def counts(context: RuleContext) -> Iterator[Finding]:
         yield from _counts_of_classifier(context)
 
 
-def carriage_return(context: RuleContext) -> Iterator[Finding]:
+@on_labels("NVI064")
+def carriage_return(context: RuleContext, labels: Labels) -> Iterator[Finding]:
     """Windows line ends."""
-    labels = _labels(context)
-    if labels is None or b"\r" not in labels.data:
+    if b"\r" not in labels.data:
         return
     lines = [number for number, text in enumerate(labels.data.split(b"\n"), 1) if b"\r" in text]
     count = f"{len(lines)} lines end" if len(lines) > 1 else "a line ends"
     message = f"{count} in a carriage return, which becomes part of the label"
-    yield context.found(CARRIAGE_RETURN, message, at=Place(labels.shown, lines[0], 1), hint="save with Unix line ends")
+    yield context.found(carriage_return, message, at=Place(labels.shown, lines[0], 1), hint="save with Unix line ends")
 
 
-def encoding(context: RuleContext) -> Iterator[Finding]:
+@on_labels("NVI065")
+def encoding(context: RuleContext, labels: Labels) -> Iterator[Finding]:
     """Byte order marks and other encodings."""
-    labels = _labels(context)
-    if labels is None:
-        return
     if labels.data.startswith(_BOM):
         message = "the file begins with a byte order mark, which becomes part of the first label"
-        yield context.found(ENCODING, message, at=Place(labels.shown, 1, 1), hint="save without it")
+        yield context.found(encoding, message, at=Place(labels.shown, 1, 1), hint="save without it")
     try:
         labels.data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = labels.data.count(b"\n", 0, error.start) + 1
-        yield context.found(ENCODING, "the file is not UTF-8", at=Place(labels.shown, line, 1), hint="save as UTF-8")
+        yield context.found(encoding, "the file is not UTF-8", at=Place(labels.shown, line, 1), hint="save as UTF-8")
 
 
-def empty_line(context: RuleContext) -> Iterator[Finding]:
+@on_labels("NVI066")
+def empty_line(context: RuleContext, labels: Labels) -> Iterator[Finding]:
     """Gaps between labels."""
-    labels = _labels(context)
-    if labels is None or context.kind == CLASSIFIER or not labels.entries:
+    if context.kind == CLASSIFIER:
         return
     last = labels.entries[-1][0]
     empty = sorted(set(range(1, last)) - {line for line, _ in labels.entries})
     if empty:
         message = f"line {empty[0]} is empty; nvinfer skips it, and the labels behind it move up"
-        yield context.found(EMPTY_LINE, message, at=Place(labels.shown, empty[0], 1), hint="remove it")
+        yield context.found(empty_line, message, at=Place(labels.shown, empty[0], 1), hint="remove it")
 
 
-def blanks(context: RuleContext) -> Iterator[Finding]:
+@on_labels("NVI067")
+def blanks(context: RuleContext, labels: Labels) -> Iterator[Finding]:
     """Labels that begin or end in a blank."""
-    labels = _labels(context)
-    if labels is None:
-        return
     for line, names in labels.entries:
         odd = [name for name in names if name.rstrip("\r").strip(" \t") != name.rstrip("\r")]
         if odd:
             message = f"the label is “{quoted(odd[0].rstrip(chr(13)))}”, blanks and all"
-            yield context.found(BLANKS, message, at=Place(labels.shown, line, 1), hint="remove the blanks")
+            yield context.found(blanks, message, at=Place(labels.shown, line, 1), hint="remove the blanks")
             return
 
 
-def long_label(context: RuleContext) -> Iterator[Finding]:
+@on_labels("NVI068")
+def long_label(context: RuleContext, labels: Labels) -> Iterator[Finding]:
     """More than the metadata holds."""
-    labels = _labels(context)
-    for line, names in labels.entries if labels else ():
+    for line, names in labels.entries:
         for name in names if context.kind == CLASSIFIER else names[:1]:
             if (size := len(name.encode())) > LABEL_BYTES:
                 message = f"“{quoted(name)}” has {size} bytes; {LABEL_BYTES} are kept"
-                yield context.found(LONG_LABEL, message, at=Place(labels.shown if labels else "", line, 1))
+                yield context.found(long_label, message, at=Place(labels.shown, line, 1))
                 return
 
 
-def duplicate(context: RuleContext) -> Iterator[Finding]:
+@on_labels("NVI069")
+def duplicate(context: RuleContext, labels: Labels) -> Iterator[Finding]:
     """The same name twice: for a classifier within a line, for a detector anywhere."""
-    labels = _labels(context)
-    if labels is None:
-        return
     if context.kind == CLASSIFIER:
         sets = [(line, _plain(names)) for line, names in labels.entries]
     else:
@@ -164,7 +168,7 @@ def duplicate(context: RuleContext) -> Iterator[Finding]:
         for name, count in Counter(names).items():
             if count > 1 and "\N{REPLACEMENT CHARACTER}" not in name:  # other bytes may differ
                 message = f"{count} classes are called “{quoted(name)}”"
-                yield context.found(DUPLICATE, message, at=Place(labels.shown, line, 1))
+                yield context.found(duplicate, message, at=Place(labels.shown, line, 1))
                 return
 
 
@@ -176,7 +180,7 @@ def _counts_of_detector(context: RuleContext) -> Iterator[Finding]:
         effect = f"{nameless} no name" if have < classes else "are there classes that are dropped, or a background?"
         message = f"num-detected-classes is {classes}, {context.files['labelfile-path'].text} has {have} label"
         message += f"{'s' if have != 1 else ''}: {effect}"
-        yield context.found(COUNTS, message, key="num-detected-classes")
+        yield context.found(counts, message, key="num-detected-classes")
     head = _cov(context)
     if classes and head is not None and head != classes:
         effect = (
@@ -185,7 +189,7 @@ def _counts_of_detector(context: RuleContext) -> Iterator[Finding]:
         message = f"num-detected-classes is {classes}, the model computes {head}: {effect}"
         level = Level.ERROR if head > classes else Level.WARNING
         hint = f"write {as_line(context, 'num-detected-classes', head)}"
-        yield context.found(COUNTS, message, key="num-detected-classes", level=level, hint=hint)
+        yield context.found(counts, message, key="num-detected-classes", level=level, hint=hint)
 
 
 def _counts_of_classifier(context: RuleContext) -> Iterator[Finding]:
@@ -201,7 +205,7 @@ def _counts_of_classifier(context: RuleContext) -> Iterator[Finding]:
         effect = "those without a label attach nothing" if have < classes else "the names may be shifted"
         message = f"the output {quoted(output.name)} has {classes} classes, the line has {have} labels: {effect}"
         level = Level.ERROR if have < classes else Level.WARNING
-        yield context.found(COUNTS, message, at=Place(labels.shown, line, 1), level=level)
+        yield context.found(counts, message, at=Place(labels.shown, line, 1), level=level)
 
 
 def _cov(context: RuleContext) -> int | None:
@@ -232,17 +236,3 @@ def _is_one_a_line(context: RuleContext, labels: Labels) -> bool:
 
 def _is_one_line(labels: Labels) -> bool:
     return len(labels.entries) == 1 and len(_plain(labels.entries[0][1])) > 1
-
-
-CHECKS = (
-    Check(NO_LABELS, no_labels),
-    Check(ONE_A_LINE, one_a_line),
-    Check(SEVERAL_A_LINE, several_a_line),
-    Check(COUNTS, counts),
-    Check(CARRIAGE_RETURN, carriage_return),
-    Check(ENCODING, encoding),
-    Check(EMPTY_LINE, empty_line),
-    Check(BLANKS, blanks),
-    Check(LONG_LABEL, long_label),
-    Check(DUPLICATE, duplicate),
-)

@@ -9,26 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from convert.check.context import CLASSIFIER, DETECTOR, SEGMENTATION, Check, RuleContext
+from convert.check.context import CLASSIFIER, DETECTOR, SEGMENTATION, RuleContext, on_config
 from convert.check.rules.engine import calibrated, writes, wrong_kind
-from convert.check.rules.preprocessing import INFER_DIMS, is_nhwc
+from convert.check.rules.preprocessing import is_nhwc, zero_dims
 from convert.check.rules.syntax import as_line, quoted
 from convert.findings import Finding, Rule
 from convert.nvinfer.keys import FUNCTIONS, version
 from convert.nvinfer.targets import opsets
 from convert.onnx_header import STANDARD_DOMAINS, Header, Value
-
-DAMAGED = Rule("NVI031")
-
-INPUT = Rule("NVI032")
-
-NHWC = Rule("NVI033")
-
-NOT_FLOAT = Rule("NVI035")
-
-OPEN_SIZE = Rule("NVI036")
-
-REFUSED = Rule("NVI042")
 
 # Problems that other rules report better, by the key `initialise` names.
 _REPORTED_ELSEWHERE: Final = frozenset(
@@ -40,18 +28,20 @@ _REPORTED_ELSEWHERE: Final = frozenset(
 )
 
 
+@on_config("NVI031")
 def damaged(context: RuleContext) -> Iterator[Finding]:
     """No ONNX model, or only half of one."""
     if wrong_kind(context, "onnx-file"):
         return
     if context.model_error is not None:
         hint = context.model_error.hint
-        yield context.found(DAMAGED, f"{context.model_path}: {context.model_error.message}", key="onnx-file", hint=hint)
+        yield context.found(damaged, f"{context.model_path}: {context.model_error.message}", key="onnx-file", hint=hint)
     for name in context.lacking:
         message = f"{context.model_path} keeps weights in {quoted(name)}, which is not beside it"
-        yield context.found(DAMAGED, message, key="onnx-file", hint="copy that file along")
+        yield context.found(damaged, message, key="onnx-file", hint="copy that file along")
 
 
+@on_config("NVI032")
 def picture(context: RuleContext) -> Iterator[Finding]:
     """One input, three dimensions behind the batch."""
     if context.model is None or _from_meta(context):
@@ -61,14 +51,15 @@ def picture(context: RuleContext) -> Iterator[Finding]:
         names = ", ".join(quoted(each.name) for each in inputs) or "none"
         if not (len(inputs) > 1 and _fills_inputs(context)):
             message = f"the model has {len(inputs)} inputs ({names}); nvinfer feeds one"
-            yield context.found(INPUT, message, key="onnx-file")
+            yield context.found(picture, message, key="onnx-file")
     if inputs and inputs[0].dims is not None and len(inputs[0].dims) != 4:
         message = (
             f"the input {quoted(inputs[0].name)} is {_shown(inputs[0])}; nvinfer needs [N, channels, height, width]"
         )
-        yield context.found(INPUT, message, key="onnx-file")
+        yield context.found(picture, message, key="onnx-file")
 
 
+@on_config("NVI033")
 def nhwc(context: RuleContext) -> Iterator[Finding]:
     """Channels last."""
     source = image(context)
@@ -87,9 +78,10 @@ def nhwc(context: RuleContext) -> Iterator[Finding]:
     else:
         message = f"{shown}, and is fed channels first"
         hint = f"{writes(context, {'network-input-order': 1, 'infer-dims': size})}; or convert it to NCHW"
-    yield context.found(NHWC, message, key="network-input-order" if order == 1 else "onnx-file", hint=hint)
+    yield context.found(nhwc, message, key="network-input-order" if order == 1 else "onnx-file", hint=hint)
 
 
+@on_config(zero_dims)
 def infer_dims(context: RuleContext) -> Iterator[Finding]:
     """infer-dims and the model's input differ."""
     dims = tuple(context.value("infer-dims"))
@@ -102,7 +94,7 @@ def infer_dims(context: RuleContext) -> Iterator[Finding]:
         if not all(isinstance(each, int) for each in sizes):
             message = f"the model's input is {_shown(source)}: without infer-dims no engine can be built"
             numbers = f"write {as_line(context, 'infer-dims', 'channels;height;width')}, with numbers"
-            yield context.found(INFER_DIMS, message, key="onnx-file", hint=numbers)
+            yield context.found(infer_dims, message, key="onnx-file", hint=numbers)
         return
     if is_nhwc(source) and not nhwc_order:
         return  # reported by nhwc
@@ -112,9 +104,10 @@ def infer_dims(context: RuleContext) -> Iterator[Finding]:
         message = f"infer-dims is {_list(dims)}, the model's input is {_shown(source)}"
         fits = all(isinstance(each, int) for each in right)
         hint = f"write {as_line(context, 'infer-dims', _list(right))}" if fits else None
-        yield context.found(INFER_DIMS, message, key="infer-dims", hint=hint)
+        yield context.found(infer_dims, message, key="infer-dims", hint=hint)
 
 
+@on_config("NVI035")
 def not_float(context: RuleContext) -> Iterator[Finding]:
     """Types nvinfer does not check."""
     if context.model is None:
@@ -122,24 +115,26 @@ def not_float(context: RuleContext) -> Iterator[Finding]:
     source = image(context)
     if source is not None and source.dtype != "float" and not _from_meta(context):
         message = f"the input {quoted(source.name)} is {source.dtype}; nvinfer writes float32 into it"
-        yield context.found(NOT_FLOAT, message, key="onnx-file")
+        yield context.found(not_float, message, key="onnx-file")
     if context.function or context.kind not in {DETECTOR, CLASSIFIER, SEGMENTATION}:
         return
     for output in context.model.outputs:
         used = context.kind != DETECTOR or "cov" in output.name or "bbox" in output.name
         if used and output.dtype != "float":
             message = f"the output {quoted(output.name)} is {output.dtype}; nvinfer reads it as float32"
-            yield context.found(NOT_FLOAT, message, key="onnx-file")
+            yield context.found(not_float, message, key="onnx-file")
 
 
+@on_config("NVI036")
 def open_size(context: RuleContext) -> Iterator[Finding]:
     """Outputs with free dimensions behind the batch."""
     for output in context.model.outputs if context.model else ():
         if output.dims is not None and not all(isinstance(each, int) for each in output.dims[1:]):
             message = f"the output {quoted(output.name)} is {_shown(output)}: its size is not fixed"
-            yield context.found(OPEN_SIZE, message, key="onnx-file")
+            yield context.found(open_size, message, key="onnx-file")
 
 
+@on_config("NVI042")
 def refused(context: RuleContext) -> Iterator[Finding]:
     """What no other rule names."""
     if context.start is None:
@@ -147,7 +142,7 @@ def refused(context: RuleContext) -> Iterator[Finding]:
     ended = context.start.verdict != "ok" or context.start.output_parser_failed
     for problem in context.start.problems:
         if ended and (problem.fatal or context.start.output_parser_failed) and problem.key not in _REPORTED_ELSEWHERE:
-            yield context.found(REFUSED, problem.message, key=problem.key)
+            yield context.found(refused, problem.message, key=problem.key)
 
 
 def image(context: RuleContext) -> Value | None:
@@ -175,21 +170,9 @@ def _list(dims: tuple[object, ...]) -> str:
     return ";".join(map(str, dims))
 
 
-STATIC_BATCH = Rule("NVI028")
-
-BAKED_BATCH = Rule("NVI029")
-
-OPERATOR = Rule("NVI037")
-
-OPSET = Rule("NVI038")
-
-QUANTISED = Rule("NVI039")
-
 ONNX_RUNTIME = Rule("NVI040")
 
 TENSORRT = Rule("NVI041")
-
-NOT_BUILT = Rule("NVI044")
 
 _EXPLICIT: Final = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _FLOAT32: Final = "download the float32 model"
@@ -204,16 +187,18 @@ _QUANTISED: Final = frozenset(
 )
 
 
+@on_config("NVI028")
 def static_batch(context: RuleContext) -> Iterator[Finding]:
     """A fixed batch that is not batch-size."""
     source = image(context)
     size = context.value("batch-size")
     if source and source.dims and isinstance(source.dims[0], int) and 0 < source.dims[0] != size:
         message = f"batch-size is {size}, the model was exported for {source.dims[0]}"
-        hint = f"export it with a dynamic batch, or {writes(context, {'batch-size': source.dims[0]})}"
-        yield context.found(STATIC_BATCH, message, key="batch-size", hint=hint)
+        hint = f"{writes(context, {'batch-size': source.dims[0]})}; or export it with a dynamic batch"
+        yield context.found(static_batch, message, key="batch-size", hint=hint)
 
 
+@on_config("NVI029")
 def baked_batch(context: RuleContext) -> Iterator[Finding]:
     """A 1 in a Reshape, or an output without the batch."""
     if context.model is None or context.value("batch-size") < 2:
@@ -223,22 +208,23 @@ def baked_batch(context: RuleContext) -> Iterator[Finding]:
     for name, target in _reshapes(context.model):
         shape = ", ".join(map(str, target))
         message = f"batch-size is {size}, but the Reshape {quoted(name)} makes [{shape}], one frame"
-        yield context.found(BAKED_BATCH, message, key="batch-size", hint=hint)
+        yield context.found(baked_batch, message, key="batch-size", hint=hint)
         return
     source = image(context)
     if source and source.dims and not isinstance(source.dims[0], int):
         for output in context.model.outputs:
             if output.dims and output.dims[0] == 1:
                 message = f"batch-size is {size}, but the output {quoted(output.name)} always has one row"
-                yield context.found(BAKED_BATCH, message, key="batch-size", hint=hint)
+                yield context.found(baked_batch, message, key="batch-size", hint=hint)
 
 
+@on_config("NVI037")
 def operator(context: RuleContext) -> Iterator[Finding]:
     """NMS, and operators that are no ONNX."""
     if context.model is None:
         return
     for op in sorted({node.op for node in context.model.nodes if node.op in _OPEN}):
-        yield context.found(OPERATOR, f"the model holds {op}, whose output has no fixed size", key="onnx-file")
+        yield context.found(operator, f"the model holds {op}, whose output has no fixed size", key="onnx-file")
     # TensorRT's own plugins are called EfficientNMS_TRT and the like; a library may bring others.
     strange = {
         (node.domain, node.op)
@@ -247,9 +233,10 @@ def operator(context: RuleContext) -> Iterator[Finding]:
     }
     for domain, op in sorted(strange):
         message = f"the model holds {quoted(op)} of {quoted(domain)}, which TensorRT knows through a plugin only"
-        yield context.found(OPERATOR, message, key="onnx-file")
+        yield context.found(operator, message, key="onnx-file")
 
 
+@on_config("NVI038")
 def opset(context: RuleContext) -> Iterator[Finding]:
     """Outside of the parser's range."""
     if context.model is None or not context.model.opset:
@@ -260,9 +247,10 @@ def opset(context: RuleContext) -> Iterator[Finding]:
             f"TensorRT {context.target.tensorrt} (DeepStream {context.target.deepstream}, {context.target.platform})"
         )
         message = f"the model has opset {context.model.opset}; the parser of {tensorrt} was made for {low} to {high}"
-        yield context.found(OPSET, message, key="onnx-file")
+        yield context.found(opset, message, key="onnx-file")
 
 
+@on_config("NVI044")
 def not_built(context: RuleContext) -> Iterator[Finding]:
     """Operators and forms that the target's TensorRT refuses."""
     if context.model is None:
@@ -272,7 +260,7 @@ def not_built(context: RuleContext) -> Iterator[Finding]:
     for each in refusals(context.model, context.target):
         if each.missing and (each.operator in _QUANTISED or _may_bring_plugins(context)):
             continue  # reported by quantised; not known
-        yield context.found(NOT_BUILT, each.message, key="onnx-file", hint=each.hint)
+        yield context.found(not_built, each.message, key="onnx-file", hint=each.hint)
 
 
 def _may_bring_plugins(context: RuleContext) -> bool:
@@ -282,6 +270,7 @@ def _may_bring_plugins(context: RuleContext) -> bool:
     return context.library is None or context.library.has("getPluginRegistry")
 
 
+@on_config("NVI039")
 def quantised(context: RuleContext) -> Iterator[Finding]:
     """Q/DQ operators without the keys they need, and others."""
     if context.model is None:
@@ -292,13 +281,13 @@ def quantised(context: RuleContext) -> Iterator[Finding]:
     message, tensorrt = f"the model holds {', '.join(sorted(found))}", context.target.tensorrt
     if not found <= _EXPLICIT or version(tensorrt) < _FIRST_EXPLICIT:
         message += f", which TensorRT {tensorrt} does not take"
-        yield context.found(QUANTISED, message, key="onnx-file", hint=_FLOAT32)
+        yield context.found(quantised, message, key="onnx-file", hint=_FLOAT32)
     elif shifted := _zero_point(context.model):
         message += f"; {quoted(shifted[0])} has the zero point {shifted[1]}, and TensorRT takes 0 only"
-        yield context.found(QUANTISED, message, key="onnx-file", hint=_FLOAT32)
+        yield context.found(quantised, message, key="onnx-file", hint=_FLOAT32)
     elif finding := _modes(context):
         key = "network-mode" if context.given("network-mode") else "onnx-file"
-        yield context.found(QUANTISED, f"{message}; {finding[0]}", key=key, hint=finding[1])
+        yield context.found(quantised, f"{message}; {finding[0]}", key=key, hint=finding[1])
 
 
 def _zero_point(model: Header) -> tuple[str, int] | None:
@@ -336,20 +325,3 @@ def _reshapes(model: Header) -> Iterator[tuple[str, tuple[int, ...]]]:
             target = model.integers.get(node.inputs[1])
             if target and len(target) > 1 and target[0] == 1:
                 yield node.name or "".join(node.outputs[:1]), target
-
-
-CHECKS = (
-    Check(DAMAGED, damaged),
-    Check(INPUT, picture),
-    Check(NHWC, nhwc),
-    Check(INFER_DIMS, infer_dims),
-    Check(NOT_FLOAT, not_float),
-    Check(OPEN_SIZE, open_size),
-    Check(REFUSED, refused),
-    Check(STATIC_BATCH, static_batch),
-    Check(BAKED_BATCH, baked_batch),
-    Check(OPERATOR, operator),
-    Check(OPSET, opset),
-    Check(NOT_BUILT, not_built),
-    Check(QUANTISED, quantised),
-)

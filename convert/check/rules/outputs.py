@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from convert.check import context as checking
 from convert.check.rules.syntax import as_head, as_line, quoted
 from convert.files import load_toml
-from convert.findings import Finding, Level, Rule
+from convert.findings import Finding, Level
 from convert.nvinfer.context import Binding, ParserOutcome, built_in_segments, stock_parser
 from convert.nvinfer.keys import ATTRS, ATTRS_ALL, FUNCTIONS, ClusterMode, version
 from convert.nvinfer.targets import catalogue
@@ -26,22 +26,6 @@ if TYPE_CHECKING:
     from convert.onnx_header import Header
 
 
-NO_PARSER = Rule("NVI070")
-
-NO_LIBRARY = Rule("NVI071")
-
-NO_FUNCTION = Rule("NVI072")
-
-OUTPUTS = Rule("NVI073")
-
-CLUSTER_MODE = Rule("NVI074")
-
-NO_CLASSES = Rule("NVI075")
-
-NO_TENSOR_META = Rule("NVI079")
-
-INSTANCE_MASKS = Rule("NVI080")
-
 _, _DBSCAN, _NMS, _HYBRID, _NONE = ClusterMode
 _LAST_WITH_OPENCV: Final = "6.0"
 _MASK: Final = "output-instance-mask"
@@ -49,6 +33,7 @@ _STOCK: Final = "/opt/nvidia/deepstream/deepstream/lib/libnvds_infercustomparser
 _FUNCTION_KEYS: Final = (*FUNCTIONS.values(), "engine-create-func-name")
 
 
+@checking.on_config("NVI070")
 def no_parser(context: checking.RuleContext) -> Iterator[Finding]:
     """The built-in parser, and outputs it cannot find."""
     if context.kind != checking.DETECTOR or context.function:
@@ -61,15 +46,16 @@ def no_parser(context: checking.RuleContext) -> Iterator[Finding]:
             message = (
                 f"no output has {' or '.join(lacking)} in its name ({shown}), and no function is named to read them"
             )
-            yield context.found(NO_PARSER, message, hint=_parser_hint(context, names))
+            yield context.found(no_parser, message, hint=_parser_hint(context, names))
         return
     names = list(context.value("output-blob-names"))
     if names and not any("cov" in name or "bbox" in name for name in names):
         message = f"output-blob-names has no cov and bbox ({', '.join(map(quoted, names))}), and no function is named"
         hint = _parser_hint(context, names)
-        yield context.found(NO_PARSER, message, key="output-blob-names", level=Level.WARNING, hint=hint)
+        yield context.found(no_parser, message, key="output-blob-names", level=Level.WARNING, hint=hint)
 
 
+@checking.on_config("NVI071")
 def no_library(context: checking.RuleContext) -> Iterator[Finding]:
     """A function without custom-lib-path."""
     if context.value("custom-lib-path", ""):
@@ -83,9 +69,10 @@ def no_library(context: checking.RuleContext) -> Iterator[Finding]:
                 if context.network and context.outputs:
                     size, classes = context.network[1:], context.value("num-detected-classes")
                     hint = "remove it" if stock_parser(name, context.outputs, classes, size).failed else hint
-            yield context.found(NO_LIBRARY, message, key=key, hint=hint)
+            yield context.found(no_library, message, key=key, hint=hint)
 
 
+@checking.on_config("NVI072")
 def no_function(context: checking.RuleContext) -> Iterator[Finding]:
     """A function the library lacks."""
     library = context.library
@@ -96,9 +83,10 @@ def no_function(context: checking.RuleContext) -> Iterator[Finding]:
         if name and not library.has(name):
             which = "NVIDIA's parser library" if library.stock else quoted(context.files["custom-lib-path"].text)
             message = f"{which} has no {quoted(name)}"
-            yield context.found(NO_FUNCTION, message, key=key, hint=_function_hint(context, name))
+            yield context.found(no_function, message, key=key, hint=_function_hint(context, key, name))
 
 
+@checking.on_config("NVI073")
 def outputs(context: checking.RuleContext) -> Iterator[Finding]:
     """The parser gives up, or reads nonsense."""
     if context.network is None or not context.outputs:
@@ -114,9 +102,10 @@ def outputs(context: checking.RuleContext) -> Iterator[Finding]:
         outcome = built_in_segments(context.outputs, classes, context.value("segmentation-output-order"))
     if outcome.failed or outcome.signal is not None:
         key = FUNCTIONS.get(context.kind) if function else "onnx-file"
-        yield context.found(OUTPUTS, outcome.message, key=key)
+        yield context.found(outputs, outcome.message, key=key)
 
 
+@checking.on_config("NVI074")
 def cluster_mode(context: checking.RuleContext) -> Iterator[Finding]:
     """0, or nothing."""
     if context.kind == checking.DETECTOR and context.value("cluster-mode") == 0:
@@ -126,34 +115,37 @@ def cluster_mode(context: checking.RuleContext) -> Iterator[Finding]:
             effect = "groupRectangles, which merges nothing while group-threshold is 0"
         hint = f"write {as_line(context, 'cluster-mode', 2)} for NMS with your own numbers"
         key = "cluster-mode" if context.given("cluster-mode") else None
-        yield context.found(CLUSTER_MODE, f"{given}: {effect}", key=key, hint=hint)
+        yield context.found(cluster_mode, f"{given}: {effect}", key=key, hint=hint)
 
 
+@checking.on_config("NVI075")
 def no_classes(context: checking.RuleContext) -> Iterator[Finding]:
     """num-detected-classes=0."""
     kinds = {checking.DETECTOR, checking.SEGMENTATION, checking.INSTANCES}
     if context.kind in kinds and not context.value("num-detected-classes"):
         key = "num-detected-classes" if context.given("num-detected-classes") else None
         given = "is 0" if key else "is not given"
-        effect = "every object is dropped"
+        effect, level = "every object is dropped", Level.NOTE if context.value("output-tensor-meta") else None
         if context.kind == checking.DETECTOR and context.value("cluster-mode") in {0, _NMS, _HYBRID}:
-            effect = "the process dies on the first frame"
+            effect, level = "the process dies on the first frame", None
         elif context.kind == checking.SEGMENTATION:
-            effect = "every frame fails"
+            effect, level = "every frame fails", None
         labels = context.labels.entries if context.labels and context.kind != checking.SEGMENTATION else ()
         is_each = labels and all(len(names) == 1 for _, names in labels)
         hint = f"write {as_line(context, 'num-detected-classes', len(labels))}" if is_each else None
-        yield context.found(NO_CLASSES, f"num-detected-classes {given}: {effect}", key=key, hint=hint)
+        yield context.found(no_classes, f"num-detected-classes {given}: {effect}", key=key, hint=hint, level=level)
 
 
+@checking.on_config("NVI079")
 def no_tensor_meta(context: checking.RuleContext) -> Iterator[Finding]:
     """network-type=100 alone."""
     if context.kind == checking.OTHER and not context.value("output-tensor-meta"):
         hint = f"write {as_line(context, 'output-tensor-meta', 1)}"
         message = "network-type is 100, but output-tensor-meta is not 1"
-        yield context.found(NO_TENSOR_META, message, key="network-type", hint=hint)
+        yield context.found(no_tensor_meta, message, key="network-type", hint=hint)
 
 
+@checking.on_config("NVI080")
 def instance_masks(context: checking.RuleContext) -> Iterator[Finding]:
     """Masks and clustering."""
     mode = context.value("cluster-mode")
@@ -162,7 +154,7 @@ def instance_masks(context: checking.RuleContext) -> Iterator[Finding]:
         message = f"{what} is for instance segmentation; network-type 2 labels pixels, and finds no objects"
         hint = f"write {as_line(context, 'network-type', int(checking.INSTANCES))}"
         hint += f" and {as_line(context, 'cluster-mode', 4)}" if mode != _NONE else ""
-        yield context.found(INSTANCE_MASKS, message, key="network-type", hint=hint)
+        yield context.found(instance_masks, message, key="network-type", hint=hint)
     elif mode != _NONE and (context.value(_MASK) or context.kind == checking.INSTANCES):
         what = as_line(context, _MASK, 1) if context.value(_MASK) else as_line(context, "network-type", 3)
         message = f"{what} needs {as_line(context, 'cluster-mode', 4)}, not {mode}"
@@ -170,30 +162,30 @@ def instance_masks(context: checking.RuleContext) -> Iterator[Finding]:
         hint = f"write {as_line(context, 'cluster-mode', 4)}"
         if context.kind != checking.INSTANCES:
             hint = f"remove {_MASK}; only network-type 3 has masks"
-        yield context.found(INSTANCE_MASKS, message, key=key, hint=hint)
+        yield context.found(instance_masks, message, key=key, hint=hint)
     if context.kind == checking.INSTANCES and not context.function:
         message = f"{as_line(context, 'network-type', 3)} needs custom-lib-path and parse-bbox-instance-mask-func-name"
-        yield context.found(INSTANCE_MASKS, message, key="network-type")
+        yield context.found(instance_masks, message, key="network-type")
 
 
-def _built_in_detector(outputs: Sequence[Binding], context: checking.RuleContext) -> Iterator[Finding]:
+def _built_in_detector(bindings: Sequence[Binding], context: checking.RuleContext) -> Iterator[Finding]:
     """cov [C,h,w] and bbox [4C,h,w]."""
-    coverage = [each for each in outputs if "cov" in each.name]
-    boxes = [each for each in outputs if "bbox" in each.name]
+    coverage = [each for each in bindings if "cov" in each.name]
+    boxes = [each for each in bindings if "bbox" in each.name]
     if not coverage or not boxes:
         return
     one, four = coverage[-1], boxes[-1]
     if len(one.dims) != 3 or len(four.dims) != 3:
         message = f"{quoted(one.name)} and {quoted(four.name)} must be [N,C,h,w] and [N,4C,h,w]"
-        yield context.found(OUTPUTS, message, key="onnx-file")
+        yield context.found(outputs, message, key="onnx-file")
     elif four.dims[0] != 4 * one.dims[0]:
         names = quoted(four.name), quoted(one.name)
         message = f"{names[0]} has {four.dims[0]} channels, not 4 for each of the {one.dims[0]} of {names[1]}"
         hint = "they are channels last: transpose them" if four.dims[2] == 4 * one.dims[2] else None
-        yield context.found(OUTPUTS, message, key="onnx-file", hint=hint)
+        yield context.found(outputs, message, key="onnx-file", hint=hint)
     elif four.dims[1:] != one.dims[1:]:
         message = f"{quoted(one.name)} and {quoted(four.name)} have grids of different size"
-        yield context.found(OUTPUTS, message, key="onnx-file")
+        yield context.found(outputs, message, key="onnx-file")
 
 
 def has_opencv(context: checking.RuleContext) -> bool:
@@ -208,7 +200,7 @@ def _parser_hint(context: checking.RuleContext, names: list[str]) -> str | None:
     return None
 
 
-def _function_hint(context: checking.RuleContext, name: str) -> str | None:
+def _function_hint(context: checking.RuleContext, key: str, name: str) -> str | None:
     if context.library is None or not context.library.stock:
         return None
     for each in catalogue().parsers:
@@ -217,18 +209,10 @@ def _function_hint(context: checking.RuleContext, name: str) -> str | None:
     from difflib import get_close_matches  # few configs need it
 
     near = get_close_matches(name, sorted(context.library.functions or ()), n=1, cutoff=0.93)
-    return f"did you mean {near[0]}?" if near else "build a library that has it"
+    return f"write {as_line(context, key, near[0])}" if near else "build a library that has it"
 
 
-IDLE_ATTRIBUTE = Rule("NVI076")
-
-THRESHOLD = Rule("NVI077")
-
-MERGED = Rule("NVI081")
-
-FILTERED = Rule("NVI078")
-
-
+@checking.on_config("NVI076")
 def idle_attribute(context: checking.RuleContext) -> Iterator[Finding]:
     """Attributes of another cluster-mode."""
     if context.kind != checking.DETECTOR:
@@ -241,14 +225,15 @@ def idle_attribute(context: checking.RuleContext) -> Iterator[Finding]:
         message = f"{entry.key} does nothing with {as_line(context, 'cluster-mode', mode)}"
         if mode == 0 and entry.key in {"nms-iou-threshold", "topk"}:
             message = f"{entry.key} is overwritten: cluster-mode 0 is NMS with topk 20 and an overlap of 0.5"
-        yield context.found(IDLE_ATTRIBUTE, message, at=context.at_key(entry), hint="remove it")
+        yield context.found(idle_attribute, message, at=context.at_key(entry), hint="remove it")
 
 
+@checking.on_config("NVI077")
 def threshold(context: checking.RuleContext) -> Iterator[Finding]:
     """Thresholds out of the range of scores."""
     for key in ("classifier-threshold", "segmentation-threshold"):
         if context.given(key) and (problem := _beyond(context.number(key), strict=key.startswith("classifier"))):
-            yield context.found(THRESHOLD, f"{key} is {context.value(key)}: {problem}", key=key)
+            yield context.found(threshold, f"{key} is {context.value(key)}: {problem}", key=key)
     if context.kind not in {checking.DETECTOR, checking.INSTANCES}:
         return
     mode = context.value("cluster-mode")
@@ -258,14 +243,15 @@ def threshold(context: checking.RuleContext) -> Iterator[Finding]:
             message, value, key = f"{entry.key} is {quoted(entry.text)}: {problem}", _number(entry.text), entry.key
             new = f"{value / 100:g}" if value and 5 <= value < 100 else "0.3" if key == "nms-iou-threshold" else None
             hint = "remove it" if key == "topk" else f"write {as_line(context, key, new, entry)}" if new else None
-            yield context.found(THRESHOLD, message, at=context.at_value(entry), hint=hint)
+            yield context.found(threshold, message, at=context.at_value(entry), hint=hint)
     if mode in {_DBSCAN, _HYBRID} and any(not each.get("minBoxes") for each in context.values.get(ATTRS, ())[:1000]):
         message = f"cluster-mode is {mode}, DBSCAN, but minBoxes is 0: nothing is clustered"
         hint = f"write {as_line(context, 'minBoxes', 1)} below {as_head(context, ATTRS_ALL)}"
         level = Level.NOTE if mode == _HYBRID else None  # NMS follows
-        yield context.found(THRESHOLD, message, key="cluster-mode", hint=hint, level=level)
+        yield context.found(threshold, message, key="cluster-mode", hint=hint, level=level)
 
 
+@checking.on_config("NVI081")
 def merged(context: checking.RuleContext) -> Iterator[Finding]:
     """Thresholds below the one that cells were merged with."""
     if context.kind != checking.DETECTOR or context.model is None:
@@ -279,27 +265,27 @@ def merged(context: checking.RuleContext) -> Iterator[Finding]:
         value = _number(entry.text)
         if entry.key in {"pre-cluster-threshold", "threshold"} and value is not None and value < recorded.threshold:
             message = f"{entry.key} is {value:g}: the model merges cells from {recorded.threshold:g} on"
-            hint = f"convert again with --threshold {value:g}" if value > 0 else MERGED.fix
-            yield context.found(MERGED, message, at=context.at_value(entry), hint=hint)
+            hint = f"convert again with --threshold {value:g}" if value > 0 else merged.fix
+            yield context.found(merged, message, at=context.at_value(entry), hint=hint)
 
 
+@checking.on_config("NVI078")
 def filtered(context: checking.RuleContext) -> Iterator[Finding]:
     """Ids and sizes that contradict each other."""
     classes = context.value("num-detected-classes")
     if context.kind in {checking.DETECTOR, checking.INSTANCES} and classes:
         ids = set(context.value("filter-out-class-ids"))
         if ids.issuperset(range(classes)):
-            yield context.found(
-                FILTERED, "filter-out-class-ids names every class: no object is left", key="filter-out-class-ids"
-            )
+            message = "filter-out-class-ids names every class: no object is left"
+            yield context.found(filtered, message, key="filter-out-class-ids", hint="remove it")
         elif beyond := sorted(each for each in ids if each >= classes):
             message = f"filter-out-class-ids: there is no class {beyond[0]} (num-detected-classes is {classes})"
-            yield context.found(FILTERED, message, key="filter-out-class-ids", level=Level.NOTE)
+            yield context.found(filtered, message, key="filter-out-class-ids", level=Level.NOTE)
     for side in ("width", "height"):
         low, high = context.value(f"input-object-min-{side}"), context.value(f"input-object-max-{side}")
         if context.is_secondary and high and low > high:
             message = f"input-object-min-{side} is {low}, the maximum {high}: no object fits"
-            yield context.found(FILTERED, message, key=f"input-object-min-{side}")
+            yield context.found(filtered, message, key=f"input-object-min-{side}")
     for entry in _attributes(context):
         if entry.key in {"detected-min-w", "detected-min-h"}:
             yield from _sizes(context, entry)
@@ -342,29 +328,13 @@ def _sizes(context: checking.RuleContext, entry: Entry) -> Iterator[Finding]:
     low, high = _number(entry.text), _number(largest.text)
     if low is not None and high and low > high:
         message = f"{entry.key} is {entry.text.strip()}, the maximum {largest.text.strip()}: no object fits"
-        yield context.found(FILTERED, message, at=context.at_value(entry))
+        yield context.found(filtered, message, at=context.at_value(entry))
 
 
 def _number(text: str) -> float | None:
     match = re.match(r"\s*[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|\s*nan", text, re.IGNORECASE)
     return float(match[0]) if match else None
 
-
-BLOB_NAMES = Rule("NVI083")
-
-ONE_CLASS = Rule("NVI085")
-
-NO_THRESHOLD = Rule("NVI086")
-
-LOGITS = Rule("NVI087")
-
-MORE_OUTPUTS = Rule("NVI088")
-
-ASYNC = Rule("NVI089")
-
-ALL_ENGINES = Rule("NVI090")
-
-OWN_OBJECTS = Rule("NVI091")
 
 # Operators behind which the values are what they were before.
 _PASSING: Final = frozenset(
@@ -376,6 +346,7 @@ _RAW: Final = frozenset({"Gemm", "MatMul", "Conv", "Add", "BatchNormalization", 
 _LONGEST_CHAIN: Final = 100
 
 
+@checking.on_config("NVI083")
 def blob_names(context: checking.RuleContext) -> Iterator[Finding]:
     """Names the model lacks."""
     if context.model is None:
@@ -387,9 +358,10 @@ def blob_names(context: checking.RuleContext) -> Iterator[Finding]:
         message = f"the model has no output {quoted(wrong[0])}; it has {shown}"
         plain = not any(";" in name or not name.isprintable() for name in have)
         hint = f"write {as_line(context, 'output-blob-names', ';'.join(have))}" if plain else None
-        yield context.found(BLOB_NAMES, message, key="output-blob-names", hint=hint)
+        yield context.found(blob_names, message, key="output-blob-names", hint=hint)
 
 
+@checking.on_config("NVI085")
 def one_class(context: checking.RuleContext) -> Iterator[Finding]:
     """[N,1,C]."""
     for output in context.model.outputs if context.model and _built_in_classifier(context) else ():
@@ -397,17 +369,19 @@ def one_class(context: checking.RuleContext) -> Iterator[Finding]:
         if output.dims and len(dims) == len(output.dims) - 1 and dims and prod(dims) > max(dims[0], 1):
             shape = ", ".join(map(str, ("N", *dims)))
             message = f"of the output {quoted(output.name)} [{shape}] nvinfer reads {dims[0]} of {prod(dims)} scores"
-            yield context.found(ONE_CLASS, message, key="onnx-file", hint=f"reshape it to [N, {prod(dims)}]")
+            yield context.found(one_class, message, key="onnx-file", hint=f"reshape it to [N, {prod(dims)}]")
 
 
+@checking.on_config("NVI086")
 def no_threshold(context: checking.RuleContext) -> Iterator[Finding]:
     """classifier-threshold left out."""
     if context.kind == checking.CLASSIFIER and not context.given("classifier-threshold") and not context.function:
         message = "classifier-threshold is not given: the best class is always reported"
         hint = f"write {as_line(context, 'classifier-threshold', 0)} if that is meant, or a number up to 1"
-        yield context.found(NO_THRESHOLD, message, hint=hint)
+        yield context.found(no_threshold, message, hint=hint)
 
 
+@checking.on_config("NVI087")
 def logits(context: checking.RuleContext) -> Iterator[Finding]:
     """No Softmax at the end."""
     if context.model is None or not _built_in_classifier(context):
@@ -416,9 +390,10 @@ def logits(context: checking.RuleContext) -> Iterator[Finding]:
         operator = _producer(context.model, output.name)
         if operator in _RAW:
             message = f"the output {quoted(output.name)} comes from {operator}, not from a Softmax"
-            yield context.found(LOGITS, message, key="onnx-file")
+            yield context.found(logits, message, key="onnx-file")
 
 
+@checking.on_config("NVI088")
 def more_outputs(context: checking.RuleContext) -> Iterator[Finding]:
     """Attributes without labels."""
     if (
@@ -432,10 +407,11 @@ def more_outputs(context: checking.RuleContext) -> Iterator[Finding]:
     if rest:
         names = ", ".join(quoted(each.name) for each in rest)
         yield context.found(
-            MORE_OUTPUTS, f"the model has outputs the label file has no line for: {names}", key="labelfile-path"
+            more_outputs, f"the model has outputs the label file has no line for: {names}", key="labelfile-path"
         )
 
 
+@checking.on_config("NVI089")
 def async_mode(context: checking.RuleContext) -> Iterator[Finding]:
     """classifier-async-mode=1."""
     if not context.value("classifier-async-mode") or context.kind != checking.CLASSIFIER:
@@ -445,22 +421,28 @@ def async_mode(context: checking.RuleContext) -> Iterator[Finding]:
     else:
         message, level, hint = "it is for secondary engines, and is switched off here", Level.WARNING, "remove it"
     message = f"classifier-async-mode: {message}"
-    yield context.found(ASYNC, message, key="classifier-async-mode", level=level, hint=hint)
+    yield context.found(async_mode, message, key="classifier-async-mode", level=level, hint=hint)
 
 
+@checking.on_config("NVI090")
 def all_engines(context: checking.RuleContext) -> Iterator[Finding]:
     """operate-on-gie-id left out."""
     if context.is_secondary and context.value("operate-on-gie-id") == -1 and not context.settings:
         message = "operate-on-gie-id is not given: objects of all engines are inferred"
-        yield context.found(ALL_ENGINES, message)
+        front = 2 if context.value("gie-unique-id") == 1 else 1
+        hint = f"write {as_line(context, 'operate-on-gie-id', front)}, or the id of another engine in front"
+        yield context.found(all_engines, message, hint=hint)
 
 
+@checking.on_config("NVI091")
 def own_objects(context: checking.RuleContext) -> Iterator[Finding]:
     """An engine that waits for itself."""
     number = context.value("gie-unique-id")
     if context.is_secondary and number and context.value("operate-on-gie-id") == number:
         message = f"operate-on-gie-id is {number}, the engine's own gie-unique-id"
-        yield context.found(OWN_OBJECTS, message, key="operate-on-gie-id")
+        key, other = ("gie-unique-id", 2) if number == 1 else ("operate-on-gie-id", 1)
+        hint = f"write {as_line(context, key, other)}, or another number"
+        yield context.found(own_objects, message, key="operate-on-gie-id", hint=hint)
 
 
 def _built_in_classifier(context: checking.RuleContext) -> bool:
@@ -481,27 +463,3 @@ def _producer(model: Header, name: str) -> str:
             return node.op if node else ""
         name, consumer = node.inputs[0], node.op
     return ""
-
-
-CHECKS = (
-    checking.Check(NO_PARSER, no_parser),
-    checking.Check(NO_LIBRARY, no_library),
-    checking.Check(NO_FUNCTION, no_function),
-    checking.Check(OUTPUTS, outputs),
-    checking.Check(CLUSTER_MODE, cluster_mode),
-    checking.Check(NO_CLASSES, no_classes),
-    checking.Check(NO_TENSOR_META, no_tensor_meta),
-    checking.Check(INSTANCE_MASKS, instance_masks),
-    checking.Check(IDLE_ATTRIBUTE, idle_attribute),
-    checking.Check(THRESHOLD, threshold),
-    checking.Check(MERGED, merged),
-    checking.Check(FILTERED, filtered),
-    checking.Check(BLOB_NAMES, blob_names),
-    checking.Check(ONE_CLASS, one_class),
-    checking.Check(NO_THRESHOLD, no_threshold),
-    checking.Check(LOGITS, logits),
-    checking.Check(MORE_OUTPUTS, more_outputs),
-    checking.Check(ASYNC, async_mode),
-    checking.Check(ALL_ENGINES, all_engines),
-    checking.Check(OWN_OBJECTS, own_objects),
-)

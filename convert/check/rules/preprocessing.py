@@ -10,31 +10,18 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from convert.check.app import AppContext, number
-from convert.check.context import Check, RuleContext
+from convert.check.app import AppContext, number, on_app
+from convert.check.context import RuleContext, on_config
 from convert.check.rules.syntax import as_line, quoted
-from convert.findings import Finding, Rule
+from convert.findings import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from convert.findings import Finding
     from convert.onnx_header import Value
     from convert.report import OnnxMetadata
 
-
-INFER_DIMS = Rule("NVI034")
-
-COLOUR = Rule("NVI050")
-
-NO_SCALE = Rule("NVI051")
-
-ODD_SCALE = Rule("NVI052")
-
-OFFSETS = Rule("NVI053")
-
-ODD_OFFSETS = Rule("NVI054")
-
-MEAN_FILE = Rule("NVI055")
 
 _GRAY: Final = 2
 _COLOURS: Final = frozenset({1, 3})
@@ -44,14 +31,16 @@ _ONE_255TH: Final = "0.003921569"
 _NEAR: Final = 1.0  # the means in use differ by less: 123.675 and 123.68, 116.28 and 116.779
 
 
+@on_config("NVI034")
 def zero_dims(context: RuleContext) -> Iterator[Finding]:
     """infer-dims that nvinfer takes for none."""
     dims = tuple(context.value("infer-dims"))
     if any(dims) and not all(dims):
         message = f"infer-dims {';'.join(map(str, dims))} holds a 0, so nvinfer takes none of it"
-        yield context.found(INFER_DIMS, message, key="infer-dims")
+        yield context.found(zero_dims, message, key="infer-dims")
 
 
+@on_config("NVI050")
 def colour(context: RuleContext) -> Iterator[Finding]:
     """Channels that the format does not have."""
     channels = _channels(context)
@@ -62,17 +51,19 @@ def colour(context: RuleContext) -> Iterator[Finding]:
         message = f"model-color-format is {name}, {_FORMATS[name]}, but the network's input has {channels} channels"
         meant = {1: (_GRAY, ""), 3: (0, " (RGB) or 1 (BGR)")}.get(channels)
         hint = f"write {as_line(context, 'model-color-format', meant[0])}{meant[1]}" if meant else None
-        yield context.found(COLOUR, message, key="model-color-format", hint=hint)
+        yield context.found(colour, message, key="model-color-format", hint=hint)
 
 
+@on_config("NVI051")
 def no_scale(context: RuleContext) -> Iterator[Finding]:
     """net-scale-factor left out."""
     if not context.given("net-scale-factor") and not context.value("input-tensor-from-meta"):
         message = "net-scale-factor is not given: the model gets pixels from 0 to 255"
         hint = f"write {as_line(context, 'net-scale-factor', '1.0')} if that is meant, {_ONE_255TH} for 0..1"
-        yield context.found(NO_SCALE, message, hint=hint)
+        yield context.found(no_scale, message, hint=hint)
 
 
+@on_config("NVI052")
 def odd_scale(context: RuleContext) -> Iterator[Finding]:
     """Zero, negative, or 1/255 typed wrong."""
     if not context.given("net-scale-factor"):
@@ -83,7 +74,7 @@ def odd_scale(context: RuleContext) -> Iterator[Finding]:
         if math.isinf(scale) and scale > 0:
             message = "net-scale-factor is infinite"
         hint = f"write {as_line(context, 'net-scale-factor', _ONE_255TH)} (1/255), or 1.0 for no scaling"
-        yield context.found(ODD_SCALE, message, key="net-scale-factor", hint=hint)
+        yield context.found(odd_scale, message, key="net-scale-factor", hint=hint)
         return
     if (recorded := _recorded(context, "resize")) and recorded.resize:
         if scale != 1 or any(context.value("offsets")):
@@ -92,14 +83,15 @@ def odd_scale(context: RuleContext) -> Iterator[Finding]:
                 message = "the model scales pixels itself and takes them from 0 to 255, but there are offsets"
             hint = f"write {as_line(context, 'net-scale-factor', '1.0')}"
             hint += ", and remove the offsets" if context.given("offsets") else ""
-            yield context.found(ODD_SCALE, message, key="net-scale-factor" if scale != 1 else "offsets", hint=hint)
+            yield context.found(odd_scale, message, key="net-scale-factor" if scale != 1 else "offsets", hint=hint)
         return
     if meant := _meant(scale):
         hint = f"write {as_line(context, 'net-scale-factor', _ONE_255TH)}"
         message = f"net-scale-factor is {scale:g}; {meant} is probably meant"
-        yield context.found(ODD_SCALE, message, key="net-scale-factor", hint=hint)
+        yield context.found(odd_scale, message, key="net-scale-factor", hint=hint)
 
 
+@on_config("NVI053")
 def offsets(context: RuleContext) -> Iterator[Finding]:
     """One for each channel: of the model, or where that is not known of the colour format, which must be the same."""
     values, colour = context.value("offsets"), context.value("model-color-format")
@@ -117,9 +109,10 @@ def offsets(context: RuleContext) -> Iterator[Finding]:
     hint = None
     if len(set(values)) == 1:
         hint = f"write {as_line(context, 'offsets', ';'.join([f'{float(values[0]):g}'] * channels))}"
-    yield context.found(OFFSETS, message, key="offsets", hint=hint)
+    yield context.found(offsets, message, key="offsets", hint=hint)
 
 
+@on_config("NVI054")
 def odd_offsets(context: RuleContext) -> Iterator[Finding]:
     """Means of 0..1, or in the other order."""
     means = [float(each) for each in context.value("offsets")]
@@ -128,7 +121,7 @@ def odd_offsets(context: RuleContext) -> Iterator[Finding]:
     if any(means) and all(0 <= each <= 1 for each in means):
         hint = f"write {as_line(context, 'offsets', ';'.join(f'{each * 255:g}' for each in means))}"
         message = "offsets are between 0 and 1, but pixels go up to 255"
-        yield context.found(ODD_OFFSETS, message, key="offsets", hint=hint)
+        yield context.found(odd_offsets, message, key="offsets", hint=hint)
         return
     order = _FORMATS[context.value("model-color-format")]
     wrong = _IMAGENET_RGB if order == "BGR" else _IMAGENET_RGB[::-1]
@@ -137,9 +130,10 @@ def odd_offsets(context: RuleContext) -> Iterator[Finding]:
         message = f"offsets are ImageNet's means in the order {other}, but model-color-format is {order}"
         turned = as_line(context, "offsets", ";".join(f"{each:g}" for each in reversed(means)))
         hint = f"write {turned}, or {as_line(context, 'model-color-format', 0 if order == 'BGR' else 1)}"
-        yield context.found(ODD_OFFSETS, message, key="offsets", hint=hint)
+        yield context.found(odd_offsets, message, key="offsets", hint=hint)
 
 
+@on_config("NVI055")
 def mean_file(context: RuleContext) -> Iterator[Finding]:
     """A picture that does not fit."""
     file = context.files.get("mean-file")
@@ -147,7 +141,7 @@ def mean_file(context: RuleContext) -> Iterator[Finding]:
         return
     for problem in context.start.problems:
         if problem.key == "mean-file":
-            yield context.found(MEAN_FILE, problem.message, key="mean-file")
+            yield context.found(mean_file, problem.message, key="mean-file")
 
 
 def is_nhwc(source: Value) -> bool:
@@ -177,13 +171,12 @@ def _meant(scale: float) -> str | None:
     return "1/255" if abs(power - round(power)) < 0.003 and abs(round(power)) <= 3 else None
 
 
-FRAMING = Rule("NVI056")
-
 _SAME: Final = 0.01  # less than sizes are rounded by: 1366x768 is 16:9
 _KEEP: Final = "maintain-aspect-ratio"
 _CENTRED: Final = "symmetric-padding"
 
 
+@on_config("NVI056")
 def framing(context: RuleContext) -> Iterator[Finding]:
     """The keys and the model's metadata differ."""
     if context.value("input-tensor-from-meta"):
@@ -194,14 +187,16 @@ def framing(context: RuleContext) -> Iterator[Finding]:
     from convert.images import ResizeMode
 
     if recorded.resize:
-        yield from _resizing(context, str(recorded.frame or ""))
+        takes = f"the model takes whole frames of {quoted(str(recorded.frame or ''))} and resizes them itself"
+        bars = "frames of another shape get black bars first"
+        yield from _no_objects(context, takes, "objects have other shapes", bars)
     elif recorded.crop:
         yield from _whole_frames(context, recorded, recorded.crop[2:])
     elif recorded.resize_mode is ResizeMode.FIT_LONGEST:
         yield from _fitted(context)
     elif recorded.resize_mode is ResizeMode.SQUASH and context.value(_KEEP):
         message = f"{_KEEP} is 1, but the model was trained on squashed pictures"
-        yield context.found(FRAMING, message, key=_KEEP, hint=f"write {as_line(context, _KEEP, 0)}")
+        yield context.found(framing, message, key=_KEEP, hint=f"write {as_line(context, _KEEP, 0)}")
 
 
 def _recorded(context: RuleContext, *names: str) -> OnnxMetadata | None:
@@ -213,6 +208,7 @@ def _recorded(context: RuleContext, *names: str) -> OnnxMetadata | None:
     return OnnxMetadata.parse(context.model.metadata, *names)
 
 
+@on_app(framing)
 def shapes(app: AppContext) -> Iterator[Finding]:
     """The frames of [streammux] have another shape, or size, than those the primary engine's model was made for."""
     width, height = (number(app.file, "streammux", side, None) for side in ("width", "height"))
@@ -236,7 +232,7 @@ def shapes(app: AppContext) -> Iterator[Finding]:
             f"[streammux] makes frames of {width}x{height}, but the model of [{engine.gie.group}] was made for {frame}"
         )
         hint = f"write width={frame.pixels[0]} and height={frame.pixels[1]}, or convert for the frames there are"
-        yield app.found(FRAMING, message, app.file.place("streammux", "width"), hint)
+        yield app.found(shapes, message, app.file.place("streammux", "width"), hint)
 
 
 def _whole_frames(context: RuleContext, recorded: OnnxMetadata, size: tuple[int, int]) -> Iterator[Finding]:
@@ -245,27 +241,21 @@ def _whole_frames(context: RuleContext, recorded: OnnxMetadata, size: tuple[int,
 
     frame, part = quoted(str(recorded.frame or "")), anchor_name(recorded.anchor)
     takes = f"the model takes whole frames of {frame} and cuts {size[0]}x{size[1]} out of their {part}"
-    if context.is_secondary:
-        hint = f"convert once more with --role sgie for objects, or write {as_line(context, 'process-mode', 1)}"
-        yield context.found(FRAMING, f"{takes}; of objects it cuts off two sides", key="process-mode", hint=hint)
-    elif context.value(_KEEP):
-        message = f"{takes}; with {as_line(context, _KEEP, 1)} they lie elsewhere in its input"
-        yield context.found(FRAMING, message, key=_KEEP, hint=f"write {as_line(context, _KEEP, 0)}")
+    yield from _no_objects(context, takes, "of objects it cuts off two sides", "they lie elsewhere in its input")
     dims = tuple(context.value("infer-dims"))
     if dims[1:] == size[::-1]:
         message = f"infer-dims is {';'.join(map(str, dims))}, which is what is left after cropping: {takes}"
-        yield context.found(FRAMING, message, key="infer-dims", hint="write the size of the model's input")
+        yield context.found(framing, message, key="infer-dims", hint="write the size of the model's input")
 
 
-def _resizing(context: RuleContext, frame: str) -> Iterator[Finding]:
-    """Of a model that resizes whole frames itself."""
-    takes = f"the model takes whole frames of {quoted(frame)} and resizes them itself"
+def _no_objects(context: RuleContext, takes: str, objects: str, bars: str) -> Iterator[Finding]:
+    """Of a model that `takes` whole frames: what happens to `objects`, and between `bars`."""
     if context.is_secondary:
-        hint = f"convert once more with --role sgie for objects, or write {as_line(context, 'process-mode', 1)}"
-        yield context.found(FRAMING, f"{takes}; objects have other shapes", key="process-mode", hint=hint)
+        hint = f"write {as_line(context, 'process-mode', 1)}, or convert once more with --role sgie for objects"
+        yield context.found(framing, f"{takes}; {objects}", key="process-mode", hint=hint)
     elif context.value(_KEEP):
-        message = f"{takes}; with {as_line(context, _KEEP, 1)} frames of another shape get black bars first"
-        yield context.found(FRAMING, message, key=_KEEP, hint=f"write {as_line(context, _KEEP, 0)}")
+        message, hint = f"{takes}; with {as_line(context, _KEEP, 1)} {bars}", f"write {as_line(context, _KEEP, 0)}"
+        yield context.found(framing, message, key=_KEEP, hint=hint)
 
 
 def _fitted(context: RuleContext) -> Iterator[Finding]:
@@ -275,19 +265,7 @@ def _fitted(context: RuleContext) -> Iterator[Finding]:
         message = f"{_KEEP} is 0, but {bars}"
         keys = (_KEEP, _CENTRED) if context.value(_CENTRED, None) is not None else (_KEEP,)
         hint = "write " + " and ".join(as_line(context, key, 1) for key in keys)
-        yield context.found(FRAMING, message, key=_KEEP, hint=hint)
+        yield context.found(framing, message, key=_KEEP, hint=hint)
     elif not context.value(_CENTRED, default=True):  # a release that does not have the key cannot do better
         message = f"{_CENTRED} is 0, but {bars} on both sides"
-        yield context.found(FRAMING, message, key=_CENTRED, hint=f"write {as_line(context, _CENTRED, 1)}")
-
-
-CHECKS = (
-    Check(INFER_DIMS, zero_dims),
-    Check(COLOUR, colour),
-    Check(NO_SCALE, no_scale),
-    Check(ODD_SCALE, odd_scale),
-    Check(OFFSETS, offsets),
-    Check(ODD_OFFSETS, odd_offsets),
-    Check(MEAN_FILE, mean_file),
-    Check(FRAMING, framing),
-)
+        yield context.found(framing, message, key=_CENTRED, hint=f"write {as_line(context, _CENTRED, 1)}")

@@ -12,10 +12,10 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from convert.check.app import MULTIPLE, absolute, is_on, number, sources, stream_count, text_of
-from convert.check.context import Check
+from convert.check.app import MULTIPLE, absolute, is_on, number, on_app, sources, stream_count, text_of
+from convert.check.context import on_config
 from convert.check.rules.syntax import quoted
-from convert.findings import Level, Rule
+from convert.findings import Level
 from convert.nvinfer.targets import sdk_path, tracker
 
 if TYPE_CHECKING:
@@ -25,22 +25,6 @@ if TYPE_CHECKING:
     from convert.check.context import RuleContext
     from convert.findings import Finding
 
-
-SOURCE = Rule("NVI100")
-
-CAMERA = Rule("NVI101")
-
-LIVE = Rule("NVI102")
-
-FILE_URI = Rule("NVI103")
-
-BATCH = Rule("NVI104")
-
-MUX_SIZE = Rule("NVI105")
-
-SCALE = Rule("NVI107")
-
-TRACKER = Rule("NVI108")
 
 _USB, _URI, _RTSP, _CSI = 1, 2, 4, 5
 _AUDIO: Final = frozenset({6, 7, 8})  # for deepstream-audio; 9 (7.0 on) is made by deepstream-test5 only
@@ -55,6 +39,7 @@ _TOP: Final = frozenset({"data", "home", "media", "mnt", "opt", "root", "srv", "
 _OLD_TRACKERS: Final = frozenset({"libnvds_mot_klt.so", "libnvds_mot_iou.so", "libnvds_nvdcf.so"})
 
 
+@on_app("NVI100")
 def unopened(app: AppContext) -> Iterator[Finding]:
     """Types, URIs and names of sources."""
     file = app.file
@@ -63,17 +48,19 @@ def unopened(app: AppContext) -> Iterator[Finding]:
             continue
         if file.form == "yaml" and re.fullmatch("source[0-9]+", name):
             message = f"[{name}] is not read from YAML: the sources are lines of a CSV file"
-            yield app.found(SOURCE, message, file.place(name), "write `source:` with csv-file-path instead")
+            yield app.found(unopened, message, file.place(name), "write `source:` with csv-file-path instead")
         elif file.form == "ini" and not re.fullmatch("source(?:[0-9]+|-list|-attr-all)", name):
             hint = "write [source0], and the next number for each further one"
-            yield app.found(SOURCE, f"[{name}] is no name of a source: the app does not start", file.place(name), hint)
+            yield app.found(
+                unopened, f"[{name}] is no name of a source: the app does not start", file.place(name), hint
+            )
     if file.form == "yaml" and "source" in file.groups and not text_of(file, "source", "csv-file-path"):
         message = "source: has no csv-file-path: the app does not start"
-        yield app.found(SOURCE, message, file.place("source"), "write csv-file-path, a CSV file with the sources")
+        yield app.found(unopened, message, file.place("source"), "write csv-file-path, a CSV file with the sources")
     yield from _list(app)
     for where, name in sources(file):
         for what, key, cure in _source(app, where, name):
-            yield app.found(SOURCE, f"[{name}]: {what}", where.place(name, key), cure)
+            yield app.found(unopened, f"[{name}]: {what}", where.place(name, key), cure)
 
 
 def _source(app: AppContext, file: AppFile, name: str) -> Iterator[tuple[str, str, str | None]]:
@@ -120,7 +107,7 @@ def _list(app: AppContext) -> Iterator[Finding]:
     if "source-attr-all" not in file.groups:
         message = "[source-list] needs a group [source-attr-all]: the app does not start"
         yield app.found(
-            SOURCE, message, file.place("source-list"), "write [source-attr-all] with type and what all have"
+            unopened, message, file.place("source-list"), "write [source-attr-all] with type and what all have"
         )
         return
     if not (listed := _listed(file)):
@@ -129,17 +116,18 @@ def _list(app: AppContext) -> Iterator[Finding]:
     for uri in listed:
         if not re.match(r"file://|rtsp://|(?:csi|usb):[0-9]+\Z", uri):
             hint = "write file://, rtsp://, usb:NUMBER or csi:NUMBER"
-            yield app.found(SOURCE, f"[source-list]: {quoted(uri)} is none of the forms it takes", place, hint)
+            yield app.found(unopened, f"[source-list]: {quoted(uri)} is none of the forms it takes", place, hint)
     if count is not None and count != len(listed):
         at = file.place("source-list", "num-source-bins")
         message = f"[source-list]: num-source-bins is {count}, but list has {len(listed)}: the app does not start"
-        yield app.found(SOURCE, message, at, f"write {file.line('num-source-bins', len(listed))}")
+        yield app.found(unopened, message, at, f"write {file.line('num-source-bins', len(listed))}")
 
 
 def _listed(file: AppFile) -> list[str]:
     return [each for each in text_of(file, "source-list", "list").split(";") if each]
 
 
+@on_app("NVI101")
 def cameras(app: AppContext) -> Iterator[Finding]:
     """Sizes and rates that are not given."""
     for file, name in sources(app.file):
@@ -151,9 +139,10 @@ def cameras(app: AppContext) -> Iterator[Finding]:
                 lines = " and ".join(file.line(key, _USUAL[key]) for key in missing)
                 place = file.place(name, missing[0])
                 message = f"[{name}]: {what} {'are' if len(missing) > 1 else 'is'} not given, so 0 is asked for"
-                yield app.found(CAMERA, message, place, f"write {lines}, or what the camera gives", level)
+                yield app.found(cameras, message, place, f"write {lines}, or what the camera gives", level)
 
 
+@on_app("NVI102")
 def live(app: AppContext) -> Iterator[Finding]:
     """live-source of [streammux], and keys of RTSP that need type 4."""
     first = next((uri for uri in _listed(app.file) if uri.startswith(("rtsp:", "usb:", "csi:"))), "")
@@ -164,12 +153,13 @@ def live(app: AppContext) -> Iterator[Finding]:
         for key in ("rtsp-reconnect-interval-sec", "smart-record"):
             if kind in {_URI, MULTIPLE} and uri.startswith("rtsp") and (number(file, name, key, 0) or 0) > 0:
                 message = f"[{name}]: {key} does something with type 4 only"
-                yield app.found(LIVE, message, file.place(name, key), f"write {file.line('type', _RTSP)}")
+                yield app.found(live, message, file.place(name, key), f"write {file.line('type', _RTSP)}")
     if first and "streammux" in app.file.groups and not number(app.file, "streammux", "live-source", 0):
         place, hint = app.file.place("streammux", "live-source"), f"write {app.file.line('live-source', 1)}"
-        yield app.found(LIVE, f"{first} is live, but [streammux] has no live-source=1", place, hint)
+        yield app.found(live, f"{first} is live, but [streammux] has no live-source=1", place, hint)
 
 
+@on_app("NVI103")
 def file_uris(app: AppContext) -> Iterator[Finding]:
     """file:// and a relative path that leads nowhere."""
     for file, name in () if app.file.knows_folder else sources(app.file):
@@ -184,9 +174,10 @@ def file_uris(app: AppContext) -> Iterator[Finding]:
         message = (
             f"[{name}]: {quoted(uri)} starts in the folder of the config: {os.path.abspath(here)}, which is not here"  # noqa: PTH100
         )
-        yield app.found(FILE_URI, message, file.place(name, "uri"), hint, None if rooted else Level.NOTE)
+        yield app.found(file_uris, message, file.place(name, "uri"), hint, None if rooted else Level.NOTE)
 
 
+@on_app("NVI104")
 def batches(app: AppContext) -> Iterator[Finding]:
     """Batch sizes and the grid, against the number of streams."""
     file, count = app.file, stream_count(app.file)
@@ -196,22 +187,23 @@ def batches(app: AppContext) -> Iterator[Finding]:
     if 0 < size < count:
         message = f"[streammux]: batch-size is {size}, but there are {count} streams"
         yield app.found(
-            BATCH, message, file.place("streammux", "batch-size"), f"write {file.line('batch-size', count)}"
+            batches, message, file.place("streammux", "batch-size"), f"write {file.line('batch-size', count)}"
         )
     for engine in app.engines:
-        own = int(engine.context.value("batch-size")) if engine.context and engine.context.values else 0
+        own = engine.known("batch-size") or 0
         if engine.gie.primary and 0 < own < count:
             message = (
                 f"[{engine.gie.group}]: batch-size is {own}: for {count} streams it runs {math.ceil(count / own)} times"
             )
-            yield app.found(BATCH, message, app.at(engine, "batch-size"), None, Level.NOTE)
+            yield app.found(batches, message, app.at(engine, "batch-size"), None, Level.NOTE)
     rows, columns = (number(file, "tiled-display", key, 0) or 0 for key in ("rows", "columns"))
     if is_on(file, "tiled-display") and 0 < rows * columns < count:
         message = f"[tiled-display]: {rows} x {columns} tiles are fewer than {count} streams; the app adds rows"
         hint = f"write {file.line('rows', math.ceil(count / columns))}"
-        yield app.found(BATCH, message, file.place("tiled-display", "rows"), hint, Level.NOTE)
+        yield app.found(batches, message, file.place("tiled-display", "rows"), hint, Level.NOTE)
 
 
+@on_app("NVI105")
 def frame_size(app: AppContext) -> Iterator[Finding]:
     """width and height of [streammux]."""
     file = app.file
@@ -230,9 +222,10 @@ def frame_size(app: AppContext) -> Iterator[Finding]:
             else "there is no [streammux]"
         )
         lines = " and ".join(file.line(key, {"width": 1920, "height": 1080}[key]) for key in missing)
-        yield app.found(MUX_SIZE, what, file.place("streammux"), f"write {lines} in [streammux]")
+        yield app.found(frame_size, what, file.place("streammux"), f"write {lines} in [streammux]")
 
 
+@on_app("NVI108")
 def trackers(app: AppContext) -> Iterator[Finding]:
     """Library, config and size of the tracker; analytics without one."""
     file, release = app.file, app.target.deepstream
@@ -240,30 +233,31 @@ def trackers(app: AppContext) -> Iterator[Finding]:
     if not is_on(file, "tracker"):
         if is_on(file, "nvds-analytics"):
             message = "[nvds-analytics] is on and [tracker] is not: lines and directions need tracked objects"
-            yield app.found(TRACKER, message, place("nvds-analytics"), "switch [tracker] on", Level.WARNING)
+            yield app.found(trackers, message, place("nvds-analytics"), "switch [tracker] on", Level.WARNING)
         return
     sample = tracker(app.target)
     library = text_of(file, "tracker", "ll-lib-file")
     base, usual = os.path.basename(library), os.path.basename(sample.library)  # noqa: PTH119 - text
     hint = f"write {file.line('ll-lib-file', sdk_path(app.target, sample.library))}"
     if not library:
-        yield app.found(TRACKER, "[tracker]: ll-lib-file is not given", place("tracker"), hint)
+        yield app.found(trackers, "[tracker]: ll-lib-file is not given", place("tracker"), hint)
     elif base != usual and base in (_OLD_TRACKERS if sample.config else {"libnvds_nvmultiobjecttracker.so"}):
         other = (found := re.search("/(deepstream-[0-9.]+)/", library)) and found[1] != app.target.folder
         level = Level.WARNING if other else Level.ERROR  # that of another release may be installed beside
         message = f"[tracker]: DeepStream {release} has no {base}"
-        yield app.found(TRACKER, message, place("tracker", "ll-lib-file"), hint, level)
+        yield app.found(trackers, message, place("tracker", "ll-lib-file"), hint, level)
     if sample.config and base in {"", usual, *_OLD_TRACKERS} and not text_of(file, "tracker", "ll-config-file"):
         hint = f"write {file.line('ll-config-file', sdk_path(app.target, sample.config))}"
         message = "[tracker]: ll-config-file is not given; the library goes by values of its own"
-        yield app.found(TRACKER, message, place("tracker"), hint, Level.NOTE)
+        yield app.found(trackers, message, place("tracker"), hint, Level.NOTE)
     missing = [key for key in ("tracker-width", "tracker-height") if not number(file, "tracker", key, 0)]
     if missing:
         lines = " and ".join(file.line(key, {"tracker-width": 640, "tracker-height": 384}[key]) for key in missing)
         message = f"[tracker]: {' and '.join(missing)} not given, so 0"
-        yield app.found(TRACKER, message, place("tracker"), f"write {lines}", Level.WARNING)
+        yield app.found(trackers, message, place("tracker"), f"write {lines}", Level.WARNING)
 
 
+@on_config("NVI107")
 def scaled_objects(context: RuleContext) -> Iterator[Finding]:
     """The smallest objects of a secondary engine, enlarged to the network."""
     limit = context.target.largest_scale
@@ -284,9 +278,10 @@ def scaled_objects(context: RuleContext) -> Iterator[Finding]:
     what = f"an object of {low[0]}x{low[1]} would be made {most:.3g} times larger, to {width}x{height}"
     hint = f"write {lines[0]} and {lines[1]}, or scaling-compute-hw{'=' if ini else ': '}1"
     key = "input-object-min-width" if times[0] >= times[1] else "input-object-min-height"
-    yield context.found(SCALE, f"{what}; the VIC does {limit}", key=key, hint=hint, level=Level.WARNING)
+    yield context.found(scaled_objects, f"{what}; the VIC does {limit}", key=key, hint=hint, level=Level.WARNING)
 
 
+@on_app(scaled_objects)
 def scaled_frames(app: AppContext) -> Iterator[Finding]:
     """The frames of [streammux], scaled to the primary engine's network."""
     limit = app.target.largest_scale
@@ -310,22 +305,9 @@ def scaled_frames(app: AppContext) -> Iterator[Finding]:
     else:
         return
     message = f"frames of {frame[0]}x{frame[1]} would be made {what}, to {width}x{height}; the VIC does {limit}"
-    yield app.found(SCALE, message, app.file.place("streammux", "width"), hint)
+    yield app.found(scaled_frames, message, app.file.place("streammux", "width"), hint)
 
 
 def _scales(context: RuleContext) -> bool:
     """Whether the engine scales by itself, and not with the GPU."""
     return not context.value("input-tensor-from-meta") and context.value("scaling-compute-hw") != 1
-
-
-APP_CHECKS = (
-    (SOURCE, unopened),
-    (CAMERA, cameras),
-    (LIVE, live),
-    (FILE_URI, file_uris),
-    (BATCH, batches),
-    (MUX_SIZE, frame_size),
-    (SCALE, scaled_frames),
-    (TRACKER, trackers),
-)
-CHECKS = (Check(SCALE, scaled_objects),)

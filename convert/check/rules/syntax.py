@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from convert.check.context import Check, Fault, RuleContext, key_of, table_of
+from convert.check.context import Fault, RuleContext, key_of, on_config, table_of
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.config import YAML_SINCE, form_of
 from convert.nvinfer.keys import ATTRS, PROPERTY, Entry, Problem, Reason, Verdict, allowed, key_named
@@ -156,22 +156,6 @@ def _choices(context: RuleContext, key: Key, problem: Problem) -> str | None:
     return "write 0 or 1" if key.type == "boolean" else None
 
 
-REFUSED_FILE = Rule("NVI001")
-
-REFUSED_VALUE = Rule("NVI002")
-
-DIES = Rule("NVI003")
-
-COMMENT = Rule("NVI004")
-
-TRAILING_BLANK = Rule("NVI005")
-
-QUOTES = Rule("NVI006")
-
-UNNOTICED = Rule("NVI007")
-
-REPEATED = Rule("NVI008")
-
 _COMMENT_LINE = re.compile(rb"[ \t]*(;|//)")
 _YAML_SUFFIXES: Final = (".yml", ".yaml")
 _BOM: Final = b"\xef\xbb\xbf"
@@ -179,18 +163,20 @@ _TEXTS: Final = frozenset({"string", "string-list", "pairs"})
 _PATHS: Final = frozenset({"path", "path-list"})
 
 
+@on_config("NVI001", refused=True)
 def refused_file(context: RuleContext) -> Iterator[Finding]:
     """No config at all, or a line that is none."""
     path, release = context.parsed.path, context.parsed.release
     if context.faults and context.parsed.form == "ini" and path.endswith(_YAML_SUFFIXES):
         message = f"DeepStream reads YAML since {YAML_SINCE}; this is for {release}, to which it is an INI file"
-        yield _at(context, context.faults[0], REFUSED_FILE, message, "write the config as an INI file")
+        yield _at(context, context.faults[0], refused_file, message, "write the config as an INI file")
         return
     for fault in context.faults:
         if fault.verdict is Verdict.REJECTED and fault.entry is None and fault.problem.reason is not Reason.GROUP:
-            yield _at(context, fault, REFUSED_FILE, fault.problem.message, _file_hint(context, fault))
+            yield _at(context, fault, refused_file, fault.problem.message, _file_hint(context, fault))
 
 
+@on_config("NVI002", refused=True)
 def refused_value(context: RuleContext) -> Iterator[Finding]:
     """A value, or the name of a class group."""
     for fault in context.faults:
@@ -198,24 +184,26 @@ def refused_value(context: RuleContext) -> Iterator[Finding]:
             continue
         if _cause(context, fault) is None:
             hint = hint_for(context, fault.entry, fault.problem)
-            yield _at(context, fault, REFUSED_VALUE, fault.problem.message, hint)
+            yield _at(context, fault, refused_value, fault.problem.message, hint)
 
 
+@on_config("NVI003", refused=True)
 def dies(context: RuleContext) -> Iterator[Finding]:
     """An uncaught exception."""
     for fault in context.faults:
         if fault.verdict is Verdict.ABORTS:
             message = f"{fault.problem.message}; nothing catches that, and the process dies"
-            yield _at(context, fault, DIES, message, hint_for(context, fault.entry, fault.problem))
+            yield _at(context, fault, dies, message, hint_for(context, fault.entry, fault.problem))
 
 
+@on_config("NVI004", refused=True)
 def comment(context: RuleContext) -> Iterator[Finding]:
     """`key=value # words`."""
     for fault in context.faults:
-        if _cause(context, fault) is COMMENT:
+        if _cause(context, fault) is comment:
             hint = "put the comment on a line of its own"
             yield _at(
-                context, fault, COMMENT, f"{fault.problem.message}: the comment is part of the value", hint, Level.ERROR
+                context, fault, comment, f"{fault.problem.message}: the comment is part of the value", hint, Level.ERROR
             )
     unread = {problem.line for problem in context.parsed.problems if problem.reason is Reason.UNREADABLE}
     for entry, kind in _readable(context):
@@ -234,16 +222,17 @@ def comment(context: RuleContext) -> Iterator[Finding]:
                 Level.NOTE,
             )
         yield context.found(
-            COMMENT, message, at=context.at_value(entry), hint="put the comment on a line of its own", level=level
+            comment, message, at=context.at_value(entry), hint="put the comment on a line of its own", level=level
         )
 
 
+@on_config("NVI005", refused=True)
 def trailing_blank(context: RuleContext) -> Iterator[Finding]:
     """`key=value `."""
     for fault in context.faults:
-        if _cause(context, fault) is TRAILING_BLANK:
+        if _cause(context, fault) is trailing_blank:
             message = f"{fault.problem.message}: there is a blank behind it"
-            yield _at(context, fault, TRAILING_BLANK, message, "remove the blank", Level.ERROR)
+            yield _at(context, fault, trailing_blank, message, "remove the blank", Level.ERROR)
     for entry, kind in _readable(context):
         if not entry.text.endswith((" ", "\t")) or value_and_comment(entry.text, kind)[1]:
             continue
@@ -253,22 +242,24 @@ def trailing_blank(context: RuleContext) -> Iterator[Finding]:
             message, level = f"{entry.key} ends in a blank", Level.WARNING
         else:
             message, level = f"{entry.key}: the blank behind the value is tolerated", Level.NOTE
-        yield context.found(TRAILING_BLANK, message, at=context.at_value(entry), hint="remove the blank", level=level)
+        yield context.found(trailing_blank, message, at=context.at_value(entry), hint="remove the blank", level=level)
 
 
+@on_config("NVI006", refused=True)
 def quotes(context: RuleContext) -> Iterator[Finding]:
     """`key="value"`."""
     for fault in context.faults:
-        if _cause(context, fault) is QUOTES:
-            yield _at(context, fault, QUOTES, fault.problem.message, "remove the quotation marks", Level.ERROR)
+        if _cause(context, fault) is quotes:
+            yield _at(context, fault, quotes, fault.problem.message, "remove the quotation marks", Level.ERROR)
     for entry, kind in _readable(context):
         if (kind in _TEXTS or kind in _PATHS) and is_quoted(entry.text):
             level = Level.ERROR if kind in _PATHS else Level.WARNING
             message = f"{entry.key}: the quotation marks are part of the {'file name' if kind in _PATHS else 'value'}"
             hint = f"write {as_line(context, entry.key, entry.text.strip()[1:-1], entry)}"
-            yield context.found(QUOTES, message, at=context.at_value(entry), hint=hint, level=level)
+            yield context.found(quotes, message, at=context.at_value(entry), hint=hint, level=level)
 
 
+@on_config("NVI007", refused=True)
 def unnoticed(context: RuleContext) -> Iterator[Finding]:
     """Errors that wait for a later key."""
     for problem in context.parsed.problems:
@@ -277,9 +268,10 @@ def unnoticed(context: RuleContext) -> Iterator[Finding]:
             usual = known.default if known else None
             hint = f"write {as_line(context, problem.key or '', usual)}" if usual is not None else None
             place = context.at(problem.line, problem.column)
-            yield context.found(UNNOTICED, problem.message, at=place, hint=hint)
+            yield context.found(unnoticed, problem.message, at=place, hint=hint)
 
 
+@on_config("NVI008", refused=True)
 def repeated(context: RuleContext) -> Iterator[Finding]:
     """Lines that another line makes void."""
     for ignored in context.parsed.ignored:
@@ -290,7 +282,7 @@ def repeated(context: RuleContext) -> Iterator[Finding]:
             effect = "with the same value" if same else "and only that counts"
             message = f"{entry.key} is written again in line {last.line}, {effect}"
             level = Level.NOTE if same else None
-            yield context.found(REPEATED, message, at=context.at_key(entry), hint="remove this line", level=level)
+            yield context.found(repeated, message, at=context.at_key(entry), hint="remove this line", level=level)
 
 
 def _readable(context: RuleContext) -> Iterable[tuple[Entry, str]]:
@@ -313,11 +305,11 @@ def _cause(context: RuleContext, fault: Fault) -> Rule | None:
     key = key_of(entry)
     kind = "" if key is None else key.type
     if value_and_comment(entry.text, kind)[1]:
-        return COMMENT
+        return comment
     if is_quoted(entry.text):
-        return QUOTES
+        return quotes
     # Without the blank it would be fine, or have another fault that is found then.
-    return TRAILING_BLANK if entry.text.rstrip(" \t") != entry.text and entry.text.strip(" \t") else None
+    return trailing_blank if entry.text.rstrip(" \t") != entry.text and entry.text.strip(" \t") else None
 
 
 def _file_hint(context: RuleContext, fault: Fault) -> str | None:
@@ -350,15 +342,3 @@ def _at(
 ) -> Finding:
     place = context.at(fault.problem.line, fault.problem.column)
     return context.found(rule, message, at=place, hint=hint, level=level)
-
-
-CHECKS = (
-    Check(REFUSED_FILE, refused_file, refused=True),
-    Check(REFUSED_VALUE, refused_value, refused=True),
-    Check(DIES, dies, refused=True),
-    Check(COMMENT, comment, refused=True),
-    Check(TRAILING_BLANK, trailing_blank, refused=True),
-    Check(QUOTES, quotes, refused=True),
-    Check(UNNOTICED, unnoticed, refused=True),
-    Check(REPEATED, repeated, refused=True),
-)

@@ -183,6 +183,35 @@ def test_tracker_configs(text: str, release: str, says: list[str]) -> None:
     assert each == says
 
 
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ("TargetManagement: {probationAge: 5}", None),
+        ("TargetManagement: {probationAge: -1}", ""),
+        ("TargetManagement: {probationAge: 5.5}", ""),
+        ("TargetManagement: {probationAge: '5'}", None),
+        ("TargetManagement: {probationAge: 5.}", "write probationAge: 5"),
+        ("TargetManagement: {probationAge: }", ""),
+        ("TargetManagement: {probationAge: [5]}", ""),
+        ("TargetManagement: {maxTargetsPerStream: 65536}", ""),
+        ("TrajectoryManagement: {reidExtractionInterval: -1}", None),
+        ("TrajectoryManagement: {useUniqueID: true}", None),
+        ("TrajectoryManagement: {useUniqueID: 2}", ""),
+        ("TrajectoryManagement: {useUniqueID: enable}", "write useUniqueID: 1"),
+        ("BaseConfig: {minDetectorConfidence: -.inf}", None),
+        ("BaseConfig: {minDetectorConfidence: -1e-3}", None),
+        ("BaseConfig: {minDetectorConfidence: low}", ""),
+        ("DataAssociator: {minMatchingScore4Iou: 1.0}", None),
+        ("DataAssociator: {minMatchingScore4Iou: 1.01}", ""),
+        ("DataAssociator: {minMatchingScore4Iou: 40}", "write minMatchingScore4Iou: 0.4"),
+        ("DataAssociator: {thresholdMahalanobis: -1.0}", None),  # of no known type
+    ],
+)
+def test_values_of_a_tracker(value: str, hint: str | None) -> None:
+    found = list(tracker_findings(f"{value}\n".encode(), "t.yml", "7.1"))
+    assert [(each.id, each.hint or "") for each in found] == ([] if hint is None else [("NVI124", hint)])
+
+
 APP = """[application]
 a=1
 [source0]

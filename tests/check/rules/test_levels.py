@@ -57,6 +57,9 @@ def _levels(folder: Path, line: str, rule: str, release: str = "9.1", platform: 
         ("NVI060", "", WARNING),
         ("NVI060", "network-type=1", ERROR),
         ("NVI063", "labelfile-path=here.txt\nnum-detected-classes=3", WARNING),
+        ("NVI075", "num-detected-classes=0", ERROR),
+        ("NVI075", "num-detected-classes=0\noutput-tensor-meta=1", ERROR),  # the process dies
+        ("NVI075", "num-detected-classes=0\noutput-tensor-meta=1\ncluster-mode=4", NOTE),
         ("NVI078", "filter-out-class-ids=0;1", WARNING),
         ("NVI078", "filter-out-class-ids=9", NOTE),
         ("NVI089", "network-type=1\nclassifier-async-mode=1", WARNING),

@@ -9,16 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import InputError
-from convert.export.cpp_arrays import Array, check_array, read_source
+from convert.export.cpp_arrays import Array, read_source
 from samples.layouts import header, incbin_header
 from tests.examples import examples
+
+
+def check_array(array: Array) -> None:
+    """Raises what is wrong with `array`."""
+    if array.problem is not None:
+        raise array.problem
+
 
 DATA = random.Random(3).randbytes(200)
 TEXT = ", ".join(map(str, DATA))
 
 
 def only(text: str) -> Array:
-    (array,) = read_source(text.encode()).arrays
+    (array,) = read_source(text.encode())[0]
     return array
 
 
@@ -78,15 +85,14 @@ def test_what_stands_before_and_between() -> None:
     }} }}
     const unsigned char third[] = {{}};
     """
-    source = read_source(text.encode())
-    assert [(array.name, array.namespace) for array in source.arrays] == [
+    arrays, _ = read_source(text.encode())
+    assert [(array.name, array.namespace) for array in arrays] == [
         ("first", ""),
         ("second", "outer::inner"),
         ("third", ""),
     ]
-    assert source.arrays[1].data == DATA
-    assert source.names == ("names", "weights", "first", "second", "third")
-    assert source.arrays[0].line == 10
+    assert arrays[1].data == DATA
+    assert arrays[0].line == 10
 
 
 @pytest.mark.parametrize(
@@ -110,7 +116,7 @@ def test_branches_that_each_hold_an_array_and_its_length() -> None:
     """One header for two processors: neither is compiled here, and the second length is not the first array's."""
     text = "#if defined(BIG)\nuint8_t m[] = {1, 2, 3};\nunsigned int m_len = 3;\n"
     text += "#elif defined(SMALL)\nuint8_t m[] = {4};\nunsigned int m_len = 1;\n#endif\n"
-    first, second = read_source(text.encode()).arrays
+    first, second = read_source(text.encode())[0]
     assert [(array.data, array.declared) for array in (first, second)] == [(b"\1\2\3", 3), (b"\4", 1)]
     check_array(first)
     check_array(second)
@@ -132,7 +138,7 @@ def test_lengths_that_say_nothing(length: str) -> None:
 
 def test_the_same_name_in_two_namespaces() -> None:
     text = header(DATA, "F2m", namespace="a") + header(DATA[:50], "F2m", namespace="b")
-    arrays = read_source(text.replace("MODEL_TRAINED_TFLITE_H", "X", 2).encode()).arrays
+    arrays = read_source(text.replace("MODEL_TRAINED_TFLITE_H", "X", 2).encode())[0]
     assert [(array.namespace, len(array.data), array.declared) for array in arrays] == [("a", 200, 200), ("b", 50, 50)]
 
 
@@ -148,12 +154,12 @@ def test_an_array_only_in_a_branch_not_taken_is_found_and_marked() -> None:
 
 
 def test_an_array_that_is_no_bytes_does_not_hide_the_next() -> None:
-    source = read_source(
+    arrays, _ = read_source(
         b"const uint8_t a[] = {RESET, 1};\nuint8_t b[2][2] = {{1,2},{3,4}};\nconst uint8_t m[] = {1, 2};"
     )
-    assert [(array.name, array.data) for array in source.arrays] == [("a", b""), ("b", b""), ("m", b"\1\2")]
+    assert [(array.name, array.data) for array in arrays] == [("a", b""), ("b", b""), ("m", b"\1\2")]
     with pytest.raises(InputError, match="'RESET' is not a number"):
-        check_array(source.arrays[0])
+        check_array(arrays[0])
 
 
 def test_a_file_cut_off_in_the_array() -> None:
@@ -164,10 +170,11 @@ def test_a_file_cut_off_in_the_array() -> None:
 
 
 def test_incbin_as_exports_write_it() -> None:
-    source = read_source(incbin_header("tflite_learn_4711_5", "tflite-model/tflite_learn_4711_5.tflite").encode())
-    (incbin,) = source.incbins
+    arrays, (incbin,) = read_source(
+        incbin_header("tflite_learn_4711_5", "tflite-model/tflite_learn_4711_5.tflite").encode()
+    )
     assert (incbin.name, incbin.file) == ("tflite_learn_4711_5", "tflite-model/tflite_learn_4711_5.tflite")
-    assert source.arrays == ()
+    assert arrays == ()
 
 
 @pytest.mark.parametrize(
@@ -182,17 +189,17 @@ def test_incbin_as_exports_write_it() -> None:
     ],
 )
 def test_incbin_spellings(text: str, name: str) -> None:
-    (incbin,) = read_source(text.encode()).incbins
+    _, (incbin,) = read_source(text.encode())
     assert (incbin.name, incbin.file) == (name, "x.tflite")
 
 
 @pytest.mark.parametrize("text", ["INCBIN(m);", 'f(m, "x.tflite");', "INCBIN(m, FILE);", '// INCBIN(m, "x");'])
 def test_no_incbin(text: str) -> None:
-    assert read_source(text.encode()).incbins == ()
+    assert read_source(text.encode())[1] == ()
 
 
 def test_utf16_as_powershell_redirects_it() -> None:
-    (array,) = read_source(header(DATA, "F1").encode("utf-16")).arrays
+    (array,) = read_source(header(DATA, "F1").encode("utf-16"))[0]
     assert array.data == DATA
 
 
@@ -235,10 +242,10 @@ TOKENS += [
 @given(st.lists(st.sampled_from(TOKENS), max_size=25).map("".join))
 def test_any_source_is_read_or_refused(text: str) -> None:
     try:
-        source = read_source(text.encode())
+        arrays, _ = read_source(text.encode())
     except InputError:
         return
-    for array in source.arrays:
+    for array in arrays:
         assert len(array.data) <= len(text)
 
 
@@ -251,7 +258,7 @@ def test_one_changed_byte_never_changes_the_model_unseen(data: bytes, form: str,
     text = bytearray(header(data, form).encode())
     text[at % len(text)] = value
     try:
-        for array in read_source(bytes(text)).arrays:
+        for array in read_source(bytes(text))[0]:
             check_array(array)
             assert array.declared in {None, len(array.data)}
     except InputError:

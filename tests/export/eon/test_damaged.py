@@ -198,7 +198,7 @@ def test_deep_nesting_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["const int a = (" * 3 + "(" * 9_999, "TfLiteConvParams a = " + "{" * 9_999])
 def test_deep_values_are_refused(text: str) -> None:
-    with pytest.raises(InputError, match=r"nested too deeply|stands where"):
+    with pytest.raises(InputError, match=r"nested too deeply|ends inside"):
         rebuild(text, "deep.cpp")
 
 

@@ -15,7 +15,6 @@ import pytest
 from ai_edge_litert.schema_py_generated import TensorType
 
 from convert.errors import ConvertError, InputError, UnsupportedModelError
-from convert.export.cpp_parser import Group, Pointer, Unit, Variable
 from convert.export.eon_operators import (
     CUSTOM,
     DTYPES,
@@ -29,6 +28,7 @@ from convert.export.eon_operators import (
     Parameter,
     options,
 )
+from convert.export.eon_source import Group, Pointer, Unit, Variable
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "operators.txt"
 FLOAT32, INT16, INT64 = TensorType.FLOAT32, TensorType.INT16, TensorType.INT64
