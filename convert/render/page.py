@@ -243,7 +243,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        finalize=_shown,
+        # What is not markup of ours has no character that hides, turns or breaks.
+        finalize=lambda value: printable(value) if type(value) is str else value,
     )
     environment.filters |= {"confidence": number, "in_words": in_words, "count": _count, "named": _name}
     environment.filters["answer"] = answer
@@ -253,11 +254,6 @@ def _environment() -> Environment:
     environment.globals["filters"] = load_toml("report/words.toml")["filters"]
     environment.filters["look"] = lambda one: style_of(one.engine, one.class_id).number
     return environment
-
-
-def _shown(value: object) -> object:
-    """Every value of the template: what is not markup of ours has no character that hides, turns or breaks."""
-    return printable(value) if type(value) is str else value
 
 
 @cache
@@ -496,6 +492,8 @@ def _precisions(rows: Sequence[Mapping[str, Any]]) -> list[Measure]:
     for row in rows:
         known = [] if row["weights"] is None else [f"weights {int(row['weights']) / 1000:,.0f} kB"]
         known.append(_agreed(row["agreement"]) if row["agreement"] else "not measured")
+        if row.get("shown") is not None:
+            known.append(f"{int(row['shown']):,} show an object")
         if row["overflow"]:
             known.append(f"beyond float16: {', '.join(map(str, row['overflow']))}")
         for name, nodes in (("nodes", row["nodes"]), ("in float", row.get("float_nodes"))):
