@@ -356,7 +356,7 @@ def test_cases_of_users(name: str, target: tuple[str, str], rules: dict[str, Lev
     ],
 )  # fmt: skip
 def test_the_line_to_write(folder: Path, keys: dict[str, str | None], more: str, rule: str, hint: str | None) -> None:
-    (finding,) = found(folder, text(more=more, **keys), rule)
+    (finding,) = found(folder, text("txt", more, **keys), rule)
     assert finding.hint == hint
 
 
