@@ -68,6 +68,11 @@ class Tensor:
     scale: float | None = None
     zero_point: int | None = None
 
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """The dimensions behind the batch, of a picture, of which all are fixed."""
+        return tuple(size for size in self.shape[1:] if size is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class Tracking:

@@ -243,7 +243,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        finalize=_shown,
+        # What is not markup of ours has no character that hides, turns or breaks.
+        finalize=lambda value: printable(value) if type(value) is str else value,
     )
     environment.filters |= {"confidence": number, "in_words": in_words, "count": _count, "named": _name}
     environment.filters["answer"] = answer
@@ -253,11 +254,6 @@ def _environment() -> Environment:
     environment.globals["filters"] = load_toml("report/words.toml")["filters"]
     environment.filters["look"] = lambda one: style_of(one.engine, one.class_id).number
     return environment
-
-
-def _shown(value: object) -> object:
-    """Every value of the template: what is not markup of ours has no character that hides, turns or breaks."""
-    return printable(value) if type(value) is str else value
 
 
 @cache

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from convert.files import make_folder, write_all
@@ -111,16 +111,10 @@ def show_recordings(result: RecordingsResult) -> None:
         print_hanging(out, Text(fact.removesuffix(".")), 2)
     several = len(simulation.recordings) > 1
     with_scores, with_anomaly = bool(simulation.model.labels), any(r.anomaly is not None for r in simulation.recordings)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title, wanted, options in (
-        ("recording", several, {"overflow": "fold"}),
-        ("seconds", True, {"justify": "right", "no_wrap": True}),
-        ("label", with_scores, {}),
-        ("score", with_scores, {"justify": "right"}),
-        ("anomaly", with_anomaly, {"justify": "right"}),
-    ):
-        if wanted:
-            table.add_column(title, **options)
+    columns = [Column("recording", overflow="fold")] * several + [Column("seconds", justify="right", no_wrap=True)]
+    columns += [Column("label"), Column("score", justify="right")] * with_scores
+    columns += [Column("anomaly", justify="right")] * with_anomaly
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     rows = ((each, window) for each in simulation.recordings for window in each.windows)
     for each, window in islice(rows, _MOST_ROWS):
         cells = [escape(str(each.path))] * several + [f"{window['start']:.2f}"]

@@ -37,7 +37,7 @@ from convert.simulate.settings import ColorFormat, NetworkType, Settings
 from convert.validate import runtimes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -334,7 +334,7 @@ def load(source: Source, where: Target, models: Models | None = None, *, session
     return LoadedEngine(
         *(engine, prepare, session, tuple(output.name for output in outputs), batch or settings.batch_size),
         *(bool(batch), _smallest(context, settings), asynchronous and bool(context.value("classifier-async-mode"))),
-        tuple(_check_findings(context)),
+        _check_findings(context),
     )
 
 
@@ -364,11 +364,8 @@ def _model_path(context: RuleContext) -> Path:
     file = context.files.get("onnx-file")
     place = context.place("onnx-file")
     if file is None or not context.value("onnx-file", ""):
-        what = (
-            "only a TensorRT engine, which runs on its own GPU"
-            if context.value("model-engine-file", "")
-            else "no model"
-        )
+        engine = context.value("model-engine-file", "")
+        what = "only a TensorRT engine, which runs on its own GPU" if engine else "no model"
         raise InputError(
             f"the config names {what}: there is no ONNX file to run",
             hint="write onnx-file=, or decode recorded outputs with --tensors",
@@ -406,20 +403,12 @@ def _smallest(context: RuleContext, settings: Settings) -> tuple[int, int]:
     return max(width, least), max(height, least)
 
 
-def _check_findings(context: RuleContext) -> Sequence[Finding]:
+def _check_findings(context: RuleContext) -> tuple[Finding, ...]:
     """One note where `check` finds errors or warnings that do not keep a simulation from running."""
     found = [finding for finding in findings(context) if finding.level is not Level.NOTE]
-    if not found:
-        return ()
-    ids = ", ".join(sorted({finding.id for finding in found}))
-    path = context.parsed.path
-    return (
-        CHECK_FINDINGS.found(
-            f"ei-deepstream check finds {len(found)} {'thing' if len(found) == 1 else 'things'} more ({ids})",
-            path=path,
-            hint=f"ei-deepstream check {path}",
-        ),
-    )
+    ids, path = ", ".join(sorted({finding.id for finding in found})), context.parsed.path
+    message = f"ei-deepstream check finds {len(found)} {'thing' if len(found) == 1 else 'things'} more ({ids})"
+    return (CHECK_FINDINGS.found(message, path=path, hint=f"ei-deepstream check {path}"),) if found else ()
 
 
 def network_of(settings: Settings, dims: tuple[int, ...]) -> Network:

@@ -59,8 +59,6 @@ class Boxes:
         """One behind the other."""
         if not parts:
             return cls.none()
-        if len(parts) == 1:
-            return parts[0]
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__slots__))
 
     def __len__(self) -> int:

@@ -159,6 +159,7 @@ class Settings:
             mode = ClusterMode.NMS
             classes = tuple(replace(one, topk=20, nms_iou_threshold=0.5) for one in classes)
         path = str(values.get("custom-lib-path") or "") if library is None else library
+        channels, height, width = values.get("infer-dims") or (0, 0, 0)
         return cls(
             kind,
             unique_id=int(values.get("gie-unique-id", 1)),
@@ -185,7 +186,7 @@ class Settings:
             scaling_filter=ScalingFilter(int(values.get("scaling-filter", 6))),
             color=ColorFormat(int(values.get("model-color-format", 0))),
             channels_last=int(values.get("network-input-order", 0)) == 1,
-            infer_dims=_dims(values),
+            infer_dims=(int(channels), int(height), int(width)),
             scale=_float32(values.get("net-scale-factor", 1)),
             offsets=tuple(map(_float32, values.get("offsets") or ())),
             mean_file=str(values.get("mean-file") or ""),
@@ -266,8 +267,3 @@ def _numbers(values: Mapping[str, Any], key: str) -> frozenset[int]:
 
 def _pair(values: Mapping[str, Any], prefix: str) -> tuple[int, int]:
     return int(values.get(prefix + "width", 0)), int(values.get(prefix + "height", 0))
-
-
-def _dims(values: Mapping[str, Any]) -> tuple[int, int, int]:
-    channels, height, width = values.get("infer-dims") or (0, 0, 0)
-    return int(channels), int(height), int(width)

@@ -111,7 +111,8 @@ class Validate:
         if worst(findings) is Level.ERROR:  # nothing can be fed to it
             evidence = Evidence(int8_agreement=artifact.export.agreement)
             return StageResult(Validated(artifact, evidence), findings=findings)
-        shape = _sides(parse_header(artifact.onnx.data).inputs[0].shape)
+        # All are fixed: `inputs.check`.
+        shape = tuple(side or 0 for side in parse_header(artifact.onnx.data).inputs[0].shape[1:])
         evidence, found = self._measure(artifact, self._pictures(files, artifact, *shape))
         if worst(found) is not Level.ERROR:
             evidence, more = self._measure_precision(artifact, evidence, files, *shape)
@@ -226,17 +227,11 @@ class Validate:
     def _build(self, adapted: Adapted) -> tuple[str | None, tuple[Finding, ...]]:
         from convert.validate import runtimes
 
-        size = _sides(adapted.onnx.input.shape)
+        size = adapted.onnx.input.sides
         try:
             return runtimes.build(adapted.onnx.data, size, self.batch_size, timeout=self.timeout), ()
         except ValidationError as error:
             return None, (TENSORRT.found(error.message, hint=error.hint or TENSORRT.fix),)
-
-
-def _sides(shape: Sequence[int | None]) -> tuple[int, int, int]:
-    """The three numbers behind the batch, which `inputs.check` has found to be there."""
-    first, second, third = (side for side in shape[1:] if side is not None)
-    return first, second, third
 
 
 def _of_objects(findings: Sequence[Finding], others: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -297,12 +292,9 @@ class WithFraming:
             return result
         if len(artifact.onnx.data) > LARGE:
             return_freed_memory()
-        worker = self.worker or Worker(("convert.validate.runtimes",))
-        try:
+        with contextlib.ExitStack() as stack:
+            worker = self.worker or stack.enter_context(Worker(("convert.validate.runtimes",)))
             effect = self._measure(artifact, worker)
-        finally:
-            if self.worker is None:
-                worker.close()
         validated = Validated(artifact, replace(result.artifact.evidence, framing=effect))
         return replace(result, artifact=validated, findings=(*result.findings, *_findings(effect)))
 
@@ -314,7 +306,7 @@ class WithFraming:
         from convert.validate.precision import agreement, predictions
 
         export, framing, anchor = adapted.export, adapted.preprocessing.framing, adapted.export.metadata.anchor
-        height, width, channels = _sides(export.facts.input.shape)
+        height, width, channels = export.facts.input.sides
         model = width, height
         cropped, squashed, shown, places = [], [], [], []
 
@@ -350,8 +342,7 @@ class WithFraming:
         from convert.images.read import find, read  # imports numpy and Pillow
         from convert.validate import inputs
 
-        framing, channels = adapted.preprocessing.framing, adapted.onnx.input.shape[1]
-        assert channels is not None
+        framing, channels = adapted.preprocessing.framing, adapted.onnx.input.sides[0]
         if self.images is None:
             shapes = (framing.frame,) if framing else SHAPES
             side = _SCALED if isinstance(framing, Resizing) else _LONG_SIDE
