@@ -261,8 +261,19 @@ _OPTIONS: dict[str, tuple[type[Any], int]] = {
     "ADD": (schema.AddOptionsT, schema.BuiltinOptions.AddOptions),
     "SUB": (schema.SubOptionsT, schema.BuiltinOptions.SubOptions),
     "MUL": (schema.MulOptionsT, schema.BuiltinOptions.MulOptions),
+    "MAXIMUM": (schema.MaximumMinimumOptionsT, schema.BuiltinOptions.MaximumMinimumOptions),
     "MINIMUM": (schema.MaximumMinimumOptionsT, schema.BuiltinOptions.MaximumMinimumOptions),
 }
+
+
+def _called(name: str, inputs: Sequence[int], output: int) -> tuple[str, Any]:
+    """A new operator: its name and `OperatorT`, with options that are at their defaults."""
+    call = schema.OperatorT()
+    call.inputs, call.outputs = np.array(inputs, np.int32), np.array([output], np.int32)
+    if name in _OPTIONS:
+        kind, call.builtinOptionsType = _OPTIONS[name]
+        call.builtinOptions = kind()
+    return name, call
 
 
 def keep_steps(
@@ -299,12 +310,7 @@ def _staircase(model: Any, source: int, target: int, step: float, *, soft: bool)
 
     def add(name: str, *inputs: int, into: int | None = None) -> int:
         result = add_tensor(model, f"{base}_{len(calls)}", shape) if into is None else into
-        call = schema.OperatorT()
-        call.inputs, call.outputs = np.array(inputs, np.int32), np.array([result], np.int32)
-        if name in _OPTIONS:
-            kind, call.builtinOptionsType = _OPTIONS[name]
-            call.builtinOptions = kind()
-        calls.append((name, call))
+        calls.append(_called(name, inputs, result))
         return result
 
     scaled = add("ADD", add("MUL", source, by(1 / step)), by((1 / SLOPE - 1) / 2 if soft else 1 / 2))
@@ -621,9 +627,7 @@ class Rewriter:
         wanted = add_constant(
             self._model, f"{tensor_name(self._model, result)}_shape", np.array([rows, size], np.int32)
         )
-        call = schema.OperatorT()
-        call.inputs, call.outputs = np.array([source, wanted], np.int32), np.array([result], np.int32)
-        self.calls.append(("RESHAPE", call))
+        self.calls.append(_called("RESHAPE", [source, wanted], result))
         self._ranges[result] = self._range(source)
         return result
 
@@ -647,12 +651,7 @@ class Rewriter:
             if limit not in self._limits:
                 values = np.array(limit, np.float32)
                 self._limits[limit] = add_constant(self._model, f"limit_{len(self._limits)}", values)
-            call = schema.OperatorT()
-            call.inputs = np.array([source, self._limits[limit]], np.int32)
-            call.outputs = np.array([result], np.int32)
-            call.builtinOptionsType = schema.BuiltinOptions.MaximumMinimumOptions
-            call.builtinOptions = schema.MaximumMinimumOptionsT()
-            self.calls.append((name, call))
+            self.calls.append(_called(name, [source, self._limits[limit]], result))
             self.clamps += 1
             found = result_range(name, None, [found, (limit, limit)])
             self._ranges[result] = found
@@ -680,10 +679,7 @@ class Rewriter:
         tensor.quantization = schema.QuantizationParametersT()
         tensor.quantization.scale = quantization.scale.astype(np.float32)
         tensor.quantization.zeroPoint = np.array([zero - 128 if is_uint8 else zero], np.int64)
-        for name, before, after in (("QUANTIZE", source, codes), ("DEQUANTIZE", codes, target)):
-            call = schema.OperatorT()
-            call.inputs, call.outputs = np.array([before], np.int32), np.array([after], np.int32)
-            self.calls.append((name, call))
+        self.calls += [_called("QUANTIZE", [source], codes), _called("DEQUANTIZE", [codes], target)]
         return target
 
     def _is_quantized(self, index: int) -> bool:

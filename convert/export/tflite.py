@@ -165,7 +165,7 @@ def read_graph(data: bytes) -> Graph:
     if others and (kinds := set(filter(_CONTROL_FLOW.fullmatch, kinds))):
         raise UnsupportedModelError(
             f"the model has {len(graphs)} subgraphs (control flow: {', '.join(sorted(kinds))})",
-            hint="Edge Impulse's own models have none; custom blocks must be exported without loops and conditions",
+            hint="Edge Impulse's models have none; export it without loops (Keras: unroll=True in recurrent layers)",
         )
     for each in graphs:
         if not each.outputs:
@@ -269,7 +269,8 @@ def _read_quantization(
     if any(not 0 <= scale < float("inf") for scale in scales):
         raise _damaged(f"tensor {name!r} has a quantization scale that is no positive number")
     if len(scales) > 1 and not (0 <= axis < len(shape) and len(scales) == shape[axis]):
-        raise _damaged(f"tensor {name!r} has {len(scales)} quantization scales, which is not its number of channels")
+        message = f"tensor {name!r} has {len(scales)} quantization scales along dimension {axis} of {list(shape)}"
+        raise _damaged(message)
     if len(zero_points) not in {0, 1, len(scales)}:
         raise _damaged(f"tensor {name!r} has {len(scales)} quantization scales and {len(zero_points)} zero points")
     return scales, zero_points, axis
@@ -520,8 +521,6 @@ def first_subgraph(model: bytes) -> bytes:
 
 def _compute_both(content: Any) -> None:
     """Put the operators of both subgraphs, and SELECT_V2, in the place of each IF of the first subgraph."""
-    from ai_edge_litert import schema_py_generated as schema
-
     graph = content.subgraphs[0]
     calls, done = list(graph.operators)[::-1], []
     while calls:
@@ -536,28 +535,12 @@ def _compute_both(content: Any) -> None:
             raise _damaged("a condition gives another number of tensors")
         chosen = []
         for one, other, output in zip(ones, others, map(int, call.outputs), strict=True):
-            shapes = [
-                list(map(int, graph.tensors[index].shape if graph.tensors[index].shape is not None else []))
-                for index in (one, other, output)
-            ]
-            if not shapes[0] == shapes[1] == shapes[2]:
+            if len({str(_plain(graph.tensors[index].shape)) for index in (one, other, output)}) > 1:
                 raise UnsupportedModelError(
-                    f"the model decides between tensors of different sizes, {shapes[0]} and {shapes[1]}",
-                    hint="export it without conditions",
+                    "the model decides between tensors of different sizes", hint="export it without conditions"
                 )
-            select = schema.OperatorT()
-            select.opcodeIndex, select.inputs, select.outputs = (
-                len(content.operatorCodes),
-                [condition, one, other],
-                [output],
-            )
-            select.builtinOptionsType, select.builtinOptions = (
-                schema.BuiltinOptions.SelectV2Options,
-                schema.SelectV2OptionsT(),
-            )
-            chosen.append(select)
+            chosen.append(_new_call(content, "SELECT_V2", 1, [condition, one, other], output))
         calls += [*first, *second, *chosen][::-1]
-        content.operatorCodes += operator_codes([(schema.BuiltinOperator.SELECT_V2, None, 1)])
         if len(calls) + len(done) > _MOST_CALLS:
             raise _damaged("its conditions run one another")
     graph.operators = done
@@ -584,6 +567,16 @@ def _branch(content: Any, index: int, given: list[int]) -> tuple[list[Any], list
     return calls, [places[int(number)] for number in branch.outputs]
 
 
+def _new_call(content: Any, kind: str, version: int, inputs: list[int], output: int) -> Any:
+    """An operator without options, for the first subgraph."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    call = schema.OperatorT()
+    call.opcodeIndex, call.inputs, call.outputs = len(content.operatorCodes), inputs, [output]
+    content.operatorCodes += operator_codes([(getattr(schema.BuiltinOperator, kind), None, version)])
+    return call
+
+
 def last_grid(model: bytes) -> bytes:
     """A verified flatbuffer whose one output [1,K,h,w] is turned to [1,h,w,K], as TensorFlow has it."""
     import numpy as np
@@ -592,16 +585,14 @@ def last_grid(model: bytes) -> bytes:
     content = unpack(model)
     (graph,) = content.subgraphs
     (source,) = map(int, graph.outputs)
-    tensor, perm, call = copy(graph.tensors[source]), schema.TensorT(), schema.OperatorT()
+    tensor, perm = copy(graph.tensors[source]), schema.TensorT()
     order = np.array([0, 2, 3, 1], np.int32)
     tensor.name, tensor.shape, tensor.shapeSignature = "grid", np.asarray(tensor.shape)[order], None
     perm.name, perm.shape, perm.type, perm.buffer = "order", [4], schema.TensorType.INT32, len(content.buffers)
     content.buffers.append(schema.BufferT(np.frombuffer(order.tobytes(), np.uint8)))
     count = len(graph.tensors)
     graph.tensors += [perm, tensor]
-    call.opcodeIndex, call.inputs, call.outputs = len(content.operatorCodes), [source, count], [count + 1]
-    content.operatorCodes += operator_codes([(schema.BuiltinOperator.TRANSPOSE, None, 2)])
-    graph.operators.append(call)
+    graph.operators.append(_new_call(content, "TRANSPOSE", 2, [source, count], count + 1))
     graph.outputs, content.signatureDefs = [count + 1], None
     return pack(content)
 

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
 from convert.errors import InputError
-from convert.nvinfer.keys import FUNCTIONS, ClusterMode, NetworkType, Parsed, Problem, Reason, printable, version
+from convert.nvinfer.keys import FUNCTIONS, ClusterMode, NetworkType, Parsed, Problem, Reason, printable, within
 from convert.nvinfer.numbers import read_ordinary
 from convert.nvinfer.targets import Parser, catalogue
 
@@ -113,11 +113,7 @@ def library_of(parsed: Parsed) -> Library | None:
 
 
 def _stock_functions(release: str) -> frozenset[str]:
-    return frozenset(
-        each.function
-        for each in catalogue().parsers
-        if version(each.since or "0") <= version(release) <= version(each.until or "999")
-    )
+    return frozenset(each.function for each in catalogue().parsers if within(release, each.since, each.until))
 
 
 SIGSEGV: Final = 11

@@ -166,7 +166,7 @@ def _reached(tensorrt: str, first: str | None) -> bool:
 def _not_imported(model: Header, target: Target, nodes: list[Node], first: str | None) -> Refusal:
     """`first`: the TensorRT that imports it; None: none."""
     operator = nodes[0].op
-    message = f"the ONNX parser of {_named(target)} does not import {operator} ({_listed(nodes)})"
+    message = f"the ONNX parser of {target.words} does not import {operator} ({_listed(nodes)})"
     hints = [_newer(target, first)]
     older = table().composed.get(operator)
     if older is not None and model.opset > older:
@@ -178,14 +178,10 @@ def _not_imported(model: Header, target: Target, nodes: list[Node], first: str |
 
 def _not_taken(target: Target, nodes: list[Node], limit: Limit) -> Refusal:
     operator = nodes[0].op
-    message = f"{_named(target)} {limit.takes}: {operator}, {_listed(nodes)}"
+    message = f"{target.words} {limit.takes}: {operator}, {_listed(nodes)}"
     hints = [_newer(target, limit.until), limit.instead or f"export the model without this form of {operator}"]
     hint = ", or ".join(each for each in hints if each)
     return Refusal(operator, _names(nodes), message, hint, missing=False)
-
-
-def _named(target: Target) -> str:
-    return f"TensorRT {target.tensorrt} (DeepStream {target.deepstream}, {target.platform})"
 
 
 def _names(nodes: list[Node]) -> tuple[str, ...]:

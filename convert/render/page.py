@@ -492,6 +492,8 @@ def _precisions(rows: Sequence[Mapping[str, Any]]) -> list[Measure]:
     for row in rows:
         known = [] if row["weights"] is None else [f"weights {int(row['weights']) / 1000:,.0f} kB"]
         known.append(_agreed(row["agreement"]) if row["agreement"] else "not measured")
+        if row.get("shown") is not None:
+            known.append(f"{int(row['shown']):,} show an object")
         if row["overflow"]:
             known.append(f"beyond float16: {', '.join(map(str, row['overflow']))}")
         for name, nodes in (("nodes", row["nodes"]), ("in float", row.get("float_nodes"))):

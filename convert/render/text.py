@@ -271,7 +271,8 @@ def _precision_lines(rows: Sequence[types.PrecisionEvidence]) -> Iterator[tuple[
     for row in rows:
         known = [] if row.weights is None else [f"weights {row.weights / 1000:,.0f} kB"]
         if same := row.agreement:
-            known.append(f"same decisions {percent(same.top1)}, max difference {same.max_abs_diff:.2g}")
+            of = "" if row.shown is None else f" ({row.shown} of {same.inputs} inputs show an object)"
+            known.append(f"same decisions {percent(same.top1)}{of}, max difference {same.max_abs_diff:.2g}")
             known.append(f"{sum(row.nodes.values())} nodes")
         else:
             known.append("not measured")

@@ -346,17 +346,18 @@ def _bucketize(writer: _Writer) -> str:
     return writer.cast(writer.reshape(count, shape), writer.result)
 
 
-def _picked(writer: _Writer, data: Sequence[int], indices: str, count: Sequence[int]) -> str:
+def _picked(writer: _Writer, data: Sequence[int], indices: str, count: int) -> str:
     """Entries of the first input by indices that are computed, too.
 
     Args:
-        data: the input's shape as [rows of indices, before the axis, axis, behind it]; the first is a list.
-        indices: int32, [*rows, count].
+        data: the input's shape: [*rows that have indices of their own, before the axis, the axis, behind it].
+        indices: int32.
+        count: how many there are for each row.
     """
     *rows, before, size, behind = data
-    places = writer.reshape(indices, [*rows, 1, *count, 1])
+    places = writer.reshape(indices, [*rows, 1, count, 1])
     if before != 1 or behind != 1:
-        target = writer.constant([*rows, before, *count, behind], np.int64)
+        target = writer.constant([*rows, before, count, behind], np.int64)
         places = writer.add("Expand", places, target)
     values = writer.reshape(writer.inputs[0], [*rows, before, size, behind])
     return writer.reshape(writer.add("GatherElements", values, places, axis=len(rows) + 1), writer.target)
@@ -372,7 +373,7 @@ def _gather(writer: _Writer) -> str:
         picked = [np.take(each, those, axis - rows) for each, those in zip(numbers, indices, strict=True)]
         return _moved(writer, np.reshape(picked, writer.target))
     data = [*(shape[:rows] or [1]), prod(shape[rows:axis]), shape[axis], prod(shape[axis + 1 :])]
-    return _picked(writer, data, writer.cast(writer.inputs[1], np.int32), [prod(places[rows:])])
+    return _picked(writer, data, writer.cast(writer.inputs[1], np.int32), prod(places[rows:]))
 
 
 def _scattered(writer: _Writer, rows: NDArray[Any], count: int, values: str) -> str:
@@ -406,9 +407,8 @@ def _dynamic_update_slice(writer: _Writer) -> str:
     shape, part = writer.shape_of(0), writer.shape_of(1)
     start = np.clip(writer.values(2), 0, np.subtract(shape, part))
     numbers = _numbered(writer)
-    numbers[tuple(slice(at, at + size) for at, size in zip(start, part, strict=True))] = np.arange(prod(part)).reshape(
-        part
-    ) + prod(shape)
+    there = tuple(slice(at, at + size) for at, size in zip(start, part, strict=True))
+    numbers[there] = prod(shape) + np.arange(prod(part)).reshape(part)
     flat = [writer.reshape(name, [1, -1]) for name in writer.inputs[:2]]
     values = writer.gather(writer.add("Concat", *flat, axis=1), numbers.reshape(-1), 1)
     return writer.reshape(values, shape)
@@ -440,14 +440,19 @@ def _space_to_batch(writer: _Writer) -> str:
     return writer.reshape(writer.add("Transpose", name, perm=[*inner, 0, *outer, *rest]), writer.target)
 
 
+def _padding(before: int, after: int, size: int, stride: int) -> list[int]:
+    """Before and behind an axis; `ComputePaddingHeightWidth` puts the larger half at the end."""
+    more = max((after - 1) * stride + size - before, 0)
+    return [more // 2, more - more // 2]
+
+
 def _taps(writer: _Writer, kernel: Sequence[int]) -> list[str]:
     """What each place of a kernel meets of the first input [N,H,W,C], row by row: each [N,h,w,C]."""
     widths, rows = [[0, 0], [0, 0], [0, 0], [0, 0]], []
     for axis, (size, end) in enumerate(zip(kernel, "hw", strict=True), 1):
         stride, dilation = (writer.attributes[name] for name in (f"stride_{end}", f"dilation_{end}_factor"))
         before, after = writer.shape_of(0)[axis], writer.target[axis]
-        more = max((after - 1) * stride + (size - 1) * dilation + 1 - before, 0)
-        widths[axis] = [more // 2, more - more // 2]
+        widths[axis] = _padding(before, after, (size - 1) * dilation + 1, stride)
         rows.append([place * dilation + stride * np.arange(after) for place in range(size)])
     name = writer.pad(writer.inputs[0], np.array(widths)) if np.any(widths) else writer.inputs[0]
     found = []
@@ -481,38 +486,18 @@ def _depthwise_convolution(writer: _Writer) -> str:
         writer.add("Mul", tap, writer.gather(weights, np.array(place), 1))
         for place, tap in enumerate(_taps(writer, kernel))
     ]
-    return reduce(lambda first, second: writer.add("Add", first, second), [*taps, writer.inputs[2]])
+    return reduce(lambda first, second: writer.add("Add", first, second), [*taps, *writer.inputs[2:]])
 
 
 def _l2_pool(writer: _Writer) -> str:
     """The root of the mean square; what is padded does not count."""
-    (x,), sizes = writer.inputs, writer.shape_of(0)[1:3]
-    kernel, strides = ([writer.attributes[f"{name}_{end}"] for end in ends] for name, ends in _POOLING)
-    more = [
-        max((after - 1) * stride + size - before, 0)
-        for before, after, size, stride in zip(sizes, writer.target[1:3], kernel, strides, strict=True)
-    ]
-    pads = [*(each // 2 for each in more), *(each - each // 2 for each in more)]
+    (x,), sizes, found = writer.inputs, writer.shape_of(0)[1:3], writer.attributes
+    kernel = [found["filter_height"], found["filter_width"]]
+    strides = [found["stride_h"], found["stride_w"]]
+    begin, end = np.transpose(list(map(_padding, sizes, writer.target[1:3], kernel, strides))).tolist()
     name = writer.add("Transpose", writer.add("Mul", x, x), perm=[0, 3, 1, 2])
-    name = writer.add("AveragePool", name, kernel_shape=kernel, strides=strides, pads=pads)
+    name = writer.add("AveragePool", name, kernel_shape=kernel, strides=strides, pads=[*begin, *end])
     return writer.add("Sqrt", writer.add("Transpose", name, perm=[0, 2, 3, 1]))
-
-
-_POOLING = (("filter", ("height", "width")), ("stride", ("h", "w")))
-
-
-def _fake_quant(writer: _Writer) -> str:
-    """Rounded to steps of which one is 0, and cut to their range; halves away from zero, as TFLite's kernel counts."""
-    least, most = int(bool(writer.attributes.get("narrow_range"))), (1 << writer.attributes["num_bits"]) - 1
-    low, high = np.float32(writer.attributes["min"]), np.float32(writer.attributes["max"])
-    scale = (high - low) / np.float32(most - least)
-    zero = np.floor(np.clip(least - low / scale, least, most) + np.float32(0.5))
-    low, high = (least - zero) * scale, (most - zero) * scale
-    cut = writer.add("Sub", writer.clip(writer.inputs[0], low, high), writer.constant(low))
-    steps = writer.add("Add", writer.add("Mul", cut, writer.constant(1 / scale)), writer.constant(0.5))
-    return writer.add(
-        "Add", writer.add("Mul", writer.add("Floor", steps), writer.constant(scale)), writer.constant(low)
-    )
 
 
 def _transposed_convolution(writer: _Writer) -> str:
@@ -520,18 +505,13 @@ def _transposed_convolution(writer: _Writer) -> str:
     weights, x = writer.inputs[1:3]
     strides = [writer.attributes["stride_h"], writer.attributes["stride_w"]]
     kernel = writer.ctx.get_shape(weights)[1:3]
-    begin, end, missing = [], [], []
-    for axis in range(2):
-        natural = (writer.shape_of(2)[axis + 1] - 1) * strides[axis] + kernel[axis]
-        more = natural - writer.shape[axis + 1]
-        # `ComputePaddingHeightWidth` puts the larger half at the end
-        begin.append(max(more, 0) // 2)
-        end.append(max(more, 0) - begin[-1])
-        missing.append(max(-more, 0))
+    sizes, target = writer.shape_of(2)[1:3], writer.target[1:3]
+    begin, end = np.transpose(list(map(_padding, target, sizes, kernel, strides))).tolist()
+    missing = np.subtract(target, (np.array(sizes) - 1) * strides + kernel).clip(0)
     name = writer.add("Transpose", x, perm=[0, 3, 1, 2])
     kernels = writer.add("Transpose", weights, perm=[3, 0, 1, 2])
     name = writer.add("ConvTranspose", name, kernels, strides=strides, kernel_shape=kernel, pads=[*begin, *end])
-    if any(missing):
+    if missing.any():
         name = writer.pad(name, np.array([[0, 0], [0, 0], *([0, each] for each in missing)]))
     name = writer.add("Transpose", name, perm=[0, 2, 3, 1])
     return writer.add("Add", name, writer.inputs[3]) if len(writer.inputs) > 3 else name
@@ -584,7 +564,7 @@ def _gather_nd(writer: _Writer) -> str:
     indices = writer.reshape(writer.cast(writer.inputs[1], np.float32), [1, prod(places), count])
     indices = writer.add("MatMul", indices, writer.constant(steps[:, np.newaxis]))
     data = [1, 1, prod(shape[:count]), prod(shape[count:])]
-    return _picked(writer, data, writer.cast(indices, np.int32), [prod(places)])
+    return _picked(writer, data, writer.cast(indices, np.int32), prod(places))
 
 
 _HANDLERS: dict[str, Callable[[_Writer], str]] = {
@@ -592,7 +572,7 @@ _HANDLERS: dict[str, Callable[[_Writer], str]] = {
     "TFL_RELU_0_TO_1": lambda writer: writer.clip(writer.inputs[0], 0.0, 1.0),
     "TFL_RELU_N1_TO_1": lambda writer: writer.clip(writer.inputs[0], -1.0, 1.0),
     "TFL_BITWISE_XOR": _bitwise_xor, "TFL_BUCKETIZE": _bucketize, "TFL_DYNAMIC_UPDATE_SLICE": _dynamic_update_slice,
-    "TFL_FAKE_QUANT": _fake_quant, "TFL_GATHER_ND": _gather_nd, "TFL_GELU": _gelu, "TFL_HARD_SWISH": _hard_swish,
+    "TFL_GATHER_ND": _gather_nd, "TFL_GELU": _gelu, "TFL_HARD_SWISH": _hard_swish,
     "TFL_L2_POOL_2D": _l2_pool, "TFL_MATRIX_DIAG": _matrix_diag, "TFL_MATRIX_SET_DIAG": _matrix_set_diag,
     "TFL_MIRROR_PAD": _mirror_pad, "TFL_ONE_HOT": _one_hot, "TFL_REVERSE_SEQUENCE": _reverse_sequence,
     "TFL_REVERSE_V2": _reverse, "TFL_RIGHT_SHIFT": _right_shift, "TFL_ROUND": _round, "TFL_SCATTER_ND": _scatter_nd,
@@ -646,7 +626,12 @@ def _becomes_too_small(ctx: Any, node: Any) -> bool:
 
 def _computes_weights(ctx: Any, node: Any) -> bool:
     """Whether the weights of a convolution depend on the network's input."""
-    names, known = [node.input[1]], set(ctx.input_names)
+    return _depends(ctx, node.input[1])
+
+
+def _depends(ctx: Any, source: str) -> bool:
+    """Whether the tensor `source` depends on the network's input, and not on its shape alone."""
+    names, known = [source], set(ctx.input_names)
     seen: set[str] = set()
     while names:
         name = names.pop()
@@ -655,14 +640,13 @@ def _computes_weights(ctx: Any, node: Any) -> bool:
         if name not in seen:
             seen.add(name)
             producer = ctx.get_node_by_output(name)
-            names += [] if producer is None or producer.type == "Shape" else producer.input
+            names += [] if producer is None or producer.type in {"Shape", "TFL_SHAPE"} else producer.input
     return False
 
 
-def _has_own_indices(_: Any, node: Any) -> bool:
+def _has_own_indices(ctx: Any, node: Any) -> bool:
     """Whether a GATHER has indices for each row, or ones that are computed as its input is."""
-    is_computed = not any(_constant(each) for each in node.inputs)
-    return is_computed or bool(node.get_attr_value("batch_dims", 0))
+    return bool(node.get_attr_value("batch_dims", 0)) or all(_depends(ctx, name) for name in node.input)
 
 
 def _has_unequal_blocks(_: Any, node: Any) -> bool:

@@ -235,17 +235,9 @@ def _stays(optimizer: Any, transpose: Any, perm: Any) -> bool:
     return kind not in optimizer._handler_map  # noqa: SLF001
 
 
-def _read_absent_vectors() -> None:
-    """Let tf2onnx's classes of options give no numbers where a vector is absent: they give the number 0, which its
-    reader cannot take."""
-    from tf2onnx.tflite.ReshapeOptions import ReshapeOptions  # only after TensorFlow is settled
-    from tf2onnx.tflite.SqueezeOptions import SqueezeOptions
-
-    for kind, name in ((ReshapeOptions, "NewShapeAsNumpy"), (SqueezeOptions, "SqueezeDimsAsNumpy")):
-        setattr(kind, name, _as_vector(getattr(kind, name)))
-
-
 def _as_vector(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """`read`, a method of tf2onnx's options, with no numbers for a vector that is absent: it gives the number 0."""
+
     def vector(options: Any) -> Any:
         found = read(options)
         return found if isinstance(found, np.ndarray) else np.zeros(0, np.int32)
@@ -264,19 +256,21 @@ def patch_tf2onnx() -> None:
     from tf2onnx import tflite_utils  # only in the worker, and only after TensorFlow is settled
     from tf2onnx.handler import tfl_op
     from tf2onnx.optimizer.transpose_optimizer import TransposeOptimizer
+    from tf2onnx.tflite.ReshapeOptions import ReshapeOptions
+    from tf2onnx.tflite.SqueezeOptions import SqueezeOptions
 
     operators.register()
-    _read_absent_vectors()
-    known = tflite_utils.op_has_scalar_output
-    if known.__module__ == tflite_utils.__name__:
-        tflite_utils.op_has_scalar_output = lambda shapes, kind, options: (
-            kind in _MAY_BE_SCALAR or known(shapes, kind, options)
-        )
     TransposeOptimizer._optimize_at_current_graph_level = _move_transposes  # noqa: SLF001 - tf2onnx is pinned
     mapping = tfl_op.create_tfl_to_tf_mapping()
     original, settings = mapping[_DENSE]
     if getattr(original, "repaired", False):
         return
+    for kind, name in ((ReshapeOptions, "NewShapeAsNumpy"), (SqueezeOptions, "SqueezeDimsAsNumpy")):
+        setattr(kind, name, _as_vector(getattr(kind, name)))
+    doubted = tflite_utils.op_has_scalar_output
+    tflite_utils.op_has_scalar_output = lambda shapes, kind, options: (
+        kind in _MAY_BE_SCALAR or doubted(shapes, kind, options)
+    )
 
     def dense(ctx: Any, node: Any, **options: Any) -> None:
         """Flatten the input here, bias and all, so that tf2onnx has nothing left to flatten."""

@@ -111,11 +111,8 @@ class Validate:
         if worst(findings) is Level.ERROR:  # nothing can be fed to it
             evidence = Evidence(int8_agreement=artifact.export.agreement)
             return StageResult(Validated(artifact, evidence), findings=findings)
-        _, channels, height, width = parse_header(artifact.onnx.data).inputs[0].shape
-        assert channels is not None  # `inputs.check`
-        assert height is not None
-        assert width is not None
-        shape = channels, height, width
+        # All are fixed: `inputs.check`.
+        shape = tuple(side or 0 for side in parse_header(artifact.onnx.data).inputs[0].shape[1:])
         evidence, found = self._measure(artifact, self._pictures(files, artifact, *shape))
         if worst(found) is not Level.ERROR:
             evidence, more = self._measure_precision(artifact, evidence, files, *shape)
@@ -230,11 +227,7 @@ class Validate:
     def _build(self, adapted: Adapted) -> tuple[str | None, tuple[Finding, ...]]:
         from convert.validate import runtimes
 
-        _, channels, height, width = adapted.onnx.input.shape
-        assert channels is not None  # `inputs.check`
-        assert height is not None
-        assert width is not None
-        size = channels, height, width
+        size = adapted.onnx.input.sides
         try:
             return runtimes.build(adapted.onnx.data, size, self.batch_size, timeout=self.timeout), ()
         except ValidationError as error:
@@ -299,12 +292,9 @@ class WithFraming:
             return result
         if len(artifact.onnx.data) > LARGE:
             return_freed_memory()
-        worker = self.worker or Worker(("convert.validate.runtimes",))
-        try:
+        with contextlib.ExitStack() as stack:
+            worker = self.worker or stack.enter_context(Worker(("convert.validate.runtimes",)))
             effect = self._measure(artifact, worker)
-        finally:
-            if self.worker is None:
-                worker.close()
         validated = Validated(artifact, replace(result.artifact.evidence, framing=effect))
         return replace(result, artifact=validated, findings=(*result.findings, *_findings(effect)))
 
@@ -316,10 +306,7 @@ class WithFraming:
         from convert.validate.precision import agreement, predictions
 
         export, framing, anchor = adapted.export, adapted.preprocessing.framing, adapted.export.metadata.anchor
-        _, height, width, channels = export.facts.input.shape
-        assert height is not None
-        assert width is not None
-        assert channels is not None
+        height, width, channels = export.facts.input.sides
         model = width, height
         cropped, squashed, shown, places = [], [], [], []
 
@@ -355,8 +342,7 @@ class WithFraming:
         from convert.images.read import find, read  # imports numpy and Pillow
         from convert.validate import inputs
 
-        framing, channels = adapted.preprocessing.framing, adapted.onnx.input.shape[1]
-        assert channels is not None
+        framing, channels = adapted.preprocessing.framing, adapted.onnx.input.sides[0]
         if self.images is None:
             shapes = (framing.frame,) if framing else SHAPES
             side = _SCALED if isinstance(framing, Resizing) else _LONG_SIDE

@@ -57,6 +57,11 @@ class Predictions:
     labels: NDArray[Any]
     boxes: NDArray[Any] | None = None
 
+    def shows(self, least: float) -> NDArray[np.bool_]:
+        """[n], whether any score is at least `least`."""
+        shows: NDArray[np.bool_] = self.scores.max(axis=1) >= least
+        return shows
+
     def placed(self, places: NDArray[Any]) -> Predictions:
         """The same with boxes in shares of the frame around the model's picture.
 
@@ -96,8 +101,8 @@ def agreement(left: Predictions, right: Predictions, *, least: float = 0) -> Agr
     same = left.labels == right.labels
     if left.boxes is not None and right.boxes is not None:
         same &= _overlap(left.boxes, right.boxes) >= _OVERLAP
-        something = [each.scores.max(axis=1) >= least for each in (left, right)]
-        same = np.where(something[0] & something[1], same, something[0] == something[1])
+        one, other = left.shows(least), right.shows(least)
+        same = np.where(one & other, same, one == other)
     difference = np.abs(left.scores.astype(np.float64) - right.scores)
     return Agreement(float(same.mean()), float(difference.mean()), float(difference.max()), len(same))
 
@@ -127,11 +132,11 @@ def measured(
     what, codes = layers(load_model(adapted.onnx.data)), None
     if adapted.export.coded:
         kinds = runtimes.DEFAULT, runtimes.BUILTIN
-        own, plain, optimized = _agreements(adapted, chunks, worker, timeout, kinds, (False, True))
+        shown, (own, plain, optimized) = _agreements(adapted, chunks, worker, timeout, kinds, (False, True))
         codes = Int8Evidence(what.int8, what.other, what.share, plain, optimized, own)
     else:
-        (plain,) = _agreements(adapted, chunks, worker, timeout, (runtimes.DEFAULT,), (False,))
-    whole = row("int8", adapted.onnx.data, plain, what)
+        shown, (plain,) = _agreements(adapted, chunks, worker, timeout, (runtimes.DEFAULT,), (False,))
+    whole = replace(row("int8", adapted.onnx.data, plain, what), shown=shown)
     found = int8_findings(codes) if codes else calibrated_findings(whole)
     return replace(evidence, int8=codes, precisions=table(adapted, evidence, whole)), found
 
@@ -152,9 +157,9 @@ def _agreements(
     timeout: float,
     kernels: Sequence[str],
     optimized: Sequence[bool],
-) -> list[Agreement]:
-    """How the original, with the first of LiteRT's `kernels`, decides beside itself with the others, then beside the
-    model, ONNX Runtime `optimized` or not."""
+) -> tuple[int | None, list[Agreement]]:
+    """On how many pictures the original, with the first of LiteRT's `kernels`, finds an object, and how it decides
+    beside itself with the others, then beside the model, ONNX Runtime `optimized` or not."""
     network = _Network(adapted, worker, timeout)
     sessions = [runtimes.load(network.data, optimized=each) for each in optimized]
     found: list[list[Predictions]] = [[] for _ in (*kernels, *optimized)]
@@ -167,7 +172,7 @@ def _agreements(
             for place, each in zip(found, (*predicted, *(run.result()[0] for run in runs)), strict=True):
                 place.append(each)
     first, *others = map(Predictions.joined, found)
-    return [agreement(first, each, least=network.least) for each in others]
+    return network.shown(first), [agreement(first, each, least=network.least) for each in others]
 
 
 def int8_findings(evidence: Int8Evidence) -> tuple[Finding, ...]:
@@ -306,22 +311,23 @@ class _Network:
         raw = finite if self.decoder is None else head(self._task).as_original(finite)
         return predictions(self._task, self.decoder, raw), outputs[self._outputs :]
 
-    def half(self, keep: Collection[str] = ()) -> Callable[[NDArray[np.uint8]], tuple[Predictions, set[str]]]:
-        """The same in float16, and the nodes whose results are beyond it though what they take is not."""
+    def shown(self, predicted: Predictions) -> int | None:
+        """On how many pictures an object is found; None of a classifier."""
+        return None if self.decoder is None else int(predicted.shows(self.least).sum())
+
+    def half(self, chunks: Sequence[NDArray[np.uint8]], keep: Collection[str] = ()) -> tuple[Predictions, set[str]]:
+        """What it predicts in float16 for all of `chunks`, and the nodes whose results are beyond it though what they
+        take is not."""
         model = load_model(self.data)
         names = in_half(model, keep)
         self.names = self.names or tuple(dict.fromkeys(names))
         session = runtimes.load(model.SerializeToString(), optimized=False)
-
-        def run(pictures: NDArray[np.uint8]) -> tuple[Predictions, set[str]]:
-            predicted, largest = self.run(session, pictures)
-            sources = set()
-            for most in zip(*largest, strict=True):  # of each picture
-                beyond = {name for name, each in zip(names, most, strict=True) if not np.isfinite(each)}
-                sources |= {name for name in beyond if beyond.isdisjoint(self._takes[name])}
-            return predicted, sources
-
-        return run
+        ran = [self.run(session, pictures) for pictures in chunks]
+        sources = set()
+        for most in (row for _, largest in ran for row in zip(*largest, strict=True)):  # of each picture
+            beyond = {name for name, each in zip(names, most, strict=True) if not np.isfinite(each)}
+            sources |= {name for name in beyond if beyond.isdisjoint(self._takes[name])}
+        return Predictions.joined([each for each, _ in ran]), sources
 
 
 def half_evidence(
@@ -336,27 +342,19 @@ def half_evidence(
     Raises:
         ValidationError: ONNX Runtime cannot run the model.
     """
-    network = _Network(adapted, worker, timeout)
-    plain, half = runtimes.load(network.data), network.half()
-    kept, wanted, found = [], [], []
-    sources: set[str] = set()
-    for pictures in chunks:
-        kept.append(pictures)
-        wanted.append(network.run(plain, pictures)[0])
-        predicted, more = half(pictures)
-        found.append(predicted)
-        sources |= more
-    first = Predictions.joined(wanted)
-    same = agreement(first, Predictions.joined(found), least=network.least)
+    network, pictures = _Network(adapted, worker, timeout), list(chunks)
+    plain = runtimes.load(network.data)
+    first = Predictions.joined([network.run(plain, each)[0] for each in pictures])
+    predicted, sources = network.half(pictures)
+    same = agreement(first, predicted, least=network.least)
     overflow = tuple(name for name in network.names if name in sources)
-    whole = replace(row("fp16", adapted.onnx.data, same), overflow=overflow)
+    whole = replace(row("fp16", adapted.onnx.data, same), overflow=overflow, shown=network.shown(first))
 
     def trial(keep: Collection[str]) -> tuple[bool, set[str]]:
         """Whether the decisions stay with the nodes of `keep` in float32, and which others overflow then."""
-        run = network.half(keep)
-        ran = [run(pictures) for pictures in kept]
-        compared = agreement(first, Predictions.joined([each for each, _ in ran]), least=network.least)
-        return replace(whole, agreement=compared, overflow=()).is_good, set().union(*(more for _, more in ran))
+        predicted, more = network.half(pictures, keep)
+        compared = agreement(first, predicted, least=network.least)
+        return replace(whole, agreement=compared, overflow=()).is_good, more
 
     return whole if whole.is_good else replace(whole, keep=_kept(network.names, sources, trial))
 
@@ -410,7 +408,6 @@ def row(precision: str, model: bytes, measured: Agreement | None, what: Layers |
     proto = load_model(model)
     sizes = {TensorProto.FLOAT: 2 if precision == "fp16" else 4, TensorProto.INT8: 1}
     weights = sum(int(np.prod(each.dims)) * sizes.get(each.data_type, 0) for each in proto.graph.initializer)
-    if what is not None:
-        return PrecisionEvidence(precision, weights, measured, what.int8, what.other)
-    counted = Counter(node.op_type for node in proto.graph.node)
-    return PrecisionEvidence(precision, weights, measured, dict(sorted(counted.items())))
+    counted = dict(sorted(Counter(node.op_type for node in proto.graph.node).items()))
+    nodes = (what.int8, what.other) if what else (counted, {})
+    return PrecisionEvidence(precision, weights, measured, *nodes)

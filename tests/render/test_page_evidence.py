@@ -82,7 +82,7 @@ def test_other_figures_have_their_own_names() -> None:
 def test_each_precision_has_a_row() -> None:
     whole = PrecisionEvidence("fp32", 8000, None, {"Conv": 2})
     half = PrecisionEvidence("fp16", 4000, Agreement(0.99, 0.001, 0.25, 200), {"Conv": 2, "Relu": 1}, {}, ("first",))
-    codes = PrecisionEvidence("int8", 2000, Agreement(1.0, 0.001, 0.25, 200), {"Conv": 2}, {"Sigmoid": 1})
+    codes = PrecisionEvidence("int8", 2000, Agreement(1.0, 0.001, 0.25, 200), {"Conv": 2}, {"Sigmoid": 1}, shown=0)
     rows = (whole, half, PrecisionEvidence("int8"), codes)
     assert measures(evidence_document(Evidence(precisions=rows))) == [
         Measure("FP32", "weights 8 kB; not measured; nodes: 2 Conv"),
@@ -94,8 +94,8 @@ def test_each_precision_has_a_row() -> None:
         Measure("INT8", "not measured"),
         Measure(
             "INT8",
-            "weights 2 kB; the same decision on 100 % of 200 inputs; mean difference 0.001, largest 0.25; nodes: 2 "
-            "Conv; in float: 1 Sigmoid",
+            "weights 2 kB; the same decision on 100 % of 200 inputs; mean difference 0.001, largest 0.25; 0 show an "
+            "object; nodes: 2 Conv; in float: 1 Sigmoid",
         ),
     ]
 

@@ -58,3 +58,15 @@ def forgetful(model: bytes, shape: tuple[int, ...]) -> object:
 def versions() -> str:
     """Which TensorFlow this process has."""
     return str(importlib.import_module("tensorflow").__version__)
+
+
+def is_patched_once() -> bool:
+    """Whether a second call of the patches changes nothing: a worker translates thousands of models."""
+    worker._choose(tensorflow=False)
+    from tf2onnx import tflite_utils  # only after _choose
+    from tf2onnx.tflite.ReshapeOptions import ReshapeOptions
+
+    patch_tf2onnx()
+    before = tflite_utils.op_has_scalar_output, ReshapeOptions.NewShapeAsNumpy
+    patch_tf2onnx()
+    return before == (tflite_utils.op_has_scalar_output, ReshapeOptions.NewShapeAsNumpy)

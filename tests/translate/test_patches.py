@@ -18,6 +18,8 @@ from convert.validate import Validate
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from convert.isolation import Worker
+
 
 def _dense(keep_num_dims: bool, bias: bool) -> bytes:
     """[1,4,4,1] -> dense layer -> softmax over 3, without anything between input and dense layer."""
@@ -75,3 +77,7 @@ def test_a_dense_layer_on_a_picture_keeps_its_bias(bias: bool, tmp_path: Path) -
     assert artifact.evidence.parity is not None
     assert artifact.evidence.parity.max_abs_diff < 1e-5
     assert not [finding for finding in result.findings if finding.level == "error"]
+
+
+def test_a_second_call_changes_nothing(worker: Worker) -> None:
+    assert worker.call("tests.translate.raw:is_patched_once", timeout=120)

@@ -183,9 +183,8 @@ def _counts_of_detector(context: RuleContext) -> Iterator[Finding]:
         yield context.found(counts, message, key="num-detected-classes")
     head = _cov(context)
     if classes and head is not None and head != classes:
-        effect = (
-            f"objects of classes {classes} to {head - 1} are dropped" if head > classes else "the others never occur"
-        )
+        dropped = f"objects of classes {classes} to {head - 1} are dropped"
+        effect = dropped if head > classes else "the others never occur"
         message = f"num-detected-classes is {classes}, the model computes {head}: {effect}"
         level = Level.ERROR if head > classes else Level.WARNING
         hint = f"write {as_line(context, 'num-detected-classes', head)}"

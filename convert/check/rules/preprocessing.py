@@ -228,9 +228,8 @@ def shapes(app: AppContext) -> Iterator[Finding]:
                 continue
         elif recorded.squashes or abs(width / height / float(frame.aspect) - 1) < _SAME:
             continue
-        message = (
-            f"[streammux] makes frames of {width}x{height}, but the model of [{engine.gie.group}] was made for {frame}"
-        )
+        made = f"but the model of [{engine.gie.group}] was made for {frame}"
+        message = f"[streammux] makes frames of {width}x{height}, {made}"
         hint = f"write width={frame.pixels[0]} and height={frame.pixels[1]}, or convert for the frames there are"
         yield app.found(shapes, message, app.file.place("streammux", "width"), hint)
 
