@@ -120,15 +120,10 @@ def counting(
         if ends[:2] == ends[2:]:
             message = f"line {name} is shorter than a pixel of {size[0]}x{size[1]}"
             raise PresetError(message, hint="draw a longer one")
-    return Counting(
-        *(size, tuple(kept), tuple((zone.name, zone.pixels(size)) for zone in zones), overcrowding),
-        *(
-            None if lines else tuple(name for name, ends in own if not ends),
-            tracking,
-            overlaps,
-            object_size is not None,
-        ),
-    )
+    outside = None if lines else tuple(name for name, ends in own if not ends)
+    drawn = tuple((zone.name, zone.pixels(size)) for zone in zones)
+    knows_size = object_size is not None
+    return Counting(size, tuple(kept), drawn, overcrowding, outside, tracking, overlaps, knows_size)
 
 
 def analytics_file(about: Counting) -> bytes:
