@@ -30,6 +30,7 @@ from convert.heads import refuse_unsupported
 from convert.images import CENTRE, Anchor, ImageScaling
 from convert.isolation import Died, Failed, Worker
 from convert.types import Agreement, Export, Int8Agreement, Stage, StageResult
+from convert.validate.runtimes import BUILTIN, LiteRT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -296,14 +297,14 @@ def int8_agreement(
     """
     detections = _detections(original)
     try:
-        first = _Runner(original)
+        first = LiteRT(original)
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ValidationError(
             f"LiteRT itself cannot run this quantized model: {reason}",
             hint="the file is as its converter wrote it; export the model in float32, or quantized in another way",
         ) from error
-    second = _Runner(original, second_kernels=True) if rebuilt is None else _Runner(rebuilt)
+    second = LiteRT(original, BUILTIN) if rebuilt is None else LiteRT(rebuilt)
     same, decisions, total, count, greatest = 0, 0, 0.0, 0, 0.0
     number = 0
     for number, outputs in enumerate(_side_by_side(first, second, inputs), 1):
@@ -362,7 +363,7 @@ def _detections(model: bytes) -> tuple[int, int] | None:
 
 
 def _side_by_side(
-    first: _Runner, second: _Runner, inputs: Iterable[NDArray[Any]]
+    first: LiteRT, second: LiteRT, inputs: Iterable[NDArray[Any]]
 ) -> Iterator[tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]]:
     """The outputs of both for each input, in order. Each runs in a thread of its own (LiteRT lets go of Python's lock),
     and the next inputs are made meanwhile."""
@@ -381,44 +382,3 @@ def _side_by_side(
             for pair in waiting:
                 for future in pair:
                     future.cancel()
-
-
-class _Runner:
-    """A model in LiteRT, one thread, with its default kernels (XNNPACK for what it knows) or those behind them.
-
-    The second set is the built-in one: as right as the first, and three times as slow; the reference kernels, the third
-    one, take twenty times as long.
-    """
-
-    def __init__(self, model: bytes, *, second_kernels: bool = False) -> None:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType  # the parent process does without
-
-        kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES if second_kernels else OpResolverType.AUTO
-        self._interpreter = Interpreter(model_content=model, num_threads=1, experimental_op_resolver_type=kernels)
-        self._interpreter.allocate_tensors()
-        self._source = self._interpreter.get_input_details()[0]
-        self._results = self._interpreter.get_output_details()
-
-    def __call__(self, values: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        self._interpreter.set_tensor(self._source["index"], self._fed(values).reshape(self._source["shape"]))
-        self._interpreter.invoke()
-        outputs: list[NDArray[np.float32]] = []
-        for result in self._results:
-            values = self._interpreter.get_tensor(result["index"]).astype(np.float32)
-            scale, zero = result["quantization"] if np.dtype(result["dtype"]).kind != "f" else (0, 0)
-            outputs.append((values - np.float32(zero)) * np.float32(scale) if scale else values)
-        return outputs
-
-    def _fed(self, values: NDArray[np.float32]) -> NDArray[Any]:
-        """As the SDK feeds it: round(value / scale) + zero point, halves away from zero, cut at the type's ends."""
-        dtype = np.dtype(self._source["dtype"])
-        if dtype.kind == "f":
-            return values.astype(dtype, copy=False)
-        scale, zero = self._source["quantization"]
-        if not scale:
-            raise ValueError(f"the input is {dtype.name} without a scale")
-        scaled = values / np.float32(scale)
-        limits = np.iinfo(dtype)
-        rounded = np.floor(np.abs(scaled) + np.float32(0.5)) * np.sign(scaled) + zero
-        fed: NDArray[Any] = np.clip(rounded, limits.min, limits.max).astype(dtype)
-        return fed

@@ -340,9 +340,7 @@ def _divide(value: float, by: float) -> float:
 
 def _through(x1: float, y1: float, x2: float, y2: float) -> tuple[float, float, float]:
     """The line through two points, as a, b, c with ax + by + c = 0 and (a, b) of length 1; NaN for one point."""
-    a, b, c = y1 - y2, x2 - x1, x1 * y2 - x2 * y1
-    length = math.sqrt(a * a + b * b)
-    return _divide(a, length), _divide(b, length), _divide(c, length)
+    return _normal((y1 - y2, x2 - x1, x1 * y2 - x2 * y1))
 
 
 def _unit(start: tuple[float, float], end: tuple[float, float]) -> tuple[float, float]:

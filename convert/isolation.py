@@ -217,8 +217,8 @@ class Worker:
         if kind == "result":
             return value
         if kind == "error":
-            assert isinstance(value, ConvertError)
-            raise value
+            rebuild, parts = value
+            raise rebuild(*parts)
         raise Failed(*value)
 
     def within(self, seconds: float) -> None:
@@ -516,18 +516,21 @@ def _apply(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
 
 
-_APPLY = f"convert.isolation:{_apply.__name__}"
+_APPLY = "convert.isolation:_apply"
 
 
 def answer(function: str, arguments: tuple[Any, ...]) -> tuple[str, Any]:
-    """("result", value), ("error", a ConvertError) or ("failed", (message, traceback)) of `function`, called here."""
+    """("result", value), ("error", how to rebuild a ConvertError) or ("failed", (message, traceback)) of `function`,
+    called here."""
     try:
         if before_call is not None:
             before_call(function, arguments)
         module, _, name = function.partition(":")
         return "result", getattr(importlib.import_module(module), name)(*arguments)
     except ConvertError as error:
-        return "error", error
+        # Not the error itself: tblib, which TensorFlow brings, pickles exceptions with their causes, of classes that
+        # the parent may not have.
+        return "error", error.__reduce__()
     except Exception as error:  # noqa: BLE001 - reported to the parent, which decides
         return "failed", (f"{type(error).__name__}: {error}", traceback.format_exc())
 

@@ -68,6 +68,11 @@ class Tensor:
     scale: float | None = None
     zero_point: int | None = None
 
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """The dimensions behind the batch, of a picture, of which all are fixed."""
+        return tuple(size for size in self.shape[1:] if size is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class Tracking:
@@ -427,6 +432,7 @@ class PrecisionEvidence:
         float_nodes: between the first and the last quantizer of "int8", those that stay in float, as `Int8Evidence`.
         overflow: nodes whose results are beyond 65504, float16's largest number, on some input, though what they take
             is not.
+        shown: of a detector, on how many of these inputs it finds an object at all; None where that was not counted.
         keep: nodes that, kept in float32, bring the decisions to `SAME_DECISIONS` and leave no overflow; () where
             nothing is to be gained or no small group does.
     """
@@ -438,6 +444,7 @@ class PrecisionEvidence:
     float_nodes: dict[str, int] = field(default_factory=dict)
     overflow: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
+    shown: int | None = None
 
     @property
     def is_good(self) -> bool:
@@ -565,7 +572,7 @@ class ImpulseModel:
     Attributes:
         labels: of the scores, in order; empty without a network.
         measured: the same with the features as a last output.
-        step: features are rounded to multiples of it before a network that was quantized.
+        step: features are rounded to multiples of it before a network that was quantized, whose activations are, too.
     """
 
     export: Export

@@ -97,6 +97,23 @@ def test_an_error_of_ours_comes_back_whole(worker: Worker, tmp_path: Path) -> No
     assert caught.value.hint
 
 
+def test_an_error_of_ours_comes_back_however_exceptions_are_pickled(tmp_path: Path) -> None:
+    """As tblib has it, which TensorFlow brings: with the cause, of a class that only the child knows."""
+    (tmp_path / "only_there.py").write_text(
+        "import copyreg\n"
+        "from convert.errors import OutputError\n"
+        "class There(Exception): pass\n"
+        "copyreg.pickle(OutputError, lambda error: (There, (str(error),)))\n"
+        "def fail(): raise OutputError('as it was', hint='do this') from There()\n"
+    )
+    place = f"import sys; sys.path.insert(0, {str(tmp_path)!r})"
+    with Worker() as worker:
+        worker.call("builtins:exec", place, timeout=60)
+        with pytest.raises(OutputError, match="as it was") as caught:
+            worker.call("only_there:fail", timeout=60)
+    assert caught.value.hint == "do this"
+
+
 def test_another_exception_comes_with_its_traceback(worker: Worker) -> None:
     with pytest.raises(Failed) as caught:
         worker.call("math:sqrt", -1, timeout=60)

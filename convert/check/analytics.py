@@ -13,17 +13,16 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from convert.check.context import Checks
+from convert.check.context import Checks, Unreadable, read_groups
 from convert.errors import PresetError
 from convert.files import TableReader, configs, load_toml
 from convert.nvinfer import keyfile
-from convert.nvinfer.config import entry_of, section_of
-from convert.nvinfer.keyfile import KeyFile, KeyFileError
+from convert.nvinfer.keyfile import KeyFileError
 from convert.nvinfer.keys import Entry, Section, Verdict, as_text
 from convert.nvinfer.numbers import TooMany, signed32, std_stoi, std_stoul, stream_int, stream_unsigned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 PROPERTY: Final = "property"
 SMOOTHING: Final = "obj-cnt-win-in-ms"
@@ -163,56 +162,15 @@ def read_analytics(data: bytes, path: str, release: str) -> AnalyticsFile:
     """The file with these bytes as DeepStream `release` reads it."""
     file = AnalyticsFile(path, "yaml" if path.endswith((".yml", ".yaml")) else "ini", release)
     try:
-        found = list(_yaml(data, release) if file.form == "yaml" else _ini(data))
-    except KeyFileError as error:
-        file.faults.append(Fault(error.message, error.line or None, error.column or None))
-        return file
-    except TooMany as error:
-        file.faults.append(Fault(str(error)))
-        return file
-    except _NoMap as error:
-        file.faults.append(Fault(str(error), error.line, error.column, dies=error.dies))
+        found = read_groups(data, file.form, release)
+    except Unreadable as error:
+        file.faults.append(Fault(error.message, error.line, error.column, dies=error.dies))
         return file
     for section, entries in found:
         _read_group(file, section, entries)
     if file.head is None:
         file.faults.append(Fault(f"there is no group {PROPERTY}"))
     return file
-
-
-class _NoMap(Exception):
-    def __init__(self, message: str, line: int | None = None, column: int | None = None, *, dies: bool) -> None:
-        super().__init__(message)
-        self.line, self.column, self.dies = line, column, dies
-
-
-def _ini(data: bytes) -> Iterator[tuple[Section, list[Entry]]]:
-    """GKeyFile gives the last value of a key that is repeated, each time."""
-    for name, group in KeyFile.load(data).groups.items():
-        yield section_of(group), [entry_of(name, group.last[pair.key]) for pair in group.pairs]
-
-
-def _yaml(data: bytes, release: str) -> Iterator[tuple[Section, list[Entry]]]:
-    from convert.nvinfer.yaml import YamlError, load, yaml_cpp  # most files are INI: start-up time
-
-    try:
-        root = load(data, yaml_cpp(release))
-    except YamlError as error:
-        raise _NoMap(error.message, error.line, error.column, dies=True) from None
-    if root is None or root.kind != "map":
-        raise _NoMap("the file is no map of groups", dies=False)
-    for name, group in root.items:
-        title = as_text(name.text)
-        yield (
-            Section(title, name.line, name.column),
-            [
-                Entry(
-                    title, as_text(key.text), "null" if value.kind == "null" else as_text(value.text),
-                    key.line, key.column, value.line, value.column,
-                )
-                for key, value in group.items
-            ],
-        )  # fmt: skip
 
 
 _NAME = re.compile(r"(.+)-stream-(.*)", re.DOTALL)
@@ -365,8 +323,6 @@ def read_tracker(data: bytes, release: str) -> list[tuple[Section, list[Entry]]]
     # The samples begin with a line of OpenCV's, which is no directive of YAML.
     text = re.sub(rb"^%(?=YAML:)", b"#", data.removeprefix(b"\xef\xbb\xbf"), count=1, flags=re.MULTILINE)
     try:
-        return list(_yaml(text, release))
-    except _NoMap as error:
-        return Fault(str(error), error.line, error.column)
-    except TooMany as error:
-        return Fault(str(error))
+        return read_groups(text, "yaml", release)
+    except Unreadable as error:
+        return Fault(error.message, error.line, error.column)

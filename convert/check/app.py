@@ -14,14 +14,24 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from convert.check.context import CLASSIFIER, Checks, Place, Presence, RuleContext, Setting, Unclear
+from convert.check.context import (
+    CLASSIFIER,
+    Checks,
+    Place,
+    Presence,
+    RuleContext,
+    Setting,
+    Unclear,
+    Unreadable,
+    read_groups,
+)
 from convert.errors import InputError, PresetError
 from convert.files import TableReader, configs, load_toml
 from convert.nvinfer import keyfile
-from convert.nvinfer.config import MOST_BYTES, entry_of, section_of
-from convert.nvinfer.keyfile import KeyFile, KeyFileError
+from convert.nvinfer.config import MOST_BYTES
+from convert.nvinfer.keyfile import KeyFileError
 from convert.nvinfer.keys import Entry, Section, as_text, version
-from convert.nvinfer.numbers import TooMany, read_ordinary
+from convert.nvinfer.numbers import read_ordinary
 from convert.nvinfer.targets import Target, between, catalogue
 
 if TYPE_CHECKING:
@@ -162,49 +172,23 @@ def group_named(name: str) -> AppGroup | None:
 
 def read_app(data: bytes, path: str, release: str) -> AppFile:
     """The groups of the file with these bytes, INI or (by its suffix) YAML."""
-    since = catalogue().yaml_since.get("deepstream-app")
-    if path.endswith((".yml", ".yaml")) and since and version(release) >= version(since):
-        return _read_yaml(data, path, release)
+    since, is_yaml = catalogue().yaml_since["deepstream-app"], path.endswith((".yml", ".yaml"))
+    form = "yaml" if is_yaml and version(release) >= version(since) else "ini"
     try:
-        file = KeyFile.load(data)
-    except KeyFileError as error:
-        if path.endswith((".yml", ".yaml")):
-            return AppFile(path, "ini", {}, {}, Trouble(f"deepstream-app of {release} reads no YAML; since {since}"))
-        return AppFile(path, "ini", {}, {}, Trouble(error.message, error.line or None, error.column or None))
-    except TooMany as error:
-        return AppFile(path, "ini", {}, {}, Trouble(str(error)))
-    sections = [section_of(group) for group in file.groups.values()]
-    groups = {
-        as_text(name): {as_text(key): entry_of(name, pair) for key, pair in group.last.items()}
-        for name, group in file.groups.items()
-    }
-    knows = FROM_FOLDER.encode() in data
-    return AppFile(path, "ini", groups, {section.name: section for section in sections}, knows_folder=knows)
-
-
-def _read_yaml(data: bytes, path: str, release: str) -> AppFile:
-    from convert.nvinfer.yaml import YamlError, load, yaml_cpp  # most app configs are INI: start-up time
-
-    try:
-        root = load(data, yaml_cpp(release))
-    except YamlError as error:
-        return AppFile(path, "yaml", {}, {}, Trouble(error.message, error.line, error.column))
-    except TooMany as error:
-        return AppFile(path, "yaml", {}, {}, Trouble(str(error)))
-    if root is None or root.kind != "map":
-        return AppFile(path, "yaml", {}, {}, Trouble("the file is no map of groups"))
+        found = read_groups(data, form, release)
+    except Unreadable as error:
+        trouble = Trouble(error.message, error.line, error.column)
+        if is_yaml and form == "ini":
+            trouble = Trouble(f"deepstream-app of {release} reads no YAML; since {since}")
+        return AppFile(path, form, {}, {}, trouble)
     groups: dict[str, Mapping[str, Entry]] = {}
     sections: dict[str, Section] = {}
-    for name, group in root.items:
-        title = as_text(name.text)
-        sections.setdefault(title, Section(title, name.line, name.column))
-        found: dict[str, Entry] = {}
-        for key, value in group.items:
-            entry = Entry(title, as_text(key.text), as_text(value.text), key.line, key.column, value.line, value.column)
-            found[entry.key] = entry
-        groups.setdefault(title, found)
-    app = AppFile(path, "yaml", groups, sections)
-    listed = text_of(app, "source", "csv-file-path")
+    for section, entries in found:
+        sections.setdefault(section.name, section)
+        texts = ((each, "" if form == "yaml" and each.text == "null" else each.text) for each in entries)
+        groups.setdefault(section.name, {each.key: each._replace(text=text) for each, text in texts})
+    app = AppFile(path, form, groups, sections, knows_folder=FROM_FOLDER.encode() in data)
+    listed = text_of(app, "source", "csv-file-path") if form == "yaml" else ""
     return replace(app, csv=_read_csv(absolute(app, listed))) if listed else app
 
 

@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 from convert.errors import InputError, PresetError
 from convert.files import load_toml
 from convert.findings import Rule
-from convert.nvinfer.config import MOST_BYTES, read_bytes
+from convert.nvinfer.config import MOST_BYTES, entry_of, read_bytes, section_of
 from convert.nvinfer.context import Binding, Engine, Initialised, Library, initialise, library_of, split_labels
+from convert.nvinfer.keyfile import KeyFile, KeyFileError
 from convert.nvinfer.keys import (
     ATTRS,
     ATTRS_PREFIX,
@@ -38,11 +39,13 @@ from convert.nvinfer.keys import (
     Parsed,
     Problem,
     Reason,
+    Section,
     Verdict,
+    as_text,
     key_named,
     version,
 )
-from convert.nvinfer.numbers import read_ordinary
+from convert.nvinfer.numbers import TooMany, read_ordinary
 from convert.nvinfer.targets import Target, opsets, target
 from convert.options import PLATFORM, RELEASE
 
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from convert.findings import Finding, Level
+    from convert.nvinfer.yaml import Node
     from convert.onnx_header import Header, Value
     from convert.report import BundleReport
 
@@ -839,3 +843,50 @@ def _binding(value: Value, wanted: tuple[int, ...] | None) -> Binding | None:
         dims = tuple(have if isinstance(have, int) else want for have, want in zip(dims, wanted, strict=True))
     known = tuple(each for each in dims if isinstance(each, int))
     return Binding(value.name, value.dtype, known) if len(known) == len(dims) else None
+
+
+class Unreadable(Exception):
+    """A file that is no INI or YAML with groups, and where; `dies`: the process ends of it."""
+
+    def __init__(self, message: str, line: int | None = None, column: int | None = None, *, dies: bool = False) -> None:
+        super().__init__(message)
+        self.message, self.line, self.column, self.dies = message, line, column, dies
+
+
+def read_groups(data: bytes, form: str, release: str) -> list[tuple[Section, list[Entry]]]:
+    """The groups of a file in `form`, "ini" or "yaml", with their entries, as other elements than nvinfer get them.
+
+    Of a key that is repeated in a group, GKeyFile gives the last value each time.
+
+    Raises:
+        Unreadable: its parser refuses the file.
+    """
+    try:
+        if form == "ini":
+            groups = KeyFile.load(data).groups.items()
+            return [
+                (section_of(each), [entry_of(name, each.last[pair.key]) for pair in each.pairs])
+                for name, each in groups
+            ]
+        from convert.nvinfer.yaml import YamlError, load, yaml_cpp  # most files are INI: start-up time
+
+        try:
+            root = load(data, yaml_cpp(release))
+        except YamlError as error:
+            raise Unreadable(error.message, error.line, error.column, dies=True) from None
+    except KeyFileError as error:
+        raise Unreadable(error.message, error.line or None, error.column or None) from None
+    except TooMany as error:
+        raise Unreadable(str(error)) from None
+    if root is None or root.kind != "map":
+        raise Unreadable("the file is no map of groups")
+    return [(Section(as_text(name.text), name.line, name.column), _entries(name, group)) for name, group in root.items]
+
+
+def _entries(name: Node, group: Node) -> list[Entry]:
+    title = as_text(name.text)
+    rows = ((key, value, "null" if value.kind == "null" else as_text(value.text)) for key, value in group.items)
+    return [
+        Entry(title, as_text(key.text), text, key.line, key.column, value.line, value.column)
+        for key, value, text in rows
+    ]

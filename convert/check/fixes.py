@@ -99,8 +99,7 @@ def _file_line(line: bytes) -> _Lines:
     return None if match is None else [match[1] + b"# " + line[match.end() :]]
 
 
-def _comment(context: checking.RuleContext, line: bytes, entry: Entry) -> _Lines:
-    del context
+def _comment(_: checking.RuleContext, line: bytes, entry: Entry) -> _Lines:
     key = checking.key_of(entry)
     value, words = value_and_comment(entry.text, "" if key is None else key.type)
     indent = line[: len(line) - len(line.lstrip(b" \t"))]
@@ -108,13 +107,11 @@ def _comment(context: checking.RuleContext, line: bytes, entry: Entry) -> _Lines
     return None if new is None or not words else [indent + words.encode(), *new]
 
 
-def _blank(context: checking.RuleContext, line: bytes, entry: Entry) -> _Lines:
-    del context, entry
+def _blank(_: checking.RuleContext, line: bytes, __: Entry) -> _Lines:
     return [line.rstrip(b" \t")]
 
 
-def _quotes(context: checking.RuleContext, line: bytes, entry: Entry) -> _Lines:
-    del context
+def _quotes(_: checking.RuleContext, line: bytes, entry: Entry) -> _Lines:
     return _with_value(line, entry, entry.text.strip(" \t")[1:-1])
 
 

@@ -19,19 +19,8 @@ if TYPE_CHECKING:
 @click.argument("paths", nargs=-1, required=True, type=click.Path(), metavar="PATH...")
 @cli.options(
     CheckOptions,
-    *(
-        "target",
-        "platform",
-        "jetpack",
-        "tensorrt_version",
-        "onnxruntime",
-        "tensorrt",
-        "timeout",
-        "select",
-        "ignore",
-        "files",
-        "fix",
-    ),
+    *("target", "platform", "jetpack", "tensorrt_version"),
+    *("onnxruntime", "tensorrt", "timeout", "select", "ignore", "files", "fix"),
 )
 @click.option("--diff", "diff_", is_flag=True, help="Show what --fix changes; alone, nothing is written.")
 @cli.depfile_option

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -259,72 +259,35 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
         "tolerance": comparison.tolerance,
         "summary": comparison.summary,
         "counts": {verdict.value: comparison.count(verdict) for verdict in Verdict},
-        "largest_difference": _number(comparison.largest),
-        "steps": [
-            {
-                "cause": step.cause.value,
-                "deepstream": step.deepstream,
-                "edge_impulse": step.edge_impulse,
-                "same": step.same,
-            }
-            for step in comparison.steps
-        ],
-        "reasons": [
-            {
-                "cause": reason.cause.value,
-                "words": reason.words,
-                "hint": reason.hint,
-                "pictures": list(reason.pictures),
-                "drifting": list(reason.drifting),
-                "together": reason.together,
-            }
-            for reason in comparison.reasons
-        ],
+        "largest_difference": _plain(comparison.largest),
+        "steps": _plain(comparison.steps),
+        "reasons": _plain(comparison.reasons),
         "pictures": [_row(row) for row in comparison.rows],
     }
 
 
 def _row(row: PictureComparison) -> dict[str, Any]:
+    names = "name", "width", "height", "verdict", "words", "causes"
     return {
-        "name": row.name,
-        "width": row.width,
-        "height": row.height,
-        "verdict": row.verdict.value,
-        "words": row.words,
-        "causes": [cause.value for cause in row.causes],
-        "largest_difference": _number(row.largest),
-        "deepstream": _prediction(row.deepstream),
-        "edge_impulse": _prediction(row.edge_impulse),
-        "pairs": [_pair(pair) for pair in row.pairs],
-    }
-
-
-def _prediction(answer: Prediction) -> dict[str, Any]:
-    return {
-        "label": answer.label,
-        "score": _number(answer.score),
-        "scores": [
-            {"class_id": one.class_id, "label": one.label, "score": _number(one.score)} for one in answer.scores
+        **{name: _plain(getattr(row, name)) for name in names},
+        "largest_difference": _plain(row.largest),
+        "deepstream": _plain(row.deepstream),
+        "edge_impulse": _plain(row.edge_impulse),
+        "pairs": [
+            {"what": pair.what, **_plain(pair), "score_difference": _plain(pair.difference)} for pair in row.pairs
         ],
-        "objects": [_object_document(one) for one in answer.objects],
     }
 
 
-def _pair(pair: Pair) -> dict[str, Any]:
-    return {
-        "what": pair.what,
-        "deepstream": pair.deepstream and _object_document(pair.deepstream),
-        "edge_impulse": pair.edge_impulse and _object_document(pair.edge_impulse),
-        "overlap": _number(pair.overlap),
-        "shift": _number(pair.shift),
-        "score_difference": _number(pair.difference),
-    }
-
-
-def _object_document(one: ComparedObject) -> dict[str, Any]:
-    box = {name: _number(getattr(one.box, name)) for name in ("left", "top", "width", "height")}
-    return {"class_id": one.class_id, "label": one.label, "score": _number(one.score), **box}
-
-
-def _number(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+def _plain(value: Any) -> Any:
+    """As JSON has it: of a dataclass its fields by name, a box's among those of its object."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, StrEnum):
+        return value.value
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if not is_dataclass(value):
+        return value
+    made = {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    return made | made.pop("box", {})

@@ -77,10 +77,7 @@ class Original:
     @property
     def size(self) -> tuple[int, int, int]:
         """Height, width, channels."""
-        height, width, channels = self.facts.input.shape[1:]
-        assert height
-        assert width
-        assert channels
+        height, width, channels = self.facts.input.sides
         return height, width, channels
 
     def classify(self, picture: NDArray[np.uint8], threshold: float, *, as_sdk: bool = False) -> dict[str, Any]:

@@ -47,7 +47,7 @@ from convert.validate import runtimes
 from convert.validate.inputs import with_objects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -110,19 +110,8 @@ class CauseTexts:
 
     def _texts(self, cause: Cause) -> tuple[str, str, bool, str | None]:
         """What each side does, as a verb with its object; whether both do the same; a hint."""
-        return {
-            Cause.FRAMING: self._framing,
-            Cause.INTERPOLATION: self._interpolation,
-            Cause.LUMA: self._luma,
-            Cause.COLOUR: self._colour,
-            Cause.SCALING: self._scaling,
-            Cause.MODEL: self._model,
-            Cause.SCORE: self._score,
-            Cause.THRESHOLD: self._threshold,
-            Cause.MERGE: self._merge,
-            Cause.LIMITS: self._limits,
-            Cause.LABELS: self._labels,
-        }[cause]()
+        texts: Callable[[], tuple[str, str, bool, str | None]] = getattr(self, f"_{cause.value}")
+        return texts()
 
     def _framing(self) -> tuple[str, str, bool, str | None]:
         prepare, network = self._shipped.loaded.prepare, self._shipped.loaded.engine.network
@@ -131,9 +120,10 @@ class CauseTexts:
         mode = self._edge_impulse.resize_mode
         resizing = self._shipped.resizing
         if resizing is not None:
-            ours = f"scales to {network.width}x{network.height}, where the model {_way(mode, self._shipped.anchor)}"
+            way = _way(mode, self._shipped.recorded.anchor)
+            ours = f"scales to {network.width}x{network.height}, where the model {way}"
         elif crops:
-            part = anchor_name(self._shipped.anchor)
+            part = anchor_name(self._shipped.recorded.anchor)
             ours = f"scales to {network.width}x{network.height}, of which the model sees the {part}"
         elif not prepare.keep_aspect:
             ours = "squashes"
@@ -272,7 +262,7 @@ class CauseTexts:
 
     def _merge_boxes(self, ours: str) -> tuple[str, str, bool, str | None]:
         """Of a YOLO; `ours` is what nvinfer does."""
-        given, done = self._edge_impulse.original.overlap, self._shipped.overlap
+        given, done = self._edge_impulse.original.overlap, self._shipped.recorded.overlap
         wanted = OVERLAP if given is None else given
         spec = head(self._edge_impulse.task)
         which = "of any class" if spec.drops_all else "of a class"
@@ -585,9 +575,7 @@ def _counted(
 
 def generated(adapted: Adapted, usual: Frame) -> Iterator[tuple[str, NDArray[np.uint8]]]:
     """Name and pixels [H,W,3] of frames with objects, `usual` ones where the model is not made for others."""
-    _, high, wide, _ = adapted.export.facts.input.shape
-    assert high is not None
-    assert wide is not None
+    high, wide, _ = adapted.export.facts.input.sides
     framing = adapted.preprocessing.framing
     resizing = framing if isinstance(framing, Resizing) else None
     side = _SCALED if resizing else _LONG_SIDE

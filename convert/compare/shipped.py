@@ -21,7 +21,7 @@ from convert.graph.preprocessing import preprocessing
 from convert.heads import head
 from convert.heads.base import Rules
 from convert.heads.boxes import RAW
-from convert.images import Anchor, Frame, ResizeMode
+from convert.images import Frame, ResizeMode
 from convert.images.resizing import Resizing
 from convert.images.scaling import Placement, Rect
 from convert.simulate.decode import Detected, Detection, attach, decode
@@ -90,21 +90,6 @@ class ShippedModel:
     def score(self) -> str:
         """What a YOLO's scores are, as the ONNX model records it: "product" or "objectness"."""
         return self.recorded.score or "product"
-
-    @property
-    def overlap(self) -> float | None:
-        """From which on the graph itself drops the weaker of two boxes, as the ONNX model records it."""
-        return self.recorded.overlap
-
-    @property
-    def anchor(self) -> Anchor:
-        """Which part of a picture the graph keeps, as the ONNX model records it."""
-        return self.recorded.anchor
-
-    @property
-    def coordinates(self) -> str | None:
-        """What a YOLO's raw boxes are measured in, as the ONNX model records it."""
-        return self.recorded.coordinates
 
     def __call__(self, tensor: NDArray[np.float32], *, raw: bool) -> dict[str, NDArray[Any]]:
         """Outputs by name, [1,...], for one input without batch; with `raw` the raw ones, too, where there are any.
@@ -301,7 +286,7 @@ class ModelPair:
         given = outputs if raw else {name: outputs[name] for name in self.shipped.loaded.outputs}
         rules = Rules(
             self._numbers(), _lowest(settings), size, self.edge_impulse.original.overlap, as_sdk=True,
-            limits=self.shipped.limits, coordinates=self.shipped.coordinates,
+            limits=self.shipped.limits, coordinates=self.shipped.recorded.coordinates,
         )  # fmt: skip
         boxes = spec.decode_shipped(given, rules)["bounding_boxes"]
         return _kept([self._detection(self._enlarged(box) if raw else box, inside=raw) for box in boxes], settings)

@@ -12,7 +12,7 @@ import contextlib
 import stat
 from dataclasses import dataclass, replace
 from functools import partial
-from math import prod
+from math import ceil, prod
 from typing import TYPE_CHECKING, Any
 
 from convert.compare.edge_impulse import pack, read_features, read_original, unpack
@@ -22,6 +22,7 @@ from convert.eim.inspect import ELF_MAGIC, MACHO_MAGICS
 from convert.eim.server import Loaded, LoadedSamples
 from convert.errors import InputError, PresetError
 from convert.export.facts import facts
+from convert.export.tflite import read_graph
 from convert.findings import Finding, Level, Rule
 from convert.images import CENTRE, Anchor, ImageScaling, ResizeMode
 from convert.images.read import read_fitted
@@ -50,7 +51,7 @@ SDK_MERGE = Rule("EI636")
 ROUNDING = Rule("EI637")
 NO_THRESHOLD = Rule("EI638")
 NETWORK_ALONE = Rule("EI639")
-OTHER_ANOMALY = Rule("EI641")
+OTHER_ANOMALY, OVERFLOW = Rule("EI641"), Rule("EI642")
 
 _SAME = 0.5  # two boxes of a label are the same object from this intersection over union
 
@@ -583,7 +584,18 @@ def _flatbuffer(
         _takes(original.size, model.mode, features=features),
         classify,
         _by_reference(original.facts, classify),
+        notes=_overflow(original.model, path) if scaling is ImageScaling.NONE else (),
     )
+
+
+def _overflow(model: bytes, path: Path) -> tuple[Finding, ...]:
+    """Whether a bright level has no code in an int8 input: `round(level / 255 / scale) + zero point` is 128 or more."""
+    graph = read_graph(model)
+    source = graph.tensors[graph.inputs[0]]
+    if source.dtype != "int8" or len(source.scales) != 1:
+        return ()
+    level = ceil((127.5 - sum(source.zero_points)) * source.scales[0] * 255)
+    return (OVERFLOW.found(f"levels from {level} to 255 have no code of their own", path=path),) if level < 256 else ()
 
 
 def _by_reference(known: ModelFacts, classify: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]] | None:

@@ -400,9 +400,10 @@ class Emit:
             text = "the measured differences are those of FP32; the engine will be FP16"
             return FP16.found(text, path=SCRIPT)
         measured = half.agreement
+        shown = "" if half.shown is None else f" ({half.shown} show an object)"
         message = (
-            f"rounded to float16 the model decides as in float32 on {measured.top1:.1%} of {measured.inputs:,} inputs; "
-            f"scores differ by up to {measured.max_abs_diff:.2g}"
+            f"rounded to float16 the model decides as in float32 on {measured.top1:.1%} of {measured.inputs:,} inputs"
+            f"{shown}; scores differ by up to {measured.max_abs_diff:.2g}"
         )
         if half.is_good:
             return FP16.found(message, path=SCRIPT)

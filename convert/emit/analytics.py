@@ -205,18 +205,16 @@ def counting_findings(about: Counting, recorded: Metadata, target: Target, file:
     """
     found, path = [], file if about.counts else None
     if recorded.tracking is not None:
-        others = ["no prediction of where an object goes, and the best pairs first"]
+        other = "no prediction of where an object goes, and the best pairs first"
         if recorded.tracking != about.tracking or not recorded.tracking.by_overlap:
             wanted = f"{recorded.tracking.threshold:g}"
             wanted = f"one above {wanted}" if recorded.tracking.by_overlap else f"a distance below {wanted} pixels"
-            others = [f"any overlap of boxes is enough, instead of {wanted}"]
+            other = f"any overlap of boxes is enough, instead of {wanted}"
+        so = f"is carried over, but for this: {other}"
         if not about.writes_tracker(target):
             files = tracker(target)
-            others = [f"the SDK's own tracker runs, {sdk_path(target, files.config or files.library)}"]
-            message = f"the export's tracking block is not carried over: {others[0]}"
-        else:
-            message = f"the export's tracking block is carried over, but for this: {others[0]}"
-        found.append(TRACKING_DIFFERS.found(message, path=path))
+            so = f"is not carried over: the SDK's own tracker runs, {sdk_path(target, files.config or files.library)}"
+        found.append(TRACKING_DIFFERS.found(f"the export's tracking block {so}", path=path))
     if not recorded.segments:
         return tuple(found)
     if about.outside is None:

@@ -245,7 +245,7 @@ def _with_labels(tree: Tree, path: Path) -> Tree:
                 others.append(each.name)
     if not found:
         return tree
-    sizes = _folder_tree(path.absolute(), found, [], path, LIMITS)
+    sizes = _folder_tree(path.absolute(), found, path)
     return replace(
         tree,
         members={**tree.members, **sizes.members},
@@ -263,7 +263,7 @@ def _is_part(folder: Path) -> bool:
 def _with_parameters(path: Path, shown: Path, focus: str | None = None) -> OpenExport:
     """Of the part of a library that `path` is or lies in, and its parameters; `shown` is the library's folder."""
     folder = path.absolute() if focus is None else path.absolute().parent
-    tree = _folder_part(folder.parent, [folder, folder.parent / _PARAMETERS], shown=shown)
+    tree = _folder_tree(folder.parent, [folder, folder.parent / _PARAMETERS], shown)
     finding = FOUND_BESIDE.found(f"parameters were read from {_PARAMETERS} of the same library", path=path)
     return OpenExport(tree, focus, (finding,))
 
@@ -284,7 +284,7 @@ def _surroundings(path: Path) -> Iterator[OpenExport]:
     if absolute.name == _SAVED_GRAPH and (variables := absolute.parent / "variables").is_dir():
         beside = [*beside, variables]  # of a SavedModel, its weights
     if beside and absolute.name != METADATA:
-        tree = _folder_part(absolute.parent, [absolute, *beside], shown=path.parent)
+        tree = _folder_tree(absolute.parent, [absolute, *beside], path.parent)
         yield OpenExport(tree, path.name, ())
         return
     with open_tree(path) as tree:
@@ -299,8 +299,7 @@ def open_tree(path: Path, limits: Limits = LIMITS) -> Iterator[Tree]:
         InputError: it is not there, is neither, cannot be read, or is a zip that breaks a rule above.
     """
     if is_folder(path):
-        findings: list[Finding] = []
-        yield _folder_tree(path, _walk(path, path, findings, limits.depth), findings, path, limits)
+        yield _folder_tree(path, [path], path, limits)
     elif _is_zip(path):
         try:
             file = path.open("rb")
@@ -381,17 +380,15 @@ def read_head(path: Path, size: int) -> bytes:
         raise _unreadable(path, error) from error
 
 
-def _folder_part(root: Path, parts: Iterable[Path], shown: Path) -> Tree:
+def _folder_tree(root: Path, parts: Iterable[Path], shown: Path, limits: Limits = LIMITS) -> Tree:
     """The files at and below `parts`, which lie in the folder `root`, or files in the one above it.
 
     Messages call `root` `shown`.
     """
     findings: list[Finding] = []
-    walked = (_walk(root, part, findings, LIMITS.depth) if part.is_dir() else [part] for part in parts)
-    return _folder_tree(root, chain.from_iterable(walked), findings, shown, LIMITS)
-
-
-def _folder_tree(root: Path, found: Iterable[Path], findings: list[Finding], shown: Path, limits: Limits) -> Tree:
+    found = chain.from_iterable(
+        _walk(root, part, findings, limits.depth) if part.is_dir() else [part] for part in parts
+    )
     members: dict[str, int] = {}
     names: dict[str, Path] = {}
     for place in found:

@@ -305,7 +305,7 @@ def no_model(listing: Listing, tree: Tree) -> ConvertError:
     engines = {block.metadata.engine for library in listing.libraries for block in library.recorded.blocks}
     for engine in sorted(engine for engine in engines if engine is not None):
         if (error := without_flatbuffer(engine)) is not None:
-            error.path = tree.source
+            error.path = str(tree.source)
             return error
     if engines == {"none"}:
         return UnsupportedModelError(

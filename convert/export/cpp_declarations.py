@@ -20,6 +20,7 @@ from convert.errors import InputError
 from convert.export.cpp_scanner import Kind, Scanner, Token, line_of, source_bytes, text_of, unescaped
 
 _MAX_DEPTH: Final = 32  # of braces in a value; the deepest generated initialiser has three
+_MAX_SCOPES: Final = 256  # of blocks inside each other; generated ones have five
 _MAX_DECLARATIONS: Final = 5_000
 _MAX_STATEMENT: Final = 4096  # tokens; a real declaration has about ten
 _CLASSES: Final = frozenset({b"struct", b"class", b"union", b"enum"})
@@ -236,16 +237,18 @@ class Declarations:
         words: list[Token] = []
         while token := self.scanner.next():
             if token.text == b"{":
-                if head := self._initialised(words):
+                head = self._initialised(words)
+                if head is None and not _assignment(words):
+                    if len(self.scopes) >= _MAX_SCOPES:
+                        raise self._too_deep(token.start)
+                    self.scopes.append(_scope(words, token.start))
+                else:
                     position = self.scanner.position
-                    yield head
+                    # Behind `=` it may also be the body of a lambda, or stand in a value like `new int[2] { 1, 2 }`.
+                    if head := head or self._ended(words, b";"):
+                        yield head
                     if self.scanner.position == position:
                         self._pass_over(token)
-                elif _assignment(words):  # the body of a lambda, or a value like `new int[2] { 1, 2 }`
-                    self._pass_over(token)
-                    continue
-                else:
-                    self.scopes.append(_scope(words, token.start))
                 words = []
             elif token.text in _ENDS:
                 if head := self._ended(words, token.text):
@@ -272,7 +275,7 @@ class Declarations:
         """
         start = self.scanner.position
         if depth > _MAX_DEPTH:
-            raise InputError("braces are nested too deeply", line=line_of(self.scanner.data, start))
+            raise self._too_deep(start)
         fields: list[Field] = []
         tokens: list[Token] = []
         inner: tuple[Field, ...] | None = None
@@ -299,6 +302,9 @@ class Declarations:
         """The error of a brace at `at` that the file does not close."""
         line = line_of(self.scanner.data, at)
         return InputError("a brace is not closed: the file is cut off", line=line, hint="export the library again")
+
+    def _too_deep(self, at: int) -> InputError:
+        return InputError("braces are nested too deeply", line=line_of(self.scanner.data, at))
 
     def line(self, at: int) -> int:
         """The line of `at`; counted from the last one asked for: the file is counted once for all variables."""

@@ -219,14 +219,11 @@ class Scanner:
             self.includes.append(name[1])
 
     def _alternative(self, word: bytes, condition: bytes) -> None:
-        if not self._groups:
-            return
-        group = self._groups[-1]
-        if self.every_branch:
-            group.active = word == b"else" or not _is_false(condition)
-            return
-        group.active = not group.taken and (word == b"else" or self._value(word.replace(b"el", b"", 1), condition))
-        group.taken = group.taken or group.active
+        if self._groups:
+            group = self._groups[-1]
+            is_open = self.every_branch or not group.taken
+            group.active = is_open and (word == b"else" or self._value(word.replace(b"el", b"", 1), condition))
+            group.taken = group.taken or group.active
 
     def _value(self, word: bytes, condition: bytes) -> bool:
         if self.every_branch:

@@ -6,10 +6,11 @@ rounded once to float32.
 
 An int8 kernel computes the float operator on the real values its integers stand for, rounds the result, and clips it to
 the output's quantized range. Rounding is noise and is left out, except that of the first layer, which `keep_steps` can
-put back. Clipping can be a part of the network (converters drop a ReLU that the range already does, and calibration
-clips outliers), so it stays: as a fused ReLU or ReLU6 where it is one, else as MAXIMUM and MINIMUM. It is left out
-where `result_range` shows that the float result stays inside: after ReLU6 in a range of 0 to 6, behind a softmax,
-through a reshape. A clip by no more than one step of the range, such as softmax's 255/256 for 1, is rounding too.
+put back, and that of every activation where a network is small and few values decide (`stepped`). Clipping can be a
+part of the network (converters drop a ReLU that the range already does, and calibration clips outliers), so it stays:
+as a fused ReLU or ReLU6 where it is one, else as MAXIMUM and MINIMUM. It is left out where `result_range` shows that
+the float result stays inside: after ReLU6 in a range of 0 to 6, behind a softmax, through a reshape. A clip by no more
+than one step of the range, such as softmax's 255/256 for 1, is rounding too.
 
 The first layer is special because, where a picture is smooth, it gives nearly the same value at neighbouring pixels and
 rounds it the same way: an error that does not average out over the picture, as those of later layers do, and that can
@@ -276,14 +277,15 @@ def _called(name: str, inputs: Sequence[int], output: int) -> tuple[str, Any]:
 
 
 def keep_steps(
-    model: Any, calls: list[tuple[str, Any]], activations: Sequence[tuple[int, float]]
+    model: Any, calls: list[tuple[str, Any]], activations: Sequence[tuple[int, float]], *, soft: bool = True
 ) -> list[tuple[str, Any]]:
-    """`calls` with a soft rounding behind each of `activations`; those who read them read what is rounded.
+    """`calls` with a rounding behind each of `activations`; those who read them read what is rounded.
 
     Args:
         model: the `ModelT` of one subgraph that `calls` belong to; it gets tensors and constants.
         calls: name and `OperatorT`, in order.
         activations: index and step of float32 tensors that one of `calls` writes.
+        soft: along ramps, else with jumps.
     """
     steps = dict(activations)
     result: list[tuple[str, Any]] = []
@@ -293,13 +295,13 @@ def keep_steps(
         for place, index in enumerate(outputs):
             if index in steps:
                 outputs[place] = add_tensor(model, f"{tensor_name(model, index)}_unrounded", _shape(model, index))
-                added += _staircase(model, outputs[place], index, steps[index])
+                added += _staircase(model, outputs[place], index, steps[index], soft=soft)
         call.outputs = np.array(outputs, np.int32)
         result += [(name, call), *added]
     return result
 
 
-def _staircase(model: Any, source: int, target: int, step: float) -> list[tuple[str, Any]]:
+def _staircase(model: Any, source: int, target: int, step: float, *, soft: bool) -> list[tuple[str, Any]]:
     calls: list[tuple[str, Any]] = []
     base, shape = f"{tensor_name(model, target)}_rounding", _shape(model, target)
 
@@ -311,10 +313,11 @@ def _staircase(model: Any, source: int, target: int, step: float) -> list[tuple[
         calls.append(_called(name, inputs, result))
         return result
 
-    scaled = add("ADD", add("MUL", source, by(1 / step)), by((1 / SLOPE - 1) / 2))
+    scaled = add("ADD", add("MUL", source, by(1 / step)), by((1 / SLOPE - 1) / 2 if soft else 1 / 2))
     whole = add("FLOOR", scaled)
-    ramp = add("MINIMUM", add("MUL", add("SUB", scaled, whole), by(SLOPE)), by(1))
-    add("MUL", add("ADD", whole, ramp), by(step), into=target)
+    if soft:
+        whole = add("ADD", whole, add("MINIMUM", add("MUL", add("SUB", scaled, whole), by(SLOPE)), by(1)))
+    add("MUL", whole, by(step), into=target)
     return calls
 
 
@@ -361,7 +364,7 @@ class Dequantized:
     findings: tuple[Finding, ...]
 
 
-def dequantize(model: bytes, *, rounded: bool = False, coded: bool = False) -> Dequantized:
+def dequantize(model: bytes, *, rounded: bool = False, stepped: bool = False, coded: bool = False) -> Dequantized:
     """The float32 network that a quantized one stands for.
 
     Read are int8, uint8 and int16 activations, also between QUANTIZE and DEQUANTIZE, weights of those types and of
@@ -370,7 +373,9 @@ def dequantize(model: bytes, *, rounded: bool = False, coded: bool = False) -> D
 
     Args:
         model: a flatbuffer that has been verified.
-        rounded: keep the rounding of the first layer, where there is one.
+        rounded: keep the rounding of the first layer, where there is one, in a soft form.
+        stepped: keep the rounding of every activation, in plain operators: what remains of a difference is one in the
+            last bit of a sum, which may move an activation by a step.
         coded: keep the rounding of every activation, as a QUANTIZE and a DEQUANTIZE behind each; nothing else is cut
             and nothing is found.
 
@@ -382,31 +387,30 @@ def dequantize(model: bytes, *, rounded: bool = False, coded: bool = False) -> D
     rewriter.run()
     if coded:
         return Dequantized(finish(root, rewriter.calls), 0, rewriter.constants, 0, None, ())
-    found = [
-        DEQUANTIZED.found(
-            f"rewritten in float32: {rewriter.constants} constants, {rewriter.clamps} clamps for quantized ranges"
-        )
-    ]
+    steps = rewriter.activations if stepped else rewriter.first_layer if rounded else ()
+    message = f"rewritten in float32: {rewriter.constants} constants, {rewriter.clamps} clamps for quantized ranges"
+    found = [DEQUANTIZED.found(f"{message}, {len(steps)} roundings" if stepped else message)]
     if rewriter.input_range is not None:
         low, high = rewriter.input_range
         found.append(INPUT_CLAMP.found(f"the input is cut to {low:.5g} .. {high:.5g}"))
-    steps = rewriter.first_layer if rounded else ()
-    calls = keep_steps(root, rewriter.calls, steps)
+    calls = keep_steps(root, rewriter.calls, steps, soft=not stepped)
     return Dequantized(
         finish(root, calls), rewriter.clamps, rewriter.constants, len(steps), rewriter.input_range, tuple(found)
     )
 
 
-def in_float32(export: Export, *, rounded: bool = False, coded: bool = False) -> tuple[Export, Dequantized]:
+def in_float32(
+    export: Export, *, rounded: bool = False, stepped: bool = False, coded: bool = False
+) -> tuple[Export, Dequantized]:
     """`export`, whose `original` is set, with that in float32 as its model; the task stays what it was.
 
-    `rounded` and `coded` as in `dequantize`.
+    `rounded`, `stepped` and `coded` as in `dequantize`.
 
     Raises:
         UnsupportedModelError: an operator or a tensor whose float32 counterpart is not known.
     """
     assert export.original is not None
-    done = dequantize(export.original, rounded=rounded, coded=coded)
+    done = dequantize(export.original, rounded=rounded, stepped=stepped, coded=coded)
     facts = replace(facts_of(read_graph(done.model)), quantization="float32", task=export.facts.task)
     return replace(export, model=done.model, facts=facts, coded=coded), done
 
@@ -454,6 +458,7 @@ class Rewriter:
         clamps: how many MAXIMUM and MINIMUM were added.
         constants: how many tensors of weights and biases became float32.
         input_range: what the input is cut to, None where it is not cut.
+        activations: index and step of what is computed and rounded, in order.
     """
 
     def __init__(self, model: Any, *, coded: bool = False) -> None:
@@ -473,7 +478,8 @@ class Rewriter:
         self._ranges: dict[int, Range] = {}
         self._instead: dict[int, int] = {}
         self._limits: dict[float, int] = {}
-        self._early: list[tuple[int, float]] = []
+        self.activations: list[tuple[int, float]] = []
+        self._early = 0
         self._layers = 0
         for index, tensor in enumerate(self._tensors):
             if tensor.type not in DTYPES or tensor.sparsity is not None:
@@ -563,18 +569,19 @@ class Rewriter:
         known = [self._range(source) if source >= 0 else ANYTHING for source in sources]
         found = result_range(name, call.builtinOptions, known)
         call.outputs = np.array([self._result(name, call, index, found) for index in outputs], np.int32)
+        if name not in _MOVES:
+            self.activations += [(index, self._limits_of(index)[1]) for index in outputs if self._is_quantized(index)]
         if not self._layers:
-            rounded = [] if name in _MOVES else [index for index in outputs if self._is_quantized(index)]
-            self._early += [(index, self._limits_of(index)[1]) for index in rounded]
+            self._early = len(self.activations)
         self._layers += name in _BIAS
 
     @property
-    def first_layer(self) -> tuple[tuple[int, float], ...]:
-        """Index and step of what is computed and rounded up to the first operator with weights, that included.
+    def first_layer(self) -> list[tuple[int, float]]:
+        """Of `activations` those up to the first operator with weights, that included.
 
         Normalisation of the input comes before it, as a rule nothing does. Empty where nothing has weights.
         """
-        return tuple(self._early) if self._layers else ()
+        return self.activations[: self._early] if self._layers else []
 
     def _check(self, name: str, call: Any, inputs: list[int]) -> None:
         known = name in OPERATORS or name in _FLOAT_CUSTOM

@@ -13,7 +13,7 @@ them: every reference is valid, and none fits.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,21 +54,8 @@ _SCHEMA_VERSION = 3
 _DESCRIPTION = "Rebuilt from EON-compiled C++."
 
 
-@dataclass(frozen=True, slots=True)
-class Rebuilt:
-    """What an EON-compiled file gave.
-
-    Attributes:
-        model: a TFLite flatbuffer: tensors, constants, quantization, operators as in the one that was compiled.
-        findings: EI150.
-    """
-
-    model: bytes = field(repr=False)
-    findings: tuple[Finding, ...]
-
-
-def rebuild(source: bytes | str, path: str, *, limit: int = MAX_SIZE) -> Rebuilt:
-    """Rebuild the flatbuffer that an EON-compiled file was made from.
+def rebuild(source: bytes | str, path: str, *, limit: int = MAX_SIZE) -> tuple[bytes, Finding]:
+    """The flatbuffer that an EON-compiled file was made from, and EI150.
 
     Tensors keep index, type, shape, constant bytes and quantization bits; operators keep order and parameters. Tensors
     are named `tensor_<index>`, the input `x_input`.
@@ -91,9 +78,8 @@ def rebuild(source: bytes | str, path: str, *, limit: int = MAX_SIZE) -> Rebuilt
             hint="export the model as .tflite, which has no such limit",
         )
     graph = _graph(parse(data, path))
-    model = _write(graph)
-    found = REBUILT.found(f"rebuilt from C++: {len(graph.nodes)} operators, {len(graph.tensors)} tensors", path=path)
-    return Rebuilt(model, (found,))
+    message = f"rebuilt from C++: {len(graph.nodes)} operators, {len(graph.tensors)} tensors"
+    return _write(graph), REBUILT.found(message, path=path)
 
 
 def _graph(unit: Unit) -> eon_operators.EonGraph:
@@ -162,45 +148,53 @@ def _nodes(unit: Unit, tensors: int) -> tuple[eon_operators.EonNode, ...]:
         if name not in known or name == "OP_LAST":
             raise unit.damaged(f"node {index} has the unknown operator {shown(kind)}", at)
         operator = name.removeprefix("OP_")
-        nodes.append(_NodeRow(unit, row, operator, f"node {index} ({operator})", at).node(tensors))
+        nodes.append(_node(_Row(unit, row, f"node {index} ({operator})", at), operator, tensors))
     return tuple(nodes)
 
 
 @dataclass(frozen=True, slots=True)
-class _NodeRow:
+class _Row:
+    """A row of a table: its members by field. Errors name `what` it describes and stand at `at`."""
+
     unit: Unit
     members: dict[str, Value]
-    operator: str
     what: str
     at: int
 
-    def node(self, tensors: int) -> eon_operators.EonNode:
-        inputs = self._indices("inputs", -1, tensors)
-        outputs = self._indices("outputs", 0, tensors)
-        if not inputs or not outputs:
-            raise self.unit.damaged(f"{self.what} has no input or no output", self.at)
-        parameters, custom = self._variable("builtin_data"), self._variable("custom_initial_data")
-        size = self.members.get("custom_initial_data_size", 0)
-        if custom is None and size != 0:  # in 2022 one member pointed at either
-            parameters, custom = None, parameters
-        if custom is None:
-            return eon_operators.EonNode(self.operator, inputs, outputs, parameters, None, self.at)
-        value = custom.value
-        if not isinstance(value, np.ndarray) or value.dtype != np.uint8 or size != len(value):
-            raise self.unit.damaged(f"the options of {self.what} are not what they should be", custom.at)
-        return eon_operators.EonNode(self.operator, inputs, outputs, parameters, value, self.at)
+    def damaged(self, message: str) -> InputError:
+        return self.unit.damaged(message, self.at)
 
-    def _indices(self, end: str, lowest: int, tensors: int) -> tuple[int, ...]:
-        if end not in self.members:
-            raise self.unit.damaged(f"{self.what} has no {end}", self.at)
-        values = self.unit.array(self.members[end], "int32", f"{end} of {self.what}", self.at)
-        return _checked(self.unit, values, lowest, tensors, self.what, self.at)
+    def need(self, member: str) -> Value:
+        if member not in self.members:
+            raise self.damaged(f"{self.what} has no {member}")
+        return self.members[member]
 
-    def _variable(self, member: str) -> Variable | None:
+    def variable(self, member: str) -> Variable | None:
+        """The variable that a pointer names, None for a null pointer."""
         value = self.members.get(member)
         if value is None or is_null(value):
             return None
         return self.unit.follow(value, f"{member} of {self.what}", self.at)
+
+
+def _node(row: _Row, operator: str, tensors: int) -> eon_operators.EonNode:
+    ends = []
+    for end, lowest in (("inputs", -1), ("outputs", 0)):
+        values = row.unit.array(row.need(end), "int32", f"{end} of {row.what}", row.at)
+        ends.append(_checked(row.unit, values, lowest, tensors, row.what, row.at))
+    inputs, outputs = ends
+    if not inputs or not outputs:
+        raise row.damaged(f"{row.what} has no input or no output")
+    parameters, custom = row.variable("builtin_data"), row.variable("custom_initial_data")
+    size = row.members.get("custom_initial_data_size", 0)
+    if custom is None and size != 0:  # in 2022 one member pointed at either
+        parameters, custom = None, parameters
+    if custom is None:
+        return eon_operators.EonNode(operator, inputs, outputs, parameters, None, row.at)
+    value = custom.value
+    if not isinstance(value, np.ndarray) or value.dtype != np.uint8 or size != len(value):
+        raise row.unit.damaged(f"the options of {row.what} are not what they should be", custom.at)
+    return eon_operators.EonNode(operator, inputs, outputs, parameters, value, row.at)
 
 
 def _ends(unit: Unit, spellings: tuple[str, ...], tensors: int) -> tuple[int, ...]:
@@ -247,30 +241,24 @@ def _tensors(unit: Unit) -> tuple[eon_operators.EonTensor, ...]:
     for member in _NEEDED:
         if member not in fields:
             raise unit.damaged(f"struct {table.type} is missing or has no {member}", table.at)
-    return tuple(
-        _TensorRow(unit, row, f"tensor {index}", at).tensor()
-        for index, (at, row) in enumerate(unit.rows(table, fields))
-    )
+    rows = enumerate(unit.rows(table, fields))
+    return tuple(_TensorRow(unit, row, f"tensor {index}", at).tensor() for index, (at, row) in rows)
 
 
-@dataclass(frozen=True, slots=True)
-class _TensorRow:
-    unit: Unit
-    members: dict[str, Value]
-    what: str
-    at: int
+class _TensorRow(_Row):
+    """A row of `tensorData`."""
+
+    __slots__ = ()
 
     def tensor(self) -> eon_operators.EonTensor:
         for member in _NEEDED:
-            if member not in self.members:
-                raise self.unit.damaged(f"{self.what} has no {member}", self.at)
+            self.need(member)
         type_ = self._type()
         shape = self._shape()
         size = math.prod(shape) * eon_operators.DTYPES[type_].itemsize
         if self.members["bytes"] != size:
-            raise self.unit.damaged(
-                f"{self.what} of shape {list(shape)} takes {size} bytes, not {shown(self.members['bytes'])}", self.at
-            )
+            said = shown(self.members["bytes"])
+            raise self.damaged(f"{self.what} of shape {list(shape)} takes {size} bytes, not {said}")
         return eon_operators.EonTensor(type_, shape, self._data(type_, size), self._quantization(shape), self.at)
 
     def _type(self) -> int:
@@ -279,7 +267,7 @@ class _TensorRow:
         if value is None:  # the one type of all tensors is then set in a function
             shared = sorted(self.unit.types_set & set(eon_operators.TYPES))
             if len(shared) != 1:
-                raise self.unit.damaged(f"{self.what} has no type", self.at)
+                raise self.damaged(f"{self.what} has no type")
             (name,) = shared
         if name not in eon_operators.TYPES:
             raise self.unit.unsupported(
@@ -292,7 +280,7 @@ class _TensorRow:
     def _shape(self) -> tuple[int, ...]:
         dims = self.unit.array(self.members["dims"], "int32", f"the shape of {self.what}", self.at)
         if dims.size and int(dims.min()) < 0:
-            raise self.unit.damaged(f"the shape of {self.what} has a negative size", self.at)
+            raise self.damaged(f"the shape of {self.what} has a negative size")
         return tuple(int(dim) for dim in dims)
 
     def _data(self, type_: int, size: int) -> NDArray[Any] | None:
@@ -300,7 +288,7 @@ class _TensorRow:
         if name_of(allocation) in _IN_ARENA:
             return None
         if name_of(allocation) != "kTfLiteMmapRo":
-            raise self.unit.damaged(f"{self.what} has the unknown allocation {shown(allocation)}", self.at)
+            raise self.damaged(f"{self.what} has the unknown allocation {shown(allocation)}")
         dtype = eon_operators.DTYPES[type_]
         if size == 0 and is_null(pointer):
             return np.empty(0, dtype)
@@ -326,7 +314,7 @@ class _TensorRow:
         if kind == "kTfLiteNoQuantization":
             return None
         if not isinstance(value, Group) or kind != "kTfLiteAffineQuantization":
-            raise self.unit.damaged(f"{self.what} has an unknown kind of quantization", self.at)
+            raise self.damaged(f"{self.what} has an unknown kind of quantization")
         variable = self.unit.follow(value.items[1], f"the quantization of {self.what}", self.at)
         if not isinstance(variable.value, Group) or len(variable.value.items) != 3:
             raise self.unit.damaged(f"{variable.name} is no quantization", variable.at)

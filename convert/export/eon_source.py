@@ -46,6 +46,7 @@ _CAST = re.compile(
 _POINTER = re.compile(rb"[(& ]*((?::: )?[A-Za-z_]\w*(?: :: \w+)*)[) ]*((?:[+-] [^()]*)?)[) ]*")
 _WORDS: dict[str, Value] = {"true": 1, "false": 0}
 _MAX_TOKENS = 2_000_000  # a model of a thousand layers has 100,000
+_MAX_VALUE = 256  # tokens between two commas; a pointer with two casts has 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +270,7 @@ class _Reader:
             value = self._numbers(self._text(head), dtype, self._bound(head.bound))
         elif type_ == "TfArray":
             value = self._tf_array(head, arguments)
-        elif dtype or type_.startswith("TfLite") or type_ in {*self.unit.structs, *self.unit.enums}:
+        elif dtype or type_.startswith("TfLite") or type_ in self.unit.structs or type_ in self.unit.enums:
             fields = self._declarations.members() if head.braced else ()
             at = head.value[0].start if head.value else self._at
             value = self._value(Field("", head.value, fields, head.braced, at))
@@ -344,6 +345,8 @@ class _Reader:
 
     def _expression(self, tokens: Sequence[Token], at: int) -> Value:
         """A number, a sum or product of whole numbers, or a name and what is added to it; casts do not count."""
+        if len(tokens) > _MAX_VALUE:
+            raise self.unit.damaged(f"{self._what}: {_shown(tokens)} is too long for a value", at)
         text = b" ".join(token.text for token in tokens)
         if len(tokens) > 1:
             text = _CAST.sub(b"", text).strip()

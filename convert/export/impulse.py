@@ -588,7 +588,12 @@ def _document_block(block: dict[str, Any], axes: int, document: dict[str, Any]) 
             raise TypeError(name)
         values[name.replace("-", "_")] = 0.0 if value is None else value if isinstance(value, str) else float(value)
     kind = block["type"].replace("-", "_")
-    names = document.get("axes") or ()
-    chosen = [names.index(name) for name in block.get("axes", ()) if name in names] or _all(axes)
+    names, listed = document.get("axes") or (), block.get("axes", ())
+    chosen = [names.index(name) for name in listed if name in names]
+    if not chosen and 0 < len(listed) < axes:
+        raise UnsupportedModelError(
+            f"the block {block['id']} takes {', '.join(map(str, listed))} of {axes} axes, whose order is not recorded",
+            hint="give the C++ library, which records it",
+        )
     version = int(block.get("implementationVersion", 1))
-    return Block(kind, int(block["id"]), version, tuple(chosen), values, int(metadata["featureCount"]))
+    return Block(kind, int(block["id"]), version, tuple(chosen or _all(axes)), values, int(metadata["featureCount"]))

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from convert.errors import ConvertError, InputError, UnsupportedModelError
+from convert.errors import ConvertError, InputError, NoModelError, UnsupportedModelError
 from convert.export.archive import (
     BINARY,
     BY_NAME,
@@ -222,7 +222,7 @@ def _file(tree: Tree, member: str) -> Iterator[Candidate]:
             raise candidate.problem
         yield candidate
     elif kind is not SOURCE:
-        raise InputError(f"this is {kind.words}", path=tree.name_of(member), hint=kind.hint)
+        raise NoModelError(f"this is {kind.words}", path=tree.name_of(member), hint=kind.hint)
     else:
         found = list(_in_source(tree, member, alone=True))
         if not found:
@@ -244,7 +244,7 @@ def _binary(tree: Tree, member: str) -> Candidate:
         if kind is not TFLITE:
             form = "none" if kind in {SOURCE, TEXT} else candidate.form
             candidate = replace(candidate, form=form)
-            raise InputError(f"this is {kind.words}", path=tree.name_of(member), hint=kind.hint)
+            raise NoModelError(f"this is {kind.words}", path=tree.name_of(member), hint=kind.hint)
     except ConvertError as error:
         return replace(candidate, problem=error)
     labels = str(PurePosixPath(member).with_name("labels.txt"))
@@ -308,10 +308,10 @@ def _compiled(tree: Tree, member: str, symbol: str, data: bytes) -> Candidate:
     form = "E1" if not symbol.startswith("tflite_learn") else "E3" if _E3.fullmatch(symbol) else "E2"
     candidate = Candidate(form, member, member, symbol, size=tree.members[member])
     try:
-        rebuilt = rebuild(data, tree.name_of(member))
+        model, finding = rebuild(data, tree.name_of(member))
     except ConvertError as error:
         return replace(candidate, problem=error)
-    return _verified(replace(candidate, data=rebuilt.model, findings=rebuilt.findings), tree)
+    return _verified(replace(candidate, data=model, findings=(finding,)), tree)
 
 
 def _array(tree: Tree, member: str, array: Array) -> Candidate:
@@ -362,7 +362,7 @@ def _incbin(tree: Tree, member: str, incbin: Incbin) -> Candidate:
     binary = next((str(place) for place in places if str(place) in tree.members), None)
     candidate = Candidate("F4", binary or member, member, incbin.name, incbin.namespace)
     if binary is None:
-        problem = InputError(
+        problem = NoModelError(
             f"{incbin.name} is in {incbin.file}, which is missing",
             path=tree.name_of(member),
             line=incbin.line,

@@ -269,7 +269,8 @@ def _read_quantization(
     if any(not 0 <= scale < float("inf") for scale in scales):
         raise _damaged(f"tensor {name!r} has a quantization scale that is no positive number")
     if len(scales) > 1 and not (0 <= axis < len(shape) and len(scales) == shape[axis]):
-        raise _damaged(f"tensor {name!r} has {len(scales)} quantization scales, which is not its number of channels")
+        message = f"tensor {name!r} has {len(scales)} quantization scales along dimension {axis} of {list(shape)}"
+        raise _damaged(message)
     if len(zero_points) not in {0, 1, len(scales)}:
         raise _damaged(f"tensor {name!r} has {len(scales)} quantization scales and {len(zero_points)} zero points")
     return scales, zero_points, axis

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from convert.errors import ConvertError, PresetError, UnsupportedModelError
-from convert.export.archive import HEAD, ZIP, FileType, OpenExport, Tree, file_type, is_folder, open_source, read_head
+from convert.export.archive import HEAD, ZIP, FileType, OpenExport, file_type, is_folder, open_source, read_head
 from convert.export.choose import (
     Beside,
     FoundLabels,
@@ -206,7 +206,7 @@ class Unpack:
         if self.dequantize and is_quantized(export):
             from convert.export.dequantize import INPUT_CLAMP, in_float32  # brings the schema classes
 
-            export, done = in_float32(replace(export, original=export.model))
+            export, done = in_float32(replace(export, original=export.model), stepped=True)
             findings = (*findings, *(each for each in done.findings if each.id != INPUT_CLAMP.id))  # of features: usual
         return StageResult(export, findings=findings)
 
@@ -336,7 +336,8 @@ def inspect(path: Path) -> Inspection:
         try:
             return _inspection(source, path, "file", kind)
         except ConvertError as error:
-            return _unknown(path, kind, error)
+            why = error.message, error.hint
+            return Inspection(str(path), "file", kind.name, kind.words, Metadata(), (), *why, findings=())
 
 
 def _inspection(source: OpenExport, path: Path, container: str, kind: FileType | None) -> Inspection:
@@ -344,7 +345,10 @@ def _inspection(source: OpenExport, path: Path, container: str, kind: FileType |
     listing = list_models(source.tree, source.focus)
     impulse, chosen, undecided = _impulse(listing, source, path)
     if impulse is None and undecided is None:
-        chosen, undecided = _chosen(listing, source.tree)
+        try:
+            chosen = the_model(listing, source.tree)
+        except ConvertError as error:
+            undecided = error
     models = tuple(_found(entry, source, chosen) for entry in listing.entries)
     models = tuple(
         _of_impulse(model, entry, listing, source, path) for model, entry in zip(models, listing.entries, strict=True)
@@ -397,19 +401,6 @@ def _impulse(
     except ConvertError as error:
         return found.impulse, found.network, error
     return found.impulse, found.network, None
-
-
-def _unknown(path: Path, kind: FileType, error: ConvertError) -> Inspection:
-    """Of a file with no model in it."""
-    return Inspection(str(path), "file", kind.name, kind.words, Metadata(), (), error.message, error.hint, ())
-
-
-def _chosen(listing: Listing, tree: Tree) -> tuple[ListedModel | None, ConvertError | None]:
-    """THE model, or why there is none."""
-    try:
-        return the_model(listing, tree), None
-    except ConvertError as error:
-        return None, error
 
 
 def _found(entry: ListedModel, source: OpenExport, chosen: ListedModel | None) -> InspectedModel:

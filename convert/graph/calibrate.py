@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 
-from convert.errors import InputError, PresetError, UnsupportedModelError
+from convert.errors import InputError, UnsupportedModelError
 from convert.graph.graph import GraphEditor, infer
-from convert.graph.quantized import WEIGHTED
+from convert.graph.quantized import WEIGHTED, require_scales
 from convert.graph.resize import cut_out, scaled_levels
 from convert.images import ImageScaling, crop_area
 from convert.images.read import find, read
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 FEWEST = 20
 """Pictures: with fewer, numbers larger than any of them are met soon, and cut off."""
 _MOST = 200  # evenly chosen of a larger folder: the largest numbers hardly grow with more, and each takes time
-_OPSET = 13  # the first in which DequantizeLinear has an axis
 _SUMS = {"Add"}
 
 
@@ -74,12 +73,7 @@ def calibrated(model: ModelProto, scaling: ImageScaling, before: Preprocessing, 
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static  # heavy
 
     editor = GraphEditor(model)
-    if editor.opset < _OPSET:
-        raise PresetError(
-            f"--calibrate needs opset {_OPSET}, which has a scale for each output of a layer; the model has "
-            f"{editor.opset}",
-            hint=f"leave out --opset, or give --opset {_OPSET}",
-        )
+    require_scales("--calibrate", editor)
     chosen, kinds, shapes = [], set(), infer(editor)
     for number, node in enumerate(editor.nodes()):
         node.name = f"n{number}"  # the quantizer goes by names, and they may be missing, or the same

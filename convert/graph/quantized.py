@@ -148,10 +148,8 @@ def reached(node: NodeProto, weights: Shift, shapes: Shapes) -> Shift:
 def products(node: NodeProto, shapes: Shapes) -> int:
     """How many multiplications a layer makes for a picture."""
     weights = shapes[node.input[1]]
-    if node.op_type == "Conv":
-        return prod(shapes[node.output[0]]) * prod(weights[1:])
-    if node.op_type == "ConvTranspose":
-        return prod(shapes[node.input[0]]) * prod(weights[1:])
+    if "Conv" in node.op_type:  # of a transposed one each pixel goes through all weights
+        return prod(shapes[(node.output if node.op_type == "Conv" else node.input)[0]]) * prod(weights[1:])
     return prod(shapes[node.output[0]]) * shapes[node.input[0]][-1]
 
 
@@ -204,6 +202,16 @@ def pair_codes(model: ModelProto) -> ModelProto:
     return model
 
 
+def require_scales(option: str, editor: GraphEditor) -> None:
+    """PresetError where the model's opset has no scale for each output of a layer, which `option` needs."""
+    if editor.opset < _OPSET:
+        raise PresetError(
+            f"{option} needs opset {_OPSET}, which has a scale for each output of a layer; the model has "
+            f"{editor.opset}",
+            hint=f"leave out --opset, or give --opset {_OPSET}",
+        )
+
+
 def shift(model: ModelProto, *, pads: bool = True) -> ModelProto:
     """A pass: zero points become 0, weights of layers between codes int8. The batch is 1.
 
@@ -216,12 +224,7 @@ def shift(model: ModelProto, *, pads: bool = True) -> ModelProto:
         UnsupportedModelError: no layer can run in INT8.
     """
     editor = GraphEditor(model)
-    if editor.opset < _OPSET:
-        raise PresetError(
-            f"--precision int8 needs opset {_OPSET}, which has a scale for each output of a layer; the model has "
-            f"{editor.opset}",
-            hint=f"leave out --opset, or give --opset {_OPSET}",
-        )
+    require_scales("--precision int8", editor)
     for value in model.graph.output:  # whatever makes it may get a shift: an Identity, which others read too, has none
         producer = editor.producers.get(value.name)
         if producer is not None:
@@ -435,9 +438,7 @@ class _Rewriter:
             return True
         outputs = self.shapes[node.output[0]][1]
         old = self.constant(node.input[2]) if len(node.input) > 2 and node.input[2] else np.zeros(outputs, np.float32)
-        if old is None or more.size not in {1, outputs}:
-            return False
-        if more.ndim > 1 and more.shape[1] != outputs:
+        if old is None or more.size not in {1, outputs} or (more.ndim > 1 and more.shape[1] != outputs):
             return False
         bias = np.broadcast_to(old.reshape(-1) + more.reshape(-1), (outputs,))
         self.editor.set_inputs(node, [*node.input[:2], self.number(bias)])
@@ -462,19 +463,17 @@ class _Rewriter:
 
     def moves(self, node: NodeProto) -> bool:
         """Every value of the result has the shift of the one input that is no constant."""
-        name, mode = node.input[0], attribute(node, "mode", b"nearest")
-        more = self.shift_of(name)
-        if more.ndim or any(each in self.shifts for each in node.input[1:]):
+        name = node.input[0]
+        more, mode = (
+            self.shift_of(name),
+            attribute(node, "mode", b"nearest") if node.op_type == "Resize" else b"nearest",
+        )
+        counts_pads = any(attribute(node, "pads", [])) and attribute(node, "count_include_pad", 0)
+        if more.ndim or any(each in self.shifts for each in node.input[1:]) or counts_pads:
             return False
-        if (
-            node.op_type == "AveragePool"
-            and any(attribute(node, "pads", []))
-            and attribute(node, "count_include_pad", 0)
-        ):
+        if mode not in {b"nearest", b"linear"}:
             return False
-        if node.op_type == "Resize" and (node.op_type == "Resize" and mode not in {b"nearest", b"linear"}):
-            return False
-        keeps = node.op_type not in _AVERAGES and not (node.op_type == "Resize" and mode == b"linear")
+        keeps = node.op_type not in _AVERAGES and mode == b"nearest"
         for output in node.output if node.op_type == "Split" else node.output[:1]:
             self.put(output, more, self.grids.get(name) if keeps else None)
         return True
@@ -575,8 +574,6 @@ def layers(model: ModelProto) -> Layers:
     for node in nodes:
         if behind.intersection(node.input):
             behind.update(node.output)
-    inner = [node for node in nodes if node.op_type not in {_QUANTIZE, _DEQUANTIZE}]
-    for node in inner:
         if (
             node.op_type in _RULES
             and node.op_type not in _BLIND

@@ -241,7 +241,7 @@ def _centres(cells: int, whole: int) -> NDArray[np.float64]:
     """The parser's centre of each cell in a row or column, in pixels."""
     import numpy as np
 
-    return np.arange(cells) * -(-whole // cells) + 0.5
+    return np.arange(cells, dtype=np.float64) * -(-whole // cells) + 0.5
 
 
 def _heat_map(end: GraphEnd, height: int, width: int) -> tuple[str, tuple[int, ...]]:

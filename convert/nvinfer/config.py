@@ -145,12 +145,8 @@ class _IniReader:
             state.values[key.name] = name_value_pairs(state.values[key.name], found, trim_first=True)
         else:
             # Only the element stores a text whole; the inference context has buffers.
-            state.store(
-                key,
-                found[: keys.TEXT_BYTES] if key.type == "string" and not key.element else found,
-                entry,
-                state.values,
-            )
+            whole = key.type != "string" or key.element
+            state.store(key, found if whole else found[: keys.TEXT_BYTES], entry, state.values)
         if key.name == "workspace-size" and not found:
             state.add_problem(keys.Reason.NOTE, "workspace-size is 0: the builder's own limit holds", entry)
 
@@ -164,9 +160,8 @@ class _IniReader:
         state.check_length(key, len(dims), entry)
         order = known_keys(PROPERTY, state.release, "ini")[b"uff-input-order"]
         if dims[3] not in order.values:
-            state.refuse(
-                keys.Reason.RANGE, f"{key.name}: the fourth element is the layout, 0, 1 or 2, not {dims[3]}", entry
-            )
+            message = f"{key.name}: the fourth element is the layout, 0, 1 or 2, not {dims[3]}"
+            state.refuse(keys.Reason.RANGE, message, entry)
         state.values["uff-input-order"] = dims[3]
         state.values["infer-dims"] = tuple(each & 0xFFFFFFFF for each in dims[:3])
 
@@ -287,20 +282,11 @@ def name_value_pairs(known: Sequence[str], text: bytes, *, trim_first: bool) -> 
 
 def entry_of(group: bytes, pair: KeyLine) -> keys.Entry:
     """A line of an INI file."""
-    """A line of an INI file."""
-    return keys.Entry(
-        keys.as_text(group),
-        keys.as_text(pair.key),
-        keys.as_text(pair.value),
-        pair.line,
-        pair.column,
-        pair.line,
-        pair.value_column,
-    )
+    title, key, text = map(keys.as_text, (group, pair.key, pair.value))
+    return keys.Entry(title, key, text, pair.line, pair.column, pair.line, pair.value_column)
 
 
 def section_of(group: KeyGroup) -> keys.Section:
-    """The first header of a group of an INI file."""
     """The first header of a group of an INI file."""
     return keys.Section(keys.as_text(group.name), group.line, group.column)
 
@@ -583,9 +569,7 @@ class _YamlReader:
                 return read(value.text)
         except parsing.NotANumber:
             pass
-        shown = (
-            f"“{entry.text}”" if value.kind == "scalar" else "nothing" if value.kind == "null" else "no single value"
-        )
+        shown = {"scalar": f"“{entry.text}”", "null": "nothing"}.get(value.kind, "no single value")
         self.abort(f"{entry.key} is {shown}, which is not {what}", "yaml-cpp: bad conversion", entry)
 
     def standard(self, read: Callable[[bytes], _Number], name: str, text: bytes, entry: keys.Entry) -> _Number:

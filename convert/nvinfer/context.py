@@ -24,16 +24,16 @@ from __future__ import annotations
 
 import mmap
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
 from convert.errors import InputError
-from convert.nvinfer.keys import FUNCTIONS, ClusterMode, NetworkType, Parsed, Problem, Reason, printable, version
+from convert.nvinfer.keys import FUNCTIONS, ClusterMode, NetworkType, Parsed, Problem, Reason, printable, within
 from convert.nvinfer.numbers import read_ordinary
-from convert.nvinfer.targets import catalogue
+from convert.nvinfer.targets import Parser, catalogue
 
 MOST_LABEL_BYTES: Final = 64 * 2**20
 """A larger file is not read; the largest public label lists have a few hundred kilobytes."""
@@ -113,11 +113,7 @@ def library_of(parsed: Parsed) -> Library | None:
 
 
 def _stock_functions(release: str) -> frozenset[str]:
-    return frozenset(
-        each.function
-        for each in catalogue().parsers
-        if version(each.since or "0") <= version(release) <= version(each.until or "999")
-    )
+    return frozenset(each.function for each in catalogue().parsers if within(release, each.since, each.until))
 
 
 SIGSEGV: Final = 11
@@ -180,50 +176,31 @@ def built_in_segments(outputs: Sequence[Binding], classes: int, order: int) -> P
 
 
 def stock_parser(function: str, outputs: Sequence[Binding], classes: int, network: tuple[int, int]) -> ParserOutcome:
-    """A function of NVIDIA's libnvds_infercustomparser.so; `network` is (height, width).
-
-    Functions that read the threshold of class 0 unasked crash when there are no classes.
-    """
-    check = _CHECKS.get(function)
-    failed = None if check is None else check(outputs, network)
-    if failed is not None:
+    """A function of NVIDIA's libnvds_infercustomparser.so; `network` is (height, width)."""
+    parser = next((each for each in catalogue().parsers if each.function == function), None)
+    if parser is None:
+        return _FINE
+    if failed := _demands(parser, outputs) or (function in _SHAPES and _SHAPES[function](outputs, network)):
         return _fails(f"{function}: {failed}")
-    if not classes and function in _READ_CLASS_0:
+    if not classes and parser.class_0:
         message = f"{function} reads the threshold of class 0, and there are no classes"
         return ParserOutcome(message=message, signal=SIGSEGV)
     return _FINE
 
 
-_Check = Callable[[Sequence[Binding], tuple[int, int]], str | None]
-
-
-def _named(*names: str, rank: dict[str, int] | None = None) -> _Check:
-    """Float outputs of these names must be there, and have the rank that is asked for."""
-
-    def check(outputs: Sequence[Binding], _: tuple[int, int]) -> str | None:
-        floats = {each.name: each for each in outputs if each.dtype == "float"}
-        missing = [name for name in names if name not in floats]
-        if missing:
-            return f"there is no float output called {' or '.join(missing)}"
-        for name, wanted in (rank or {}).items():
-            if len(floats[name].dims) != wanted:
-                return f"output {name} has {len(floats[name].dims)} dimensions, not {wanted}"
-        return None
-
-    return check
-
-
-def _resnet(outputs: Sequence[Binding], _: tuple[int, int]) -> str | None:
-    names = {each.name for each in outputs}
-    missing = [name for name in ("output_bbox/BiasAdd:0", "output_cov/Sigmoid:0") if name not in names]
-    return f"there is no output called {missing[0]}" if missing else None
-
-
-def _count(wanted: int) -> _Check:
-    def check(outputs: Sequence[Binding], _: tuple[int, int]) -> str | None:
-        return None if len(outputs) == wanted else f"there are {len(outputs)} outputs, not {wanted}"
-
-    return check
+def _demands(parser: Parser, outputs: Sequence[Binding]) -> str | None:
+    """What the outputs lack of what the parser demands by number, name, type and rank."""
+    if parser.count not in {None, len(outputs)}:
+        return f"there are {len(outputs)} outputs, not {parser.count}"
+    if missing := [name for name in parser.names if name not in {each.name for each in outputs}]:
+        return f"there is no output called {missing[0]}"
+    floats = {each.name: each for each in outputs if each.dtype == "float"}
+    if missing := [name for name in parser.floats if name not in floats]:
+        return f"there is no float output called {' or '.join(missing)}"
+    for name, wanted in parser.ranks.items():
+        if len(floats[name].dims) != wanted:
+            return f"output {name} has {len(floats[name].dims)} dimensions, not {wanted}"
+    return None
 
 
 def _oriented(outputs: Sequence[Binding], _: tuple[int, int]) -> str | None:
@@ -242,36 +219,7 @@ def _people(outputs: Sequence[Binding], network: tuple[int, int]) -> str | None:
     return None if found[0].dims == wanted else f"output argmax_1 is {found[0].dims}, not {wanted}"
 
 
-_CHECKS: Final[dict[str, _Check]] = {
-    "NvDsInferParseCustomResnet": _resnet,
-    "NvDsInferParseCustomTfSSD": _named("detection_scores", "detection_classes", "detection_boxes"),
-    "NvDsInferParseCustomNMSTLT": _count(2),
-    "NvDsInferParseCustomBatchedNMSTLT": _count(4),
-    "NvDsInferParseYoloV5CustomBatchedNMSTLT": _count(4),
-    "NvDsInferParseCustomEfficientDetTAO": _count(4),
-    "NvDsInferParseCustomDDETRTAO": _named("pred_boxes", "pred_logits"),
-    "NvDsInferParseCustomRTDETRTAO": _named("pred_boxes", "pred_logits"),
-    "NvDsInferParseCustomYoloV11OBB": _oriented,
-    "NvDsInferParseCustomMrcnnTLT": _named(
-        "generate_detections", "mask_head/mask_fcn_logits/BiasAdd", rank={"mask_head/mask_fcn_logits/BiasAdd": 4}
-    ),
-    "NvDsInferParseCustomMrcnnTLTV2": _named(
-        "generate_detections", "mask_fcn_logits/BiasAdd", rank={"mask_fcn_logits/BiasAdd": 4}
-    ),
-    "NvDsInferParseCustomPeopleSemSegNet": _people,
-}
-_READ_CLASS_0: Final = frozenset(
-    {
-        "NvDsInferParseCustomNMSTLT",
-        "NvDsInferParseCustomBatchedNMSTLT",
-        "NvDsInferParseYoloV5CustomBatchedNMSTLT",
-        "NvDsInferParseCustomEfficientDetTAO",
-        "NvDsInferParseCustomRTDETRTAO",
-        "NvDsInferParseCustomYoloV11OBB",
-        "NvDsInferParseCustomMrcnnTLT",
-        "NvDsInferParseCustomMrcnnTLTV2",
-    }
-)
+_SHAPES: Final = {"NvDsInferParseCustomYoloV11OBB": _oriented, "NvDsInferParseCustomPeopleSemSegNet": _people}
 
 
 _GRAY: Final = 2

@@ -85,67 +85,36 @@ class KeyFile:
     Attributes:
         groups: by name, in the order of their first header.
         dropped: keys in a locale that is not in use ("key[fr]"), which GKeyFile drops.
+        current, count: while it is loaded, the group that lines belong to, and the number of pairs.
     """
 
     groups: dict[bytes, KeyGroup] = field(default_factory=dict)
     dropped: list[tuple[bytes, KeyLine]] = field(default_factory=list)
 
-    @classmethod
-    def load(cls, data: bytes, *, languages: tuple[str, ...] = ("C",)) -> KeyFile:
-        """What `g_key_file_load_from_file` makes of a file with these bytes.
+    current: KeyGroup | None = None
+    count: int = 0
 
-        Args:
-            data: the whole file.
-            languages: the locales the process runs in, as `g_get_language_names` lists them; "C" is always one.
+    @classmethod
+    def load(cls, data: bytes) -> KeyFile:
+        """What `g_key_file_load_from_file` makes of a file with these bytes, in the locale C.
 
         Raises:
             KeyFileError: the file is refused; the message names the line.
         """
-        return _Loader(languages).load(data)
-
-    def keys(self, group: bytes) -> tuple[bytes, ...]:
-        """`g_key_file_get_keys`: every line's key in order, a repeated one each time."""
-        return tuple(pair.key for pair in self._group(group).pairs)
-
-    def value(self, group: bytes, key: bytes) -> bytes:
-        """`g_key_file_get_value`: the raw text of the last line with this key.
-
-        Raises:
-            KeyFileError: no such group, no such key.
-        """
-        try:
-            return self._group(group).last[key].value
-        except KeyError:
-            raise KeyFileError(ErrorKind.KEY_NOT_FOUND, f"there is no key {_text(key)}") from None
-
-    def _group(self, name: bytes) -> KeyGroup:
-        try:
-            return self.groups[name]
-        except KeyError:
-            raise KeyFileError(ErrorKind.GROUP_NOT_FOUND, f"there is no group {_text(name)}") from None
-
-
-class _Loader:
-    def __init__(self, languages: tuple[str, ...]) -> None:
-        self.languages = {name.lower().encode() for name in (*languages, "C")}
-        self.file = KeyFile()
-        self.current: KeyGroup | None = None
-        self.count = 0
-
-    def load(self, data: bytes) -> KeyFile:
-        position, line = 0, 1
+        file, position, line = cls(), 0, 1
         while found := _NEXT_LINE.search(data, position):
             line += data.count(b"\n", position, found.start())
             end = data.find(b"\n", found.end() - 1)
             # Only a line that ends in \n loses its \r: the last one may have it.
             raw = data[found.start() :] if end < 0 else data[found.start() : end].removesuffix(b"\r")
-            self.line(raw, line)
+            file.line(raw, line)
             if end < 0:
                 break
             position, line = end + 1, line + 1
-        return self.file
+        return file
 
     def line(self, raw: bytes, line: int) -> None:
+        """Read one line."""
         # What a C string function sees ends at the first NUL.
         text = raw.partition(b"\0")[0]
         body = text.lstrip(BLANK)
@@ -162,16 +131,18 @@ class _Loader:
             raise KeyFileError(ErrorKind.PARSE, message, line, indent + 1)
 
     def group(self, body: bytes, line: int, indent: int) -> None:
+        """Read the header of a group."""
         # The last closing bracket of the line counts, behind NULs too.
         name = body[1 : body.rindex(b"]")].partition(b"\0")[0]
         if _GROUP_NAME.match(name) is None:
             message = f"{_shown(name)} cannot be the name of a group"
             raise KeyFileError(ErrorKind.PARSE, message, line, indent + 1)
-        if name not in self.file.groups:
-            self.file.groups[name] = KeyGroup(name, line, indent + 1)
-        self.current = self.file.groups[name]
+        if name not in self.groups:
+            self.groups[name] = KeyGroup(name, line, indent + 1)
+        self.current = self.groups[name]
 
     def pair(self, body: bytes, equals: int, line: int, indent: int) -> None:
+        """Read a key and its value."""
         if self.current is None:
             message = "a key stands before the first [group]"
             raise KeyFileError(ErrorKind.GROUP_NOT_FOUND, message, line, indent + 1)
@@ -182,7 +153,7 @@ class _Loader:
         before = body[: len(body) - len(rest)]
         value = rest.partition(b"\0")[0]
         column = indent + 1 + (len(before) if before.isascii() else len(_text(before)))
-        if key == b"Encoding" and self.current is next(iter(self.file.groups.values())) and rest.lower() != b"utf-8":
+        if key == b"Encoding" and self.current is next(iter(self.groups.values())) and rest.lower() != b"utf-8":
             message = f"the first group asks for the encoding {_shown(rest)}; only UTF-8 is read"
             raise KeyFileError(ErrorKind.UNKNOWN_ENCODING, message, line, column)
         self.count += 1
@@ -190,8 +161,8 @@ class _Loader:
             raise TooMany
         pair = KeyLine(key, value, line, indent + 1, column)
         bracket = key.rfind(b"[")
-        if 0 <= bracket < len(key) - 2 and key[bracket + 1 : -1].lower() not in self.languages:
-            self.file.dropped.append((self.current.name, pair))
+        if 0 <= bracket < len(key) - 2 and key[bracket + 1 : -1].lower() != b"c":
+            self.dropped.append((self.current.name, pair))
             return
         self.current.pairs.append(pair)
         self.current.last[key] = pair

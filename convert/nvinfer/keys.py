@@ -105,9 +105,7 @@ class Key:
 
     def exists_in(self, release: str) -> bool:
         """Whether the DeepStream `release` knows the key."""
-        return (self.since is None or version(self.since) <= version(release)) and (
-            self.until is None or version(release) <= version(self.until)
-        )
+        return within(release, self.since, self.until)
 
 
 @cache
@@ -121,6 +119,12 @@ def version(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split("."))
     except ValueError:
         raise PresetError(f"{text!r} is no version", hint="write it as 9.1 or 6.0.1") from None
+
+
+def within(release: str, since: str | None, until: str | None) -> bool:
+    """Whether a release lies in `since`..`until`, both included, None for no limit."""
+    own = version(release)
+    return (since is None or version(since) <= own) and (until is None or own <= version(until))
 
 
 @cache
@@ -191,8 +195,7 @@ def allowed(key: Key, release: str, platform: str) -> tuple[int, ...]:
     return tuple(
         value
         for value in key.values
-        if version(key.values_since.get(value, release)) <= version(release)
-        and key.values_platform.get(value, platform) == platform
+        if within(release, key.values_since.get(value), None) and key.values_platform.get(value, platform) == platform
     )
 
 
@@ -534,22 +537,12 @@ class ParserState:
         if verdict is Verdict.ACCEPTED:
             values = {name: list(value) if isinstance(value, tuple) else value for name, value in self.values.items()}
             values[ATTRS] = list(classes)
+        listed = ("problems", "entries", "sections", "unknown", "unread", "ignored")
+        rows = {name: tuple(getattr(self, name)) for name in listed}
         return Parsed(
-            path=self.path,
-            form=self.form,
-            release=self.release,
-            platform=self.platform,
-            verdict=verdict,
-            exception=exception,
-            problems=tuple(self.problems),
-            values=values,
-            files=self.files,
-            entries=tuple(self.entries),
-            sections=tuple(self.sections),
-            unknown=tuple(self.unknown),
-            unread=tuple(self.unread),
-            ignored=tuple(self.ignored),
-        )
+            self.path, self.form, self.release, self.platform, verdict, exception,
+            values=values, files=self.files, **rows,
+        )  # fmt: skip
 
 
 @cache

@@ -52,6 +52,11 @@ class Target:
     not_verified: dict[str, str] = field(default_factory=dict, hash=False)
 
     @property
+    def words(self) -> str:
+        """As messages name it, by its TensorRT."""
+        return f"TensorRT {self.tensorrt} (DeepStream {self.deepstream}, {self.platform})"
+
+    @property
     def unverified(self) -> tuple[tuple[str, str], ...]:
         """`not_verified` in pairs, what holds for both platforms first."""
         return tuple(self.not_verified.items())
@@ -64,12 +69,20 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Parser:
-    """A function of the stock parser library. `kind`: bbox, instance-mask, segmentation or classifier."""
+    """A function of the stock parser library. `kind`: bbox, instance-mask, segmentation or classifier.
+
+    What the other fields mean is said in the file.
+    """
 
     function: str
     kind: str
     since: str | None = None
     until: str | None = None
+    count: int | None = None
+    names: tuple[str, ...] = ()
+    floats: tuple[str, ...] = ()
+    ranks: dict[str, int] = field(default_factory=dict)
+    class_0: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +217,8 @@ def catalogue() -> Catalogue:
 def read_catalogue(data: Mapping[str, Any], path: Path) -> Catalogue:
     """`data`, the parsed file `path`, as a catalogue; raises PresetError as `catalogue` does."""
     reader = TableReader(path, PresetError, dashes=True)
-    releases = [
-        reader.table(each, "a release") for each in reader.value(tuple[Any, ...], data.get("deepstream"), "deepstream")
-    ]
+    listed = reader.value(tuple[Any, ...], data.get("deepstream"), "deepstream")
+    releases = [reader.table(each, "a release") for each in listed]
     rows: dict[str, Any] = {name: table for name, table in data.items() if name != "deepstream"}
     rows["releases"] = [release.get("version") for release in releases]
     file = reader.row(Catalogue, rows | {"targets": []}, "the file")
@@ -231,27 +243,27 @@ def _targets(
 
 def _check_versions(found: Catalogue, path: Path) -> None:
     """Every since/until names a listed release and every TensorRT is a version, so that no later question fails."""
-    spans = [*found.tracker, *found.sink, *found.container, *found.parsers]
+    spans: list[Any] = [*found.tracker, *found.sink, *found.container, *found.parsers]
     named = {end for row in spans for end in (row.since, row.until)} - {None}
     named |= {*found.keys_work_until.values(), *found.yaml_since.values()}
     named |= {release for fitting in found.jetpacks.values() for release in fitting}
     if strange := sorted(str(name) for name in named - set(found.releases)):
-        raise PresetError(
-            f"a release is named that is not listed: {strange[0]}", path=path, hint="add it, or correct it"
-        )
+        message = f"a release is named that is not listed: {strange[0]}"
+        raise PresetError(message, path=path, hint="add it, or correct it")
     for jetpack in found.jetpacks:
-        try:
-            version(jetpack.removesuffix(" DP"))
-        except PresetError as error:
-            raise PresetError(f"not a JetPack: {jetpack!r}", path=path, hint='as "6.2" or "6.0 DP"') from error
-    tensorrts = [each.tensorrt for each in found.targets] + [each.tensorrt for each in found.trtexec]
-    tensorrts += [each.tensorrt for each in found.onnx_parser] + [found.int8.tensorrt]
+        _require_version(jetpack.removesuffix(" DP"), f"not a JetPack: {jetpack!r}", path, 'as "6.2" or "6.0 DP"')
+    rows: tuple[Any, ...] = (*found.targets, *found.trtexec, *found.onnx_parser, found.int8)
+    tensorrts = [each.tensorrt for each in rows]
     tensorrts += [end for flag in found.trtexec_flags.values() for end in (flag.since, flag.gone) if end]
     for tensorrt in tensorrts:
-        try:
-            version(tensorrt)
-        except PresetError as error:
-            raise PresetError(f"not a TensorRT version: {tensorrt!r}", path=path, hint="numbers and dots") from error
+        _require_version(tensorrt, f"not a TensorRT version: {tensorrt!r}", path, "numbers and dots")
+
+
+def _require_version(text: str, message: str, path: Path, hint: str) -> None:
+    try:
+        version(text)
+    except PresetError as error:
+        raise PresetError(message, path=path, hint=hint) from error
 
 
 _Row = TypeVar("_Row", Build, OnnxParser)
@@ -268,10 +280,8 @@ def target(deepstream: str, platform: str) -> Target:
     for candidate in there:
         if candidate.platform == platform:
             return candidate
-    raise PresetError(
-        f"DeepStream {release} does not exist for {platform}",
-        hint="it exists for: " + ", ".join(each.platform for each in there),
-    )
+    hint = "it exists for: " + ", ".join(each.platform for each in there)
+    raise PresetError(f"DeepStream {release} does not exist for {platform}", hint=hint)
 
 
 _RELEASE = re.compile(r"(?:nvidia[-_ ]*)?(?:deepstream|ds)?[-_ ]*(?:sdk)?[-_ ]*v?(\d+(?:\.\d+)*)")
@@ -338,10 +348,8 @@ def platform_named(text: str) -> str:
     if lowered in platforms():
         return lowered
     if runs := [each.name for each in targets() if runs_on(each, lowered)]:
-        raise PresetError(
-            f"there is no platform {text!r}: that is a Jetson",
-            hint=f"say --platform jetson; on it runs {', '.join(runs)}",
-        )
+        hint = f"say --platform jetson; on it runs {', '.join(runs)}"
+        raise PresetError(f"there is no platform {text!r}: that is a Jetson", hint=hint)
     hint = "platforms: " + ", ".join(platforms())
     if lowered in _OTHER_PLATFORMS:
         hint = "a PC or server with a discrete GPU is --platform dgpu"
@@ -362,9 +370,8 @@ def jetpack_named(text: str) -> str:
     if match and (jetpack := _jetpack(match[1], match[2])):
         return jetpack
     if not match and (release := _RELEASE.fullmatch(lowered)):
-        raise PresetError(
-            f"there is no JetPack {text!r}", hint=f"that is a DeepStream release: say --target {release[1]}"
-        )
+        hint = f"that is a DeepStream release: say --target {release[1]}"
+        raise PresetError(f"there is no JetPack {text!r}", hint=hint)
     begun = [each for each in catalogue().jetpacks if match and each.startswith(f"{match[1]}.")]
     hint = f"did you mean {', '.join(begun)}?" if begun else known
     raise PresetError(f"there is no JetPack {text!r} that a DeepStream release is known for", hint=hint)
@@ -432,26 +439,33 @@ def reads_key(target: Target, key: str) -> bool:
     return known is None or known.exists_in(target.deepstream)
 
 
+_Spanned = TypeVar("_Spanned", Parser, Sink, Container, Tracker)
+
+
+def _for(target: Target, rows: Sequence[_Spanned]) -> tuple[_Spanned, ...]:
+    """Those of `rows` that hold for `target`."""
+    return tuple(
+        each
+        for each in rows
+        if between(target.deepstream, each.since, each.until)
+        and getattr(each, "platform", None) in {None, target.platform}
+    )
+
+
 def parsers(target: Target) -> tuple[Parser, ...]:
     """The functions that the stock parser library of `target` has."""
-    return tuple(each for each in catalogue().parsers if between(target.deepstream, each.since, each.until))
+    return _for(target, catalogue().parsers)
 
 
 def sinks(target: Target) -> tuple[Sink, ...]:
     """The sink types of deepstream-app on `target`."""
-    return tuple(
-        each
-        for each in catalogue().sink
-        if between(target.deepstream, each.since, each.until) and each.platform in {None, target.platform}
-    )
+    return _for(target, catalogue().sink)
 
 
 def container(target: Target) -> str | None:
     """The image for `target`, "nvcr.io/nvidia/deepstream:7.1-samples-multiarch"; None: the table has none."""
-    for each in catalogue().container:
-        if between(target.deepstream, each.since, each.until) and each.platform in {None, target.platform}:
-            return each.image.format(release=target.deepstream)
-    return None
+    found = _for(target, catalogue().container)
+    return found[0].image.format(release=target.deepstream) if found else None
 
 
 def tracker(target: Target) -> Tracker:
@@ -460,9 +474,8 @@ def tracker(target: Target) -> Tracker:
     Raises:
         PresetError: the table has none for it.
     """
-    for each in catalogue().tracker:
-        if between(target.deepstream, each.since, each.until):
-            return each
+    if found := _for(target, catalogue().tracker):
+        return found[0]
     raise PresetError(f"targets.toml names no tracker for DeepStream {target.deepstream}")
 
 
@@ -484,10 +497,8 @@ def trtexec_flags(tensorrt: str, precision: str) -> tuple[str, ...]:
     row = _newest(catalogue().trtexec, tensorrt)
     flags = {"fp32": (), "fp16": row.fp16, "int8": row.int8, "typed": row.typed}[precision]
     if precision != "fp32" and not flags:
-        raise PresetError(
-            f"TensorRT {tensorrt} takes the precision from the ONNX file, not from a flag",
-            hint="use --precision fp32, or an older --target",
-        )
+        message = f"TensorRT {tensorrt} takes the precision from the ONNX file, not from a flag"
+        raise PresetError(message, hint="use --precision fp32, or an older --target")
     return (*row.build, *flags)
 
 
@@ -512,10 +523,8 @@ def int8_mode(target: Target) -> str:
     needs = catalogue().int8
     where = f"DeepStream {target.deepstream}"
     if version(target.tensorrt) < version(needs.tensorrt):
-        raise PresetError(
-            f"a model of 8-bit codes needs TensorRT {needs.tensorrt}; {where} has {target.tensorrt}",
-            hint="choose a newer --target, or --precision fp16",
-        )
+        message = f"a model of 8-bit codes needs TensorRT {needs.tensorrt}; {where} has {target.tensorrt}"
+        raise PresetError(message, hint="choose a newer --target, or --precision fp16")
     if lacking := [each for each in target.families if each in needs.without]:
         raise PresetError(
             f"{where} is for {' and '.join(lacking)}, too, whose GPUs have no INT8: a model of 8-bit codes does not "

@@ -50,36 +50,24 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class _Operators:
-    """[operators]: those that are never imported, and those that may come from NVIDIA's plugin library."""
-
-    never: tuple[str, ...]
-    plugins: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Table:
     """All of tensorrt.toml.
 
     Attributes:
-        imported: TensorRT -> the operators that its parser was the first to import.
+        imported: TensorRT -> the operators that its parser is the first to import.
+        operators: "never": those that none imports; "plugins": those that a plugin of NVIDIA's may build all the same.
         composed: operator -> the last opset in which exporters write it in others.
         defaults: operator -> attribute -> ONNX's default.
+        limit: the forms that some releases do not take.
+        since: operator -> the first TensorRT that imports it; None: none does.
     """
 
-    imported: dict[str, Any]
-    operators: _Operators
+    imported: dict[str, tuple[str, ...]]
+    operators: dict[str, tuple[str, ...]]
     composed: dict[str, int]
-    defaults: dict[str, Any]
+    defaults: dict[str, dict[str, Any]]
     limit: tuple[Limit, ...]
-
-    @property
-    def since(self) -> dict[str, str | None]:
-        """Operator -> the first TensorRT whose parser imports it; None: none does."""
-        found: dict[str, str | None] = dict.fromkeys(self.operators.never)
-        for release, names in self.imported.items():
-            found |= dict.fromkeys(names, release)
-        return found
+    since: dict[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,19 +107,18 @@ def table() -> Table:
 def read_table(data: Mapping[str, Any], path: Path) -> Table:
     """`data`, the parsed file `path`, as a table; raises PresetError as `table` does."""
     reader = TableReader(path, PresetError, dashes=True)
-    file: Table = reader.row(Table, data, "the file")
-    names = list(file.operators.never)
-    for release, row in file.imported.items():
-        names += reader.value(tuple[str, ...], row, f"imported: {release}")
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise reader.fail(f"the operator {twice} stands in it twice")
+    file = reader.row(Table, data, "the file")
+    file.since.update(dict.fromkeys(file.operators["never"]))
+    for release, names in file.imported.items():
+        for name in names:
+            if name in file.since:
+                raise reader.fail(f"the operator {name} stands in it twice")
+            file.since[name] = release
     for release in [*file.imported, *(each for limit in file.limit for each in (limit.since, limit.until) if each)]:
         if not _RELEASE.fullmatch(release):
             raise reader.fail(f"there is no TensorRT {release!r}")
     for limit in file.limit:
         _check(limit, file.since, reader)
-    for name, row in file.defaults.items():
-        reader.table(row, f"defaults.{name}")
     return file
 
 
@@ -152,12 +139,11 @@ def _check(limit: Limit, since: Mapping[str, str | None], reader: TableReader) -
 def refusals(model: Header, target: Target) -> Iterator[Refusal]:
     """What the TensorRT of `target` cannot build of `model`, one for each operator and reason, in the graph's order."""
     known = table()
-    since = known.since
     nodes = [node for node in model.nodes if node.domain in STANDARD_DOMAINS]
     for operator in dict.fromkeys(node.op for node in nodes):
         same = [node for node in nodes if node.op == operator]
-        if operator in since and not _reached(target.tensorrt, first := since[operator]):
-            if operator not in known.operators.plugins:
+        if operator in known.since and not _reached(target.tensorrt, first := known.since[operator]):
+            if operator not in known.operators["plugins"]:
                 yield _not_imported(model, target, same, first)
             continue
         for limit in known.limit:
@@ -180,7 +166,7 @@ def _reached(tensorrt: str, first: str | None) -> bool:
 def _not_imported(model: Header, target: Target, nodes: list[Node], first: str | None) -> Refusal:
     """`first`: the TensorRT that imports it; None: none."""
     operator = nodes[0].op
-    message = f"the ONNX parser of {_named(target)} does not import {operator} ({_listed(nodes)})"
+    message = f"the ONNX parser of {target.words} does not import {operator} ({_listed(nodes)})"
     hints = [_newer(target, first)]
     older = table().composed.get(operator)
     if older is not None and model.opset > older:
@@ -192,14 +178,10 @@ def _not_imported(model: Header, target: Target, nodes: list[Node], first: str |
 
 def _not_taken(target: Target, nodes: list[Node], limit: Limit) -> Refusal:
     operator = nodes[0].op
-    message = f"{_named(target)} {limit.takes}: {operator}, {_listed(nodes)}"
+    message = f"{target.words} {limit.takes}: {operator}, {_listed(nodes)}"
     hints = [_newer(target, limit.until), limit.instead or f"export the model without this form of {operator}"]
     hint = ", or ".join(each for each in hints if each)
     return Refusal(operator, _names(nodes), message, hint, missing=False)
-
-
-def _named(target: Target) -> str:
-    return f"TensorRT {target.tensorrt} (DeepStream {target.deepstream}, {target.platform})"
 
 
 def _names(nodes: list[Node]) -> tuple[str, ...]:

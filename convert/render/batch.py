@@ -99,17 +99,12 @@ def _show_findings(report: BatchReport, out: Console) -> None:
         if outcome.state is not State.UNCHANGED:
             for finding in outcome.findings:
                 equal.setdefault((finding.id, finding.level, finding.message, finding.hint), []).append(outcome.name)
-    show_findings(
-        [
-            *report.findings,
-            *(
-                Finding(id_, level, f"{_several(names)}: {message}", hint=hint)
-                for (id_, level, message, hint), names in equal.items()
-                if level is not Level.NOTE
-            ),
-        ],
-        out,
+    merged = (
+        Finding(id_, level, f"{_several(names)}: {message}", hint=hint)
+        for (id_, level, message, hint), names in equal.items()
+        if level is not Level.NOTE
     )
+    show_findings([*report.findings, *merged], out)
 
 
 def _several(names: list[str]) -> str:

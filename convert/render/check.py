@@ -307,14 +307,8 @@ def _folded(text: str, width: int | None, used: int) -> list[str]:
     """`text` in lines of a terminal `width` columns wide, of which the first has `used` taken."""
     if width is None or used + len(text) <= width:
         return [text]
-    first, *more = wrap(
-        text,
-        width,
-        initial_indent=" " * used,
-        subsequent_indent=" " * 8,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    whole = partial(wrap, break_long_words=False, break_on_hyphens=False)
+    first, *more = whole(text, width, initial_indent=" " * used, subsequent_indent=" " * 8)
     return [first[used:], *(line[8:] for line in more)]
 
 

@@ -20,6 +20,7 @@ import io
 import math
 import os
 import unicodedata
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -259,14 +260,8 @@ def _fits(text: str, size: int, widest: int) -> bool:
 
 def _shortened(text: str, font: ImageFont.FreeTypeFont, widest: float) -> str:
     """The longest beginning that fits with an ellipsis behind it; the ellipsis alone where nothing fits."""
-    low, high = 0, len(text)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if font.getlength(text[:middle].rstrip() + "…") <= widest:
-            low = middle
-        else:
-            high = middle - 1
-    return text[:low].rstrip() + "…"
+    fitting = bisect_right(range(1, len(text) + 1), widest, key=lambda end: font.getlength(text[:end].rstrip() + "…"))
+    return text[:fitting].rstrip() + "…"
 
 
 def _visible(text: str, path: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape as escape_html
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
@@ -63,12 +63,15 @@ def framing_text(framing: Framing, *, cropped: bool = True) -> list[str]:
         "|" + "".join("#" if row in down and column in across else " " for column in range(columns)) + "|"
         for row in range(rows)
     ]
-    edge = "+" + "-" * columns + "+"
-    notes = ["", *_notes(framing, cropped=cropped)]
-    picture = [edge, *drawn, edge]
-    notes += [""] * (len(picture) - len(notes))
-    picture += [" " * len(edge)] * (len(notes) - len(picture))
-    return [f"{line}  {note}".rstrip() for line, note in zip(picture, notes, strict=True)]
+    return _framed_text(drawn, ["", *_notes(framing, cropped=cropped)])
+
+
+def _framed_text(rows: Sequence[str], notes: Sequence[str]) -> list[str]:
+    """`rows`, all equally long, in a frame, and the notes beside it."""
+    columns = len(rows[0])
+    edge = f"+{'-' * (columns - 2)}+"
+    pairs = zip_longest([edge, *rows, edge], notes)
+    return [f"{' ' * columns if row is None else row}  {note or ''}".rstrip() for row, note in pairs]
 
 
 def _marked(size: int, share: float, at: float) -> range:
@@ -204,20 +207,9 @@ def marks_text(marks: Sequence[Mark], frame: Frame) -> list[str]:
             for step in range(2 * columns + 1):
                 x, y = (a + (b - a) * step / (2 * columns) for a, b in ((x1, x2), (y1, y2)))
                 cells[int(y * rows / frame.pixels[1])][int(x * columns / frame.pixels[0])] = letter
-        notes.append(f"{letter}: {_shape(points)} {mark.name} {_in_words(points)}")
-    edge = "+" + "-" * columns + "+"
-    picture = [edge, *(f"|{''.join(row)}|" for row in cells), edge]
-    notes += [""] * (len(picture) - len(notes))
-    picture += [" " * len(edge)] * (len(notes) - len(picture))
-    return [f"{line}  {note}".rstrip() for line, note in zip(picture, notes, strict=True)]
-
-
-def _shape(points: Sequence[object]) -> str:
-    return "zone" if len(points) > 2 else "line"
-
-
-def _in_words(points: Sequence[tuple[int, int]]) -> str:
-    return " ".join(f"{x},{y}" for x, y in points)
+        shape = "zone" if len(points) > 2 else "line"
+        notes.append(f"{letter}: {shape} {mark.name} {' '.join(f'{x},{y}' for x, y in points)}")
+    return _framed_text([f"|{''.join(row)}|" for row in cells], notes)
 
 
 def inspection_document(
@@ -236,10 +228,7 @@ def inspection_document(
     return {
         "schema_version": SCHEMA_VERSION,
         "exit_code": exit_code,
-        "path": inspection.path,
-        "container": inspection.container,
-        "kind": inspection.kind,
-        "description": inspection.description,
+        **{name: getattr(inspection, name) for name in ("path", "container", "kind", "description")},
         "project": {name: project[name] for name in _PROJECT},
         "impulse": inspection.impulse and impulse_document(inspection.impulse),
         "models": [_model_document(model, frame) for model in inspection.models],
@@ -381,44 +370,27 @@ def write_page(
                 hint="give a picture as the camera gives it, or leave out --frame",
             )
     size = (frame or _USUAL).pixels
-    shown, rows = [], []
-    for mark in marks:
-        points = mark.pixels(size)
-        counts = [mark.name]
-        if len(points) == 2:
-            counts = [name for name, _ in directions(mark.name, (*points[0], *points[1]), size)]
-        rows.append({"name": mark.name, "is": _shape(points), "points": _in_words(points), "counts": ", ".join(counts)})
-        shown.append(Shown(((mark.name, None),), points))
-    models = []
-    for model in inspection.models:
-        framing = _framing(model, frame)
-        svg = "" if framing is None else framing_svg(framing, cropped=frame is not None)
-        models.append({"name": f"Model #{model.number}", "rows": _rows(model), "framing": svg})
+    shown = [Shown(((mark.name, None),), mark.pixels(size)) for mark in marks]
     html = rendered(
         "inspection.html.j2",
         inspection=inspection,
-        facts=[f"{name.capitalize()}: {value}." for name, value in _of_project(inspection.project)],
+        project=_of_project(inspection.project),
         convertible=bool(_next(inspection, frame)),
-        marks=rows,
+        marks=marks,
         drawn=embedded("frame", marks_picture(shown, size, pixels)) if marks else None,
-        frame=frame or _USUAL,
+        frame=frame,
+        usual=frame or _USUAL,
         size=size,
         pictured=pixels is not None,
         chain=chain(inspection),
-        models=models,
+        directions=directions,
+        framing_of=_framing,
+        kind=kind,
+        recorded=_recorded,
+        stored_as=stored_as,
     )
     make_folder(folder)
     return write_all(folder, {"report.html": html.encode("utf-8", "replace")})
-
-
-def _rows(model: InspectedModel) -> list[tuple[str, str]]:
-    """What the page says of a model."""
-    place = " ".join(part for part in (model.member, model.symbol) if part)
-    rows = [("Stored as", f"{stored_as(model.form)}, {model.size:,} bytes{', ' if place else ''}{place}")]
-    if facts := model.facts:
-        rows.append(("Is", f"{kind(facts)}, {facts.quantization}, input {facts.input.name}"))
-    rows += [("Recorded", line) for line in _recorded(model.metadata)]
-    return [*rows, ("Convertible", model.reason or "yes"), *([("Hint", model.hint)] if model.hint else [])]
 
 
 def _show_hint(hint: str | None, out: Console, shown: set[str], indent: int = 4) -> None:
@@ -500,10 +472,7 @@ def _framed(model: InspectedModel, frame: Frame | None) -> list[str]:
 def _model_document(model: InspectedModel, frame: Frame | None) -> dict[str, Any]:
     facts = model.facts
     return {
-        "number": model.number,
-        "member": model.member,
-        "form": model.form,
-        "symbol": model.symbol,
+        **{name: getattr(model, name) for name in ("number", "member", "form", "symbol")},
         "bytes": model.size,
         "sha256": model.digest,
         "chosen": model.chosen,

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from PIL import Image
 
 from convert import __version__
-from convert.compare import Comparison, PictureComparison, Prediction, Verdict
+from convert.compare import Comparison, Prediction, Verdict
 from convert.errors import PresetError
 from convert.files import configs as data_folder
 from convert.files import load_toml
@@ -37,7 +37,6 @@ from convert.render.text import percent
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from convert.simulate import results
     from convert.simulate.decode import Classification
     from convert.simulate.results import DetectedObject, DroppedCandidate, FrameResult, SimulatedEngine, Simulation
     from convert.simulate.settings import ClassSettings, Settings
@@ -81,7 +80,7 @@ def embedded(name: str, picture: bytes) -> tuple[str, int, int]:
     return f"data:{_TYPES[kind]};base64,{base64.b64encode(picture).decode('ascii')}", width, height
 
 
-def framing_of(engine: results.SimulatedEngine, frames: Sequence[results.FrameResult]) -> tuple[Framing, bool] | None:
+def framing_of(engine: SimulatedEngine, frames: Sequence[FrameResult]) -> tuple[Framing, bool] | None:
     """How the engine's model is shown a picture, and whether it crops it itself; None where that is not known.
 
     Of a model that was trained on a part of pictures and does not crop them, it is the framing of the first of
@@ -104,25 +103,6 @@ def framing_of(engine: results.SimulatedEngine, frames: Sequence[results.FrameRe
     except PresetError:  # a frame of a shape that no camera has
         return None
     return None
-
-
-def framing_picture(engine: results.SimulatedEngine, frames: Sequence[results.FrameResult]) -> tuple[str, str]:
-    """SVG markup of it and what it shows in words; both "" where there is nothing to draw."""
-    found = framing_of(engine, frames)
-    if found is None:
-        return "", ""
-    framing, cropped = found
-    model, network = (f"{width} x {height}" for width, height in (framing.model, framing.network))
-    share, part = f"{framing.seen * 100:.0f} %", "middle" if framing.part == "centre" else framing.part
-    words = f"The model has the shape of {framing.frame} frames and sees the whole of them."
-    if framing.crops and cropped:
-        words = f"The model cuts the {part} {model} out of its {network} input: {share} of a {framing.frame} frame."
-    elif framing.crops:
-        words = (
-            f"The model was trained on the {part} of pictures, {share} of a {framing.frame} frame. "
-            "Here it sees the whole, squashed."
-        )
-    return framing_svg(framing, cropped=cropped), words
 
 
 MOST_PICTURES: Final = 150
@@ -182,7 +162,8 @@ def page(
         findings=sorted(findings, key=lambda one: -one.level.rank),
         measures=measures(evidence or {}),
         comparison=comparison,
-        differences=differences(comparison) if comparison else [],
+        differences=sorted(comparison.rows, key=lambda row: _ORDER.index(row.verdict)) if comparison else [],
+        most_compared=MOST_COMPARED,
     )
 
 
@@ -232,7 +213,7 @@ def _engine(engine: SimulatedEngine, frames: Sequence[FrameResult]) -> dict[str,
     rows = class_rows(engine, frames)
     return {
         "engine": engine,
-        "framing": framing_picture(engine, frames),  # markup of ours and words, or ""
+        "framing": framing_of(engine, frames),
         "rows": rows,
         "undetected": undetected_classes(engine, rows),
     }
@@ -262,19 +243,17 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        finalize=_shown,
+        # What is not markup of ours has no character that hides, turns or breaks.
+        finalize=lambda value: printable(value) if type(value) is str else value,
     )
     environment.filters |= {"confidence": number, "in_words": in_words, "count": _count, "named": _name}
+    environment.filters["answer"] = answer
     environment.filters |= {"by_class": _by_class, "class_name": _class_name, "size": _size, "region": _region}
     environment.filters |= {"numbers": _numbers, "label_of": lambda class_id, settings: settings.label(class_id)}
+    environment.globals["framing_svg"] = framing_svg
     environment.globals["filters"] = load_toml("report/words.toml")["filters"]
     environment.filters["look"] = lambda one: style_of(one.engine, one.class_id).number
     return environment
-
-
-def _shown(value: object) -> object:
-    """Every value of the template: what is not markup of ours has no character that hides, turns or breaks."""
-    return printable(value) if type(value) is str else value
 
 
 @cache
@@ -424,7 +403,9 @@ def _region(one: ClassSettings) -> str:
 
 
 MOST_COMPARED: Final = 500
-"""Pictures of a comparison that are listed."""
+"""Pictures of a comparison that are listed: those that differ first, then those that drift, in their order."""
+
+_ORDER: Final = (Verdict.DIFFERS, Verdict.DRIFTS, Verdict.SAME)
 
 _MOST_MEASURES: Final = 60
 _LONGEST: Final = 300  # characters of a value this module does not know
@@ -446,16 +427,6 @@ class Measure:
     passed: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One picture of a comparison, ready to be shown."""
-
-    row: PictureComparison
-    deepstream: str
-    edge_impulse: str
-    causes: str
-
-
 def measures(evidence: Mapping[str, Any]) -> list[Measure]:
     """`evidence` of a bundle's report.json (`convert.report.evidence_document`) as rows; null is left out.
 
@@ -469,16 +440,6 @@ def measures(evidence: Mapping[str, Any]) -> list[Measure]:
         except (KeyError, OverflowError, TypeError, ValueError):
             rows += _plain(name.replace("_", " "), value, 0)
     return rows[:_MOST_MEASURES]
-
-
-def differences(comparison: Comparison) -> list[Difference]:
-    """The pictures, those that differ first, then those that drift; otherwise in their order."""
-    order = (Verdict.DIFFERS, Verdict.DRIFTS, Verdict.SAME)
-    rows = sorted(comparison.rows, key=lambda row: order.index(row.verdict))
-    return [
-        Difference(row, answer(row.deepstream), answer(row.edge_impulse), ", ".join(map(str, row.causes)))
-        for row in rows[:MOST_COMPARED]
-    ]
 
 
 def answer(one: Prediction) -> str:
@@ -531,6 +492,8 @@ def _precisions(rows: Sequence[Mapping[str, Any]]) -> list[Measure]:
     for row in rows:
         known = [] if row["weights"] is None else [f"weights {int(row['weights']) / 1000:,.0f} kB"]
         known.append(_agreed(row["agreement"]) if row["agreement"] else "not measured")
+        if row.get("shown") is not None:
+            known.append(f"{int(row['shown']):,} show an object")
         if row["overflow"]:
             known.append(f"beyond float16: {', '.join(map(str, row['overflow']))}")
         for name, nodes in (("nodes", row["nodes"]), ("in float", row.get("float_nodes"))):

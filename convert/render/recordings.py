@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from convert.files import make_folder, write_all
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from convert.files import Output
     from convert.findings import Finding
-    from convert.render.drawing import Style
     from convert.simulate.recordings import RecordingsSimulation, Scored
 
 _MOST_ROWS = 60  # windows that are printed; scores.json has them all
@@ -112,16 +111,10 @@ def show_recordings(result: RecordingsResult) -> None:
         print_hanging(out, Text(fact.removesuffix(".")), 2)
     several = len(simulation.recordings) > 1
     with_scores, with_anomaly = bool(simulation.model.labels), any(r.anomaly is not None for r in simulation.recordings)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title, wanted, options in (
-        ("recording", several, {"overflow": "fold"}),
-        ("seconds", True, {"justify": "right", "no_wrap": True}),
-        ("label", with_scores, {}),
-        ("score", with_scores, {"justify": "right"}),
-        ("anomaly", with_anomaly, {"justify": "right"}),
-    ):
-        if wanted:
-            table.add_column(title, **options)
+    columns = [Column("recording", overflow="fold")] * several + [Column("seconds", justify="right", no_wrap=True)]
+    columns += [Column("label"), Column("score", justify="right")] * with_scores
+    columns += [Column("anomaly", justify="right")] * with_anomaly
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     rows = ((each, window) for each in simulation.recordings for window in each.windows)
     for each, window in islice(rows, _MOST_ROWS):
         cells = [escape(str(each.path))] * several + [f"{window['start']:.2f}"]
@@ -139,45 +132,28 @@ def _number(value: float | None) -> str:
     return "no number" if value is None else number(value)
 
 
-@dataclass(frozen=True, slots=True)
-class RecordingView:
-    """A recording on the page.
+def recording_view(recording: Scored) -> dict[str, Any]:
+    """A recording for the page: of many labels those with the highest scores are drawn.
 
-    Attributes:
-        scores, anomaly: SVG markup; "" where there is nothing to draw.
-        lines: labels in the plot of the scores, in its colours, and those that are not in it.
-        note: what a point of the plots is, where it is more than a window.
-        windows: the first ones; `more` are left out.
+    `scores` and `anomaly` are SVG markup, "" where there is nothing to draw; `note` says what a point of them is, where
+    it is more than a window; of the `windows` the first ones are there, and `more` are left out.
     """
-
-    name: str
-    count: int
-    scores: str
-    anomaly: str
-    lines: list[tuple[Style, str]]
-    left_out: int
-    note: str
-    windows: list[dict[str, Any]]
-    more: int
-
-
-def recording_view(recording: Scored) -> RecordingView:
-    """A recording for the page: of many labels those with the highest scores are drawn."""
     highest = np.nan_to_num(recording.scores, nan=-np.inf).max(axis=0)
     drawn = sorted(np.argsort(-highest, kind="stable")[:_MOST_LINES].tolist())
     end = (len(recording) - 1) * recording.stride
     each = -(-len(recording) // _COLUMNS)
-    return RecordingView(
-        str(recording.path),
-        len(recording),
-        plot(recording.scores[:, drawn], drawn, end, "Scores") if drawn else "",
-        "" if recording.anomaly is None else plot(recording.anomaly[:, None], [5], end, "Anomaly score"),
-        [(STYLES[place % len(STYLES)], recording.labels[place]) for place in drawn],
-        len(recording.labels) - len(drawn),
-        f"A point is the highest of {each} windows." if each > 1 else "",
-        list(islice(recording.windows, _MOST_LISTED)),
-        max(0, len(recording) - _MOST_LISTED),
-    )
+    strange = recording.anomaly
+    return {
+        "name": str(recording.path),
+        "count": len(recording),
+        "scores": plot(recording.scores[:, drawn], drawn, end, "Scores") if drawn else "",
+        "anomaly": "" if strange is None else plot(strange[:, None], [5], end, "Anomaly score"),
+        "lines": [(STYLES[place % len(STYLES)], recording.labels[place]) for place in drawn],
+        "left_out": len(recording.labels) - len(drawn),
+        "note": f"A point is the highest of {each} windows." if each > 1 else "",
+        "windows": list(islice(recording.windows, _MOST_LISTED)),
+        "more": max(0, len(recording) - _MOST_LISTED),
+    }
 
 
 _COLUMNS = 600  # points of a line

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Self
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from convert.compare import DIFFERS, DRIFTS, Comparison, PictureComparison, Prediction, Reason, Verdict
+from convert.compare import DIFFERS, DRIFTS, Comparison, Prediction, Reason, Verdict
 from convert.errors import ConvertError, InputError, OutputError
 from convert.files import Output, write_all
 from convert.render.check import for_target
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from convert.check.context import ChosenTarget
     from convert.findings import Finding
     from convert.simulate.job import Simulated
-    from convert.simulate.results import Counts, FrameResult, SimulatedEngine, Simulation
+    from convert.simulate.results import Counts
 
 _MOST_PASSAGES = 40  # of a video
 _MOST_ROWS = 60  # of pictures; objects.json has them all
@@ -97,9 +97,11 @@ def show_simulation(result: Result) -> None:
         print_hanging(out, Text("  " + ", ".join(f"{label} {count}" for label, count in ordered)), 2)
     for counted in simulation.counts:
         _show_counts(counted, out)
-    if times := _times(simulation):
+    if any(simulation.seconds.values()):
+        times = ", ".join(f"{part} {seconds:.2f} s" for part, seconds in simulation.seconds.items())
         out.print(f"[dim]{times}[/]")
-    show_findings(_without_comparison(result.findings, result.comparison), out)
+    elsewhere = {DIFFERS.id, DRIFTS.id} if result.comparison else set()  # `show_comparison` prints them with pictures
+    show_findings([finding for finding in result.findings if finding.id not in elsewhere], out)
     tops = [output.path for output in outputs if output.path.endswith((".json", ".html", ".mp4"))]
     out.print("wrote " + ", ".join(escape(path) for path in tops) + f" and {len(outputs) - len(tops)} more files")
 
@@ -144,10 +146,8 @@ def _engine_line(engine: SimulatedEngine) -> str:
 
 
 def _table(frames: Sequence[FrameResult]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("picture", overflow="fold")
-    table.add_column("size", justify="right", no_wrap=True)
-    table.add_column("shown")
+    columns = Column("picture", overflow="fold"), Column("size", justify="right", no_wrap=True), "shown"
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     if any(not frame.shows or any(found.skipped for found in frame.objects) for frame in frames[:_MOST_ROWS]):
         table.add_column("not shown")
     for frame in frames[:_MOST_ROWS]:
@@ -215,13 +215,6 @@ def _show_counts(counts: Counts, out: Console) -> None:
     )
 
 
-def _times(simulation: Simulation) -> str:
-    """ "1,000 pictures: decode pictures 1.2 s, preprocess 0.1 s, infer 0.5 s, decode 0.0 s"."""
-    if not any(simulation.seconds.values()):
-        return ""
-    return ", ".join(f"{part} {seconds:.2f} s" for part, seconds in simulation.seconds.items())
-
-
 _MOST_ROWS_COMPARED = 40  # of pictures that differ; against.json has all
 _MOST_OBJECTS_COMPARED = 4  # of one picture
 _STYLES = {Verdict.DIFFERS: "red", Verdict.DRIFTS: "yellow", Verdict.SAME: "green"}
@@ -237,9 +230,12 @@ def show_comparison(comparison: Comparison, out: Console | None = None) -> None:
     out.print(f"[bold]against Edge Impulse[/] {escape(comparison.original)} ({kind})")
     rows = [row for row in comparison.rows if row.verdict is not Verdict.SAME]
     if rows:
-        out.print(
-            _comparison_table(sorted(rows, key=lambda row: row.verdict is not Verdict.DIFFERS)[:_MOST_ROWS_COMPARED])
-        )
+        columns = Column("picture", overflow="fold"), "DeepStream", "Edge Impulse", "because of"
+        table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+        for row in sorted(rows, key=lambda row: row.verdict is not Verdict.DIFFERS)[:_MOST_ROWS_COMPARED]:
+            causes = f"[{_STYLES[row.verdict]}]{escape(' + '.join(cause.value for cause in row.causes))}[/]"
+            table.add_row(escape(row.name), _answer(row.deepstream), _answer(row.edge_impulse), causes)
+        out.print(table)
     if len(rows) > _MOST_ROWS_COMPARED:
         out.print(f"[dim]{len(rows) - _MOST_ROWS_COMPARED} more are in against.json[/]")
     pictures = "picture" if total == 1 else "pictures"
@@ -258,12 +254,6 @@ def show_comparison(comparison: Comparison, out: Console | None = None) -> None:
     out.print(f"[dim]more:[/] ei-deepstream explain {' '.join(rules)}")
 
 
-def _without_comparison(findings: Sequence[Finding], comparison: Comparison | None) -> Sequence[Finding]:
-    """Without the findings that `show_comparison` prints with their pictures."""
-    advance = {DIFFERS.id, DRIFTS.id} if comparison is not None else set()
-    return [finding for finding in findings if finding.id not in advance]
-
-
 def _show_reasons(out: Console, reasons: Sequence[Reason]) -> None:
     """Each once, with how many pictures it is named for."""
     for reason in reasons:
@@ -275,21 +265,6 @@ def _show_reasons(out: Console, reasons: Sequence[Reason]) -> None:
         print_hanging(out, Text(f"  because {reason.words}: {', '.join(counts)}"), 4)
         if reason.hint:
             print_hanging(out, Text.from_markup(f"    [dim]hint:[/] {escape(reason.hint)}"), 6)
-
-
-def _comparison_table(rows: Sequence[PictureComparison]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("picture", overflow="fold")
-    table.add_column("DeepStream")
-    table.add_column("Edge Impulse")
-    table.add_column("because of")
-    for row in rows:
-        style = _STYLES[row.verdict]
-        causes = " + ".join(cause.value for cause in row.causes)
-        table.add_row(
-            escape(row.name), _answer(row.deepstream), _answer(row.edge_impulse), f"[{style}]{escape(causes)}[/]"
-        )  # fmt: skip
-    return table
 
 
 def _answer(answer: Prediction) -> str:

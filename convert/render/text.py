@@ -207,7 +207,9 @@ def _impulse_evidence(validated: types.ValidatedImpulse) -> list[tuple[str, str]
     apart = f"max difference to an independent computation {features.max_abs_diff:.2g}, {inputs}"
     lines = [("features", apart)]
     if network := evidence.network:
-        lines.append(("network", f"max difference {network.max_abs_diff:.2g} (limit {network.tolerance:.2g})"))
+        # Beyond the limit is no fault where activations are rounded.
+        limit = "" if validated.model.step else f" (limit {network.tolerance:.2g})"
+        lines.append(("network", f"max difference {network.max_abs_diff:.2g}{limit}"))
     if scores := evidence.scores:
         same = f"decides as the original on {percent(scores.top1)} of {scores.inputs} windows"
         own = evidence.int8_agreement.kernels if evidence.int8_agreement else None
@@ -269,7 +271,8 @@ def _precision_lines(rows: Sequence[types.PrecisionEvidence]) -> Iterator[tuple[
     for row in rows:
         known = [] if row.weights is None else [f"weights {row.weights / 1000:,.0f} kB"]
         if same := row.agreement:
-            known.append(f"same decisions {percent(same.top1)}, max difference {same.max_abs_diff:.2g}")
+            of = "" if row.shown is None else f" ({row.shown} of {same.inputs} inputs show an object)"
+            known.append(f"same decisions {percent(same.top1)}{of}, max difference {same.max_abs_diff:.2g}")
             known.append(f"{sum(row.nodes.values())} nodes")
         else:
             known.append("not measured")

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-_ENCODERS = ("libx264", "mpeg4")
 _OPTIONS = {"libx264": {"preset": "veryfast", "crf": "23"}, "mpeg4": {"qscale": "4"}}
 _USUAL = Fraction(25)  # frames a second, where the file does not say
 _NUMBER = re.compile(r"-\d{6,}(-\d+)?")
@@ -48,7 +47,7 @@ class _Writer:
         if self._container is None:
             part = self._stack.enter_context(part_of(self.path))
             self._container = av.open(str(part), "w", format="mp4")
-            name = next((each for each in _ENCODERS if _has(av, each)), _ENCODERS[-1])
+            name = next((each for each in _OPTIONS if each in av.codecs_available), "mpeg4")
             self._stream = self._container.add_stream(name, rate=self.rate, options=_OPTIONS[name])
             self._stream.width, self._stream.height = image.size
             is_even = not image.width % 2 and not image.height % 2
@@ -70,14 +69,6 @@ class _Writer:
         if self._container is not None:
             self._container.close()
         self._stack.__exit__(type(error), error, None)
-
-
-def _has(av: Any, encoder: str) -> bool:
-    try:
-        av.codec.Codec(encoder, "w")
-    except ValueError:  # UnknownCodecError is one
-        return False
-    return True
 
 
 @dataclass(slots=True)

@@ -228,7 +228,9 @@ def classify(settings: Settings, outputs: Sequence[Layer], frames: int, *, why: 
         for frame, probabilities in enumerate(_probabilities(layer, frames)):
             class_id, value = _best(probabilities)
             if value > settings.classifier_threshold and value > 0:
-                label = _label(settings, number, class_id, stock=stock)
+                label = settings.attribute_label(number, class_id)
+                if stock and number == 0 and class_id < len(_STOCK_LABELS):
+                    label = _STOCK_LABELS[class_id]
                 attributes[frame].append(Classification(settings.unique_id, number, class_id, value, label))
                 if why and label is None:
                     dropped[frame].append(Drop("labelfile-path", class_id, number + 1, class_id, value))
@@ -247,12 +249,6 @@ def _probabilities(layer: Layer, frames: int) -> NDArray[np.float32]:
     if layer.is_float:
         return layer.array.reshape(layer.frames, -1)[:frames, :classes]
     return np.stack([layer.floats(frame, classes)[:classes] for frame in range(frames)])
-
-
-def _label(settings: Settings, attribute: int, class_id: int, *, stock: bool) -> str | None:
-    if stock and attribute == 0 and class_id < len(_STOCK_LABELS):
-        return _STOCK_LABELS[class_id]
-    return settings.attribute_label(attribute, class_id)
 
 
 def _best(probabilities: NDArray[np.float32]) -> tuple[int, float]:

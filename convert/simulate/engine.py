@@ -37,7 +37,7 @@ from convert.simulate.settings import ColorFormat, NetworkType, Settings
 from convert.validate import runtimes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -153,16 +153,8 @@ def preprocessor(settings: Settings, network: Network) -> Preprocessor:
         mean = read_mean_file(Path(settings.mean_file), network).astype(np.float32)
         if not settings.channels_last:
             mean = np.ascontiguousarray(mean.transpose(2, 0, 1))
-    return Preprocessor(
-        network,
-        settings.color,
-        settings.channels_last,
-        settings.keep_aspect,
-        settings.symmetric,
-        settings.scaling_filter,
-        scale,
-        mean,
-    )
+    fitting = settings.keep_aspect, settings.symmetric, settings.scaling_filter
+    return Preprocessor(network, settings.color, settings.channels_last, *fitting, scale, mean)
 
 
 def read_mean_file(path: Path, network: Network) -> NDArray[np.uint8]:
@@ -333,26 +325,16 @@ def load(source: Source, where: Target, models: Models | None = None, *, session
     network = network_of(settings, tuple(dims))
     prepare = preprocessor(settings, network)
     engine = SimulatedEngine(
-        source.path,
-        path,
-        settings,
-        network,
+        *(source.path, path, settings, network),
         tuple(filter(None, [prepare.approximated])),
         tuple(sorted(with_resize_mode(path, session.get_modelmeta().custom_metadata_map).items())),
     )
+    # for others gst_nvinfer_start turns it off
+    asynchronous = settings.on_objects and settings.network_type is NetworkType.CLASSIFIER
     return LoadedEngine(
-        engine,
-        prepare,
-        session,
-        tuple(output.name for output in outputs),
-        batch or settings.batch_size,
-        bool(batch),
-        _smallest(context, settings),
-        # for others gst_nvinfer_start turns it off
-        bool(context.value("classifier-async-mode"))
-        and settings.on_objects
-        and settings.network_type is NetworkType.CLASSIFIER,
-        tuple(_check_findings(context)),
+        *(engine, prepare, session, tuple(output.name for output in outputs), batch or settings.batch_size),
+        *(bool(batch), _smallest(context, settings), asynchronous and bool(context.value("classifier-async-mode"))),
+        _check_findings(context),
     )
 
 
@@ -382,30 +364,19 @@ def _model_path(context: RuleContext) -> Path:
     file = context.files.get("onnx-file")
     place = context.place("onnx-file")
     if file is None or not context.value("onnx-file", ""):
-        what = (
-            "only a TensorRT engine, which runs on its own GPU"
-            if context.value("model-engine-file", "")
-            else "no model"
-        )
+        engine = context.value("model-engine-file", "")
+        what = "only a TensorRT engine, which runs on its own GPU" if engine else "no model"
         raise InputError(
             f"the config names {what}: there is no ONNX file to run",
             hint="write onnx-file=, or decode recorded outputs with --tensors",
             path=context.parsed.path,
         )
-    if not file.presence.here and not file.text.startswith(SDK):
-        raise InputError(
-            f"onnx-file: {file.text!r} {absence(file.text, file.path)}",
-            hint=f"nvinfer looks for {file.path}",
-            path=place.path,
-            line=place.line,
-        )
-    if not file.presence.here:  # one of the SDK's own models
-        raise InputError(
-            f"onnx-file: {file.text!r} is a model of the DeepStream SDK and is not on this machine",
-            hint="copy it here and write its path into a copy of the config",
-            path=place.path,
-            line=place.line,
-        )
+    if not file.presence.here:
+        why, hint = absence(file.text, file.path), f"nvinfer looks for {file.path}"
+        if file.text.startswith(SDK):
+            why = "is a model of the DeepStream SDK and is not on this machine"
+            hint = "copy it here and write its path into a copy of the config"
+        raise InputError(f"onnx-file: {file.text!r} {why}", hint=hint, path=place.path, line=place.line)
     return Path(file.path)
 
 
@@ -432,20 +403,12 @@ def _smallest(context: RuleContext, settings: Settings) -> tuple[int, int]:
     return max(width, least), max(height, least)
 
 
-def _check_findings(context: RuleContext) -> Sequence[Finding]:
+def _check_findings(context: RuleContext) -> tuple[Finding, ...]:
     """One note where `check` finds errors or warnings that do not keep a simulation from running."""
     found = [finding for finding in findings(context) if finding.level is not Level.NOTE]
-    if not found:
-        return ()
-    ids = ", ".join(sorted({finding.id for finding in found}))
-    path = context.parsed.path
-    return (
-        CHECK_FINDINGS.found(
-            f"ei-deepstream check finds {len(found)} {'thing' if len(found) == 1 else 'things'} more ({ids})",
-            path=path,
-            hint=f"ei-deepstream check {path}",
-        ),
-    )
+    ids, path = ", ".join(sorted({finding.id for finding in found})), context.parsed.path
+    message = f"ei-deepstream check finds {len(found)} {'thing' if len(found) == 1 else 'things'} more ({ids})"
+    return (CHECK_FINDINGS.found(message, path=path, hint=f"ei-deepstream check {path}"),) if found else ()
 
 
 def network_of(settings: Settings, dims: tuple[int, ...]) -> Network:

@@ -59,8 +59,6 @@ class Boxes:
         """One behind the other."""
         if not parts:
             return cls.none()
-        if len(parts) == 1:
-            return parts[0]
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in cls.__slots__))
 
     def __len__(self) -> int:
@@ -135,7 +133,8 @@ class Dropped:
                 columns = (boxes.confidence, boxes.left, boxes.top, boxes.width, boxes.height)
                 numbers = (float(column[i]) for column in columns)
                 found.append(Drop(key, float(value[i]), float(limit[i]), int(boxes.class_id[i]), *numbers))
-        return tuple(sorted(found, key=_rank)[:count])
+        found.sort(key=lambda drop: (drop.confidence != drop.confidence, -drop.confidence))  # NaN last
+        return tuple(found[:count])
 
     def keys(self) -> dict[str, int]:
         """How many were dropped by each key, in the order of the steps."""
@@ -147,10 +146,6 @@ class Dropped:
 
 NOT_WANTED = Dropped(wanted=False)
 """What collects nothing."""
-
-
-def _rank(drop: Drop) -> tuple[bool, float]:
-    return drop.confidence != drop.confidence, -drop.confidence  # NaN last
 
 
 DTYPES = ("float32", "float16", "int8", "int32", "int64", "uint8")

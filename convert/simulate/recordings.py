@@ -183,9 +183,7 @@ def scores_document(simulation: RecordingsSimulation) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "model": model.file,
-        "sensor": impulse.sensor,
-        "frequency": impulse.frequency,
-        "axes": impulse.axes,
+        **{name: getattr(impulse, name) for name in ("sensor", "frequency", "axes")},
         "window": impulse.samples,
         "stride": simulation.stride,
         "labels": list(model.labels),

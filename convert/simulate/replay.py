@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.check.context import RuleContext
     from convert.findings import Finding
     from convert.images.read import Picture
     from convert.nvinfer.targets import Target
@@ -96,11 +95,6 @@ class Recording:
     layers: tuple[Layer, ...]
     view: View | None = None
     parent: Rect | None = None
-
-
-def holds_case(folder: Path) -> bool:
-    """Whether the folder holds a recorded case rather than dumped files."""
-    return (folder / TENSORS).exists()
 
 
 def read_case(folder: Path) -> Recording:
@@ -400,7 +394,7 @@ def read_recordings(folder: Path, settings: Settings, layout: Layout | None = No
     Raises:
         InputError: nothing of the kind is there, or it is damaged.
     """
-    if holds_case(folder):
+    if (folder / TENSORS).exists():  # a recorded case rather than dumped files
         return (read_case(folder),)
     return read_dump(folder, settings.unique_id, layout)
 
@@ -478,7 +472,10 @@ def replayed(
     """
     context = read_context(source, where)
     settings = settings_of(context)
-    recordings = read_recordings(folder, settings, _array_layout(context, settings, folder))
+    file = context.files.get("onnx-file")  # it says the layout where the recording does not
+    is_told = file is None or not file.presence.here or (folder / CASE).exists()
+    layout = None if file is None or is_told else layout_of(Path(file.path), settings)
+    recordings = read_recordings(folder, settings, layout)
     single = [part for recording in recordings for part in _frames(recording)]
     if pictures and len(pictures) != len(single):
         raise InputError(
@@ -501,14 +498,6 @@ def replayed(
             findings.setdefault(results.NAN_SCORES.id, results.NAN_SCORES.found(message, path=source.path))
     engine = results.SimulatedEngine(source.path, None, settings, recordings[0].network, failure=failure)
     return results.Simulation((engine,), tuple(frames)), tuple(findings.values())
-
-
-def _array_layout(context: RuleContext, settings: Settings, folder: Path) -> Layout | None:
-    """Of the config's own model, where the recording does not say it itself."""
-    file = context.files.get("onnx-file")
-    if file is None or not file.presence.here or (folder / CASE).exists():
-        return None
-    return layout_of(Path(file.path), settings)
 
 
 def _frames(recording: Recording) -> Iterator[Recording]:

@@ -18,7 +18,7 @@ Findings of a simulation are EI700 to EI749.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -380,8 +380,8 @@ def _dropped_document(dropped: DroppedCandidate) -> dict[str, Any]:
     }
 
 
-def _rect(box: Rect) -> dict[str, Any]:
-    return {"left": number(box.left), "top": number(box.top), "width": number(box.width), "height": number(box.height)}
+def _rect(box: Rect | Detection) -> dict[str, Any]:
+    return {side: number(getattr(box, side)) for side in ("left", "top", "width", "height")}
 
 
 def _placement(placement: Placement) -> dict[str, Any]:
@@ -396,15 +396,7 @@ def _placement(placement: Placement) -> dict[str, Any]:
 
 def object_document(one: Detection) -> dict[str, Any]:
     """Class, label, box and confidence."""
-    return {
-        "class": one.class_id,
-        "label": text(one.label),
-        "left": number(one.left),
-        "top": number(one.top),
-        "width": number(one.width),
-        "height": number(one.height),
-        "confidence": number(one.confidence),
-    }
+    return {"class": one.class_id, "label": text(one.label), **_rect(one), "confidence": number(one.confidence)}
 
 
 def number(value: float) -> float | str:
@@ -541,16 +533,7 @@ def dropped_by_classifier(
     shown = {one.attribute for one in classified.attributes if one.label is not None}
     silent = [number for number in range(outputs) if number not in shown]
     return [
-        DroppedCandidate(
-            settings.unique_id,
-            drop.key,
-            drop.why,
-            drop.class_id,
-            drop.confidence,
-            settings.attribute_label(attribute, drop.class_id),
-            None,
-            of,
-        )
+        replace(_dropped(settings, drop, None, of), label=settings.attribute_label(attribute, drop.class_id))
         for attribute, drop in zip(silent, classified.dropped, strict=True)
     ]
 

@@ -221,29 +221,24 @@ class _FrameState:
         return Rect(0, 0, width, height)
 
     def frame(self) -> results.FrameResult:
-        height, width = self.picture.pixels.shape[:2]
+        picture, (height, width) = self.picture, self.picture.pixels.shape[:2]
         return results.FrameResult(
-            self.picture.name,
-            self.picture.source,
-            width,
-            height,
-            self.placement,
-            tuple(self.objects),
-            tuple(self.classifications),
-            self.label,
-            results.best(self.dropped),
-            (*self.picture.notes, *self.notes),
-            self.decoded,
+            *(picture.name, picture.source, width, height, self.placement, tuple(self.objects)),
+            *(tuple(self.classifications), self.label, results.best(self.dropped)),
+            *((*picture.notes, *self.notes), self.decoded),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """An object that a secondary engine processes; `index` None: the one a primary classifier makes of the frame."""
+    """What an engine processes: an object, with `index` None that which a primary classifier makes of the frame.
+
+    Both are None for the frame itself.
+    """
 
     state: _FrameState
     index: int | None
-    box: Rect
+    box: Rect | None
 
 
 @dataclass(slots=True)
@@ -307,7 +302,7 @@ class Runner:
             for state, result in zip(states, decoded, strict=True):
                 if isinstance(result, Detected):
                     state.decoded = result.objects
-                    self._attach(first, state, result, state.placement)
+                    self._attach(first, _Target(state, None, None), result, state.placement)
                 else:
                     state.classifications += result.attributes
                     state.label = result.label
@@ -322,7 +317,10 @@ class Runner:
         with timed(self.seconds, "infer"):
             starts = range(0, len(values), loaded.batch)
             batches = [loaded.infer(values[start : start + loaded.batch]) for start in starts]
-            layers = [_joined(parts) for parts in zip(*batches, strict=True)]
+            layers = batches[0] if len(batches) == 1 else [
+                Layer.of(parts[0].name, np.concatenate([part.array for part in parts]))
+                for parts in zip(*batches, strict=True)
+            ]  # fmt: skip
         with timed(self.seconds, "decode"):
             decoded = decode(loaded.engine.settings, loaded.engine.network, layers, why=True)
         number = loaded.engine.settings.unique_id
@@ -334,21 +332,14 @@ class Runner:
             self.findings.append(results.NAN_SCORES.found(message, path=loaded.engine.config))
         return decoded.frames, decoded.failure
 
-    def _attach(
-        self,
-        loaded: LoadedEngine,
-        state: _FrameState,
-        detected: Detected,
-        placement: Placement,
-        *,
-        parent: Rect | None = None,
-        of: int | None = None,
-    ) -> None:
-        settings, view = loaded.engine.settings, placement.view
+    def _attach(self, loaded: LoadedEngine, target: _Target, detected: Detected, placement: Placement) -> None:
+        settings, state = loaded.engine.settings, target.state
         dropped = Dropped()
-        objects = attach(settings, view, detected.objects, parent=parent, dropped=dropped)
-        state.objects += results.detected_objects(settings.unique_id, objects, of)
-        left_out = results.dropped_by_detector(settings, view, detected.dropped, dropped, parent=parent, of=of)
+        objects = attach(settings, placement.view, detected.objects, parent=target.box, dropped=dropped)
+        state.objects += results.detected_objects(settings.unique_id, objects, target.index)
+        left_out = results.dropped_by_detector(
+            settings, placement.view, detected.dropped, dropped, parent=target.box, of=target.index
+        )
         if loaded.engine.recorded.merge not in {None, "none"}:  # the graph has set cells to 0 that are no objects
             left_out = [one for one in left_out if one.confidence]
         state.dropped += left_out
@@ -378,26 +369,21 @@ class Runner:
             with timed(self.seconds, "decode"):
                 for (target, placement), result in zip(cut, decoded, strict=True):
                     if isinstance(result, Detected):
-                        self._attach(
-                            loaded, target.state, result, placement, parent=target.box, of=target.index
-                        )  # fmt: skip
+                        self._attach(loaded, target, result, placement)
                     else:
                         _add_classifications(loaded, target, result)
 
     def _targets(self, loaded: LoadedEngine, state: _FrameState) -> Iterator[_Target]:
         first = self.engines[0].engine.settings.unique_id
+        known: list[tuple[int | None, int, int, Rect]]
+        known = [(index, each.engine, each.class_id, each.box) for index, each in enumerate(state.objects)]
         if state.label:
-            why = passed_over(loaded, first, WHOLE_FRAME, state.whole)
-            if why:
-                _skip(state, None, why)
-            else:
-                yield _Target(state, None, state.whole)
-        for index, found in enumerate(state.objects):
-            why = passed_over(loaded, found.engine, found.class_id, found.box)
-            if why:
+            known.insert(0, (None, first, WHOLE_FRAME, state.whole))
+        for index, engine, class_id, box in known:
+            if why := passed_over(loaded, engine, class_id, box):
                 _skip(state, index, why)
             else:
-                yield _Target(state, index, found.box)
+                yield _Target(state, index, box)
 
     def _not_cut(self, loaded: LoadedEngine, target: _Target, error: InputError) -> None:
         number = loaded.engine.settings.unique_id
@@ -414,11 +400,6 @@ class Runner:
 
     def _found(self, rule: Rule, loaded: LoadedEngine) -> bool:
         return any(each.id == rule.id and each.path == str(loaded.engine.config) for each in self.findings)
-
-
-def _joined(parts: tuple[Layer, ...]) -> Layer:
-    """The batches of one output, one behind the other."""
-    return parts[0] if len(parts) == 1 else Layer.of(parts[0].name, np.concatenate([part.array for part in parts]))
 
 
 def _add_classifications(loaded: LoadedEngine, target: _Target, result: Classified) -> None:

@@ -1,9 +1,9 @@
 """The settings of a Gst-nvinfer config that decide its arithmetic, in the types nvinfer computes with.
 
-Made of a config and the label file it names (`read_settings`), or of the dictionary that `convert.nvinfer.config`
-gives: every key of [property] with the value nvinfer holds after parsing (floats as float32), and one dictionary of
-class attributes for each class. What nvinfer changes after parsing is changed here: cluster-mode 0 is NMS with topk 20
-and IoU 0.5 (nvdsinfer_context_impl.cpp, `initialize`; stock builds have no OpenCV), and the name of a parser function
+Made of a config that was read and the label file it names, or of the dictionary that `convert.nvinfer.config` gives:
+every key of [property] with the value nvinfer holds after parsing (floats as float32), and one dictionary of class
+attributes for each class. What nvinfer changes after parsing is changed here: cluster-mode 0 is NMS with topk 20 and
+IoU 0.5 (nvdsinfer_context_impl.cpp, `initialize`; stock builds have no OpenCV), and the name of a parser function
 counts only together with a library.
 """
 
@@ -17,27 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, UnsupportedModelError
 from convert.images.scaling import ScalingFilter
-from convert.nvinfer.config import read
-from convert.nvinfer.context import read_labels
-from convert.nvinfer.keys import NEWEST, ClusterMode, NetworkType
+from convert.nvinfer.keys import ClusterMode, NetworkType
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping, Sequence
 
     from convert.nvinfer.keys import Parsed
 
 
-__all__ = [
-    "STOCK_LIBRARY",
-    "ClassSettings",
-    "ClusterMode",
-    "ColorFormat",
-    "NetworkType",
-    "ScalingFilter",
-    "Settings",
-    "read_settings",
-]
+__all__ = ["ClusterMode", "NetworkType", "ScalingFilter"]  # of other modules
 
 
 STOCK_LIBRARY = "libnvds_infercustomparser.so"
@@ -80,12 +68,9 @@ class ClassSettings:
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> ClassSettings:
         """From one element of `class-attrs`; a key that is missing has nvinfer's default."""
-        return cls(
-            *(_float32(values.get(key, usual)) for key, usual in _THRESHOLDS),
-            **{key.replace("-", "_"): int(values.get(key, 0)) for key in _SIZES},
-            topk=int(values.get("topk", -1)),
-            min_boxes=int(values.get("minBoxes", 0)),
-        )
+        before, behind, overlap = (_float32(values.get(key, usual)) for key, usual in _THRESHOLDS)
+        most, boxes = int(values.get("topk", -1)), int(values.get("minBoxes", 0))
+        return cls(before, behind, overlap, most, boxes, *(int(values.get(key, 0)) for key in _SIZES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +159,7 @@ class Settings:
             mode = ClusterMode.NMS
             classes = tuple(replace(one, topk=20, nms_iou_threshold=0.5) for one in classes)
         path = str(values.get("custom-lib-path") or "") if library is None else library
+        channels, height, width = values.get("infer-dims") or (0, 0, 0)
         return cls(
             kind,
             unique_id=int(values.get("gie-unique-id", 1)),
@@ -200,7 +186,7 @@ class Settings:
             scaling_filter=ScalingFilter(int(values.get("scaling-filter", 6))),
             color=ColorFormat(int(values.get("model-color-format", 0))),
             channels_last=int(values.get("network-input-order", 0)) == 1,
-            infer_dims=_dims(values),
+            infer_dims=(int(channels), int(height), int(width)),
             scale=_float32(values.get("net-scale-factor", 1)),
             offsets=tuple(map(_float32, values.get("offsets") or ())),
             mean_file=str(values.get("mean-file") or ""),
@@ -281,26 +267,3 @@ def _numbers(values: Mapping[str, Any], key: str) -> frozenset[int]:
 
 def _pair(values: Mapping[str, Any], prefix: str) -> tuple[int, int]:
     return int(values.get(prefix + "width", 0)), int(values.get(prefix + "height", 0))
-
-
-def _dims(values: Mapping[str, Any]) -> tuple[int, int, int]:
-    channels, height, width = values.get("infer-dims") or (0, 0, 0)
-    return int(channels), int(height), int(width)
-
-
-def read_settings(path: str | os.PathLike[str], *, release: str = NEWEST, platform: str = "dgpu") -> Settings:
-    """The settings nvinfer would compute with.
-
-    Args:
-        path: of the config.
-        release: DeepStream release.
-        platform: "dgpu" or "jetson".
-
-    Raises:
-        InputError: the config or its label file cannot be read, or nvinfer refuses the config.
-        UnsupportedModelError: a parser function of a library of its own.
-        PresetError: no such release or platform.
-    """
-    parsed = read(path, release=release, platform=platform)
-    labels = read_labels(parsed.files["labelfile-path"]) if "labelfile-path" in parsed.files else ()
-    return Settings.from_parsed(parsed, [line.labels for line in labels])

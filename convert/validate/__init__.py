@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.heads.decoding import ReferenceDecoder
-    from convert.types import Int8Evidence
     from convert.validate.comparison import Comparison
 
 CONSTANT = Rule("EI406")
@@ -112,11 +111,8 @@ class Validate:
         if worst(findings) is Level.ERROR:  # nothing can be fed to it
             evidence = Evidence(int8_agreement=artifact.export.agreement)
             return StageResult(Validated(artifact, evidence), findings=findings)
-        _, channels, height, width = parse_header(artifact.onnx.data).inputs[0].shape
-        assert channels is not None  # `inputs.check`
-        assert height is not None
-        assert width is not None
-        shape = channels, height, width
+        # All are fixed: `inputs.check`.
+        shape = tuple(side or 0 for side in parse_header(artifact.onnx.data).inputs[0].shape[1:])
         evidence, found = self._measure(artifact, self._pictures(files, artifact, *shape))
         if worst(found) is not Level.ERROR:
             evidence, more = self._measure_precision(artifact, evidence, files, *shape)
@@ -197,18 +193,10 @@ class Validate:
         there are any."""
         import numpy as np  # as in `_measure`
 
-        from convert.validate import inputs
-        from convert.validate.precision import (
-            calibrated_findings,
-            calibrated_row,
-            half_evidence,
-            int8_evidence,
-            int8_findings,
-            table,
-        )
+        from convert.validate import inputs, precision
 
         if not adapted.has_own_codes and self.precision != "fp16":
-            return replace(evidence, precisions=table(adapted, evidence)), ()
+            return replace(evidence, precisions=precision.table(adapted, evidence)), ()
         count = max(_FEWEST_CODED, min(_MOST_CODED, _CODED_PIXELS // (height * width)))
         generated = inputs.image_like(count, height, width, channels)
         if self.calibrate is not None:
@@ -217,21 +205,10 @@ class Validate:
             generated, files = iter(()), files or find([self.calibrate], videos=False)
         given = (picture for _, picture in islice(self._given(files, adapted, channels, height, width), _MOST))
         pictures = chain(generated, given)
-        codes: Int8Evidence | None = None
-        found: tuple[Finding, ...] = ()
         with contextlib.ExitStack() as stack:
             worker = self.worker or stack.enter_context(Worker(("convert.validate.runtimes",)))
             chunks = iter(lambda: tuple(islice(pictures, max(1, _CHUNK_BYTES // (height * width * channels)))), ())
-            arguments = adapted, map(np.stack, chunks), worker, self.timeout
-            if adapted.export.coded:
-                codes, measured = int8_evidence(*arguments)
-                found = int8_findings(codes)
-            elif adapted.calibrated:
-                measured = calibrated_row(*arguments)
-                found = calibrated_findings(measured)
-            else:
-                measured = half_evidence(*arguments)
-        return replace(evidence, int8=codes, precisions=table(adapted, evidence, measured)), found
+            return precision.measured(adapted, evidence, map(np.stack, chunks), worker, self.timeout)
 
     def _proven(self, comparison: Comparison, adapted: Adapted) -> tuple[Evidence, tuple[Finding, ...]]:
         """What `comparison` shows, and batch parity."""
@@ -250,11 +227,7 @@ class Validate:
     def _build(self, adapted: Adapted) -> tuple[str | None, tuple[Finding, ...]]:
         from convert.validate import runtimes
 
-        _, channels, height, width = adapted.onnx.input.shape
-        assert channels is not None  # `inputs.check`
-        assert height is not None
-        assert width is not None
-        size = channels, height, width
+        size = adapted.onnx.input.sides
         try:
             return runtimes.build(adapted.onnx.data, size, self.batch_size, timeout=self.timeout), ()
         except ValidationError as error:
@@ -319,12 +292,9 @@ class WithFraming:
             return result
         if len(artifact.onnx.data) > LARGE:
             return_freed_memory()
-        worker = self.worker or Worker(("convert.validate.runtimes",))
-        try:
+        with contextlib.ExitStack() as stack:
+            worker = self.worker or stack.enter_context(Worker(("convert.validate.runtimes",)))
             effect = self._measure(artifact, worker)
-        finally:
-            if self.worker is None:
-                worker.close()
         validated = Validated(artifact, replace(result.artifact.evidence, framing=effect))
         return replace(result, artifact=validated, findings=(*result.findings, *_findings(effect)))
 
@@ -336,10 +306,7 @@ class WithFraming:
         from convert.validate.precision import agreement, predictions
 
         export, framing, anchor = adapted.export, adapted.preprocessing.framing, adapted.export.metadata.anchor
-        _, height, width, channels = export.facts.input.shape
-        assert height is not None
-        assert width is not None
-        assert channels is not None
+        height, width, channels = export.facts.input.sides
         model = width, height
         cropped, squashed, shown, places = [], [], [], []
 
@@ -375,8 +342,7 @@ class WithFraming:
         from convert.images.read import find, read  # imports numpy and Pillow
         from convert.validate import inputs
 
-        framing, channels = adapted.preprocessing.framing, adapted.onnx.input.shape[1]
-        assert channels is not None
+        framing, channels = adapted.preprocessing.framing, adapted.onnx.input.sides[0]
         if self.images is None:
             shapes = (framing.frame,) if framing else SHAPES
             side = _SCALED if isinstance(framing, Resizing) else _LONG_SIDE
@@ -403,15 +369,11 @@ def shipped(
     Raises:
         ValidationError: ONNX Runtime refuses the model.
     """
-    import numpy as np  # importing this module must stay light
-
     from convert.validate import runtimes
-    from convert.validate.comparison import with_raw
-    from convert.validate.inputs import as_nvinfer
+    from convert.validate.comparison import run_each, with_raw
 
     session = runtimes.load(adapted.onnx.data if decoder is None else with_raw(adapted.onnx.data))
-    rows = [runtimes.run_onnx(session, as_nvinfer(picture[np.newaxis], adapted.preprocessing)) for picture in pictures]
-    outputs = [np.concatenate(column) for column in zip(*rows, strict=True)]
+    outputs = run_each(session, pictures, adapted.preprocessing)
     return outputs if decoder is None else head(adapted.head.task).as_original(outputs[len(adapted.onnx.outputs) :])
 
 

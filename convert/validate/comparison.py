@@ -23,21 +23,21 @@ import numpy as np
 
 from convert.errors import ValidationError
 from convert.findings import Finding, Rule
-from convert.graph.resize import cut_out
 from convert.heads import HEADS, head
 from convert.images import ImageScaling
 from convert.isolation import LARGE, Worker, return_freed_memory
 from convert.onnx_header import parse_header
-from convert.types import Adapted, BatchParity, Export, ModelFormat, Parity
+from convert.types import Adapted, BatchParity, Export, ModelFormat, Parity, Preprocessing
 from convert.validate import CONSTANT, runtimes
 from convert.validate.inputs import as_nvinfer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
     from convert.heads.decoding import ReferenceDecoder
+    from convert.types import Preprocessing
 
 NOT_FINITE = Rule("EI405")
 PARITY = Rule("EI403")
@@ -310,7 +310,6 @@ class Comparison:
         self.inner: tuple[Sequence[str], NDArray[np.uint8], list[NDArray[np.float32]]] | None = None
         self._adapted, self._worker, self._timeout, self._first_size = adapted, worker, timeout, first_size
         self.tally = Tally(tolerance, exact=not adapted.has_own_codes)
-        self._shipped = len(adapted.onnx.outputs)
         self.decoding: Decoding | None = None
         self._raw = raw_names(adapted.onnx.data) if head(adapted.head.task).raw else ()
         if self._raw:
@@ -329,6 +328,11 @@ class Comparison:
         """The same, with a detector's raw outputs behind the others."""
         return self.session if self.decoding is None else runtimes.load(with_raw(self._adapted.onnx.data, self._raw))
 
+    @cached_property
+    def _shipped(self) -> int:
+        """How many outputs the model has as it is shipped."""
+        return len(self._session.get_outputs()) - (0 if self.decoding is None else len(self._raw))
+
     def add(self, names: Sequence[str], pictures: NDArray[np.uint8]) -> None:
         """Run both on `pictures` [n,H,W,C] of the shipped model's size; the original on what that one cuts out.
 
@@ -336,25 +340,24 @@ class Comparison:
             ValidationError: one of them cannot be run, or their outputs cannot be compared.
         """
         inside = seen(pictures, self._adapted)
-        wanted, rows = self._both(inside, [pictures[n : n + 1] for n in range(len(names))])
+        wanted, outputs = self._both(inside, pictures)
         if self.first is None and self._adapted.for_objects is not None:
             few = slice(_INNER)
             self.inner = names[few], inside[few].copy(), [output[few] for output in wanted]
-        self._compare(names, pictures, wanted, rows)
+        self._compare(names, pictures, wanted, outputs)
 
     def add_known(self, names: Sequence[str], pictures: NDArray[np.uint8], wanted: list[NDArray[np.float32]]) -> None:
         """As `add`, where what the original gives for `pictures` is known: its outputs `wanted` [n, ...]."""
-        self._compare(names, pictures, wanted, [self._run(pictures[n : n + 1]) for n in range(len(names))])
+        self._compare(names, pictures, wanted, self._run(pictures))
 
     def _compare(
         self,
         names: Sequence[str],
         pictures: NDArray[np.uint8],
         wanted: list[NDArray[np.float32]],
-        rows: list[list[NDArray[Any]]],
+        outputs: list[NDArray[Any]],
     ) -> None:
-        """Count the outputs of both for `pictures`; `rows` are ONNX Runtime's for each."""
-        outputs = [np.concatenate(column) for column in zip(*rows, strict=True)]
+        """Count the outputs of both for `pictures`; `outputs` are ONNX Runtime's."""
         shipped = outputs[: self._shipped]
         if self.decoding is None:
             self.tally.add(names, wanted, shipped)
@@ -371,27 +374,21 @@ class Comparison:
             self.first = pictures[few].copy(), [output[few] for output in outputs[: len(self.session.get_outputs())]]
 
     def _both(
-        self, inside: NDArray[Any], pictures: Sequence[NDArray[np.uint8]]
-    ) -> tuple[list[NDArray[np.float32]], list[list[NDArray[Any]]]]:
-        """What the original gives for `inside`, in the worker, and ONNX Runtime for each of `pictures` meanwhile, here.
-
-        One picture at a time: a batch of all would need many times the memory.
-        """
+        self, inside: NDArray[Any], pictures: NDArray[np.uint8]
+    ) -> tuple[list[NDArray[np.float32]], list[NDArray[Any]]]:
+        """What the original gives for `inside`, in the worker, and ONNX Runtime for `pictures` meanwhile, here."""
         arguments = self._adapted.export, inside, self._worker, self._timeout
         if len(self._adapted.onnx.data) > LARGE:  # the one behind the other: each needs several times the model's size
             return_freed_memory()
             wanted = original(*arguments)
             self._worker.close()
-            return wanted, [self._run(picture) for picture in pictures]
-        thread = ThreadPoolExecutor(1)
-        try:
-            runs = [thread.submit(self._run, picture) for picture in pictures]
-            return original(*arguments), [run.result() for run in runs]
-        finally:
-            thread.shutdown(cancel_futures=True)
+            return wanted, self._run(pictures)
+        with ThreadPoolExecutor(1) as thread:
+            running = thread.submit(self._run, pictures)
+            return original(*arguments), running.result()
 
-    def _run(self, picture: NDArray[np.uint8]) -> list[NDArray[Any]]:
-        return runtimes.run_onnx(self._session, as_nvinfer(picture, self._adapted.preprocessing))
+    def _run(self, pictures: NDArray[np.uint8]) -> list[NDArray[Any]]:
+        return run_each(self._session, pictures, self._adapted.preprocessing)
 
     def decode(self, outputs: Sequence[NDArray[Any]]) -> int:
         """Compare the shipped outputs of a batch with its raw ones, where `session` gives these too; their number."""
@@ -409,7 +406,11 @@ class Comparison:
 def seen(pictures: NDArray[np.uint8], adapted: Adapted) -> NDArray[Any]:
     """What the original gets of `pictures` [n,H,W,C] of the shipped model's size: levels [n,h,w,c]."""
     framing, grey = adapted.preprocessing.framing, adapted.export.facts.input.shape[-1] == 1
-    return pictures if framing is None else np.stack([cut_out(each, framing, grey=grey) for each in pictures])
+    if framing is None:
+        return pictures
+    from convert.graph.resize import cut_out  # brings onnx, which an .eim does without
+
+    return np.stack([cut_out(each, framing, grey=grey) for each in pictures])
 
 
 def original(
@@ -437,6 +438,16 @@ def original(
     return outputs if spec.raw else spec.as_graph(outputs)
 
 
+def run_each(session: Any, pictures: Iterable[NDArray[np.uint8]], before: Preprocessing) -> list[NDArray[Any]]:
+    """Outputs [n, ...] of a shipped model for `pictures` [H,W,C], one at a time; where each is a scalar [n].
+
+    Raises:
+        ValidationError: ONNX Runtime cannot run it.
+    """
+    rows = [runtimes.run_onnx(session, as_nvinfer(picture[np.newaxis], before)) for picture in pictures]
+    return [np.concatenate([np.atleast_1d(each) for each in column]) for column in zip(*rows, strict=True)]
+
+
 def reference_decoder(adapted: Adapted, worker: Worker, timeout: float) -> ReferenceDecoder:
     """The reference decoder of a detector's raw outputs.
 
@@ -445,12 +456,10 @@ def reference_decoder(adapted: Adapted, worker: Worker, timeout: float) -> Refer
     """
     from convert.heads.decoding import ReferenceDecoder  # a classifier does without
 
-    _, _, height, width = adapted.onnx.input.shape
+    _, height, width = adapted.onnx.input.sides
     framing = adapted.preprocessing.framing
     if framing is not None:
         width, height = framing.model
-    assert height is not None
-    assert width is not None
     anchors = None
     if head(adapted.head.task).is_cut:
         anchors = runtimes.anchors(adapted.export.model, worker, timeout)

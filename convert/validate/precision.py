@@ -27,8 +27,7 @@ from convert.graph.quantized import Layers, layers
 from convert.heads import head
 from convert.types import DETECTOR_THRESHOLD, Adapted, Agreement, Int8Evidence, PrecisionEvidence
 from convert.validate import CALIBRATED, KERNELS, runtimes
-from convert.validate.comparison import original, raw_names, reference_decoder, seen, with_raw
-from convert.validate.inputs import as_nvinfer
+from convert.validate.comparison import original, raw_names, reference_decoder, run_each, seen, with_raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -57,6 +56,11 @@ class Predictions:
     scores: NDArray[Any]
     labels: NDArray[Any]
     boxes: NDArray[Any] | None = None
+
+    def shows(self, least: float) -> NDArray[np.bool_]:
+        """[n], whether any score is at least `least`."""
+        shows: NDArray[np.bool_] = self.scores.max(axis=1) >= least
+        return shows
 
     def placed(self, places: NDArray[Any]) -> Predictions:
         """The same with boxes in shares of the frame around the model's picture.
@@ -97,8 +101,8 @@ def agreement(left: Predictions, right: Predictions, *, least: float = 0) -> Agr
     same = left.labels == right.labels
     if left.boxes is not None and right.boxes is not None:
         same &= _overlap(left.boxes, right.boxes) >= _OVERLAP
-        something = [each.scores.max(axis=1) >= least for each in (left, right)]
-        same = np.where(something[0] & something[1], same, something[0] == something[1])
+        one, other = left.shows(least), right.shows(least)
+        same = np.where(one & other, same, one == other)
     difference = np.abs(left.scores.astype(np.float64) - right.scores)
     return Agreement(float(same.mean()), float(difference.mean()), float(difference.max()), len(same))
 
@@ -107,10 +111,13 @@ _MARGIN = 0.01  # what a share of equal decisions may be below the kernels'
 _SIGMAS = 2  # of the difference of two shares, which chance alone makes in one of twenty models
 
 
-def int8_evidence(
-    adapted: Adapted, chunks: Iterator[NDArray[np.uint8]], worker: Worker, timeout: float
-) -> tuple[Int8Evidence, PrecisionEvidence]:
-    """How a model of 8-bit codes decides beside the quantized original, which runs in `worker`; and its row "int8".
+def measured(
+    adapted: Adapted, evidence: Evidence, chunks: Iterator[NDArray[np.uint8]], worker: Worker, timeout: float
+) -> tuple[Evidence, tuple[Finding, ...]]:
+    """`evidence` with the table of precisions, and what was found.
+
+    A model of 8-bit codes is measured beside its original, which runs in `worker`, and that beside itself with LiteRT's
+    second kernels; a calibrated one beside its float original; another one in float16 beside float32.
 
     Args:
         chunks: pictures [n,H,W,C] of the shipped model's size.
@@ -119,21 +126,19 @@ def int8_evidence(
     Raises:
         ValidationError: one of them cannot be run.
     """
-    kinds = runtimes.DEFAULT, runtimes.BUILTIN
-    first, kernels, plain, optimized = _both(adapted, chunks, worker, timeout, kinds, (False, True))
-    what = layers(load_model(adapted.onnx.data))
-    ours, *others = (agreement(first, each, least=_least(adapted)) for each in (plain, optimized, kernels))
-    found = Int8Evidence(what.int8, what.other, what.share, ours, *others)
-    return found, row("int8", adapted.onnx.data, ours, what)
-
-
-def calibrated_row(
-    adapted: Adapted, chunks: Iterator[NDArray[np.uint8]], worker: Worker, timeout: float
-) -> PrecisionEvidence:
-    """The row "int8" of a calibrated model: how it decides beside the float original; as `int8_evidence`."""
-    first, ours = _both(adapted, chunks, worker, timeout, (runtimes.DEFAULT,), (False,))
-    what = layers(load_model(adapted.onnx.data))
-    return row("int8", adapted.onnx.data, agreement(first, ours, least=_least(adapted)), what)
+    if not adapted.has_own_codes:
+        half = half_evidence(adapted, chunks, worker, timeout)
+        return replace(evidence, precisions=table(adapted, evidence, half)), ()
+    what, codes = layers(load_model(adapted.onnx.data)), None
+    if adapted.export.coded:
+        kinds = runtimes.DEFAULT, runtimes.BUILTIN
+        shown, (own, plain, optimized) = _agreements(adapted, chunks, worker, timeout, kinds, (False, True))
+        codes = Int8Evidence(what.int8, what.other, what.share, plain, optimized, own)
+    else:
+        shown, (plain,) = _agreements(adapted, chunks, worker, timeout, (runtimes.DEFAULT,), (False,))
+    whole = replace(row("int8", adapted.onnx.data, plain, what), shown=shown)
+    found = int8_findings(codes) if codes else calibrated_findings(whole)
+    return replace(evidence, int8=codes, precisions=table(adapted, evidence, whole)), found
 
 
 def calibrated_findings(row: PrecisionEvidence) -> tuple[Finding, ...]:
@@ -145,41 +150,29 @@ def calibrated_findings(row: PrecisionEvidence) -> tuple[Finding, ...]:
     return (CALIBRATED.found(f"{message}; scores differ by up to {same.max_abs_diff:.2g}", hint=CALIBRATED.fix),)
 
 
-def _least(adapted: Adapted) -> float:
-    return DETECTOR_THRESHOLD if adapted.head.threshold is None else adapted.head.threshold
-
-
-def _both(
+def _agreements(
     adapted: Adapted,
     chunks: Iterator[NDArray[np.uint8]],
     worker: Worker,
     timeout: float,
     kernels: Sequence[str],
     optimized: Sequence[bool],
-) -> Iterator[Predictions]:
-    """What the original predicts with each of LiteRT's `kernels`, then the model, ONNX Runtime `optimized` or not."""
-    data, task = adapted.onnx.data, adapted.head.task
-    spec, shipped = head(task), len(adapted.onnx.outputs)
-    decoder = reference_decoder(adapted, worker, timeout) if spec.detects else None
-    sessions = [runtimes.load(with_raw(data), optimized=each) for each in optimized]
+) -> tuple[int | None, list[Agreement]]:
+    """On how many pictures the original, with the first of LiteRT's `kernels`, finds an object, and how it decides
+    beside itself with the others, then beside the model, ONNX Runtime `optimized` or not."""
+    network = _Network(adapted, worker, timeout)
+    sessions = [runtimes.load(network.data, optimized=each) for each in optimized]
     found: list[list[Predictions]] = [[] for _ in (*kernels, *optimized)]
-
-    def ours(pictures: NDArray[np.uint8], session: Any) -> list[NDArray[Any]]:
-        rows = [
-            runtimes.run_onnx(session, as_nvinfer(pictures[n : n + 1], adapted.preprocessing))
-            for n in range(len(pictures))
-        ]
-        outputs = [np.concatenate(column) for column in zip(*rows, strict=True)]
-        return outputs if decoder is None else spec.as_original(outputs[shipped:])
-
     with ThreadPoolExecutor(1) as thread:
         for pictures in chunks:
-            runs = [thread.submit(ours, pictures, session) for session in sessions]
+            runs = [thread.submit(network.run, session, pictures) for session in sessions]
             inside = seen(pictures, adapted)
             theirs = [original(adapted.export, inside, worker, timeout, kernels=each) for each in kernels]
-            for place, raw in zip(found, [*theirs, *(run.result() for run in runs)], strict=True):
-                place.append(predictions(task, decoder, raw))
-    return map(Predictions.joined, found)
+            predicted = (predictions(adapted.head.task, network.decoder, raw) for raw in theirs)
+            for place, each in zip(found, (*predicted, *(run.result()[0] for run in runs)), strict=True):
+                place.append(each)
+    first, *others = map(Predictions.joined, found)
+    return network.shown(first), [agreement(first, each, least=network.least) for each in others]
 
 
 def int8_findings(evidence: Int8Evidence) -> tuple[Finding, ...]:
@@ -285,23 +278,22 @@ def _rounded(values: NDArray[Any]) -> NDArray[np.float32]:
 
 
 class _Network:
-    """The part of a shipped model that decides, in one process: of a detector up to its raw outputs.
+    """The part of a shipped model that decides: of a detector up to its raw outputs.
 
     Attributes:
+        decoder: of a detector's raw outputs; None of a classifier.
+        least: the lowest score of an object.
+        data: the part, an ONNX model.
         names: of its nodes with float results, in the graph's order; known once `half` was called.
     """
 
     def __init__(self, adapted: Adapted, worker: Worker, timeout: float) -> None:
         self._task, self._before = adapted.head.task, adapted.preprocessing
-        self._spec = head(self._task)
-        self._decoder = reference_decoder(adapted, worker, timeout) if self._spec.detects else None
-        self._least = _least(adapted)
+        self.decoder = reference_decoder(adapted, worker, timeout) if head(self._task).detects else None
+        self.least = DETECTOR_THRESHOLD if adapted.head.threshold is None else adapted.head.threshold
         model = load_model(with_raw(adapted.onnx.data))
-        if raw := raw_names(adapted.onnx.data):
-            outputs = {value.name: value for value in model.graph.output}
-            kept = [outputs[name] for name in raw]
-            del model.graph.output[:]
-            model.graph.output.extend(kept)
+        self._outputs = len(raw_names(adapted.onnx.data)) or len(adapted.onnx.outputs)
+        del model.graph.output[: -self._outputs]
         editor = GraphEditor(model)
         editor.store()  # without what decodes them
         makers = editor.producers
@@ -309,44 +301,33 @@ class _Network:
             node_name(node): {node_name(makers[name]) for name in node.input if name in makers}
             for node in editor.nodes()
         }
-        self._data, self._outputs = model.SerializeToString(), len(model.graph.output)
+        self.data = model.SerializeToString()
         self.names: tuple[str, ...] = ()
 
-    def plain(self) -> Callable[[NDArray[np.uint8]], tuple[Predictions, set[str]]]:
-        """What the model predicts for pictures [n,H,W,C]; no node overflows."""
-        session = runtimes.load(self._data)
-        return lambda pictures: (self._predict(self._run(session, pictures)), set())
+    def run(self, session: Any, pictures: NDArray[np.uint8]) -> tuple[Predictions, list[NDArray[Any]]]:
+        """What `session`, of `data` as a rule, predicts for pictures [n,H,W,C], and its outputs [n, ...] behind."""
+        outputs = run_each(session, pictures, self._before)
+        finite = [np.nan_to_num(each, nan=0.0, posinf=_LARGEST, neginf=-_LARGEST) for each in outputs[: self._outputs]]
+        raw = finite if self.decoder is None else head(self._task).as_original(finite)
+        return predictions(self._task, self.decoder, raw), outputs[self._outputs :]
 
-    def half(self, keep: Collection[str] = ()) -> Callable[[NDArray[np.uint8]], tuple[Predictions, set[str]]]:
-        """The same in float16, and the nodes whose results are beyond it though what they take is not."""
-        model = load_model(self._data)
+    def shown(self, predicted: Predictions) -> int | None:
+        """On how many pictures an object is found; None of a classifier."""
+        return None if self.decoder is None else int(predicted.shows(self.least).sum())
+
+    def half(self, chunks: Sequence[NDArray[np.uint8]], keep: Collection[str] = ()) -> tuple[Predictions, set[str]]:
+        """What it predicts in float16 for all of `chunks`, and the nodes whose results are beyond it though what they
+        take is not."""
+        model = load_model(self.data)
         names = in_half(model, keep)
         self.names = self.names or tuple(dict.fromkeys(names))
         session = runtimes.load(model.SerializeToString(), optimized=False)
-
-        def run(pictures: NDArray[np.uint8]) -> tuple[Predictions, set[str]]:
-            outputs = self._run(session, pictures)
-            sources = set()
-            for most in zip(*outputs[self._outputs :], strict=True):  # of each picture
-                beyond = {name for name, each in zip(names, most, strict=True) if not np.isfinite(each)}
-                sources |= {name for name in beyond if beyond.isdisjoint(self._takes[name])}
-            return self._predict(outputs[: self._outputs]), sources
-
-        return run
-
-    def compare(self, left: Predictions, right: Predictions) -> Agreement:
-        """How often the two decide alike."""
-        return agreement(left, right, least=self._least)
-
-    def _run(self, session: Any, pictures: NDArray[np.uint8]) -> list[NDArray[Any]]:
-        rows = [runtimes.run_onnx(session, as_nvinfer(pictures[n : n + 1], self._before)) for n in range(len(pictures))]
-        return [np.concatenate([np.atleast_1d(each) for each in column]) for column in zip(*rows, strict=True)]
-
-    def _predict(self, outputs: Sequence[NDArray[Any]]) -> Predictions:
-        finite = [np.nan_to_num(each, nan=0.0, posinf=_LARGEST, neginf=-_LARGEST) for each in outputs]
-        return predictions(
-            self._task, self._decoder, finite if self._decoder is None else self._spec.as_original(finite)
-        )
+        ran = [self.run(session, pictures) for pictures in chunks]
+        sources = set()
+        for most in (row for _, largest in ran for row in zip(*largest, strict=True)):  # of each picture
+            beyond = {name for name, each in zip(names, most, strict=True) if not np.isfinite(each)}
+            sources |= {name for name in beyond if beyond.isdisjoint(self._takes[name])}
+        return Predictions.joined([each for each, _ in ran]), sources
 
 
 def half_evidence(
@@ -361,27 +342,19 @@ def half_evidence(
     Raises:
         ValidationError: ONNX Runtime cannot run the model.
     """
-    network = _Network(adapted, worker, timeout)
-    plain, half = network.plain(), network.half()
-    kept, wanted, found = [], [], []
-    sources: set[str] = set()
-    for pictures in chunks:
-        kept.append(pictures)
-        wanted.append(plain(pictures)[0])
-        predicted, more = half(pictures)
-        found.append(predicted)
-        sources |= more
-    first = Predictions.joined(wanted)
-    measured = network.compare(first, Predictions.joined(found))
+    network, pictures = _Network(adapted, worker, timeout), list(chunks)
+    plain = runtimes.load(network.data)
+    first = Predictions.joined([network.run(plain, each)[0] for each in pictures])
+    predicted, sources = network.half(pictures)
+    same = agreement(first, predicted, least=network.least)
     overflow = tuple(name for name in network.names if name in sources)
-    whole = replace(row("fp16", adapted.onnx.data, measured), overflow=overflow)
+    whole = replace(row("fp16", adapted.onnx.data, same), overflow=overflow, shown=network.shown(first))
 
     def trial(keep: Collection[str]) -> tuple[bool, set[str]]:
         """Whether the decisions stay with the nodes of `keep` in float32, and which others overflow then."""
-        run = network.half(keep)
-        ran = [run(pictures) for pictures in kept]
-        compared = network.compare(first, Predictions.joined([each for each, _ in ran]))
-        return replace(whole, agreement=compared, overflow=()).is_good, set().union(*(more for _, more in ran))
+        predicted, more = network.half(pictures, keep)
+        compared = agreement(first, predicted, least=network.least)
+        return replace(whole, agreement=compared, overflow=()).is_good, more
 
     return whole if whole.is_good else replace(whole, keep=_kept(network.names, sources, trial))
 
@@ -435,7 +408,6 @@ def row(precision: str, model: bytes, measured: Agreement | None, what: Layers |
     proto = load_model(model)
     sizes = {TensorProto.FLOAT: 2 if precision == "fp16" else 4, TensorProto.INT8: 1}
     weights = sum(int(np.prod(each.dims)) * sizes.get(each.data_type, 0) for each in proto.graph.initializer)
-    if what is not None:
-        return PrecisionEvidence(precision, weights, measured, what.int8, what.other)
-    counted = Counter(node.op_type for node in proto.graph.node)
-    return PrecisionEvidence(precision, weights, measured, dict(sorted(counted.items())))
+    counted = dict(sorted(Counter(node.op_type for node in proto.graph.node).items()))
+    nodes = (what.int8, what.other) if what else (counted, {})
+    return PrecisionEvidence(precision, weights, measured, *nodes)

@@ -129,55 +129,75 @@ def run_tflite(
     Raises:
         ValidationError: LiteRT refuses the model, or its input cannot hold such a picture.
     """
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType  # the parent does without
-
     inside = None if whole else ssd.inputs(model)
-    resolvers = {BUILTIN: OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES, REFERENCE: OpResolverType.BUILTIN_REF}
     try:
-        interpreter = Interpreter(
-            model_content=model,
-            num_threads=1,
-            experimental_op_resolver_type=resolvers.get(kernels, OpResolverType.AUTO),
-        )
-        interpreter.allocate_tensors()
+        runner = LiteRT(model, kernels)
     except (RuntimeError, ValueError) as error:
         raise _refused(error) from error
-    sources = interpreter.get_input_details()
-    if len(sources) != 1:
-        raise ValidationError(f"the original model has {len(sources)} inputs instead of one")
-    (source,) = sources
-    if pictures[0].size != np.prod(source["shape"]):
+    if len(runner.sources) != 1:
+        raise ValidationError(f"the original model has {len(runner.sources)} inputs instead of one")
+    size = runner.sources[0]["shape"]
+    if pictures[0].size != np.prod(size):
         height, width, channels = pictures.shape[1:]
-        shape = ",".join(str(size) for size in source["shape"])
+        shape = ",".join(map(str, size))
         raise ValidationError(
             f"the original's input [{shape}] does not hold one picture of {width}x{height} with {channels} channels",
             hint="give validate the .tflite that this ONNX model was made from",
         )
-    wanted = interpreter.get_output_details()
     if inside:
-        details = {each["index"]: each for each in interpreter.get_tensor_details()}
-        wanted = [details[index] for index in inside[:2]]
-    rows: list[list[NDArray[np.float32]]] = [[] for _ in wanted]
+        runner.return_tensors(inside[:2])
+    singles = (pictures[number : number + 1] for number in range(len(pictures)))
     try:
-        for number in range(len(pictures)):
-            picture = pictures[number : number + 1]
-            packed = _quantize(picture if scaling is None else as_edge_impulse(picture, scaling), source)
-            interpreter.set_tensor(source["index"], as_input(packed, source["shape"]))
-            interpreter.invoke()
-            for row, output in zip(rows, wanted, strict=True):
-                row.append(ssd.dequantized(interpreter.get_tensor(output["index"]), output))
+        rows = [runner(picture if scaling is None else as_edge_impulse(picture, scaling)) for picture in singles]
     except (RuntimeError, ValueError) as error:
         raise _refused(error) from error
     # Outputs carry a batch dimension of 1, or none.
-    return [np.concatenate(row) if row[0].shape[:1] == (1,) else np.stack(row) for row in rows]
+    columns = zip(*rows, strict=True)
+    return [np.concatenate(each) if each[0].shape[:1] == (1,) else np.stack(each) for each in columns]
+
+
+class LiteRT:
+    """A flatbuffer in LiteRT, in one thread; the process may crash on a damaged one.
+
+    Attributes:
+        sources: LiteRT's details of the inputs.
+
+    Raises:
+        RuntimeError, ValueError: LiteRT refuses the model.
+    """
+
+    def __init__(self, model: bytes, kernels: str = DEFAULT) -> None:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType  # the parent does without
+
+        resolvers = {BUILTIN: OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES, REFERENCE: OpResolverType.BUILTIN_REF}
+        resolver = resolvers.get(kernels, OpResolverType.AUTO)
+        self._interpreter = Interpreter(model_content=model, num_threads=1, experimental_op_resolver_type=resolver)
+        self._interpreter.allocate_tensors()
+        self.sources = self._interpreter.get_input_details()
+        self._results = self._interpreter.get_output_details()
+
+    def return_tensors(self, indices: Sequence[int]) -> None:
+        """Give these tensors from now on, instead of the outputs."""
+        details = {each["index"]: each for each in self._interpreter.get_tensor_details()}
+        self._results = [details[index] for index in indices]
+
+    def __call__(self, values: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """Every output, dequantized, for what is fed to the first input, [1, ...], as the SDK feeds it.
+
+        Raises:
+            RuntimeError, ValueError: LiteRT fails.
+            ValidationError: the input cannot hold numbers.
+        """
+        source = self.sources[0]
+        self._interpreter.set_tensor(source["index"], as_input(_quantize(values, source), source["shape"]))
+        self._interpreter.invoke()
+        return [ssd.dequantized(self._interpreter.get_tensor(each["index"]), each) for each in self._results]
 
 
 def as_input(picture: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:
-    """A picture [1,H,W,C] in the shape of a flatbuffer's input, which may have the channels first."""
-    turned = picture.transpose(0, 3, 1, 2)
-    if picture.shape != tuple(shape) == turned.shape:
-        return np.ascontiguousarray(turned)
-    return picture.reshape(shape)
+    """A picture [1,H,W,C] in the shape of a flatbuffer's input, which may have the channels first; or other numbers."""
+    turned = np.moveaxis(picture, -1, 1) if picture.ndim == 4 else picture
+    return np.ascontiguousarray(turned) if picture.shape != tuple(shape) == turned.shape else picture.reshape(shape)
 
 
 def _refused(error: Exception) -> ValidationError:

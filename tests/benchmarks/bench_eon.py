@@ -23,7 +23,7 @@ def peak():
 base = peak()
 data = open(sys.argv[1], "rb").read()
 start = time.perf_counter()
-model = rebuild(data, "model.cpp").model
+model = rebuild(data, "model.cpp")[0]
 print(time.perf_counter() - start, (peak() - base) / 1024, len(model))
 """
 _CASES = ((2, "int8", 10), (2, "float32", 10), (40, "int8", 50), (40, "float32", 50), (40, "int8", 1))

@@ -115,30 +115,33 @@ def test_nothing_stops_a_batch(say: Say, models: Path, tmp_path: Path) -> None:
         model = SHAPES if name.endswith(".tflite") else models / "keywords-637-f32.lite"
         (folder / name).write_bytes(model.read_bytes() if name.endswith("e") else b"\x7fELF")
     (folder / "empty").mkdir()
+    (folder / "big").mkdir()
+    (folder / "big" / "big.lite").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
     said = say("batch", folder, "-o", out, "--format", "json", "-j", 1)
     assert said.code == 0, said.err
     states = {model["name"]: model["state"] for model in said.document["models"]}
-    nothing = ("door", "empty", "notes", "sound", "sound-2")
+    nothing = ("big", "door", "empty", "notes", "sound", "sound-2")
     assert states == {"a": "done", **dict.fromkeys(nothing, "unsuitable")}
-    assert (said.document["counts"]["unsuitable"], said.document["counts"]["failed"]) == (5, 0)
+    assert (said.document["counts"]["unsuitable"], said.document["counts"]["failed"]) == (6, 0)
     assert [error["models"] for error in said.document["errors"]] == [
+        ["big"],
         ["door"],
         ["empty", "notes"],
         ["sound", "sound-2"],
     ]
     assert [finding["id"] for finding in said.document["findings"]] == ["EI806", "EI803"]
-    assert json.loads((out / "batch.json").read_bytes())["counts"]["unsuitable"] == 5
+    assert json.loads((out / "batch.json").read_bytes())["counts"]["unsuitable"] == 6
 
     text = say("batch", folder, "-o", out, "-j", 1)
     assert (text.code, text.err) == (0, "")
-    assert "6 models: 5 unsuitable, 1 unchanged" in text.out
+    assert "7 models: 6 unsuitable, 1 unchanged" in text.out
     assert text.out.count("for sound, motion or other sensor data (") == 1
     assert f"  sound: {folder / 'sound.lite'}\n  sound-2: {folder / 'weekly' / 'b' / 'sound.lite'}\n" in text.out
     junit = say("batch", folder, folder / "sound.lite", folder / "empty", "-o", out, "-j", 1, "--format", "junit")
     assert junit.code == 3, "what is named has to be convertible"
     suite = ET.fromstring(junit.out).find("testsuite")
     assert suite is not None
-    assert (suite.get("errors"), suite.get("skipped"), suite.get("failures")) == ("2", "3", "0")
+    assert (suite.get("errors"), suite.get("skipped"), suite.get("failures")) == ("2", "4", "0")
 
 
 def test_int8_is_refused_and_wrong_is_wrong(say: Say, models: Path, tmp_path: Path) -> None:

@@ -49,13 +49,13 @@ def texts(width: int = 320, height: int = 240, **changes: Any) -> CauseTexts:
     )  # fmt: skip
     engine = SimpleNamespace(
         settings=settings, network=SimpleNamespace(width=get["network"][0], height=get["network"][1]),
-        recorded=SimpleNamespace(merge=get["merge"], threshold=get["in_graph"]),
     )  # fmt: skip
     expected = SimpleNamespace(color=get["expected"], net_scale_factor=get["factor"], offsets=get["offsets"])
+    names = {"merge": "merge", "threshold": "in_graph", "overlap": "overlap", "anchor": "anchor"}
+    recorded = SimpleNamespace(**{name: get[key] for name, key in names.items()})
     shipped = SimpleNamespace(
         loaded=SimpleNamespace(prepare=prepare, engine=engine), expected=expected, limits=get["limits"],
-        overlap=get["overlap"], score=get["score"], left=get["left"], top=get["top"],
-        resizing=get["resizing"], anchor=get["anchor"],
+        score=get["score"], left=get["left"], top=get["top"], resizing=get["resizing"], recorded=recorded,
     )  # fmt: skip
     facts = SimpleNamespace(quantization=get["quantization"])
     original = SimpleNamespace(size=get["size"], facts=facts, overlap=get["given"], labels=get["labels"])

@@ -18,6 +18,7 @@ from convert.eim.compare import EimComparison, compare, difference, open_backend
 from convert.eim.server import Loaded
 from convert.errors import InputError, PresetError, UnsupportedModelError
 from convert.export.facts import facts
+from convert.export.tflite import read_graph
 from convert.images import Frame, Framing, ImageScaling, ResizeMode
 from convert.images.resizing import Resizing
 from tests.eim import bundles
@@ -326,6 +327,30 @@ def test_an_int8_eim_is_compared_with_both_sets_of_kernels(models: Path, tmp_pat
     assert comparison.agrees
     assert found.id == rules.ROUNDING.id
     assert "and 12 those of its reference kernels, bit for bit; the two sets of kernels are up to 0." in found.message
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero", "level"),
+    [
+        (1 / 255, -128, None),
+        (0.0032910420559346676, -128, 215),
+        (0.00389, -128, 254),
+        (0.02, 0, None),
+        (0.0078, 0, 254),
+    ],
+)
+def test_levels_that_have_no_code(models: Path, scale: float, zero: int, level: int | None) -> None:
+    """The rule against the SDK's own sum, for every level."""
+    model = (models / "classify-96x96x3-int8.lite").read_bytes()
+    graph = read_graph(model)
+    source = replace(graph.tensors[graph.inputs[0]], dtype="int8", scales=(scale,), zero_points=(zero,))
+    tensors = tuple(source if number == graph.inputs[0] else each for number, each in enumerate(graph.tensors))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rules, "read_graph", lambda _: replace(graph, tensors=tensors))
+        found = rules._overflow(model, Path("m.tflite"))
+    assert next((each for each in range(256) if round(each / 255 / scale) + zero > 127), None) == level
+    messages = [] if level is None else [f"levels from {level} to 255 have no code of their own"]
+    assert [each.message for each in found] == messages
 
 
 def test_a_threshold_that_one_side_cannot_set(made: dict[str, Path], pictures: Sequence[Path]) -> None:

@@ -136,6 +136,7 @@ def _half(same: float, **more: Any) -> PrecisionEvidence:
     ("target", "half", "found", "message", "hint"),
     [
         ("7.1", _half(0.995), "EI503", "99.5% of 200 inputs", None),
+        ("7.1", _half(1.0, shown=0), "EI503", "100.0% of 200 inputs (0 show an object)", None),
         ("7.1", _half(0.9), "EI512", "90.0% of 200 inputs", "use --precision fp32"),
         ("7.1", _half(0.9, keep=("a", "b")), "EI512", "90.0%", "'--layerPrecisions=a:fp32,b:fp32'"),
         ("7.1", _half(1.0, overflow=("a", "b"), keep=("a",)), "EI512", "a and 1 more node;", "=a:fp32'"),

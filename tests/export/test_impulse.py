@@ -200,6 +200,13 @@ def test_a_damaged_document_is_one_sentence(changes: dict[str, Any]) -> None:
         read_impulse((), File(document(**changes), "d.json"), frozenset(), 8, lambda _: b"")
 
 
+def test_some_of_the_axes_in_an_order_that_is_not_recorded_are_refused() -> None:
+    with pytest.raises(UnsupportedModelError, match="the block 5 takes y, x of 3 axes, whose order is not recorded"):
+        read_impulse((), File(document(axes=None, axesCount=3), "d.json"), frozenset(), 8, lambda _: b"")
+    every = read_impulse((), File(document(axes=None), "d.json"), frozenset(), 8, lambda _: b"")
+    assert every.blocks[0].axes == (0, 1)
+
+
 _HEADERS = {name: data for name, data in library(motion(number=7), 2025).items() if name.endswith(".h")}
 
 

@@ -138,3 +138,28 @@ def test_it_translates_to_onnx_that_computes_the_same(model: bytes) -> None:
         pixels = random.random((1, 8, 8, 3), np.float32)
         (result,) = session.run(None, {session.get_inputs()[0].name: pixels.transpose(0, 3, 1, 2)})
         assert np.abs(result.ravel() - run(rebuilt, pixels).ravel()).max() < 1e-5
+
+
+def test_with_every_rounding_a_network_gives_what_its_integers_give() -> None:
+    random, net = np.random.default_rng(5), Network()
+    source = last = net.tensor((1, 10), np.int8, ([0.05], [3], 0))
+    for _ in range(4):
+        weights = net.constant(random.integers(-127, 128, (10, 10)), np.int8, ([0.0041], [0], 0))
+        last = net.call(
+            "FULLY_CONNECTED",
+            [last, weights, -1],
+            [net.tensor((1, 10), np.int8, ([0.053], [-7], 0))],
+            table="FullyConnected",
+        )
+    model = net.model([source], [last])
+    stepped = dequantize(model, stepped=True)
+    assert stepped.rounded == 4
+    codes = random.integers(-128, 128, (50, 1, 10)).astype(np.int8)
+    fed = (codes - np.float32(3)) * np.float32(0.05)
+    wanted = np.stack([run(model, one) for one in codes])
+    plain, kept = (
+        np.abs(np.stack([run(each.model, one) for one in fed]) - wanted) for each in (dequantize(model), stepped)
+    )
+    assert kept.max() < 1.01 * 0.053
+    assert (kept > 1e-4).mean() < 0.05, "LiteRT's integer arithmetic rounds twice"
+    assert (plain > 1e-4).mean() > 0.9

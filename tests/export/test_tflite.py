@@ -165,8 +165,8 @@ def test_damage(path: str, value: object, message: str) -> None:
         ([-1.0], [0], 0, "no positive number"),
         ([float("nan")], [0], 0, "no positive number"),
         ([float("inf")], [0], 0, "no positive number"),
-        ([0.1, 0.2], [0, 0], 0, "not its number of channels"),
-        ([0.1] * 4, [0] * 4, 7, "not its number of channels"),
+        ([0.1, 0.2], [0, 0], 0, "2 quantization scales along dimension 0 of"),
+        ([0.1] * 4, [0] * 4, 7, "4 quantization scales along dimension 7 of"),
         ([0.1], [0, 0], 0, "2 zero points"),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import onnx
@@ -15,8 +15,11 @@ from onnx import TensorProto, helper, numpy_helper
 from convert.errors import PresetError, UnsupportedModelError
 from convert.graph.cleanup import clean
 from convert.graph.quantized import layers, pair_codes, shift, weight_codes
+from tests.examples import examples
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 _SCALES = st.floats(2**-8, 2**-3)
@@ -24,9 +27,10 @@ _ZEROS = st.integers(-128, 127)
 
 
 class _Network:
-    """Nodes from x [1,4,6,5] to y, both float32."""
+    """Nodes from x [1,4,h,w], by default 6x5, to y, both float32."""
 
-    def __init__(self) -> None:
+    def __init__(self, *size: int) -> None:
+        self.shape = (1, 4, *(size or (6, 5)))
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
@@ -49,7 +53,7 @@ class _Network:
         graph = helper.make_graph(
             self.nodes,
             "codes",
-            [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 4, 6, 5])],
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, self.shape)],
             [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
             self.constants,
         )
@@ -210,6 +214,34 @@ def _rows(net: _Network, x: str) -> str:
     return net.add("Add", net.add("MatMul", x, net.constant(weights)), net.constant([0.1, 0.2, 0.3]))
 
 
+def _levels(net: _Network, x: str, columns: int) -> str:
+    """Two maps of an SSD as rows of candidates, one behind the other, with the same codes."""
+    rows = []
+    for level in (x, net.add("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2])):
+        weights = np.random.default_rng(columns).integers(-127, 128, (columns, 4, 1, 1)) * np.float32(0.004)
+        turned = net.add(
+            "Transpose", net.coded(net.add("Conv", level, net.constant(weights)), 0.02, 7), perm=[0, 2, 3, 1]
+        )
+        rows.append(net.add("Reshape", turned, net.constant([1, -1, columns], np.int64)))
+    return net.coded(net.add("Concat", *rows, axis=1), 0.02, 7)
+
+
+def _ssd(net: _Network, x: str) -> str:
+    scores = net.coded(net.add("Sigmoid", _levels(net, x, 3)), 1 / 256, -128)
+    return net.add("Concat", _levels(net, x, 4), scores, axis=2)
+
+
+def _yolo(net: _Network, x: str) -> str:
+    """Rows of candidates: place and size from a sigmoid, in pixels, beside the scores."""
+    rows = net.coded(net.add("Sigmoid", _levels(net, x, 6)), 1 / 256, -128)
+    parts = [
+        net.add("Slice", rows, *(net.constant(each, np.int64) for each in ([low], [high], [2])))
+        for low, high in ((0, 4), (4, 6))
+    ]
+    boxes = net.coded(net.add("Mul", parts[0], net.constant([2.0, 2.0, 1.5, 3.0])), 0.016, -60)
+    return net.add("Concat", boxes, parts[1], axis=2)
+
+
 _OTHERS: dict[str, tuple[Any, int, set[str]]] = {
     # how y follows of x; nodes between codes; what computes in float
     "add": (_add, 2, set()),
@@ -233,6 +265,8 @@ _OTHERS: dict[str, tuple[Any, int, set[str]]] = {
     "softmax": (lambda net, x: net.add("Softmax", x, axis=1), 0, {"Softmax"}),
     "sub": (lambda net, x: net.add("Sub", net.coded(_layer(net, x), 0.02, 5), x), 2, set()),
     "leaky": (lambda net, x: net.add("LeakyRelu", x, alpha=0.1), 0, {"LeakyRelu"}),
+    "ssd": (_ssd, 17, {"Sigmoid"}),
+    "yolo": (_yolo, 11, {"Mul", "Sigmoid"}),
     "moved": (lambda net, x: net.add("Transpose", net.add("Slice", x, *_limits(net)), perm=[0, 2, 3, 1]), 2, set()),
 }
 
@@ -261,6 +295,139 @@ def test_operators_give_what_they_gave_with_zero_points(name: str, pads: bool) -
     assert what.share == 1
     assert set(what.other) == in_float
     assert sum(what.int8.values()) == 1 + count
+
+
+_Real: TypeAlias = "NDArray[np.float64]"
+
+
+def _pooled(values: _Real, size: tuple[int, int], pads: tuple[int, int, int, int], mix: Any) -> _Real:
+    """Windows of [1,C,h,w] mixed along the last axis, of which what lies outside is NaN."""
+    around = np.pad(values, ((0, 0), (0, 0), (pads[0], pads[2]), (pads[1], pads[3])), constant_values=np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(around, size, axis=(2, 3))
+    mixed: _Real = mix(windows.reshape(*windows.shape[:4], -1), axis=-1)
+    return mixed
+
+
+def _spread(values: _Real) -> _Real:
+    """A transposed convolution with `_KERNEL`, strides of 2 and pads of 1 at the top, 0 left, 1 and 1 behind."""
+    _, _, high, wide = values.shape
+    result = np.zeros((1, 3, 2 * high + 1, 2 * wide + 1))
+    for y in range(high):
+        for x in range(wide):
+            result[0, :, 2 * y : 2 * y + 3, 2 * x : 2 * x + 3] += np.tensordot(values[0, :, y, x], _KERNEL, 1)
+    return result[:, :, 1:-1, :-1]
+
+
+def _drawn(seed: int, *shape: int) -> NDArray[np.float32]:
+    codes: NDArray[np.float32] = np.random.default_rng(seed).integers(-127, 128, shape) * np.float32(0.004)
+    return codes
+
+
+_KERNEL, _DENSE, _ROWS = _drawn(1, 2, 3, 3, 3), _drawn(2, 40, 5), _drawn(3, 5, 3)
+_AROUND = [0, 0, 1, 2, 0, 0, 0, 1]
+
+
+def _sides(values: _Real, number: float) -> _Real:
+    return np.pad(values, ((0, 0), (0, 0), (1, 0), (2, 1)), constant_values=number)
+
+
+_EXACT: dict[str, tuple[Callable[[_Network, str, str], str], Callable[[_Real, _Real], _Real]]] = {
+    # nodes of two maps [1,2,4,5] with codes of their own, and the same in real numbers
+    "add": (lambda net, a, b: net.add("Add", a, b), np.add),
+    "sub": (lambda net, a, b: net.add("Sub", a, b), np.subtract),
+    "mul": (lambda net, a, b: net.add("Mul", a, b), np.multiply),
+    "concat": (lambda net, a, b: net.add("Concat", a, b, axis=1), lambda a, b: np.concatenate([a, b], 1)),
+    "concat_wide": (lambda net, a, b: net.add("Concat", b, a, axis=3), lambda a, b: np.concatenate([b, a], 3)),
+    "max_pool": (
+        lambda net, a, _: net.add("MaxPool", a, kernel_shape=[2, 3], pads=[1, 0, 0, 2]),
+        lambda a, _: _pooled(a, (2, 3), (1, 0, 0, 2), np.nanmax),
+    ),
+    "average": (
+        lambda net, a, _: net.add("AveragePool", a, kernel_shape=[3, 2], pads=[1, 1, 1, 0]),
+        lambda a, _: _pooled(a, (3, 2), (1, 1, 1, 0), np.nanmean),
+    ),
+    "mean": (lambda net, a, _: net.add("GlobalAveragePool", a), lambda a, _: a.mean((2, 3), keepdims=True)),
+    "pad": (lambda net, a, _: net.add("Pad", a, net.constant(_AROUND, np.int64)), lambda a, _: _sides(a, 0)),
+    "pad_other": (
+        lambda net, a, _: net.add("Pad", a, net.constant(_AROUND, np.int64), net.constant(0.25)),
+        lambda a, _: _sides(a, 0.25),
+    ),
+    "resize": (
+        lambda net, a, _: net.add("Resize", a, "", net.constant([1, 1, 2, 3]), mode="nearest", nearest_mode="floor",
+                                  coordinate_transformation_mode="asymmetric"),
+        lambda a, _: a.repeat(2, 2).repeat(3, 3),
+    ),
+    "turned": (lambda net, a, _: net.add("Transpose", a, perm=[0, 1, 3, 2]), lambda a, _: a.transpose(0, 1, 3, 2)),
+    "softmax": (
+        lambda net, a, _: net.add("Softmax", a, axis=1),
+        lambda a, _: np.exp(a - a.max(1)) / np.exp(a - a.max(1)).sum(1),
+    ),
+    "sigmoid": (lambda net, a, _: net.add("Sigmoid", a), lambda a, _: 1 / (1 + np.exp(-a))),
+    "transposed": (
+        lambda net, a, _: net.add("ConvTranspose", a, net.constant(_KERNEL), strides=[2, 2], pads=[1, 0, 1, 1]),
+        lambda a, _: _spread(a),
+    ),
+    "dense": (
+        lambda net, a, _: net.add("Reshape", net.add("Gemm", net.add("Flatten", a), net.constant(_DENSE), net.constant(
+            np.arange(5) * 0.1)), net.constant([1, 1, 1, 5], np.int64)),
+        lambda a, _: (a.reshape(1, 40) @ _DENSE + np.float32(np.arange(5) * 0.1)).reshape(1, 1, 1, 5),
+    ),
+    "rows": (lambda net, a, _: net.add("MatMul", a, net.constant(_ROWS)), lambda a, _: a @ _ROWS),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", _EXACT)
+@examples(15)
+@given(
+    scales=st.tuples(_SCALES, _SCALES, st.floats(2**-8, 2**-1)),
+    zeros=st.tuples(_ZEROS, _ZEROS, _ZEROS),
+    limits=st.sampled_from([None, "Relu", (0.0, 6.0), (-0.5, 0.25)]),
+    pads=st.booleans(),
+    seed=st.integers(0, 999),
+)
+def test_operators_give_the_codes_of_exact_arithmetic(
+    name: str, scales: tuple[float, ...], zeros: tuple[int, ...], limits: Any, pads: bool, seed: int
+) -> None:
+    """Of the real numbers that its input's codes stand for, saturating or not, up to ties."""
+    make, exact = _EXACT[name]
+    steps = [float(np.float32(each)) for each in scales]
+    random = np.random.default_rng(seed)
+    net, parts = _Network(4, 5), []
+    values: list[_Real] = []
+    for number, (step, zero) in enumerate(zip(steps[:2], zeros[:2], strict=True)):
+        bounds = (net.constant(each, np.int64) for each in ([2 * number], [2 * number + 2], [1]))
+        parts.append(net.coded(net.add("Slice", "x", *bounds), step, zero))
+        values.append((random.integers(-128, 128, (1, 2, 4, 5)) - zero).astype(np.float64) * step)
+    made, real = make(net, parts[0], parts[1]), exact(values[0], values[1])
+    if limits:
+        low, high = (0.0, np.inf) if limits == "Relu" else limits
+        bounds = (net.constant(each) for each in (low, high))
+        made, real = (
+            net.add("Relu", made) if limits == "Relu" else net.add("Clip", made, *bounds),
+            np.clip(real, low, high),
+        )
+    same = np.eye(real.shape[1], dtype=np.float32)[:, :, np.newaxis, np.newaxis]  # a layer that changes nothing
+    made = net.add("Conv", net.coded(made, steps[2], zeros[2]), net.constant(same))
+    found = _run(_shifted(net.model(made), pads=pads), np.concatenate(values, 1).astype(np.float32)) / steps[2]
+    wanted = np.clip(np.rint(real / steps[2]) + zeros[2], -128, 127) - zeros[2]
+    clear = np.abs(real / steps[2] - np.floor(real / steps[2]) - 0.5) > 1e-2
+    np.testing.assert_allclose(found[clear], wanted[clear], atol=1e-2)
+
+
+@given(step=_SCALES, zero=_ZEROS, seed=st.integers(0, 999))
+def test_averages_in_the_middle_of_two_codes_are_rounded_as_tflite_rounds_them(
+    step: float, zero: int, seed: int
+) -> None:
+    """Away from code 0, whatever the zero point: (sum + n / 2) / n of whole numbers."""
+    codes = np.random.default_rng(seed).integers(-128, 128, (1, 4, 6, 5))
+    step = float(np.float32(step))
+    net = _Network()
+    pooled = net.add("AveragePool", net.coded("x", step, zero), kernel_shape=[2, 2])
+    same = np.eye(4, dtype=np.float32)[:, :, np.newaxis, np.newaxis]
+    made = _shifted(net.model(net.add("Conv", net.coded(pooled, step, zero), net.constant(same))))
+    found = np.rint(_run(made, ((codes - zero) * step).astype(np.float32)) / step) + zero
+    sums = _pooled(codes.astype(np.float64), (2, 2), (0, 0, 0, 0), np.sum)
+    np.testing.assert_array_equal(found, np.sign(sums) * ((np.abs(sums) + 2) // 4))
 
 
 def test_what_brings_frames_to_the_model_is_no_part_of_the_count() -> None:

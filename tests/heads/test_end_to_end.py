@@ -25,12 +25,12 @@ from convert.images import Framing, parse_frame
 from convert.images.scaling import Network
 from convert.simulate.decode import Detected, decode
 from convert.simulate.parsers import Layer
-from convert.simulate.settings import read_settings
 from convert.translate import Translate
 from convert.types import Adapted, Export, Metadata, ModelFormat
 from convert.validate import Validate
 from tests.graph.proof import onnxruntime
 from tests.heads import synthetic
+from tests.simulate.vectors import read_settings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

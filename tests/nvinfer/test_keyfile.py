@@ -22,17 +22,16 @@ def test_lines_and_columns() -> None:
 
 def test_the_last_line_of_a_key_counts_and_all_are_listed() -> None:
     file = KeyFile.load(b"[a]\nk=1\n[b]\n[a]\nk=2\nl=3\n")
-    assert file.keys(b"a") == (b"k", b"k", b"l")
-    assert file.value(b"a", b"k") == b"2"
+    assert [pair.key for pair in file.groups[b"a"].pairs] == [b"k", b"k", b"l"]
+    assert file.groups[b"a"].last[b"k"].value == b"2"
     assert list(file.groups) == [b"a", b"b"]
 
 
 def test_keys_in_other_locales_are_dropped() -> None:
     data = b"[a]\nk[fr]=x\nk[C]=y\nk[]=z\n"
     file = KeyFile.load(data)
-    assert file.keys(b"a") == (b"k[C]", b"k[]")
+    assert [pair.key for pair in file.groups[b"a"].pairs] == [b"k[C]", b"k[]"]
     assert [(group, pair.key) for group, pair in file.dropped] == [(b"a", b"k[fr]")]
-    assert KeyFile.load(data, languages=("fr", "de")).keys(b"a") == (b"k[fr]", b"k[C]", b"k[]")
 
 
 @pytest.mark.parametrize(
@@ -65,17 +64,8 @@ def test_a_message_shows_what_can_be_printed() -> None:
 
 
 def test_only_the_first_group_has_an_encoding() -> None:
-    assert KeyFile.load(b"[a]\nEncoding=utf-8\n[b]\nEncoding=latin1\n").value(b"b", b"Encoding") == b"latin1"
-
-
-def test_looking_for_what_is_not_there() -> None:
-    file = KeyFile.load(b"[a]\nk=1\n")
-    with pytest.raises(KeyFileError) as caught:
-        file.value(b"b", b"k")
-    assert caught.value.kind is ErrorKind.GROUP_NOT_FOUND
-    with pytest.raises(KeyFileError) as caught:
-        file.value(b"a", b"l")
-    assert caught.value.kind is ErrorKind.KEY_NOT_FOUND
+    file = KeyFile.load(b"[a]\nEncoding=utf-8\n[b]\nEncoding=latin1\n")
+    assert file.groups[b"b"].last[b"Encoding"].value == b"latin1"
 
 
 @pytest.mark.parametrize(

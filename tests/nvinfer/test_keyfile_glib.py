@@ -114,8 +114,10 @@ def ours(data: bytes) -> Outcome:
     except KeyFileError as error:
         return "refused", error.kind
     return "accepted", {
-        name: [(key, {kind: our_value(file.value(name, key), kind) for kind in GETTERS}) for key in file.keys(name)]
-        for name in file.groups
+        name: [
+            (pair.key, {kind: our_value(group.last[pair.key].value, kind) for kind in GETTERS}) for pair in group.pairs
+        ]
+        for name, group in file.groups.items()
     }
 
 

@@ -188,7 +188,7 @@ def test_what_is_not_known_is_not_judged() -> None:
     ("key", "value", "reason"),
     [
         ("imported", {"7.1": ["Relu"], "8.0": ["Relu"]}, "the operator Relu stands in it twice"),
-        ("imported", {"7.1": "Relu"}, "imported: 7.1 must be list of text"),
+        ("imported", {"7.1": "Relu"}, "imported.7.1 must be list of text"),
         ("limit", [{"operator": ["Unknown"], "takes": "x"}], "a limit names Unknown"),
         ("limit", [{"operator": ["Relu"]}], "the entry 'takes' is missing"),
         ("limit", [{"operator": ["Relu"], "takes": "x", "valeus": [1]}], "unknown entry 'valeus'"),

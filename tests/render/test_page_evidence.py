@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from convert.compare import (
 )
 from convert.findings import Finding, Level
 from convert.images.scaling import Network, Rect
-from convert.render.page import MOST_COMPARED, Measure, answer, differences, measures, page
+from convert.render.page import MOST_COMPARED, Measure, answer, measures, page
 from convert.report import evidence_document
 from convert.simulate.results import FrameResult, SimulatedEngine, Simulation
 from convert.simulate.settings import NetworkType, Settings
@@ -81,7 +82,7 @@ def test_other_figures_have_their_own_names() -> None:
 def test_each_precision_has_a_row() -> None:
     whole = PrecisionEvidence("fp32", 8000, None, {"Conv": 2})
     half = PrecisionEvidence("fp16", 4000, Agreement(0.99, 0.001, 0.25, 200), {"Conv": 2, "Relu": 1}, {}, ("first",))
-    codes = PrecisionEvidence("int8", 2000, Agreement(1.0, 0.001, 0.25, 200), {"Conv": 2}, {"Sigmoid": 1})
+    codes = PrecisionEvidence("int8", 2000, Agreement(1.0, 0.001, 0.25, 200), {"Conv": 2}, {"Sigmoid": 1}, shown=0)
     rows = (whole, half, PrecisionEvidence("int8"), codes)
     assert measures(evidence_document(Evidence(precisions=rows))) == [
         Measure("FP32", "weights 8 kB; not measured; nodes: 2 Conv"),
@@ -93,8 +94,8 @@ def test_each_precision_has_a_row() -> None:
         Measure("INT8", "not measured"),
         Measure(
             "INT8",
-            "weights 2 kB; the same decision on 100 % of 200 inputs; mean difference 0.001, largest 0.25; nodes: 2 "
-            "Conv; in float: 1 Sigmoid",
+            "weights 2 kB; the same decision on 100 % of 200 inputs; mean difference 0.001, largest 0.25; 0 show an "
+            "object; nodes: 2 Conv; in float: 1 Sigmoid",
         ),
     ]
 
@@ -213,8 +214,11 @@ def test_cards_say_where_edge_impulse_answers_differently() -> None:
 def test_a_comparison_of_many_pictures_is_cut() -> None:
     rows = (*(row(f"n{i}", Verdict.SAME) for i in range(MOST_COMPARED + 4)), row("last", Verdict.DIFFERS))
     made = comparison(*rows)
-    assert len(differences(made)) == MOST_COMPARED
-    assert differences(made)[0].row.name == "last"
+    frame = FrameResult("one", Path("one.jpg"), 64, 48, None)
+    text = page(Simulation((), (frame,)), {}, comparison=made).partition("Picture by picture</h3>")[2]
+    names = re.findall(r'<th scope="row"><bdi>([^<]*)', text.partition("</table>")[0])
+    assert (len(names), names[0]) == (MOST_COMPARED, "last")
+    assert "5 pictures more are left out" in text
     assert "5 pictures more are left out here." in Document(page(_simulation(), {}, comparison=made)).text
 
 

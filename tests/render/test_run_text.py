@@ -143,7 +143,7 @@ def test_parts_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_table_of_precisions(capsys: pytest.CaptureFixture[str]) -> None:
     whole = PrecisionEvidence("fp32", 1_234_567, Agreement(1.0, 0.0, 0.25, 32), {"Conv": 2, "Relu": 1})
     half = PrecisionEvidence("fp16", 617_000, Agreement(0.97, 0.0, 0.5, 60), {"Conv": 3}, {}, ("first",))
-    codes = PrecisionEvidence("int8", 300_000, Agreement(0.99, 0.0, 0.125, 60), {"Conv": 2}, {"Sigmoid": 3})
+    codes = PrecisionEvidence("int8", 300_000, Agreement(0.99, 0.0, 0.125, 60), {"Conv": 2}, {"Sigmoid": 3}, shown=7)
     rows = (whole, replace(half, agreement=None, overflow=()), half, PrecisionEvidence("int8"), codes)
     agreement = Agreement(0.99, 0.003, 0.1, 60)
     own = Int8Evidence({"Conv": 2}, {"Sigmoid": 3}, 0.875, agreement, agreement, replace(agreement, top1=0.98))
@@ -154,7 +154,8 @@ def test_the_table_of_precisions(capsys: pytest.CaptureFixture[str]) -> None:
         "  FP16      weights 617 kB, not measured",
         "  FP16      weights 617 kB, same decisions 97 %, max difference 0.5, 3 nodes, 1 beyond 65504",
         "  INT8      not measured",
-        "  INT8      weights 300 kB, same decisions 99 %, max difference 0.12, 2 nodes, in float: Sigmoid",
+        ("  INT8      weights 300 kB, same decisions 99 % (7 of 60 inputs show an object), max difference 0.12, "
+        "2 nodes, in float: Sigmoid"),
     ]  # fmt: skip
 
 

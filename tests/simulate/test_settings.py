@@ -9,15 +9,8 @@ import pytest
 
 from convert.errors import InputError, UnsupportedModelError
 from convert.nvinfer.config import read_bytes
-from convert.simulate.settings import (
-    ClassSettings,
-    ClusterMode,
-    ColorFormat,
-    NetworkType,
-    ScalingFilter,
-    Settings,
-    read_settings,
-)
+from convert.simulate.settings import ClassSettings, ClusterMode, ColorFormat, NetworkType, ScalingFilter, Settings
+from tests.simulate.vectors import read_settings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ import pytest
 from convert.report import dumps
 from convert.simulate.decode import Detected
 from convert.simulate.replay import read_recordings, replay
-from convert.simulate.settings import read_settings
 from tests.simulate.vectors import document as as_document
+from tests.simulate.vectors import read_settings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,13 +8,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from convert.nvinfer.config import read
+from convert.nvinfer.context import read_labels
 from convert.simulate import results
 from convert.simulate.decode import Classified, Detected
-from convert.simulate.settings import NetworkType
+from convert.simulate.settings import NetworkType, Settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from convert.simulate.parsers import Drop
     from convert.simulate.replay import Replayed
+
+
+def read_settings(path: Path) -> Settings:
+    """The settings nvinfer would compute with, by the newest release."""
+    parsed = read(path)
+    labels = read_labels(parsed.files["labelfile-path"]) if "labelfile-path" in parsed.files else ()
+    return Settings.from_parsed(parsed, [line.labels for line in labels])
 
 
 def document(batch: Replayed) -> dict[str, Any]:

@@ -103,6 +103,18 @@ def test_fomo(merge: str, nhwc: bool, box: float | None, child: Worker) -> None:
     assert result.evidence.decoding < 1e-6
 
 
+@pytest.mark.parametrize(("threshold", "all_show"), [(0.001, True), (0.999, False)])
+def test_fp16_of_an_ssd_says_how_many_inputs_show_an_object(threshold: float, all_show: bool, child: Worker) -> None:
+    """Where none does, equal decisions say nothing."""
+    artifact = adapted(from_tflite(ssd(), LABELS[:2]), child, threshold=threshold)
+    result = Validate(inputs=4, worker=child, precision="fp16")(artifact, Path()).artifact
+    assert isinstance(result, Validated)
+    half = result.evidence.precisions[1]
+    assert half.agreement is not None
+    assert half.agreement.max_abs_diff > 0
+    assert half.shown == (half.agreement.inputs if all_show else 0)
+
+
 @pytest.mark.parametrize("parts", [{}, {"background": False}, {"coordinates": 8}, {"dequantized_anchors": True}])
 def test_an_ssd_is_looked_into(parts: dict[str, Any], child: Worker) -> None:
     """The original runs whole; what goes into its last operator is compared."""

@@ -167,5 +167,6 @@ def adapted(
     """What the adapt stage would hand over."""
     facts = ModelFacts(Tensor("x", (1, 6, 5, 3), "float32"), (), (), "float32", "classifier")
     export = Export(original, "m", "flatbuffer", "m.lite", "", Metadata(image_scaling=scaling), facts)
-    model = OnnxModel(onnx_bytes, Tensor("x_input", (None, 3, 6, 5), "float32"), (), 13)
+    taken, given = Tensor("x_input", (None, 3, 6, 5), "float32"), Tensor("scores", (None, 4), "float32")
+    model = OnnxModel(onnx_bytes, taken, (given,), 13)
     return Adapted(Translated(export, model), model, Head("classifier", ("a", "b", "c", "d")), preprocessing)

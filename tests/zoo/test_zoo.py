@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from convert.agreement import _Runner as Runner
 from convert.errors import TranslationError
 from convert.export.dequantize import dequantize
 from convert.export.unpack import Unpack
@@ -17,6 +16,7 @@ from convert.heads import is_quantized
 from convert.images import ResizeMode
 from convert.isolation import Worker
 from convert.validate import runtimes
+from convert.validate.runtimes import BUILTIN, DEFAULT, LiteRT
 from tests.graph.proof import litert, onnxruntime
 from tests.zoo import networks
 
@@ -117,7 +117,7 @@ def test_codes(
     given = Unpack(precision="int8", resize_mode=ResizeMode.SQUASH)(tmp_path / f"{name}.int8.tflite", Path()).artifact
     model = adapted(given).onnx
     pictures = np.random.default_rng(0).random((20, *networks.SHAPE[1:]), np.float32)
-    runners = [Runner(given.original, second_kernels=second) for second in (False, True)]
+    runners = [LiteRT(given.original, kernels) for kernels in (DEFAULT, BUILTIN)]
     wanted, own = (np.stack([run(picture[np.newaxis])[0].ravel() for picture in pictures]) for run in runners)
     session = runtimes.load(model.data, optimized=False)
     values = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))

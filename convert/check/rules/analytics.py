@@ -13,7 +13,6 @@ from convert.check.analytics import PROPERTY, SMOOTHING, Fault, kinds, on_analyt
 from convert.check.app import number, on_app, stream_count
 from convert.check.rules.keys import closest
 from convert.check.rules.syntax import BOOLEANS, quoted
-from convert.counting import entries
 from convert.findings import Level, Rule
 from convert.nvinfer.targets import between
 
@@ -96,10 +95,8 @@ def same(file: AnalyticsFile) -> Iterator[Finding]:
         if other is shape:
             continue
         if cut and other.label != shape.label:
-            what = (
-                f"is {quoted(label)!r}, like that of {other.entry.key}: DeepStream {file.release} cuts off two letters"
-            )
-            yield _found(file, same, f"the name of {shape.entry.key} {what}", shape.entry)
+            what = f"like that of {other.entry.key}: DeepStream {file.release} cuts off two letters"
+            yield _found(file, same, f"the name of {shape.entry.key} is {quoted(label)!r}, {what}", shape.entry)
         elif first is group:
             what = "only the last one counts" if kinds()[group.kind].numbers else "the counts are added up"
             yield _found(file, same, f"{shape.entry.key} is there twice: {what}", shape.entry)
@@ -203,10 +200,10 @@ def arrows(file: AnalyticsFile) -> Iterator[Finding]:
             what = "has no length: nothing is counted"
         hint = None
         if min(file.size) > 0:
-            one, other = (
-                file.line(shape.entry.key, ";".join(map(str, each)))
-                for each in entries((line[0], line[1], line[2], line[3]), file.size)
-            )
+            from convert.counting import entries  # few files need it
+
+            both = entries((line[0], line[1], line[2], line[3]), file.size)
+            one, other = (file.line(shape.entry.key, ";".join(map(str, each))) for each in both)
             hint = f"write {one}, or {other} for the other direction"
         yield _found(file, arrows, f"the arrow of {shape.entry.key} {what}", shape.entry, hint)
 
@@ -294,9 +291,8 @@ def tracker_findings(data: bytes, path: str, release: str) -> Iterator[Finding]:
             if meant := closest(section.name, groups, _ALIKE):
                 message, hint = f"the tracker has no group {quoted(section.name)}", f"write {meant}:"
         elif group.until and not between(release, None, group.until):
-            message = (
-                f"{section.name} is a group of DeepStream up to {group.until}; {release} has other groups in its place"
-            )
+            until = f"DeepStream up to {group.until}"
+            message = f"{section.name} is a group of {until}; {release} has other groups in its place"
         if message:
             yield TRACKER_KEY.found(message, path=path, line=section.line, column=section.column, hint=hint)
         elif group and group.keys:

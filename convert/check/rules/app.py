@@ -260,16 +260,13 @@ def unread(app: AppContext) -> Iterator[Finding]:
                 yield app.found(unread, f"[{name}]: {what}, so the group is off", app.file.place(name, "enable"), hint)
         for key, entry in entries.items():
             known = [each for names in group.types.values() for each in names]
-            if group.type_of(key) is None and (
-                meant := closest(key, [each for each in known if each not in entries], _ALIKE)
-            ):
-                place = Place(app.file.path, entry.line, entry.column)
-                yield app.found(
-                    unread,
-                    f"[{name}]: deepstream-app has no key {quoted(key)}",
-                    place,
+            rest = [each for each in known if each not in entries]
+            if group.type_of(key) is None and (meant := closest(key, rest, _ALIKE)):
+                place, hint = (
+                    Place(app.file.path, entry.line, entry.column),
                     f"write {app.file.line(meant, entry.text)}",
                 )
+                yield app.found(unread, f"[{name}]: deepstream-app has no key {quoted(key)}", place, hint)
 
 
 _OFF: Final = frozenset({"source-attr-all", "message-converter", "message-consumer"})  # `enable` is not asked for

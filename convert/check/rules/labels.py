@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, TypeAlias
 
-from convert.check.context import CLASSIFIER, DETECTOR, INSTANCES, Labels, Place, RuleContext, on_config
+from convert.check.context import CLASSIFIER, DETECTOR, INSTANCES, Check, Labels, Place, RuleContext, on_config
 from convert.check.rules.syntax import as_line, quoted
 from convert.findings import Finding, Level
 from convert.nvinfer.keys import LABEL_BYTES
@@ -14,6 +14,21 @@ from convert.nvinfer.keys import LABEL_BYTES
 _BOM: Final = b"\xef\xbb\xbf"
 _ONE_NAME_A_LINE: Final = frozenset({DETECTOR, INSTANCES})
 _WITH_LABELS: Final = frozenset({DETECTOR, CLASSIFIER, INSTANCES})
+
+
+_OnLabels: TypeAlias = Callable[[RuleContext, Labels], Iterator[Finding]]
+
+
+def on_labels(rule: str) -> Callable[[_OnLabels], Check[RuleContext]]:
+    """As `on_config`, for functions that get the labels, too, and are called where there are any."""
+
+    def declare(run: _OnLabels) -> Check[RuleContext]:
+        def with_labels(context: RuleContext) -> Iterable[Finding]:
+            return run(context, labels) if (labels := _labels(context)) else ()
+
+        return on_config(rule)(with_labels)
+
+    return declare
 
 
 @on_config("NVI060")
@@ -46,11 +61,10 @@ def _wanted(context: RuleContext) -> str:
     return f"{several} in one line, with ; between"
 
 
-@on_config("NVI061")
-def one_a_line(context: RuleContext) -> Iterator[Finding]:
+@on_labels("NVI061")
+def one_a_line(context: RuleContext, labels: Labels) -> Iterator[Finding]:
     """A detector's label file for a classifier."""
-    labels = _labels(context)
-    if labels is None or context.kind != CLASSIFIER or context.function:
+    if context.kind != CLASSIFIER or context.function:
         return
     if _is_one_a_line(context, labels):
         count = len(labels.entries)
@@ -60,11 +74,10 @@ def one_a_line(context: RuleContext) -> Iterator[Finding]:
         yield context.found(one_a_line, message, at=Place(labels.shown, labels.entries[0][0], 1), hint=hint)
 
 
-@on_config("NVI062")
-def several_a_line(context: RuleContext) -> Iterator[Finding]:
+@on_labels("NVI062")
+def several_a_line(context: RuleContext, labels: Labels) -> Iterator[Finding]:
     """A classifier's label file for a detector."""
-    labels = _labels(context)
-    if labels is None or context.kind not in _ONE_NAME_A_LINE:
+    if context.kind not in _ONE_NAME_A_LINE:
         return
     several = [(line, names) for line, names in labels.entries if len(_plain(names)) > 1]
     if several:
@@ -85,11 +98,10 @@ def counts(context: RuleContext) -> Iterator[Finding]:
         yield from _counts_of_classifier(context)
 
 
-@on_config("NVI064")
-def carriage_return(context: RuleContext) -> Iterator[Finding]:
+@on_labels("NVI064")
+def carriage_return(context: RuleContext, labels: Labels) -> Iterator[Finding]:
     """Windows line ends."""
-    labels = _labels(context)
-    if labels is None or b"\r" not in labels.data:
+    if b"\r" not in labels.data:
         return
     lines = [number for number, text in enumerate(labels.data.split(b"\n"), 1) if b"\r" in text]
     count = f"{len(lines)} lines end" if len(lines) > 1 else "a line ends"
@@ -97,12 +109,9 @@ def carriage_return(context: RuleContext) -> Iterator[Finding]:
     yield context.found(carriage_return, message, at=Place(labels.shown, lines[0], 1), hint="save with Unix line ends")
 
 
-@on_config("NVI065")
-def encoding(context: RuleContext) -> Iterator[Finding]:
+@on_labels("NVI065")
+def encoding(context: RuleContext, labels: Labels) -> Iterator[Finding]:
     """Byte order marks and other encodings."""
-    labels = _labels(context)
-    if labels is None:
-        return
     if labels.data.startswith(_BOM):
         message = "the file begins with a byte order mark, which becomes part of the first label"
         yield context.found(encoding, message, at=Place(labels.shown, 1, 1), hint="save without it")
@@ -113,11 +122,10 @@ def encoding(context: RuleContext) -> Iterator[Finding]:
         yield context.found(encoding, "the file is not UTF-8", at=Place(labels.shown, line, 1), hint="save as UTF-8")
 
 
-@on_config("NVI066")
-def empty_line(context: RuleContext) -> Iterator[Finding]:
+@on_labels("NVI066")
+def empty_line(context: RuleContext, labels: Labels) -> Iterator[Finding]:
     """Gaps between labels."""
-    labels = _labels(context)
-    if labels is None or context.kind == CLASSIFIER or not labels.entries:
+    if context.kind == CLASSIFIER:
         return
     last = labels.entries[-1][0]
     empty = sorted(set(range(1, last)) - {line for line, _ in labels.entries})
@@ -126,12 +134,9 @@ def empty_line(context: RuleContext) -> Iterator[Finding]:
         yield context.found(empty_line, message, at=Place(labels.shown, empty[0], 1), hint="remove it")
 
 
-@on_config("NVI067")
-def blanks(context: RuleContext) -> Iterator[Finding]:
+@on_labels("NVI067")
+def blanks(context: RuleContext, labels: Labels) -> Iterator[Finding]:
     """Labels that begin or end in a blank."""
-    labels = _labels(context)
-    if labels is None:
-        return
     for line, names in labels.entries:
         odd = [name for name in names if name.rstrip("\r").strip(" \t") != name.rstrip("\r")]
         if odd:
@@ -140,24 +145,20 @@ def blanks(context: RuleContext) -> Iterator[Finding]:
             return
 
 
-@on_config("NVI068")
-def long_label(context: RuleContext) -> Iterator[Finding]:
+@on_labels("NVI068")
+def long_label(context: RuleContext, labels: Labels) -> Iterator[Finding]:
     """More than the metadata holds."""
-    labels = _labels(context)
-    for line, names in labels.entries if labels else ():
+    for line, names in labels.entries:
         for name in names if context.kind == CLASSIFIER else names[:1]:
             if (size := len(name.encode())) > LABEL_BYTES:
                 message = f"“{quoted(name)}” has {size} bytes; {LABEL_BYTES} are kept"
-                yield context.found(long_label, message, at=Place(labels.shown if labels else "", line, 1))
+                yield context.found(long_label, message, at=Place(labels.shown, line, 1))
                 return
 
 
-@on_config("NVI069")
-def duplicate(context: RuleContext) -> Iterator[Finding]:
+@on_labels("NVI069")
+def duplicate(context: RuleContext, labels: Labels) -> Iterator[Finding]:
     """The same name twice: for a classifier within a line, for a detector anywhere."""
-    labels = _labels(context)
-    if labels is None:
-        return
     if context.kind == CLASSIFIER:
         sets = [(line, _plain(names)) for line, names in labels.entries]
     else:
@@ -182,9 +183,8 @@ def _counts_of_detector(context: RuleContext) -> Iterator[Finding]:
         yield context.found(counts, message, key="num-detected-classes")
     head = _cov(context)
     if classes and head is not None and head != classes:
-        effect = (
-            f"objects of classes {classes} to {head - 1} are dropped" if head > classes else "the others never occur"
-        )
+        dropped = f"objects of classes {classes} to {head - 1} are dropped"
+        effect = dropped if head > classes else "the others never occur"
         message = f"num-detected-classes is {classes}, the model computes {head}: {effect}"
         level = Level.ERROR if head > classes else Level.WARNING
         hint = f"write {as_line(context, 'num-detected-classes', head)}"

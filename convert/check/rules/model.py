@@ -53,10 +53,8 @@ def picture(context: RuleContext) -> Iterator[Finding]:
             message = f"the model has {len(inputs)} inputs ({names}); nvinfer feeds one"
             yield context.found(picture, message, key="onnx-file")
     if inputs and inputs[0].dims is not None and len(inputs[0].dims) != 4:
-        message = (
-            f"the input {quoted(inputs[0].name)} is {_shown(inputs[0])}; nvinfer needs [N, channels, height, width]"
-        )
-        yield context.found(picture, message, key="onnx-file")
+        message = f"the input {quoted(inputs[0].name)} is {_shown(inputs[0])}"
+        yield context.found(picture, f"{message}; nvinfer needs [N, channels, height, width]", key="onnx-file")
 
 
 @on_config("NVI033")
@@ -243,11 +241,8 @@ def opset(context: RuleContext) -> Iterator[Finding]:
         return
     low, high = opsets(context.target.tensorrt)
     if not low <= context.model.opset <= high:
-        tensorrt = (
-            f"TensorRT {context.target.tensorrt} (DeepStream {context.target.deepstream}, {context.target.platform})"
-        )
-        message = f"the model has opset {context.model.opset}; the parser of {tensorrt} was made for {low} to {high}"
-        yield context.found(opset, message, key="onnx-file")
+        message = f"the model has opset {context.model.opset}; the parser of {context.target.words} was made for"
+        yield context.found(opset, f"{message} {low} to {high}", key="onnx-file")
 
 
 @on_config("NVI044")
@@ -303,9 +298,8 @@ def _modes(context: RuleContext) -> tuple[str, str] | None:
     """What is wrong with the keys for a Q/DQ model, and what to write; None: nothing."""
     typed, mode = context.value("strongly-typed", None), context.value("network-mode")
     if typed and mode:
-        return f"with strongly-typed it has its precision, and network-mode {mode} fails", writes(
-            context, {"network-mode": 0}
-        )
+        hint = writes(context, {"network-mode": 0})
+        return f"with strongly-typed it has its precision, and network-mode {mode} fails", hint
     if typed or (mode in _INT8_MODES and calibrated(context)):
         return None
     if typed is not None:

@@ -43,10 +43,9 @@ def no_parser(context: checking.RuleContext) -> Iterator[Finding]:
         lacking = [word for word in ("cov", "bbox") if not any(word in name for name in names)]
         if lacking:
             shown = ", ".join(quoted(name) for name in names)
-            message = (
-                f"no output has {' or '.join(lacking)} in its name ({shown}), and no function is named to read them"
-            )
-            yield context.found(no_parser, message, hint=_parser_hint(context, names))
+            message = f"no output has {' or '.join(lacking)} in its name ({shown})"
+            hint = _parser_hint(context, names)
+            yield context.found(no_parser, f"{message}, and no function is named to read them", hint=hint)
         return
     names = list(context.value("output-blob-names"))
     if names and not any("cov" in name or "bbox" in name for name in names):
@@ -396,19 +395,12 @@ def logits(context: checking.RuleContext) -> Iterator[Finding]:
 @checking.on_config("NVI088")
 def more_outputs(context: checking.RuleContext) -> Iterator[Finding]:
     """Attributes without labels."""
-    if (
-        context.model is None
-        or context.labels is None
-        or not context.labels.entries
-        or not _built_in_classifier(context)
-    ):
-        return
-    rest = context.model.outputs[len(context.labels.entries) :]
+    lines = len(context.labels.entries) if context.labels else 0
+    rest = context.model.outputs[lines:] if context.model and lines and _built_in_classifier(context) else ()
     if rest:
         names = ", ".join(quoted(each.name) for each in rest)
-        yield context.found(
-            more_outputs, f"the model has outputs the label file has no line for: {names}", key="labelfile-path"
-        )
+        message = f"the model has outputs the label file has no line for: {names}"
+        yield context.found(more_outputs, message, key="labelfile-path")
 
 
 @checking.on_config("NVI089")

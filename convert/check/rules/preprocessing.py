@@ -187,7 +187,9 @@ def framing(context: RuleContext) -> Iterator[Finding]:
     from convert.images import ResizeMode
 
     if recorded.resize:
-        yield from _resizing(context, str(recorded.frame or ""))
+        takes = f"the model takes whole frames of {quoted(str(recorded.frame or ''))} and resizes them itself"
+        bars = "frames of another shape get black bars first"
+        yield from _no_objects(context, takes, "objects have other shapes", bars)
     elif recorded.crop:
         yield from _whole_frames(context, recorded, recorded.crop[2:])
     elif recorded.resize_mode is ResizeMode.FIT_LONGEST:
@@ -226,9 +228,8 @@ def shapes(app: AppContext) -> Iterator[Finding]:
                 continue
         elif recorded.squashes or abs(width / height / float(frame.aspect) - 1) < _SAME:
             continue
-        message = (
-            f"[streammux] makes frames of {width}x{height}, but the model of [{engine.gie.group}] was made for {frame}"
-        )
+        made = f"but the model of [{engine.gie.group}] was made for {frame}"
+        message = f"[streammux] makes frames of {width}x{height}, {made}"
         hint = f"write width={frame.pixels[0]} and height={frame.pixels[1]}, or convert for the frames there are"
         yield app.found(shapes, message, app.file.place("streammux", "width"), hint)
 
@@ -239,27 +240,21 @@ def _whole_frames(context: RuleContext, recorded: OnnxMetadata, size: tuple[int,
 
     frame, part = quoted(str(recorded.frame or "")), anchor_name(recorded.anchor)
     takes = f"the model takes whole frames of {frame} and cuts {size[0]}x{size[1]} out of their {part}"
-    if context.is_secondary:
-        hint = f"convert once more with --role sgie for objects, or write {as_line(context, 'process-mode', 1)}"
-        yield context.found(framing, f"{takes}; of objects it cuts off two sides", key="process-mode", hint=hint)
-    elif context.value(_KEEP):
-        message = f"{takes}; with {as_line(context, _KEEP, 1)} they lie elsewhere in its input"
-        yield context.found(framing, message, key=_KEEP, hint=f"write {as_line(context, _KEEP, 0)}")
+    yield from _no_objects(context, takes, "of objects it cuts off two sides", "they lie elsewhere in its input")
     dims = tuple(context.value("infer-dims"))
     if dims[1:] == size[::-1]:
         message = f"infer-dims is {';'.join(map(str, dims))}, which is what is left after cropping: {takes}"
         yield context.found(framing, message, key="infer-dims", hint="write the size of the model's input")
 
 
-def _resizing(context: RuleContext, frame: str) -> Iterator[Finding]:
-    """Of a model that resizes whole frames itself."""
-    takes = f"the model takes whole frames of {quoted(frame)} and resizes them itself"
+def _no_objects(context: RuleContext, takes: str, objects: str, bars: str) -> Iterator[Finding]:
+    """Of a model that `takes` whole frames: what happens to `objects`, and between `bars`."""
     if context.is_secondary:
-        hint = f"convert once more with --role sgie for objects, or write {as_line(context, 'process-mode', 1)}"
-        yield context.found(framing, f"{takes}; objects have other shapes", key="process-mode", hint=hint)
+        hint = f"write {as_line(context, 'process-mode', 1)}, or convert once more with --role sgie for objects"
+        yield context.found(framing, f"{takes}; {objects}", key="process-mode", hint=hint)
     elif context.value(_KEEP):
-        message = f"{takes}; with {as_line(context, _KEEP, 1)} frames of another shape get black bars first"
-        yield context.found(framing, message, key=_KEEP, hint=f"write {as_line(context, _KEEP, 0)}")
+        message, hint = f"{takes}; with {as_line(context, _KEEP, 1)} {bars}", f"write {as_line(context, _KEEP, 0)}"
+        yield context.found(framing, message, key=_KEEP, hint=hint)
 
 
 def _fitted(context: RuleContext) -> Iterator[Finding]:

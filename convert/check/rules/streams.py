@@ -10,7 +10,6 @@ import math
 import os
 import re
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote
 
 from convert.check.app import MULTIPLE, absolute, is_on, number, on_app, sources, stream_count, text_of
 from convert.check.context import on_config
@@ -51,9 +50,8 @@ def unopened(app: AppContext) -> Iterator[Finding]:
             yield app.found(unopened, message, file.place(name), "write `source:` with csv-file-path instead")
         elif file.form == "ini" and not re.fullmatch("source(?:[0-9]+|-list|-attr-all)", name):
             hint = "write [source0], and the next number for each further one"
-            yield app.found(
-                unopened, f"[{name}] is no name of a source: the app does not start", file.place(name), hint
-            )
+            message = f"[{name}] is no name of a source: the app does not start"
+            yield app.found(unopened, message, file.place(name), hint)
     if file.form == "yaml" and "source" in file.groups and not text_of(file, "source", "csv-file-path"):
         message = "source: has no csv-file-path: the app does not start"
         yield app.found(unopened, message, file.place("source"), "write csv-file-path, a CSV file with the sources")
@@ -106,9 +104,8 @@ def _list(app: AppContext) -> Iterator[Finding]:
         return
     if "source-attr-all" not in file.groups:
         message = "[source-list] needs a group [source-attr-all]: the app does not start"
-        yield app.found(
-            unopened, message, file.place("source-list"), "write [source-attr-all] with type and what all have"
-        )
+        hint = "write [source-attr-all] with type and what all have"
+        yield app.found(unopened, message, file.place("source-list"), hint)
         return
     if not (listed := _listed(file)):
         return
@@ -162,6 +159,8 @@ def live(app: AppContext) -> Iterator[Finding]:
 @on_app("NVI103")
 def file_uris(app: AppContext) -> Iterator[Finding]:
     """file:// and a relative path that leads nowhere."""
+    from urllib.parse import unquote  # slow to import
+
     for file, name in () if app.file.knows_folder else sources(app.file):
         uri = text_of(file, name, "uri")
         path = uri.removeprefix("file://")
@@ -171,9 +170,8 @@ def file_uris(app: AppContext) -> Iterator[Finding]:
         rooted = path.split("/")[0] in _TOP or app.is_here("/" + unquote(path))
         hint = f"write {file.line('uri', 'file:///' + path)}" if rooted else None
         hint = hint or f"write {file.line('uri', 'file://./' + path)} if it will be there"
-        message = (
-            f"[{name}]: {quoted(uri)} starts in the folder of the config: {os.path.abspath(here)}, which is not here"  # noqa: PTH100
-        )
+        message = f"[{name}]: {quoted(uri)} starts in the folder of the config: "
+        message += f"{os.path.abspath(here)}, which is not here"  # noqa: PTH100 - text
         yield app.found(file_uris, message, file.place(name, "uri"), hint, None if rooted else Level.NOTE)
 
 
@@ -186,15 +184,13 @@ def batches(app: AppContext) -> Iterator[Finding]:
     size = number(file, "streammux", "batch-size", 0) or 0
     if 0 < size < count:
         message = f"[streammux]: batch-size is {size}, but there are {count} streams"
-        yield app.found(
-            batches, message, file.place("streammux", "batch-size"), f"write {file.line('batch-size', count)}"
-        )
+        place, hint = file.place("streammux", "batch-size"), f"write {file.line('batch-size', count)}"
+        yield app.found(batches, message, place, hint)
     for engine in app.engines:
         own = engine.known("batch-size") or 0
         if engine.gie.primary and 0 < own < count:
-            message = (
-                f"[{engine.gie.group}]: batch-size is {own}: for {count} streams it runs {math.ceil(count / own)} times"
-            )
+            times = f"for {count} streams it runs {math.ceil(count / own)} times"
+            message = f"[{engine.gie.group}]: batch-size is {own}: {times}"
             yield app.found(batches, message, app.at(engine, "batch-size"), None, Level.NOTE)
     rows, columns = (number(file, "tiled-display", key, 0) or 0 for key in ("rows", "columns"))
     if is_on(file, "tiled-display") and 0 < rows * columns < count:
@@ -208,19 +204,13 @@ def frame_size(app: AppContext) -> Iterator[Finding]:
     """width and height of [streammux]."""
     file = app.file
     kinds = {number(*each, "type", 0) for each in sources(file)}
-    if (
-        not kinds
-        or kinds & _AUDIO
-        or any(text_of(file, "streammux", key) for key in ("config-file", "config-file-path"))
-    ):
+    named = any(text_of(file, "streammux", key) for key in ("config-file", "config-file-path"))
+    if not kinds or kinds & _AUDIO or named:
         return
     missing = [key for key in ("width", "height") if not number(file, "streammux", key, 0)]
     if missing:
-        what = (
-            f"[streammux]: {' and '.join(missing)} not given"
-            if "streammux" in file.groups
-            else "there is no [streammux]"
-        )
+        given = f"[streammux]: {' and '.join(missing)} not given"
+        what = given if "streammux" in file.groups else "there is no [streammux]"
         lines = " and ".join(file.line(key, {"width": 1920, "height": 1080}[key]) for key in missing)
         yield app.found(frame_size, what, file.place("streammux"), f"write {lines} in [streammux]")
 

@@ -98,11 +98,8 @@ def _hint_for_key(context: RuleContext, entry: Entry, key: Key, problem: Problem
     if key.name in {"operate-on-class-ids", "filter-out-class-ids"} and problem.reason is Reason.RANGE:
         return "leave the key out for all classes"
     if found := replacement(entry, problem):
-        why = (
-            "channels;height;width without the batch: "
-            if key.name == "infer-dims" and entry.text.count(";") == 3
-            else ""
-        )
+        batch = key.name == "infer-dims" and entry.text.count(";") == 3
+        why = "channels;height;width without the batch: " if batch else ""
         why = "nvinfer does not calculate: " if "/" in entry.text else why
         return f"{why}write {as_line(context, key.name, found, entry)}"
     if context.parsed.form == "yaml" and entry.text == "null":
@@ -201,10 +198,8 @@ def comment(context: RuleContext) -> Iterator[Finding]:
     """`key=value # words`."""
     for fault in context.faults:
         if _cause(context, fault) is comment:
-            hint = "put the comment on a line of its own"
-            yield _at(
-                context, fault, comment, f"{fault.problem.message}: the comment is part of the value", hint, Level.ERROR
-            )
+            message = f"{fault.problem.message}: the comment is part of the value"
+            yield _at(context, fault, comment, message, _OWN_LINE, Level.ERROR)
     unread = {problem.line for problem in context.parsed.problems if problem.reason is Reason.UNREADABLE}
     for entry, kind in _readable(context):
         value, words = value_and_comment(entry.text, kind)
@@ -217,13 +212,12 @@ def comment(context: RuleContext) -> Iterator[Finding]:
         elif entry.line in unread:
             message, level = f"{entry.key}: the comment is part of the value, and nvinfer takes 0", Level.WARNING
         else:
-            message, level = (
-                f"{entry.key}: the comment behind {value} is tolerated, because it is an integer",
-                Level.NOTE,
-            )
-        yield context.found(
-            comment, message, at=context.at_value(entry), hint="put the comment on a line of its own", level=level
-        )
+            message = f"{entry.key}: the comment behind {value} is tolerated, because it is an integer"
+            level = Level.NOTE
+        yield context.found(comment, message, at=context.at_value(entry), hint=_OWN_LINE, level=level)
+
+
+_OWN_LINE: Final = "put the comment on a line of its own"
 
 
 @on_config("NVI005", refused=True)

@@ -143,3 +143,10 @@ def test_any_text_ends(text: str, every_branch: bool) -> None:
 def test_any_bytes_end(data: bytes) -> None:
     scanner = Scanner(data)
     assert sum(1 for _ in iter(scanner.next, None)) <= len(data)
+
+
+def test_no_more_tokens_than_asked_for() -> None:
+    assert [token and token.text for token in iter(Scanner(b"a b", most=2).next, None)] == [b"a", b"b"]
+    with pytest.raises(InputError, match="too long") as caught:
+        list(iter(Scanner(b"a\nb c", most=2).next, None))
+    assert caught.value.line == 2

@@ -34,7 +34,7 @@ def raw(data: bytes) -> str:
 
 
 def options_of(text: str) -> Any:
-    return unpack(rebuild(text, "m.cpp").model).subgraphs[0].operators[0].builtinOptions
+    return unpack(rebuild(text, "m.cpp")[0]).subgraphs[0].operators[0].builtinOptions
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_an_optional_input_that_is_absent_stays_absent() -> None:
         "FULLY_CONNECTED", [net.tensor((1, 4), "f4"), weights, -1], [net.tensor((1, 2), "f4")], table="FullyConnected"
     )
     for form in FORMS.values():
-        call = unpack(rebuild(write(net.model([1], [2]), form), "m.cpp").model).subgraphs[0].operators[0]
+        call = unpack(rebuild(write(net.model([1], [2]), form), "m.cpp")[0]).subgraphs[0].operators[0]
         assert list(call.inputs) == [1, 0, -1]
 
 

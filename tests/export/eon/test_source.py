@@ -135,6 +135,7 @@ def test_types_set_in_functions() -> None:
         ("TfLiteX a = { b {1} };", 1, "'b' stands before braces in the variable a"),
         ("TfLiteX a = { 1 } b;", 1, "'b' stands where ';' in the variable a should"),
         ("TfLiteX a = { 1", 1, "a brace is not closed"),
+        ("TfLiteX a = { " + "( const " * 100_000 + "};", 1, "is too long for a value"),
         ("TfArray<1, int> a = { 1, { 1 }, 2 };", 1, "more than a size and its numbers"),
         ("int8_t a[] = 1;", 1, "the variable a has no braces"),
         ("int a[2] = { 1 };", 1, "the variable a has 1 of its 2 elements"),
