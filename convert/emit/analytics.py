@@ -35,7 +35,7 @@ from convert.types import Tracking
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from convert.counting import Values
+    from convert.counting import Segment, Values
     from convert.findings import Finding
     from convert.images import Framing, Mark
     from convert.nvinfer.targets import Target
@@ -181,8 +181,17 @@ def _recorded(
     scaled = framing is not None or recorded.resize_mode is ResizeMode.FIT_LONGEST
     mode = (recorded.resize_mode if scaled else None) or ResizeMode.SQUASH
     place = placement(mode, (width, height), size, anchor=recorded.anchor)
-    moved = [fitted(each, (width, height), object_size) if object_size else each for each in recorded.segments or ()]
-    return [(f"line{number}", clipped(place.place(each), size) or ()) for number, each in enumerate(moved, 1)]
+
+    def moved(line: Segment) -> Segment | None:
+        if object_size is None:
+            return line
+        inside = clipped(line, (width, height))
+        return inside and fitted(inside, (width, height), object_size)
+
+    lines = map(moved, recorded.segments or ())
+    return [
+        (f"line{number}", (line and clipped(place.place(line), size)) or ()) for number, line in enumerate(lines, 1)
+    ]
 
 
 def _object_size(export: Export, box: float) -> tuple[float, float] | None:
