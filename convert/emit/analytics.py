@@ -117,9 +117,7 @@ def counting(
     own = _recorded(export, framing, size, object_size)
     kept = [(line.name, tuple(chain(*line.pixels(size)))) for line in lines] or [each for each in own if each[1]]
     for name, ends in kept:
-        if ends[:2] == ends[2:]:
-            message = f"line {name} is shorter than a pixel of {size[0]}x{size[1]}"
-            raise PresetError(message, hint="draw a longer one")
+        directions(name, ends, size)  # refuses a line without length
     outside = None if lines else tuple(name for name, ends in own if not ends)
     drawn = tuple((zone.name, zone.pixels(size)) for zone in zones)
     knows_size = object_size is not None
@@ -162,8 +160,15 @@ _ZONES = "Corners x;y of each zone. An object is in it if the middle of its lowe
 
 
 def directions(name: str, ends: Sequence[int], size: tuple[int, int]) -> list[tuple[str, Values]]:
-    """Name and eight numbers of both directions of a line, in pixels of `size`."""
+    """Name and eight numbers of both directions of a line, in pixels of `size`.
+
+    Raises:
+        PresetError: it is shorter than a pixel.
+    """
     x1, y1, x2, y2 = ends
+    if (x1, y1) == (x2, y2):
+        message = f"line {name} is shorter than a pixel of {size[0]}x{size[1]}"
+        raise PresetError(message, hint="draw a longer one")
     found = []
     for values in entries((x1, y1, x2, y2), size):
         x, y = values[2] - values[0], values[3] - values[1]  # where the arrow points, of four ways
