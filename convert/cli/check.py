@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.cli import command
+from convert.cli import command, own
 from convert.cli import options as cli
 from convert.options import CheckOptions, checked
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     *("target", "platform", "jetpack", "tensorrt_version"),
     *("onnxruntime", "tensorrt", "timeout", "select", "ignore", "files", "fix"),
 )
-@click.option("--diff", "diff_", is_flag=True, help="Show what --fix changes; alone, nothing is written.")
+@own("diff")
 @cli.depfile_option
 @cli.format_option("text", "json", "junit", "sarif")
 @cli.options(CheckOptions, "fail_on")
