@@ -12,24 +12,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from convert.emit.files import (
     DUPLICATE_LABEL,
-    NOT_BUILT,
-    OPSET,
     RUN,
     SCRIPT,
-    TARGET_NOT_VERIFIED,
     EngineBuild,
-    beside,
     build_script,
     bundle_names,
-    is_script,
     label_file,
     label_findings,
-    stale_engines,
+    parser_findings,
+    unverified_findings,
+    write_bundle,
 )
-from convert.files import Output, load_text, make_folder, sha256, write_all
-from convert.nvinfer.targets import Target, opsets, sdk_path, target, trtexec_flags
-from convert.nvinfer.tensorrt import refusals
-from convert.onnx_header import parse_header
+from convert.files import Output, load_text, sha256
+from convert.nvinfer.targets import Target, sdk_path, target, trtexec_flags
 from convert.report import REPORT, dumps, impulse_report
 from convert.types import Bundle, Export, StageResult, ValidatedImpulse
 
@@ -90,10 +85,7 @@ class EmitImpulse:
         found = self.findings(model)
         outputs = [Output(name, sha256(data)) for name, data in files.items()]
         files[REPORT] = dumps(impulse_report(artifact, self.options(), outputs, found))
-        make_folder(self.folder)
-        around = beside(self.folder, model.export.name, files)
-        written = write_all(self.folder, files, executables=frozenset(filter(is_script, files)))
-        around += stale_engines(self.folder, model.file)
+        written, around = write_bundle(self.folder, model.export.name, files)
         return StageResult(Bundle(str(self.folder), model.export.name, written), written, (*found, *around))
 
     def options(self) -> dict[str, Any]:
@@ -122,19 +114,9 @@ class EmitImpulse:
         """What is questionable in the files themselves."""
         where, names = self.where, bundle_names(model.export.name)
         found = [each for each in label_findings(model.labels, names.labels) if each.id == DUPLICATE_LABEL.id]
-        lowest, highest = opsets(where.tensorrt)
-        if not lowest <= model.onnx.opset <= highest:
-            parser = f"the parser of TensorRT {where.tensorrt} was made for {lowest} to {highest}"
-            message = f"the model has opset {model.onnx.opset}, {parser}"
-            hint = "use a --target with TensorRT 8 or newer, or ONNX Runtime"
-            found.append(OPSET.found(message, path=model.file, hint=hint))
-        refused = refusals(parse_header(model.onnx.data), where)
-        found += [NOT_BUILT.found(each.message, path=model.file, hint=each.hint) for each in refused]
-        found += [
-            TARGET_NOT_VERIFIED.found(f"{where.name}, {where.platform}: {cell} not verified: {why}", path=SCRIPT)
-            for cell, why in where.unverified
-            if cell == "tensorrt"
-        ]
+        hint = "use a --target with TensorRT 8 or newer, or ONNX Runtime"
+        found += parser_findings(model.onnx, model.file, where, hint)
+        found += unverified_findings(where, {"tensorrt": SCRIPT})
         return tuple(found)
 
     def _triton(self, model: ImpulseModel, labels: str) -> bytes:

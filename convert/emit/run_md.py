@@ -20,8 +20,10 @@ from convert.images.resizing import Resizing
 from convert.nvinfer.targets import Target, between, container, sdk_path
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from convert.emit.app import App
-    from convert.images import Frame, Framing
+    from convert.images import Framing
     from convert.types import FrameEffect
 
 _CODECS_LEFT_OUT = "6.1.1"  # from this release on the images leave codecs out (its documentation on containers)
@@ -42,60 +44,26 @@ _CELLS = {
 
 
 @dataclass(frozen=True, slots=True)
-class LabelFile:
-    """A label file and its form, "one-line" or "one-per-line"."""
-
-    name: str
-    form: str
-
-
-@dataclass(frozen=True, slots=True)
-class Frames:
-    """The frames that the primary engine's model was made for.
-
-    Attributes:
-        frame: their aspect.
-        crops: as `Framing.crops`.
-        effect: what was measured of it.
-        resizes: whether it takes frames of one size as they are, and brings that picture to its own size.
-        does: what it does to frames.
-    """
-
-    frame: Frame
-    crops: bool
-    effect: FrameEffect | None = None
-    resizes: bool = False
-    does: str = ""
-
-    @classmethod
-    def of(cls, framing: Framing | None, effect: FrameEffect | None = None) -> Frames | None:
-        """None where the model takes frames of any aspect."""
-        if framing is None:
-            return None
-        exact = isinstance(framing, Resizing) and framing.is_exact
-        does = f"cuts out what it was trained on, the {framing.part}" if framing.cut else f"{framing.does} them"
-        return cls(framing.frame, framing.crops, effect, exact, does)
-
-
-@dataclass(frozen=True, slots=True)
 class Instructions:
     """What RUN.md is about.
 
     Attributes:
         name: the bundle's, and of the folder on the device.
-        labels: of each of the bundle's models.
+        labels: the label file of each of the bundle's models, and its form: "one-line" or "one-per-line".
         detects: whether the primary engine is the bundle's and finds objects.
         gpu_id: number of the GPU.
-        frames: those the primary engine's model was made for.
+        framing: what the primary engine's model does with the frames it was made for; None: it takes any.
+        effect: what was measured of that.
         primary_script: of two engines of one model: what builds the primary one alone.
     """
 
     name: str
     app: App
-    labels: tuple[LabelFile, ...]
+    labels: Mapping[str, str]
     detects: bool
     gpu_id: int = 0
-    frames: Frames | None = None
+    framing: Framing | None = None
+    effect: FrameEffect | None = None
     primary_script: str = ""
 
 
@@ -116,10 +84,10 @@ def run_md(about: Instructions, target: Target) -> bytes:
         container=_container(about, target, sink),
         trtexec=sdk_path(target, "trtexec"),
         detector=_detector(about, target),
-        frames=_frames(about.frames),
-        success=_SUCCESS.format(rtsp=_RTSP_LINE.format(port=RTSP_PORT) if sink == "rtsp" else ""),
+        frames=_frames(about.framing, about.effect),
+        rtsp=_RTSP_LINE.format(port=RTSP_PORT) if sink == "rtsp" else "",
         results=_results(about, sink),
-        counts=_COUNTS if about.app.analytics_file else "",
+        counts=load_text("bundle/RUN-counts.md") if about.app.analytics_file else "",
         labels=_labels(about.labels),
         headless=_headless(target, sink),
         gst=_gst_launch(about, target, sink),
@@ -127,27 +95,7 @@ def run_md(about: Instructions, target: Target) -> bytes:
     return text.encode()
 
 
-_SUCCESS = """\
-```
-{rtsp}**PERF:  FPS 0 (Avg)
-**PERF:  30.00 (29.98)
-...
-App run successful
-```
-"""
 _RTSP_LINE = " *** DeepStream: Launched RTSP Streaming at rtsp://localhost:{port}/ds-test ***\n"
-
-
-_COUNTS = """
-Counts: on the screen `NAME-down=3` stands at the line NAME: so many have crossed it downwards (`-up`, `-left`, `-right`
-likewise). At a zone stands how many are in it. The terminal, KITTI files and message brokers get none of it. A program
-reads the metadata of a frame, in a probe behind the element nvdsanalytics (Python: deepstream_python_apps has a whole
-one, deepstream-nvdsanalytics):
-
-    if user.base_meta.meta_type == pyds.nvds_get_user_meta_type("NVIDIA.DSANALYTICSFRAME.USER_META"):
-        counts = pyds.NvDsAnalyticsFrameMeta.cast(user.user_meta_data)
-        print(counts.objLCCumCnt, counts.objInROIcnt, counts.ocStatus)
-"""
 
 
 def _headless(target: Target, sink: str) -> str:
@@ -257,26 +205,29 @@ def _results(about: Instructions, sink: str) -> str:
     return text
 
 
-def _frames(frames: Frames | None) -> str:
-    if frames is None:
+def _frames(framing: Framing | None, effect: FrameEffect | None) -> str:
+    if framing is None:
         return ""
-    text = f"Frames: the model takes whole ones of {frames.frame}"
-    if frames.resizes:
+    text = f"Frames: the model takes whole ones of {framing.frame}"
+    if isinstance(framing, Resizing) and framing.is_exact:
         return (
             f"\n{text} and resizes them itself, as Edge Impulse does. Those of another size are scaled before, by the\n"
             "device: give [streammux] the camera's own size, and convert again for it with `--frame WIDTHxHEIGHT`.\n"
         )
-    text += f" and {frames.does}.\n" if frames.crops else ".\n"
-    if frames.effect and (crop := frames.effect.crop):
-        cropped, squashed = (f"{round(each.top1 * each.inputs)}" for each in (crop, frames.effect.squash))
+    if framing.crops:
+        cuts = f"cuts out what it was trained on, the {framing.part}" if framing.cut else f"{framing.does} them"
+        text += f" and {cuts}"
+    text += ".\n"
+    if effect and (crop := effect.crop):
+        cropped, squashed = (f"{round(each.top1 * each.inputs)}" for each in (crop, effect.squash))
         text += f"Its best answer is Edge Impulse's on {cropped} of {crop.inputs} measured (squashed: {squashed}).\n"
-    other = f"For a camera of another shape convert again with its frames: `--frame {frames.frame.other}`, for example."
-    return f"\n{text}{other}\n"
+    other = framing.frame.other
+    return f"\n{text}For a camera of another shape convert again with its frames: `--frame {other}`, for example.\n"
 
 
-def _labels(files: tuple[LabelFile, ...]) -> str:
+def _labels(files: Mapping[str, str]) -> str:
     forms = {"one-line": "one line, `;` between", "one-per-line": "one a line"}
-    named = " and ".join(f"`{each.name}` ({forms[each.form]})" for each in files)
+    named = " and ".join(f"`{name}` ({forms[form]})" for name, form in files.items())
     return f"Labels are in {named}. Change the words, not their number or order."
 
 
