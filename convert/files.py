@@ -299,8 +299,18 @@ def configs() -> Path:
 
 
 def load_text(name: str) -> str:
-    """A text in `configs/` (`bundle/RUN.md`): a template for `str.format`."""
+    """A text in `configs/` (`bundle/build_engine.sh`): a template for `str.format`."""
     return (configs() / name).read_text(encoding="utf-8")
+
+
+def filled(name: str, **values: object) -> bytes:
+    """A text in `configs/` that is a template of Jinja's (`bundle/RUN.md`), with `values` filled in, as UTF-8."""
+    import jinja2  # of the commands only those that write such a text need it
+
+    environment = jinja2.Environment(  # noqa: S701 - nothing of it is markup
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    return environment.from_string(load_text(name)).render(values).encode()
 
 
 @cache
