@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from convert.emit.app import App, app_file
@@ -40,15 +41,15 @@ from convert.emit.files import (
 from convert.emit.run_md import Instructions, run_md
 from convert.emit.streams import SINKS, Source, parse_source, sample
 from convert.errors import PresetError
-from convert.files import Output, load_text, sha256
+from convert.files import load_text
 from convert.heads import head
 from convert.nvinfer.targets import Target, float32_flags, int8_mode, opsets, reads_key, sdk_path, target, trtexec_flags
 from convert.options import refuse_counting
-from convert.report import REPORT, app_report, dumps, report_document
+from convert.report import REPORT, app_report, report_document
 from convert.types import Adapted, Bundle, StageResult, Validated, onnx_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
     from pathlib import Path
 
     from convert.emit.analytics import Counting
@@ -255,10 +256,8 @@ class Emit(_Options):
                 f"only the config for a primary engine was written: the model takes whole frames of {framing.frame}"
             )
             found += (SECONDARY_LEFT_OUT.found(message),)
-        outputs = [Output(name, sha256(data)) for name, data in files.items()]
-        report = report_document(artifact, fitting.options(), outputs, found)
-        files[REPORT] = dumps(report)
-        written, around = write_bundle(self.folder, adapted.export.name, files)
+        report = partial(report_document, artifact, fitting.options(), findings=found)
+        written, around = write_bundle(self.folder, adapted.export.name, files, report)
         return StageResult(Bundle(str(self.folder), adapted.export.name, written), written, (*found, *around))
 
     def models(self, adapted: Adapted) -> tuple[Adapted, ...]:
@@ -307,21 +306,8 @@ class Emit(_Options):
                 files[names.analytics] = analytics_file(counted)
             if counted.writes_tracker(self.where):
                 files[names.tracker] = tracker_file(counted.tracking, self.where)
-        app = App(
-            names.app,
-            self.primary,
-            self.secondary,
-            names.primary,
-            names.secondary,
-            size,
-            self.frames_from,
-            self.sink,
-            secondary_off=preset.secondary_off,
-            frame=frame,
-            tracks=counted is not None,
-            analytics_file=names.analytics if names.analytics in files else "",
-            tracker_file=names.tracker if names.tracker in files else "",
-        )
+        tracks = counted is not None
+        app = self.app(adapted.export.name, files, size, frame, tracks=tracks, secondary_off=preset.secondary_off)
         files[names.app] = app_file(app, engine, self.where)
         scripts = _scripts(engines)
         for each, script in zip(models, scripts, strict=False):
@@ -335,6 +321,16 @@ class Emit(_Options):
         )
         files[RUN] = run_md(about, self.where)
         return files
+
+    def app(
+        self, name: str, files: Container[str], size: tuple[int, int], frame: Frame | None, *, tracks: bool, **own: Any
+    ) -> App:
+        """The app of the bundle `name`, which holds `files`; `own`: fields of `App` that are otherwise."""
+        names = bundle_names(name)
+        counts, follows = (each if each in files else "" for each in (names.analytics, names.tracker))
+        gies = self.primary, self.secondary, names.primary, names.secondary
+        more: dict[str, Any] = {"frame": frame, "tracks": tracks, "analytics_file": counts, "tracker_file": follows}
+        return replace(App(names.app, *gies, size, self.frames_from, self.sink), **more, **own)
 
     def engine(self, adapted: Adapted) -> EngineBuild:
         """The engine of a model."""
@@ -495,10 +491,8 @@ class EmitPair(_Options):
         pair = ValidatedPair(*map(_renamed, (artifact.primary, artifact.secondary), names))
         files = self._files(pair)
         found = self._findings(pair)
-        outputs = [Output(name, sha256(data)) for name, data in files.items()]
         parts = ((pair.primary, self.primary.options()), (pair.secondary, self.secondary.options()))
-        files[REPORT] = dumps(app_report(*parts, outputs, found))
-        written, stale = write_bundle(self.folder, None, files)
+        written, stale = write_bundle(self.folder, None, files, partial(app_report, *parts, findings=found))
         return StageResult(Bundle(str(self.folder), "-".join(names), written), written, (*found, *stale))
 
     def _emit(self, **own: Any) -> Emit:
@@ -528,22 +522,14 @@ class EmitPair(_Options):
             engines.append(engine)
             labels[names.labels] = preset_for(adapted.head, emit.where).labels
         both = [validated.adapted.export.name for validated in (pair.primary, pair.secondary)]
-        names = bundle_names(both[0])
-        app = App(
-            _app_name(*both),
-            self.primary.primary,
-            self.secondary.secondary,
-            names.primary,
-            bundle_names(both[1]).secondary,
-            size,
-            self.primary.frames_from,
-            self.sink,
+        first = pair.primary.adapted
+        app = self.primary.app(
+            *(both[0], files, size, frame),
+            tracks=self.primary.counting(first.export, framing, first.head.box) is not None,
+            file=_app_name(*both),
+            secondary=self.secondary.secondary,
+            secondary_file=bundle_names(both[1]).secondary,
             secondary_engine=engines[1],
-            frame=frame,
-            tracks=self.primary.counting(pair.primary.adapted.export, framing, pair.primary.adapted.head.box)
-            is not None,
-            analytics_file=names.analytics if names.analytics in files else "",
-            tracker_file=names.tracker if names.tracker in files else "",
         )
         files[app.file] = app_file(app, engines[0], self.primary.where)
         effect = pair.primary.evidence.framing

@@ -13,22 +13,21 @@ import re
 import shlex
 from collections import Counter
 from dataclasses import astuple, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, PresetError
-from convert.files import load_text, make_folder, write_all
+from convert.files import Output, load_text, make_folder, sha256, write_all
 from convert.findings import Rule
 from convert.nvinfer.keys import LABEL_BYTES
 from convert.nvinfer.targets import Target, opsets, sdk_path, trtexec_flags, trtexec_note
 from convert.nvinfer.tensorrt import refusals
 from convert.onnx_header import parse_header
-from convert.report import REPORT, BundleReport
+from convert.report import REPORT, BundleReport, dumps
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections.abc import Callable, Container, Mapping
     from pathlib import Path
 
-    from convert.files import Output
     from convert.findings import Finding
     from convert.types import OnnxModel, Tensor
 
@@ -227,13 +226,17 @@ def stale_engines(folder: Path, onnx: str) -> tuple[Finding, ...]:
 
 
 def write_bundle(
-    folder: Path, name: str | None, files: Mapping[str, bytes]
+    folder: Path, name: str | None, files: dict[str, bytes], report: Callable[[list[Output]], dict[str, Any]]
 ) -> tuple[tuple[Output, ...], tuple[Finding, ...]]:
-    """Write `files` of the bundle `name`, of None that of two models; and findings about what lies beside them.
+    """Write `files` and the report of the bundle `name`, of None that of two models; with findings about the folder.
+
+    Args:
+        report: makes the report of the digests of `files`.
 
     Raises:
         OutputError: they cannot be written; those of an earlier run are then intact.
     """
+    files = files | {REPORT: dumps(report([Output(name, sha256(data)) for name, data in files.items()]))}
     make_folder(folder)
     around = beside(folder, name, files) if name else ()
     written = write_all(folder, files, executables=frozenset(filter(is_script, files)))

@@ -8,6 +8,7 @@ The same impulse and options give the same bytes, whatever the folder.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from convert.emit.files import (
@@ -23,9 +24,9 @@ from convert.emit.files import (
     unverified_findings,
     write_bundle,
 )
-from convert.files import Output, filled, sha256
+from convert.files import filled
 from convert.nvinfer.targets import Target, sdk_path, target, trtexec_flags
-from convert.report import REPORT, dumps, impulse_report
+from convert.report import REPORT, impulse_report
 from convert.types import Bundle, Export, StageResult, ValidatedImpulse
 
 if TYPE_CHECKING:
@@ -82,9 +83,8 @@ class EmitImpulse:
         model = artifact.model
         files = self.files(model)
         found = self.findings(model)
-        outputs = [Output(name, sha256(data)) for name, data in files.items()]
-        files[REPORT] = dumps(impulse_report(artifact, self.options(), outputs, found))
-        written, around = write_bundle(self.folder, model.export.name, files)
+        report = partial(impulse_report, artifact, self.options(), findings=found)
+        written, around = write_bundle(self.folder, model.export.name, files, report)
         return StageResult(Bundle(str(self.folder), model.export.name, written), written, (*found, *around))
 
     def options(self) -> dict[str, Any]:
