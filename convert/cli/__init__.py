@@ -97,10 +97,10 @@ def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
 
 
 def own(name: str, **attributes: Any) -> Callable[[Any], Any]:
-    """`click.option` for one that only commands have, with [command.NAME] of configs/options.toml and `attributes`."""
+    """`click.option` with `attributes`; what [command.NAME] of configs/options.toml says comes first."""
     row = load_toml("options.toml")["command"][name]
     rest = {key: value for key, value in row.items() if key != "written"}
-    return click.option(*row.get("written", [f"--{name}"]), **rest, **attributes)
+    return click.option(*row.get("written", [f"--{name}"]), **{**attributes, **rest})
 
 
 class UsageError(click.UsageError):

@@ -127,11 +127,7 @@ def info(cache_dir: Path | None, *, format_: str) -> int:
     examples=("ei-deepstream cache prune --older-than 7 --max-size 2G", "ei-deepstream cache prune --all"),
 )
 @own("older-than", type=click.FloatRange(min=0))
-@click.option(
-    "--max-size",
-    **cli.declaration(BatchOptions, "memory_limit")
-    | {"help": "Then remove what was used longest ago, down to 800M, 2G."},
-)
+@own("max-size", **cli.declaration(BatchOptions, "memory_limit"))
 @own("all")
 @_PLACE
 def prune(cache_dir: Path | None, *, older_than: float, max_size: int | None, everything: bool, format_: str) -> int:

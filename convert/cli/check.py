@@ -120,8 +120,8 @@ def explain(rules: tuple[str, ...], *, format_: str) -> int:
 
 @command("targets")
 @click.argument("release", required=False, metavar="[RELEASE]")
-@click.option("--platform", **cli.declaration(CheckOptions, "platform") | {"help": "Only this platform."})
-@click.option("--jetpack", **cli.declaration(CheckOptions, "jetpack") | {"help": "The release for that JetPack."})
+@own("listed-platform", **cli.declaration(CheckOptions, "platform"))
+@own("listed-jetpack", **cli.declaration(CheckOptions, "jetpack"))
 @cli.format_option("text", "json")
 def targets(release: str | None, *, platform: str | None, jetpack: str | None, format_: str) -> int:
     """List the DeepStream releases: TensorRT, CUDA, JetPack, Jetson families; with a RELEASE, all about that one.

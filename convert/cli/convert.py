@@ -89,11 +89,7 @@ def convert(
 
 @command("inspect")
 @click.argument("path", type=cli.ANY, metavar="PATH")
-@click.option(
-    "--frame",
-    **cli.keywords(FRAME)
-    | {"help": "Your camera's frames: what a model trained on cropped ones (fit-shortest) sees of them is drawn."},
-)
+@own("drawn-frame", **cli.keywords(FRAME))
 @cli.options(ConvertOptions, "line", "zone")
 @own("picture", type=cli.EXISTING)
 @own("page", type=cli.ANY)
@@ -136,15 +132,7 @@ def inspect(
 @click.argument("export", type=cli.ANY, metavar="EXPORT")
 @cli.folder_option("The folder for NAME.tflite and metadata.json.")
 @cli.naming
-@click.option(
-    cli.spelled(ConvertOptions, "dequantize"),
-    **cli.declaration(ConvertOptions, "dequantize")
-    | {
-        "default": False,
-        "show_default": False,
-        "help": "Rewrite a quantized model in float32; else it is written as it is.",
-    },
-)
+@own("kept-codes", **cli.declaration(ConvertOptions, "dequantize"))
 @cli.depfile_option
 @cli.common
 def unpack(export: Path, output: Path, *, format_: str, fail_on: Level, quiet: bool, **values: Any) -> int:
@@ -202,15 +190,7 @@ def translate(source: Path, output: Path, *, format_: str, fail_on: Level, quiet
 @cli.folder_option("The .onnx file to write, or a folder for NAME.onnx.")
 @cli.tflite_option
 @cli.unpacking
-@click.option(
-    "--frame",
-    **cli.declaration(ConvertOptions, "frame")
-    | {
-        "default": "none",
-        "help": "Frames that the model takes whole and brings to its size as in training. auto: 16:9. none: it takes "
-        "pictures of its own size.",
-    },
-)
+@own("adapted-frame", **cli.declaration(ConvertOptions, "frame"))
 @cli.adapting
 @cli.depfile_option
 @cli.common
