@@ -26,7 +26,7 @@ from convert.graph.adapt import Adapt
 from convert.graph.preprocessing import crop_to
 from convert.heads import is_quantized, refuse_unsupported
 from convert.images import Frame
-from convert.isolation import SENT, Died, InProcessWorker, TemporaryFolder
+from convert.isolation import SENT, Died, InProcessWorker, TemporaryFolder, Worker
 from convert.nvinfer.targets import Target, opsets, target
 from convert.nvinfer.tensorrt import pads_with_any
 from convert.options import PLATFORM, RELEASE, refuse_contradictions, refuse_unknown
@@ -38,7 +38,6 @@ from convert.validate import KERNELS, Validate, WithFraming
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from convert.isolation import Worker
 
 CHOSEN = Rule("EI513")
 
