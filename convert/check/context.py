@@ -273,6 +273,7 @@ class _Known(dict[Any, Any]):
 
 
 _Subject = TypeVar("_Subject")
+_Part = TypeVar("_Part")
 _MOST_FINDINGS: Final = 100  # of one rule in one config that are shown
 
 
@@ -298,13 +299,23 @@ class Checks(list[Check[_Subject]]):
 
         return declare
 
+    def about(
+        self, part: Callable[[_Subject], _Part | None], rule: str | Rule
+    ) -> Callable[[Callable[[_Subject, _Part], Iterable[Finding]]], Check[_Subject]]:
+        """As a call, for functions that get a `part` of the subject, too, and are called where there is one."""
+
+        def declare(run: Callable[[_Subject, _Part], Iterable[Finding]]) -> Check[_Subject]:
+            return self(rule)(lambda subject: () if (found := part(subject)) is None else run(subject, found))
+
+        return declare
+
     def findings(self, subject: _Subject, *, refused: bool = False) -> Iterator[Finding]:
         """What the rules find, a limited number of each; `refused`: only those that are for refused files, too."""
         for check in self:
             if refused and not check.refused:
                 continue
-            found = iter(check.run(subject))
             with suppress(Unclear):
+                found = iter(check.run(subject))
                 yield from islice(found, _MOST_FINDINGS)
                 if rest := next(found, None):
                     message = f"there are more of these; the first {_MOST_FINDINGS} are shown"
@@ -313,6 +324,11 @@ class Checks(list[Check[_Subject]]):
 
 on_config: Checks[RuleContext] = Checks()
 """Rules about configs of Gst-nvinfer."""
+
+
+def model_of(context: RuleContext) -> Header | None:
+    """The header of onnx-file, for `on_config.about`."""
+    return context.model
 
 
 def table_of(group: str) -> str | None:
