@@ -14,17 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from convert.check.context import (
-    CLASSIFIER,
-    Checks,
-    Place,
-    Presence,
-    RuleContext,
-    Setting,
-    Unclear,
-    Unreadable,
-    read_groups,
-)
+from convert.check import context as checking
 from convert.errors import InputError, PresetError
 from convert.files import TableReader, configs, load_toml
 from convert.nvinfer import keyfile
@@ -84,13 +74,13 @@ class AppFile:
         """A line of this file, as hints write it."""
         return {"ini": f"{key}={value}", "yaml": f"{key}: {value}"}.get(self.form, f"{value} as {key}")
 
-    def place(self, group: str, key: str | None = None) -> Place:
+    def place(self, group: str, key: str | None = None) -> checking.Place:
         """Where a value, or a group, is written."""
         entry = self.groups.get(group, {}).get(key) if key else None
         if entry is not None:
-            return Place(self.path, entry.value_line, entry.value_column)
+            return checking.Place(self.path, entry.value_line, entry.value_column)
         section = self.sections.get(group)
-        return Place(self.path, section.line, section.column) if section else Place(self.path)
+        return checking.Place(self.path, section.line, section.column) if section else checking.Place(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +97,7 @@ class Gie:
     primary: bool
     config: str
     path: str
-    settings: Mapping[str, Setting]
+    settings: Mapping[str, checking.Setting]
     is_nvinfer: bool
 
     @property
@@ -175,8 +165,8 @@ def read_app(data: bytes, path: str, release: str) -> AppFile:
     since, is_yaml = catalogue().yaml_since["deepstream-app"], path.endswith((".yml", ".yaml"))
     form = "yaml" if is_yaml and version(release) >= version(since) else "ini"
     try:
-        found = read_groups(data, form, release)
-    except Unreadable as error:
+        found = checking.read_groups(data, form, release)
+    except checking.Unreadable as error:
         trouble = Trouble(error.message, error.line, error.column)
         if is_yaml and form == "ini":
             trouble = Trouble(f"deepstream-app of {release} reads no YAML; since {since}")
@@ -263,17 +253,17 @@ def named_configs(app: AppFile) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _gie(app: AppFile, name: str) -> Gie:
-    settings: dict[str, Setting] = {}
+    settings: dict[str, checking.Setting] = {}
     for key in _INTEGERS:
         if (value := number(app, name, key, None)) is not None:
-            settings[key] = Setting(value, app.place(name, key))
+            settings[key] = checking.Setting(value, app.place(name, key))
     primary = name == "primary-gie"
-    settings["process-mode"] = Setting(1 if primary else 2, app.place(name))
+    settings["process-mode"] = checking.Setting(1 if primary else 2, app.place(name))
     with suppress(KeyFileError, ValueError):
         if (ids := _ids(app, name)) is not None:
-            settings["operate-on-class-ids"] = Setting(ids, app.place(name, "operate-on-class-ids"))
+            settings["operate-on-class-ids"] = checking.Setting(ids, app.place(name, "operate-on-class-ids"))
     if engine := text_of(app, name, "model-engine-file"):
-        settings["model-engine-file"] = Setting(absolute(app, engine), app.place(name, "model-engine-file"))
+        settings["model-engine-file"] = checking.Setting(absolute(app, engine), app.place(name, "model-engine-file"))
     config = text_of(app, name, "config-file")
     return Gie(
         group=name,
@@ -395,12 +385,12 @@ class AppEngine:
     """An engine of the app; `context` is None if its config is not here or is not nvinfer's."""
 
     gie: Gie
-    context: RuleContext | None
+    context: checking.RuleContext | None
 
     @property
     def classes(self) -> frozenset[int] | None:
         """Class ids of its objects; None: not known."""
-        if self.known("network-type") == CLASSIFIER:
+        if self.known("network-type") == checking.CLASSIFIER:
             return frozenset({-1}) if self.gie.primary else frozenset()
         count, dropped = self.known("num-detected-classes"), self.known("filter-out-class-ids")
         if count is None or dropped is None or not 0 < count <= _MOST_CLASSES:
@@ -416,7 +406,7 @@ class AppEngine:
 
     def known(self, key: str) -> Any:
         """The value of `key` of [property]; None: its config is not here, or that value, or all of it, is refused."""
-        with suppress(Unclear):
+        with suppress(checking.Unclear):
             return self.context.value(key, None) if self.context and self.context.values else None
         return None
 
@@ -428,7 +418,7 @@ class Named(NamedTuple):
     key: str
     text: str
     path: str
-    presence: Presence
+    presence: checking.Presence
 
 
 @dataclass(frozen=True, slots=True)
@@ -448,7 +438,7 @@ class AppContext:
     analytics: AnalyticsFile | None = None
 
     def found(
-        self, rule: Rule, message: str, place: Place, hint: str | None = None, level: Level | None = None
+        self, rule: Rule, message: str, place: checking.Place, hint: str | None = None, level: Level | None = None
     ) -> Finding:
         """A finding at `place`."""
         return rule.found(message, path=place.path, line=place.line, column=place.column, hint=hint, level=level)
@@ -457,7 +447,7 @@ class AppContext:
         """Whether a file is on this machine."""
         return os.path.isfile(path)  # noqa: PTH113 - text
 
-    def at(self, engine: AppEngine, key: str) -> Place:
+    def at(self, engine: AppEngine, key: str) -> checking.Place:
         """Where an engine's setting is written: in the app's config, in its own, or nowhere."""
         if key in engine.gie.settings:
             return engine.gie.settings[key].place
@@ -499,5 +489,5 @@ class AppContext:
         return [each for each in others if each.id == wanted]
 
 
-on_app: Checks[AppContext] = Checks()
+on_app: checking.Checks[AppContext] = checking.Checks()
 """Rules about configs of deepstream-app."""

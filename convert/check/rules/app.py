@@ -10,18 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from convert.check.app import (
-    AppContext,
-    AppEngine,
-    AppFile,
-    Named,
-    app_groups,
-    group_named,
-    is_on,
-    number,
-    on_app,
-    troubles,
-)
+from convert.check.app import AppContext, app_groups, group_named, is_on, number, on_app, troubles
 from convert.check.context import SDK, Place
 from convert.check.rules import outputs
 from convert.check.rules.engine import ELSEWHERE, absence
@@ -33,6 +22,7 @@ from convert.nvinfer.keys import ATTRS
 from convert.nvinfer.targets import Target, between, catalogue, sinks, trtexec_accepts
 
 if TYPE_CHECKING:
+    from convert.check.app import AppEngine, AppFile, Named
     from convert.nvinfer.keys import Entry
 
 _MOST_SECONDARY: Final = 16
