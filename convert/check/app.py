@@ -15,8 +15,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from convert.check import context as checking
-from convert.errors import InputError, PresetError
-from convert.files import TableReader, configs, load_toml
+from convert.check.analytics import READERS, Fault, known_groups
+from convert.errors import InputError
+from convert.files import load_toml
 from convert.nvinfer import keyfile
 from convert.nvinfer.config import MOST_BYTES
 from convert.nvinfer.keyfile import KeyFileError
@@ -38,17 +39,6 @@ _NVINFER: Final = 0  # plugin-type; 1 is nvinferserver, whose configs are anothe
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """What deepstream-app cannot read: it then does not start."""
-
-    message: str
-    line: int | None = None
-    column: int | None = None
-    path: str | None = None
-    entry: Entry | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class AppFile:
     """The file.
 
@@ -66,7 +56,7 @@ class AppFile:
     form: str
     groups: Mapping[str, Mapping[str, Entry]]
     sections: Mapping[str, Section]
-    trouble: Trouble | None = None
+    trouble: Fault | None = None
     csv: AppFile | None = None
     knows_folder: bool = False
 
@@ -139,18 +129,8 @@ class AppGroup:
 
 @cache
 def app_groups() -> Mapping[str, AppGroup]:
-    """Every group of keys.toml, by its name without a number.
-
-    Raises:
-        PresetError: an edit damaged the file; the message names the place.
-    """
-    tables = load_toml("deepstream-app/keys.toml")
-    reader = TableReader(configs() / "deepstream-app" / "keys.toml", PresetError, dashes=True)
-    rows = {name: {**tables.get(table.get("like", ""), {}), **table} for name, table in tables.items()}
-    return {
-        name: reader.row(AppGroup, {key: value for key, value in row.items() if key != "like"}, f"[{name}]")
-        for name, row in rows.items()
-    }
+    """Every group of keys.toml, by its name without a number."""
+    return known_groups(AppGroup, "deepstream-app/keys.toml")
 
 
 def group_named(name: str) -> AppGroup | None:
@@ -167,9 +147,9 @@ def read_app(data: bytes, path: str, release: str) -> AppFile:
     try:
         found = checking.read_groups(data, form, release)
     except checking.Unreadable as error:
-        trouble = Trouble(error.message, error.line, error.column)
+        trouble = Fault(error.message, error.line, error.column)
         if is_yaml and form == "ini":
-            trouble = Trouble(f"deepstream-app of {release} reads no YAML; since {since}")
+            trouble = Fault(f"deepstream-app of {release} reads no YAML; since {since}")
         return AppFile(path, form, {}, {}, trouble)
     groups: dict[str, Mapping[str, Entry]] = {}
     sections: dict[str, Section] = {}
@@ -286,9 +266,10 @@ def number(app: AppFile, group: str, key: str, default: int | None) -> int | Non
         return default
 
 
-def troubles(app: AppFile, release: str) -> tuple[Trouble, ...]:
-    """Values of the wrong type: each ends the start of deepstream-app."""
-    found: list[Trouble] = []
+def troubles(app: AppFile, release: str) -> Iterator[Fault]:
+    """What deepstream-app cannot read, so that it does not start: the file, or values of the wrong type."""
+    if app.trouble:
+        yield app.trouble
     form = _form(app)
     for name, entries in app.groups.items():
         group = group_named(name)
@@ -303,10 +284,12 @@ def troubles(app: AppFile, release: str) -> tuple[Trouble, ...]:
             try:
                 _require(app, entry, kind)
             except (KeyFileError, ValueError):
-                shown = _SHOWN[kind if app.form == "ini" or kind != "boolean" else "integer"]
-                message = f"[{name}] {key}: {entry.text[:80]!r} is {shown}"
-                found.append(Trouble(message, entry.value_line, entry.value_column, app.path, entry))
-    return (*found, *(troubles(app.csv, release) if app.csv else ()))
+                words = load_toml("nvinfer/advice.toml")["other-type"]["deepstream-app"]
+                wrong = words[kind if app.form == "ini" or kind != "boolean" else "integer"]
+                message = f"[{name}] {key}: {entry.text[:80]!r} is {wrong}"
+                yield Fault(message, entry.value_line, entry.value_column, entry, path=app.path)
+    if app.csv:
+        yield from troubles(app.csv, release)
 
 
 def _form(app: AppFile) -> str:
@@ -314,28 +297,10 @@ def _form(app: AppFile) -> str:
     return "ini" if app.form == "ini" else "yaml"
 
 
-_SHOWN: Final = {
-    "integer": "not an integer",
-    "boolean": "neither 0, 1, true nor false",
-    "number": "not a number",
-    "integers": "no list of integers",
-    "numbers": "no list of numbers",
-    "string": "no text that GLib can read",
-}
-_READERS: Final = {
-    "integer": keyfile.as_integer,
-    "boolean": keyfile.as_boolean,
-    "number": keyfile.as_double,
-    "string": keyfile.as_string,
-    "integers": keyfile.as_integer_list,
-    "numbers": keyfile.as_double_list,
-}
-
-
 def _require(app: AppFile, entry: Entry, kind: str) -> None:
     """Fail if the app cannot read a value as `kind`; raises KeyFileError or ValueError."""
     if app.form == "ini":
-        _READERS[kind](entry.text.encode())
+        READERS[kind](entry.text.encode())
     elif kind in {"integer", "boolean"}:
         _integer(app, entry)
     elif kind == "integers":

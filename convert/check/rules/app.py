@@ -142,8 +142,7 @@ def no_config(app: AppContext) -> Iterator[Finding]:
 @on_app("NVI096")
 def app_refused(app: AppContext) -> Iterator[Finding]:
     """The file, or a value of an engine."""
-    whole = (app.file.trouble,) if app.file.trouble else ()
-    for trouble in (*whole, *troubles(app.file, app.target.deepstream)):
+    for trouble in troubles(app.file, app.target.deepstream):
         place = Place(trouble.path or app.file.path, trouble.line, trouble.column)
         value, words = value_and_comment(trouble.entry.text, "") if trouble.entry else ("", "")
         hint = f"write {app.file.line(trouble.entry.key, value)}" if trouble.entry and words else None

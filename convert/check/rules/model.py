@@ -12,20 +12,12 @@ from typing import Final
 from convert.check.context import CLASSIFIER, DETECTOR, SEGMENTATION, RuleContext, model_of, on_config
 from convert.check.rules.engine import calibrated, writes, wrong_kind
 from convert.check.rules.preprocessing import is_nhwc, zero_dims
-from convert.check.rules.syntax import as_line, quoted
+from convert.check.rules.syntax import as_line, operators, quoted
+from convert.files import load_toml
 from convert.findings import Finding, Rule
-from convert.nvinfer.keys import FUNCTIONS, version
+from convert.nvinfer.keys import version
 from convert.nvinfer.targets import opsets
 from convert.onnx_header import STANDARD_DOMAINS, Header, Value
-
-# Problems that other rules report better, by the key `initialise` names.
-_REPORTED_ELSEWHERE: Final = frozenset(
-    {
-        *("gie-unique-id", "custom-lib-path", "batch-size", "infer-dims", "onnx-file", "model-color-format", "offsets"),
-        *("labelfile-path", "mean-file", "num-detected-classes", "cluster-mode", "output-instance-mask"),
-        *("output-blob-names", *FUNCTIONS.values()),
-    }
-)
 
 
 def image(context: RuleContext) -> Value | None:
@@ -147,9 +139,10 @@ def refused(context: RuleContext) -> Iterator[Finding]:
     """What no other rule names."""
     if context.start is None:
         return
+    reported = load_toml("nvinfer/advice.toml")["start"]["reported"]
     ended = context.start.verdict != "ok" or context.start.output_parser_failed
     for problem in context.start.problems:
-        if ended and (problem.fatal or context.start.output_parser_failed) and problem.key not in _REPORTED_ELSEWHERE:
+        if ended and (problem.fatal or context.start.output_parser_failed) and problem.key not in reported:
             yield context.found(refused, problem.message, key=problem.key)
 
 
@@ -172,17 +165,9 @@ ONNX_RUNTIME = Rule("NVI040")
 
 TENSORRT = Rule("NVI041")
 
-_EXPLICIT: Final = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _FLOAT32: Final = "download the float32 model"
 _INT8_MODES: Final = (1, 3)  # int8 and best
 _FIRST_EXPLICIT: Final = (8, 0)  # TensorRT
-_OPEN: Final = frozenset({"NonMaxSuppression", "NonZero", "Unique", "TFLite_Detection_PostProcess"})
-_QUANTISED: Final = frozenset(
-    {
-        *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul"),
-        *("ConvInteger", "MatMulInteger"),
-    }
-)
 
 
 @on_config.about(image, "NVI028")
@@ -218,13 +203,14 @@ def baked_batch(context: RuleContext, model: Header) -> Iterator[Finding]:
 @on_config.about(model_of, "NVI037")
 def operator(context: RuleContext, model: Header) -> Iterator[Finding]:
     """NMS, and operators that are no ONNX."""
-    for op in sorted({node.op for node in model.nodes if node.op in _OPEN}):
+    without_size = operators("open")
+    for op in sorted({node.op for node in model.nodes if node.op in without_size}):
         yield context.found(operator, f"the model holds {op}, whose output has no fixed size", key="onnx-file")
     # TensorRT's own plugins are called EfficientNMS_TRT and the like; a library may bring others.
     strange = {
         (node.domain, node.op)
         for node in model.nodes
-        if node.domain not in STANDARD_DOMAINS and not node.op.endswith("_TRT") and node.op not in _OPEN
+        if node.domain not in STANDARD_DOMAINS and not node.op.endswith("_TRT") and node.op not in without_size
     }
     for domain, op in sorted(strange):
         message = f"the model holds {quoted(op)} of {quoted(domain)}, which TensorRT knows through a plugin only"
@@ -246,7 +232,7 @@ def not_built(context: RuleContext, model: Header) -> Iterator[Finding]:
     from convert.nvinfer.tensorrt import refusals  # few configs in the wild have their model beside them
 
     for each in refusals(model, context.target):
-        if each.missing and (each.operator in _QUANTISED or _may_bring_plugins(context)):
+        if each.missing and (each.operator in operators("quantised") or _may_bring_plugins(context)):
             continue  # reported by quantised; not known
         yield context.found(not_built, each.message, key="onnx-file", hint=each.hint)
 
@@ -261,11 +247,11 @@ def _may_bring_plugins(context: RuleContext) -> bool:
 @on_config.about(model_of, "NVI039")
 def quantised(context: RuleContext, model: Header) -> Iterator[Finding]:
     """Q/DQ operators without the keys they need, and others."""
-    found = {node.op for node in model.nodes if node.op in _QUANTISED}
+    found = {node.op for node in model.nodes} & operators("quantised")
     if not found:
         return
     message, tensorrt = f"the model holds {', '.join(sorted(found))}", context.target.tensorrt
-    if not found <= _EXPLICIT or version(tensorrt) < _FIRST_EXPLICIT:
+    if not found <= operators("explicit") or version(tensorrt) < _FIRST_EXPLICIT:
         message += f", which TensorRT {tensorrt} does not take"
         yield context.found(quantised, message, key="onnx-file", hint=_FLOAT32)
     elif shifted := _zero_point(model):
@@ -279,7 +265,9 @@ def quantised(context: RuleContext, model: Header) -> Iterator[Finding]:
 def _zero_point(model: Header) -> tuple[str, int] | None:
     """The node and zero point of a Q/DQ operator, where that is not 0; None: all are, or are not known."""
     for node in model.nodes:
-        points = model.integers.get(node.inputs[2], ()) if node.op in _EXPLICIT and len(node.inputs) > 2 else ()
+        points = (
+            model.integers.get(node.inputs[2], ()) if node.op in operators("explicit") and len(node.inputs) > 2 else ()
+        )
         if wrong := next((point for point in points if point), 0):
             return node.name or node.outputs[0], wrong
     return None

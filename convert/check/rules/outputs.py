@@ -12,7 +12,7 @@ from math import prod
 from typing import TYPE_CHECKING, Final
 
 from convert.check import context as checking
-from convert.check.rules.syntax import as_head, as_line, quoted
+from convert.check.rules.syntax import as_head, as_line, operators, quoted
 from convert.files import load_toml
 from convert.findings import Finding, Level
 from convert.nvinfer.context import Binding, ParserOutcome, built_in_segments, stock_parser
@@ -335,13 +335,6 @@ def _number(text: str) -> float | None:
     return float(match[0]) if match else None
 
 
-# Operators behind which the values are what they were before.
-_PASSING: Final = frozenset(
-    {"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Cast", "Dropout"}
-    | {"DequantizeLinear", "QuantizeLinear"}
-)
-# Operators that leave raw scores.
-_RAW: Final = frozenset({"Gemm", "MatMul", "Conv", "Add", "BatchNormalization", "LogSoftmax", "Relu"})
 _LONGEST_CHAIN: Final = 100
 
 
@@ -388,7 +381,7 @@ def logits(context: checking.RuleContext, model: Header) -> Iterator[Finding]:
     """No Softmax at the end."""
     for output in model.outputs:
         operator = _producer(model, output.name)
-        if operator in _RAW:
+        if operator in operators("raw"):
             message = f"the output {quoted(output.name)} comes from {operator}, not from a Softmax"
             yield context.found(logits, message, key="onnx-file")
 
@@ -446,7 +439,7 @@ def _producer(model: Header, name: str) -> str:
         node = producers.get(name)
         before = producers.get(node.inputs[0]) if node and node.inputs else None
         quantized = consumer == "QuantizeLinear" or (before is not None and before.op == "DequantizeLinear")
-        if node is None or not node.inputs or not (node.op in _PASSING or (node.op == "Add" and quantized)):
+        if node is None or not node.inputs or not (node.op in operators("passing") or (node.op == "Add" and quantized)):
             return node.op if node else ""
         name, consumer = node.inputs[0], node.op
     return ""
