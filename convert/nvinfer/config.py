@@ -137,18 +137,12 @@ class _IniReader:
         """One key of the table, read as its type."""
         state = self.state
         found = self.typed(key, value, entry)
-        if key.name == "operate-on-class-ids":
-            state.store_operate_on(found, entry)
-        elif key.name == "filter-out-class-ids":
-            state.store_filter_out(found)
-        elif key.type == "pairs":
+        if key.type == "pairs":
             state.values[key.name] = name_value_pairs(state.values[key.name], found, trim_first=True)
         else:
             # Only the element stores a text whole; the inference context has buffers.
             whole = key.type != "string" or key.element
             state.store(key, found if whole else found[: keys.TEXT_BYTES], entry, state.values)
-        if key.name == "workspace-size" and not found:
-            state.add_problem(keys.Reason.NOTE, "workspace-size is 0: the builder's own limit holds", entry)
 
     def old_dims(self, key: Key, value: bytes, entry: keys.Entry, *, given: bool) -> None:
         state = self.state
@@ -466,8 +460,6 @@ class _YamlReader:
             return
         if key.type in {"integer", "unsigned", "boolean", "float", "double"}:
             self.number(key, value, entry, state.values)
-            if name == b"workspace-size" and not state.values["workspace-size"]:
-                state.add_problem(keys.Reason.NOTE, "workspace-size is 0: the builder's own limit holds", entry)
             return
         self.text(key, self.string(value, entry), entry)
 
@@ -541,11 +533,10 @@ class _YamlReader:
             found = text.partition(b"\0")[0][:ELEMENT_BYTES]
             state.store(key, found, entry, state.values)
             self.check_bytes((found,), entry)
-        elif key.name == "operate-on-class-ids":
-            ids = [self.standard(parsing.std_stoi, "stoi", piece, entry) for piece in _split(text)]
-            state.store_operate_on(ids, entry)
-        elif key.name == "filter-out-class-ids":
-            state.store_filter_out([self.standard(parsing.std_stoul, "stoul", piece, entry) for piece in _split(text)])
+        elif key.type == "id-list":
+            is_set = key.name == "filter-out-class-ids"
+            read, name = (parsing.std_stoul, "stoul") if is_set else (parsing.std_stoi, "stoi")
+            state.store(key, [self.standard(read, name, each, entry) for each in _split(text)], entry, state.values)
         else:
             state.store(key, self.standard(parsing.std_stoi, "stoi", text, entry), entry, state.values)
 

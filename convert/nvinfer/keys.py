@@ -7,7 +7,7 @@ both store values, check ranges and stop at the first fault in the same way.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import IntEnum, StrEnum
 from functools import cache
@@ -440,6 +440,9 @@ class ParserState:
 
     def store(self, key: Key, value: Any, entry: Entry, target: dict[str, Any]) -> None:
         """Check `value` and store it in `target` (`self.values`, or the values of a class)."""
+        if key.type == "id-list":
+            self._store_ids(key.name, value, entry)
+            return
         value = stored(key, value)
         if key.type in {"unsigned-list", "float-list", "integer-list"}:
             self.check_length(key, len(value), entry)
@@ -451,6 +454,8 @@ class ParserState:
             value = tuple(self.shown(self.file(None, each, entry)) for each in value)
         if key.reported:
             target[key.alias or key.name] = reported(value)
+        if key.name == "workspace-size" and not value:
+            self.add_problem(Reason.NOTE, "workspace-size is 0: the builder's own limit holds", entry)
 
     def check_number(self, key: Key, value: float, entry: Entry) -> None:
         """Refuse a number outside of what the key, the release and the platform allow; NaN is always allowed."""
@@ -492,8 +497,12 @@ class ParserState:
         inside = self.folder + b"/"
         return "<dir>/" + as_text(path[len(inside) :]) if path.startswith(inside) else as_text(path)
 
-    def store_operate_on(self, ids: Sequence[int], entry: Entry) -> None:
-        """operate-on-class-ids: a table up to the largest id, which a negative one misses."""
+    def _store_ids(self, name: str, ids: Sequence[int], entry: Entry) -> None:
+        """filter-out-class-ids: a set of unsigned numbers that a second line adds to; operate-on-class-ids: a table up
+        to the largest id, which a negative one misses."""
+        if name == "filter-out-class-ids":
+            self.values[name] = tuple(sorted({*self.values[name], *(each & UINT_MAX for each in ids)}))
+            return
         largest = max(ids, default=-1)
         if largest >= _MOST_IDS:
             message = f"{entry.key}: {largest} takes more memory than there is"
@@ -502,12 +511,7 @@ class ParserState:
             message = f"{entry.key}: {min(ids)} is negative, which ends the process"
             exception = f"vector::_M_range_check: no element {min(ids) & (2**64 - 1)} among {largest + 1}"
             self.abort(Reason.RANGE, message, exception, entry)
-        self.values["operate-on-class-ids"] = tuple(sorted(set(ids)))
-
-    def store_filter_out(self, ids: Iterable[int]) -> None:
-        """filter-out-class-ids: a set of unsigned numbers that a second line adds to."""
-        all_ids = {*self.values["filter-out-class-ids"], *(each & UINT_MAX for each in ids)}
-        self.values["filter-out-class-ids"] = tuple(sorted(all_ids))
+        self.values[name] = tuple(sorted(set(ids)))
 
     # Classes
 

@@ -13,6 +13,7 @@ from convert.check.analytics import PROPERTY, SMOOTHING, Fault, kinds, on_analyt
 from convert.check.app import number, on_app, stream_count
 from convert.check.rules.keys import closest
 from convert.check.rules.syntax import BOOLEANS, quoted
+from convert.files import load_toml
 from convert.findings import Level, Rule
 from convert.nvinfer.targets import between
 
@@ -322,25 +323,19 @@ def _tracker_key(entry: Entry, group: TrackerGroup, path: str, release: str) -> 
 
 
 _ALIKE_KEY: Final = 0.9
-_TYPES: Final = {
-    "boolean": (r"0|1|(?i:true|false|yes|no|on|off)", "0 or 1"),
-    "integer": (r"[-+]?[0-9]+", "a whole number"),
-    "number": (r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?i:inf)", "a number"),
-    "share": (r"\+?(?:0+\.?[0-9]*|\.[0-9]+|0*1(?:\.0*)?|[0-9.]+[eE]-[0-9]+)", "a number from 0 to 1"),
-}
-"""What a type looks like in a tracker's config, and in words; others are not tested."""
 
 
 def _wrong_value(entry: Entry, group: TrackerGroup) -> tuple[str, str | None] | None:
     """What is wrong with a value, and what to write; None: nothing, or its type is not known."""
     key, text, kind = entry.key, entry.text, group.type_of(entry.key) or ""
-    if kind not in _TYPES:
+    row = load_toml("nvinfer/advice.toml")["tracker-types"].get(kind)
+    if row is None:
         return None
-    pattern, words = _TYPES[kind]
+    words = row["words"]
     least, most = group.least.get(key, -math.inf), group.most.get(key, math.inf)
     if key in group.least:
         words += f" from {least} to {most}" if key in group.most else f" from {least} on"
-    if re.fullmatch(pattern, text) and (kind != "integer" or least <= int(text[:20]) <= most):
+    if re.fullmatch(row["pattern"], text) and (kind != "integer" or least <= int(text[:20]) <= most):
         return None
     hint = None
     if kind == "integer" and (match := re.fullmatch(r"([-+]?[0-9]+)\.0*", text)):

@@ -10,18 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from convert.check.app import (
-    AppContext,
-    AppEngine,
-    AppFile,
-    Named,
-    app_groups,
-    group_named,
-    is_on,
-    number,
-    on_app,
-    troubles,
-)
+from convert.check.app import AppContext, app_groups, group_named, is_on, number, on_app, troubles
 from convert.check.context import SDK, Place
 from convert.check.rules import outputs
 from convert.check.rules.engine import ELSEWHERE, absence
@@ -33,6 +22,7 @@ from convert.nvinfer.keys import ATTRS
 from convert.nvinfer.targets import Target, between, catalogue, sinks, trtexec_accepts
 
 if TYPE_CHECKING:
+    from convert.check.app import AppEngine, AppFile, Named
     from convert.nvinfer.keys import Entry
 
 _MOST_SECONDARY: Final = 16
@@ -152,8 +142,7 @@ def no_config(app: AppContext) -> Iterator[Finding]:
 @on_app("NVI096")
 def app_refused(app: AppContext) -> Iterator[Finding]:
     """The file, or a value of an engine."""
-    whole = (app.file.trouble,) if app.file.trouble else ()
-    for trouble in (*whole, *troubles(app.file, app.target.deepstream)):
+    for trouble in troubles(app.file, app.target.deepstream):
         place = Place(trouble.path or app.file.path, trouble.line, trouble.column)
         value, words = value_and_comment(trouble.entry.text, "") if trouble.entry else ("", "")
         hint = f"write {app.file.line(trouble.entry.key, value)}" if trouble.entry and words else None

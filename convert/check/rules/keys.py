@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from convert.check import context as checking
 from convert.check.rules.syntax import as_head, as_line, quoted
 from convert.files import load_toml
-from convert.findings import Finding, Level
+from convert.findings import Level
 from convert.nvinfer.config import ELEMENT_BYTES
-from convert.nvinfer.keys import (
-    ATTRS,
-    ATTRS_ALL,
-    NETWORKS_WITH_ATTRS,
-    PROPERTY,
-    Entry,
-    Key,
-    Reason,
-    key_named,
-    keys,
-    version,
-)
+from convert.nvinfer.keys import ATTRS, ATTRS_ALL, NETWORKS_WITH_ATTRS, PROPERTY, Reason, key_named, keys, version
 from convert.nvinfer.targets import catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from convert.findings import Finding
+    from convert.nvinfer.keys import Entry, Key
 
 _STOI = re.compile(r"\s*[+-]?[0-9]+")
 

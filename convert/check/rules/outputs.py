@@ -12,7 +12,7 @@ from math import prod
 from typing import TYPE_CHECKING, Final
 
 from convert.check import context as checking
-from convert.check.rules.syntax import as_head, as_line, quoted
+from convert.check.rules.syntax import as_head, as_line, operators, quoted
 from convert.files import load_toml
 from convert.findings import Finding, Level
 from convert.nvinfer.context import Binding, ParserOutcome, built_in_segments, stock_parser
@@ -250,14 +250,14 @@ def threshold(context: checking.RuleContext) -> Iterator[Finding]:
         yield context.found(threshold, message, key="cluster-mode", hint=hint, level=level)
 
 
-@checking.on_config("NVI081")
-def merged(context: checking.RuleContext) -> Iterator[Finding]:
+@checking.on_config.about(checking.model_of, "NVI081")
+def merged(context: checking.RuleContext, model: Header) -> Iterator[Finding]:
     """Thresholds below the one that cells were merged with."""
-    if context.kind != checking.DETECTOR or context.model is None:
+    if context.kind != checking.DETECTOR:
         return
     from convert.report import OnnxMetadata  # only with a model: it takes longer to import than all rules
 
-    recorded = OnnxMetadata.parse(context.model.metadata, "merge", "threshold")
+    recorded = OnnxMetadata.parse(model.metadata, "merge", "threshold")
     if recorded.merge != "touching" or recorded.threshold is None:
         return
     for entry in _attributes(context):
@@ -335,22 +335,18 @@ def _number(text: str) -> float | None:
     return float(match[0]) if match else None
 
 
-# Operators behind which the values are what they were before.
-_PASSING: Final = frozenset(
-    {"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Cast", "Dropout"}
-    | {"DequantizeLinear", "QuantizeLinear"}
-)
-# Operators that leave raw scores.
-_RAW: Final = frozenset({"Gemm", "MatMul", "Conv", "Add", "BatchNormalization", "LogSoftmax", "Relu"})
 _LONGEST_CHAIN: Final = 100
 
 
-@checking.on_config("NVI083")
-def blob_names(context: checking.RuleContext) -> Iterator[Finding]:
+def _classifier(context: checking.RuleContext) -> Header | None:
+    """The model, where nvinfer itself reads the outputs as a classifier's."""
+    return context.model if context.kind == checking.CLASSIFIER and not context.function else None
+
+
+@checking.on_config.about(checking.model_of, "NVI083")
+def blob_names(context: checking.RuleContext, model: Header) -> Iterator[Finding]:
     """Names the model lacks."""
-    if context.model is None:
-        return
-    have = [each.name for each in context.model.outputs]
+    have = [each.name for each in model.outputs]
     wrong = [name for name in context.value("output-blob-names") if name not in have]
     if wrong:
         shown = ", ".join(quoted(name) for name in have)
@@ -360,10 +356,10 @@ def blob_names(context: checking.RuleContext) -> Iterator[Finding]:
         yield context.found(blob_names, message, key="output-blob-names", hint=hint)
 
 
-@checking.on_config("NVI085")
-def one_class(context: checking.RuleContext) -> Iterator[Finding]:
+@checking.on_config.about(_classifier, "NVI085")
+def one_class(context: checking.RuleContext, model: Header) -> Iterator[Finding]:
     """[N,1,C]."""
-    for output in context.model.outputs if context.model and _built_in_classifier(context) else ():
+    for output in model.outputs:
         dims = [each for each in output.dims[1:] if isinstance(each, int)] if output.dims else []
         if output.dims and len(dims) == len(output.dims) - 1 and dims and prod(dims) > max(dims[0], 1):
             shape = ", ".join(map(str, ("N", *dims)))
@@ -380,24 +376,21 @@ def no_threshold(context: checking.RuleContext) -> Iterator[Finding]:
         yield context.found(no_threshold, message, hint=hint)
 
 
-@checking.on_config("NVI087")
-def logits(context: checking.RuleContext) -> Iterator[Finding]:
+@checking.on_config.about(_classifier, "NVI087")
+def logits(context: checking.RuleContext, model: Header) -> Iterator[Finding]:
     """No Softmax at the end."""
-    if context.model is None or not _built_in_classifier(context):
-        return
-    for output in context.model.outputs:
-        operator = _producer(context.model, output.name)
-        if operator in _RAW:
+    for output in model.outputs:
+        operator = _producer(model, output.name)
+        if operator in operators("raw"):
             message = f"the output {quoted(output.name)} comes from {operator}, not from a Softmax"
             yield context.found(logits, message, key="onnx-file")
 
 
-@checking.on_config("NVI088")
-def more_outputs(context: checking.RuleContext) -> Iterator[Finding]:
+@checking.on_config.about(_classifier, "NVI088")
+def more_outputs(context: checking.RuleContext, model: Header) -> Iterator[Finding]:
     """Attributes without labels."""
     lines = len(context.labels.entries) if context.labels else 0
-    rest = context.model.outputs[lines:] if context.model and lines and _built_in_classifier(context) else ()
-    if rest:
+    if lines and (rest := model.outputs[lines:]):
         names = ", ".join(quoted(each.name) for each in rest)
         message = f"the model has outputs the label file has no line for: {names}"
         yield context.found(more_outputs, message, key="labelfile-path")
@@ -437,11 +430,6 @@ def own_objects(context: checking.RuleContext) -> Iterator[Finding]:
         yield context.found(own_objects, message, key="operate-on-gie-id", hint=hint)
 
 
-def _built_in_classifier(context: checking.RuleContext) -> bool:
-    """Whether nvinfer reads the outputs as a classifier's."""
-    return context.kind == checking.CLASSIFIER and not context.function
-
-
 def _producer(model: Header, name: str) -> str:
     """The operator that computed the values of a tensor; quantizers round them, and what is added beside them is the
     codes' shift."""
@@ -451,7 +439,7 @@ def _producer(model: Header, name: str) -> str:
         node = producers.get(name)
         before = producers.get(node.inputs[0]) if node and node.inputs else None
         quantized = consumer == "QuantizeLinear" or (before is not None and before.op == "DequantizeLinear")
-        if node is None or not node.inputs or not (node.op in _PASSING or (node.op == "Add" and quantized)):
+        if node is None or not node.inputs or not (node.op in operators("passing") or (node.op == "Add" and quantized)):
             return node.op if node else ""
         name, consumer = node.inputs[0], node.op
     return ""

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from convert.check.context import Fault, RuleContext, key_of, on_config, table_of
+from convert.files import load_toml
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.config import YAML_SINCE, form_of
 from convert.nvinfer.keys import ATTRS, PROPERTY, Entry, Problem, Reason, Verdict, allowed, key_named
@@ -57,6 +58,11 @@ def quoted(text: str) -> str:
     """`text` short and printable, for a message."""
     shown = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text[:80])
     return shown + ("…" if len(text) > 80 else "")
+
+
+def operators(kind: str) -> frozenset[str]:
+    """The ONNX operators of a kind, which advice.toml explains."""
+    return frozenset(load_toml("nvinfer/advice.toml")["operators"][kind])
 
 
 def as_line(context: RuleContext, key: str, value: object, entry: Entry | None = None) -> str:
