@@ -226,11 +226,9 @@ def _file(tree: Tree, member: str) -> Iterator[Candidate]:
     else:
         found = list(_in_source(tree, member, alone=True))
         if not found:
-            raise InputError(
-                "there is no model in this file: no array of bytes and no INCBIN line",
-                path=tree.name_of(member),
-                hint="give tflite-trained.h, tflite_learn_*.h or *_compiled.cpp, or the whole library",
-            )
+            message = "there is no model in this file: no array of bytes and no INCBIN line"
+            hint = "give tflite-trained.h, tflite_learn_*.h or *_compiled.cpp, or the whole library"
+            raise InputError(message, path=tree.name_of(member), hint=hint)
         yield from found
 
 

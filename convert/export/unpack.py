@@ -161,10 +161,9 @@ class Unpack:
         if keeps_codes and _convertible(export):
             refuse_no_codes(export)
         if self.calibrate is not None and is_quantized(export):
-            raise PresetError(
-                f"--calibrate quantizes a float model, and this is {describe(export)}",
-                hint="leave out --calibrate: --precision int8 keeps the codes it was trained with",
-            )
+            message = f"--calibrate quantizes a float model, and this is {describe(export)}"
+            hint = "leave out --calibrate: --precision int8 keeps the codes it was trained with"
+            raise PresetError(message, hint=hint)
         if (self.dequantize or keeps_codes) and is_quantized(export) and _convertible(export):
             from convert.export.dequantize import in_float32  # brings the schema classes
 
@@ -229,10 +228,8 @@ def _assumption(names: tuple[str, ...], label_files: str) -> Finding:
     said, assumed = zip(*(_ASSUMED[name] for name in names), strict=True)
     options = [f"--{name.replace('_', '-')}" for name in names]
     hint = f"say it with {_listed(options)}"
-    return NO_PARAMETERS.found(
-        f"{_listed(said)} are not recorded; assumed: {', '.join(assumed)}",
-        hint=f"{hint}; {label_files}" if label_files else hint,
-    )
+    message = f"{_listed(said)} are not recorded; assumed: {', '.join(assumed)}"
+    return NO_PARAMETERS.found(message, hint=f"{hint}; {label_files}" if label_files else hint)
 
 
 def _listed(words: Sequence[str]) -> str:
