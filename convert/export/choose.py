@@ -40,9 +40,7 @@ from convert.report import METADATA, UnpackedModel
 from convert.types import Color, Export, Metadata, ModelFacts, ModelFormat, slug
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from convert.images import ImageScaling, ResizeMode
+    from collections.abc import Mapping, Sequence
 
 UNREADABLE_EXTRA = Rule("EI105")
 OVERRIDDEN = Rule("EI107")
@@ -438,16 +436,14 @@ def _shape(metadata: Metadata, facts: ModelFacts) -> tuple[Metadata, list[str]]:
 
 
 def with_options(
-    metadata: Metadata,
-    facts: ModelFacts,
-    *,
-    labels: tuple[str, ...] | None,
-    task: str | None,
-    resize_mode: ResizeMode | None,
-    image_scaling: ImageScaling | None,
+    metadata: Metadata, facts: ModelFacts, given: Mapping[str, Any], task: str | None
 ) -> tuple[Metadata, ModelFacts, tuple[Finding, ...]]:
-    """Metadata and facts with the options, and a note on each value that was recorded differently."""
-    given: dict[str, Any] = {"labels": labels, "resize_mode": resize_mode, "image_scaling": image_scaling}
+    """Metadata and facts with the options, and a note on each value that was recorded differently.
+
+    Args:
+        given: members of `Metadata` that options give; None: they do not.
+        task: the head that an option names.
+    """
     findings: list[Finding] = []
     for name, value in given.items():
         recorded = getattr(metadata, name)

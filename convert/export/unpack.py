@@ -127,30 +127,16 @@ class Unpack:
         shown = tree.name_of(candidate.member)
         recorded = beside.metadata or entry.metadata
         metadata, facts, differences = reconcile(recorded, candidate.facts, candidate.tasks, shown)
-        metadata, facts, replaced = with_options(
-            metadata,
-            facts,
-            labels=self.labels,
-            task=self.task,
-            resize_mode=self.resize_mode,
-            image_scaling=self.image_scaling,
-        )
+        given = {"labels": self.labels, "resize_mode": self.resize_mode, "image_scaling": self.image_scaling}
+        metadata, facts, replaced = with_options(metadata, facts, given, self.task)
         files = find_labels(tree, candidate, facts) if metadata.labels is None else FoundLabels()
         metadata = replace(metadata, labels=metadata.labels or files.labels)
         if len(metadata.assumed) > 1 and facts.task not in {ANOMALY, NOT_IMAGE}:  # not for what is refused anyway
             differences = (*differences, _assumption(metadata.assumed, files.hint))
         member = "" if source.focus is not None else candidate.member
-        export = Export(
-            model=candidate.data,
-            name=bundle_name(self.bundle_name, beside.name, recorded, path, member or path.name, several=entry.several),
-            form=candidate.form,
-            source=path.name or path.absolute().name,
-            member=member,
-            metadata=metadata,
-            facts=facts,
-            format=candidate.format,
-            content="" if candidate.format is ModelFormat.ONNX else content_digest(candidate.data),
-            source_parity=candidate.source_parity,
+        name = bundle_name(self.bundle_name, beside.name, recorded, path, member or path.name, several=entry.several)
+        export = replace(
+            _export(candidate, name, member, path, metadata, facts),
             labels_from="--labels" if self.labels else files.file or "the export",
             labels_hint=files.hint,
         )
@@ -183,21 +169,12 @@ class Unpack:
         kind = ModelFacts(Tensor("", (1, size), "float32"), (), (), "float32", ANOMALY)
         candidate = entry.candidate if entry else Candidate("none", "", "", facts=kind)
         assert candidate.facts is not None
-        is_flatbuffer = bool(candidate.data) and candidate.format is ModelFormat.TFLITE
         member = "" if source.focus is not None else candidate.member
-        export = Export(
-            model=candidate.data,
-            name=bundle_name(
-                self.bundle_name, "", metadata, path, member or path.name, several=bool(entry and entry.several)
-            ),
-            form=candidate.form,
-            source=path.name or path.absolute().name,
-            member=member,
-            metadata=metadata,
-            facts=replace(candidate.facts, task=NOT_IMAGE if entry else ANOMALY),
-            format=candidate.format,
-            content=content_digest(candidate.data) if is_flatbuffer else "",
-            source_parity=candidate.source_parity,
+        several = bool(entry and entry.several)
+        name = bundle_name(self.bundle_name, "", metadata, path, member or path.name, several=several)
+        facts = replace(candidate.facts, task=NOT_IMAGE if entry else ANOMALY)
+        export = replace(
+            _export(candidate, name, member, path, metadata, facts),
             labels_from="--labels" if self.labels else "the export",
             impulse=found.impulse,
         )
@@ -214,6 +191,15 @@ class Unpack:
         if not self.bundle_name or name == self.bundle_name.lower():
             return ()
         return (RENAMED.found(f"--name {self.bundle_name!r}: the files are called {name!r}"),)
+
+
+def _export(candidate: Candidate, name: str, member: str, path: Path, metadata: Metadata, facts: ModelFacts) -> Export:
+    """Of `candidate`, which is `member` of `path`."""
+    is_flatbuffer = bool(candidate.data) and candidate.format is ModelFormat.TFLITE
+    source = path.name or path.absolute().name
+    export = Export(candidate.data, name, candidate.form, source, member, metadata, facts, candidate.format)
+    content = content_digest(candidate.data) if is_flatbuffer else ""
+    return replace(export, content=content, source_parity=candidate.source_parity)
 
 
 _ASSUMED = {
