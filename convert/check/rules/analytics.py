@@ -55,8 +55,9 @@ def refused(file: AnalyticsFile) -> Iterator[Finding]:
             kind = kinds()[entry.group.partition("-stream-")[0]].type_of(entry.key)
             if kind == "boolean" and (number := BOOLEANS.get(entry.text.strip().lower())):
                 hint = f"write {file.line(entry.key, number)}"
-            elif kind in {"shape", "integers"} and re.fullmatch(r"[\d\s,;]*,[\d\s,;]*", entry.text):
-                hint = f"write {file.line(entry.key, re.sub(r' *, *', ';', entry.text.strip()))}"
+            elif kind in {"shape", "integers"} and "," in entry.text and re.fullmatch(r"[\d\s,;]*", entry.text):
+                pieces = (each.strip(" ") for each in entry.text.strip().split(","))
+                hint = f"write {file.line(entry.key, ';'.join(pieces))}"
         about = numbers if fault.ends else refused
         yield about.found(message, path=file.path, line=fault.line, column=fault.column, hint=hint)
 
@@ -325,8 +326,8 @@ _ALIKE_KEY: Final = 0.9
 _TYPES: Final = {
     "boolean": (r"0|1|(?i:true|false|yes|no|on|off)", "0 or 1"),
     "integer": (r"[-+]?[0-9]+", "a whole number"),
-    "number": (r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?i:inf)", "a number"),
-    "share": (r"\+?(?:0+\.?[0-9]*|\.[0-9]+|0*1(?:\.0*)?|[0-9.]+[eE]-[0-9]+)", "a number from 0 to 1"),
+    "number": (r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?i:inf)", "a number"),
+    "share": (r"\+?(?:0+(?:[1-9][0-9]*|\.[0-9]*)?|\.[0-9]+|0*1(?:\.0*)?|[0-9.]+[eE]-[0-9]+)", "a number from 0 to 1"),
 }
 """What a type looks like in a tracker's config, and in words; others are not tested."""
 
