@@ -450,11 +450,15 @@ class _Reader:
                 path=self.path,
                 hint="normalise with the standard scaler, or not at all",
             )
-        mean, scale = (
-            self._array(names_in(config.named(member) or ())[-1], f"{name}, {member}")
-            for member in ("mean_data", "scale_data")
-        )
+        mean, scale = (self._array_of(config, member, name) for member in ("mean_data", "scale_data"))
         return mean, scale
+
+    def _array_of(self, config: Declaration, member: str, name: str) -> tuple[float, ...]:
+        """The numbers of the array that a member of `config` points to."""
+        names = names_in(config.named(member) or ())
+        if not names:
+            raise _damaged(f"{name}: {member} is not in model-parameters/", self.path, config.line)
+        return self._array(names[-1], f"{name}, {member}")
 
     def _learning(self, reached: frozenset[str] | None, *, anomaly: bool) -> list[Field]:
         """Entries of the learning blocks that score anomalies, or of the others."""
