@@ -556,6 +556,8 @@ def _from_document(file: File, impulse: Impulse) -> Impulse:
     try:
         document = json.loads(file.data)
         recorded = document["impulse"]
+        if len(recorded["dspBlocks"]) > _MOST_BLOCKS:
+            raise ValueError(f"{len(recorded['dspBlocks'])} signal-processing blocks")  # noqa: TRY301
         axes = int(document["axesCount"])
         listed = tuple(_document_block(each, axes, document) for each in recorded["dspBlocks"])
         learning = [each for each in recorded["learnBlocks"] if "anomaly" not in each["type"]]

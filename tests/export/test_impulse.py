@@ -219,6 +219,19 @@ def test_some_of_the_axes_in_an_order_that_is_not_recorded_are_refused() -> None
     assert every.blocks[0].axes == (0, 1)
 
 
+def dsp_block(**changes: Any) -> dict[str, Any]:
+    """The block of `document`, changed."""
+    (recorded,) = json.loads(document())["impulse"]["dspBlocks"]
+    return {**recorded, **changes}
+
+
+def test_a_document_of_too_many_blocks_is_refused_at_once() -> None:
+    listed = [dsp_block(id=number) for number in range(40)]  # they feed a network in 2 ** 40 ways
+    data = document(impulse={"dspBlocks": listed, "learnBlocks": []})
+    with pytest.raises(InputError, match="40 signal-processing blocks"):
+        read_impulse((), File(data, "d.json"), frozenset(), 8, lambda _: b"")
+
+
 _HEADERS = {name: data for name, data in library(motion(number=7), 2025).items() if name.endswith(".h")}
 
 
