@@ -448,11 +448,15 @@ class _Reader:
             message = f"its features are normalised in a way that is not known here ({name})"
             hint = "normalise with the standard scaler, or not at all"
             raise UnsupportedModelError(message, path=self.path, hint=hint)
-        mean, scale = (
-            self._array(names_in(config.named(member) or ())[-1], f"{name}, {member}")
-            for member in ("mean_data", "scale_data")
-        )
+        mean, scale = (self._array_of(config, member, name) for member in ("mean_data", "scale_data"))
         return mean, scale
+
+    def _array_of(self, config: Declaration, member: str, name: str) -> tuple[float, ...]:
+        """The numbers of the array that a member of `config` points to."""
+        names = names_in(config.named(member) or ())
+        if not names:
+            raise _damaged(f"{name}: {member} is not in model-parameters/", self.path, config.line)
+        return self._array(names[-1], f"{name}, {member}")
 
     def _learning(self, reached: frozenset[str] | None, *, anomaly: bool) -> list[Field]:
         """Entries of the learning blocks that score anomalies, or of the others."""
@@ -548,6 +552,8 @@ def _from_document(file: File, impulse: Impulse) -> Impulse:
     try:
         document = json.loads(file.data)
         recorded = document["impulse"]
+        if len(recorded["dspBlocks"]) > _MOST_BLOCKS:
+            raise ValueError(f"{len(recorded['dspBlocks'])} signal-processing blocks")  # noqa: TRY301
         axes = int(document["axesCount"])
         listed = tuple(_document_block(each, axes, document) for each in recorded["dspBlocks"])
         learning = [each for each in recorded["learnBlocks"] if "anomaly" not in each["type"]]
