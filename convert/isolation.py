@@ -96,7 +96,7 @@ class Worker:
     preload: Sequence[str] = ()
     _process: _Child | None = field(default=None, init=False, repr=False)
     _limit: _Limit | None = field(default=None, init=False, repr=False)
-    _begun: _Begun | None = field(default=None, init=False, repr=False)
+    _begun: tuple[tuple[Any, ...], Future[Any]] | None = field(default=None, init=False, repr=False)
     _answers: int = field(default=-1, init=False, repr=False)
     _stderr: int = field(default=-1, init=False, repr=False)
     _inside: str = field(default="", init=False, repr=False)
@@ -150,12 +150,12 @@ class Worker:
             Failed: the function raised an unexpected exception.
             ConvertError: the function raised one; it is raised here again.
         """
-        begun = self._begun
-        if begun is not None:
-            begun.future.exception()  # waits: the child does one thing at a time; interrupted here, `close` ends it
+        if self._begun is not None:
+            request, future = self._begun
+            future.exception()  # waits: the child does one thing at a time; interrupted here, `close` ends it
             self._begun = None
-            if begun.request == (function, arguments):
-                return begun.future.result()
+            if request == (function, *arguments):
+                return future.result()
         return self._call(function, *arguments, timeout=timeout, memory=memory, told=told)
 
     def begin(self, function: str, *arguments: Any, timeout: float, told: Callable[[Any], None] | None = None) -> None:
@@ -169,7 +169,7 @@ class Worker:
         thread = ThreadPoolExecutor(1)
         future = thread.submit(self._call, function, *arguments, timeout=timeout, told=told)
         thread.shutdown(wait=False)
-        self._begun = _Begun((function, arguments), future)
+        self._begun = (function, *arguments), future
 
     def apply(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call `function`, an object; what it calls by an `InProcessWorker` has the time that is given there.
@@ -214,12 +214,7 @@ class Worker:
             raise
         finally:
             self._limit = None
-        if kind == "result":
-            return value
-        if kind == "error":
-            rebuild, parts = value
-            raise rebuild(*parts)
-        raise Failed(*value)
+        return _result(kind, value)
 
     def within(self, seconds: float) -> None:
         """From `told`: what the function does next may take so long; infinity takes the limit off again."""
@@ -244,7 +239,7 @@ class Worker:
         begun, self._begun = self._begun, None
         if begun is not None:
             self.kill()
-            begun.future.exception()  # its thread reads what is closed below
+            begun[1].exception()  # its thread reads what is closed below
         self._end()
 
     def _end(self) -> None:
@@ -311,14 +306,6 @@ class Worker:
         return Died(reason, tail, self._inside)
 
 
-@dataclass(frozen=True)
-class _Begun:
-    """A call that is going on in a thread: (function, arguments), and what comes of it."""
-
-    request: tuple[str, tuple[Any, ...]]
-    future: Future[Any]
-
-
 @dataclass(frozen=True, slots=True)
 class CallStarted:
     """Told by an `InProcessWorker`: a function that may crash or hang begins; it may take `seconds`."""
@@ -355,11 +342,7 @@ class InProcessWorker(Worker):
         tell(CallStarted(function, timeout))
         kind, value = answer(function, arguments)
         tell(CallEnded())
-        if kind == "result":
-            return value
-        if kind == "error":
-            raise value
-        raise Failed(*value)
+        return _result(kind, value)
 
     def begin(self, function: str, *arguments: Any, timeout: float, told: Callable[[Any], None] | None = None) -> None:
         """Does nothing: there is no second process to do it in."""
@@ -533,6 +516,16 @@ def answer(function: str, arguments: tuple[Any, ...]) -> tuple[str, Any]:
         return "error", error.__reduce__()
     except Exception as error:  # noqa: BLE001 - reported to the parent, which decides
         return "failed", (f"{type(error).__name__}: {error}", traceback.format_exc())
+
+
+def _result(kind: str, value: Any) -> Any:
+    """What `answer` gave as `kind` and `value`: returned, or raised."""
+    if kind == "result":
+        return value
+    if kind == "error":
+        rebuild, parts = value
+        raise rebuild(*parts)
+    raise Failed(*value)
 
 
 def _die_with_parent(parent: int) -> None:

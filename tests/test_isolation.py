@@ -323,7 +323,7 @@ class TestBegun:
         with Worker() as worker:
             worker.begin("os:_exit", 3, timeout=60)
             assert worker._begun is not None
-            worker._begun.future.exception(timeout=30)
+            worker._begun[1].exception(timeout=30)
             with pytest.raises(Died, match="exited with status 3"):
                 worker.call("os:_exit", 3, timeout=60)
 

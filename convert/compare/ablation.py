@@ -383,11 +383,8 @@ def _alike(one: ComparedObject, other: ComparedObject) -> bool:
 
 
 def _renamed(pair: Pair) -> bool:
-    return (
-        pair.deepstream is not None
-        and pair.edge_impulse is not None
-        and pair.deepstream.label != pair.edge_impulse.label
-    )
+    one, other = pair.deepstream, pair.edge_impulse
+    return one is not None and other is not None and one.label != other.label
 
 
 def _meet(one: Rect, other: Rect, criteria: Criteria) -> bool:
@@ -442,11 +439,8 @@ def difference_text(ours: Prediction, theirs: Prediction, outcome: Outcome, *, d
         labels = Counter(one.label or "(no label)" for one in alone if one is not None)
         if labels:
             parts.append(f"{text} " + ", ".join(f"{count} {label}" for label, count in sorted(labels.items())))
-    renamed = {
-        (pair.deepstream.label, pair.edge_impulse.label)
-        for pair in outcome.pairs
-        if pair.deepstream and pair.edge_impulse and pair.deepstream.label != pair.edge_impulse.label
-    }
+    both = ((pair.deepstream, pair.edge_impulse) for pair in outcome.pairs)
+    renamed = {(one.label, other.label) for one, other in both if one and other and one.label != other.label}
     parts += [f"{one!r} is {other!r} in Edge Impulse" for one, other in sorted(renamed)]
     if not parts:
         shift = max((pair.shift or 0.0 for pair in outcome.pairs), default=0.0)

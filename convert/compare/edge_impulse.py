@@ -23,7 +23,7 @@ import numpy as np
 
 from convert import compare as rules
 from convert import types
-from convert.errors import InputError, UnsupportedModelError, ValidationError
+from convert.errors import InputError, UnsupportedModelError
 from convert.export.facts import facts
 from convert.export.tflite import content_digest
 from convert.files import sha256
@@ -31,7 +31,6 @@ from convert.heads import HEADS, head
 from convert.heads.base import Rules
 from convert.images import Anchor, ImageScaling, ResizeMode
 from convert.images.scaling import Placement, place_as_sdk, sdk_luma
-from convert.isolation import Died, Failed, Worker
 from convert.report import BundleReport
 from convert.simulate.settings import NetworkType
 from convert.types import ModelFacts, ModelFormat
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
 
     from convert.export.models import Candidate
     from convert.findings import Finding
+    from convert.isolation import Worker
     from convert.simulate.results import SimulatedEngine
 
 _HINT = "numbers separated by commas or white space, decimal or 0xRRGGBB, as Studio's 'Copy raw features' gives them"
@@ -105,7 +105,7 @@ class Original:
             outputs = runtimes.onnx_outputs(*arguments, [output.shape for output in self.facts.outputs], *limits)
         elif spec.is_cut and not encoded:
             function = "convert.compare.edge_impulse:_whole"
-            outputs = self._call(function, *arguments, self.kernels, timeout=limits[1])
+            outputs = runtimes.call_original(function, *limits, *arguments, self.kernels)
         else:
             outputs = runtimes.outputs(*arguments, *limits, kernels=self.kernels)
         return outputs if spec.raw else spec.as_graph(outputs)  # a classifier's single number becomes both scores
@@ -127,13 +127,6 @@ class Original:
             )  # fmt: skip
         rules = Rules(self.labels, threshold, self.size[:2], self.overlap, as_sdk=as_sdk)
         return spec.decode_original(outputs, rules)
-
-    def _call(self, function: str, *arguments: Any, timeout: float) -> list[NDArray[np.float32]]:
-        try:
-            result: list[NDArray[np.float32]] = self.worker.call(function, *arguments, timeout=timeout)
-        except (Died, Failed) as error:
-            raise ValidationError(f"LiteRT cannot run the model: {error}", path=self.path) from error
-        return result
 
 
 def _whole(model: bytes, pictures: NDArray[Any], scaling: ImageScaling, kernels: str) -> list[NDArray[np.float32]]:

@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
     from convert.emit import Emit
     from convert.images import Frame
-    from convert.nvinfer.targets import Target
-
-    _Request = tuple[Path, Target, Frame, Path | None, float, Adapted]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +73,22 @@ class WithComparison:
             return result
         if size > LARGE:
             return_freed_memory()
-        request = self._request(artifact, workdir)
-        if request is None:
+        config = self._config(artifact, workdir)
+        if config is None:
             return result
         from convert.compare.run import compare_bundle
 
         try:
-            evidence = compare_bundle(*request, self.worker, frames)
+            given = self.emit.where, self._usual(), self.images, self.timeout
+            evidence = compare_bundle(config, *given, artifact, self.worker, frames)
         except ConvertError as error:  # the bundle is proven all the same
             found = NOT_COMPARED.found(f"not compared with what Edge Impulse answers: {error.message}")
             return replace(result, findings=(*result.findings, found))
         validated = replace(result.artifact, evidence=replace(result.artifact.evidence, answers=evidence))
         return replace(result, artifact=validated)
 
-    def _request(self, adapted: Adapted, workdir: Path) -> _Request | None:
-        """The arguments of `compare_bundle` that lead to the bundle; None where nothing is compared."""
+    def _config(self, adapted: Adapted, workdir: Path) -> Path | None:
+        """The primary engine's, written with all it names; None where nothing is compared."""
         if not self._is_compared(adapted):
             return None
         alone = replace(self.emit, role="pgie", operate_on_gie_id=None)
@@ -102,8 +100,7 @@ class WithComparison:
         folder.mkdir()
         for name, data in files.items():
             (folder / name).write_bytes(data)
-        config = folder / bundle_names(adapted.export.name).primary
-        return config, self.emit.where, self._usual(), self.images, self.timeout, adapted
+        return folder / bundle_names(adapted.export.name).primary
 
     def _usual(self) -> Frame:
         """The frames that the app gives the engine, where the model is not made for others."""

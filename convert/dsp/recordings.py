@@ -125,12 +125,7 @@ def _shaking(random: np.random.Generator, samples: int, axes: int, frequency: fl
     return swing + random.normal(0, 1, (samples, axes))
 
 
-def _readings(
-    random: np.random.Generator,
-    samples: int,
-    axes: int,
-    frequency: float,  # noqa: ARG001 - as the others
-) -> NDArray[np.float64]:
+def _readings(random: np.random.Generator, samples: int, axes: int, _frequency: float) -> NDArray[np.float64]:
     """A random walk of each axis, as of temperatures."""
     start, step = random.uniform(-20, 60, axes), random.uniform(0.02, 1, axes)
     return start + np.cumsum(random.normal(0, 1, (samples, axes)), axis=0) * step

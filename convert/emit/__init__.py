@@ -394,7 +394,7 @@ class Emit(_Options):
             message = f"beyond 65504, the largest number of float16: {half.overflow[0]}{more}; {message}"
         hint = "use --precision fp32"
         if flags := float32_flags(self.where.tensorrt, half.keep):
-            hint += f", or build the engine with {SCRIPT} and these options of trtexec added: {flags}"
+            hint += f", or build the engine with these options added: ./{SCRIPT} {flags}"
         return FP16_DIFFERS.found(message, path=SCRIPT, hint=hint)
 
     def options(self) -> dict[str, Any]:

@@ -147,7 +147,8 @@ def _read(tree: Tree, place: Place) -> tuple[str, dict[str, bytes]]:
         if kind is not ZIP:
             raise InputError(f"this is {kind.words}", hint=kind.hint)
         with open_zip_bytes(data, Path(tree.name_of(place.member))) as inner:
-            found = best([each for each in places(inner) if not each.packed])
+            deeper = not place.member.lower().endswith(".keras")  # a zip may hold a .keras, which holds no further one
+            found = best([each for each in places(inner) if not each.packed or (deeper and each.form == "keras")])
             if len(found) != 1:
                 raise InputError(f"this zip holds {len(found)} models of TensorFlow, not one", hint=_WHOLE)
             return _read(inner, found[0])
@@ -458,7 +459,8 @@ def _compare(model: bytes, signature: Any, call: Any) -> tuple[tuple[float, floa
                     f"the .tflite gives {list(one.shape)} where the model gives {list(two.shape)}", hint=_LITE
                 )
             difference = np.abs(one - two)
-            greatest, highest = max(greatest, float(difference.max())), max(highest, float(np.abs(two).max()))
+            greatest = float(np.maximum(greatest, difference.max()))  # NaN stays NaN
+            highest = max(highest, float(np.abs(two).max()))
             total, count = total + float(difference.sum()), count + difference.size
             best_class = one.argmax(-1) == two.argmax(-1)
             equal, decisions = equal + int(best_class.sum()), decisions + best_class.size

@@ -422,7 +422,7 @@ class _Rewriter:
         output = node.output[0]
         if node.op_type == "MatMul":
             self.put(output, more)
-        elif np.any(more):
+        else:
             self._adds(node, more)
         if np.any(lacking):
             inner = self.editor.new_name("short")
@@ -469,9 +469,8 @@ class _Rewriter:
             attribute(node, "mode", b"nearest") if node.op_type == "Resize" else b"nearest",
         )
         counts_pads = any(attribute(node, "pads", [])) and attribute(node, "count_include_pad", 0)
-        if more.ndim or any(each in self.shifts for each in node.input[1:]) or counts_pads:
-            return False
-        if mode not in {b"nearest", b"linear"}:
+        others = any(each in self.shifts for each in node.input[1:])
+        if more.ndim or others or counts_pads or mode not in {b"nearest", b"linear"}:
             return False
         keeps = node.op_type not in _AVERAGES and mode == b"nearest"
         for output in node.output if node.op_type == "Split" else node.output[:1]:

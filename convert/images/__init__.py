@@ -16,6 +16,7 @@ Its resize mode "crop" does the same with a crop anchor: which part of the pictu
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from dataclasses import dataclass, field
@@ -307,11 +308,10 @@ def _named(text: str, what: str, hint: str) -> tuple[str, str]:
 
 
 def _numbers(name: str, texts: Sequence[str], hint: str) -> list[float]:
-    try:
-        numbers = list(map(float, texts))
-    except ValueError:
-        raise PresetError(f"{name}: {','.join(texts)} holds something that is no number", hint=hint) from None
-    if not all(map(math.isfinite, numbers)):
+    numbers: list[float] = []
+    with contextlib.suppress(ValueError):
+        numbers += map(float, texts)
+    if len(numbers) < len(texts) or not all(map(math.isfinite, numbers)):
         raise PresetError(f"{name}: {','.join(texts)} holds something that is no number", hint=hint)
     return numbers
 

@@ -125,12 +125,7 @@ def std_stoi(text: bytes) -> int:
         NotANumber: no digits at the start.
         OutOfRange: not an int.
     """
-    value, end = strtol(_c_string(text))
-    if not end:
-        raise NotANumber
-    if not INT_MIN <= value <= INT_MAX:
-        raise OutOfRange
-    return value
+    return _std(text, INT_MIN, INT_MAX)
 
 
 def std_stoul(text: bytes) -> int:
@@ -140,12 +135,16 @@ def std_stoul(text: bytes) -> int:
         NotANumber: no digits at the start.
         OutOfRange: not an unsigned long, sign aside.
     """
+    return _std(text, -ULONG_MAX, ULONG_MAX) & ULONG_MAX
+
+
+def _std(text: bytes, least: int, most: int) -> int:
     value, end = strtol(_c_string(text))
     if not end:
         raise NotANumber
-    if abs(value) > ULONG_MAX:
+    if not least <= value <= most:
         raise OutOfRange
-    return value & ULONG_MAX
+    return value
 
 
 def std_stod(text: bytes) -> float:
@@ -169,10 +168,7 @@ def stream_int(text: bytes) -> int:
     Raises:
         NotANumber: anything else, an empty text, a blank in front, or more than an int holds.
     """
-    value = _extract(text)
-    if not INT_MIN <= value <= INT_MAX:
-        raise NotANumber
-    return value
+    return _extract(text, INT_MIN, INT_MAX)
 
 
 def stream_unsigned(text: bytes) -> int:
@@ -181,10 +177,9 @@ def stream_unsigned(text: bytes) -> int:
     Raises:
         NotANumber: not such a number, or more than an unsigned int holds.
     """
-    value = _extract(text)
-    if text.startswith(b"-") or value > UINT_MAX:
+    if text.startswith(b"-"):
         raise NotANumber
-    return value
+    return _extract(text, 0, UINT_MAX)
 
 
 def wrapping_unsigned(text: bytes) -> int:
@@ -193,13 +188,10 @@ def wrapping_unsigned(text: bytes) -> int:
     Raises:
         NotANumber: not such a number, or more digits than an unsigned int holds.
     """
-    value = _extract(text)
-    if abs(value) > UINT_MAX:
-        raise NotANumber
-    return value & UINT_MAX
+    return _extract(text, -UINT_MAX, UINT_MAX) & UINT_MAX
 
 
-def _extract(text: bytes) -> int:
+def _extract(text: bytes, least: int, most: int) -> int:
     match = _STREAM_INT.match(text)
     if match is None:
         raise NotANumber
@@ -214,8 +206,10 @@ def _extract(text: bytes) -> int:
         digits, base = decimal, 10
     if len(digits) > 2 * _DIGITS:
         raise NotANumber
-    value = int(digits, base)
-    return -value if sign == b"-" else value
+    value = -int(digits, base) if sign == b"-" else int(digits, base)
+    if not least <= value <= most:
+        raise NotANumber
+    return value
 
 
 def stream_double(text: bytes) -> float:

@@ -314,10 +314,10 @@ def chain(inspection: Inspection) -> list[ChainPart]:
     _, *parts = impulse_parts(impulse)
     axes = f"{impulse.axes} axes" if impulse.axes > 1 else "1 axis"
     named = f" ({', '.join(impulse.axis_names)})" if impulse.axis_names else ""
-    seconds = impulse.samples / impulse.frequency
+    length = f", {impulse.samples / impulse.frequency:.4g} s" if impulse.frequency else ""
     told = [
         ("sensor", f"{impulse.sensor}, {impulse.frequency:g} Hz, {axes}{named}"),
-        ("window", f"{impulse.samples:,} samples each axis, {seconds:.4g} s"),
+        ("window", f"{impulse.samples:,} samples each axis{length}"),
         *parts[: len(impulse.blocks)],
     ]
     beside = {f"block {block.id}" for block in impulse.blocks[1:]}

@@ -291,10 +291,7 @@ class _Run:
     _own: CrossingCounter = field(init=False)
 
     def __post_init__(self) -> None:
-        own, (across, down) = (
-            self.setup.own,
-            (have / want for have, want in zip(self.size, self.setup.size, strict=True)),
-        )
+        own, across, down = self.setup.own, self.size[0] / self.setup.size[0], self.size[1] / self.setup.size[1]
         places = [place for place in self.setup.places if own is None or place[0] not in own.names]
         self._written = [name for name, _, _ in places]
         self._crossings = CrossingCounter(

@@ -332,20 +332,23 @@ def _assert_input(proto: ModelProto, name: str, shape: tuple[int, ...]) -> None:
         raise TranslationError(f"the translated input is {tensor.dtype}, not float32", hint=_OURS)
 
 
+def _graph(model: bytes | mmap.mmap) -> Any:
+    """The first subgraph."""
+    from tf2onnx.tflite.Model import Model  # `_choose` decides what tf2onnx's TensorFlow is first
+
+    return Model.GetRootAsModel(model, 0).Subgraphs(0)
+
+
 def input_name(model: bytes | mmap.mmap) -> str:
     """The name of the first input of the first subgraph."""
-    from tf2onnx.tflite.Model import Model  # the worker decides what tf2onnx's TensorFlow is first
-
-    graph = Model.GetRootAsModel(model, 0).Subgraphs(0)
+    graph = _graph(model)
     name: bytes = graph.Tensors(graph.Inputs(0)).Name()
     return name.decode()
 
 
 def channels_first(model: bytes | mmap.mmap, shape: tuple[int, ...]) -> bool:
     """Whether the first input, which is described as `shape` [1,H,W,C], is [1,C,H,W] in the flatbuffer."""
-    from tf2onnx.tflite.Model import Model  # only behind `_choose`
-
-    graph = Model.GetRootAsModel(model, 0).Subgraphs(0)
+    graph = _graph(model)
     tensor = graph.Tensors(graph.Inputs(0))
     found = tuple(tensor.Shape(axis) for axis in range(tensor.ShapeLength()))[1:]
     height, width, channels = shape[1:]
@@ -354,9 +357,7 @@ def channels_first(model: bytes | mmap.mmap, shape: tuple[int, ...]) -> bool:
 
 def unique_names(model: bytes | mmap.mmap) -> bytes | mmap.mmap:
     """`model`, or a copy of it whose tensors are called t0, t1, ... when a name was missing, repeated or not UTF-8."""
-    from tf2onnx.tflite.Model import Model  # only behind `_choose`
-
-    graph = Model.GetRootAsModel(model, 0).Subgraphs(0)
+    graph = _graph(model)
     names: list[bytes] = [graph.Tensors(index).Name() or b"" for index in range(graph.TensorsLength())]
     with contextlib.suppress(UnicodeDecodeError):
         if all(name.decode() for name in names) and len(set(names)) == len(names):

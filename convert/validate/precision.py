@@ -59,8 +59,7 @@ class Predictions:
 
     def shows(self, least: float) -> NDArray[np.bool_]:
         """[n], whether any score is at least `least`."""
-        shows: NDArray[np.bool_] = self.scores.max(axis=1) >= least
-        return shows
+        return np.asarray(self.scores.max(axis=1) >= least)
 
     def placed(self, places: NDArray[Any]) -> Predictions:
         """The same with boxes in shares of the frame around the model's picture.

@@ -59,7 +59,7 @@ def outputs(
     Raises:
         ValidationError: LiteRT refuses the model, crashes, or takes too long.
     """
-    result: list[NDArray[np.float32]] = _call(
+    result: list[NDArray[np.float32]] = call_original(
         "convert.validate.runtimes:run_tflite", worker, timeout, model, pictures, scaling, kernels
     )
     return result
@@ -79,7 +79,7 @@ def onnx_outputs(
         ValidationError: ONNX Runtime refuses the model, crashes, or takes too long.
     """
     arguments = (model, pictures, scaling, tuple(shapes))
-    result: list[NDArray[np.float32]] = _call(
+    result: list[NDArray[np.float32]] = call_original(
         "convert.validate.runtimes:run_onnx_reference", worker, timeout, *arguments, engine="ONNX Runtime"
     )
     return result
@@ -91,11 +91,16 @@ def anchors(model: bytes, worker: Worker, timeout: float) -> Anchors:
     Raises:
         ValidationError: as `outputs`.
     """
-    result: Anchors = _call("convert.heads.ssd:anchors", worker, timeout, model)
+    result: Anchors = call_original("convert.heads.ssd:anchors", worker, timeout, model)
     return result
 
 
-def _call(function: str, worker: Worker, timeout: float, *arguments: Any, engine: str = "LiteRT") -> Any:
+def call_original(function: str, worker: Worker, timeout: float, *arguments: Any, engine: str = "LiteRT") -> Any:
+    """What `function`, which runs the original in `engine`, gives in `worker`, in at most `timeout` seconds.
+
+    Raises:
+        ValidationError: it fails, crashes or takes too long.
+    """
     try:
         return worker.call(function, *arguments, timeout=timeout)
     except Died as error:

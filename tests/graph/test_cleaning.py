@@ -9,7 +9,15 @@ import pytest
 from onnx import helper, numpy_helper
 
 from convert.errors import TranslationError
-from convert.graph.cleanup import clean, fold, only_real_inputs, plain_comparisons, plain_quantization, positive_axes
+from convert.graph.cleanup import (
+    clean,
+    fold,
+    only_real_inputs,
+    plain_comparisons,
+    plain_integers,
+    plain_quantization,
+    positive_axes,
+)
 from convert.graph.graph import without_weights
 from tests.graph.proof import model, operators, prove_same
 
@@ -175,3 +183,29 @@ def test_steps_that_are_not_symmetric() -> None:
 def test_symmetric_steps_stay() -> None:
     after = plain_quantization(clean(model(QUANTIZED.replace("ZERO", "0"))))
     assert operators(after) == ["QuantizeLinear", "Transpose", "Reshape", "DequantizeLinear"]
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"), [("1, 1, 1, 1, 1", "Neg"), ("0, 0, 0, 0, 0", "Relu"), ("1, 0, 1, 0, 1", "Where")]
+)
+def test_a_choice_that_is_known(value: str, kept: str) -> None:
+    body = f"c = Constant<value = bool[5] {{{value}}}>() n = Neg(x) r = Relu(x) y = Where(c, n, r)"
+    assert operators(prove_same(model(body, target="1,3,4,5"), lambda given: fold(clean(given))))[-1] == kept
+
+
+def test_a_choice_that_makes_its_result_larger_stays() -> None:
+    body = """
+      c = Constant<value = bool[2,1,1,1] {1, 1}>() w = Where(c, x, x) s = Constant<value = int64[2] {1, 120}>()
+      y = Reshape(w, s)
+    """
+    assert operators(fold(clean(model(body, target="1,120")))) == ["Where", "Reshape"]
+
+
+@pytest.mark.parametrize(("kind", "name"), [(2, "uint8"), (5, "int16"), (12, "uint32")])
+def test_integers_that_tensorrt_lacks(kind: int, name: str) -> None:
+    body = f"""
+      a = Abs(x) c = Cast<to = {kind}>(a) k = Constant<value = {name}[1,3,4,1] {{1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3}}>()
+      j = Concat<axis = 3>(c, k) y = Cast<to = 1>(j)
+    """
+    after = prove_same(clean(model(body, target="1,3,4,6")), plain_integers)
+    assert {tensor.data_type for tensor in after.graph.initializer} == {onnx.TensorProto.INT32}

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import UnsupportedModelError
+from convert.graph.graph import GraphEditor
 from convert.heads.graph_end import neutral, unit_of
 from tests.graph.proof import model
 from tests.heads import synthetic
@@ -58,6 +59,24 @@ def test_the_neutral_answer_is_what_no_weight_changes() -> None:
     np.testing.assert_array_equal(neutral(detector), answer)
     assert answer.shape == (1, 42, 8)
     assert answer[0, 0, 0] == pytest.approx(4 / 64)
+
+
+def test_rounding_to_codes_moves_no_cell() -> None:
+    """ONNX's own evaluator has no such operators before opset 19."""
+    detector = synthetic.candidates("yolov5")
+    answer = neutral(detector)
+    editor = GraphEditor(detector)
+    step, zero = editor.add_constant(np.array(0.02, np.float32)), editor.add_constant(np.array(-7, np.int8))
+    for node in editor.nodes():
+        if node.op_type in {"Conv", "Sigmoid"}:
+            real = editor.new_name("real")
+            editor.redirect(node.output[0], real)
+            (codes,) = editor.add("QuantizeLinear", [node.output[0], step, zero]).output
+            editor.add("DequantizeLinear", [codes, step, zero], real)
+    editor.store()
+    assert editor.opset < 19
+    assert {"QuantizeLinear", "DequantizeLinear"} <= {node.op_type for node in detector.graph.node}
+    np.testing.assert_array_equal(neutral(detector), answer)
 
 
 def test_a_model_without_layers() -> None:

@@ -296,8 +296,10 @@ def _meant(context: checking.RuleContext, entry: Entry) -> str | None:
     if found := key_named(entry.key, other):
         if other == ATTRS and context.values and context.kind not in NETWORKS_WITH_ATTRS:
             return "remove it"
-        new, text = found.replaced_by, new_value(entry, found)
-        line = as_line(context, new, text, entry) if new and text else as_line(context, entry.key, entry.text, entry)
+        later, text = found.replaced_by, new_value(entry, found)
+        line = (
+            as_line(context, later, text, entry) if later and text else as_line(context, entry.key, entry.text, entry)
+        )
         return f"write {line} below {as_head(context, PROPERTY if other == PROPERTY else ATTRS_ALL)} instead"
     name, equals, value = entry.key.partition("=")
     if context.parsed.form == "yaml" and equals and key_named(name.strip(), table or ""):

@@ -329,3 +329,38 @@ def test_cases_of_users(name: str, target: tuple[str, str], rules: dict[str, Lev
     levels = {each.id: each.level for each in report.findings}
     assert rules.items() <= levels.items()
     assert absent.isdisjoint(levels)
+
+
+@pytest.mark.parametrize(
+    ("keys", "more", "rule", "hint"),
+    [
+        ({"onnx_file": None}, "", "NVI022", "write onnx-file=m.onnx"),
+        ({"onnx_file": None, "model_engine_file": "own.engine"}, "", "NVI022", "give the onnx-file that it was built from"),
+        (
+            {"onnx_file": None, "model_engine_file": "own.engine"},
+            "# onnx-file = a.onnx\n",
+            "NVI022",
+            "write onnx-file=a.onnx and model-engine-file=a.onnx_b1_gpu0_fp32.engine",
+        ),
+        ({"onnx_file": None, "model_engine_file": None}, "", "NVI021", None),
+        ({}, "topk=3\n", "NVI009", "remove it"),  # a classifier has no class groups
+        ({"network_type": "0"}, "topk=3\n", "NVI009", "write topk=3 below [class-attrs-all] instead"),
+        ({"network_type": "0"}, "threshold=0.3\n", "NVI009", "write pre-cluster-threshold=0.3 below [class-attrs-all] instead"),
+        ({}, "batch-sise=2\n", "NVI009", "write batch-size=2"),
+        ({}, "batch-size=1\nbatch-sise=2\n", "NVI009", None),  # it is there
+        ({"labelfile_path": None}, "", "NVI060", "write labelfile-path=labels.txt, a file with all labels in one line, with ; between"),
+        ({"process_mode": "2"}, "", "NVI090", "write operate-on-gie-id=2, or the id of another engine in front"),
+        ({"process_mode": "2", "gie_unique_id": "3"}, "", "NVI090", "write operate-on-gie-id=1, or the id of another engine in front"),
+        ({"process_mode": "2", "operate_on_gie_id": "1"}, "", "NVI091", "write gie-unique-id=2, or another number"),
+        ({"custom_lib_path": "a\\tb.so"}, "", "NVI016", "write custom-lib-path=a/tb.so"),
+    ],
+)  # fmt: skip
+def test_the_line_to_write(folder: Path, keys: dict[str, str | None], more: str, rule: str, hint: str | None) -> None:
+    (finding,) = found(folder, text("txt", more, **keys), rule)
+    assert finding.hint == hint
+
+
+def test_a_comment_behind_a_value_of_an_app(folder: Path) -> None:
+    (folder / "a.txt").write_text("[primary-gie]\nenable=1\nconfig-file=c.txt\nbbox-border-color0=1;0;0;1  # red\n")
+    report = Checker(check_target("9.1", "dgpu"))([str(folder / "a.txt")])
+    assert [each.hint for each in report.findings if each.id == "NVI096"] == ["write bbox-border-color0=1;0;0;1"]
