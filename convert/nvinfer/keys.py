@@ -434,7 +434,7 @@ class ParserState:
 
     def store(self, key: Key, value: Any, entry: Entry, target: dict[str, Any]) -> None:
         """Check `value` and store it in `target` (`self.values`, or the values of a class)."""
-        if key.type == "id-list":
+        if key.type == "id-list" and key.element:
             self._store_ids(key.name, value, entry)
             return
         value = stored(key, value)
