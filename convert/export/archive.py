@@ -144,11 +144,8 @@ class Tree:
         if path not in self.members:
             raise InputError(f"there is no {path} in it", path=self.source, hint=_WHOLE)
         if self._read + self.members[path] > self._limits.total:
-            raise InputError(
-                f"more than {self._limits.total >> 20} MiB would have to be read",
-                path=self.source,
-                hint="give a smaller folder",
-            )
+            message = f"more than {self._limits.total >> 20} MiB would have to be read"
+            raise InputError(message, path=self.source, hint="give a smaller folder")
         data = self._reading(path, self._limits.member if limit is None else limit)
         self._read += len(data)
         return data
@@ -164,9 +161,8 @@ class Tree:
 
 def _too_large(limit: int, path: str) -> InputError:
     """The error of a member of more than `limit` bytes."""
-    return InputError(
-        f"it is larger than {limit >> 20} MiB", path=path, hint="this is more than any model for a Jetson needs"
-    )
+    message = f"it is larger than {limit >> 20} MiB"
+    return InputError(message, path=path, hint="this is more than any model for a Jetson needs")
 
 
 class OpenExport(NamedTuple):
@@ -393,9 +389,8 @@ def _folder_tree(root: Path, parts: Iterable[Path], shown: Path, limits: Limits 
     names: dict[str, Path] = {}
     for place in found:
         if len(members) >= limits.members:
-            raise InputError(
-                f"it holds more than {limits.members} files", path=shown, hint="give the export's own folder"
-            )
+            message = f"it holds more than {limits.members} files"
+            raise InputError(message, path=shown, hint="give the export's own folder")
         # Names that are no UTF-8 are shown with replacement characters; the file is still opened by its own name.
         inside = place.relative_to(root) if place.is_relative_to(root) else Path("..", place.name)
         path = inside.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "replace")
@@ -468,11 +463,9 @@ def _zip_members(
         path = info.orig_filename.replace("\\", "/")
         parts = PurePosixPath(path).parts
         if ".." in parts or path.startswith("/") or "\0" in path or path[1:3] == ":/":
-            raise InputError(
-                f"the zip holds the path {path!r}, which leads outside of it",
-                path=source,
-                hint="do not unpack it; export or download it again from Edge Impulse",
-            )
+            message = f"the zip holds the path {path!r}, which leads outside of it"
+            hint = "do not unpack it; export or download it again from Edge Impulse"
+            raise InputError(message, path=source, hint=hint)
         if stat.S_ISLNK(info.external_attr >> 16):
             findings.append(LINK_IGNORED.found(f"the link {path} in the zip is not followed", path=source))
         elif not info.is_dir() and not IGNORED_FOLDERS.intersection(parts):
@@ -493,11 +486,8 @@ def _zip_reading(
         if info.file_size > limit:
             raise _too_large(limit, where)
         if info.file_size > limits.ratio_from and info.file_size > limits.ratio * max(info.compress_size, 1):
-            raise InputError(
-                f"it would swell from {info.compress_size} to {info.file_size} bytes: this looks like a zip bomb",
-                path=where,
-                hint=f"if you trust it, {_UNPACK}",
-            )
+            message = f"it would swell from {info.compress_size} to {info.file_size} bytes: this looks like a zip bomb"
+            raise InputError(message, path=where, hint=f"if you trust it, {_UNPACK}")
         try:
             with archive.open(info) as member:
                 return member.read()  # zipfile stops at the recorded size, whatever is packed

@@ -483,9 +483,8 @@ class Rewriter:
         self._layers = 0
         for index, tensor in enumerate(self._tensors):
             if tensor.type not in DTYPES or tensor.sparsity is not None:
-                raise UnsupportedModelError(
-                    f"the tensor {tensor_name(self._model, index)} is packed or sparse", hint=_HINT
-                )
+                message = f"the tensor {tensor_name(self._model, index)} is packed or sparse"
+                raise UnsupportedModelError(message, hint=_HINT)
 
     def run(self) -> None:
         """Rewrite.
@@ -688,9 +687,8 @@ class Rewriter:
             return False
         if self._quantizations.get(index) is None:
             kind = DTYPES[self._types[index]].name
-            raise UnsupportedModelError(
-                f"the tensor {tensor_name(self._model, index)} is {kind} and has no scale", hint=_HINT
-            )
+            message = f"the tensor {tensor_name(self._model, index)} is {kind} and has no scale"
+            raise UnsupportedModelError(message, hint=_HINT)
         return True
 
     def _limits_of(self, index: int) -> tuple[Range, float]:

@@ -71,12 +71,9 @@ def rebuild(source: bytes | str, path: str, *, limit: int = MAX_SIZE) -> tuple[b
     """
     data = source_bytes(source.encode("utf-8", "surrogateescape") if isinstance(source, str) else source)
     if len(data) > limit:
-        raise InputError(
-            f"this file has {len(data):,} bytes; of EON-compiled models up to {limit:,} are read",
-            path=path,
-            line=line_of(data, limit),
-            hint="export the model as .tflite, which has no such limit",
-        )
+        message = f"this file has {len(data):,} bytes; of EON-compiled models up to {limit:,} are read"
+        hint = "export the model as .tflite, which has no such limit"
+        raise InputError(message, path=path, line=line_of(data, limit), hint=hint)
     graph = _graph(parse(data, path))
     message = f"rebuilt from C++: {len(graph.nodes)} operators, {len(graph.tensors)} tensors"
     return _write(graph), REBUILT.found(message, path=path)
@@ -95,11 +92,9 @@ def _graph(unit: Unit) -> eon_operators.EonGraph:
     for name in ("tflTensors_subgraph_index", "tflNodes_subgraph_index"):
         index = unit.find(name)
         if index is not None and isinstance(index.value, np.ndarray) and len(index.value) > 2:
-            raise unit.unsupported(
-                f"this model has {len(index.value) - 1} subgraphs",
-                index.at,
-                "download TensorFlow Lite (float32) from the Dashboard: it converts if it has no loop or condition",
-            )
+            message = f"this model has {len(index.value) - 1} subgraphs"
+            hint = "download TensorFlow Lite (float32) from the Dashboard: it converts if it has no loop or condition"
+            raise unit.unsupported(message, index.at, hint)
     tensors = _tensors(unit)
     nodes = _nodes(unit, len(tensors))
     inputs = _ends(unit, ("inTensorIndices", "in_tensor_indices"), len(tensors))
@@ -123,11 +118,9 @@ def _refuse_accelerators(unit: Unit) -> None:
     place = unit.data.find(b"OP_ETHOSU")
     is_used = "OP_ETHOSU" in unit.enums.get("used_operators_e", ())
     if is_used or (place >= 0 and unit.find("tensorData") is None):
-        raise unit.unsupported(
-            "this model was compiled for an Arm Ethos-U: its layers are that processor's commands, not a network",
-            place,
-            "in Edge Impulse choose a deployment without an accelerator, for example C++ library, and export again",
-        )
+        message = "this model was compiled for an Arm Ethos-U: its layers are that processor's commands, not a network"
+        hint = "in Edge Impulse choose a deployment without an accelerator, for example C++ library, and export again"
+        raise unit.unsupported(message, place, hint)
 
 
 def _nodes(unit: Unit, tensors: int) -> tuple[eon_operators.EonNode, ...]:
@@ -270,11 +263,8 @@ class _TensorRow(_Row):
                 raise self.damaged(f"{self.what} has no type")
             (name,) = shared
         if name not in eon_operators.TYPES:
-            raise self.unit.unsupported(
-                f"{self.what} has the type {shown(value)}, which is not known here",
-                self.at,
-                "convert the .tflite of this model instead",
-            )
+            message = f"{self.what} has the type {shown(value)}, which is not known here"
+            raise self.unit.unsupported(message, self.at, "convert the .tflite of this model instead")
         return eon_operators.TYPES[name]
 
     def _shape(self) -> tuple[int, ...]:
@@ -426,10 +416,8 @@ def _operator(
             for member, value in members.items():
                 setattr(call.builtinOptions, member, np.array(value, np.int32) if isinstance(value, list) else value)
     else:
-        raise graph.unit.unsupported(
-            f"the operator {node.operator} is not known here",
-            node.at,
-            "convert the .tflite of this model instead, or train one without this layer",
-        )
+        message = f"the operator {node.operator} is not known here"
+        hint = "convert the .tflite of this model instead, or train one without this layer"
+        raise graph.unit.unsupported(message, node.at, hint)
     call.opcodeIndex = codes.setdefault(code, len(codes))
     return call

@@ -445,16 +445,18 @@ class _Reader:
             None,
         )
         if config is None:
-            raise UnsupportedModelError(
-                f"its features are normalised in a way that is not known here ({name})",
-                path=self.path,
-                hint="normalise with the standard scaler, or not at all",
-            )
-        mean, scale = (
-            self._array(names_in(config.named(member) or ())[-1], f"{name}, {member}")
-            for member in ("mean_data", "scale_data")
-        )
+            message = f"its features are normalised in a way that is not known here ({name})"
+            hint = "normalise with the standard scaler, or not at all"
+            raise UnsupportedModelError(message, path=self.path, hint=hint)
+        mean, scale = (self._array_of(config, member, name) for member in ("mean_data", "scale_data"))
         return mean, scale
+
+    def _array_of(self, config: Declaration, member: str, name: str) -> tuple[float, ...]:
+        """The numbers of the array that a member of `config` points to."""
+        names = names_in(config.named(member) or ())
+        if not names:
+            raise _damaged(f"{name}: {member} is not in model-parameters/", self.path, config.line)
+        return self._array(names[-1], f"{name}, {member}")
 
     def _learning(self, reached: frozenset[str] | None, *, anomaly: bool) -> list[Field]:
         """Entries of the learning blocks that score anomalies, or of the others."""
@@ -489,11 +491,9 @@ class _Reader:
             is_kmeans = True
         inputs = self._inputs(reached, anomaly=True) or (impulse.blocks[0].id,)
         if len(inputs) != 1 or all(block.id != inputs[0] for block in impulse.blocks):
-            raise UnsupportedModelError(
-                f"its anomaly block takes the features of {len(inputs)} blocks",
-                path=self.path,
-                hint="train the anomaly block on one signal-processing block",
-            )
+            message = f"its anomaly block takes the features of {len(inputs)} blocks"
+            hint = "train the anomaly block on one signal-processing block"
+            raise UnsupportedModelError(message, path=self.path, hint=hint)
         size = next(block.size for block in impulse.blocks if block.id == inputs[0])
         axes = tuple(int(each) for each in self._array(self._of(config, "anom_axis"), "the axes of the anomaly block"))
         if any(not 0 <= axis < size for axis in axes) or not axes:
@@ -552,15 +552,14 @@ def _from_document(file: File, impulse: Impulse) -> Impulse:
     try:
         document = json.loads(file.data)
         recorded = document["impulse"]
+        if len(recorded["dspBlocks"]) > _MOST_BLOCKS:
+            raise ValueError(f"{len(recorded['dspBlocks'])} signal-processing blocks")  # noqa: TRY301
         axes = int(document["axesCount"])
         listed = tuple(_document_block(each, axes, document) for each in recorded["dspBlocks"])
         learning = [each for each in recorded["learnBlocks"] if "anomaly" not in each["type"]]
         if any("anomaly" in each["type"] for each in recorded["learnBlocks"]):
-            raise UnsupportedModelError(
-                "the clusters of its anomaly block are not in the export",
-                path=file.path,
-                hint="give the C++ library, which holds them",
-            )
+            message = "the clusters of its anomaly block are not in the export"
+            raise UnsupportedModelError(message, path=file.path, hint="give the C++ library, which holds them")
         return replace(
             impulse,
             sensor=document.get("sensor") or impulse.sensor,
@@ -579,9 +578,8 @@ def _document_block(block: dict[str, Any], axes: int, document: dict[str, Any]) 
     metadata = block["metadata"]
     config = metadata["dspConfig"]
     if config.get("normalizeData", "none") not in {"none", None}:
-        raise UnsupportedModelError(
-            "its features are normalised, and the means are not in the export", hint="give the C++ library"
-        )
+        message = "its features are normalised, and the means are not in the export"
+        raise UnsupportedModelError(message, hint="give the C++ library")
     values: dict[str, Value] = {}
     for name, value in config["options"].items():
         if value is not None and not isinstance(value, str | int | float):

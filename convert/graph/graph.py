@@ -25,7 +25,7 @@ from convert.types import Tensor
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 PICTURES_FIRST = frozenset(
     {
@@ -204,6 +204,25 @@ class GraphEditor:
         node = helper.make_node(operator, list(inputs), names, **attributes)
         self._enter(node)
         return node
+
+    def __call__(self, operator: str, *inputs: str, **attributes: Any) -> str:
+        """A new node; returns its one output."""
+        (output,) = self.add(operator, inputs, **attributes).output
+        return str(output)
+
+    def floats(self, values: ArrayLike) -> str:
+        """A float32 constant."""
+        return self.add_constant(np.asarray(values, np.float32))
+
+    def indices(self, values: ArrayLike) -> str:
+        """An int64 constant."""
+        return self.add_constant(np.asarray(values, np.int64))
+
+    def sliced(self, name: str, starts: list[int], ends: list[int], axes: list[int]) -> str:
+        """Entries `starts` to before `ends` along `axes`: attributes of Slice until opset 10, inputs since."""
+        if self.opset < 10:
+            return self("Slice", name, axes=axes, starts=starts, ends=ends)
+        return self("Slice", name, *map(self.indices, (starts, ends, axes)))
 
     def add_like(self, node: NodeProto, inputs: Iterable[str]) -> NodeProto:
         """`node` once more, on other inputs and with new outputs."""

@@ -386,8 +386,8 @@ def _decode_yolox(end: GraphEnd, rows: Rows) -> tuple[str, str]:
             f"YOLOX has {len(place)} candidates in a picture of {rows.width}x{rows.height}, this model {rows.count}",
             hint="give the real --task",
         )
-    step = end.constant(np.concatenate(strides)[np.newaxis])
-    centre = end("Mul", end("Add", end.part(rows.name, 2, 0, 2), end.constant(place[np.newaxis])), step)
+    step = end.floats(np.concatenate(strides)[np.newaxis])
+    centre = end("Mul", end("Add", end.part(rows.name, 2, 0, 2), end.floats(place[np.newaxis])), step)
     return centre, end("Mul", end("Exp", end.part(rows.name, 2, 2, 4)), step)
 
 
@@ -432,7 +432,7 @@ def _build_anchored(end: GraphEnd, rows: Rows) -> BoxTensors:
         end.part(rows.name, 2, rows.columns - back, rows.columns - back + 2) for back in range(12, 0, -2)
     )
     anchor = end("Sub", stop, begin)
-    middle = end("Mul", end("Add", stop, begin), end.constant(0.5))
+    middle = end("Mul", end("Add", stop, begin), end.floats(0.5))
     centre = end("Add", end("Mul", end("Mul", offset, of_offset), anchor), middle)
     size = end("Mul", end("Exp", end("Mul", log_size, of_size)), anchor)
     low, high = (end.swapped(corner) for corner in end.centred(centre, size))
@@ -460,7 +460,7 @@ def _build_tao_yolo(end: GraphEnd, rows: Rows, largest_log: float | None = None)
     place, anchor, step, offset, log_size = (end.part(rows.name, 2, start, start + 2) for start in range(0, 10, 2))
     if largest_log is not None:
         # Clip changed its form in opset 11; Min did not
-        log_size = end("Min", log_size, end.constant(largest_log))
+        log_size = end("Min", log_size, end.floats(largest_log))
     centre = end("Add", place, end("Mul", end("Sigmoid", offset), step))
     low, high = end.centred(centre, end("Mul", anchor, end("Exp", log_size)))
     objectness, classes = end.part(rows.name, 2, 10, 11), end.part(rows.name, 2, 11, rows.columns)
@@ -642,16 +642,16 @@ def _class_count(end: GraphEnd, name: str) -> int | None:
     from convert.graph.graph import attribute  # brings onnx
 
     shapes = end.shapes()
-    node = end.editor.producers.get(name)
+    node = end.producers.get(name)
     while node is not None:
         if node.op_type == "ArgMax":
             return int(shapes[node.input[0]][attribute(node, "axis", 0)])
         if node.op_type == "Mod":  # of a place among all scores, row by row
-            divisor = end.editor.constant(node.input[1])
+            divisor = end.constant(node.input[1])
             return int(divisor.flat[0]) if divisor is not None and divisor.size == 1 else None
         if node.op_type not in _PASSED_ON:
             return None
-        node = end.editor.producers.get(node.input[-1 if node.op_type == "Concat" else 0])
+        node = end.producers.get(node.input[-1 if node.op_type == "Concat" else 0])
     return None
 
 

@@ -129,10 +129,10 @@ def _check(end: GraphEnd, codes: str, scores: str, process: PostProcess) -> tupl
 def _decode(end: GraphEnd, codes: str, classes: str, process: PostProcess, columns: int) -> BoxTensors:
     if columns > 4:  # keypoints follow
         codes = end.part(codes, 2, 0, 4)
-    scaled = end("Div", codes, end.constant([[process.scales]]))
+    scaled = end("Div", codes, end.floats([[process.scales]]))
     anchor = process.anchors[None]
-    size = end.constant(anchor[..., 2:])
-    centre = end("Add", end("Mul", end.part(scaled, 2, 0, 2), size), end.constant(anchor[..., :2]))
+    size = end.floats(anchor[..., 2:])
+    centre = end("Add", end("Mul", end.part(scaled, 2, 0, 2), size), end.floats(anchor[..., :2]))
     low, high = end.centred(centre, end("Mul", end("Exp", end.part(scaled, 2, 2, 4)), size))
     return BoxTensors(low, high, classes)
 

@@ -28,14 +28,13 @@ from convert.nvinfer.config import MOST_BYTES
 from convert.nvinfer.keys import Verdict, version
 from convert.nvinfer.numbers import read_ordinary
 from convert.report import BundleReport
-from convert.simulate.results import Counted, Counts, Difference, Passage, Shown, Uncounted
+from convert.simulate.results import Counted, Counts, Difference, FrameResult, Passage, Shown, Uncounted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from convert.images.scaling import Rect
     from convert.nvinfer.targets import Target
-    from convert.simulate.results import FrameResult
 
 _SMOOTHED: Final = "8.0"  # from this release on obj-cnt-win-in-ms is the history, in frames
 _USUAL_RATE: Final = Fraction(30)  # frames a second

@@ -284,8 +284,11 @@ def _floored(writer: _Writer) -> tuple[str, str, str]:
     x, y = writer.inputs
     quotient = writer.add("Div", x, y)
     rest = writer.add("Sub", x, writer.add("Mul", quotient, y))
-    below = writer.compare("Less", writer.add("Mul", rest, y), writer.constant(0, writer.result))
-    return quotient, rest, writer.cast(below, writer.result)
+    zero, less = writer.constant(0, writer.result), []
+    for low, high in ((rest, y), (y, rest)):  # one is below 0, the other above; a product of both may overflow
+        below, above = writer.compare("Less", low, zero), writer.compare("Less", zero, high)
+        less.append(writer.add("Mul", writer.cast(below, writer.result), writer.cast(above, writer.result)))
+    return quotient, rest, writer.add("Add", *less)
 
 
 def _floor_div(writer: _Writer) -> str:

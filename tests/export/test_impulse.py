@@ -91,6 +91,18 @@ def test_normalised_features(tmp_path: Path) -> None:
     assert read(library(replace(raw, blocks=(scaled,)), 2026), tmp_path).blocks == (scaled,)
 
 
+@pytest.mark.parametrize("given", ["", ".scale_data = 0,", ".scale_data = { 1, 2 },", ".scale_data = other,"])
+def test_normalised_features_without_their_scale(given: str, tmp_path: Path) -> None:
+    raw = replace(impulse(block("raw", 1, 2, 3), samples=2, axes=2, frequency=10), sensor="fusion")
+    scaled = replace(raw.blocks[0], normalisation=((1.0, 2.0, 3.0, 4.0), (0.5, 0.25, 2.0, 1.0)))
+    files = library(replace(raw, blocks=(scaled,)), 2026)
+    text = files["model-parameters/model_variables.h"].decode()
+    changed_text, count = re.subn(r"\.scale_data = [^,]+,", given, text)
+    assert count
+    with pytest.raises(InputError, match="scale_data.* is not in model-parameters/"):
+        read({**files, "model-parameters/model_variables.h": changed_text.encode()}, tmp_path)
+
+
 def test_without_a_network(tmp_path: Path) -> None:
     given = replace(motion(number=7), inputs=())
     files = library(given, 2025, network=False)
@@ -205,6 +217,19 @@ def test_some_of_the_axes_in_an_order_that_is_not_recorded_are_refused() -> None
         read_impulse((), File(document(axes=None, axesCount=3), "d.json"), frozenset(), 8, lambda _: b"")
     every = read_impulse((), File(document(axes=None), "d.json"), frozenset(), 8, lambda _: b"")
     assert every.blocks[0].axes == (0, 1)
+
+
+def dsp_block(**changes: Any) -> dict[str, Any]:
+    """The block of `document`, changed."""
+    (recorded,) = json.loads(document())["impulse"]["dspBlocks"]
+    return {**recorded, **changes}
+
+
+def test_a_document_of_too_many_blocks_is_refused_at_once() -> None:
+    listed = [dsp_block(id=number) for number in range(40)]  # they feed a network in 2 ** 40 ways
+    data = document(impulse={"dspBlocks": listed, "learnBlocks": []})
+    with pytest.raises(InputError, match="40 signal-processing blocks"):
+        read_impulse((), File(data, "d.json"), frozenset(), 8, lambda _: b"")
 
 
 _HEADERS = {name: data for name, data in library(motion(number=7), 2025).items() if name.endswith(".h")}

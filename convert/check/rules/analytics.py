@@ -56,8 +56,9 @@ def refused(file: AnalyticsFile) -> Iterator[Finding]:
             kind = kinds()[entry.group.partition("-stream-")[0]].type_of(entry.key)
             if kind == "boolean" and (number := BOOLEANS.get(entry.text.strip().lower())):
                 hint = f"write {file.line(entry.key, number)}"
-            elif kind in {"shape", "integers"} and re.fullmatch(r"[\d\s,;]*,[\d\s,;]*", entry.text):
-                hint = f"write {file.line(entry.key, re.sub(r' *, *', ';', entry.text.strip()))}"
+            elif kind in {"shape", "integers"} and "," in entry.text and re.fullmatch(r"[\d\s,;]*", entry.text):
+                pieces = (each.strip(" ") for each in entry.text.strip().split(","))
+                hint = f"write {file.line(entry.key, ';'.join(pieces))}"
         about = numbers if fault.ends else refused
         yield about.found(message, path=file.path, line=fault.line, column=fault.column, hint=hint)
 

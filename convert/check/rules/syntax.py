@@ -25,9 +25,9 @@ _COMMENT_IN_TEXT = re.compile(r"^(?P<value>.*?\S)[ \t]+(?P<words>#.*)$", re.DOTA
 _COMMENT = re.compile(r"^(?P<value>[^#]*?\S)[ \t]*(?P<words>#.*)$", re.DOTALL)
 _FRACTION = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*/\s*([0-9]+(?:\.[0-9]+)?)\s*")
 _COMMA = re.compile(r"\s*(-?[0-9]+),([0-9]+)\s*")
-_LIST = re.compile(r"[\[({]?\s*(-?[0-9.]+(?:\s*[,; \t]\s*-?[0-9.]+)+)\s*[\])}]?\s*;?")
+_LIST = re.compile(r"[\[({]?\s*(-?[0-9.]+(?:(?:\s*[,;]|[ \t])\s*-?[0-9.]+)+)\s*(?:[\])}]\s*)?;?")
 _WHOLE = re.compile(r"\s*(-?[0-9]+)\.0*\s*")
-_INI_LINE = re.compile(r"\s*(?P<key>[A-Za-z][-\w]*)[ \t]*=[ \t]*(?P<value>[^#:]*?)\s*(?:\s#.*)?")
+_INI_LINE = re.compile(r"\s*(?P<key>[A-Za-z][-\w]*)[ \t]*=(?P<value>[^#:]*)(?:(?<=\s)#.*)?")
 _MOST_TEXT: Final = 2**20  # bytes
 _MOST_LINES: Final = 20
 BOOLEANS: Final = {
@@ -119,7 +119,7 @@ def _ini_in_yaml(context: RuleContext) -> str | None:
     for number, text in enumerate(context.data[:_MOST_TEXT].split(b"\n"), 1):
         match = _INI_LINE.fullmatch(text.decode("utf-8", "replace"))
         if match and (key_named(match["key"]) or key_named(match["key"], ATTRS)):
-            found.append(f"{match['key']}: {match['value']} in line {number}")
+            found.append(f"{match['key']}: {match['value'].strip()} in line {number}")
     return f"write {' and '.join(found[:_MOST_LINES])}, with a colon and a blank" if found else None
 
 

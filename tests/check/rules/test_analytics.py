@@ -212,6 +212,13 @@ def test_values_of_a_tracker(value: str, hint: str | None) -> None:
     assert [(each.id, each.hint or "") for each in found] == ([] if hint is None else [("NVI124", hint)])
 
 
+@pytest.mark.parametrize("digit", ["0", "1"])
+def test_repeated_characters_take_no_time(digit: str) -> None:
+    for name in ("minDetectorConfidence", "minIouDiff4NewTarget"):
+        assert list(tracker_findings(f"BaseConfig: {{{name}: {digit * 10**5}x}}\n".encode(), "t.yml", "7.1"))
+    assert "NVI110 error" in found(ZONE.format(kind="roi-filtering", numbers="1," * 10**5 + "x"))
+
+
 APP = """[application]
 a=1
 [source0]
