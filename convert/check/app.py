@@ -402,6 +402,11 @@ class AppContext:
     named: tuple[Named, ...] = ()
     analytics: AnalyticsFile | None = None
 
+    @property
+    def secondary(self) -> list[AppEngine]:
+        """The engines behind another one."""
+        return [each for each in self.engines if not each.gie.primary]
+
     def found(
         self, rule: Rule, message: str, place: checking.Place, hint: str | None = None, level: Level | None = None
     ) -> Finding:

@@ -338,25 +338,29 @@ _SUPPRESSION = re.compile(rb"^[ \t]*#[ \t]*check:[ \t]*ignore(-file)?[ \t:]+(.*)
 
 
 class Suppressions(NamedTuple):
-    """Ids of the rules a config suppresses: for the whole file, and by line."""
+    """Ids of the rules a config suppresses: for the whole file, and by line; and line and text of each as `written`."""
 
     file: frozenset[str]
     lines: dict[int, frozenset[str]]
+    written: tuple[tuple[int, str], ...]
 
 
 def read_suppressions(data: bytes) -> Suppressions:
     """The suppressions in the config with these bytes."""
     everywhere: set[str] = set()
     lines: dict[int, frozenset[str]] = {}
+    written: list[tuple[int, str]] = []
     pending: set[str] = set()
     for number, text in enumerate(data.split(b"\n") if b"check:" in data else (), 1):
         if match := _SUPPRESSION.match(text):
-            (everywhere if match[1] else pending).update(word.upper() for word in _words(match[2]))
+            words = [word for word in re.split(r"[\s,;]+", match[2].decode("utf-8", "replace")) if word]
+            (everywhere if match[1] else pending).update(map(str.upper, words))
+            written += [(number, word) for word in words]
         elif text.strip() and not text.lstrip().startswith(b"#"):
             if pending:
                 lines[number] = frozenset(pending)
             pending = set()
-    return Suppressions(frozenset(everywhere), lines)
+    return Suppressions(frozenset(everywhere), lines, tuple(written))
 
 
 def split_suppressed(
@@ -369,18 +373,6 @@ def split_suppressed(
         of_line = suppressions.lines.get(finding.line or 0, ()) if finding.path == path else ()
         (suppressed if finding.id in suppressions.file or finding.id in of_line else reported).append(finding)
     return tuple(reported), tuple(suppressed)
-
-
-def suppressed_ids(data: bytes) -> Iterable[tuple[int, str]]:
-    """Line and text of every rule id in the suppressions of a config, as written."""
-    line, position = 1, 0
-    for match in _SUPPRESSION.finditer(data) if b"check:" in data else ():
-        line, position = line + data.count(b"\n", position, match.start()), match.start()
-        yield from ((line, word) for word in _words(match[2]))
-
-
-def _words(text: bytes) -> list[str]:
-    return [word for word in re.split(r"[\s,;]+", text.decode("utf-8", "replace")) if word]
 
 
 _MOST_FAULTS: Final = 50
@@ -762,18 +754,13 @@ def _differs_by_a_slip(name: str, other: str) -> bool:
     A digit or a letter that stands alone names another file: yolov5s, yolov8s and yolov8m are three models.
     """
     longest = max(len(name), len(other))
-    start = _same(name, other)
-    end = _same(name[start:][::-1], other[start:][::-1])
+    start = len(os.path.commonprefix([name, other]))  # noqa: RUF071 - by characters
+    end = len(os.path.commonprefix([name[start:][::-1], other[start:][::-1]]))  # noqa: RUF071
     if longest - start - end > (2 if sorted(name) == sorted(other) else 1):
         return False
     return any(word.start() <= start <= word.end() for word in re.finditer("[a-z]{4,}", name.lower())) and (
         re.findall("[0-9]", name) == re.findall("[0-9]", other)
     )
-
-
-def _same(one: str, two: str) -> int:
-    """How many characters at the beginning are the same."""
-    return next((at for at, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
 
 
 def _is_built(folder: str) -> bool:

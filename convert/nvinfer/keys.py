@@ -396,34 +396,28 @@ class ParserState:
 
     # Problems
 
-    def add_problem(self, reason: Reason, message: str, entry: Entry | None = None, *, fatal: bool = False) -> None:
-        """Add a problem at the value of `entry` (at its key, where the key is the problem)."""
-        if entry is None:
-            self.problems.append(Problem(reason, printable(message), fatal=fatal))
-            return
-        at_key = reason in {Reason.UNKNOWN, Reason.LEGACY, Reason.IGNORED}
-        line, column = (entry.line, entry.column) if at_key else (entry.value_line, entry.value_column)
-        self.problems.append(Problem(reason, printable(message), entry.group, entry.key, line, column, fatal))
-
-    def add_problem_at(
-        self, reason: Reason, message: str, group: str | None, line: int, column: int, *, fatal: bool = False
+    def add_problem(
+        self, reason: Reason, message: str, at: Entry | Section | None = None, *, fatal: bool = False
     ) -> None:
-        """Add a problem that belongs to no key."""
-        self.problems.append(Problem(reason, printable(message), group, None, line, column, fatal))
+        """Add a problem at a value (at its key, where that is the problem), or at a group; a place has no name."""
+        if at is None:
+            problem = Problem(reason, printable(message), fatal=fatal)
+        elif isinstance(at, Section):
+            problem = Problem(reason, printable(message), at.name or None, None, at.line, at.column, fatal)
+        else:
+            at_key = reason in {Reason.UNKNOWN, Reason.LEGACY, Reason.IGNORED}
+            line, column = (at.line, at.column) if at_key else (at.value_line, at.value_column)
+            problem = Problem(reason, printable(message), at.group, at.key, line, column, fatal)
+        self.problems.append(problem)
 
-    def refuse(self, reason: Reason, message: str, entry: Entry | None = None) -> NoReturn:
+    def refuse(self, reason: Reason, message: str, at: Entry | Section | None = None) -> NoReturn:
         """Reject the config here."""
-        self.add_problem(reason, message, entry, fatal=True)
+        self.add_problem(reason, message, at, fatal=True)
         raise Stop(Verdict.REJECTED)
 
-    def refuse_group(self, message: str, section: Section) -> NoReturn:
-        """Reject the config for the name of a group."""
-        self.add_problem_at(Reason.GROUP, message, section.name, section.line, section.column, fatal=True)
-        raise Stop(Verdict.REJECTED)
-
-    def abort(self, reason: Reason, message: str, exception: str, entry: Entry | None = None) -> NoReturn:
+    def abort(self, reason: Reason, message: str, exception: str, at: Entry | Section | None = None) -> NoReturn:
         """The process dies here of an uncaught C++ `exception`."""
-        self.add_problem(reason, message, entry, fatal=True)
+        self.add_problem(reason, message, at, fatal=True)
         raise Stop(Verdict.ABORTS, exception)
 
     def add_unknown(self, entry: Entry) -> None:
@@ -440,7 +434,7 @@ class ParserState:
 
     def store(self, key: Key, value: Any, entry: Entry, target: dict[str, Any]) -> None:
         """Check `value` and store it in `target` (`self.values`, or the values of a class)."""
-        if key.type == "id-list":
+        if key.type == "id-list" and key.element:
             self._store_ids(key.name, value, entry)
             return
         value = stored(key, value)
@@ -515,10 +509,12 @@ class ParserState:
 
     # Classes
 
-    def class_count(self, entry: Entry | None) -> int:
-        """num-detected-classes (written at `entry`), provided so many classes can be held."""
+    def class_count(self) -> int:
+        """num-detected-classes, provided so many classes can be held."""
         count: int = self.values["num-detected-classes"]
         if count > MOST_CLASSES:
+            own = (each for each in reversed(self.entries) if each.group == PROPERTY)
+            entry = next((each for each in own if each.key == "num-detected-classes"), None)
             message = f"num-detected-classes is {count}: nvinfer dies for want of memory"
             self.abort(Reason.MEMORY, message, "std::bad_alloc", entry)
         return count
@@ -526,10 +522,10 @@ class ParserState:
     def check_class(self, index: int, count: int, section: Section) -> None:
         """Refuse [class-attrs-<index>] when there is no such class."""
         if signed32(index) < 0:
-            self.refuse_group(f"[{section.name}]: a class id cannot be negative", section)
+            self.refuse(Reason.GROUP, f"[{section.name}]: a class id cannot be negative", section)
         if index >= count:
             message = f"[{section.name}] is for class {index}, but num-detected-classes is {count}"
-            self.refuse_group(message, section)
+            self.refuse(Reason.GROUP, message, section)
 
     # The result
 

@@ -347,8 +347,3 @@ def _wrong_value(entry: Entry, group: TrackerGroup) -> tuple[str, str | None] | 
         hint = f"write {key}: {meant}"
     shown = "nothing" if text == "null" else quoted(text) if text else "a list, a map or an empty text"
     return f"{entry.group}: {key} is {shown}; NVIDIA's guide asks for {words}", hint
-
-
-def analytics_findings(file: AnalyticsFile) -> list[Finding]:
-    """What the rules find in a config of Gst-nvdsanalytics; of one rule not without end."""
-    return list(on_analytics.findings(file))

@@ -128,7 +128,7 @@ def suppression(context: checking.RuleContext) -> Iterator[Finding]:
     """`# check: ignore ...` with a misspelt id."""
     from convert.check.rules import RULES  # which this module is a part of
 
-    for line, text in checking.suppressed_ids(context.data):
+    for line, text in checking.read_suppressions(context.data).written:
         word = text.upper()
         if not re.fullmatch(r"EI[0-9]{3}", word) and word not in {rule.id for rule in RULES}:
             hint = "`ei-deepstream explain` lists the rules"
