@@ -38,9 +38,9 @@ MAX_SIZE = 128 << 20
 
 # The file does not declare TfLiteNode: common.h of TensorFlow Lite without TF_LITE_STATIC_MEMORY.
 _NODE = (
-    *("inputs", "outputs", "intermediates", "temporaries", "user_data", "builtin_data"),
-    *("custom_initial_data", "custom_initial_data_size"),
-)
+    "inputs", "outputs", "intermediates", "temporaries", "user_data", "builtin_data", "custom_initial_data",
+    "custom_initial_data_size",
+)  # fmt: skip
 
 _NEEDED = ("allocation_type", "data", "dims", "bytes")
 _MAX_RANK = 8  # of TensorFlow Lite's tensors
@@ -105,11 +105,9 @@ def _graph(unit: Unit) -> eon_operators.EonGraph:
         if not _fits(graph, node):
             shapes = [str(list(tensors[index].shape)) if index >= 0 else "none" for index in node.inputs]
             results = [str(list(tensors[index].shape)) for index in node.outputs]
-            raise unit.damaged(
-                f"the shapes of node {number} ({node.operator}) do not fit together:"
-                f" {', '.join(shapes)} to {', '.join(results)}",
-                node.at,
-            )
+            said = f"{', '.join(shapes)} to {', '.join(results)}"
+            message = f"the shapes of node {number} ({node.operator}) do not fit together: {said}"
+            raise unit.damaged(message, node.at)
     return graph
 
 
@@ -289,16 +287,16 @@ class _TensorRow(_Row):
         if values.dtype == np.uint8 and dtype != np.uint8 and values.nbytes == size:
             return values.view(dtype)  # types that the generator has no printer for come as bytes
         if values.dtype != dtype or values.nbytes != size:
-            raise self.unit.damaged(
-                f"{self.what} takes {size // dtype.itemsize} numbers of type {dtype.name},"
-                f" {variable.name} holds {values.size} of type {values.dtype.name}",
-                variable.at,
-            )
+            wanted = f"{self.what} takes {size // dtype.itemsize} numbers of type {dtype.name}"
+            found = f"{variable.name} holds {values.size} of type {values.dtype.name}"
+            raise self.unit.damaged(f"{wanted}, {found}", variable.at)
         return values
 
     def _quantization(self, shape: tuple[int, ...]) -> eon_operators.Quantization | None:
         value = self.members.get("quantization")
         if value is None:
+            if unknown := [name for name, each in self.members.items() if isinstance(each, Group)]:
+                raise self.damaged(f"{self.what} has the unknown member {unknown[0]}")
             return None
         kind = name_of(value.items[0]) if isinstance(value, Group) and len(value.items) == 2 else ""
         if kind == "kTfLiteNoQuantization":
@@ -317,10 +315,8 @@ class _TensorRow(_Row):
         if not isinstance(axis, int) or not 0 <= axis < _MAX_RANK or len(scale) != len(zero):
             raise self.unit.damaged(f"{variable.name}: scales, zero points and axis do not go together", variable.at)
         if per_axis and not (axis < len(shape) and shape[axis] == len(scale)):
-            raise self.unit.damaged(
-                f"{variable.name}: {len(scale)} scales along axis {axis} do not fit {self.what} of shape {list(shape)}",
-                variable.at,
-            )
+            message = f"{len(scale)} scales along axis {axis} do not fit {self.what} of shape {list(shape)}"
+            raise self.unit.damaged(f"{variable.name}: {message}", variable.at)
         return eon_operators.Quantization(scale, zero.astype(np.int64), axis)
 
 
@@ -361,11 +357,8 @@ def _write(graph: eon_operators.EonGraph) -> bytes:
     model.version = _SCHEMA_VERSION
     model.description = _DESCRIPTION
     model.buffers = [schema.BufferT()]  # by convention the first one is empty
-    model.operatorCodes = []
     subgraph = schema.SubGraphT()
-    subgraph.name = "main"
-    subgraph.inputs = list(graph.inputs)
-    subgraph.outputs = list(graph.outputs)
+    subgraph.name, subgraph.inputs, subgraph.outputs = "main", list(graph.inputs), list(graph.outputs)
     subgraph.tensors = [_tensor(graph, model, index) for index in range(len(graph.tensors))]
     codes: dict[tuple[int, str, int], int] = {}
     subgraph.operators = [_operator(graph, node, codes) for node in graph.nodes]
@@ -381,10 +374,8 @@ def _tensor(graph: eon_operators.EonGraph, model: schema.ModelT, index: int) -> 
     if index in graph.inputs:
         place = graph.inputs.index(index)
         tensor.name = f"x_input_{place}" if place else "x_input"
-    tensor.type = source.type
-    tensor.shape = np.array(source.shape, np.int32)
+    tensor.type, tensor.shape, tensor.buffer = source.type, np.array(source.shape, np.int32), 0
     tensor.hasRank = True
-    tensor.buffer = 0
     if source.data is not None:
         tensor.buffer = len(model.buffers)
         model.buffers.append(schema.BufferT(np.frombuffer(source.data.tobytes(), np.uint8)))
@@ -401,8 +392,7 @@ def _operator(
 ) -> schema.OperatorT:
     """The call; `codes` gets its operator code, in order of first use, if it does not have it."""
     call = schema.OperatorT()
-    call.inputs = np.array(node.inputs, np.int32)
-    call.outputs = np.array(node.outputs, np.int32)
+    call.inputs, call.outputs = np.array(node.inputs, np.int32), np.array(node.outputs, np.int32)
     if custom := eon_operators.CUSTOM.get(node.operator.upper()):
         code = (schema.BuiltinOperator.CUSTOM, custom, 1)
         call.customOptions = node.custom
