@@ -31,6 +31,7 @@ _TYPES: Final = frozenset({1, 2, 3, 4, 5, *_AUDIO})
 _USUAL: Final = {"camera-width": 1280, "camera-height": 720, "camera-fps-n": 30, "camera-fps-d": 1}
 _CAMERAS: Final = ("camera-v4l2-dev-node", "camera-csi-sensor-id")
 _AROUND: Final = "\"' "  # what people put around a URI
+_TRACKED: Final = {"tracker-width": 640, "tracker-height": 384}
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/")
 # Of printf's conversions those that an app's author can mean; %20 and %2F are meant as letters of the URI.
 _PATTERN = re.compile(r"%(?:%|0?[0-9]?[diu])")
@@ -238,31 +239,40 @@ def trackers(app: AppContext) -> Iterator[Finding]:
     """Library, config and size of the tracker; analytics without one."""
     file, release = app.file, app.target.deepstream
     place = file.place
-    if not is_on(file, "tracker"):
-        if is_on(file, "nvds-analytics"):
-            message = "[nvds-analytics] is on and [tracker] is not: lines and directions need tracked objects"
-            yield app.found(trackers, message, place("nvds-analytics"), "switch [tracker] on", Level.WARNING)
-        return
     sample = tracker(app.target)
     library = text_of(file, "tracker", "ll-lib-file")
     base, usual = os.path.basename(library), os.path.basename(sample.library)  # noqa: PTH119 - text
-    hint = f"write {file.line('ll-lib-file', sdk_path(app.target, sample.library))}"
+    is_gone = base != usual and base in (_OLD_TRACKERS if sample.config else {"libnvds_nvmultiobjecttracker.so"})
+    lines: dict[str, object] = {}
+    if not library or is_gone:
+        lines["ll-lib-file"] = sdk_path(app.target, sample.library)
+    if sample.config and base in {"", usual, *_OLD_TRACKERS} and not text_of(file, "tracker", "ll-config-file"):
+        lines["ll-config-file"] = sdk_path(app.target, sample.config)
+    missing = {key: value for key, value in _TRACKED.items() if not number(file, "tracker", key, 0)}
+    if not is_on(file, "tracker"):
+        if is_on(file, "nvds-analytics"):
+            message = "[nvds-analytics] is on and [tracker] is not: lines and directions need tracked objects"
+            written = " and ".join(file.line(*each) for each in {"enable": 1, **lines, **missing}.items())
+            hint = f"write {written} in [tracker]"
+            yield app.found(trackers, message, place("nvds-analytics"), hint, Level.WARNING)
+        return
     if not library:
+        hint = f"write {file.line('ll-lib-file', lines['ll-lib-file'])}"
         yield app.found(trackers, "[tracker]: ll-lib-file is not given", place("tracker"), hint)
-    elif base != usual and base in (_OLD_TRACKERS if sample.config else {"libnvds_nvmultiobjecttracker.so"}):
+    elif is_gone:
         other = (found := re.search("/(deepstream-[0-9.]+)/", library)) and found[1] != app.target.folder
         level = Level.WARNING if other else Level.ERROR  # that of another release may be installed beside
         message = f"[tracker]: DeepStream {release} has no {base}"
+        hint = f"write {file.line('ll-lib-file', lines['ll-lib-file'])}"
         yield app.found(trackers, message, place("tracker", "ll-lib-file"), hint, level)
-    if sample.config and base in {"", usual, *_OLD_TRACKERS} and not text_of(file, "tracker", "ll-config-file"):
-        hint = f"write {file.line('ll-config-file', sdk_path(app.target, sample.config))}"
+    if "ll-config-file" in lines:
+        hint = f"write {file.line('ll-config-file', lines['ll-config-file'])}"
         message = "[tracker]: ll-config-file is not given; the library goes by values of its own"
         yield app.found(trackers, message, place("tracker"), hint, Level.NOTE)
-    missing = [key for key in ("tracker-width", "tracker-height") if not number(file, "tracker", key, 0)]
     if missing:
-        lines = " and ".join(file.line(key, {"tracker-width": 640, "tracker-height": 384}[key]) for key in missing)
         message = f"[tracker]: {' and '.join(missing)} not given, so 0"
-        yield app.found(trackers, message, place("tracker"), f"write {lines}", Level.WARNING)
+        hint = f"write {' and '.join(file.line(*each) for each in missing.items())}"
+        yield app.found(trackers, message, place("tracker"), hint, Level.WARNING)
 
 
 @on_config("NVI107")

@@ -120,6 +120,8 @@ def _follow(path: Path, finding: Finding) -> bool:
         r"; |, or |, another|, unless|, a file|, which|: it is| or (?=\w)| if | \(|, in line|, with a",
         hint.removeprefix("nvinfer does not calculate: "),
     )[0]
+    if match := re.fullmatch(r"(write .*) in (\[\S+\])", command):
+        command = f"write , and in {match[2]} {match[1].removeprefix('write ')}"
     line = rf"([A-Za-z][\w-]*){joint}(\S+?)(?:,? |,?$)"
     elsewhere = re.fullmatch(r"(.*), and in (\[\S+\]) (.*)", command)
     command = elsewhere[1] if elsewhere else command
@@ -129,8 +131,8 @@ def _follow(path: Path, finding: Finding) -> bool:
         lines[first:last] = []
     elif re.match(r"remove (it|the line|this line)\b", command):
         del lines[number - 1]
-    elif match := re.match(r"remove (?!the )([\w-]+)(?: and ([\w-]+))?", command):
-        gone = rf"\s*({match[1]}|{match[2]})\s*[=:]"
+    elif match := re.match(r"remove (?!the )[\w-]+(?: and [\w-]+)*", command):
+        gone = rf"\s*({match[0].removeprefix('remove ').replace(' and ', '|')})\s*[=:]"
         lines = [text for text in lines if not re.match(gone, text)]
         _write(lines, finding, pairs, joint, instead=False)
     elif match := re.match(r"write (\S+) below (\S+) instead", command):
@@ -142,7 +144,7 @@ def _follow(path: Path, finding: Finding) -> bool:
         lines[number - 1] = match[1]
     elif match := re.match(r"indent it by (\d) blanks", command):
         lines[number - 1] = " " * int(match[1]) + lines[number - 1]
-    elif command.startswith("write ") and pairs:
+    elif command.startswith("write ") and (pairs or elsewhere):
         new = finding.id in {"NVI009", "NVI012", "NVI045", "NVI106", "NVI114", "NVI120"}
         _write(lines, finding, pairs, joint, instead=new or command.endswith(" instead"))
     else:
@@ -235,3 +237,14 @@ def test_hints_for_sources(kind: int | None, platform: str, tmp_path: Path, monk
     for uri, keys in product(_URIS, _KEYS):
         lines = [f"type={kind}" if kind else "", f"uri={uri}" if uri else "", keys]
         _assert_followed(tmp_path, "app.txt", _APP.format(more="\n".join(each for each in lines if each)), platform)
+
+
+@pytest.mark.parametrize("group", ["", "tracker-width=320\nll-config-file=t.yml", "ll-lib-file=/mine/libtracker.so"])
+def test_hints_for_trackers(group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.yml").touch()
+    old = "ll-lib-file=/opt/nvidia/deepstream/deepstream/lib/libnvds_nvdcf.so"
+    for more in ("", old):
+        lines = "\n".join(each for each in ("[tracker]\nenable=0", group, more) if each) if group or more else ""
+        source = _APP.format(more="type=2\nuri=file:///data/v.mp4")
+        _assert_followed(tmp_path, "app.txt", f"{source}[nvds-analytics]\nenable=1\n{lines}")
