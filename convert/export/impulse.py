@@ -594,9 +594,11 @@ def _document_block(block: dict[str, Any], axes: int, document: dict[str, Any]) 
             raise TypeError(name)
         values[name.replace("-", "_")] = 0.0 if value is None else value if isinstance(value, str) else float(value)
     kind = block["type"].replace("-", "_")
-    names, listed = document.get("axes") or (), block.get("axes", ())
+    names, listed = document.get("axes") or [], block.get("axes", [])
+    if not isinstance(names, list) or not isinstance(listed, list):
+        raise TypeError("axes")
     chosen = [names.index(name) for name in listed if name in names]
-    if not chosen and 0 < len(listed) < axes:
+    if len(chosen) < len(listed) and (chosen or len(listed) < axes):
         raise UnsupportedModelError(
             f"the block {block['id']} takes {', '.join(map(str, listed))} of {axes} axes, whose order is not recorded",
             hint="give the C++ library, which records it",
