@@ -562,20 +562,24 @@ def _from_document(file: File, impulse: Impulse) -> Impulse:
         listed = tuple(_document_block(each, axes, document) for each in recorded["dspBlocks"])
         learning = [each for each in recorded["learnBlocks"] if "anomaly" not in each["type"]]
         if any("anomaly" in each["type"] for each in recorded["learnBlocks"]):
-            raise UnsupportedModelError(
-                "the clusters of its anomaly block are not in the export",
-                path=file.path,
-                hint="give the C++ library, which holds them",
+            raise UnsupportedModelError(  # noqa: TRY301
+                "the clusters of its anomaly block are not in the export", hint="give the C++ library, which holds them"
             )
+        sensor = document.get("sensor") or impulse.sensor
+        if not isinstance(sensor, str):
+            raise TypeError("sensor")  # noqa: TRY301
         return replace(
             impulse,
-            sensor=document.get("sensor") or impulse.sensor,
+            sensor=sensor,
             samples=int(document["samplesPerInference"]),
             axes=axes,
             frequency=float(document["frequency"]),
             blocks=listed,
             inputs=tuple(int(each) for each in learning[0].get("dsp", ())) if len(learning) == 1 else (),
         )
+    except UnsupportedModelError as error:
+        error.path = error.path or file.path
+        raise
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError) as error:
         message = f"the impulse in {DEPLOYMENT} cannot be read: {type(error).__name__} {str(error)[:80]}"
         raise InputError(message, path=file.path, hint="give the C++ library of the project") from error
@@ -592,6 +596,8 @@ def _document_block(block: dict[str, Any], axes: int, document: dict[str, Any]) 
     for name, value in config["options"].items():
         if value is not None and not isinstance(value, str | int | float):
             raise TypeError(name)
+        if isinstance(value, int | float) and not math.isfinite(value):
+            raise ValueError(name)
         values[name.replace("-", "_")] = 0.0 if value is None else value if isinstance(value, str) else float(value)
     kind = block["type"].replace("-", "_")
     names, listed = document.get("axes") or [], block.get("axes", [])
@@ -603,5 +609,7 @@ def _document_block(block: dict[str, Any], axes: int, document: dict[str, Any]) 
             f"the block {block['id']} takes {', '.join(map(str, listed))} of {axes} axes, whose order is not recorded",
             hint="give the C++ library, which records it",
         )
-    version = int(block.get("implementationVersion", 1))
-    return Block(kind, int(block["id"]), version, tuple(chosen or _all(axes)), values, int(metadata["featureCount"]))
+    version, size = int(block.get("implementationVersion", 1)), int(metadata["featureCount"])
+    if size < 0:
+        raise ValueError(f"featureCount {size}")
+    return Block(kind, int(block["id"]), version, tuple(chosen or _all(axes)), values, size)

@@ -99,7 +99,7 @@ def test_normalised_features_without_their_scale(given: str, tmp_path: Path) -> 
     text = files["model-parameters/model_variables.h"].decode()
     changed_text, count = re.subn(r"\.scale_data = [^,]+,", given, text)
     assert count
-    with pytest.raises(InputError, match="scale_data.* is not in model-parameters/"):
+    with pytest.raises(InputError, match=r"scale_data.* is not in model-parameters/"):
         read({**files, "model-parameters/model_variables.h": changed_text.encode()}, tmp_path)
 
 
@@ -205,6 +205,10 @@ def dsp_block(**changes: Any) -> dict[str, Any]:
     return {**recorded, **changes}
 
 
+_OPTIONS = dsp_block()["metadata"]
+_NAN = {"dspConfig": {"options": {"scale-axes": float("nan")}}, "featureCount": 8}
+
+
 def test_the_document_of_a_deployment_where_headers_have_no_block() -> None:
     result = read_impulse((), File(document(), "d.json"), frozenset(), 8, lambda _: b"")
     (raw,) = result.blocks
@@ -222,6 +226,9 @@ def test_the_document_of_a_deployment_where_headers_have_no_block() -> None:
         {"axes": "xy"},
         {"axes": {"x": 0, "y": 1}},
         {"axesCount": 3, "impulse": {"dspBlocks": [dsp_block(axes="xy")], "learnBlocks": []}},
+        {"sensor": ["fusion"]},
+        {"impulse": {"dspBlocks": [dsp_block(metadata={**_OPTIONS, "featureCount": -5})], "learnBlocks": []}},
+        {"impulse": {"dspBlocks": [dsp_block(metadata=_NAN)], "learnBlocks": []}},
     ],
 )
 def test_a_damaged_document_is_one_sentence(changes: dict[str, Any]) -> None:
@@ -230,8 +237,11 @@ def test_a_damaged_document_is_one_sentence(changes: dict[str, Any]) -> None:
 
 
 def test_some_of_the_axes_in_an_order_that_is_not_recorded_are_refused() -> None:
-    with pytest.raises(UnsupportedModelError, match="the block 5 takes y, x of 3 axes, whose order is not recorded"):
+    with pytest.raises(
+        UnsupportedModelError, match="the block 5 takes y, x of 3 axes, whose order is not recorded"
+    ) as caught:
         read_impulse((), File(document(axes=None, axesCount=3), "d.json"), frozenset(), 8, lambda _: b"")
+    assert caught.value.path == "d.json"
     every = read_impulse((), File(document(axes=None), "d.json"), frozenset(), 8, lambda _: b"")
     assert every.blocks[0].axes == (0, 1)
 
@@ -246,7 +256,7 @@ def test_a_document_of_too_many_blocks_is_refused_at_once() -> None:
 @pytest.mark.parametrize("axes", [["x", "y"], ["x", "y", "z"]])
 def test_one_axis_that_is_not_among_the_recorded_is_refused(axes: list[str]) -> None:
     data = document(axes=axes, axesCount=len(axes), impulse={"dspBlocks": [dsp_block(axes=["x", "Q"])]})
-    with pytest.raises(UnsupportedModelError, match="the block 5 takes x, Q of . axes, whose order is not recorded"):
+    with pytest.raises(UnsupportedModelError, match=r"the block 5 takes x, Q of . axes, whose order is not recorded"):
         read_impulse((), File(data, "d.json"), frozenset(), 8, lambda _: b"")
 
 
