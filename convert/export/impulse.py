@@ -23,7 +23,7 @@ from convert.export.choose import choose, one_of_twins, without_flatbuffer
 from convert.export.cpp_declarations import Declaration, Field, Header, names_in, string_of
 from convert.export.cpp_scanner import evaluate, real_literal, text_of
 from convert.export.facts import takes_no_pictures
-from convert.export.models import describe
+from convert.export.models import MAX_DOCUMENT, describe
 from convert.export.parameters import DEPLOYMENT, File, enumerator, read_headers
 from convert.heads import is_quantized, refuse_operators
 
@@ -171,10 +171,12 @@ def _sources(tree: Tree, root: str) -> tuple[tuple[File, ...], File | None]:
     headers.sort(key=lambda path: ((path.name != _FIRST) + (path.name == _LAST), path.name))
     document = str(place / DEPLOYMENT)
 
-    def read(path: str) -> File:
-        return File(tree.read(path, _MOST), tree.name_of(path))
+    def read(path: str, most: int) -> File:
+        return File(tree.read(path, most), tree.name_of(path))
 
-    return tuple(read(str(path)) for path in headers), read(document) if document in tree.members else None
+    # Beside them may lie the header of a model, which is larger than any of theirs.
+    mine = [str(path) for path in headers if path.name in {_FIRST, _LAST} or tree.members[str(path)] <= _MOST]
+    return tuple(read(path, _MOST) for path in mine), read(document, MAX_DOCUMENT) if document in tree.members else None
 
 
 def read_impulse(

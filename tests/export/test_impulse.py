@@ -103,6 +103,13 @@ def test_normalised_features_without_their_scale(given: str, tmp_path: Path) -> 
         read({**files, "model-parameters/model_variables.h": changed_text.encode()}, tmp_path)
 
 
+def test_a_large_header_and_a_large_document_in_one_folder_with_the_parameters(tmp_path: Path) -> None:
+    files = {Path(path).name: data for path, data in library(motion(number=7), 2024).items()}
+    files["tflite-trained.h"] = b"// more than any header of parameters has" + b" " * (5 << 20)
+    files["deployment-metadata.json"] = b" " * (2 << 20) + b"{}"
+    assert read(files, tmp_path) == motion(number=7)
+
+
 def test_without_a_network(tmp_path: Path) -> None:
     given = replace(motion(number=7), inputs=())
     files = library(given, 2025, network=False)
