@@ -23,7 +23,7 @@ from convert.export.choose import choose, one_of_twins, without_flatbuffer
 from convert.export.cpp_declarations import Declaration, Field, Header, names_in, string_of
 from convert.export.cpp_scanner import evaluate, real_literal, text_of
 from convert.export.facts import takes_no_pictures
-from convert.export.models import describe
+from convert.export.models import MAX_DOCUMENT, describe
 from convert.export.parameters import DEPLOYMENT, File, enumerator, read_headers
 from convert.heads import is_quantized, refuse_operators
 
@@ -166,10 +166,12 @@ def _sources(tree: Tree, root: str) -> tuple[tuple[File, ...], File | None]:
     headers.sort(key=lambda path: ((path.name != _FIRST) + (path.name == _LAST), path.name))
     document = str(place / DEPLOYMENT)
 
-    def read(path: str) -> File:
-        return File(tree.read(path, _MOST), tree.name_of(path))
+    def read(path: str, most: int) -> File:
+        return File(tree.read(path, most), tree.name_of(path))
 
-    return tuple(read(str(path)) for path in headers), read(document) if document in tree.members else None
+    # Beside them may lie the header of a model, which is larger than any of theirs.
+    mine = [str(path) for path in headers if path.name in {_FIRST, _LAST} or tree.members[str(path)] <= _MOST]
+    return tuple(read(path, _MOST) for path in mine), read(document, MAX_DOCUMENT) if document in tree.members else None
 
 
 def read_impulse(
@@ -532,16 +534,22 @@ def _from_document(file: File, impulse: Impulse) -> Impulse:
         learning = [each for each in recorded["learnBlocks"] if "anomaly" not in each["type"]]
         if any("anomaly" in each["type"] for each in recorded["learnBlocks"]):
             message = "the clusters of its anomaly block are not in the export"
-            raise UnsupportedModelError(message, path=file.path, hint="give the C++ library, which holds them")
+            raise UnsupportedModelError(message, path=file.path, hint="give the C++ library, which holds them")  # noqa: TRY301
+        sensor = document.get("sensor") or impulse.sensor
+        if not isinstance(sensor, str):
+            raise TypeError("sensor")  # noqa: TRY301
         return replace(
             impulse,
-            sensor=document.get("sensor") or impulse.sensor,
+            sensor=sensor,
             samples=int(document["samplesPerInference"]),
             axes=axes,
             frequency=float(document["frequency"]),
             blocks=listed,
             inputs=tuple(int(each) for each in learning[0].get("dsp", ())) if len(learning) == 1 else (),
         )
+    except UnsupportedModelError as error:
+        error.path = error.path or file.path
+        raise
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError) as error:
         message = f"the impulse in {DEPLOYMENT} cannot be read: {type(error).__name__} {str(error)[:80]}"
         raise InputError(message, path=file.path, hint="give the C++ library of the project") from error
@@ -557,14 +565,20 @@ def _document_block(block: dict[str, Any], axes: int, document: dict[str, Any]) 
     for name, value in config["options"].items():
         if value is not None and not isinstance(value, str | int | float):
             raise TypeError(name)
+        if isinstance(value, int | float) and not math.isfinite(value):
+            raise ValueError(name)
         values[name.replace("-", "_")] = 0.0 if value is None else value if isinstance(value, str) else float(value)
     kind = block["type"].replace("-", "_")
-    names, listed = document.get("axes") or (), block.get("axes", ())
+    names, listed = document.get("axes") or [], block.get("axes", [])
+    if not isinstance(names, list) or not isinstance(listed, list):
+        raise TypeError("axes")
     chosen = [names.index(name) for name in listed if name in names]
-    if not chosen and 0 < len(listed) < axes:
+    if len(chosen) < len(listed) and (chosen or len(listed) < axes):
         raise UnsupportedModelError(
             f"the block {block['id']} takes {', '.join(map(str, listed))} of {axes} axes, whose order is not recorded",
             hint="give the C++ library, which records it",
         )
-    version = int(block.get("implementationVersion", 1))
-    return Block(kind, int(block["id"]), version, tuple(chosen or _all(axes)), values, int(metadata["featureCount"]))
+    version, size = int(block.get("implementationVersion", 1)), int(metadata["featureCount"])
+    if size < 0:
+        raise ValueError(f"featureCount {size}")
+    return Block(kind, int(block["id"]), version, tuple(chosen or _all(axes)), values, size)

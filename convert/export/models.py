@@ -69,7 +69,7 @@ _FLOAT32: Final = (
     "from the Dashboard"
 )
 _MAX_LINES: Final = 20  # of a list in an error message
-_MAX_DOCUMENT: Final = 16 << 20  # bytes; with all options of its DSP blocks a document has 20 kB
+MAX_DOCUMENT: Final = 16 << 20  # bytes; with all options of its DSP blocks a document has 20 kB
 _MAX_HEADER: Final = 1 << 20  # bytes; the two headers have 8 to 20 kB
 
 
@@ -529,7 +529,7 @@ def _with_document(tree: Tree, path: str, libraries: list[Library]) -> list[Libr
     ]
     shown = tree.name_of(path)
     try:
-        document = parameters.read_deployment(File(tree.read(path, _MAX_DOCUMENT), shown), members)
+        document = parameters.read_deployment(File(tree.read(path, MAX_DOCUMENT), shown), members)
     except InputError as error:
         finding = UNREADABLE_PARAMETER.found(error.message, path=shown)
         document = Recorded((Block(Metadata()),), (), (finding,))
