@@ -149,10 +149,14 @@ def instance_masks(context: checking.RuleContext) -> Iterator[Finding]:
     """Masks and clustering."""
     mode = context.value("cluster-mode")
     if checking.wants_instances(context):
-        what = FUNCTIONS[checking.INSTANCES] if context.value(FUNCTIONS[checking.INSTANCES], "") else _MASK
+        function = FUNCTIONS[checking.INSTANCES]
+        what = function if context.value(function, "") else _MASK
         message = f"{what} is for instance segmentation; network-type 2 labels pixels, and finds no objects"
         hint = f"write {as_line(context, 'network-type', int(checking.INSTANCES))}"
         hint += f" and {as_line(context, 'cluster-mode', 4)}" if mode != _NONE else ""
+        if lacks := [key for key in ("custom-lib-path", function) if not context.value(key, "")]:
+            others = [key for key in (function, _MASK, "cluster-mode", "filter-out-class-ids") if context.given(key)]
+            hint = f"remove {' and '.join(others)}, or {hint} with {' and '.join(lacks)}"
         yield context.found(instance_masks, message, key="network-type", hint=hint)
     elif mode != _NONE and (context.value(_MASK) or context.kind == checking.INSTANCES):
         what = as_line(context, _MASK, 1) if context.value(_MASK) else as_line(context, "network-type", 3)

@@ -209,11 +209,12 @@ def test_following_a_hint_removes_its_finding(
         assert (case.name in by_hand) == (case.name in _BY_HAND)
 
 
-def _assert_followed(place: Path, name: str, content: str, platform: str = "dgpu") -> None:
-    """Following a hint of the config `content` removes its finding and adds none."""
+def _assert_followed(place: Path, name: str, content: str, platform: str = "dgpu") -> set[str]:
+    """Following a hint of the config `content` removes its finding and adds none; the rules without a line to write."""
     file = place / name
-    wrong, _ = _wrong(place, name, lambda: file.write_text(content), {"target": "9.1", "platform": platform})
+    wrong, by_hand = _wrong(place, name, lambda: file.write_text(content), {"target": "9.1", "platform": platform})
     assert not wrong, content
+    return by_hand
 
 
 _APP = "[streammux]\nbatch-size=1\nwidth=1280\nheight=720\n[source0]\nenable=1\n{more}\n"
@@ -247,4 +248,16 @@ def test_hints_for_trackers(group: str, tmp_path: Path, monkeypatch: pytest.Monk
     for more in ("", old):
         lines = "\n".join(each for each in ("[tracker]\nenable=0", group, more) if each) if group or more else ""
         source = _APP.format(more="type=2\nuri=file:///data/v.mp4")
-        _assert_followed(tmp_path, "app.txt", f"{source}[nvds-analytics]\nenable=1\n{lines}")
+        assert "NVI108" not in _assert_followed(tmp_path, "app.txt", f"{source}[nvds-analytics]\nenable=1\n{lines}")
+
+
+@pytest.mark.parametrize("mode", [2, 4])
+@pytest.mark.parametrize("masks", list(product([False, True], repeat=3)))
+def test_hints_for_masks(mode: int, masks: tuple[bool, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "l.txt").write_text("a\n")
+    lines = ("output-instance-mask=1", "parse-bbox-instance-mask-func-name=F", "custom-lib-path=/x/lib.so")
+    more = "\n".join(line for line, given in zip(lines, masks, strict=True) if given)
+    content = "[property]\nnetwork-type=2\nsegmentation-threshold=0.5\nnum-detected-classes=1\nlabelfile-path=l.txt\n"
+    content += f"cluster-mode={mode}\nfilter-out-class-ids=0\n{more}\n"
+    assert "NVI080" not in _assert_followed(tmp_path, "c.txt", content)
