@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from convert.check import context as checking
-from convert.check.rules.syntax import as_head, as_line, quoted
+from convert.check.rules.syntax import as_head, as_line, quoted, unread_numbers
 from convert.files import load_toml
 from convert.findings import Level
 from convert.nvinfer.config import ELEMENT_BYTES
@@ -171,6 +171,12 @@ def yaml_value(context: checking.RuleContext) -> Iterator[Finding]:
         if entry.text == "null" and (key.is_path or key.type in {"string", "string-list"}):
             message = f"nothing stands behind {entry.key}: nvinfer reads the word null"
             hint = "write a value, or remove the line"
+        elif key.type in {"float-list", "id-list"} and (meant := unread_numbers(entry)):
+            reads = ";".join(re.split(r"[\s,]", each.strip(), maxsplit=1)[0] for each in entry.text.split(";"))
+            message = f"{entry.key}: of “{quoted(entry.text)}” nvinfer reads {quoted(reads)}"
+            hint = f"write {as_line(context, entry.key, meant, entry)}"
+            if ";" in entry.text:  # decimal commas, perhaps
+                hint = "write ; between the numbers, and a point in them"
         elif key.element and key.type not in {"string", "id-list"} and not _STOI.fullmatch(entry.text):
             read = _STOI.match(entry.text)
             message = f"{entry.key}: of “{quoted(entry.text)}” nvinfer reads {read[0].strip()}" if read else ""

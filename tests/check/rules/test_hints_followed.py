@@ -209,12 +209,12 @@ def test_following_a_hint_removes_its_finding(
         assert (case.name in by_hand) == (case.name in _BY_HAND)
 
 
-def _assert_followed(place: Path, name: str, content: str, platform: str = "dgpu") -> None:
-    """Following a hint of the config `content` removes its finding and adds none."""
+def _assert_followed(place: Path, name: str, content: str, platform: str = "dgpu") -> set[str]:
+    """Following a hint of the config `content` removes its finding and adds none; the rules without a line to write."""
     file = place / name
     wrong, by_hand = _wrong(place, name, lambda: file.write_text(content), {"target": "9.1", "platform": platform})
     assert not wrong, content
-    assert by_hand <= set(_BY_HAND)
+    return by_hand
 
 
 _APP = "[streammux]\nbatch-size=1\nwidth=1280\nheight=720\n[source0]\nenable=1\n{more}\n"
@@ -248,16 +248,36 @@ def test_hints_for_trackers(group: str, tmp_path: Path, monkeypatch: pytest.Monk
     for more in ("", old):
         lines = "\n".join(each for each in ("[tracker]\nenable=0", group, more) if each) if group or more else ""
         source = _APP.format(more="type=2\nuri=file:///data/v.mp4")
-        _assert_followed(tmp_path, "app.txt", f"{source}[nvds-analytics]\nenable=1\n{lines}")
+        assert "NVI108" not in _assert_followed(tmp_path, "app.txt", f"{source}[nvds-analytics]\nenable=1\n{lines}")
 
 
 @pytest.mark.parametrize("mode", [2, 4])
 @pytest.mark.parametrize("masks", list(product([False, True], repeat=3)))
 def test_hints_for_masks(mode: int, masks: tuple[bool, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "l.txt").write_text("a\n")
+    (tmp_path / "l.txt").write_text("a\nb\n")
     lines = ("output-instance-mask=1", "parse-bbox-instance-mask-func-name=F", "custom-lib-path=/x/lib.so")
     more = "\n".join(line for line, given in zip(lines, masks, strict=True) if given)
-    content = "[property]\nnetwork-type=2\nsegmentation-threshold=0.5\nnum-detected-classes=1\nlabelfile-path=l.txt\n"
+    content = "[property]\nnetwork-type=2\nsegmentation-threshold=0.5\nnum-detected-classes=2\nlabelfile-path=l.txt\n"
     content += f"cluster-mode={mode}\nfilter-out-class-ids=0\n{more}\n"
-    _assert_followed(tmp_path, "c.txt", content)
+    assert "NVI080" not in _assert_followed(tmp_path, "c.txt", content)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("offsets: 113,116,123", "offsets: 1,2,3", "offsets: 113.5, 116, 123", "offsets: 113 116  123"),
+        *("offsets: 0;0,5;0", "operate-on-class-ids: 1,2", "filter-out-class-ids: 0, 1"),
+    ],
+)
+def test_hints_for_lists_with_commas(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "l.txt").write_text("a\nb\nc\n")
+    content = "property:\n  network-type: 0\n  cluster-mode: 2\n  net-scale-factor: 1.0\n  num-detected-classes: 3\n"
+    content += f"  labelfile-path: l.txt\n  process-mode: 2\n  operate-on-gie-id: 3\n  {line}\n"
+    by_hand = _assert_followed(tmp_path, "c.yml", content)
+    rules = {each.id for each in check("c.yml", target="9.1", platform="dgpu").findings}
+    (tmp_path / "c.yml").write_text(content)
+    found = {each.id for each in check("c.yml", target="9.1", platform="dgpu").findings}
+    assert "NVI017" in found - rules | by_hand
+    assert not found & {"NVI053", "NVI054"}
