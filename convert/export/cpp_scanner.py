@@ -333,18 +333,19 @@ def _logical_line(data: bytes, start: int) -> tuple[bytes, int]:
 
     A block comment may carry the directive over several lines ([lex.phases] 3: a comment is one blank).
     """
-    text = b""
+    text = bytearray()
     position, end = start, _line_end(data, start)
     while found := _SKIP.search(data, position, end):
         at = found.start()
         if data[at] == 0x2F and data[at + 1 : at + 2] in {b"/", b"*"}:
             text += data[start:at] + b" "
             start = position = _comment_end(data, at)
-            end = _line_end(data, start)
+            if start > end:
+                end = _line_end(data, start)
         else:
             literal = _LITERAL.match(data, at, end)
             position = literal.end() if literal else at + 1  # else it is a # or /
-    return _SPLICE.sub(b"", text + data[start:end]).strip(), end
+    return _SPLICE.sub(b"", bytes(text) + data[start:end]).strip(), end
 
 
 def _starts_line(data: bytes, position: int) -> bool:

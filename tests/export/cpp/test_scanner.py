@@ -104,6 +104,10 @@ def test_a_line_of_unclosed_quotes_is_read_once(before: str, piece: str) -> None
         read_header((before + piece * 100_000).encode())
 
 
+def test_a_long_directive_of_comments_is_read_once() -> None:
+    assert words("#define A " + "/**/\\\n" * 20_000 + "1\nb") == ["b"]
+
+
 def test_an_unclosed_literal_ends_with_its_line() -> None:
     assert words("a 'b c\nd \"e f\ng") == ["a", "'b c", "d", '"e f', "g"]
 
