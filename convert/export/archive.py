@@ -105,7 +105,7 @@ BY_NAME: Final = tuple(
 )
 """Names of files whose first bytes do not tell what they are, or that are told to be there instead of a model."""
 
-_HTML: Final = re.compile(rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE | re.DOTALL)
+_HTML: Final = re.compile(rb"\s*(?>(?:<!--.*?-->\s*)*)<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE | re.DOTALL)
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _CODE: Final = re.compile(
     rb"^[ \t]*#[ \t]*(?:if|ifn?def|define|include|pragma)\b|/[/*]|\b(?:unsigned|const|static|char|uint8_t)\b",

@@ -70,7 +70,7 @@ _DASHBOARD: Final = re.compile(r"-tensorflow-lite-[a-z0-9-]+-model(?:\.\d+)?$", 
 
 _GENERIC: Final = re.compile(
     r"(?:tflite[-_]?(?:trained|learn)?|trained(?:[-_.](?:tflite|model|h5|savedmodel))?|saved_?model|config|model|network|export|unnamed|src|lib(?:rary)?)"
-    r"(?:[-_]?\d+)*(?:[-_]compiled)?",
+    r"(?:[-_]?\d)*(?:[-_]compiled)?",
     re.IGNORECASE,
 )
 """Names that do not describe the model."""
