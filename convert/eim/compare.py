@@ -451,7 +451,13 @@ def _named(box: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def open_backend(
-    path: Path, model: ModelInfo, scaling: ImageScaling, timeout: float, *, features: bool = False
+    path: Path,
+    model: ModelInfo,
+    scaling: ImageScaling,
+    timeout: float,
+    *,
+    features: bool = False,
+    engine: int | None = None,
 ) -> Iterator[Reference]:
     """The reference at `path`.
 
@@ -461,18 +467,23 @@ def open_backend(
         scaling: of a flatbuffer.
         timeout: seconds for each answer.
         features: files hold features instead of pictures.
+        engine: of a bundle that is an app with two models: 1 or 2.
 
     Raises:
         InputError, ValidationError: it cannot be read or run.
     """
-    if path.suffix.lower() in {".tflite", ".lite"}:
+    is_network = path.suffix.lower() in {".tflite", ".lite"}
+    is_executable = not is_network and _is_eim(path)
+    if engine is not None and (is_network or is_executable):
+        raise InputError("this is no app with two models", path=path, hint="leave --engine out")
+    if is_network:
         with Worker() as worker:
             yield _flatbuffer(path, model, scaling, timeout, worker, features=features)
-    elif _is_eim(path):
+    elif is_executable:
         with talk(path, limits=Timeouts(timeout, timeout)) as other:
             yield _executable(other, model, features=features)
     else:
-        impulse = read_impulse(path, whole=not features)
+        impulse = read_impulse(path, whole=not features, engine=engine)
         if isinstance(impulse, SampledImpulse):
             yield _samples(impulse, model, features=features)
         else:
