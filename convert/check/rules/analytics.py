@@ -346,4 +346,4 @@ def _wrong_value(entry: Entry, group: TrackerGroup) -> tuple[str, str | None] | 
     elif kind == "boolean" and (meant := BOOLEANS.get(text.lower())):
         hint = f"write {key}: {meant}"
     shown = "nothing" if text == "null" else quoted(text) if text else "a list, a map or an empty text"
-    return f"{entry.group}: {key} is {shown}; NVIDIA's guide asks for {words}", hint
+    return f"{entry.group}: {key} is {shown}; a copy of NVIDIA's guide asks for {words}", hint

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from convert.check.context import CLASSIFIER, DETECTOR, INSTANCES, Labels, Place, RuleContext, on_config
-from convert.check.rules.syntax import as_line, quoted
+from convert.check.rules.syntax import BOM, as_line, quoted
 from convert.findings import Finding, Level
 from convert.nvinfer.keys import LABEL_BYTES
 
-_BOM: Final = b"\xef\xbb\xbf"
 _ONE_NAME_A_LINE: Final = frozenset({DETECTOR, INSTANCES})
 _WITH_LABELS: Final = frozenset({DETECTOR, CLASSIFIER, INSTANCES})
 
@@ -102,7 +101,7 @@ def carriage_return(context: RuleContext, labels: Labels) -> Iterator[Finding]:
 @on_config.about(_labels, "NVI065")
 def encoding(context: RuleContext, labels: Labels) -> Iterator[Finding]:
     """Byte order marks and other encodings."""
-    if labels.data.startswith(_BOM):
+    if labels.data.startswith(BOM):
         message = "the file begins with a byte order mark, which becomes part of the first label"
         yield context.found(encoding, message, at=Place(labels.shown, 1, 1), hint="save without it")
     try:

@@ -167,7 +167,7 @@ def _choices(context: RuleContext, key: Key, problem: Problem) -> str | None:
 
 _COMMENT_LINE = re.compile(rb"[ \t]*(;|//)")
 _YAML_SUFFIXES: Final = (".yml", ".yaml")
-_BOM: Final = b"\xef\xbb\xbf"
+BOM: Final = b"\xef\xbb\xbf"
 _TEXTS: Final = frozenset({"string", "string-list", "pairs"})
 _PATHS: Final = frozenset({"path", "path-list"})
 
@@ -208,10 +208,7 @@ def dies(context: RuleContext) -> Iterator[Finding]:
 @on_config("NVI004", refused=True)
 def comment(context: RuleContext) -> Iterator[Finding]:
     """`key=value # words`."""
-    for fault in context.faults:
-        if _cause(context, fault) is comment:
-            message = f"{fault.problem.message}: the comment is part of the value"
-            yield _at(context, fault, comment, message, _OWN_LINE, Level.ERROR)
+    yield from _refused_by(context, comment, ": the comment is part of the value", _OWN_LINE)
     unread = {problem.line for problem in context.parsed.problems if problem.reason is Reason.UNREADABLE}
     for entry, kind in _readable(context):
         value, words = value_and_comment(entry.text, kind)
@@ -235,10 +232,7 @@ _OWN_LINE: Final = "put the comment on a line of its own"
 @on_config("NVI005", refused=True)
 def trailing_blank(context: RuleContext) -> Iterator[Finding]:
     """`key=value `."""
-    for fault in context.faults:
-        if _cause(context, fault) is trailing_blank:
-            message = f"{fault.problem.message}: there is a blank behind it"
-            yield _at(context, fault, trailing_blank, message, "remove the blank", Level.ERROR)
+    yield from _refused_by(context, trailing_blank, ": there is a blank behind it", "remove the blank")
     for entry, kind in _readable(context):
         if not entry.text.endswith((" ", "\t")) or value_and_comment(entry.text, kind)[1]:
             continue
@@ -254,9 +248,7 @@ def trailing_blank(context: RuleContext) -> Iterator[Finding]:
 @on_config("NVI006", refused=True)
 def quotes(context: RuleContext) -> Iterator[Finding]:
     """`key="value"`."""
-    for fault in context.faults:
-        if _cause(context, fault) is quotes:
-            yield _at(context, fault, quotes, fault.problem.message, "remove the quotation marks", Level.ERROR)
+    yield from _refused_by(context, quotes, "", "remove the quotation marks")
     for entry, kind in _readable(context):
         if (kind in _TEXTS or kind in _PATHS) and is_quoted(entry.text):
             level = Level.ERROR if kind in _PATHS else Level.WARNING
@@ -301,6 +293,13 @@ def _readable(context: RuleContext) -> Iterable[tuple[Entry, str]]:
             yield entry, key.type
 
 
+def _refused_by(context: RuleContext, rule: Rule, why: str, hint: str) -> Iterator[Finding]:
+    """The faults that `rule` explains best."""
+    for fault in context.faults:
+        if _cause(context, fault) is rule:
+            yield _at(context, fault, rule, f"{fault.problem.message}{why}", hint, Level.ERROR)
+
+
 def _cause(context: RuleContext, fault: Fault) -> Rule | None:
     """The rule that explains best why a value is refused."""
     entry = fault.entry
@@ -323,7 +322,7 @@ def _file_hint(context: RuleContext, fault: Fault) -> str | None:
     text = context.data.split(b"\n")[line - 1] if line else b""
     if context.parsed.form == "ini" and context.parsed.path.lower().endswith(_YAML_SUFFIXES):
         return "only .yml and .yaml in lower case are read as YAML: rename the file"
-    if text.startswith(_BOM):
+    if text.startswith(BOM):
         return "save the file without a byte order mark"
     if _COMMENT_LINE.match(text):
         return "a comment begins with #"
