@@ -25,9 +25,9 @@ import numpy as np
 
 from convert.errors import UnsupportedModelError, ValidationError
 from convert.export.tflite import POST_PROCESS, called_operator, unpack
-from convert.findings import Rule
+from convert.findings import Finding, Rule
 from convert.heads import refuse_unsupported
-from convert.images import CENTRE, Anchor, ImageScaling
+from convert.images import CENTRE, Anchor, ImageScaling, ResizeMode
 from convert.isolation import Died, Failed, Worker
 from convert.types import Agreement, Export, Int8Agreement, Stage, StageResult
 from convert.validate.runtimes import BUILTIN, LiteRT
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.findings import Finding
-    from convert.images import ResizeMode
 
 AGREEMENT = Rule("EI153")
 ROUNDING = Rule("EI154")

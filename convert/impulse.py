@@ -514,24 +514,16 @@ def _features(got: NDArray[Any], wanted: NDArray[Any]) -> tuple[Differences, tup
     """How far values are from an independent computation, and EI411 or EI405 where that is too far."""
     import numpy as np
 
-    if not np.isfinite(got).all():
-        found = NOT_FINITE.found("the features hold NaN or infinity", hint=FEATURES.fix)
-        got = np.nan_to_num(got)
-        return Differences(*_far(got, wanted), len(got)), (found,)
-    most, mean, close = _far(got, wanted)
-    findings: tuple[Finding, ...] = ()
-    if close < _CLOSE:
-        message = f"{1 - close:.1%} of {got.size:,} values differ, by up to {most:.3g}"
-        findings = (FEATURES.found(message, hint=FEATURES.fix),)
-    return Differences(most, mean, close, len(got)), findings
-
-
-def _far(got: NDArray[Any], wanted: NDArray[Any]) -> tuple[float, float, float]:
-    import numpy as np
-
-    apart = np.abs(got.astype(np.float64) - wanted)
-    close = apart <= _NEAR + _SHARE * np.abs(wanted)
-    return float(apart.max()), float(apart.mean()), float(close.mean())
+    is_finite = np.isfinite(got).all()
+    apart = np.abs(np.nan_to_num(got).astype(np.float64) - wanted)
+    close = float((apart <= _NEAR + _SHARE * np.abs(wanted)).mean())
+    far = Differences(float(apart.max()), float(apart.mean()), close, len(got))
+    if not is_finite:
+        return far, (NOT_FINITE.found("the features hold NaN or infinity", hint=FEATURES.fix),)
+    if close >= _CLOSE:
+        return far, ()
+    message = f"{1 - close:.1%} of {got.size:,} values differ, by up to {far.max_abs_diff:.3g}"
+    return far, (FEATURES.found(message, hint=FEATURES.fix),)
 
 
 def _batches(

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 _BOM: Final = b"\xef\xbb\xbf"
-_NCHW = re.compile(r";\s*0\s*;?\s*$")  # the layout at the end of input-dims
+_NCHW = re.compile(r";\s*0\s*(?:;\s*)?$")  # the layout at the end of input-dims
 _SEMICOLON = re.compile(rb"^([ \t]*)(?:;+|//+)[ \t]?")
 
 _Lines: TypeAlias = list[bytes] | None

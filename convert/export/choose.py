@@ -40,9 +40,7 @@ from convert.report import METADATA, UnpackedModel
 from convert.types import Color, Export, Metadata, ModelFacts, ModelFormat, slug
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from convert.images import ImageScaling, ResizeMode
+    from collections.abc import Mapping, Sequence
 
 UNREADABLE_EXTRA = Rule("EI105")
 OVERRIDDEN = Rule("EI107")
@@ -144,17 +142,14 @@ def the_model(listing: Listing, tree: Tree, *, quantized: bool = False) -> Liste
     if not fit:
         first = problems[0]
         assert first is not None
-        raise UnsupportedModelError(
+        message = (
             f"the export holds {len(found)} models, none of which can be converted:\n{describe(found)}\n"
-            f"the first: {first.message}",
-            path=tree.source,
-            hint=first.hint,
+            f"the first: {first.message}"
         )
-    raise NoModelError(
-        f"the export holds {len(found)} models:\n" + describe(found),
-        path=tree.source,
-        hint=f"name one with --model, for example --model {_shortest(_as_it_is(fit), found)}",
-    )
+        raise UnsupportedModelError(message, path=tree.source, hint=first.hint)
+    message = f"the export holds {len(found)} models:\n" + describe(found)
+    hint = f"name one with --model, for example --model {_shortest(_as_it_is(fit), found)}"
+    raise NoModelError(message, path=tree.source, hint=hint)
 
 
 def others(listing: Listing, chosen: ListedModel, tree: Tree) -> tuple[Finding, ...]:
@@ -308,11 +303,9 @@ def no_model(listing: Listing, tree: Tree) -> ConvertError:
             error.path = str(tree.source)
             return error
     if engines == {"none"}:
-        return UnsupportedModelError(
-            "the export says that it runs no neural network (inferencing engine NONE)",
-            path=tree.source,
-            hint="add a learning block for pictures to the impulse and train it; Gst-nvinfer runs nothing else",
-        )
+        message = "the export says that it runs no neural network (inferencing engine NONE)"
+        hint = "add a learning block for pictures to the impulse and train it; Gst-nvinfer runs nothing else"
+        return UnsupportedModelError(message, path=tree.source, hint=hint)
     if listing.missing:
         return NoModelError(
             f"the model that this export runs is not in {kind}: {', '.join(listing.missing)}",
@@ -334,22 +327,20 @@ def no_model(listing: Listing, tree: Tree) -> ConvertError:
             message = f"there is no model in {kind}, but {kind_.words}: {found[0]}"
             return NoModelError(message, path=tree.source, hint=kind_.hint)
     library = "the whole library, its tflite-model/ folder too," if listing.libraries else _DEPLOYMENT
-    return NoModelError(
+    message = (
         f"there is no model in {kind}: no tflite-trained.h, tflite_learn_*.h, *_compiled.cpp, .tflite, .lite or .onnx "
-        "file",
-        path=tree.source,
-        hint=f"give {library} or a .lite file from Edge Impulse's Dashboard",
+        "file"
     )
+    return NoModelError(message, path=tree.source, hint=f"give {library} or a .lite file from Edge Impulse's Dashboard")
 
 
 def without_flatbuffer(engine: str | None) -> UnsupportedModelError | None:
     """Why a library for `engine` holds no model; None where it holds one."""
     if engine in _WITH_FLATBUFFER:
         return None
-    return UnsupportedModelError(
-        f"the export is for the inferencing engine {str(engine).upper()}, whose model is not in it",
-        hint="download TensorFlow Lite (float32) from the Dashboard, or choose the deployment C++ library",
-    )
+    message = f"the export is for the inferencing engine {str(engine).upper()}, whose model is not in it"
+    hint = "download TensorFlow Lite (float32) from the Dashboard, or choose the deployment C++ library"
+    return UnsupportedModelError(message, hint=hint)
 
 
 def bundle_name(
@@ -445,16 +436,14 @@ def _shape(metadata: Metadata, facts: ModelFacts) -> tuple[Metadata, list[str]]:
 
 
 def with_options(
-    metadata: Metadata,
-    facts: ModelFacts,
-    *,
-    labels: tuple[str, ...] | None,
-    task: str | None,
-    resize_mode: ResizeMode | None,
-    image_scaling: ImageScaling | None,
+    metadata: Metadata, facts: ModelFacts, given: Mapping[str, Any], task: str | None
 ) -> tuple[Metadata, ModelFacts, tuple[Finding, ...]]:
-    """Metadata and facts with the options, and a note on each value that was recorded differently."""
-    given: dict[str, Any] = {"labels": labels, "resize_mode": resize_mode, "image_scaling": image_scaling}
+    """Metadata and facts with the options, and a note on each value that was recorded differently.
+
+    Args:
+        given: members of `Metadata` that options give; None: they do not.
+        task: the head that an option names.
+    """
     findings: list[Finding] = []
     for name, value in given.items():
         recorded = getattr(metadata, name)

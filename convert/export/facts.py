@@ -189,14 +189,12 @@ def onnx_facts(data: bytes) -> tuple[ModelFacts, tuple[str, ...]]:
     if not header.nodes or not header.outputs or not header.domains:
         raise InputError("this ONNX model is empty", hint=_DAMAGED)
     if header.external:
-        raise UnsupportedModelError(
-            "the model's weights lie in another file", hint="save the model with its weights in one .onnx file"
-        )
+        message = "the model's weights lie in another file"
+        raise UnsupportedModelError(message, hint="save the model with its weights in one .onnx file")
     inputs = [_onnx_tensor(value) for value in header.inputs]
     if len(inputs) != 1:
-        raise UnsupportedModelError(
-            f"the model has {len(inputs)} inputs", hint="only models with one input, a picture, can be converted"
-        )
+        message = f"the model has {len(inputs)} inputs"
+        raise UnsupportedModelError(message, hint="only models with one input, a picture, can be converted")
     outputs = [_onnx_tensor(value) for value in header.outputs]
     operators = {node.op for node in header.nodes}
     source, is_nchw = _nhwc(inputs[0])

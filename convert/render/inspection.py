@@ -16,9 +16,9 @@ from rich.markup import escape
 from rich.text import Text
 
 from convert.errors import PresetError
-from convert.files import make_folder, plain, write_all
+from convert.files import Output, make_folder, plain, write_all
 from convert.heads import ANOMALY, NOT_IMAGE
-from convert.images import Frame, Framing, ResizeMode, anchor_name
+from convert.images import Frame, Framing, Mark, ResizeMode, anchor_name
 from convert.render import after_inspection, show_next
 from convert.render.text import console, impulse_lines, impulse_parts, kind, print_hanging, show_findings, stored_as
 from convert.report import (
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from convert.export.unpack import InspectedModel, Inspection
-    from convert.files import Output
-    from convert.images import Mark
     from convert.types import Metadata
 
 _AREA = 240  # characters of the text picture, about; a character is twice as high as it is wide

@@ -201,7 +201,7 @@ def _facts(simulation: Simulation, findings: Sequence[Finding], comparison: Comp
         )
         facts.append(f"Findings: {classification}.")
     facts += [
-        f"Counted in {each.source}: {', '.join(f'{name} {count}' for name, count in each.lines) or 'no lines'}."
+        f"Counted in {each.source}: {', '.join(f'{name} {words}' for name, words in each.totals) or 'no lines'}."
         for each in simulation.counts
     ]
     if comparison:

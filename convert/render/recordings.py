@@ -15,21 +15,19 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
-from convert.files import make_folder, write_all
+from convert.files import Output, make_folder, write_all
 from convert.render.drawing import STYLES, number
 from convert.render.page import drawing, rendered
 from convert.render.text import console, print_hanging, short, show_findings
 from convert.report import SCHEMA_VERSION, dumps, finding_document, output_document
-from convert.simulate.recordings import scores_document
+from convert.simulate.recordings import RecordingsSimulation, Scored, scores_document
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from convert.files import Output
     from convert.findings import Finding
-    from convert.simulate.recordings import RecordingsSimulation, Scored
 
 _MOST_ROWS = 60  # windows that are printed; scores.json has them all
 _MOST_LISTED = 500  # of one recording on the page

@@ -29,7 +29,7 @@ from convert.render.page import MOST_PICTURES, page
 from convert.render.text import console, print_hanging, show_findings
 from convert.render.video import AnnotatedVideos
 from convert.report import SCHEMA_VERSION, BundleReport, dumps, finding_document, output_document
-from convert.simulate.results import FrameResult, SimulatedEngine, Simulation, objects_document
+from convert.simulate.results import Counts, FrameResult, SimulatedEngine, Simulation, objects_document
 from convert.simulate.settings import NetworkType
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from convert.check.context import ChosenTarget
     from convert.findings import Finding
     from convert.simulate.job import Simulated
-    from convert.simulate.results import Counts
 
 _MOST_PASSAGES = 40  # of a video
 _MOST_ROWS = 60  # of pictures; objects.json has them all
@@ -185,7 +184,7 @@ def _shown(frame: FrameResult) -> str:
 
 def _show_counts(counts: Counts, out: Console) -> None:
     """Totals, passages and why others were not counted."""
-    totals = ", ".join(f"[green]{escape(name)}[/] {count}" for name, count in counts.lines) or "no lines"
+    totals = ", ".join(f"[green]{escape(name)}[/] {words}" for name, words in counts.totals) or "no lines"
     out.print(f"[bold]counted in {escape(counts.source)}[/] {totals}  [dim]({counts.objects} objects tracked)[/]")
     if counts.edge_impulse is not None:
         theirs = ", ".join(f"{escape(name)} {count}" for name, count in counts.edge_impulse)

@@ -14,7 +14,7 @@ import numpy as np
 
 from convert.dsp.recordings import find, windows
 from convert.errors import InputError
-from convert.findings import Rule
+from convert.findings import Finding, Rule
 from convert.report import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.dsp import Impulse
-    from convert.findings import Finding
 
 RECORDING = Rule("EI708")
 

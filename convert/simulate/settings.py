@@ -17,12 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, UnsupportedModelError
 from convert.images.scaling import ScalingFilter
-from convert.nvinfer.keys import ClusterMode, NetworkType
+from convert.nvinfer.keys import ClusterMode, NetworkType, Parsed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from convert.nvinfer.keys import Parsed
 
 
 __all__ = ["ClusterMode", "NetworkType", "ScalingFilter"]  # of other modules

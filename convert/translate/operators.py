@@ -269,9 +269,12 @@ def _floor_div(writer: _Writer, *, modulo: bool = False) -> str:
     x, y = writer.inputs
     quotient = writer.add("Div", x, y)
     rest = writer.add("Sub", x, writer.add("Mul", quotient, y))
-    below = writer.compare("Less", writer.add("Mul", rest, y), writer.constant(0, writer.result))
-    less = writer.cast(below, writer.result)
-    return writer.add("Add", rest, writer.add("Mul", less, y)) if modulo else writer.add("Sub", quotient, less)
+    zero, less = writer.constant(0, writer.result), []
+    for low, high in ((rest, y), (y, rest)):  # one is below 0, the other above; a product of both may overflow
+        below, above = writer.compare("Less", low, zero), writer.compare("Less", zero, high)
+        less.append(writer.add("Mul", writer.cast(below, writer.result), writer.cast(above, writer.result)))
+    one = writer.add("Add", *less)
+    return writer.add("Add", rest, writer.add("Mul", one, y)) if modulo else writer.add("Sub", quotient, one)
 
 
 def _right_shift(writer: _Writer) -> str:
@@ -401,6 +404,13 @@ def _softmax(writer: _Writer) -> str:
     return writer.add("Softmax", scaled, axis=len(writer.shape) - 1)
 
 
+def _arg_most(writer: _Writer, operator: str) -> str:
+    """Where along one axis, which is given as a list, the largest or smallest value is."""
+    axis = writer.values(1).item()
+    found = writer.add(operator, writer.inputs[0], dtype=TensorProto.INT64, axis=axis, keepdims=0)
+    return writer.cast(found, writer.result)
+
+
 def _space_to_batch(writer: _Writer) -> str:
     blocks, pads = writer.values(1).tolist(), writer.values(2)
     batch, *shape = writer.shape_of(0)
@@ -514,14 +524,9 @@ def _bilinear(writer: _Writer) -> str:
         raise ValueError(f"no scale gives {writer.values(1).tolist()} for {writer.shape_of(0)[1:3]}")
     corners, centers = (bool(writer.attributes.get(each)) for each in ("align_corners", "half_pixel_centers"))
     name = writer.add("Transpose", writer.inputs[0], perm=[0, 3, 1, 2])
-    name = writer.add(
-        "Resize",
-        name,
-        writer.constant([]),
-        writer.constant([1, 1, *scales]),
-        mode="linear",
-        coordinate_transformation_mode="align_corners" if corners else "half_pixel" if centers else "asymmetric",
-    )
+    factors = writer.constant([]), writer.constant([1, 1, *scales])  # the first are of a crop, which there is none of
+    coordinates = "align_corners" if corners else "half_pixel" if centers else "asymmetric"
+    name = writer.add("Resize", name, *factors, mode="linear", coordinate_transformation_mode=coordinates)
     return writer.add("Transpose", name, perm=[0, 2, 3, 1])
 
 
@@ -629,6 +634,11 @@ def _has_unequal_blocks(_: Any, node: Any) -> bool:
     return bool(node.inputs[2].is_const() and (len(blocks) != 2 or blocks[0] != blocks[1]))
 
 
+def _lists_its_axis(_: Any, node: Any) -> bool:
+    """Whether an ARG_MAX has its axis as a list of one; TFLite's converter writes a number."""
+    return bool(node.inputs[1].is_const() and node.inputs[1].get_tensor_value(as_list=False).ndim == 1)
+
+
 def _has_another_beta(_: Any, node: Any) -> bool:
     """Whether a SOFTMAX multiplies before."""
     return float(node.get_attr_value("beta", 1.0)) != 1.0
@@ -646,6 +656,8 @@ _INTEGERS = {
 # Only where tf2onnx is wrong: what it writes for the others stays as it is.
 _SOMETIMES: dict[str, tuple[Callable[[Any, Any], bool], Callable[[_Writer], str]]] = {
     "TFL_ADD_N": (_is_integer, _add_n),
+    "TFL_ARG_MAX": (_lists_its_axis, partial(_arg_most, operator="ArgMax")),
+    "TFL_ARG_MIN": (_lists_its_axis, partial(_arg_most, operator="ArgMin")),
     "TFL_CONV_2D": (_computes_weights, _convolution),
     "TFL_DEPTHWISE_CONV_2D": (_computes_weights, _depthwise_convolution),
     "TFL_FLOOR_DIV": (_is_integer, _floor_div),
@@ -661,24 +673,16 @@ _SOMETIMES: dict[str, tuple[Callable[[Any, Any], bool], Callable[[_Writer], str]
 
 
 def register() -> None:
-    """Put the handlers into tf2onnx; a second call changes nothing. tf2onnx must be importable."""
+    """Put the handlers into tf2onnx, once (`patch_tf2onnx`); it must be importable."""
     from tf2onnx.handler import tfl_op  # only in the worker, and only after TensorFlow is settled
     from tf2onnx.tflite_handlers import tfl_math, tfl_nn
 
     mapping = tfl_op.create_tfl_to_tf_mapping()
-    if getattr(mapping["TFL_GELU"][0] if "TFL_GELU" in mapping else None, "ours", False):
-        return
-    fused = tfl_math.separate_fused_activation_function
-
-    def separate(ctx: Any, node: Any) -> None:
-        _separate(ctx, node, fused)
-
+    separate = partial(_separate, others=tfl_math.separate_fused_activation_function)
     tfl_math.separate_fused_activation_function = separate
     tfl_nn.separate_fused_activation_function = separate
     for operator, write in _HANDLERS.items():
-        handler = _handler(write, separate)
-        handler.ours = True  # type: ignore[attr-defined]
-        mapping[operator] = (handler, {})
+        mapping[operator] = (_handler(write, separate), {})
     for operator, (applies, write) in _SOMETIMES.items():
         mapping[operator] = _unless(mapping[operator], applies, write, separate)
 

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.heads.decoding import ReferenceDecoder
-    from convert.types import Preprocessing
 
 NOT_FINITE = Rule("EI405")
 PARITY = Rule("EI403")

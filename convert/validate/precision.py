@@ -25,7 +25,7 @@ from onnx import ModelProto, NodeProto, TensorProto, numpy_helper, shape_inferen
 from convert.graph.graph import GraphEditor, load_model, without_weights
 from convert.graph.quantized import Layers, layers
 from convert.heads import head
-from convert.types import DETECTOR_THRESHOLD, Adapted, Agreement, Int8Evidence, PrecisionEvidence
+from convert.types import DETECTOR_THRESHOLD, Adapted, Agreement, Evidence, Int8Evidence, PrecisionEvidence
 from convert.validate import CALIBRATED, KERNELS, runtimes
 from convert.validate.comparison import original, raw_names, reference_decoder, run_each, seen, with_raw
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.heads.decoding import ReferenceDecoder
     from convert.isolation import Worker
-    from convert.types import Evidence
 
 _OVERLAP = 0.5  # intersection over union from which on two boxes are taken for the same object's (PASCAL VOC)
 

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from convert.check.context import Fault, RuleContext, key_of, on_config, table_of
+from convert.files import load_toml
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.config import YAML_SINCE, form_of
 from convert.nvinfer.keys import ATTRS, PROPERTY, Entry, Problem, Reason, Verdict, allowed, key_named
@@ -24,9 +25,9 @@ _COMMENT_IN_TEXT = re.compile(r"^(?P<value>.*?\S)[ \t]+(?P<words>#.*)$", re.DOTA
 _COMMENT = re.compile(r"^(?P<value>[^#]*?\S)[ \t]*(?P<words>#.*)$", re.DOTALL)
 _FRACTION = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*/\s*([0-9]+(?:\.[0-9]+)?)\s*")
 _COMMA = re.compile(r"\s*(-?[0-9]+),([0-9]+)\s*")
-_LIST = re.compile(r"[\[({]?\s*(-?[0-9.]+(?:\s*[,; \t]\s*-?[0-9.]+)+)\s*[\])}]?\s*;?")
+_LIST = re.compile(r"[\[({]?\s*(-?[0-9.]+(?:(?:\s*[,;]|[ \t])\s*-?[0-9.]+)+)\s*(?:[\])}]\s*)?;?")
 _WHOLE = re.compile(r"\s*(-?[0-9]+)\.0*\s*")
-_INI_LINE = re.compile(r"\s*(?P<key>[A-Za-z][-\w]*)[ \t]*=[ \t]*(?P<value>[^#:]*?)\s*(?:\s#.*)?")
+_INI_LINE = re.compile(r"\s*(?P<key>[A-Za-z][-\w]*)[ \t]*=(?P<value>[^#:]*)(?:(?<=\s)#.*)?")
 _MOST_TEXT: Final = 2**20  # bytes
 _MOST_LINES: Final = 20
 BOOLEANS: Final = {
@@ -57,6 +58,11 @@ def quoted(text: str) -> str:
     """`text` short and printable, for a message."""
     shown = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text[:80])
     return shown + ("…" if len(text) > 80 else "")
+
+
+def operators(kind: str) -> frozenset[str]:
+    """The ONNX operators of a kind, which advice.toml explains."""
+    return frozenset(load_toml("nvinfer/advice.toml")["operators"][kind])
 
 
 def as_line(context: RuleContext, key: str, value: object, entry: Entry | None = None) -> str:
@@ -113,7 +119,7 @@ def _ini_in_yaml(context: RuleContext) -> str | None:
     for number, text in enumerate(context.data[:_MOST_TEXT].split(b"\n"), 1):
         match = _INI_LINE.fullmatch(text.decode("utf-8", "replace"))
         if match and (key_named(match["key"]) or key_named(match["key"], ATTRS)):
-            found.append(f"{match['key']}: {match['value']} in line {number}")
+            found.append(f"{match['key']}: {match['value'].strip()} in line {number}")
     return f"write {' and '.join(found[:_MOST_LINES])}, with a colon and a blank" if found else None
 
 
