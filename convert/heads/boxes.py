@@ -120,6 +120,11 @@ class BoxTensors:
     are_logits: bool = False
     size: str = ""
 
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """What scores are products of."""
+        return (self.objectness, self.classes) if self.objectness else (self.classes,)
+
 
 @dataclass(frozen=True)
 class Boxes(HeadSpec):
@@ -222,18 +227,10 @@ class RowsHead(Boxes):
 
         assert self.build is not None  # a head that is refused gets no model
         end = ends.GraphEnd(model)
-        shapes = end.shapes()
-        _, _, height, width = shapes[model.graph.input[0].name]
-        names = [value.name for value in model.graph.output]
-        raw, shape = names[0], shapes[names[0]]
-        count, columns = (shape[:0:-1] if self.is_turned else shape[1:]) if len(shape) == 3 else (0, 0)
-        if len(names) != 1 or len(shape) != 3 or shape[0] != 1 or columns < self.others:
-            given = " and ".join(str(list(shapes[name])) for name in names)
-            line = "column" if self.is_turned else "row"
-            raise UnsupportedModelError(
-                f"this kind of detector gives one {line} ({self.columns}) for each candidate box, this model {given}",
-                hint="give the real --task, or another model",
-            )
+        line = "column" if self.is_turned else "row"
+        wanted = f"this kind of detector gives one {line} ({self.columns}) for each candidate box"
+        raw, shape, (width, height) = end.rows(wanted, lambda sizes: sizes[1 if self.is_turned else 2] >= self.others)
+        count, columns = shape[:0:-1] if self.is_turned else shape[1:]
         if columns == self.others:
             raise UnsupportedModelError("the model detects no class", hint="train it with at least one label")
         labels, findings = detector_labels(export, columns - self.others)
@@ -302,14 +299,13 @@ class RowsHead(Boxes):
 
         if self.by_objectness:
             (rows,) = outputs
-            return decoding.answer(decoding.yolov5(rows[0], rules.labels, rules.threshold, rules.size, rules.overlap))
+            return decoding.answer(decoding.yolov5(rows[0], rules))
         height, width = rules.size
         head = Head(self.id, tuple(rules.labels), "product", coordinates=rules.coordinates or self.unit)
         found = self.read(decoding.ReferenceDecoder(head, width, height), outputs)
-        known = rules.labels, rules.threshold, rules.size, rules.overlap
         if self.drops_all:
-            return decoding.answer(decoding.of_all_classes(found, *known))
-        return decoding.answer(decoding.of_each_class(found, *known, cuts_first=self.cuts_first))
+            return decoding.answer(decoding.of_all_classes(found, rules))
+        return decoding.answer(decoding.of_each_class(found, rules, cuts_first=self.cuts_first))
 
     def decode_shipped(self, outputs: Mapping[str, NDArray[Any]], rules: Rules) -> dict[str, Any]:
         """From the raw rows where the graph holds them in a unit that is known, else from the candidates."""
@@ -576,16 +572,8 @@ class _EndToEnd(Boxes):
         from convert.heads import graph_end as ends  # brings onnx
 
         end = ends.GraphEnd(model)
-        shapes = end.shapes()
-        _, _, height, width = shapes[model.graph.input[0].name]
-        names = [value.name for value in model.graph.output]
-        raw, shape = names[0], shapes[names[0]]
-        if len(names) != 1 or len(shape) != 3 or shape[0] != 1 or shape[2] != _COLUMNS:
-            raise UnsupportedModelError(
-                "an end-to-end detector gives one row (left, top, right, bottom, score, class) for each object, this "
-                "model " + " and ".join(str(list(shapes[name])) for name in names),
-                hint="give the real --task, or another model",
-            )
+        wanted = "an end-to-end detector gives one row (left, top, right, bottom, score, class) for each object"
+        raw, _, (width, height) = end.rows(wanted, lambda sizes: sizes[2] == _COLUMNS)
         classes = _class_count(end, raw) or len(export.metadata.labels or ())
         if not classes:
             raise InputError(

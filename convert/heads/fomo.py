@@ -159,9 +159,7 @@ class _Fomo(HeadSpec):
     def decode_original(self, outputs: Sequence[NDArray[Any]], rules: Rules) -> dict[str, Any]:
         from convert.heads import decoding  # brings numpy
 
-        maps = outputs[0][0, ..., 1:]
-        found = decoding.fomo(maps, rules.labels, rules.threshold, rules.size, as_sdk=rules.as_sdk)
-        return decoding.answer(found)
+        return decoding.answer(decoding.fomo(outputs[0][0, ..., 1:], rules))
 
     def decode_shipped(self, outputs: Mapping[str, NDArray[Any]], rules: Rules) -> dict[str, Any]:
         """From the raw heat map (background first), else from the coverage."""
@@ -176,9 +174,7 @@ class _Fomo(HeadSpec):
             raise InputError(
                 f"the heat map {list(scores.shape)} does not fit {len(rules.labels)} labels", hint="convert again"
             )
-        rows = scores.transpose(1, 2, 0)
-        found = decoding.fomo(rows, rules.labels, rules.threshold, rules.size, as_sdk=rules.as_sdk)
-        return decoding.answer(found)
+        return decoding.answer(decoding.fomo(scores.transpose(1, 2, 0), rules))
 
 
 FOMO = _Fomo(

@@ -44,7 +44,7 @@ from convert.errors import UnsupportedModelError
 from convert.graph.graph import GraphEditor, Shapes, infer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -70,6 +70,27 @@ class GraphEnd(GraphEditor):
     def shapes(self) -> Shapes:
         """The inferred shape of every tensor by name."""
         return infer(self)
+
+    def rows(
+        self, wanted: str, fits: Callable[[tuple[int, ...]], bool]
+    ) -> tuple[str, tuple[int, ...], tuple[int, int]]:
+        """The one output, [1,A,K] or [1,K,A]: its name and shape; and the width and height of the model's picture.
+
+        Args:
+            wanted: what the head's models give, for the message.
+            fits: whether the output's sizes do.
+
+        Raises:
+            UnsupportedModelError: there are several outputs, or it is another.
+        """
+        shapes = self.shapes()
+        names = [value.name for value in self.model.graph.output]
+        shape = shapes[names[0]]
+        if len(names) != 1 or len(shape) != 3 or shape[0] != 1 or not fits(shape):
+            given = " and ".join(str(list(shapes[name])) for name in names)
+            raise UnsupportedModelError(f"{wanted}, this model {given}", hint="give the real --task, or another model")
+        _, _, height, width = shapes[self.model.graph.input[0].name]
+        return names[0], shape, (width, height)
 
     def part(self, name: str, axis: int, start: int, end: int) -> str:
         """Entries `start` to before `end` of one axis."""
@@ -125,7 +146,7 @@ class GraphEnd(GraphEditor):
         del model.graph.output[:]
         # infer() covers what the outputs need
         model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs)
-        shapes = self.shapes()
+        shapes = infer(self)
         for value in model.graph.output:
             value.type.CopyFrom(shapes.types[value.name])
         self.outputs = set(outputs)
@@ -144,12 +165,14 @@ def detections(
     """
     boxes = placed_boxes(end, found, size, framing)
     # the largest of one entry is that entry, with one axis less
-    factors = [name for name in (found.objectness, found.classes) if name]
-    scores = [end.largest(name, 2) for name in factors[: 1 if use_objectness else 2]]
-    if found.are_logits:
-        scores = [end("Sigmoid", name) for name in scores]
-    score = end("Mul", *scores) if len(scores) == 2 else scores[0]
-    return boxes, score, end.where_largest(found.classes, 2)
+    factors = [end.largest(name, 2) for name in found.factors[: 1 if use_objectness else 2]]
+    return boxes, _multiplied(end, found, factors), end.where_largest(found.classes, 2)
+
+
+def _multiplied(end: GraphEnd, found: BoxTensors, factors: Sequence[str]) -> str:
+    """The product of one or two `factors`, numbers of `found`'s scores."""
+    scores = [end("Sigmoid", name) if found.are_logits else name for name in factors]
+    return end("Mul", *scores) if len(scores) == 2 else scores[0]
 
 
 def detections_by_class(
@@ -161,8 +184,7 @@ def detections_by_class(
         count, classes: A and C.
     """
     boxes = placed_boxes(end, found, size, framing)
-    factors = [end("Sigmoid", name) if found.are_logits else name for name in (found.objectness, found.classes) if name]
-    score = end("Mul", *factors) if len(factors) == 2 else factors[0]
+    score = _multiplied(end, found, found.factors)
     scores = end.reshaped(end("Transpose", score, perm=[0, 2, 1]), [1, classes * count])
     # A constant has no batch; what is never true has the scores'.
     zero = end.as_float(end("Less", scores, scores))

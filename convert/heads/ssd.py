@@ -84,8 +84,7 @@ class _Ssd(Boxes):
         """From boxes, classes, scores and count, what the last operator gives."""
         from convert.heads import decoding  # brings numpy
 
-        parts = [output[0] for output in outputs]
-        return decoding.answer(decoding.ssd(parts, rules.labels, rules.threshold, rules.size))
+        return decoding.answer(decoding.ssd([output[0] for output in outputs], rules))
 
     def decode_shipped(self, outputs: Mapping[str, NDArray[Any]], rules: Rules) -> dict[str, Any]:
         """The last operator drops overlapping boxes by itself, before anything is cut to whole pixels."""
@@ -93,8 +92,7 @@ class _Ssd(Boxes):
 
         corners, scores, classes = decoding.parsed(outputs)
         kept = decoding.best(corners, scores, rules.limits, rules.threshold)
-        best = corners[kept], scores[kept], classes[kept]
-        return decoding.answer(decoding.boxes(*best, rules.labels, rules.threshold, rules.size))
+        return decoding.answer(decoding.boxes(corners[kept], scores[kept], classes[kept], rules))
 
 
 SSD = _Ssd(
