@@ -144,9 +144,8 @@ class TranslateImpulse:
         is_onnx = artifact.format is ModelFormat.ONNX
         found = translate(self.worker, model, facts.input.shape, self.timeout, is_onnx=is_onnx, real=self.tensorflow)
         warned = tuple(TF2ONNX_WARNED.found(f"tf2onnx: {line}") for line in found.warnings)
-        return StageResult(
-            Translated(artifact, OnnxModel(found.data, found.input, found.outputs, found.opset)), findings=warned
-        )
+        onnx = OnnxModel(found.data, found.input, found.outputs, found.opset)
+        return StageResult(Translated(artifact, onnx), findings=warned)
 
 
 def translate(
@@ -366,9 +365,8 @@ class ValidateImpulse:
             ill[name] = float(np.max(np.abs(got - np.nan_to_num(reference_features(impulse, window[None])))))
         built, more = self._build(artifact)
         found += more
-        evidence = ImpulseEvidence(
-            *(differences, network, scores, anomaly, batch, ill, agreement, built), recordings=len(recorded)
-        )
+        measured = (differences, network, scores, anomaly, batch, ill, agreement, built)
+        evidence = ImpulseEvidence(*measured, recordings=len(recorded))
         return StageResult(ValidatedImpulse(artifact, evidence), findings=found)
 
     def _recorded(self, model: ImpulseModel) -> tuple[list[NDArray[np.float32]], tuple[Finding, ...]]:
@@ -465,10 +463,8 @@ class ValidateImpulse:
             other = self._original(export, export.original, features, REFERENCE)
             kernels = self._scores(export, features, other).top1
         agreement = Int8Agreement(same.top1, same.mean_abs_diff, same.max_abs_diff, same.inputs, kernels=kernels)
-        hint = (
-            "compare on recordings of your own: --samples and a folder of them; the float32 export needs no rewriting"
-        )
-        return agreement, agreement_findings(agreement, hint)
+        hint = "compare on recordings of your own: --samples and a folder of them"
+        return agreement, agreement_findings(agreement, f"{hint}; the float32 export needs no rewriting")
 
     def _build(self, model: ImpulseModel) -> tuple[str | None, tuple[Finding, ...]]:
         if not self.tensorrt:

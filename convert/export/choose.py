@@ -126,19 +126,14 @@ def the_model(listing: Listing, tree: Tree, *, quantized: bool = False) -> Liste
         return fit[0]
     if not found:
         names = ", ".join(listing.missing) or "another model"
-        raise NoModelError(
-            f"model_variables.h runs {names}, which is not in the export; what is there is not in use:\n"
-            + describe(listing.entries),
-            path=tree.source,
-            hint="export the library again, or name one of these with --model if you know that it is right",
-        )
+        message = f"model_variables.h runs {names}, which is not in the export; what is there is not in use:\n"
+        hint = "export the library again, or name one of these with --model if you know that it is right"
+        raise NoModelError(message + describe(listing.entries), path=tree.source, hint=hint)
     if not pictures:
-        raise UnsupportedModelError(
-            f"the export holds {len(found)} models, but no classifier or detector of pictures:\n" + describe(found),
-            path=tree.source,
-            hint="Gst-nvinfer runs no other; unpack --model takes one out all the same, for example --model "
-            + _shortest(found[0], found),
-        )
+        message = f"the export holds {len(found)} models, but no classifier or detector of pictures:\n"
+        hint = "Gst-nvinfer runs no other; unpack --model takes one out all the same, for example --model "
+        hint += _shortest(found[0], found)
+        raise UnsupportedModelError(message + describe(found), path=tree.source, hint=hint)
     if not fit:
         first = problems[0]
         assert first is not None
@@ -237,11 +232,8 @@ def _named(listing: Listing, wanted: str, tree: Tree) -> ListedModel:
     )
     found = next((match for match in matches if match), [])
     # An impulse has more than one block: its picture model is meant, and of that the one in use.
-    for preferred in (
-        [entry for entry in found if entry.is_picture_model],
-        [entry for entry in found if entry.used and entry.is_picture_model],
-    ):
-        found = preferred or found
+    found = [entry for entry in found if entry.is_picture_model] or found
+    found = [entry for entry in found if entry.used and entry.is_picture_model] or found
     found = _distinct(found)
     if len(found) == 1:
         return found[0]
@@ -264,15 +256,10 @@ def _names(entry: ListedModel) -> set[str]:
 
 def _distinct(entries: Sequence[ListedModel]) -> list[ListedModel]:
     """Without further copies of the same bytes: a header's array and the same model as a file."""
-    known: set[bytes] = set()
-    kept: list[ListedModel] = []
+    kept: dict[bytes | int, ListedModel] = {}
     for entry in entries:
-        data = entry.candidate.data
-        if not data or data not in known:
-            kept.append(entry)
-        if data:
-            known.add(data)
-    return kept
+        kept.setdefault(entry.candidate.data or entry.number, entry)
+    return list(kept.values())
 
 
 def _as_it_is(entries: Sequence[ListedModel]) -> ListedModel:
@@ -307,12 +294,9 @@ def no_model(listing: Listing, tree: Tree) -> ConvertError:
         hint = "add a learning block for pictures to the impulse and train it; Gst-nvinfer runs nothing else"
         return UnsupportedModelError(message, path=tree.source, hint=hint)
     if listing.missing:
-        return NoModelError(
-            f"the model that this export runs is not in {kind}: {', '.join(listing.missing)}",
-            path=tree.source,
-            hint="give the whole library (the model is a .cpp, .h or .tflite of about that name in tflite-model/), or "
-            "a .lite file from Edge Impulse's Dashboard",
-        )
+        message = f"the model that this export runs is not in {kind}: {', '.join(listing.missing)}"
+        hint = "give the whole library (the model is a .cpp, .h or .tflite of about that name in tflite-model/)"
+        return NoModelError(message, path=tree.source, hint=f"{hint}, or a .lite file from Edge Impulse's Dashboard")
     for end, what, hint in _INSTEAD:
         # Those first that are called as Edge Impulse calls what it gives: `ei-<project>-...`.
         paths = [path for path in tree.members if path.lower().endswith(end)]

@@ -566,9 +566,8 @@ class Rewriter:
         return self.activations[: self._early] if self._layers else []
 
     def _check(self, name: str, call: Any, inputs: list[int]) -> None:
-        if (name not in OPERATORS and name != POST_PROCESS) or (
-            name in _BARE_INTEGERS and self._is_quantized(inputs[0])
-        ):
+        known = name in OPERATORS or name == POST_PROCESS
+        if not known or (name in _BARE_INTEGERS and self._is_quantized(inputs[0])):
             raise UnsupportedModelError(f"there is no float32 counterpart of a quantized {name}", hint=_HINT)
         options = call.builtinOptions
         if getattr(options, "weightsFormat", 0):

@@ -146,7 +146,7 @@ class Parameter:
     """
 
     kind: str
-    option: str
+    option: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +169,8 @@ class EonOperator:
 def _operator(options: str, struct: str, members: str) -> EonOperator:
     """From a line such as "padding padding, int strideW | type quantizedBiasType": members after `|` came later."""
     old, _, new = members.partition("|")
-    parameters = [
-        Parameter(*word.split()) if " " in word.strip() else Parameter(word.strip(), "")
-        for word in f"{old},{new}".split(",")
-        if word.strip()
-    ]
-    needed = sum(bool(word.strip()) for word in old.split(","))
-    return EonOperator(options, f"TfLite{struct}Params" if struct else "", tuple(parameters), needed)
+    first, later = ([Parameter(*word.split()) for word in part.split(",") if word.strip()] for part in (old, new))
+    return EonOperator(options, f"TfLite{struct}Params" if struct else "", (*first, *later), len(first))
 
 
 OPERATORS: dict[str, EonOperator] = {

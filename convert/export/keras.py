@@ -39,9 +39,7 @@ WORDS: Final = {"savedmodel": "a TensorFlow SavedModel", "keras": "a Keras model
 
 _GRAPH: Final = "saved_model.pb"
 _INDEX: Final = "variables/variables.index"
-_SAVED: Final = re.compile(
-    r"saved_model\.pb|fingerprint\.pb|keras_metadata\.pb|variables/[^/]+|assets/[^/]+", re.DOTALL
-)
+_SAVED: Final = re.compile(r"(?:saved_model|fingerprint|keras_metadata)\.pb|(?:variables|assets)/[^/]+", re.DOTALL)
 """What belongs to a SavedModel, relative to its folder."""
 
 _KERAS_FILES: Final = ("config.json", "metadata.json", "model.weights.h5")
@@ -151,11 +149,8 @@ def _read(tree: Tree, place: Place) -> tuple[str, dict[str, bytes]]:
             return _read(inner, found[0])
     folder = PurePosixPath(place.member).parent
     if place.form == "savedmodel":
-        inside = {
-            path.relative_to(folder).as_posix(): str(path)
-            for path in map(PurePosixPath, tree.members)
-            if path.is_relative_to(folder)
-        }
+        below = [path for path in map(PurePosixPath, tree.members) if path.is_relative_to(folder)]
+        inside = {path.relative_to(folder).as_posix(): str(path) for path in below}
         if _INDEX not in inside:
             message = f"this is {SAVED_MODEL.words}: the folder variables/, which holds its weights, is not beside it"
             raise InputError(message, hint=f"give the whole folder of the SavedModel, or {_LITE}")
@@ -164,9 +159,8 @@ def _read(tree: Tree, place: Place) -> tuple[str, dict[str, bytes]]:
             raise InputError(f"this is no SavedModel, but {kind.words}", hint=_WHOLE)
         return place.form, files
     if place.form == "keras":
-        return place.form, {
-            name: tree.read(path) for name in _KERAS_FILES if (path := str(folder / name)) in tree.members
-        }
+        paths = {name: str(folder / name) for name in _KERAS_FILES}
+        return place.form, {name: tree.read(path) for name, path in paths.items() if path in tree.members}
     data = tree.read(place.member)
     if (kind := file_type(data[:HEAD])) is not HDF5:
         raise InputError(f"this is {kind.words}", hint=kind.hint)
@@ -329,9 +323,9 @@ def _h5_config(path: Path) -> tuple[dict[str, Any], object]:
         raise InputError(f"the HDF5 file is damaged: {_first_line(error)}", hint=_WHOLE) from error
     if text is None:
         raise _no_network()
-    return _document({"model_config": text if isinstance(text, bytes) else str(text).encode()}, "model_config"), (
-        version.decode("utf-8", "replace") if isinstance(version, bytes) else version
-    )
+    version = version.decode("utf-8", "replace") if isinstance(version, bytes) else version
+    data = text if isinstance(text, bytes) else str(text).encode()
+    return _document({"model_config": data}, "model_config"), version
 
 
 def _as_keras3(path: Path, config: dict[str, Any]) -> None:
@@ -380,12 +374,10 @@ def _described(value: object, *, is_layer: bool = True) -> Iterator[tuple[dict[s
         if "class_name" in value:
             yield value, is_layer
         for key, inner in value.items():
-            if key in {"compile_config", "build_config"}:
-                continue
             if key == "layers" and isinstance(inner, list):
                 for each in inner:
                     yield from _described(each)
-            else:
+            elif key not in {"compile_config", "build_config"}:
                 yield from _described(inner, is_layer=key == "layer")
     elif isinstance(value, list):
         for each in value:

@@ -524,9 +524,8 @@ def _with_document(tree: Tree, path: str, libraries: list[Library]) -> list[Libr
     """`libraries` with what the `deployment-metadata.json` at `path` records of its folder."""
     folder = PurePosixPath(path).parent
     root = "" if folder == PurePosixPath() else folder.as_posix()
-    members = [
-        str(each.relative_to(folder)) for each in map(PurePosixPath, tree.members) if each.is_relative_to(folder)
-    ]
+    below = [each for each in map(PurePosixPath, tree.members) if each.is_relative_to(folder)]
+    members = [str(each.relative_to(folder)) for each in below]
     shown = tree.name_of(path)
     try:
         document = parameters.read_deployment(File(tree.read(path, MAX_DOCUMENT), shown), members)
@@ -586,11 +585,8 @@ def _used_without_blocks(recorded: Recorded, candidates: Sequence[Candidate]) ->
     if included:
         return included
     compiled = next((block.metadata.compiled for block in recorded.blocks), None)
-    if compiled is not None:
-        used = {index for index, item in enumerate(candidates) if (item.form in EON_FORMS) == compiled}
-        if used:
-            return used
-    return set(range(len(candidates)))
+    used = {index for index, item in enumerate(candidates) if (item.form in EON_FORMS) == compiled}
+    return used or set(range(len(candidates)))
 
 
 def _runs(block: Block, candidate: Candidate, candidates: Sequence[Candidate]) -> bool:

@@ -503,11 +503,7 @@ def first_subgraph(model: bytes) -> bytes:
     _compute_both(content)
     del content.subgraphs[1:]
     content.signatureDefs = [each for each in content.signatureDefs or [] if each.subgraphIndex == 0]
-    used = {
-        0,
-        *(each.buffer for each in content.subgraphs[0].tensors),
-        *(each.buffer for each in content.metadata or []),
-    }
+    used = {0, *(each.buffer for each in (*content.subgraphs[0].tensors, *(content.metadata or ())))}
     for index, buffer in enumerate(content.buffers):
         if index not in used:
             buffer.data = None

@@ -332,10 +332,8 @@ def _inspection(source: OpenExport, path: Path, container: str, kind: FileType |
             chosen = the_model(listing, source.tree)
         except ConvertError as error:
             undecided = error
-    models = tuple(_found(entry, source, chosen) for entry in listing.entries)
-    models = tuple(
-        _of_impulse(model, entry, listing, source, path) for model, entry in zip(models, listing.entries, strict=True)
-    )
+    entries = listing.entries
+    models = tuple(_of_impulse(_found(each, source, chosen), each, listing, source, path) for each in entries)
     first = next((model for model in models if model.chosen), models[0] if models else None)
     blocks = [block.metadata for library in listing.libraries for block in library.recorded.blocks]
     what = "an Edge Impulse library" if listing.libraries else "models" if models else "no model"
@@ -360,9 +358,9 @@ def _of_impulse(
     if entry.block is None or not entry.used or not takes_no_pictures(entry.metadata):
         return model
     found, _, error = _impulse(listing, source, path, None if entry.is_anomaly_detector else f"#{entry.number}")
-    if found is None and error is None:
-        return model
-    return replace(model, reason=error.message if error else None, hint=error.hint if error else None)
+    if error is not None:
+        return replace(model, reason=error.message, hint=error.hint)
+    return model if found is None else replace(model, reason=None, hint=None)
 
 
 def _impulse(
