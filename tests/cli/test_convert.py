@@ -307,7 +307,7 @@ def test_a_full_disk_leaves_earlier_files_whole(say: Callable[..., Said], export
         "import resource, sys; from convert import files; real = files.write_all\n"
         "def limited(*a, **k):\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)); return real(*a, **k)\n"
-        "import convert.emit as emit; emit.write_all = limited\n"
+        "import convert.emit.files as emit; emit.write_all = limited\n"
         "from convert.__main__ import main; sys.exit(main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", code, "convert", str(exports[0]), "-o", str(out), "--opset", "15"]
