@@ -425,7 +425,7 @@ def simulate_recordings(
 
     given = defaults(SimulateOptions) | checked(SimulateOptions, options)
     refuse_recordings(given)
-    impulse = read_impulse(Path(bundle))
+    impulse = read_impulse(Path(bundle), whole=True, engine=1)  # an app of two models takes pictures
     if not isinstance(impulse, SampledImpulse):
         raise InputError("this bundle takes pictures", path=bundle, hint="give it to `simulate`, with pictures")
     model = ImpulseModel(f"{impulse.name}.onnx", impulse.window, impulse.labels, LoadedSamples(impulse).run)

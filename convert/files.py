@@ -32,9 +32,12 @@ from enum import Enum
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from convert.errors import ConvertError, InputError, OutputError
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 _WRITES = "ei-deepstream.writes"
 """The audit event (PEP 578) that names every file written, or found as it should be; `--depfile` listens to it."""
@@ -299,8 +302,23 @@ def configs() -> Path:
 
 
 def load_text(name: str) -> str:
-    """A text in `configs/` (`bundle/RUN.md`): a template for `str.format`."""
+    """A text in `configs/` (`bundle/build_engine.sh`): a template for `str.format`."""
     return (configs() / name).read_text(encoding="utf-8")
+
+
+def filled(name: str, **values: object) -> bytes:
+    """A text in `configs/` that is a template of Jinja's (`bundle/RUN.md`), with `values` filled in, as UTF-8."""
+    return _template(name).render(values).encode()
+
+
+@cache
+def _template(name: str) -> Template:
+    import jinja2  # of the commands only those that write such a text need it
+
+    environment = jinja2.Environment(  # noqa: S701 - nothing of it is markup
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    return environment.from_string(load_text(name))
 
 
 @cache

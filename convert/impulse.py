@@ -144,9 +144,8 @@ class TranslateImpulse:
         is_onnx = artifact.format is ModelFormat.ONNX
         found = translate(self.worker, model, facts.input.shape, self.timeout, is_onnx=is_onnx, real=self.tensorflow)
         warned = tuple(TF2ONNX_WARNED.found(f"tf2onnx: {line}") for line in found.warnings)
-        return StageResult(
-            Translated(artifact, OnnxModel(found.data, found.input, found.outputs, found.opset)), findings=warned
-        )
+        onnx = OnnxModel(found.data, found.input, found.outputs, found.opset)
+        return StageResult(Translated(artifact, onnx), findings=warned)
 
 
 def translate(
@@ -366,9 +365,8 @@ class ValidateImpulse:
             ill[name] = float(np.max(np.abs(got - np.nan_to_num(reference_features(impulse, window[None])))))
         built, more = self._build(artifact)
         found += more
-        evidence = ImpulseEvidence(
-            *(differences, network, scores, anomaly, batch, ill, agreement, built), recordings=len(recorded)
-        )
+        measured = (differences, network, scores, anomaly, batch, ill, agreement, built)
+        evidence = ImpulseEvidence(*measured, recordings=len(recorded))
         return StageResult(ValidatedImpulse(artifact, evidence), findings=found)
 
     def _recorded(self, model: ImpulseModel) -> tuple[list[NDArray[np.float32]], tuple[Finding, ...]]:
@@ -465,10 +463,8 @@ class ValidateImpulse:
             other = self._original(export, export.original, features, REFERENCE)
             kernels = self._scores(export, features, other).top1
         agreement = Int8Agreement(same.top1, same.mean_abs_diff, same.max_abs_diff, same.inputs, kernels=kernels)
-        hint = (
-            "compare on recordings of your own: --samples and a folder of them; the float32 export needs no rewriting"
-        )
-        return agreement, agreement_findings(agreement, hint)
+        hint = "compare on recordings of your own: --samples and a folder of them"
+        return agreement, agreement_findings(agreement, f"{hint}; the float32 export needs no rewriting")
 
     def _build(self, model: ImpulseModel) -> tuple[str | None, tuple[Finding, ...]]:
         if not self.tensorrt:
@@ -514,24 +510,16 @@ def _features(got: NDArray[Any], wanted: NDArray[Any]) -> tuple[Differences, tup
     """How far values are from an independent computation, and EI411 or EI405 where that is too far."""
     import numpy as np
 
-    if not np.isfinite(got).all():
-        found = NOT_FINITE.found("the features hold NaN or infinity", hint=FEATURES.fix)
-        got = np.nan_to_num(got)
-        return Differences(*_far(got, wanted), len(got)), (found,)
-    most, mean, close = _far(got, wanted)
-    findings: tuple[Finding, ...] = ()
-    if close < _CLOSE:
-        message = f"{1 - close:.1%} of {got.size:,} values differ, by up to {most:.3g}"
-        findings = (FEATURES.found(message, hint=FEATURES.fix),)
-    return Differences(most, mean, close, len(got)), findings
-
-
-def _far(got: NDArray[Any], wanted: NDArray[Any]) -> tuple[float, float, float]:
-    import numpy as np
-
-    apart = np.abs(got.astype(np.float64) - wanted)
-    close = apart <= _NEAR + _SHARE * np.abs(wanted)
-    return float(apart.max()), float(apart.mean()), float(close.mean())
+    is_finite = np.isfinite(got).all()
+    apart = np.abs(np.nan_to_num(got).astype(np.float64) - wanted)
+    close = float((apart <= _NEAR + _SHARE * np.abs(wanted)).mean())
+    far = Differences(float(apart.max()), float(apart.mean()), close, len(got))
+    if not is_finite:
+        return far, (NOT_FINITE.found("the features hold NaN or infinity", hint=FEATURES.fix),)
+    if close >= _CLOSE:
+        return far, ()
+    message = f"{1 - close:.1%} of {got.size:,} values differ, by up to {far.max_abs_diff:.3g}"
+    return far, (FEATURES.found(message, hint=FEATURES.fix),)
 
 
 def _batches(

@@ -332,9 +332,8 @@ def _value(value: _Field) -> Value:
                     kind = each.start
                 elif each.number == 2:
                     dims = [_dim(dim) for dim in each.inside() if dim.number == 1]
-    return Value(
-        name, _TYPES.get(kind, "no tensor" if not kind else f"type {kind}"), None if dims is None else tuple(dims)
-    )
+    dtype = _TYPES.get(kind, f"type {kind}" if kind else "no tensor")
+    return Value(name, dtype, None if dims is None else tuple(dims))
 
 
 def _dim(dim: _Field) -> int | str | None:

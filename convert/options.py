@@ -30,22 +30,13 @@ GPUs that theirs do."""
 PLATFORM: Final = "jetson"
 """As `RELEASE`."""
 
-# Edge Impulse's API and documentation spell the scalings differently from the SDK's enumerators; both are understood.
-_SCALINGS = {
-    "0..1": ImageScaling.NONE,
-    "0..255": ImageScaling.FROM_0_TO_255,
-    "-1..1": ImageScaling.MINUS_1_TO_1,
-    "-128..127": ImageScaling.MINUS_128_TO_127,
-    "bgr-subtract-imagenet-mean": ImageScaling.BGR_MINUS_IMAGENET_MEAN,
-    **{scaling.value: scaling for scaling in ImageScaling},
-}
-
 
 def _parse_scaling(value: object, _: Path) -> ImageScaling:
     """An image scaling in any of Edge Impulse's spellings; raises ValueError."""
-    if str(value) in _SCALINGS:  # a value of a manifest may be a list
-        return _SCALINGS[str(value)]
-    raise ValueError(f"{value!r} is none of {', '.join(_SCALINGS)}")
+    known = load_toml("options.toml")["scalings"] | {scaling.value: scaling.value for scaling in ImageScaling}
+    if str(value) in known:  # a value of a manifest may be a list
+        return ImageScaling(known[str(value)])
+    raise ValueError(f"{value!r} is none of {', '.join(known)}")
 
 
 def labels_in(text: str) -> tuple[str, ...]:
@@ -585,13 +576,6 @@ def refuse_recordings(options: Mapping[str, Any]) -> None:
 
 def refuse_simulation(options: Mapping[str, Any]) -> None:
     """Raises PresetError for options of `simulate` that do not go together."""
-    if options.get("app") and options.get("sgie"):
-        raise PresetError("--app names its secondary engines itself", hint="leave out --sgie")
-    if options.get("tensors") and options.get("sgie"):
-        raise PresetError("--tensors are one engine's outputs", hint="a secondary engine needs pictures")
-    if options.get("original") and not options.get("against"):
-        raise PresetError("--original goes with --against edge-impulse")
-    if options.get("tensors") and options.get("count_as"):
-        raise PresetError("--count-as needs a video that the model runs on", hint="leave out --tensors")
-    if options.get("tensors") and options.get("against"):
-        raise PresetError("--against needs pictures that the model runs on", hint="leave out --tensors")
+    for row in load_toml("options.toml")["refused"]["simulate"]:
+        if all(map(options.get, row["together"])) and not options.get(row.get("without", "")):
+            raise PresetError(row["message"], hint=row.get("hint"))

@@ -292,10 +292,14 @@ class Chosen:
         emit = self.emit
         row = next(each for each in artifact.evidence.precisions if each.precision == emit.precision)
         assert row.agreement is not None
-        same = f"the same decision on {row.agreement.top1:.1%} of {row.agreement.inputs:,} inputs"
+        shown = "" if row.shown is None else f" ({row.shown} show an object)"
+        same = f"the same decision on {row.agreement.top1:.1%} of {row.agreement.inputs:,} inputs{shown}"
         if codes := artifact.evidence.int8:
             same += f" as the original, whose own two kernels agree on {codes.kernels.top1:.1%}"
-        if emit.precision == "fp16" and not row.is_good:
+        if emit.precision == "fp16" and row.shown == 0:
+            emit = replace(emit, precision="fp32")
+            same = f"FP16 was not judged: none of {row.agreement.inputs:,} inputs shows an object (give --images)"
+        elif emit.precision == "fp16" and not row.is_good:
             emit = replace(emit, precision="fp32")
             beyond = f"results of {row.overflow[0]} beyond 65504, and " if row.overflow else ""
             same = f"FP16 would have {beyond}{same}"
@@ -338,16 +342,19 @@ def _fastest(
             refused = f"no INT8: {error.message}"
         else:
             done = run(proof, export, observer)
-            worse = [each for each in done.findings if each.id == KERNELS.id or each.level is Level.ERROR]
+            worse = [each.message for each in done.findings if each.id == KERNELS.id or each.level is Level.ERROR]
+            tried = done.last(Validated)
+            if tried is not None and any(each.shown == 0 for each in tried.evidence.precisions):
+                worse.append("none of the inputs shows an object (give --images)")
             if done.error is None and not worse:
                 return _emitted(done, emit, refused, observer)
-            refused = f"no INT8: {done.error.message if done.error else worse[0].message}"
-            tried = done.last(Validated)
+            refused = f"no INT8: {done.error.message if done.error else worse[0]}"
     *proof, emit = stages(output, {**options, "precision": "fp16"}, worker, beside=beside)
     done = run(proof, export, observer)
     if tried is not None and done.is_good and (validated := done.last(Validated)):
-        whole, half, _ = validated.evidence.precisions
-        evidence = replace(validated.evidence, precisions=(whole, half, *tried.evidence.precisions[2:]))
+        whole, half, unmeasured = validated.evidence.precisions
+        codes = (*tried.evidence.precisions[2:], unmeasured)[0]
+        evidence = replace(validated.evidence, precisions=(whole, half, codes))
         done.artifacts[-1] = replace(validated, evidence=evidence)
     return _emitted(done, emit, refused, observer)
 

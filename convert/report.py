@@ -122,22 +122,20 @@ def tensor_document(tensor: types.Tensor) -> dict[str, Any]:
     return document
 
 
-def _written_by() -> dict[str, Any]:
+def _whole(models: dict[str, Any], files: Iterable[Output], findings: Iterable[Finding]) -> dict[str, Any]:
+    """A bundle's report, around what it says of models."""
     from convert import __version__  # takes as long to find as all of `check`, which only reads
 
-    return {"schema_version": SCHEMA_VERSION, "tool": {"name": "ei-deepstream", "version": __version__}}
+    tool = {"name": "ei-deepstream", "version": __version__}
+    ends = {"files": plain(list(files)), "findings": _reported(findings)}
+    return {"schema_version": SCHEMA_VERSION, "tool": tool, **models, **ends}
 
 
 def report_document(
     validated: types.Validated, options: dict[str, Any], files: Iterable[Output], findings: Iterable[Finding]
 ) -> dict[str, Any]:
     """The whole of a bundle's `report.json`; `files` are named relative to the bundle."""
-    return {
-        **_written_by(),
-        **_model_part(validated, options),
-        "files": plain(list(files)),
-        "findings": _reported((*validated.findings, *findings)),
-    }
+    return _whole(_model_part(validated, options), files, (*validated.findings, *findings))
 
 
 def impulse_document(impulse: Impulse) -> dict[str, Any]:
@@ -178,16 +176,14 @@ def impulse_report(
     validated: types.ValidatedImpulse, options: dict[str, Any], files: Iterable[Output], findings: Iterable[Finding]
 ) -> dict[str, Any]:
     """The whole of `report.json` of a bundle with a whole impulse; `files` are named relative to the bundle."""
-    return {
-        **_written_by(),
+    part = {
         "export": export_document(validated.model.export),
         "impulse": impulse_document(validated.model.impulse),
         "model": impulse_model_document(validated.model),
         "evidence": plain(validated.evidence),
         "options": options,
-        "files": plain(list(files)),
-        "findings": _reported((*validated.findings, *findings)),
     }
+    return _whole(part, files, (*validated.findings, *findings))
 
 
 def app_report(
@@ -197,15 +193,9 @@ def app_report(
     findings: Iterable[Finding],
 ) -> dict[str, Any]:
     """The whole of `report.json` of two models in one app, each with its options."""
-    return {
-        **_written_by(),
-        **{
-            role: {**_model_part(*part), "findings": _reported(part[0].findings)}
-            for role, part in (("primary", primary), ("secondary", secondary))
-        },
-        "files": plain(list(files)),
-        "findings": _reported(findings),
-    }
+    parts = {"primary": primary, "secondary": secondary}
+    models = {role: {**_model_part(*part), "findings": _reported(part[0].findings)} for role, part in parts.items()}
+    return _whole(models, files, findings)
 
 
 def _model_part(validated: types.Validated, options: dict[str, Any]) -> dict[str, Any]:

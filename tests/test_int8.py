@@ -18,6 +18,7 @@ from convert.emit import Emit
 from convert.emit.files import CALIBRATION
 from convert.errors import InputError, PresetError, UnsupportedModelError
 from convert.export.unpack import Unpack
+from convert.files import load_text
 from convert.nvinfer.targets import targets
 from convert.options import refuse_contradictions
 from convert.types import Agreement, Evidence, Int8Evidence, PrecisionEvidence
@@ -201,7 +202,7 @@ def test_bundles(tmp_path: Path, invent: Callable[..., Validated], target: Any) 
         assert "_int8.engine\n" in config
         assert "int8-calib-file=" in config
         assert "--int8" in script
-        assert table == CALIBRATION
+        assert table == load_text(CALIBRATION).encode()
     report = Checker(check_target(target.deepstream, target.platform))([str(tmp_path / "bundle")])
     assert {each.id for each in report.findings} <= {"NVI039"}  # which is about models of other tools
     assert report.error is None

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 {about}#
 # For DeepStream {release} on {platform}, whose TensorRT is {tensorrt}.
-{note}# A trtexec elsewhere: TRTEXEC=/path/to/trtexec ./{script}
+{note}# A trtexec elsewhere: TRTEXEC=/path/to/trtexec ./{script}; further options of it: ./{script} --verbose
 set -eu
 
 trtexec=${{TRTEXEC:-{trtexec}}}
@@ -35,6 +35,7 @@ trap 'exit 143' TERM
 "$trtexec" \
   --saveEngine="$part" \
   {arguments} \
+  "$@" \
   || fail "trtexec failed (see above); there is no new engine"
 [ -s "$part" ] || fail "trtexec wrote no engine"
 mv -f -- "$part" "$engine"

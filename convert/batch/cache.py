@@ -265,7 +265,7 @@ def environment(extra: tuple[str, ...] = ()) -> dict[str, str]:
 def _own_files() -> str:
     package = Path(__file__).resolve().parents[1]
     whole = hashlib.sha256()
-    for root, pattern in ((package, "*.py"), (configs(), "*.toml")):
+    for root, pattern in ((package, "*.py"), (configs(), "*.toml"), (configs(), "bundle/*")):
         for path in sorted(root.rglob(pattern)):
             content = path.read_bytes()
             whole.update(f"{path.relative_to(root).as_posix()}\0{len(content)}\0".encode() + content)

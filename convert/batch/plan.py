@@ -321,8 +321,8 @@ class State(StrEnum):
     FAILED = "failed"
     """An error, a crash or a limit ended it; nothing was written."""
     UNSUITABLE = "unsuitable"
-    """It was read, and there is nothing in it to convert for DeepStream: no model, one that does not take pictures or
-    that no way leads to, or several of which one has to be chosen."""
+    """It was read, and there is nothing in it to convert: no model, one that no way leads to, or several of which one
+    has to be chosen."""
     UNCHANGED = "unchanged"
     """Nothing was done: the folder already holds what a conversion would write."""
     RESTORED = "restored"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from convert.check.context import Checks, Unreadable, read_groups
 from convert.errors import PresetError
@@ -53,16 +53,27 @@ class Kind:
         return found or ("shape" if self.shape and key.startswith(self.shape) else None)
 
 
-@cache
-def kinds() -> Mapping[str, Kind]:
-    """Every kind of group, by how its name begins.
+_Row = TypeVar("_Row")
+
+
+def known_groups(row: type[_Row], name: str) -> Mapping[str, _Row]:
+    """The groups in the file of keys `name`, each as a `row`; of one that is `like` another, that one's entries, too.
 
     Raises:
         PresetError: an edit damaged the file; the message names the place.
     """
-    reader = TableReader(configs() / "nvdsanalytics" / "keys.toml", PresetError, dashes=True)
-    tables = load_toml("nvdsanalytics/keys.toml")
-    return {name: reader.row(Kind, row, f"[{name}]") for name, row in tables.items()}
+    tables, reader = load_toml(name), TableReader(configs() / name, PresetError, dashes=True)
+    whole = {each: {**tables.get(table.get("like", ""), {}), **table} for each, table in tables.items()}
+    return {
+        each: reader.row(row, {key: value for key, value in table.items() if key != "like"}, f"[{each}]")
+        for each, table in whole.items()
+    }
+
+
+@cache
+def kinds() -> Mapping[str, Kind]:
+    """Every kind of group, by how its name begins."""
+    return known_groups(Kind, "nvdsanalytics/keys.toml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +115,8 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What cannot be read. `ends`: nothing behind it is, without a word (YAML); `dies`: the process ends."""
+    """What cannot be read. `ends`: nothing behind it is, without a word (YAML); `dies`: the process ends. `path`: that
+    of another file which the file names."""
 
     message: str
     line: int | None = None
@@ -112,6 +124,7 @@ class Fault:
     entry: Entry | None = None
     ends: bool = False
     dies: bool = False
+    path: str | None = None
 
 
 @dataclass(slots=True)
@@ -214,13 +227,16 @@ def _fault(entry: Entry, message: str, *, ends: bool = False, dies: bool = False
     return Fault(message, entry.value_line, entry.value_column, entry, ends, dies)
 
 
-_READERS: Final = {
+READERS: Final = {
     "boolean": keyfile.as_boolean,
     "integer": keyfile.as_integer,
+    "number": keyfile.as_double,
+    "string": keyfile.as_string,
     "integers": keyfile.as_integer_list,
     "shape": keyfile.as_integer_list,
-    "string": keyfile.as_string,
+    "numbers": keyfile.as_double_list,
 }
+"""What GLib makes of a text, by the types in our files of keys."""
 
 
 def _read_entry(file: AnalyticsFile, group: Group, entry: Entry) -> None:
@@ -230,12 +246,13 @@ def _read_entry(file: AnalyticsFile, group: Group, entry: Entry) -> None:
         return
     value: Any
     try:
-        value = _READERS[kind](entry.text.encode()) if file.form == "ini" else _yaml_value(group, entry, kind)
+        value = READERS[kind](entry.text.encode()) if file.form == "ini" else _yaml_value(group, entry, kind)
     except (KeyFileError, TooMany) as error:
         file.faults.append(_fault(entry, f"{entry.key}: {error}"))
         return
     except ValueError:
-        file.faults.append(_fault(entry, f"{entry.key}: {entry.text[:80]!r} {_WRONG[kind]}", dies=True))
+        wrong = load_toml("nvinfer/advice.toml")["other-type"]["nvdsanalytics"][kind]
+        file.faults.append(_fault(entry, f"{entry.key}: {entry.text[:80]!r} is {wrong}", dies=True))
         return
     if kind == "shape":
         _read_shape(file, group, entry, value)
@@ -247,15 +264,6 @@ def _read_entry(file: AnalyticsFile, group: Group, entry: Entry) -> None:
         file.faults.append(_fault(entry, f"{entry.key} is {value}, and must be {limits}"))
         return
     group.values[entry.key] = as_text(value) if isinstance(value, bytes) else value
-
-
-_WRONG: Final = {
-    "boolean": "is neither 0 nor 1; YAML files have no true and false here",
-    "integer": "is no whole number from 0 on",
-    "integers": "is no list of whole numbers with `;` between",
-    "shape": "is no list of whole numbers with `;` between",
-    "string": "is no text",
-}
 
 
 def _yaml_value(group: Group, entry: Entry, kind: str) -> Any:
@@ -309,13 +317,8 @@ class TrackerGroup(Kind):
 
 @cache
 def tracker_groups() -> Mapping[str, TrackerGroup]:
-    """Every group.
-
-    Raises:
-        PresetError: an edit damaged the file; the message names the place.
-    """
-    reader = TableReader(configs() / "tracker" / "keys.toml", PresetError, dashes=True)
-    return {name: reader.row(TrackerGroup, row, f"[{name}]") for name, row in load_toml("tracker/keys.toml").items()}
+    """Every group."""
+    return known_groups(TrackerGroup, "tracker/keys.toml")
 
 
 def read_tracker(data: bytes, release: str) -> list[tuple[Section, list[Entry]]] | Fault:

@@ -14,19 +14,10 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from convert.check.context import (
-    CLASSIFIER,
-    Checks,
-    Place,
-    Presence,
-    RuleContext,
-    Setting,
-    Unclear,
-    Unreadable,
-    read_groups,
-)
-from convert.errors import InputError, PresetError
-from convert.files import TableReader, configs, load_toml
+from convert.check import context as checking
+from convert.check.analytics import READERS, Fault, known_groups
+from convert.errors import InputError
+from convert.files import load_toml
 from convert.nvinfer import keyfile
 from convert.nvinfer.config import MOST_BYTES
 from convert.nvinfer.keyfile import KeyFileError
@@ -48,17 +39,6 @@ _NVINFER: Final = 0  # plugin-type; 1 is nvinferserver, whose configs are anothe
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """What deepstream-app cannot read: it then does not start."""
-
-    message: str
-    line: int | None = None
-    column: int | None = None
-    path: str | None = None
-    entry: Entry | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class AppFile:
     """The file.
 
@@ -76,7 +56,7 @@ class AppFile:
     form: str
     groups: Mapping[str, Mapping[str, Entry]]
     sections: Mapping[str, Section]
-    trouble: Trouble | None = None
+    trouble: Fault | None = None
     csv: AppFile | None = None
     knows_folder: bool = False
 
@@ -84,13 +64,13 @@ class AppFile:
         """A line of this file, as hints write it."""
         return {"ini": f"{key}={value}", "yaml": f"{key}: {value}"}.get(self.form, f"{value} as {key}")
 
-    def place(self, group: str, key: str | None = None) -> Place:
+    def place(self, group: str, key: str | None = None) -> checking.Place:
         """Where a value, or a group, is written."""
         entry = self.groups.get(group, {}).get(key) if key else None
         if entry is not None:
-            return Place(self.path, entry.value_line, entry.value_column)
+            return checking.Place(self.path, entry.value_line, entry.value_column)
         section = self.sections.get(group)
-        return Place(self.path, section.line, section.column) if section else Place(self.path)
+        return checking.Place(self.path, section.line, section.column) if section else checking.Place(self.path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +87,7 @@ class Gie:
     primary: bool
     config: str
     path: str
-    settings: Mapping[str, Setting]
+    settings: Mapping[str, checking.Setting]
     is_nvinfer: bool
 
     @property
@@ -149,18 +129,8 @@ class AppGroup:
 
 @cache
 def app_groups() -> Mapping[str, AppGroup]:
-    """Every group of keys.toml, by its name without a number.
-
-    Raises:
-        PresetError: an edit damaged the file; the message names the place.
-    """
-    tables = load_toml("deepstream-app/keys.toml")
-    reader = TableReader(configs() / "deepstream-app" / "keys.toml", PresetError, dashes=True)
-    rows = {name: {**tables.get(table.get("like", ""), {}), **table} for name, table in tables.items()}
-    return {
-        name: reader.row(AppGroup, {key: value for key, value in row.items() if key != "like"}, f"[{name}]")
-        for name, row in rows.items()
-    }
+    """Every group of keys.toml, by its name without a number."""
+    return known_groups(AppGroup, "deepstream-app/keys.toml")
 
 
 def group_named(name: str) -> AppGroup | None:
@@ -175,11 +145,11 @@ def read_app(data: bytes, path: str, release: str) -> AppFile:
     since, is_yaml = catalogue().yaml_since["deepstream-app"], path.endswith((".yml", ".yaml"))
     form = "yaml" if is_yaml and version(release) >= version(since) else "ini"
     try:
-        found = read_groups(data, form, release)
-    except Unreadable as error:
-        trouble = Trouble(error.message, error.line, error.column)
+        found = checking.read_groups(data, form, release)
+    except checking.Unreadable as error:
+        trouble = Fault(error.message, error.line, error.column)
         if is_yaml and form == "ini":
-            trouble = Trouble(f"deepstream-app of {release} reads no YAML; since {since}")
+            trouble = Fault(f"deepstream-app of {release} reads no YAML; since {since}")
         return AppFile(path, form, {}, {}, trouble)
     groups: dict[str, Mapping[str, Entry]] = {}
     sections: dict[str, Section] = {}
@@ -263,17 +233,17 @@ def named_configs(app: AppFile) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _gie(app: AppFile, name: str) -> Gie:
-    settings: dict[str, Setting] = {}
+    settings: dict[str, checking.Setting] = {}
     for key in _INTEGERS:
         if (value := number(app, name, key, None)) is not None:
-            settings[key] = Setting(value, app.place(name, key))
+            settings[key] = checking.Setting(value, app.place(name, key))
     primary = name == "primary-gie"
-    settings["process-mode"] = Setting(1 if primary else 2, app.place(name))
+    settings["process-mode"] = checking.Setting(1 if primary else 2, app.place(name))
     with suppress(KeyFileError, ValueError):
         if (ids := _ids(app, name)) is not None:
-            settings["operate-on-class-ids"] = Setting(ids, app.place(name, "operate-on-class-ids"))
+            settings["operate-on-class-ids"] = checking.Setting(ids, app.place(name, "operate-on-class-ids"))
     if engine := text_of(app, name, "model-engine-file"):
-        settings["model-engine-file"] = Setting(absolute(app, engine), app.place(name, "model-engine-file"))
+        settings["model-engine-file"] = checking.Setting(absolute(app, engine), app.place(name, "model-engine-file"))
     config = text_of(app, name, "config-file")
     return Gie(
         group=name,
@@ -296,9 +266,10 @@ def number(app: AppFile, group: str, key: str, default: int | None) -> int | Non
         return default
 
 
-def troubles(app: AppFile, release: str) -> tuple[Trouble, ...]:
-    """Values of the wrong type: each ends the start of deepstream-app."""
-    found: list[Trouble] = []
+def troubles(app: AppFile, release: str) -> Iterator[Fault]:
+    """What deepstream-app cannot read, so that it does not start: the file, or values of the wrong type."""
+    if app.trouble:
+        yield app.trouble
     form = _form(app)
     for name, entries in app.groups.items():
         group = group_named(name)
@@ -313,10 +284,12 @@ def troubles(app: AppFile, release: str) -> tuple[Trouble, ...]:
             try:
                 _require(app, entry, kind)
             except (KeyFileError, ValueError):
-                shown = _SHOWN[kind if app.form == "ini" or kind != "boolean" else "integer"]
-                message = f"[{name}] {key}: {entry.text[:80]!r} is {shown}"
-                found.append(Trouble(message, entry.value_line, entry.value_column, app.path, entry))
-    return (*found, *(troubles(app.csv, release) if app.csv else ()))
+                words = load_toml("nvinfer/advice.toml")["other-type"]["deepstream-app"]
+                wrong = words[kind if app.form == "ini" or kind != "boolean" else "integer"]
+                message = f"[{name}] {key}: {entry.text[:80]!r} is {wrong}"
+                yield Fault(message, entry.value_line, entry.value_column, entry, path=app.path)
+    if app.csv:
+        yield from troubles(app.csv, release)
 
 
 def _form(app: AppFile) -> str:
@@ -324,28 +297,10 @@ def _form(app: AppFile) -> str:
     return "ini" if app.form == "ini" else "yaml"
 
 
-_SHOWN: Final = {
-    "integer": "not an integer",
-    "boolean": "neither 0, 1, true nor false",
-    "number": "not a number",
-    "integers": "no list of integers",
-    "numbers": "no list of numbers",
-    "string": "no text that GLib can read",
-}
-_READERS: Final = {
-    "integer": keyfile.as_integer,
-    "boolean": keyfile.as_boolean,
-    "number": keyfile.as_double,
-    "string": keyfile.as_string,
-    "integers": keyfile.as_integer_list,
-    "numbers": keyfile.as_double_list,
-}
-
-
 def _require(app: AppFile, entry: Entry, kind: str) -> None:
     """Fail if the app cannot read a value as `kind`; raises KeyFileError or ValueError."""
     if app.form == "ini":
-        _READERS[kind](entry.text.encode())
+        READERS[kind](entry.text.encode())
     elif kind in {"integer", "boolean"}:
         _integer(app, entry)
     elif kind == "integers":
@@ -395,12 +350,12 @@ class AppEngine:
     """An engine of the app; `context` is None if its config is not here or is not nvinfer's."""
 
     gie: Gie
-    context: RuleContext | None
+    context: checking.RuleContext | None
 
     @property
     def classes(self) -> frozenset[int] | None:
         """Class ids of its objects; None: not known."""
-        if self.known("network-type") == CLASSIFIER:
+        if self.known("network-type") == checking.CLASSIFIER:
             return frozenset({-1}) if self.gie.primary else frozenset()
         count, dropped = self.known("num-detected-classes"), self.known("filter-out-class-ids")
         if count is None or dropped is None or not 0 < count <= _MOST_CLASSES:
@@ -416,7 +371,7 @@ class AppEngine:
 
     def known(self, key: str) -> Any:
         """The value of `key` of [property]; None: its config is not here, or that value, or all of it, is refused."""
-        with suppress(Unclear):
+        with suppress(checking.Unclear):
             return self.context.value(key, None) if self.context and self.context.values else None
         return None
 
@@ -428,7 +383,7 @@ class Named(NamedTuple):
     key: str
     text: str
     path: str
-    presence: Presence
+    presence: checking.Presence
 
 
 @dataclass(frozen=True, slots=True)
@@ -447,8 +402,13 @@ class AppContext:
     named: tuple[Named, ...] = ()
     analytics: AnalyticsFile | None = None
 
+    @property
+    def secondary(self) -> list[AppEngine]:
+        """The engines behind another one."""
+        return [each for each in self.engines if not each.gie.primary]
+
     def found(
-        self, rule: Rule, message: str, place: Place, hint: str | None = None, level: Level | None = None
+        self, rule: Rule, message: str, place: checking.Place, hint: str | None = None, level: Level | None = None
     ) -> Finding:
         """A finding at `place`."""
         return rule.found(message, path=place.path, line=place.line, column=place.column, hint=hint, level=level)
@@ -457,7 +417,7 @@ class AppContext:
         """Whether a file is on this machine."""
         return os.path.isfile(path)  # noqa: PTH113 - text
 
-    def at(self, engine: AppEngine, key: str) -> Place:
+    def at(self, engine: AppEngine, key: str) -> checking.Place:
         """Where an engine's setting is written: in the app's config, in its own, or nowhere."""
         if key in engine.gie.settings:
             return engine.gie.settings[key].place
@@ -499,5 +459,5 @@ class AppContext:
         return [each for each in others if each.id == wanted]
 
 
-on_app: Checks[AppContext] = Checks()
+on_app: checking.Checks[AppContext] = checking.Checks()
 """Rules about configs of deepstream-app."""

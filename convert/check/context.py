@@ -24,27 +24,10 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 from convert.errors import InputError, PresetError
 from convert.files import load_toml
 from convert.findings import Rule
+from convert.nvinfer import keys
 from convert.nvinfer.config import MOST_BYTES, entry_of, read_bytes, section_of
 from convert.nvinfer.context import Binding, Engine, Initialised, Library, initialise, library_of, split_labels
 from convert.nvinfer.keyfile import KeyFile, KeyFileError
-from convert.nvinfer.keys import (
-    ATTRS,
-    ATTRS_PREFIX,
-    FUNCTIONS,
-    MOST_CLASSES,
-    PROPERTY,
-    Entry,
-    Key,
-    NetworkType,
-    Parsed,
-    Problem,
-    Reason,
-    Section,
-    Verdict,
-    as_text,
-    key_named,
-    version,
-)
 from convert.nvinfer.numbers import TooMany, read_ordinary
 from convert.nvinfer.targets import Target, opsets, target
 from convert.options import PLATFORM, RELEASE
@@ -58,7 +41,7 @@ if TYPE_CHECKING:
     from convert.report import BundleReport
 
 
-DETECTOR, CLASSIFIER, SEGMENTATION, INSTANCES, OTHER = NetworkType
+DETECTOR, CLASSIFIER, SEGMENTATION, INSTANCES, OTHER = keys.NetworkType
 
 
 class Place(NamedTuple):
@@ -79,10 +62,10 @@ class Setting(NamedTuple):
 class Fault(NamedTuple):
     """What ends the reading, how (`exception` is what the process dies of), and the entry it is in."""
 
-    problem: Problem
-    verdict: Verdict
+    problem: keys.Problem
+    verdict: keys.Verdict
     exception: str | None = None
-    entry: Entry | None = None
+    entry: keys.Entry | None = None
 
 
 class Expect(StrEnum):
@@ -153,11 +136,11 @@ class RuleContext:
         start: whether the inference context starts, and its first frame; None: not known without the outputs.
     """
 
-    parsed: Parsed
+    parsed: keys.Parsed
     faults: tuple[Fault, ...]
     data: bytes
     target: Target
-    last: Mapping[tuple[str, str], Entry] = field(default_factory=dict)
+    last: Mapping[tuple[str, str], keys.Entry] = field(default_factory=dict)
     unread: frozenset[str] = frozenset()
     values: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Setting] = field(default_factory=dict)
@@ -186,7 +169,7 @@ class RuleContext:
     @property
     def function(self) -> str:
         """The library function that reads the outputs; "" where nvinfer's own parser does."""
-        return str(self.value(FUNCTIONS.get(self.kind, ""), "")) if self.value("custom-lib-path", "") else ""
+        return str(self.value(keys.FUNCTIONS.get(self.kind, ""), "")) if self.value("custom-lib-path", "") else ""
 
     @property
     def feeds_nhwc(self) -> bool:
@@ -195,7 +178,7 @@ class RuleContext:
 
     def given(self, key: str) -> bool:
         """Whether the config, or deepstream-app, has `key` of [property]."""
-        return key in self.settings or (PROPERTY, key) in self.last
+        return key in self.settings or (keys.PROPERTY, key) in self.last
 
     def value(self, key: str, default: Any = 0) -> Any:
         """The value of `key` of [property]; `default` if the release does not have the key."""
@@ -209,13 +192,13 @@ class RuleContext:
         """Where the value of `key` of [property] is; without one, the head of the group."""
         if key in self.settings:
             return self.settings[key].place
-        entry = self.last.get((PROPERTY, key))
+        entry = self.last.get((keys.PROPERTY, key))
         return self.head() if entry is None else self.at_value(entry)
 
     def head(self) -> Place:
         """Where [property] begins; without one, the whole file."""
         for section in self.parsed.sections:
-            if section.name == PROPERTY:
+            if section.name == keys.PROPERTY:
                 return self.at(section.line, section.column)
         return self.at()
 
@@ -223,11 +206,11 @@ class RuleContext:
         """A place in the config."""
         return Place(self.parsed.path, line, column)
 
-    def at_key(self, entry: Entry) -> Place:
+    def at_key(self, entry: keys.Entry) -> Place:
         """The name in front of a value."""
         return self.at(entry.line, entry.column)
 
-    def at_value(self, entry: Entry) -> Place:
+    def at_value(self, entry: keys.Entry) -> Place:
         """The value itself."""
         return self.at(entry.value_line, entry.value_column)
 
@@ -273,6 +256,7 @@ class _Known(dict[Any, Any]):
 
 
 _Subject = TypeVar("_Subject")
+_Part = TypeVar("_Part")
 _MOST_FINDINGS: Final = 100  # of one rule in one config that are shown
 
 
@@ -298,13 +282,23 @@ class Checks(list[Check[_Subject]]):
 
         return declare
 
+    def about(
+        self, part: Callable[[_Subject], _Part | None], rule: str | Rule
+    ) -> Callable[[Callable[[_Subject, _Part], Iterable[Finding]]], Check[_Subject]]:
+        """As a call, for functions that get a `part` of the subject, too, and are called where there is one."""
+
+        def declare(run: Callable[[_Subject, _Part], Iterable[Finding]]) -> Check[_Subject]:
+            return self(rule)(lambda subject: () if (found := part(subject)) is None else run(subject, found))
+
+        return declare
+
     def findings(self, subject: _Subject, *, refused: bool = False) -> Iterator[Finding]:
         """What the rules find, a limited number of each; `refused`: only those that are for refused files, too."""
         for check in self:
             if refused and not check.refused:
                 continue
-            found = iter(check.run(subject))
             with suppress(Unclear):
+                found = iter(check.run(subject))
                 yield from islice(found, _MOST_FINDINGS)
                 if rest := next(found, None):
                     message = f"there are more of these; the first {_MOST_FINDINGS} are shown"
@@ -315,49 +309,58 @@ on_config: Checks[RuleContext] = Checks()
 """Rules about configs of Gst-nvinfer."""
 
 
+def model_of(context: RuleContext) -> Header | None:
+    """The header of onnx-file, for `on_config.about`."""
+    return context.model
+
+
 def table_of(group: str) -> str | None:
     """The table in keys.toml for the keys of a group; None for a group that nvinfer does not have."""
-    if group == PROPERTY:
-        return PROPERTY
-    return ATTRS if group.startswith(ATTRS_PREFIX) else None
+    if group == keys.PROPERTY:
+        return keys.PROPERTY
+    return keys.ATTRS if group.startswith(keys.ATTRS_PREFIX) else None
 
 
-def key_of(entry: Entry) -> Key | None:
+def key_of(entry: keys.Entry) -> keys.Key | None:
     """The row of keys.toml for the key of an entry."""
     table = table_of(entry.group)
-    return None if table is None else key_named(entry.key, table)
+    return None if table is None else keys.key_named(entry.key, table)
 
 
 def wants_instances(context: RuleContext) -> bool:
     """Whether a config for semantic segmentation names a function for the masks of objects: another network-type."""
     if context.kind != SEGMENTATION or context.value("parse-segmentation-func-name", ""):
         return False
-    return bool(context.value(FUNCTIONS[INSTANCES], "") or context.value("output-instance-mask"))
+    return bool(context.value(keys.FUNCTIONS[INSTANCES], "") or context.value("output-instance-mask"))
 
 
 _SUPPRESSION = re.compile(rb"^[ \t]*#[ \t]*check:[ \t]*ignore(-file)?[ \t:]+(.*)$", re.MULTILINE)
 
 
 class Suppressions(NamedTuple):
-    """Ids of the rules a config suppresses: for the whole file, and by line."""
+    """Ids of the rules a config suppresses: for the whole file, and by line; and line and text of each as `written`."""
 
     file: frozenset[str]
     lines: dict[int, frozenset[str]]
+    written: tuple[tuple[int, str], ...]
 
 
 def read_suppressions(data: bytes) -> Suppressions:
     """The suppressions in the config with these bytes."""
     everywhere: set[str] = set()
     lines: dict[int, frozenset[str]] = {}
+    written: list[tuple[int, str]] = []
     pending: set[str] = set()
     for number, text in enumerate(data.split(b"\n") if b"check:" in data else (), 1):
         if match := _SUPPRESSION.match(text):
-            (everywhere if match[1] else pending).update(word.upper() for word in _words(match[2]))
+            words = [word for word in re.split(r"[\s,;]+", match[2].decode("utf-8", "replace")) if word]
+            (everywhere if match[1] else pending).update(map(str.upper, words))
+            written += [(number, word) for word in words]
         elif text.strip() and not text.lstrip().startswith(b"#"):
             if pending:
                 lines[number] = frozenset(pending)
             pending = set()
-    return Suppressions(frozenset(everywhere), lines)
+    return Suppressions(frozenset(everywhere), lines, tuple(written))
 
 
 def split_suppressed(
@@ -370,18 +373,6 @@ def split_suppressed(
         of_line = suppressions.lines.get(finding.line or 0, ()) if finding.path == path else ()
         (suppressed if finding.id in suppressions.file or finding.id in of_line else reported).append(finding)
     return tuple(reported), tuple(suppressed)
-
-
-def suppressed_ids(data: bytes) -> Iterable[tuple[int, str]]:
-    """Line and text of every rule id in the suppressions of a config, as written."""
-    line, position = 1, 0
-    for match in _SUPPRESSION.finditer(data) if b"check:" in data else ():
-        line, position = line + data.count(b"\n", position, match.start()), match.start()
-        yield from ((line, word) for word in _words(match[2]))
-
-
-def _words(text: bytes) -> list[str]:
-    return [word for word in re.split(r"[\s,;]+", text.decode("utf-8", "replace")) if word]
 
 
 _MOST_FAULTS: Final = 50
@@ -412,8 +403,8 @@ class Reading(NamedTuple):
     """
 
     data: bytes
-    first: Parsed
-    settled: Parsed
+    first: keys.Parsed
+    settled: keys.Parsed
     faults: tuple[Fault, ...]
 
 
@@ -526,7 +517,7 @@ def check_target(release: str, platform: str, tensorrt: str | None = None) -> Ta
     if tensorrt is None:
         return found
     try:
-        version(tensorrt)
+        keys.version(tensorrt)
     except PresetError:
         raise PresetError(f"{tensorrt!r} is no version of TensorRT", hint="write it as 10.3 or 8.2.1") from None
     opsets(tensorrt)
@@ -559,7 +550,7 @@ def read_config(path: str, target: Target, data: bytes | None = None) -> Reading
     return Reading(data, first, parsed, tuple(faults))
 
 
-def _entry_of(parsed: Parsed, problem: Problem) -> Entry | None:
+def _entry_of(parsed: keys.Parsed, problem: keys.Problem) -> keys.Entry | None:
     """The entry that a problem is in."""
     for entry in parsed.entries:
         if (entry.group, entry.key) == (problem.group, problem.key) and problem.line in {entry.line, entry.value_line}:
@@ -567,12 +558,12 @@ def _entry_of(parsed: Parsed, problem: Problem) -> Entry | None:
     return None
 
 
-def _without(data: bytes, parsed: Parsed, fault: Problem, entry: Entry | None) -> bytes | None:
+def _without(data: bytes, parsed: keys.Parsed, fault: keys.Problem, entry: keys.Entry | None) -> bytes | None:
     """The file without the line of the fault, other lines keeping their numbers; None: it cannot be taken out."""
     if parsed.form == "yaml" and (entry is None or entry.line != entry.value_line):
         return None
     lines = data.split(b"\n")
-    if fault.reason is Reason.NO_PROPERTY or fault.line is None or not 0 < fault.line <= len(lines):
+    if fault.reason is keys.Reason.NO_PROPERTY or fault.line is None or not 0 < fault.line <= len(lines):
         return None
     index = fault.line - 1
     # The head of a group is not emptied: what follows would belong to the group before.
@@ -616,7 +607,7 @@ def load_context(
     values = {**parsed.values, **{key: setting.value for key, setting in settings.items()}}
     files = _files(context, settings, expect, models)
     if unclear:
-        last = _Known(context.last, unclear | {(PROPERTY, key) for key in unclear})
+        last = _Known(context.last, unclear | {(keys.PROPERTY, key) for key in unclear})
         values, context = _Known(values, unclear), replace(context, last=last)
     library = library_of(parsed) if parsed.values["custom-lib-path"] else None
     model, model_path, model_error = _model(files, models)
@@ -628,7 +619,7 @@ def load_context(
     read = (files.get(key) for key in ("labelfile-path", "mean-file"))
     known = all(file.presence.here for file in read if file) and (library or not parsed.values["custom-lib-path"])
     can_start = known and engine and outputs and not reading.faults
-    can_start = can_start and len(values[ATTRS]) <= MOST_CLASSES
+    can_start = can_start and len(values[keys.ATTRS]) <= keys.MOST_CLASSES
     return replace(
         context,
         values=values,
@@ -653,14 +644,16 @@ _DECIDING: Final = frozenset({"network-type", "process-mode", "num-detected-clas
 
 def _unclear(reading: Reading) -> frozenset[object] | None:
     """Keys whose values are refused, and what else may be one in those lines; None: all the rest depends on them."""
-    if reading.settled.verdict is not Verdict.ACCEPTED:
+    if reading.settled.verdict is not keys.Verdict.ACCEPTED:
         return None
     lines = reading.data.split(b"\n") if reading.faults else []
     found: set[object] = set()
     for fault in reading.faults:
         text = lines[(fault.problem.line or 1) - 1].decode("utf-8", "replace")
         words = [fault.entry.group, fault.entry.key] if fault.entry else re.findall(r"[\w-]+", text)
-        found.update(ATTRS if word.startswith(ATTRS_PREFIX) else word for word in words if word != PROPERTY)
+        found.update(
+            keys.ATTRS if word.startswith(keys.ATTRS_PREFIX) else word for word in words if word != keys.PROPERTY
+        )
     return None if found & _DECIDING else frozenset(found)
 
 
@@ -686,7 +679,7 @@ def _files(
     for key in _FILES:
         if key in settings:
             text = path = str(settings[key].value)
-        elif (entry := context.last.get((PROPERTY, key))) is not None and key in context.parsed.files:
+        elif (entry := context.last.get((keys.PROPERTY, key))) is not None and key in context.parsed.files:
             text, path = entry.text, context.parsed.files[key]
             if text.startswith("/") and not os.path.exists(path):  # noqa: PTH110
                 path = text  # nvinfer stores the first missing part only
@@ -761,18 +754,13 @@ def _differs_by_a_slip(name: str, other: str) -> bool:
     A digit or a letter that stands alone names another file: yolov5s, yolov8s and yolov8m are three models.
     """
     longest = max(len(name), len(other))
-    start = _same(name, other)
-    end = _same(name[start:][::-1], other[start:][::-1])
+    start = len(os.path.commonprefix([name, other]))  # noqa: RUF071 - by characters
+    end = len(os.path.commonprefix([name[start:][::-1], other[start:][::-1]]))  # noqa: RUF071
     if longest - start - end > (2 if sorted(name) == sorted(other) else 1):
         return False
     return any(word.start() <= start <= word.end() for word in re.finditer("[a-z]{4,}", name.lower())) and (
         re.findall("[0-9]", name) == re.findall("[0-9]", other)
     )
-
-
-def _same(one: str, two: str) -> int:
-    """How many characters at the beginning are the same."""
-    return next((at for at, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
 
 
 def _is_built(folder: str) -> bool:
@@ -853,7 +841,7 @@ class Unreadable(Exception):
         self.message, self.line, self.column, self.dies = message, line, column, dies
 
 
-def read_groups(data: bytes, form: str, release: str) -> list[tuple[Section, list[Entry]]]:
+def read_groups(data: bytes, form: str, release: str) -> list[tuple[keys.Section, list[keys.Entry]]]:
     """The groups of a file in `form`, "ini" or "yaml", with their entries, as other elements than nvinfer get them.
 
     Of a key that is repeated in a group, GKeyFile gives the last value each time.
@@ -880,13 +868,16 @@ def read_groups(data: bytes, form: str, release: str) -> list[tuple[Section, lis
         raise Unreadable(str(error)) from None
     if root is None or root.kind != "map":
         raise Unreadable("the file is no map of groups")
-    return [(Section(as_text(name.text), name.line, name.column), _entries(name, group)) for name, group in root.items]
-
-
-def _entries(name: Node, group: Node) -> list[Entry]:
-    title = as_text(name.text)
-    rows = ((key, value, "null" if value.kind == "null" else as_text(value.text)) for key, value in group.items)
     return [
-        Entry(title, as_text(key.text), text, key.line, key.column, value.line, value.column)
+        (keys.Section(keys.as_text(name.text), name.line, name.column), _entries(name, group))
+        for name, group in root.items
+    ]
+
+
+def _entries(name: Node, group: Node) -> list[keys.Entry]:
+    title = keys.as_text(name.text)
+    rows = ((key, value, "null" if value.kind == "null" else keys.as_text(value.text)) for key, value in group.items)
+    return [
+        keys.Entry(title, keys.as_text(key.text), text, key.line, key.column, value.line, value.column)
         for key, value, text in rows
     ]

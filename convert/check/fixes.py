@@ -18,7 +18,7 @@ from convert.check import context as checking
 from convert.check.recognise import CONFIG
 from convert.check.rules import findings
 from convert.check.rules.keys import new_value
-from convert.check.rules.syntax import replacement, value_and_comment
+from convert.check.rules.syntax import BOM, replacement, value_and_comment
 from convert.check.run import CheckReport, Fix
 from convert.errors import InputError
 from convert.files import write
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from convert.nvinfer.targets import Target
 
 
-_BOM: Final = b"\xef\xbb\xbf"
-_NCHW = re.compile(r";\s*0\s*;?\s*$")  # the layout at the end of input-dims
+_NCHW = re.compile(r";\s*0\s*(?:;\s*)?$")  # the layout at the end of input-dims
 _SEMICOLON = re.compile(rb"^([ \t]*)(?:;+|//+)[ \t]?")
 
 _Lines: TypeAlias = list[bytes] | None
@@ -93,8 +92,8 @@ def _line(
 
 def _file_line(line: bytes) -> _Lines:
     """A byte order mark, or a comment of another language."""
-    if line.startswith(_BOM):
-        return [line.removeprefix(_BOM)]
+    if line.startswith(BOM):
+        return [line.removeprefix(BOM)]
     match = _SEMICOLON.match(line)
     return None if match is None else [match[1] + b"# " + line[match.end() :]]
 
@@ -150,7 +149,7 @@ def fixed_labels(data: bytes, ids: set[str]) -> bytes:
     """A label file with what the findings `ids` are about corrected."""
     text = data
     if "NVI065" in ids:
-        text = text.removeprefix(_BOM)
+        text = text.removeprefix(BOM)
     if "NVI064" in ids:
         text = text.replace(b"\r\n", b"\n").rstrip(b"\r") if text.endswith(b"\r") else text.replace(b"\r\n", b"\n")
     if "NVI067" in ids:

@@ -27,7 +27,7 @@ _TRTEXEC = re.compile(rb"(?<![\w.-])trtexec(?![\w.-])")
 _INI = re.compile(rb"^(?:\xef\xbb\xbf)?[ \t]*(?:\[([^\]\r\n]+)\]|([\w-]+)[ \t]*=)", re.MULTILINE)
 _IN_YAML = re.compile(rb"^(?:([A-Za-z][\w-]*)|[ \t]+(?:-[ \t]+)?([A-Za-z][\w-]*))[ \t]*:(?=[ \t\r\n]|$)", re.MULTILINE)
 _IN_BRACES = re.compile(rb"^(?:([a-z]\w*)|[ \t]+([a-z]\w*))[ \t]*(?:[{\[]|:)", re.MULTILINE)
-_DIGITS = re.compile(r"[0-9]+$")
+_DIGITS = re.compile(r"(?<![0-9])[0-9]+$")
 
 
 class Kind(NamedTuple):

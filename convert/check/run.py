@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from convert.check import context as checking
-from convert.check.analytics import read_analytics
+from convert.check.analytics import on_analytics, read_analytics
 from convert.check.app import AppContext, AppEngine, AppFile, Gie, Named, gies, named_configs, number, read_app
 from convert.check.recognise import ANALYTICS, APP, CONFIG, OTHER, SCRIPTS, TRACKER, kind_of, other_text
 from convert.check.rules import RULES, findings
-from convert.check.rules.analytics import analytics_findings, tracker_findings
+from convert.check.rules.analytics import tracker_findings
 from convert.check.rules.app import app_findings, no_config, script_findings
 from convert.check.rules.engine import missing_file
 from convert.check.rules.model import ONNX_RUNTIME, TENSORRT
@@ -344,10 +344,9 @@ class Checker:
                 checked = self._app(found, apps[found.path])
             elif found.kind == ANALYTICS:
                 file = read_analytics(found.data, found.path, at.target.deepstream)
-                checked = self._finished(found, file.verdict, analytics_findings(file))
+                checked = self._finished(found, file.verdict, on_analytics.findings(file))
             elif found.kind == TRACKER:
-                findings_ = tracker_findings(found.data, found.path, at.target.deepstream)
-                checked = self._finished(found, None, findings_)
+                checked = self._finished(found, None, tracker_findings(found.data, found.path, at.target.deepstream))
             elif found.kind == OTHER:
                 return CheckedFile(found.path, OTHER, data=found.data, plugin=found.plugin)
             else:
@@ -407,10 +406,10 @@ class Checker:
         values: Mapping[str, object] | None = None,
         exception: str | None = None,
     ) -> CheckedFile:
-        absent = self.files is checking.Expect.IGNORE
-        wanted = dict.fromkeys(
-            finding for finding in results if self.wanted(finding.id) and not (absent and _is_of_absence(finding))
-        )
+        wanted = dict.fromkeys(finding for finding in results if self.wanted(finding.id))
+        if self.files is checking.Expect.IGNORE:  # without the note on files that are on another machine
+            of_files = {missing_file.id, no_config.id}
+            wanted = {each: None for each in wanted if each.id not in of_files or each.level is not Level.NOTE}
         reported, suppressed = checking.split_suppressed(wanted, found.path, checking.read_suppressions(found.data))
         return CheckedFile(
             path=found.path,
@@ -458,11 +457,6 @@ def _of_other_elements(app: AppFile) -> Iterator[ConfigFile]:
             kind = kind_of(path, found.data) if found and not found.error else None
             if found and kind and kind.name in {OTHER, ANALYTICS, TRACKER}:
                 yield found._replace(kind=kind.name, plugin=kind.plugin)
-
-
-def _is_of_absence(finding: Finding) -> bool:
-    """Whether it is the note on files that are on another machine."""
-    return finding.id in {missing_file.id, no_config.id} and finding.level is Level.NOTE
 
 
 def _key(path: str) -> str:

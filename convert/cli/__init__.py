@@ -96,6 +96,13 @@ def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
     return click.command(cls=Command, **about(name))
 
 
+def own(name: str, **attributes: Any) -> Callable[[Any], Any]:
+    """`click.option` with `attributes`; what [command.NAME] of configs/options.toml says comes first."""
+    row = load_toml("options.toml")["command"][name]
+    rest = {key: value for key, value in row.items() if key != "written"}
+    return click.option(*row.get("written", [f"--{name}"]), **{**attributes, **rest})
+
+
 class UsageError(click.UsageError):
     """An error of usage as it is shown: the message, an example, where the options are listed."""
 
@@ -229,17 +236,7 @@ def _show_and_exit(ctx: click.Context, parameter: click.Parameter, value: Any) -
     epilog="Exit codes: 0 fine, 1 findings at or above --fail-on, 2 usage, 3 cannot be done, 70 our bug, 130 Ctrl-C, "
     "143 SIGTERM.",
 )
-@click.option(
-    "--version",
-    is_flag=True,
-    expose_value=False,
-    is_eager=True,
-    callback=_show_and_exit,
-    help="Show versions and exit.",
-)
-@click.option(
-    "--make-include", is_flag=True, expose_value=False, is_eager=True, callback=_show_and_exit,
-    help="Show the path of a makefile to include, and exit: include $(shell ei-deepstream --make-include)",
-)  # fmt: skip
+@own("version", callback=_show_and_exit)
+@own("make-include", callback=_show_and_exit)
 def commands() -> None:
     """Edge Impulse export in, a folder that NVIDIA DeepStream runs out, proven on this CPU."""

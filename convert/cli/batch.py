@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.cli import Command, Group, about, command
+from convert.cli import Command, Group, about, command, own
 from convert.cli import options as cli
 from convert.options import BatchOptions
 
@@ -96,12 +96,8 @@ def _finish(report: BatchReport, output: Path, *, format_: str, fail_on: Level, 
 
 
 _PLACE = cli.stack(
-    click.option(
-        "--cache-dir", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-        help="Where it is.  [default: $EI_DEEPSTREAM_CACHE, $XDG_CACHE_HOME/ei-deepstream, ~/.cache/ei-deepstream]",
-    ),
-    cli.format_option("text", "json"),
-)  # fmt: skip
+    own("cache-dir", type=click.Path(path_type=Path, file_okay=False)), cli.format_option("text", "json")
+)
 
 
 @click.group(cls=Group, **about("cache"))
@@ -130,16 +126,9 @@ def info(cache_dir: Path | None, *, format_: str) -> int:
     cls=Command,
     examples=("ei-deepstream cache prune --older-than 7 --max-size 2G", "ei-deepstream cache prune --all"),
 )
-@click.option(
-    "--older-than", type=click.FloatRange(min=0), default=30.0, show_default=True, metavar="DAYS",
-    help="Remove what was not used for so long.",
-)  # fmt: skip
-@click.option(
-    "--max-size",
-    **cli.declaration(BatchOptions, "memory_limit")
-    | {"help": "Then remove what was used longest ago, down to 800M, 2G."},
-)
-@click.option("--all", "everything", is_flag=True, help="Remove everything.")
+@own("older-than", type=click.FloatRange(min=0))
+@own("max-size", **cli.declaration(BatchOptions, "memory_limit"))
+@own("all")
 @_PLACE
 def prune(cache_dir: Path | None, *, older_than: float, max_size: int | None, everything: bool, format_: str) -> int:
     """Remove bundles from the cache: damaged ones, and those that were not used lately. Bundles in folders stay."""

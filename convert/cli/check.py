@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.cli import command
+from convert.cli import command, own
 from convert.cli import options as cli
 from convert.options import CheckOptions, checked
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     *("target", "platform", "jetpack", "tensorrt_version"),
     *("onnxruntime", "tensorrt", "timeout", "select", "ignore", "files", "fix"),
 )
-@click.option("--diff", "diff_", is_flag=True, help="Show what --fix changes; alone, nothing is written.")
+@own("diff")
 @cli.depfile_option
 @cli.format_option("text", "json", "junit", "sarif")
 @cli.options(CheckOptions, "fail_on")
@@ -120,8 +120,8 @@ def explain(rules: tuple[str, ...], *, format_: str) -> int:
 
 @command("targets")
 @click.argument("release", required=False, metavar="[RELEASE]")
-@click.option("--platform", **cli.declaration(CheckOptions, "platform") | {"help": "Only this platform."})
-@click.option("--jetpack", **cli.declaration(CheckOptions, "jetpack") | {"help": "The release for that JetPack."})
+@own("listed-platform", **cli.declaration(CheckOptions, "platform"))
+@own("listed-jetpack", **cli.declaration(CheckOptions, "jetpack"))
 @cli.format_option("text", "json")
 def targets(release: str | None, *, platform: str | None, jetpack: str | None, format_: str) -> int:
     """List the DeepStream releases: TensorRT, CUDA, JetPack, Jetson families; with a RELEASE, all about that one.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.cli import command
+from convert.cli import command, own
 from convert.cli import options as cli
 from convert.cli.studio import studio_with_key
 from convert.errors import InputError, PresetError
@@ -30,14 +30,9 @@ NOT_MEASURED = Rule("EI550")
 
 
 @command("convert")
-@click.argument("export", type=click.Path(path_type=Path), metavar="[EXPORT]", required=False)
-@click.option("--pgie", type=click.Path(path_type=Path), metavar="EXPORT", help="With --sgie: a detector's export.")
-@click.option(
-    "--sgie",
-    type=click.Path(path_type=Path),
-    metavar="EXPORT",
-    help="With --pgie: the model for each object found; both go into one app.",
-)
+@click.argument("export", type=cli.ANY, metavar="[EXPORT]", required=False)
+@own("pgie", type=cli.ANY)
+@own("sgie", type=cli.ANY)
 @cli.options(ConvertOptions, "object_batch_size", "sgie_labels", "samples", "sdk_log")
 @cli.folder_option("The folder to write the bundle into.")
 @cli.unpacking
@@ -46,7 +41,7 @@ NOT_MEASURED = Rule("EI550")
 @cli.adapting
 @cli.validating
 @cli.emitting
-@click.option("--dry-run", is_flag=True, help="Say what would be done and written; write nothing.")
+@own("dry-run")
 @cli.depfile_option
 @cli.common
 def convert(
@@ -93,23 +88,11 @@ def convert(
 
 
 @command("inspect")
-@click.argument("path", type=click.Path(path_type=Path), metavar="PATH")
-@click.option(
-    "--frame",
-    **cli.keywords(FRAME)
-    | {"help": "Your camera's frames: what a model trained on cropped ones (fit-shortest) sees of them is drawn."},
-)
+@click.argument("path", type=cli.ANY, metavar="PATH")
+@own("drawn-frame", **cli.keywords(FRAME))
 @cli.options(ConvertOptions, "line", "zone")
-@click.option(
-    "--picture",
-    type=cli.EXISTING,
-    metavar="FILE",
-    help="A frame as the camera gives it, to draw lines and zones on in the page.",
-)
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="DIR",
-    help="The folder for report.html: lines and zones on a frame, the chain of an impulse, the models.",
-)  # fmt: skip
+@own("picture", type=cli.EXISTING)
+@own("page", type=cli.ANY)
 @cli.common
 def inspect(
     path: Path,
@@ -146,18 +129,10 @@ def inspect(
 
 
 @command("unpack")
-@click.argument("export", type=click.Path(path_type=Path), metavar="EXPORT")
+@click.argument("export", type=cli.ANY, metavar="EXPORT")
 @cli.folder_option("The folder for NAME.tflite and metadata.json.")
 @cli.naming
-@click.option(
-    cli.spelled(ConvertOptions, "dequantize"),
-    **cli.declaration(ConvertOptions, "dequantize")
-    | {
-        "default": False,
-        "show_default": False,
-        "help": "Rewrite a quantized model in float32; else it is written as it is.",
-    },
-)
+@own("kept-codes", **cli.declaration(ConvertOptions, "dequantize"))
 @cli.depfile_option
 @cli.common
 def unpack(export: Path, output: Path, *, format_: str, fail_on: Level, quiet: bool, **values: Any) -> int:
@@ -180,7 +155,7 @@ def _checked(values: dict[str, Any]) -> dict[str, Any]:
 
 
 @command("translate")
-@click.argument("source", type=click.Path(path_type=Path), metavar="MODEL.tflite")
+@click.argument("source", type=cli.ANY, metavar="MODEL.tflite")
 @cli.folder_option("The .onnx file to write, or a folder for NAME.translated.onnx.")
 @cli.unpacking
 @cli.translating
@@ -211,19 +186,11 @@ def translate(source: Path, output: Path, *, format_: str, fail_on: Level, quiet
 
 
 @command("adapt")
-@click.argument("onnx", type=click.Path(path_type=Path), metavar="MODEL.translated.onnx")
+@click.argument("onnx", type=cli.ANY, metavar="MODEL.translated.onnx")
 @cli.folder_option("The .onnx file to write, or a folder for NAME.onnx.")
 @cli.tflite_option
 @cli.unpacking
-@click.option(
-    "--frame",
-    **cli.declaration(ConvertOptions, "frame")
-    | {
-        "default": "none",
-        "help": "Frames that the model takes whole and brings to its size as in training. auto: 16:9. none: it takes "
-        "pictures of its own size.",
-    },
-)
+@own("adapted-frame", **cli.declaration(ConvertOptions, "frame"))
 @cli.adapting
 @cli.depfile_option
 @cli.common
@@ -243,11 +210,8 @@ def adapt(
 
 
 @command("validate")
-@click.argument("onnx", type=click.Path(path_type=Path), metavar="MODEL.onnx")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
-    help="The .evidence.json file to write, or a folder for NAME.evidence.json. [default: nothing is written]",
-)  # fmt: skip
+@click.argument("onnx", type=cli.ANY, metavar="MODEL.onnx")
+@own("proof", type=cli.ANY)
 @cli.tflite_option
 @cli.unpacking
 @cli.validating
@@ -271,15 +235,10 @@ def validate(
 
 
 @command("emit")
-@click.argument("onnx", type=click.Path(path_type=Path), metavar="MODEL.onnx")
+@click.argument("onnx", type=cli.ANY, metavar="MODEL.onnx")
 @cli.folder_option("The folder to write the bundle into.")
 @cli.tflite_option
-@click.option(
-    "--evidence",
-    type=cli.EXISTING,
-    metavar="FILE",
-    help="What validate -o wrote. [default: NAME.evidence.json beside the model]",
-)
+@own("evidence", type=cli.EXISTING)
 @cli.unpacking
 @cli.emitting
 @cli.depfile_option

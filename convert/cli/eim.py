@@ -101,7 +101,8 @@ def inspect(
     if hello and not any(found.level is Level.ERROR for found in findings):  # else they say why it does not start
         with talk(target, limits=Timeouts(timeout, timeout)) as client:
             model = client.model
-            findings += hello_findings(model, target)
+            known = () if inspection.kind == "script" else findings  # a script that answers is an .eim
+            findings = (*known, *hello_findings(model, target))
     code = exit_code(findings, fail_on)
     if format_ == "json":
         write_json(_findings_document(findings, code, **_inspection_document(inspection), hello=model and model.raw))
@@ -395,6 +396,9 @@ def _show_reply(name: str, note: str, reply: Reply, model: ModelInfo) -> None:
             out.print(f"  {key}: {f'{value:.3f}' if isinstance(value, float) else value}", markup=False)
 
 
+_engine = click.option("--engine", type=click.IntRange(1, 2), help="Which model of an app with two.")
+
+
 @_command("compare")
 @_target
 @click.argument("other", type=EXISTING, metavar="BUNDLE|TFLITE")
@@ -419,6 +423,7 @@ def _show_reply(name: str, note: str, reply: Reply, model: ModelInfo) -> None:
     "--image-scaling",
     **declaration(ConvertOptions, "image_scaling") | {"help": "Of a .tflite on the other side.  [default: none]"},
 )
+@_engine
 @_options("asking")
 @common
 def compare(  # noqa: PLR0913 - one parameter an option
@@ -431,6 +436,7 @@ def compare(  # noqa: PLR0913 - one parameter an option
     pixels: int,
     threshold: float | None,
     image_scaling: ImageScaling | None,
+    engine: int | None,
     timeout: float,
     format_: str,
     fail_on: Level,
@@ -453,7 +459,7 @@ def compare(  # noqa: PLR0913 - one parameter an option
     scaling = image_scaling or ImageScaling.NONE
     with (
         talk(target, limits=Timeouts(timeout, timeout)) as client,
-        open_backend(other, client.model, scaling, timeout, features=bool(features)) as ours,
+        open_backend(other, client.model, scaling, timeout, features=bool(features), engine=engine) as ours,
     ):
         files = (*features, *pictures) if features else _files(client.model, pictures)
         comparison = compare_answers(client, ours, files, tolerance=tolerance, pixels=pixels, threshold=threshold)
@@ -498,9 +504,6 @@ def _show_comparison(comparison: EimComparison, tolerance: float, *, features: b
 
 def _largest(difference: float | None) -> str:
     return "no score to compare" if difference is None else f"largest difference {difference:.2g}"
-
-
-_engine = click.option("--engine", type=click.IntRange(1, 2), help="Which model of an app with two.")
 
 
 @_command("serve")

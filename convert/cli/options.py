@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from convert.cli import own
 from convert.errors import PresetError
 from convert.findings import Finding, Level, worst
 from convert.options import ConvertOptions, Option, settle_target, table
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
+ANY = click.Path(path_type=Path)
 EXISTING = click.Path(exists=True, path_type=Path)
 
 _LONGEST_CHOICES = 60  # characters; more of them stand in the text of an option's help
@@ -43,19 +45,10 @@ def _remember_format(ctx: click.Context, _parameter: click.Parameter, value: str
 
 def format_option(*formats: str) -> Callable[[_F], _F]:
     """--format, the first of `formats` being the default."""
-    return click.option(
-        "--format",
-        "format_",
-        type=click.Choice(formats),
-        default=formats[0],
-        show_default=True,
-        is_eager=True,
-        callback=_remember_format,
-        help="What is printed on standard output.",
-    )
+    return own("format", type=click.Choice(formats), default=formats[0], callback=_remember_format)
 
 
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors (and JSON).")
+quiet_option = own("quiet")
 """--quiet."""
 
 
@@ -63,13 +56,11 @@ def reporting(*formats: str) -> Callable[[_F], _F]:
     """--format, --fail-on, --quiet."""
     return stack(
         format_option(*formats),
-        click.option(
-            "--fail-on",
+        own(
+            "fail-on",
             type=click.Choice([level.value for level in Level]),
             default=Level.ERROR.value,
-            show_default=True,
             callback=lambda _ctx, _parameter, value: Level(value),
-            help="Exit with 1 when there is a finding of this level or worse.",
         ),
         quiet_option,
     )
@@ -164,7 +155,7 @@ def refuse_source(values: dict[str, Any]) -> None:
 
 def folder_option(text: str) -> Callable[[_F], _F]:
     """-o, the output folder (or, where a command says so, file)."""
-    return click.option("-o", "--output", required=True, type=click.Path(path_type=Path), metavar="DIR", help=text)
+    return own("output", type=ANY, help=text)
 
 
 common = reporting("text", "json")
@@ -195,9 +186,7 @@ emitting = options(
 )
 """For which engine and target the folder is written."""
 
-tflite_option = click.option(
-    "--tflite", type=EXISTING, metavar="FILE", help="The original. [default: the .tflite beside the ONNX file]"
-)
+tflite_option = own("tflite", type=EXISTING)
 """Where a stage command finds the model it all began with."""
 
 
@@ -215,14 +204,7 @@ def _begin_depfile(ctx: click.Context, _parameter: click.Parameter, value: Path 
 def depfile_option(function: _F) -> _F:
     """Adds the option, and writes the file when the command has ended well."""
 
-    @click.option(
-        "--depfile",
-        type=click.Path(path_type=Path),
-        metavar="TARGET.d",
-        is_eager=True,
-        callback=_begin_depfile,
-        help="Write a rule for make: TARGET depends on all files that were read.",
-    )
+    @own("depfile", type=ANY, callback=_begin_depfile)
     @functools.wraps(function)
     def command(*arguments: Any, depfile: tuple[Path, Reads] | None, **options: Any) -> Any:
         code = function(*arguments, **options)
@@ -230,7 +212,7 @@ def depfile_option(function: _F) -> _F:
             _write_depfile(*depfile, options)
         return code
 
-    return command  # type: ignore[return-value] # the same but for the option
+    return command  # type: ignore[no-any-return] # the same but for the option
 
 
 def _write_depfile(path: Path, reads: Reads, options: dict[str, Any]) -> None:

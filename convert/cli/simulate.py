@@ -7,32 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.cli import Command
-from convert.cli.options import as_usage, common, depfile_option, exit_code, folder_option, given, options, write_json
+from convert.cli import command
+from convert.cli.options import (
+    ANY,
+    as_usage,
+    common,
+    depfile_option,
+    exit_code,
+    folder_option,
+    given,
+    options,
+    write_json,
+)
 from convert.options import SimulateOptions, refuse_recordings, refuse_simulation
 
 if TYPE_CHECKING:
     from convert.findings import Level
 
 
-@click.command(
-    name="simulate",
-    cls=Command,
-    ask="give a bundle (or a config), then pictures or a folder of them, and with -o the folder for the results",
-    examples=(
-        "ei-deepstream simulate bundle pictures/ -o shown",
-        "ei-deepstream simulate bundle street.mp4 -o shown",
-        "ei-deepstream simulate detector.txt --sgie config_infer_secondary_fruit.txt street.mp4 -o shown",
-        "ei-deepstream simulate config.txt --tensors dumped/ -o shown",
-        "ei-deepstream simulate bundle pictures/ -o shown --against edge-impulse",
-        "ei-deepstream simulate keywords recordings/ -o shown --stride 0.5",
-        "ei-deepstream simulate bundle belt.mp4 -o shown --count-as edge-impulse",
-    ),
-    epilog="CONFIG is any Gst-nvinfer config (.txt, .yml) whose onnx-file is on this machine, or a bundle; no GPU is "
-    "used. DIR gets objects.json, drawn/ (the pictures with boxes and labels), kitti/ (as deepstream-app writes it), "
-    "video/ (videos with boxes and labels) and report.html; of recordings scores.json and report.html.",
-)
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="CONFIG PICTURES...")
+@command("simulate")
+@click.argument("paths", nargs=-1, type=ANY, metavar="CONFIG PICTURES...")
 @options(
     SimulateOptions,
     *("sgie", "app", "tensors", "every", "limit", "stride", "target", "platform", "jetpack"),

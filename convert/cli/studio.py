@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from convert.cli import Command
+from convert.cli import Command, about, command, own
 from convert.cli import options as cli
 from convert.options import BLOCK, ConvertOptions, refuse_contradictions
 
@@ -20,31 +20,13 @@ if TYPE_CHECKING:
     from convert.studio.pull import Project, Pulled
 
 
-@click.command(
-    name="pull",
-    cls=Command,
-    examples=(
-        "ei-deepstream pull -o fruit",
-        "ei-deepstream pull --project 12345 --variant int8 -o fruit",
-        "ei-deepstream pull --deployment runner-linux-aarch64 -o fruit",
-    ),
-    epilog="The key of a project (Studio: Dashboard, Keys) is read from EI_API_KEY or --api-key-file, or asked for. It "
-    "is never printed or stored.",
-)
+@command("pull")
 @cli.folder_option("The folder to write into.")
-@click.option("--project", metavar="ID|NAME", help="Needed where the key opens several.")
-@click.option("--impulse", type=click.IntRange(1), metavar="ID", help="[default: the project's default impulse]")
-@click.option(
-    "--variant", type=click.Choice(["float32", "int8"]), default="float32", show_default=True,
-    help="Which of the trained models.",
-)  # fmt: skip
-@click.option(
-    "--deployment",
-    metavar="TARGET",
-    help="A target of Studio's Deployment page (zip, custom, runner-linux-aarch64, ...): taken if its last build is "
-    "newer than the training, else built.  [default: the trained model, without a build]",
-)
-@click.option("--api-key-file", type=cli.EXISTING, metavar="FILE", help="A file that holds the key.")
+@own("project")
+@own("impulse", type=click.IntRange(1))
+@own("variant", type=click.Choice(["float32", "int8"]))
+@own("deployment")
+@own("api-key-file", type=cli.EXISTING)
 @cli.format_option("text", "json")
 @cli.quiet_option
 def pull(
@@ -165,16 +147,8 @@ class _Block(Command):
         return super().parse_args(ctx, [each for place, each in enumerate(args) if not {place, place - 1} & empty])
 
 
-@click.command(
-    name="block",
-    cls=_Block,
-    examples=("ei-deepstream block --metadata /home/input/deployment-metadata.json --target deepstream-7.1",),
-    epilog="The folder configs/deployment-block of the repository has what Studio needs to offer it.",
-)
-@click.option(
-    "--metadata", required=True, type=click.Path(path_type=Path), metavar="FILE",
-    help="The deployment-metadata.json, which names the folders of input and output.",
-)  # fmt: skip
+@click.command(cls=_Block, **about("block"))
+@own("metadata", type=cli.ANY)
 @cli.options(ConvertOptions, *BLOCK)
 def block(metadata: Path, **values: Any) -> int:
     """Run as a deployment block inside Edge Impulse's Studio: convert the input folder into one deploy.zip.

@@ -191,7 +191,7 @@ def read_features(path: Path) -> NDArray[np.float32]:
     try:
         values: list[Any] = json.loads(text) if text.startswith("[") else [_number(w) for w in _words(text)]
         features = np.array(values, np.float64)
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(f"not a list of features: {error}", path=path, hint=_HINT) from error
     if features.ndim != 1 or not features.size:
         raise InputError("not a list of features", path=path, hint=_HINT)

@@ -32,6 +32,7 @@ from convert.compare.ablation import (
 )
 from convert.compare.edge_impulse import edge_impulse_model, read_edge_impulse_model
 from convert.compare.shipped import ModelPair, load_shipped
+from convert.emit.config import no_suppression
 from convert.errors import PresetError
 from convert.files import load_toml
 from convert.heads import head
@@ -189,7 +190,12 @@ class CauseTexts:
     def _score(self) -> tuple[str, str, bool, str | None]:
         same = self._shipped.score == "objectness"
         ours = "takes the objectness" if same else "multiplies the objectness by the class's score"
-        return ours, "takes the objectness alone", same, None if same else _AS_SDK
+        return ours, "takes the objectness alone", same, None if same else self._as_sdk()
+
+    def _as_sdk(self) -> str:
+        """For a YOLO: the graph can drop boxes as the SDK does, where the target's TensorRT can build such a graph."""
+        refused = no_suppression(self._edge_impulse.task, self._shipped.loaded.target)
+        return f"convert for a newer --target: {refused}" if refused else _AS_SDK
 
     def _threshold(self) -> tuple[str, str, bool, str | None]:
         if not head(self._edge_impulse.task).detects:
@@ -262,7 +268,7 @@ class CauseTexts:
                 np.float32(one.nms_iou_threshold) == np.float32(wanted) for one in self._settings.classes
             )
             hint = f"cluster-mode=2 and nms-iou-threshold={wanted:g}"
-            return ours, theirs, False, hint if not right else _AS_SDK if spec.drops_all else None
+            return ours, theirs, False, hint if not right else self._as_sdk() if spec.drops_all else None
         here = f"drops boxes of any class that overlap by {done:g} or more and cuts boxes to whole pixels"
         if self._settings.cluster_mode is not ClusterMode.NONE:
             return f"{here}, then {ours}", theirs, False, "cluster-mode=4"

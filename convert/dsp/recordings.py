@@ -223,7 +223,9 @@ def _opened(path: Path, hint: str) -> Iterator[tuple[wave.Wave_read, Iterator[ND
     def samples(file: wave.Wave_read) -> Iterator[NDArray[np.int16]]:
         channels, width = file.getnchannels(), file.getsampwidth()
         while data := file.readframes(_AT_ONCE):
-            values = np.frombuffer(data[: len(data) // (width * channels) * width * channels], np.uint8)
+            if not (whole := len(data) // (width * channels)):
+                return  # cut off inside a frame
+            values = np.frombuffer(data[: whole * width * channels], np.uint8)
             upper = np.ascontiguousarray(values.reshape(-1, channels, width)[..., max(width - 2, 0) :])
             yield upper.view("<i2")[..., 0] if width > 1 else (upper[..., 0].astype(np.int16) - 128) * 256
 

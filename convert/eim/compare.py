@@ -70,6 +70,7 @@ class Reference:
             does.
         by_reference: of an int8 .tflite `classify` with LiteRT's reference kernels.
         threshold: its own, of a detector; None: not known.
+        settable: whether `classify` goes by the threshold that it is given.
         anomaly: whether it scores anomalies; None: what it is holds no such thing.
         rounding: why its answers are not those of the original, in words; empty: they should be.
         notes: what is said of it.
@@ -82,6 +83,7 @@ class Reference:
     classify: Callable[..., dict[str, Any]]
     by_reference: Callable[..., dict[str, Any]] | None = None
     threshold: float | None = None
+    settable: bool = True
     anomaly: bool | None = None
     rounding: str = ""
     notes: tuple[Finding, ...] = ()
@@ -342,15 +344,23 @@ def _threshold(client: Client, ours: Reference, wanted: float | None) -> tuple[f
                 "the .eim has no detection threshold that can be set, so both cannot have the same", path=client.target,
                 hint="leave --threshold out",
             )  # fmt: skip
+        if not ours.settable:
+            raise PresetError(
+                "the other .eim has no detection threshold that can be set, so both cannot have the same",
+                hint="leave --threshold out",
+            )
         for block in settings:
             client.set_threshold(block, "min_score", wanted)
         return wanted, []
+    found = (
+        [] if ours.settable else [NO_THRESHOLD.found("the threshold of the other .eim is not known: it keeps its own")]
+    )
     known = next((score for score in settings.values() if score is not None), None)
     if known is not None or not client.model.detects:
-        return DETECTOR_THRESHOLD if known is None else known, []
+        return DETECTOR_THRESHOLD if known is None else known, found
     assumed = DETECTOR_THRESHOLD if ours.threshold is None else ours.threshold
     whose = "Edge Impulse's usual one" if ours.threshold is None else "the other side's"
-    return assumed, [NO_THRESHOLD.found(f"the .eim does not say its threshold: {whose} is taken, {assumed:g}")]
+    return assumed, [NO_THRESHOLD.found(f"the .eim does not say its threshold: {whose} is taken, {assumed:g}"), *found]
 
 
 def _scores(
@@ -441,7 +451,13 @@ def _named(box: dict[str, Any]) -> str:
 
 @contextlib.contextmanager
 def open_backend(
-    path: Path, model: ModelInfo, scaling: ImageScaling, timeout: float, *, features: bool = False
+    path: Path,
+    model: ModelInfo,
+    scaling: ImageScaling,
+    timeout: float,
+    *,
+    features: bool = False,
+    engine: int | None = None,
 ) -> Iterator[Reference]:
     """The reference at `path`.
 
@@ -451,22 +467,27 @@ def open_backend(
         scaling: of a flatbuffer.
         timeout: seconds for each answer.
         features: files hold features instead of pictures.
+        engine: of a bundle that is an app with two models: 1 or 2.
 
     Raises:
         InputError, ValidationError: it cannot be read or run.
     """
-    if path.suffix.lower() in {".tflite", ".lite"}:
+    is_network = path.suffix.lower() in {".tflite", ".lite"}
+    is_executable = not is_network and _is_eim(path)
+    if engine is not None and (is_network or is_executable):
+        raise InputError("this is no app with two models", path=path, hint="leave --engine out")
+    if is_network:
         with Worker() as worker:
             yield _flatbuffer(path, model, scaling, timeout, worker, features=features)
-    elif _is_eim(path):
+    elif is_executable:
         with talk(path, limits=Timeouts(timeout, timeout)) as other:
             yield _executable(other, model, features=features)
     else:
-        impulse = read_impulse(path, whole=not features)
+        impulse = read_impulse(path, whole=not features, engine=engine)
         if isinstance(impulse, SampledImpulse):
             yield _samples(impulse, model, features=features)
         else:
-            yield _bundle(impulse, features=features)
+            yield _bundle(impulse, model, features=features)
 
 
 def _is_eim(path: Path) -> bool:
@@ -504,17 +525,21 @@ def _takes(
     return take
 
 
+def _refuse_count(model: ModelInfo, features: int) -> None:
+    if model.features != features:
+        raise InputError(
+            f"the .eim takes {model.features} features, the other side {features}",
+            hint="compare an .eim with the conversion of the same project and version",
+        )
+
+
 def _samples(impulse: SampledImpulse, model: ModelInfo, *, features: bool) -> Reference:
     """A whole impulse.
 
     Raises:
         InputError: it does not take as many numbers as the .eim.
     """
-    if model.features != impulse.features:
-        raise InputError(
-            f"the .eim takes {model.features} features, the bundle {impulse.features}",
-            hint="compare an .eim with the conversion of the same project and version",
-        )
+    _refuse_count(model, impulse.features)
     loaded = LoadedSamples(impulse)
     return Reference(
         None,
@@ -537,8 +562,14 @@ def _rounding(impulse: Impulse | SampledImpulse) -> str:
     )
 
 
-def _bundle(impulse: Impulse, *, features: bool) -> Reference:
-    """Features are packed and unpacked as the protocol carries them, but for the whole frames that a bundle takes."""
+def _bundle(impulse: Impulse, model: ModelInfo, *, features: bool) -> Reference:
+    """Features are packed and unpacked as the protocol carries them, but for the whole frames that a bundle takes.
+
+    Raises:
+        InputError: with `features`, it does not take as many as the .eim.
+    """
+    if features:
+        _refuse_count(model, impulse.features)
     loaded, frames = Loaded(impulse), impulse.frames
     size, mode = (impulse.height, impulse.width, impulse.channels), impulse.preprocessing.resize_mode
 
@@ -568,8 +599,10 @@ def _flatbuffer(
     path: Path, model: ModelInfo, scaling: ImageScaling, timeout: float, worker: Worker, *, features: bool
 ) -> Reference:
     if not model.width:
-        return _network(path, model, timeout, worker)
+        return _network(path, model, timeout, worker, features=features)
     original = read_original(path, model.labels, scaling, worker, timeout)
+    if features:
+        _refuse_count(model, prod(original.size[:2]))
 
     def classify(
         own: NDArray[np.float32], threshold: float, *, as_sdk: bool = False, kernels: str = original.kernels
@@ -602,13 +635,16 @@ def _by_reference(known: ModelFacts, classify: Callable[..., dict[str, Any]]) ->
     return None if known.quantization.startswith("float") else partial(classify, kernels=runtimes.REFERENCE)
 
 
-def _network(path: Path, model: ModelInfo, timeout: float, worker: Worker) -> Reference:
+def _network(path: Path, model: ModelInfo, timeout: float, worker: Worker, *, features: bool) -> Reference:
     """A flatbuffer that takes what no picture is: only the network of an .eim, behind its processing of the features.
 
     Raises:
-        InputError: the .eim processes them: they are not what the network takes.
+        InputError: it cannot be read, or the .eim processes the features: they are not what the network takes.
     """
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", path=path, hint="give a .tflite file") from error
     known = facts(data)
     count = prod(size or 1 for size in known.input.shape[1:])
     if count != model.features:
@@ -630,7 +666,8 @@ def _network(path: Path, model: ModelInfo, timeout: float, worker: Worker) -> Re
         return {"classification": dict(zip(model.labels, scores.tolist(), strict=True))}
 
     note = NETWORK_ALONE.found("the .tflite is compared on the features as they are", path=path)
-    return Reference(None, model.labels, None, _takes(), classify, _by_reference(known, classify), notes=(note,))
+    take = _takes(window=model.window, features=features)
+    return Reference(None, model.labels, None, take, classify, _by_reference(known, classify), notes=(note,))
 
 
 def _executable(other: Client, model: ModelInfo, *, features: bool) -> Reference:
@@ -652,5 +689,6 @@ def _executable(other: Client, model: ModelInfo, *, features: bool) -> Reference
     take = _takes(size if mine.width else None, model.mode, window=window, features=features)
     return Reference(
         None if features or not mine.width else size, mine.labels, mine.mode, take, classify,
-        threshold=current, anomaly=bool(mine.parameters.get("has_anomaly")),
+        threshold=current, settable=bool(mine.detectors) or not mine.detects,
+        anomaly=bool(mine.parameters.get("has_anomaly")),
     )  # fmt: skip

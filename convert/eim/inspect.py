@@ -15,6 +15,7 @@ import mmap
 import os
 import platform
 import re
+import shlex
 import shutil
 import stat
 import struct
@@ -29,7 +30,7 @@ from typing import Any
 
 from convert.errors import InputError
 from convert.files import TableReader, load_toml
-from convert.findings import Finding, Rule
+from convert.findings import Finding, Level, Rule
 from convert.isolation import Died, Failed, Worker
 from convert.report import REPORT
 
@@ -360,7 +361,11 @@ def inspect(path: Path, host: Host | None = None) -> EimInspection:
     if head.startswith((ELF_MAGIC, *MACHO_MAGICS)) and not is_java:
         return _executable(path, host, "elf" if head.startswith(ELF_MAGIC) else "mach-o")
     if head.startswith(b"#!"):
-        return EimInspection(path, "packed" if _is_packed(path) else "script", None, (), host, _permission(path))
+        if _is_packed(path):
+            return EimInspection(path, "packed", None, (), host, _permission(path))
+        message = "a script, and no bundle that `eim pack` wrote"
+        found = WRONG_KIND.found(message, path=path, hint=_download(host), level=Level.WARNING)
+        return EimInspection(path, "script", None, (), host, (found, *_permission(path)))
     return EimInspection(path, "other", None, (), host, (_not_executable(path, head, host),))
 
 
@@ -416,7 +421,7 @@ def _fit(path: Path, binary: Binary, targets: tuple[EimTarget, ...], host: Host)
 def _permission(path: Path) -> tuple[Finding, ...]:
     if os.access(path, os.X_OK):
         return ()
-    return (NOT_EXECUTABLE.found("it is not executable", path=path, hint=f"chmod +x {path}"),)
+    return (NOT_EXECUTABLE.found("it is not executable", path=path, hint=f"chmod +x {shlex.quote(str(path))}"),)
 
 
 def _not_executable(path: Path, head: bytes, host: Host) -> Finding:

@@ -413,8 +413,8 @@ def _load(impulse: Impulse | SampledImpulse) -> tuple[Classifier, tuple[str, ...
     """
     model = loaded(impulse)
     if impulse.provider:
-        if model.missing:
-            _say(f"WARN: no {impulse.provider}: {model.missing}")
+        if model.warning:
+            _say(f"WARN: {model.warning}")
         _say(f"Running on ONNX Runtime's {model.provider}")
     return model, (f"onnxruntime {model.provider}",) if impulse.provider else ()
 
@@ -480,7 +480,7 @@ class Loaded:
 
     Attributes:
         provider: of ONNX Runtime that it runs on.
-        missing: why that is not the one that was asked for; empty: it is.
+        warning: of it, as `runtimes.load_on` gives it.
 
     Raises:
         ValidationError: ONNX Runtime refuses the model.
@@ -495,7 +495,7 @@ class Loaded:
 
         self.impulse = impulse
         model = with_raw(impulse.onnx) if impulse.detects else impulse.onnx
-        self._session, self.missing = runtimes.load_on(model, impulse.provider, impulse.cache)
+        self._session, self.warning = runtimes.load_on(model, impulse.provider, impulse.cache)
         self.provider = str(self._session.get_providers()[0])
         self._names = [output.name for output in self._session.get_outputs()]
         self.answer(np.zeros(impulse.input_size, np.uint8), impulse.threshold)  # the first run is slow, and may fail
@@ -569,7 +569,7 @@ class LoadedSamples:
         self.impulse = impulse
         # TensorFloat-32 is too coarse for signal processing; libraries of NVIDIA read this when they are loaded.
         os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
-        self._session, self.missing = runtimes.load_on(impulse.onnx, impulse.provider, impulse.cache)
+        self._session, self.warning = runtimes.load_on(impulse.onnx, impulse.provider, impulse.cache)
         self.provider = str(self._session.get_providers()[0])
         self._names = [output.name for output in self._session.get_outputs()]
         wanted = {"scores": len(impulse.labels)} if impulse.labels else {}

@@ -12,7 +12,8 @@ A model that crops whole frames is of no use for objects. Where `adapt` made the
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from convert.emit.app import App, app_file
@@ -22,37 +23,33 @@ from convert.emit.files import (
     FP16,
     FP16_DIFFERS,
     NO_CENTRED_PADDING,
-    NOT_BUILT,
-    OPSET,
     RUN,
     SAMPLE_DETECTOR,
     SCRIPT,
     SECONDARY_LEFT_OUT,
     TARGET_NOT_VERIFIED,
     EngineBuild,
-    beside,
     build_script,
     bundle_names,
     has_codes,
-    is_script,
     label_file,
     label_findings,
-    stale_engines,
+    parser_findings,
+    unverified_findings,
+    write_bundle,
 )
-from convert.emit.run_md import Frames, Instructions, LabelFile, run_md
+from convert.emit.run_md import Instructions, run_md
 from convert.emit.streams import SINKS, Source, parse_source, sample
 from convert.errors import PresetError
-from convert.files import Output, make_folder, sha256, write_all
+from convert.files import load_text
 from convert.heads import head
 from convert.nvinfer.targets import Target, float32_flags, int8_mode, opsets, reads_key, sdk_path, target, trtexec_flags
-from convert.nvinfer.tensorrt import refusals
-from convert.onnx_header import parse_header
 from convert.options import refuse_counting
-from convert.report import REPORT, app_report, dumps, report_document
+from convert.report import REPORT, app_report, report_document
 from convert.types import Adapted, Bundle, StageResult, Validated, onnx_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
     from pathlib import Path
 
     from convert.emit.analytics import Counting
@@ -68,17 +65,15 @@ _MAX_ID = 2**31 - 1  # read with g_key_file_get_integer
 
 
 @dataclass(frozen=True, slots=True)
-class Emit:
-    """Write the bundle.
+class _Options:
+    """What the bundles of one model and of two are told.
 
     Attributes:
         folder: where; made if it does not exist.
-        role: "pgie" (whole frames), "sgie" (objects of another engine) or "both", which is what a model can be.
-        batch_size: 1 to 1024 frames or objects at a time; part of the engine's name.
-        precision: "fp32" or "fp16", of the engine; "int8": of a model of 8-bit codes (`convert.graph.quantized`).
-        gie_id: gie-unique-id of the primary engine (default 1), with role sgie of the secondary one (default 2). With
-            role both the secondary one gets the next number.
-        operate_on_gie_id: whose objects the secondary engine takes; default: the primary engine's, with role sgie 1.
+        batch_size: 1 to 1024 frames or objects at a time, of two models frames; part of the engine's name.
+        precision: "fp32" or "fp16", of every engine; "int8": of a model of 8-bit codes (`convert.graph.quantized`).
+        gie_id: gie-unique-id of the primary engine (default 1), with role sgie of the secondary one (default 2). Where
+            there are both the secondary one gets the next number.
         target, platform: see `convert.nvinfer.targets.target`.
         gpu_id: number of the GPU on the target.
         min_size: pixels; the secondary engine passes over smaller objects. Default: what the platform enforces anyway,
@@ -89,19 +84,14 @@ class Emit:
         line, zone: what the app counts, drawn on its frames.
         overcrowding: a zone is overcrowded with so many objects; None: that is not asked.
         canvas: the frames that lines and zones in pixels are drawn on; None: none is.
-
-    Raises:
-        PresetError: options that do not exist or do not fit together.
     """
 
     name: ClassVar[str] = "emit"
 
     folder: Path
-    role: str = "both"
     batch_size: int = 1
     precision: str = "fp32"
     gie_id: int | None = None
-    operate_on_gie_id: int | None = None
     target: str = "deepstream-7.1"
     platform: str = "jetson"
     gpu_id: int = 0
@@ -112,6 +102,22 @@ class Emit:
     zone: tuple[Mark, ...] = ()
     overcrowding: int | None = None
     canvas: Frame | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Emit(_Options):
+    """Write the bundle.
+
+    Attributes:
+        role: "pgie" (whole frames), "sgie" (objects of another engine) or "both", which is what a model can be.
+        operate_on_gie_id: whose objects the secondary engine takes; default: the primary engine's, with role sgie 1.
+
+    Raises:
+        PresetError: options that do not exist or do not fit together.
+    """
+
+    role: str = "both"
+    operate_on_gie_id: int | None = None
 
     def __post_init__(self) -> None:
         counted = {name: getattr(self, name) for name in ("line", "zone", "overcrowding", "role")}
@@ -250,13 +256,8 @@ class Emit:
                 f"only the config for a primary engine was written: the model takes whole frames of {framing.frame}"
             )
             found += (SECONDARY_LEFT_OUT.found(message),)
-        outputs = [Output(name, sha256(data)) for name, data in files.items()]
-        report = report_document(artifact, fitting.options(), outputs, found)
-        files[REPORT] = dumps(report)
-        make_folder(self.folder)
-        around = beside(self.folder, adapted.export.name, files)
-        written = write_all(self.folder, files, executables=frozenset(filter(is_script, files)))
-        around += tuple(stale for each in fitting.models(adapted) for stale in stale_engines(self.folder, each.file))
+        report = partial(report_document, artifact, fitting.options(), findings=found)
+        written, around = write_bundle(self.folder, adapted.export.name, files, report)
         return StageResult(Bundle(str(self.folder), adapted.export.name, written), written, (*found, *around))
 
     def models(self, adapted: Adapted) -> tuple[Adapted, ...]:
@@ -288,7 +289,7 @@ class Emit:
             )
         files = {each.file: each.onnx.data for each in models} | {names.labels: text}
         if self.mode == "int8":
-            files[names.calibration] = CALIBRATION
+            files[names.calibration] = load_text(CALIBRATION).encode()
         frame = framing.frame if framing else None
         size = size or self.frame_size(frame)
         for name, gie, model in (
@@ -305,21 +306,8 @@ class Emit:
                 files[names.analytics] = analytics_file(counted)
             if counted.writes_tracker(self.where):
                 files[names.tracker] = tracker_file(counted.tracking, self.where)
-        app = App(
-            names.app,
-            self.primary,
-            self.secondary,
-            names.primary,
-            names.secondary,
-            size,
-            self.frames_from,
-            self.sink,
-            secondary_off=preset.secondary_off,
-            frame=frame,
-            tracks=counted is not None,
-            analytics_file=names.analytics if names.analytics in files else "",
-            tracker_file=names.tracker if names.tracker in files else "",
-        )
+        tracks = counted is not None
+        app = self.app(adapted.export.name, files, size, frame, tracks=tracks, secondary_off=preset.secondary_off)
         files[names.app] = app_file(app, engine, self.where)
         scripts = _scripts(engines)
         for each, script in zip(models, scripts, strict=False):
@@ -327,14 +315,22 @@ class Emit:
         if len(models) > 1:
             files[SCRIPT] = _both(scripts[:-1])
         detects = head(adapted.head.task).detects and self.primary is not None
-        labels = LabelFile(names.labels, preset.labels)
         about = Instructions(
-            *(adapted.export.name, app, (labels,), detects, self.gpu_id),
-            frames=Frames.of(framing, effect),
+            *(adapted.export.name, app, {names.labels: preset.labels}, detects, self.gpu_id, framing, effect),
             primary_script=scripts[0] if len(models) > 1 else "",
         )
         files[RUN] = run_md(about, self.where)
         return files
+
+    def app(
+        self, name: str, files: Container[str], size: tuple[int, int], frame: Frame | None, *, tracks: bool, **own: Any
+    ) -> App:
+        """The app of the bundle `name`, which holds `files`; `own`: fields of `App` that are otherwise."""
+        names = bundle_names(name)
+        counts, follows = (each if each in files else "" for each in (names.analytics, names.tracker))
+        gies = self.primary, self.secondary, names.primary, names.secondary
+        more: dict[str, Any] = {"frame": frame, "tracks": tracks, "analytics_file": counts, "tracker_file": follows}
+        return replace(App(names.app, *gies, size, self.frames_from, self.sink), **more, **own)
 
     def engine(self, adapted: Adapted) -> EngineBuild:
         """The engine of a model."""
@@ -359,19 +355,8 @@ class Emit:
                 )
             )
         lowest, highest = opsets(where.tensorrt)
-        if not lowest <= adapted.onnx.opset <= highest:
-            found.append(
-                OPSET.found(
-                    f"the model has opset {adapted.onnx.opset}, the parser of TensorRT {where.tensorrt} was made for "
-                    f"{lowest} to {highest}",
-                    path=adapted.file,
-                    hint=f"--opset {min(max(adapted.onnx.opset, lowest), highest)}",
-                )
-            )
-        found += [
-            NOT_BUILT.found(each.message, path=adapted.file, hint=each.hint)
-            for each in refusals(parse_header(adapted.onnx.data), where)
-        ]
+        hint = f"--opset {min(max(adapted.onnx.opset, lowest), highest)}"
+        found += parser_findings(adapted.onnx, adapted.file, where, hint)
         if counted := self.counting(adapted.export, before.framing, adapted.head.box):
             from convert.emit.analytics import counting_findings
 
@@ -379,11 +364,7 @@ class Emit:
         if self.precision == "fp16":
             half = next((each for each in evidence.precisions if each.precision == "fp16"), None)
             found.append(self._half(half))
-        found += [
-            TARGET_NOT_VERIFIED.found(f"{where.name}, {where.platform}: {cell} not verified: {why}", path=path)
-            for cell, why in where.unverified
-            for path in ([SCRIPT] if cell == "tensorrt" else [names.app] if cell == "keys" else [])
-        ]
+        found += unverified_findings(where, {"tensorrt": SCRIPT, "keys": names.app})
         if not self.primary:
             found.append(
                 SAMPLE_DETECTOR.found(
@@ -413,7 +394,7 @@ class Emit:
             message = f"beyond 65504, the largest number of float16: {half.overflow[0]}{more}; {message}"
         hint = "use --precision fp32"
         if flags := float32_flags(self.where.tensorrt, half.keep):
-            hint += f", or build the engine with {SCRIPT} and these options of trtexec added: {flags}"
+            hint += f", or build the engine with these options added: ./{SCRIPT} {flags}"
         return FP16_DIFFERS.found(message, path=SCRIPT, hint=hint)
 
     def options(self) -> dict[str, Any]:
@@ -454,45 +435,17 @@ class ValidatedPair:
 
 
 @dataclass(frozen=True, slots=True)
-class EmitPair:
+class EmitPair(_Options):
     """Write the bundle of two models.
 
     Attributes:
-        folder: where; made if it does not exist.
-        batch_size: of the primary engine, 1 to 1024 frames at a time.
         object_batch_size: of the secondary engine, objects at a time. NVIDIA's own cascades have 16.
-        precision: as `Emit` has it, of both engines.
-        gie_id: gie-unique-id of the primary engine; the secondary one has the next number.
-        target, platform: see `convert.nvinfer.targets.target`.
-        gpu_id: number of the GPU on the target.
-        min_size: pixels; the secondary engine passes over smaller objects. Default: what the platform enforces anyway,
-            or its scaler needs.
-        source: where the app's frames come from, on the target (`convert.emit.streams.parse_source`); default: the
-            SDK's sample stream.
-        sink: where they go: "screen" (the default), "file", "rtsp" or "none".
-        line, zone, overcrowding, canvas: as `Emit` has them.
 
     Raises:
         PresetError: options that do not exist or do not fit together.
     """
 
-    name: ClassVar[str] = "emit"
-
-    folder: Path
-    batch_size: int = 1
     object_batch_size: int = 16
-    precision: str = "fp32"
-    gie_id: int | None = None
-    target: str = "deepstream-7.1"
-    platform: str = "jetson"
-    gpu_id: int = 0
-    min_size: int | None = None
-    source: str | None = None
-    sink: str | None = None
-    line: tuple[Mark, ...] = ()
-    zone: tuple[Mark, ...] = ()
-    overcrowding: int | None = None
-    canvas: Frame | None = None
 
     def __post_init__(self) -> None:
         _ = self.primary, self.secondary  # they check their options
@@ -500,14 +453,14 @@ class EmitPair:
     @property
     def primary(self) -> Emit:
         """The stage of the detector alone."""
-        counts = {name: getattr(self, name) for name in ("line", "zone", "overcrowding", "canvas")}
-        return replace(self._emit("pgie", self.batch_size, self.gie_id), **counts)
+        return self._emit(role="pgie")
 
     @property
     def secondary(self) -> Emit:
         """The stage of the model for its objects alone."""
-        first = self.gie_id or 1
-        return replace(self._emit("sgie", self.object_batch_size, first + 1), operate_on_gie_id=first)
+        first, nothing = self.gie_id or 1, {"line": (), "zone": (), "overcrowding": None, "canvas": None}
+        ids = {"gie_id": first + 1, "operate_on_gie_id": first}
+        return self._emit(role="sgie", batch_size=self.object_batch_size, **ids, **nothing)
 
     def plan(
         self, primary: str, secondary: str, framing: Framing | None = None, *, counted: Counting | None = None
@@ -538,29 +491,12 @@ class EmitPair:
         pair = ValidatedPair(*map(_renamed, (artifact.primary, artifact.secondary), names))
         files = self._files(pair)
         found = self._findings(pair)
-        outputs = [Output(name, sha256(data)) for name, data in files.items()]
         parts = ((pair.primary, self.primary.options()), (pair.secondary, self.secondary.options()))
-        files[REPORT] = dumps(app_report(*parts, outputs, found))
-        make_folder(self.folder)
-        written = write_all(self.folder, files, executables=frozenset(filter(is_script, files)))
-        models = (each.adapted.file for each in (pair.primary, pair.secondary))
-        stale = (finding for file in models for finding in stale_engines(self.folder, file))
+        written, stale = write_bundle(self.folder, None, files, partial(app_report, *parts, findings=found))
         return StageResult(Bundle(str(self.folder), "-".join(names), written), written, (*found, *stale))
 
-    def _emit(self, role: str, batch_size: int, gie_id: int | None) -> Emit:
-        return Emit(
-            self.folder,
-            role=role,
-            batch_size=batch_size,
-            precision=self.precision,
-            gie_id=gie_id,
-            target=self.target,
-            platform=self.platform,
-            gpu_id=self.gpu_id,
-            min_size=self.min_size,
-            source=self.source,
-            sink=self.sink,
-        )
+    def _emit(self, **own: Any) -> Emit:
+        return Emit(**{each.name: getattr(self, each.name) for each in fields(_Options)} | own)
 
     def _names(self, primary: str, secondary: str, framing: Framing | None) -> tuple[str, str]:
         """Two impulses of one project have the same name; files cannot."""
@@ -571,7 +507,7 @@ class EmitPair:
         """Name and content of every file but the report."""
         files: dict[str, bytes] = {}
         scripts: dict[str, bytes] = {}
-        engines, labels = [], []
+        engines, labels = [], {}
         framing = pair.primary.adapted.preprocessing.framing
         frame = framing.frame if framing else None
         size = self.primary.frame_size(frame)
@@ -584,32 +520,21 @@ class EmitPair:
             script = _script_name(adapted.export.name)
             scripts[script] = build_script(engine, adapted.onnx.input, emit.where, script)
             engines.append(engine)
-            labels.append(LabelFile(names.labels, preset_for(adapted.head, emit.where).labels))
+            labels[names.labels] = preset_for(adapted.head, emit.where).labels
         both = [validated.adapted.export.name for validated in (pair.primary, pair.secondary)]
-        names = bundle_names(both[0])
-        app = App(
-            _app_name(*both),
-            self.primary.primary,
-            self.secondary.secondary,
-            names.primary,
-            bundle_names(both[1]).secondary,
-            size,
-            self.primary.frames_from,
-            self.sink,
+        first = pair.primary.adapted
+        app = self.primary.app(
+            *(both[0], files, size, frame),
+            tracks=self.primary.counting(first.export, framing, first.head.box) is not None,
+            file=_app_name(*both),
+            secondary=self.secondary.secondary,
+            secondary_file=bundle_names(both[1]).secondary,
             secondary_engine=engines[1],
-            frame=frame,
-            tracks=self.primary.counting(pair.primary.adapted.export, framing, pair.primary.adapted.head.box)
-            is not None,
-            analytics_file=names.analytics if names.analytics in files else "",
-            tracker_file=names.tracker if names.tracker in files else "",
         )
         files[app.file] = app_file(app, engines[0], self.primary.where)
-        frames = Frames.of(framing, pair.primary.evidence.framing)
-        run = run_md(
-            Instructions("-".join(both), app, tuple(labels), detects=True, gpu_id=self.gpu_id, frames=frames),
-            self.primary.where,
-        )
-        return {**files, **scripts, SCRIPT: _both(scripts), RUN: run}
+        effect = pair.primary.evidence.framing
+        about = Instructions("-".join(both), app, labels, True, self.gpu_id, framing, effect)  # noqa: FBT003 - it detects
+        return {**files, **scripts, SCRIPT: _both(scripts), RUN: run_md(about, self.primary.where)}
 
     def _findings(self, pair: ValidatedPair) -> tuple[Finding, ...]:
         first, second = (
@@ -648,20 +573,10 @@ def _scripts(models: Iterable[str]) -> tuple[str, ...]:
 
 
 def _both(scripts: Iterable[str]) -> bytes:
-    return _BOTH.format(*map(shlex.quote, scripts)).encode()
+    return load_text("bundle/build_both.sh").format(*map(shlex.quote, scripts)).encode()
 
 
 def _renamed(validated: Validated, name: str) -> Validated:
     adapted = validated.adapted
     export = replace(adapted.export, name=name)
     return replace(validated, adapted=replace(adapted, translated=replace(adapted.translated, export=export)))
-
-
-_BOTH = """\
-#!/usr/bin/env bash
-# Builds both engines of this folder, one after the other; see the scripts it starts.
-set -eu
-here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-"$here"/{}
-"$here"/{}
-"""

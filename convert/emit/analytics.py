@@ -35,7 +35,7 @@ from convert.types import Tracking
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from convert.counting import Values
+    from convert.counting import Segment, Values
     from convert.findings import Finding
     from convert.images import Framing, Mark
     from convert.nvinfer.targets import Target
@@ -117,9 +117,7 @@ def counting(
     own = _recorded(export, framing, size, object_size)
     kept = [(line.name, tuple(chain(*line.pixels(size)))) for line in lines] or [each for each in own if each[1]]
     for name, ends in kept:
-        if ends[:2] == ends[2:]:
-            message = f"line {name} is shorter than a pixel of {size[0]}x{size[1]}"
-            raise PresetError(message, hint="draw a longer one")
+        directions(name, ends, size)  # refuses a line without length
     outside = None if lines else tuple(name for name, ends in own if not ends)
     drawn = tuple((zone.name, zone.pixels(size)) for zone in zones)
     knows_size = object_size is not None
@@ -162,8 +160,15 @@ _ZONES = "Corners x;y of each zone. An object is in it if the middle of its lowe
 
 
 def directions(name: str, ends: Sequence[int], size: tuple[int, int]) -> list[tuple[str, Values]]:
-    """Name and eight numbers of both directions of a line, in pixels of `size`."""
+    """Name and eight numbers of both directions of a line, in pixels of `size`.
+
+    Raises:
+        PresetError: it is shorter than a pixel.
+    """
     x1, y1, x2, y2 = ends
+    if (x1, y1) == (x2, y2):
+        message = f"line {name} is shorter than a pixel of {size[0]}x{size[1]}"
+        raise PresetError(message, hint="draw a longer one")
     found = []
     for values in entries((x1, y1, x2, y2), size):
         x, y = values[2] - values[0], values[3] - values[1]  # where the arrow points, of four ways
@@ -181,8 +186,17 @@ def _recorded(
     scaled = framing is not None or recorded.resize_mode is ResizeMode.FIT_LONGEST
     mode = (recorded.resize_mode if scaled else None) or ResizeMode.SQUASH
     place = placement(mode, (width, height), size, anchor=recorded.anchor)
-    moved = [fitted(each, (width, height), object_size) if object_size else each for each in recorded.segments or ()]
-    return [(f"line{number}", clipped(place.place(each), size) or ()) for number, each in enumerate(moved, 1)]
+
+    def moved(line: Segment) -> Segment | None:
+        if object_size is None:
+            return line
+        inside = clipped(line, (width, height))
+        return inside and fitted(inside, (width, height), object_size)
+
+    lines = map(moved, recorded.segments or ())
+    return [
+        (f"line{number}", (line and clipped(place.place(line), size)) or ()) for number, line in enumerate(lines, 1)
+    ]
 
 
 def _object_size(export: Export, box: float) -> tuple[float, float] | None:

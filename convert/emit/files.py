@@ -12,23 +12,24 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, PresetError
-from convert.files import load_text
+from convert.files import Output, load_text, make_folder, sha256, write_all
 from convert.findings import Rule
 from convert.nvinfer.keys import LABEL_BYTES
-from convert.nvinfer.targets import Target, sdk_path, trtexec_flags, trtexec_note
+from convert.nvinfer.targets import Target, opsets, sdk_path, trtexec_flags, trtexec_note
+from convert.nvinfer.tensorrt import refusals
 from convert.onnx_header import parse_header
-from convert.report import REPORT, BundleReport
+from convert.report import REPORT, BundleReport, dumps
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Callable, Container, Mapping
     from pathlib import Path
 
     from convert.findings import Finding
-    from convert.types import Tensor
+    from convert.types import OnnxModel, Tensor
 
 DUPLICATE_LABEL = Rule("EI500")
 LONG_LABEL = Rule("EI501")
@@ -43,12 +44,6 @@ OPSET = Rule("EI509")
 SECONDARY_LEFT_OUT = Rule("EI510")
 NOT_BUILT = Rule("EI511")
 FP16_DIFFERS = Rule("EI512")
-
-
-__all__ = [
-    "CALIBRATION", "LABEL_BYTES", "RUN", "SCRIPT", "EngineBuild", "Names", "beside", "build_script", "bundle_names",
-    "has_codes", "is_script", "label_file", "label_findings", "stale_engines", "trtexec_arguments",
-]  # fmt: skip
 
 
 SCRIPT = "build_engine.sh"
@@ -119,6 +114,7 @@ def build_script(
     Raises:
         PresetError: the target's trtexec cannot build at this precision.
     """
+    about = load_text(f"bundle/engine_{'whole' if impulse else 'named'}.txt")
     note = trtexec_note(target.tensorrt, engine.precision)
     arguments = (*trtexec_arguments(engine, model_input, target), *(["--noTF32"] if impulse else []))
     return (
@@ -126,7 +122,7 @@ def build_script(
         .format(
             script=name,
             whose="of a whole one" if impulse else "that Gst-nvinfer loads",
-            about=(_WHOLE if impulse else _NAMED).format(engine=shlex.quote(engine.file)),
+            about=about.format(engine=shlex.quote(engine.file)),
             release=target.deepstream,
             platform=target.platform,
             tensorrt=target.tensorrt,
@@ -140,33 +136,18 @@ def build_script(
     )
 
 
-_NAMED = """\
-# Builds {engine}, the engine that the configs beside this script name.
-#
-# Run it on the device: an engine fits only the TensorRT and the kind of GPU it was built with. Nobody has to run it:
-# without the engine Gst-nvinfer builds the same one when it first starts.
-"""
-
-_WHOLE = """\
-# Builds {engine} from the whole impulse: samples in, scores out.
-#
-# Run it on the device: an engine fits only the TensorRT and the kind of GPU it was built with. TF32 is off, because
-# the signal processing does not bear its rounding.
-"""
-
-
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The files called after the model."""
+    """The files called after the model; `{}` is its name."""
 
-    onnx: str
-    labels: str
-    primary: str
-    secondary: str
-    app: str
-    calibration: str
-    analytics: str
-    tracker: str
+    onnx: str = "{}.onnx"
+    labels: str = "{}_labels.txt"
+    primary: str = "config_infer_primary_{}.txt"
+    secondary: str = "config_infer_secondary_{}.txt"
+    app: str = "deepstream_app_{}.txt"
+    calibration: str = "{}_int8.txt"
+    analytics: str = "config_nvdsanalytics_{}.txt"
+    tracker: str = "config_tracker_{}.yml"
 
 
 def bundle_names(name: str) -> Names:
@@ -177,25 +158,11 @@ def bundle_names(name: str) -> Names:
     """
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
         raise PresetError(f"a bundle cannot be called {name!r}", hint="letters, digits, - and _ only")
-    return Names(
-        onnx=f"{name}.onnx",
-        labels=f"{name}_labels.txt",
-        primary=f"config_infer_primary_{name}.txt",
-        secondary=f"config_infer_secondary_{name}.txt",
-        app=f"deepstream_app_{name}.txt",
-        calibration=f"{name}_int8.txt",
-        analytics=f"config_nvdsanalytics_{name}.txt",
-        tracker=f"config_tracker_{name}.yml",
-    )
+    return Names(*(each.format(name) for each in astuple(Names())))
 
 
-CALIBRATION = b"""\
-This is no calibration table, and TensorRT does not read it.
-
-Gst-nvinfer builds an INT8 engine only where int8-calib-file names a file that it can open. The model beside this file
-holds its scales itself (QuantizeLinear, DequantizeLinear), and TensorRT takes those.
-"""
-"""What int8-calib-file names.
+CALIBRATION = "bundle/int8.txt"
+"""The text, in `configs/`, that int8-calib-file names.
 
 nvdsinfer_model_builder.cpp: without a readable file network-mode=1 becomes FP16. In a network with explicit
 quantization TensorRT does not call the calibrator (NVIDIA/TensorRT#1837).
@@ -256,6 +223,45 @@ def stale_engines(folder: Path, onnx: str) -> tuple[Finding, ...]:
         for engine in sorted(folder.glob(f"{onnx}_b*.engine"))
         if engine.lstat().st_mtime_ns < changed  # of a link itself, which may lead nowhere
     )
+
+
+def write_bundle(
+    folder: Path, name: str | None, files: dict[str, bytes], report: Callable[[list[Output]], dict[str, Any]]
+) -> tuple[tuple[Output, ...], tuple[Finding, ...]]:
+    """Write `files` and the report of the bundle `name`, of None that of two models; with findings about the folder.
+
+    Args:
+        report: makes the report of the digests of `files`.
+
+    Raises:
+        OutputError: they cannot be written; those of an earlier run are then intact.
+    """
+    files = files | {REPORT: dumps(report([Output(name, sha256(data)) for name, data in files.items()]))}
+    make_folder(folder)
+    around = beside(folder, name, files) if name else ()
+    written = write_all(folder, files, executables=frozenset(filter(is_script, files)))
+    models = (each for each in files if each.endswith(".onnx"))
+    return written, (*around, *(stale for each in models for stale in stale_engines(folder, each)))
+
+
+def parser_findings(model: OnnxModel, file: str, where: Target, hint: str) -> list[Finding]:
+    """What of `model`, in `file`, the target's TensorRT does not take; `hint` is about its opset."""
+    found = []
+    lowest, highest = opsets(where.tensorrt)
+    if not lowest <= model.opset <= highest:
+        parser = f"the parser of TensorRT {where.tensorrt} was made for {lowest} to {highest}"
+        found.append(OPSET.found(f"the model has opset {model.opset}, {parser}", path=file, hint=hint))
+    refused = refusals(parse_header(model.data), where)
+    return found + [NOT_BUILT.found(each.message, path=file, hint=each.hint) for each in refused]
+
+
+def unverified_findings(where: Target, files: Mapping[str, str]) -> list[Finding]:
+    """Cells of the target's table that were not verified, of those that decide what is in `files` (cell -> file)."""
+    return [
+        TARGET_NOT_VERIFIED.found(f"{where.name}, {where.platform}: {cell} not verified: {why}", path=files[cell])
+        for cell, why in where.unverified
+        if cell in files
+    ]
 
 
 _SEPARATORS = {"one-line": ";", "one-per-line": "\n"}

@@ -8,35 +8,30 @@ The same impulse and options give the same bytes, whatever the folder.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from convert.emit.files import (
     DUPLICATE_LABEL,
-    NOT_BUILT,
-    OPSET,
     RUN,
     SCRIPT,
-    TARGET_NOT_VERIFIED,
     EngineBuild,
-    beside,
     build_script,
     bundle_names,
-    is_script,
     label_file,
     label_findings,
-    stale_engines,
+    parser_findings,
+    unverified_findings,
+    write_bundle,
 )
-from convert.files import Output, load_text, make_folder, sha256, write_all
-from convert.nvinfer.targets import Target, opsets, sdk_path, target, trtexec_flags
-from convert.nvinfer.tensorrt import refusals
-from convert.onnx_header import parse_header
-from convert.report import REPORT, dumps, impulse_report
+from convert.files import filled
+from convert.nvinfer.targets import Target, sdk_path, target, trtexec_flags
+from convert.report import REPORT, impulse_report
 from convert.types import Bundle, Export, StageResult, ValidatedImpulse
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from convert.dsp import Impulse
     from convert.findings import Finding
     from convert.types import ImpulseModel
 
@@ -88,12 +83,8 @@ class EmitImpulse:
         model = artifact.model
         files = self.files(model)
         found = self.findings(model)
-        outputs = [Output(name, sha256(data)) for name, data in files.items()]
-        files[REPORT] = dumps(impulse_report(artifact, self.options(), outputs, found))
-        make_folder(self.folder)
-        around = beside(self.folder, model.export.name, files)
-        written = write_all(self.folder, files, executables=frozenset(filter(is_script, files)))
-        around += stale_engines(self.folder, model.file)
+        report = partial(impulse_report, artifact, self.options(), findings=found)
+        written, around = write_bundle(self.folder, model.export.name, files, report)
         return StageResult(Bundle(str(self.folder), model.export.name, written), written, (*found, *around))
 
     def options(self) -> dict[str, Any]:
@@ -114,120 +105,24 @@ class EmitImpulse:
         if model.labels:
             files[labels] = label_file(model.labels, "one-per-line", model.export.labels_from)
         files[SCRIPT] = build_script(engine, model.onnx.input, self.where, impulse=True)
-        files[TRITON] = self._triton(model, labels)
-        files[RUN] = self._run_md(model, engine, labels)
+        about = {"model": model, "labels": labels}
+        files[TRITON] = filled("bundle/config.pbtxt", batch_size=self.batch_size, **about)
+        files[RUN] = filled(
+            "bundle/RUN-impulse.md",
+            target=self.where,
+            engine=engine.file,
+            trtexec=sdk_path(self.where, "trtexec"),
+            script=SCRIPT,
+            triton=TRITON,
+            **about,
+        )
         return files
 
     def findings(self, model: ImpulseModel) -> tuple[Finding, ...]:
         """What is questionable in the files themselves."""
         where, names = self.where, bundle_names(model.export.name)
         found = [each for each in label_findings(model.labels, names.labels) if each.id == DUPLICATE_LABEL.id]
-        lowest, highest = opsets(where.tensorrt)
-        if not lowest <= model.onnx.opset <= highest:
-            parser = f"the parser of TensorRT {where.tensorrt} was made for {lowest} to {highest}"
-            message = f"the model has opset {model.onnx.opset}, {parser}"
-            hint = "use a --target with TensorRT 8 or newer, or ONNX Runtime"
-            found.append(OPSET.found(message, path=model.file, hint=hint))
-        refused = refusals(parse_header(model.onnx.data), where)
-        found += [NOT_BUILT.found(each.message, path=model.file, hint=each.hint) for each in refused]
-        found += [
-            TARGET_NOT_VERIFIED.found(f"{where.name}, {where.platform}: {cell} not verified: {why}", path=SCRIPT)
-            for cell, why in where.unverified
-            if cell == "tensorrt"
-        ]
+        hint = "use a --target with TensorRT 8 or newer, or ONNX Runtime"
+        found += parser_findings(model.onnx, model.file, where, hint)
+        found += unverified_findings(where, {"tensorrt": SCRIPT})
         return tuple(found)
-
-    def _triton(self, model: ImpulseModel, labels: str) -> bytes:
-        size = model.impulse.samples * model.impulse.axes
-        outputs = []
-        for value in model.onnx.outputs:
-            named = f'\n    label_filename: "{labels}"' if value.name == "scores" and model.labels else ""
-            typed = f'name: "{value.name}"\n    data_type: TYPE_FP32\n    dims: [ {value.shape[-1]} ]'
-            outputs.append(f"  {{\n    {typed}{named}\n  }}")
-        return (
-            load_text("bundle/config.pbtxt")
-            .format(batch=self.batch_size, size=size, outputs=",\n".join(outputs))
-            .encode()
-        )
-
-    def _run_md(self, model: ImpulseModel, engine: EngineBuild, labels: str) -> bytes:
-        impulse, name = model.impulse, model.export.name
-        files = " ".join((TRITON, *([labels] if model.labels else [])))
-        return (
-            load_text("bundle/RUN-impulse.md")
-            .format(
-                name=name,
-                onnx=model.file,
-                window=_window(impulse),
-                outputs=_outputs(model),
-                script=SCRIPT,
-                engine=engine.file,
-                trtexec=sdk_path(self.where, "trtexec"),
-                release=self.where.deepstream,
-                tensorrt=self.where.tensorrt,
-                size=impulse.samples * impulse.axes,
-                recording="recording.wav" if _is_sound(impulse) else "recording.csv",
-                program=_program(model, labels),
-                files=files,
-            )
-            .encode()
-        )
-
-
-def _is_sound(impulse: Impulse) -> bool:
-    return impulse.sensor == "microphone"
-
-
-def _window(impulse: Impulse) -> str:
-    count = f"{impulse.samples:,} samples at {impulse.frequency:g} a second"
-    if _is_sound(impulse):
-        return f"{count}, 16-bit sound as whole numbers (-32768 to 32767, not divided)"
-    names = f" ({', '.join(impulse.axis_names)})" if impulse.axis_names else ""
-    return f"{count} of {impulse.axes} axes{names}, interleaved, in the sensor's own units"
-
-
-def _outputs(model: ImpulseModel) -> str:
-    said = []
-    if model.labels:
-        said.append(f"`scores` float32 [N, {len(model.labels)}], in the order of the labels")
-    if model.impulse.anomaly is not None:
-        said.append("`anomaly` float32 [N, 1], the higher the stranger")
-    return "; ".join(said)
-
-
-def _program(model: ImpulseModel, labels: str) -> str:
-    """Python that reads a recording and prints what the model says of each window."""
-    impulse = model.impulse
-    if _is_sound(impulse):
-        head, form = "import sys, wave", (impulse.axes, 2, round(impulse.frequency))
-        read = [
-            "with wave.open(sys.argv[1]) as file:",
-            f'    assert file.getparams()[:3] == {form}, "not {form[0]} channel(s) of 16 bits at {form[2]} Hz"',
-            f'    samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, {impulse.axes})',
-        ]
-    else:
-        head = "import sys"
-        read = [
-            f"# The first line holds names; the last {impulse.axes} columns are the axes, times may stand before them.",
-            'samples = np.loadtxt(sys.argv[1], delimiter=",", skiprows=1, ndmin=2)',
-            f"samples = samples[:, -{impulse.axes}:]",
-        ]
-    outputs = [value.name for value in model.onnx.outputs]
-    lines = [head, "import numpy as np, onnxruntime", *read]
-    lines.append(f'session = onnxruntime.InferenceSession("{model.file}", providers=["CPUExecutionProvider"])')
-    if len(model.labels) > 1:
-        lines.append(f'labels = open("{labels}", encoding="utf-8").read().splitlines()')
-    lines += [
-        f"for start in range(0, len(samples) - {impulse.samples - 1}, {impulse.samples}):",
-        f"    window = samples[start : start + {impulse.samples}].astype(np.float32).reshape(1, -1)",
-        f'    {", ".join(outputs)}{"," if len(outputs) == 1 else ""} = session.run(None, {{"samples": window}})',
-    ]
-    said = []
-    if len(model.labels) > 1:
-        said.append("labels[scores[0].argmax()], scores[0].max()")
-    elif model.labels:
-        said.append("scores[0, 0]")
-    if "anomaly" in outputs:
-        said.append('"anomaly", anomaly[0, 0]')
-    lines.append(f"    print(start / {impulse.frequency:g}, {', '.join(said)})")
-    return "\n".join(lines)

@@ -9,72 +9,25 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from convert.emit.app import tracker_files
 from convert.emit.files import SCRIPT
 from convert.emit.streams import OUTPUT_FILE, RTSP_PORT, gst_sink, gst_source, sample
-from convert.files import load_text
+from convert.files import filled
 from convert.images.resizing import Resizing
 from convert.nvinfer.targets import Target, between, container, sdk_path
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from convert.emit.app import App
-    from convert.images import Frame, Framing
+    from convert.images import Framing
     from convert.types import FrameEffect
 
 _CODECS_LEFT_OUT = "6.1.1"  # from this release on the images leave codecs out (its documentation on containers)
-_OWN_PYTHON = {"18.04": "3.6", "20.04": "3.8", "22.04": "3.10"}  # of Ubuntu, where it is older than this tool needs
-
-_CELLS = {
-    "jetpack": "JetPack",
-    "l4t": "L4T",
-    "ubuntu": "Ubuntu",
-    "cuda": "CUDA",
-    "tensorrt": "TensorRT",
-    "families": "what it runs on",
-    "gstreamer": "GStreamer",
-    "keys": "the keys of its Gst-nvinfer",
-    "parsers": "the functions of its parser library",
-}
-"""Cells of targets.toml that matter here, in words."""
-
-
-@dataclass(frozen=True, slots=True)
-class LabelFile:
-    """A label file and its form, "one-line" or "one-per-line"."""
-
-    name: str
-    form: str
-
-
-@dataclass(frozen=True, slots=True)
-class Frames:
-    """The frames that the primary engine's model was made for.
-
-    Attributes:
-        frame: their aspect.
-        crops: as `Framing.crops`.
-        effect: what was measured of it.
-        resizes: whether it takes frames of one size as they are, and brings that picture to its own size.
-        does: what it does to frames.
-    """
-
-    frame: Frame
-    crops: bool
-    effect: FrameEffect | None = None
-    resizes: bool = False
-    does: str = ""
-
-    @classmethod
-    def of(cls, framing: Framing | None, effect: FrameEffect | None = None) -> Frames | None:
-        """None where the model takes frames of any aspect."""
-        if framing is None:
-            return None
-        exact = isinstance(framing, Resizing) and framing.is_exact
-        does = f"cuts out what it was trained on, the {framing.part}" if framing.cut else f"{framing.does} them"
-        return cls(framing.frame, framing.crops, effect, exact, does)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,201 +36,42 @@ class Instructions:
 
     Attributes:
         name: the bundle's, and of the folder on the device.
-        labels: of each of the bundle's models.
+        labels: the label file of each of the bundle's models, and its form: "one-line" or "one-per-line".
         detects: whether the primary engine is the bundle's and finds objects.
         gpu_id: number of the GPU.
-        frames: those the primary engine's model was made for.
+        framing: what the primary engine's model does with the frames it was made for; None: it takes any.
+        effect: what was measured of that.
         primary_script: of two engines of one model: what builds the primary one alone.
     """
 
     name: str
     app: App
-    labels: tuple[LabelFile, ...]
+    labels: Mapping[str, str]
     detects: bool
     gpu_id: int = 0
-    frames: Frames | None = None
+    framing: Framing | None = None
+    effect: FrameEffect | None = None
     primary_script: str = ""
 
 
 def run_md(about: Instructions, target: Target) -> bytes:
     """The file: Markdown, commands indented, what the terminal shows fenced; at most 85 lines, and 10 about counts."""
-    name, app = about.name, about.app
-    sink = app.sink or "screen"
-    text = load_text("bundle/RUN.md").format(
-        name=name,
-        app=app.file,
+    sink = about.app.sink or "screen"
+    return filled(
+        "bundle/RUN.md",
+        about=about,
+        target=target,
+        sink=sink,
+        image=container(target),
+        lacks_codecs=between(target.deepstream, _CODECS_LEFT_OUT, None),
+        is_exact=isinstance(about.framing, Resizing) and about.framing.is_exact,
+        path=partial(sdk_path, target),
+        unquote=unquote,
         script=SCRIPT,
-        release=target.deepstream,
-        where="a Jetson" if target.platform == "jetson" else "a PC or server with a discrete GPU",
-        needs=_needs(target),
-        tool=_tool(target),
-        same="" if target.platform == "jetson" else "Not needed where this computer is the one that runs it.\n",
-        video=_video(about),
-        container=_container(about, target, sink),
-        trtexec=sdk_path(target, "trtexec"),
-        detector=_detector(about, target),
-        frames=_frames(about.frames),
-        success=_SUCCESS.format(rtsp=_RTSP_LINE.format(port=RTSP_PORT) if sink == "rtsp" else ""),
-        results=_results(about, sink),
-        counts=_COUNTS if about.app.analytics_file else "",
-        labels=_labels(about.labels),
-        headless=_headless(target, sink),
+        port=RTSP_PORT,
+        video=OUTPUT_FILE,
         gst=_gst_launch(about, target, sink),
     )
-    return text.encode()
-
-
-_SUCCESS = """\
-```
-{rtsp}**PERF:  FPS 0 (Avg)
-**PERF:  30.00 (29.98)
-...
-App run successful
-```
-"""
-_RTSP_LINE = " *** DeepStream: Launched RTSP Streaming at rtsp://localhost:{port}/ds-test ***\n"
-
-
-_COUNTS = """
-Counts: on the screen `NAME-down=3` stands at the line NAME: so many have crossed it downwards (`-up`, `-left`, `-right`
-likewise). At a zone stands how many are in it. The terminal, KITTI files and message brokers get none of it. A program
-reads the metadata of a frame, in a probe behind the element nvdsanalytics (Python: deepstream_python_apps has a whole
-one, deepstream-nvdsanalytics):
-
-    if user.base_meta.meta_type == pyds.nvds_get_user_meta_type("NVIDIA.DSANALYTICSFRAME.USER_META"):
-        counts = pyds.NvDsAnalyticsFrameMeta.cast(user.user_meta_data)
-        print(counts.objLCCumCnt, counts.objInROIcnt, counts.ocStatus)
-"""
-
-
-def _headless(target: Target, sink: str) -> str:
-    unset = ""
-    if target.platform == "jetson":
-        unset = (
-            "\nA DISPLAY that leads nowhere (`ssh -X`) can end the start with `Could not get EGL display connection`:\n"
-            "`unset DISPLAY` first."
-        )
-    if sink != "screen":
-        return f"Nothing here needs a screen.{unset}"
-    return (
-        "The window opens on the device's own screen where somebody is logged in: first `export DISPLAY=:0`.\n"
-        f"Without a screen switch another block on in [sink0] of the app config ({OUTPUT_FILE}, an RTSP stream, or\n"
-        f"nothing), or convert again with `--sink file`, `rtsp` or `none`.{unset}"
-    )
-
-
-def _needs(target: Target) -> str:
-    """What the release runs on, and which of it is not verified."""
-    known = [f"JetPack {target.jetpack}"] if target.jetpack else []
-    known += [f"L4T {target.l4t}"] if target.l4t else []
-    known += [f"Ubuntu {target.ubuntu}"] if target.ubuntu else []
-    known += [f"CUDA {target.cuda}"] if target.cuda else []
-    known.append(f"TensorRT {target.tensorrt}")
-    lines = [f"Made for DeepStream {target.deepstream} with {', '.join(known)}."]
-    if target.families:
-        lines.append(f"It runs on: {', '.join(target.families)}.")
-    if cells := ", ".join(_CELLS[cell] for cell, _ in target.unverified if cell in _CELLS):
-        lines.append(f"Not verified: {cells}.")
-    return "\n".join(lines)
-
-
-def _tool(target: Target) -> str:
-    python = _OWN_PYTHON.get(target.ubuntu or "") if target.platform == "jetson" else None
-    if python is None:
-        return "ei-deepstream itself is not needed there.\n"
-    return f"ei-deepstream itself is not needed there (it would not run on Ubuntu {target.ubuntu}'s Python {python}).\n"
-
-
-def _video(about: Instructions) -> str:
-    """The video, where it is looked for in the bundle's folder."""
-    source = about.app.source
-    if source is None or not source.relative:
-        return ""
-    video = unquote(source.relative)
-    return f"\nThe app reads `{video}`, seen from that folder: copy your video there, too, under this name.\n"
-
-
-def _container(about: Instructions, target: Target, sink: str) -> str:
-    image = container(target)
-    if image is None:
-        return "NVIDIA's image for this release is not known here.\n"
-    source, lines, notes = about.app.source, [], []
-    lines.append("docker run -it --rm --network=host")
-    lines[0] += " --runtime=nvidia" if target.platform == "jetson" else " --gpus all"
-    if sink == "screen":
-        lines.insert(0, "xhost +local:")
-        lines.append("  -e DISPLAY=$DISPLAY -v /tmp/.X11-unix:/tmp/.X11-unix")
-    if source and source.kind == "usb":
-        lines.append(f"  --device {source.shown}")
-    if source and source.kind == "csi":
-        lines.append("  -v /tmp/argus_socket:/tmp/argus_socket")
-    tag = image if ":" in image.rpartition("/")[2] else f"{image}:TAG"
-    lines.append(f'  -v "$PWD":/{about.name} -w /{about.name} {tag}')
-    start = lines.index(next(line for line in lines if line.startswith("docker")))
-    lines[start:] = [" \\\n    ".join(lines[start:])]
-    notes.append("`nvcr.io` may ask for a login: user `$oauthtoken`, password an NGC API key (`docker login nvcr.io`).")
-    if tag != image:
-        notes = ["Which TAG that release has was not verified: look it up there."]
-    if between(target.deepstream, _CODECS_LEFT_OUT, None):
-        notes.append("The image lacks software codecs and audio. If a file or encoder needs them, in the container:")
-        notes.append(f"`{sdk_path(target, 'user_additional_install.sh')}`")
-    return "".join(f"    {line}\n" for line in lines) + "\n" + "\n".join(notes) + "\n"
-
-
-def _detector(about: Instructions, target: Target) -> str:
-    if about.primary_script:
-        return (
-            f"There are two: `./{about.primary_script}` builds that for whole frames alone, which is all the app\n"
-            "starts. The other, for the objects of another engine, is off.\n"
-        )
-    if about.app.primary:
-        return ""
-    path = sdk_path(target, "sample-detector").rpartition("/")[2]
-    return (
-        f"The primary engine is the SDK's sample detector ({path}). Its engine is built at the first\n"
-        "start, beside its model, which needs write permission in the SDK's folder once (sudo, or a container).\n"
-    )
-
-
-def _results(about: Instructions, sink: str) -> str:
-    lines = {
-        "screen": "a window with the video, boxes and labels.",
-        "file": f"`{OUTPUT_FILE}` in this folder, complete when the app has ended.",
-        "rtsp": f"`rtsp://DEVICE:{RTSP_PORT}/ds-test`, for VLC or `ffplay` on another computer.",
-        "none": "none is shown or written; only the frame rate.",
-    }
-    text = lines[sink]
-    if about.detects:
-        text += (
-            "\nBoxes as text, one file a frame: `mkdir kitti`, and `gie-kitti-output-dir=kitti` below [application]\n"
-            "in the app config."
-        )
-    if about.app.secondary_waits:
-        text += "\nThe secondary engine is off; the comment above [secondary-gie0] in the app config says why."
-    return text
-
-
-def _frames(frames: Frames | None) -> str:
-    if frames is None:
-        return ""
-    text = f"Frames: the model takes whole ones of {frames.frame}"
-    if frames.resizes:
-        return (
-            f"\n{text} and resizes them itself, as Edge Impulse does. Those of another size are scaled before, by the\n"
-            "device: give [streammux] the camera's own size, and convert again for it with `--frame WIDTHxHEIGHT`.\n"
-        )
-    text += f" and {frames.does}.\n" if frames.crops else ".\n"
-    if frames.effect and (crop := frames.effect.crop):
-        cropped, squashed = (f"{round(each.top1 * each.inputs)}" for each in (crop, frames.effect.squash))
-        text += f"Its best answer is Edge Impulse's on {cropped} of {crop.inputs} measured (squashed: {squashed}).\n"
-    other = f"For a camera of another shape convert again with its frames: `--frame {frames.frame.other}`, for example."
-    return f"\n{text}{other}\n"
-
-
-def _labels(files: tuple[LabelFile, ...]) -> str:
-    forms = {"one-line": "one line, `;` between", "one-per-line": "one a line"}
-    named = " and ".join(f"`{each.name}` ({forms[each.form]})" for each in files)
-    return f"Labels are in {named}. Change the words, not their number or order."
 
 
 def _gst_launch(about: Instructions, target: Target, sink: str) -> str:

@@ -21,6 +21,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from io import BytesIO
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -104,7 +105,7 @@ BY_NAME: Final = tuple(
 )
 """Names of files whose first bytes do not tell what they are, or that are told to be there instead of a model."""
 
-_HTML: Final = re.compile(rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE | re.DOTALL)
+_HTML: Final = re.compile(rb"\s*(?>(?:<!--.*?-->\s*)*)<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE | re.DOTALL)
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _CODE: Final = re.compile(
     rb"^[ \t]*#[ \t]*(?:if|ifn?def|define|include|pragma)\b|/[/*]|\b(?:unsigned|const|static|char|uint8_t)\b",
@@ -144,11 +145,8 @@ class Tree:
         if path not in self.members:
             raise InputError(f"there is no {path} in it", path=self.source, hint=_WHOLE)
         if self._read + self.members[path] > self._limits.total:
-            raise InputError(
-                f"more than {self._limits.total >> 20} MiB would have to be read",
-                path=self.source,
-                hint="give a smaller folder",
-            )
+            message = f"more than {self._limits.total >> 20} MiB would have to be read"
+            raise InputError(message, path=self.source, hint="give a smaller folder")
         data = self._reading(path, self._limits.member if limit is None else limit)
         self._read += len(data)
         return data
@@ -164,9 +162,8 @@ class Tree:
 
 def _too_large(limit: int, path: str) -> InputError:
     """The error of a member of more than `limit` bytes."""
-    return InputError(
-        f"it is larger than {limit >> 20} MiB", path=path, hint="this is more than any model for a Jetson needs"
-    )
+    message = f"it is larger than {limit >> 20} MiB"
+    return InputError(message, path=path, hint="this is more than any model for a Jetson needs")
 
 
 class OpenExport(NamedTuple):
@@ -386,29 +383,21 @@ def _folder_tree(root: Path, parts: Iterable[Path], shown: Path, limits: Limits 
     Messages call `root` `shown`.
     """
     findings: list[Finding] = []
-    found = chain.from_iterable(
-        _walk(root, part, findings, limits.depth) if part.is_dir() else [part] for part in parts
-    )
+    walks = (_walk(root, part, findings, limits.depth) if part.is_dir() else [part] for part in parts)
+    found = chain.from_iterable(walks)
     members: dict[str, int] = {}
     names: dict[str, Path] = {}
     for place in found:
         if len(members) >= limits.members:
-            raise InputError(
-                f"it holds more than {limits.members} files", path=shown, hint="give the export's own folder"
-            )
+            message = f"it holds more than {limits.members} files"
+            raise InputError(message, path=shown, hint="give the export's own folder")
         # Names that are no UTF-8 are shown with replacement characters; the file is still opened by its own name.
         inside = place.relative_to(root) if place.is_relative_to(root) else Path("..", place.name)
         path = inside.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         members[path] = _status(place).st_size
         names[path] = place
-    return Tree(
-        "folder",
-        shown,
-        dict(sorted(members.items())),
-        tuple(findings),
-        lambda path, limit: read_file(names[path], limit),
-        limits,
-    )
+    members = dict(sorted(members.items()))
+    return Tree("folder", shown, members, tuple(findings), lambda path, limit: read_file(names[path], limit), limits)
 
 
 def _walk(root: Path, folder: Path, findings: list[Finding], most: int, depth: int = 0) -> Iterator[Path]:
@@ -453,7 +442,7 @@ def _zip_tree(file: IO[bytes], source: Path, limits: Limits) -> Iterator[Tree]:
     with archive:
         infos, findings = _zip_members(archive, source, limits)
         members = {path: info.file_size for path, info in sorted(infos.items())}
-        yield Tree("zip", source, members, findings, _zip_reading(archive, infos, source, limits), limits)
+        yield Tree("zip", source, members, findings, partial(_read_zipped, archive, infos, source, limits), limits)
 
 
 def _zip_members(
@@ -468,11 +457,9 @@ def _zip_members(
         path = info.orig_filename.replace("\\", "/")
         parts = PurePosixPath(path).parts
         if ".." in parts or path.startswith("/") or "\0" in path or path[1:3] == ":/":
-            raise InputError(
-                f"the zip holds the path {path!r}, which leads outside of it",
-                path=source,
-                hint="do not unpack it; export or download it again from Edge Impulse",
-            )
+            message = f"the zip holds the path {path!r}, which leads outside of it"
+            hint = "do not unpack it; export or download it again from Edge Impulse"
+            raise InputError(message, path=source, hint=hint)
         if stat.S_ISLNK(info.external_attr >> 16):
             findings.append(LINK_IGNORED.found(f"the link {path} in the zip is not followed", path=source))
         elif not info.is_dir() and not IGNORED_FOLDERS.intersection(parts):
@@ -480,31 +467,25 @@ def _zip_members(
     return infos, tuple(findings)
 
 
-def _zip_reading(
-    archive: zipfile.ZipFile, infos: Mapping[str, zipfile.ZipInfo], source: Path, limits: Limits
-) -> Callable[[str, int], bytes]:
-    def read(path: str, limit: int) -> bytes:
-        info = infos[path]
-        where = f"{source}/{path}"
-        if info.flag_bits & _ENCRYPTED:
-            raise InputError("the zip is encrypted", path=where, hint=f"{_UNPACK}; it will ask for the password")
-        if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-            raise InputError(f"it is packed with method {info.compress_type}", path=where, hint=_UNPACK)
-        if info.file_size > limit:
-            raise _too_large(limit, where)
-        if info.file_size > limits.ratio_from and info.file_size > limits.ratio * max(info.compress_size, 1):
-            raise InputError(
-                f"it would swell from {info.compress_size} to {info.file_size} bytes: this looks like a zip bomb",
-                path=where,
-                hint=f"if you trust it, {_UNPACK}",
-            )
-        try:
-            with archive.open(info) as member:
-                return member.read()  # zipfile stops at the recorded size, whatever is packed
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
-            raise InputError(f"the zip is damaged here: {error}", path=where, hint=_WHOLE) from error
-
-    return read
+def _read_zipped(
+    archive: zipfile.ZipFile, infos: Mapping[str, zipfile.ZipInfo], source: Path, limits: Limits, path: str, limit: int
+) -> bytes:
+    info = infos[path]
+    where = f"{source}/{path}"
+    if info.flag_bits & _ENCRYPTED:
+        raise InputError("the zip is encrypted", path=where, hint=f"{_UNPACK}; it will ask for the password")
+    if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        raise InputError(f"it is packed with method {info.compress_type}", path=where, hint=_UNPACK)
+    if info.file_size > limit:
+        raise _too_large(limit, where)
+    if info.file_size > limits.ratio_from and info.file_size > limits.ratio * max(info.compress_size, 1):
+        message = f"it would swell from {info.compress_size} to {info.file_size} bytes: this looks like a zip bomb"
+        raise InputError(message, path=where, hint=f"if you trust it, {_UNPACK}")
+    try:
+        with archive.open(info) as member:
+            return member.read()  # zipfile stops at the recorded size, whatever is packed
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
+        raise InputError(f"the zip is damaged here: {error}", path=where, hint=_WHOLE) from error
 
 
 def file_type(head: bytes) -> FileType:

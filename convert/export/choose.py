@@ -40,9 +40,7 @@ from convert.report import METADATA, UnpackedModel
 from convert.types import Color, Export, Metadata, ModelFacts, ModelFormat, slug
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from convert.images import ImageScaling, ResizeMode
+    from collections.abc import Mapping, Sequence
 
 UNREADABLE_EXTRA = Rule("EI105")
 OVERRIDDEN = Rule("EI107")
@@ -72,7 +70,7 @@ _DASHBOARD: Final = re.compile(r"-tensorflow-lite-[a-z0-9-]+-model(?:\.\d+)?$", 
 
 _GENERIC: Final = re.compile(
     r"(?:tflite[-_]?(?:trained|learn)?|trained(?:[-_.](?:tflite|model|h5|savedmodel))?|saved_?model|config|model|network|export|unnamed|src|lib(?:rary)?)"
-    r"(?:[-_]?\d+)*(?:[-_]compiled)?",
+    r"(?:[-_]?\d)*(?:[-_]compiled)?",
     re.IGNORECASE,
 )
 """Names that do not describe the model."""
@@ -128,33 +126,25 @@ def the_model(listing: Listing, tree: Tree, *, quantized: bool = False) -> Liste
         return fit[0]
     if not found:
         names = ", ".join(listing.missing) or "another model"
-        raise NoModelError(
-            f"model_variables.h runs {names}, which is not in the export; what is there is not in use:\n"
-            + describe(listing.entries),
-            path=tree.source,
-            hint="export the library again, or name one of these with --model if you know that it is right",
-        )
+        message = f"model_variables.h runs {names}, which is not in the export; what is there is not in use:\n"
+        hint = "export the library again, or name one of these with --model if you know that it is right"
+        raise NoModelError(message + describe(listing.entries), path=tree.source, hint=hint)
     if not pictures:
-        raise UnsupportedModelError(
-            f"the export holds {len(found)} models, but no classifier or detector of pictures:\n" + describe(found),
-            path=tree.source,
-            hint="Gst-nvinfer runs no other; unpack --model takes one out all the same, for example --model "
-            + _shortest(found[0], found),
-        )
+        message = f"the export holds {len(found)} models, but no classifier or detector of pictures:\n"
+        hint = "Gst-nvinfer runs no other; unpack --model takes one out all the same, for example --model "
+        hint += _shortest(found[0], found)
+        raise UnsupportedModelError(message + describe(found), path=tree.source, hint=hint)
     if not fit:
         first = problems[0]
         assert first is not None
-        raise UnsupportedModelError(
+        message = (
             f"the export holds {len(found)} models, none of which can be converted:\n{describe(found)}\n"
-            f"the first: {first.message}",
-            path=tree.source,
-            hint=first.hint,
+            f"the first: {first.message}"
         )
-    raise NoModelError(
-        f"the export holds {len(found)} models:\n" + describe(found),
-        path=tree.source,
-        hint=f"name one with --model, for example --model {_shortest(_as_it_is(fit), found)}",
-    )
+        raise UnsupportedModelError(message, path=tree.source, hint=first.hint)
+    message = f"the export holds {len(found)} models:\n" + describe(found)
+    hint = f"name one with --model, for example --model {_shortest(_as_it_is(fit), found)}"
+    raise NoModelError(message, path=tree.source, hint=hint)
 
 
 def others(listing: Listing, chosen: ListedModel, tree: Tree) -> tuple[Finding, ...]:
@@ -242,11 +232,8 @@ def _named(listing: Listing, wanted: str, tree: Tree) -> ListedModel:
     )
     found = next((match for match in matches if match), [])
     # An impulse has more than one block: its picture model is meant, and of that the one in use.
-    for preferred in (
-        [entry for entry in found if entry.is_picture_model],
-        [entry for entry in found if entry.used and entry.is_picture_model],
-    ):
-        found = preferred or found
+    found = [entry for entry in found if entry.is_picture_model] or found
+    found = [entry for entry in found if entry.used and entry.is_picture_model] or found
     found = _distinct(found)
     if len(found) == 1:
         return found[0]
@@ -269,15 +256,10 @@ def _names(entry: ListedModel) -> set[str]:
 
 def _distinct(entries: Sequence[ListedModel]) -> list[ListedModel]:
     """Without further copies of the same bytes: a header's array and the same model as a file."""
-    known: set[bytes] = set()
-    kept: list[ListedModel] = []
+    kept: dict[bytes | int, ListedModel] = {}
     for entry in entries:
-        data = entry.candidate.data
-        if not data or data not in known:
-            kept.append(entry)
-        if data:
-            known.add(data)
-    return kept
+        kept.setdefault(entry.candidate.data or entry.number, entry)
+    return list(kept.values())
 
 
 def _as_it_is(entries: Sequence[ListedModel]) -> ListedModel:
@@ -308,18 +290,13 @@ def no_model(listing: Listing, tree: Tree) -> ConvertError:
             error.path = str(tree.source)
             return error
     if engines == {"none"}:
-        return UnsupportedModelError(
-            "the export says that it runs no neural network (inferencing engine NONE)",
-            path=tree.source,
-            hint="add a learning block for pictures to the impulse and train it; Gst-nvinfer runs nothing else",
-        )
+        message = "the export says that it runs no neural network (inferencing engine NONE)"
+        hint = "add a learning block for pictures to the impulse and train it; Gst-nvinfer runs nothing else"
+        return UnsupportedModelError(message, path=tree.source, hint=hint)
     if listing.missing:
-        return NoModelError(
-            f"the model that this export runs is not in {kind}: {', '.join(listing.missing)}",
-            path=tree.source,
-            hint="give the whole library (the model is a .cpp, .h or .tflite of about that name in tflite-model/), or "
-            "a .lite file from Edge Impulse's Dashboard",
-        )
+        message = f"the model that this export runs is not in {kind}: {', '.join(listing.missing)}"
+        hint = "give the whole library (the model is a .cpp, .h or .tflite of about that name in tflite-model/)"
+        return NoModelError(message, path=tree.source, hint=f"{hint}, or a .lite file from Edge Impulse's Dashboard")
     for end, what, hint in _INSTEAD:
         # Those first that are called as Edge Impulse calls what it gives: `ei-<project>-...`.
         paths = [path for path in tree.members if path.lower().endswith(end)]
@@ -334,22 +311,20 @@ def no_model(listing: Listing, tree: Tree) -> ConvertError:
             message = f"there is no model in {kind}, but {kind_.words}: {found[0]}"
             return NoModelError(message, path=tree.source, hint=kind_.hint)
     library = "the whole library, its tflite-model/ folder too," if listing.libraries else _DEPLOYMENT
-    return NoModelError(
+    message = (
         f"there is no model in {kind}: no tflite-trained.h, tflite_learn_*.h, *_compiled.cpp, .tflite, .lite or .onnx "
-        "file",
-        path=tree.source,
-        hint=f"give {library} or a .lite file from Edge Impulse's Dashboard",
+        "file"
     )
+    return NoModelError(message, path=tree.source, hint=f"give {library} or a .lite file from Edge Impulse's Dashboard")
 
 
 def without_flatbuffer(engine: str | None) -> UnsupportedModelError | None:
     """Why a library for `engine` holds no model; None where it holds one."""
     if engine in _WITH_FLATBUFFER:
         return None
-    return UnsupportedModelError(
-        f"the export is for the inferencing engine {str(engine).upper()}, whose model is not in it",
-        hint="download TensorFlow Lite (float32) from the Dashboard, or choose the deployment C++ library",
-    )
+    message = f"the export is for the inferencing engine {str(engine).upper()}, whose model is not in it"
+    hint = "download TensorFlow Lite (float32) from the Dashboard, or choose the deployment C++ library"
+    return UnsupportedModelError(message, hint=hint)
 
 
 def bundle_name(
@@ -445,16 +420,14 @@ def _shape(metadata: Metadata, facts: ModelFacts) -> tuple[Metadata, list[str]]:
 
 
 def with_options(
-    metadata: Metadata,
-    facts: ModelFacts,
-    *,
-    labels: tuple[str, ...] | None,
-    task: str | None,
-    resize_mode: ResizeMode | None,
-    image_scaling: ImageScaling | None,
+    metadata: Metadata, facts: ModelFacts, given: Mapping[str, Any], task: str | None
 ) -> tuple[Metadata, ModelFacts, tuple[Finding, ...]]:
-    """Metadata and facts with the options, and a note on each value that was recorded differently."""
-    given: dict[str, Any] = {"labels": labels, "resize_mode": resize_mode, "image_scaling": image_scaling}
+    """Metadata and facts with the options, and a note on each value that was recorded differently.
+
+    Args:
+        given: members of `Metadata` that options give; None: they do not.
+        task: the head that an option names.
+    """
     findings: list[Finding] = []
     for name, value in given.items():
         recorded = getattr(metadata, name)

@@ -173,7 +173,7 @@ def _byte_type(before: list[cpp_scanner.Token]) -> bool | None:
 
 
 _PIECE = 1 << 20  # bytes of text split at commas at a time, so that the parts do not take many times the file's size
-_VALUE = re.compile(rb"(?:\((?:unsigned char|uint8_t|char|signed char|int8_t)\))?\s*([+-]?)\s*([0-9][0-9a-zA-Z']*)")
+_VALUE = re.compile(rb"(?:\((?:unsigned char|uint8_t|char|signed char|int8_t)\))?\s*(?:([+-])\s*)?([0-9][0-9a-zA-Z']*)")
 _WORDS = {b"true": 1, b"false": 0}
 
 

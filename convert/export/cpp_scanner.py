@@ -39,14 +39,15 @@ class Token(NamedTuple):
     start: int
 
 
-# Directives and comments are recognised before this is matched, so neither stands here.
+# Directives and comments are recognised before this is matched, so neither stands here. An unclosed literal is one
+# piece of punctuation up to the end of its line: read again from each quote in it, a line would be read without end.
 _TOKEN = re.compile(
     rb"""
       (?P<name>[A-Za-z_$\x80-\xff][A-Za-z0-9_$\x80-\xff]*)
     | (?P<number>\.?[0-9](?:[eEpP][+-]|'?[A-Za-z0-9_.])*)
     | (?P<string>"(?:[^"\\\n]|\\.)*")
     | (?P<char>'(?:[^'\\\n]|\\.)+')
-    | (?P<punctuation>::|[!=<>]=|&&|\|\||<<|>>|->|.)
+    | (?P<punctuation>"(?:[^"\\\n]|\\.)*|'(?:[^'\\\n]|\\.)*|::|[!=<>]=|&&|\|\||<<|>>|->|.)
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -54,7 +55,7 @@ _BLANKS = re.compile(rb"(?:[ \t\r\f\v\n]|\\\r?\n)*")
 _SPLICE = re.compile(rb"\\\r?\n")
 # What can hide a directive's `#` or end an inactive group; everything between is skipped unread.
 _SKIP = re.compile(rb"[#/\"']")
-_LITERAL = re.compile(rb"\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'", re.DOTALL)
+_LITERAL = re.compile(rb"\"(?:[^\"\\\n]|\\.)*\"?|'(?:[^'\\\n]|\\.)*'?", re.DOTALL)  # also an unclosed one
 # After one of these, a brace or a comma may be part of a comment, a literal or a directive.
 _SPECIAL = re.compile(rb"[}/#'\"\\{]")
 _BRACES = re.compile(rb"[{}\"'/]")
@@ -183,8 +184,7 @@ class Scanner:
                 depth += 1 if data[at] == ord("{") else -1
                 self.position = at + 1
             elif data[at] in b"\"'":
-                literal = _LITERAL.match(data, at)
-                self.position = literal.end() if literal else at + 1
+                self.position = _LITERAL.match(data, at).end()  # type: ignore[union-attr]
             else:
                 self.position = at
                 token = self.next()
@@ -243,8 +243,7 @@ class Scanner:
                 is_comment = data[position + 1 : position + 2] in {b"/", b"*"}
                 self.position = _comment_end(data, position) if is_comment else position + 1
             elif first != 0x23:
-                literal = _LITERAL.match(data, position)
-                self.position = literal.end() if literal else position + 1
+                self.position = _LITERAL.match(data, position).end()  # type: ignore[union-attr]
             elif not _starts_line(data, position):
                 self.position = position + 1
             else:
@@ -334,18 +333,19 @@ def _logical_line(data: bytes, start: int) -> tuple[bytes, int]:
 
     A block comment may carry the directive over several lines ([lex.phases] 3: a comment is one blank).
     """
-    text = b""
+    text = bytearray()
     position, end = start, _line_end(data, start)
     while found := _SKIP.search(data, position, end):
         at = found.start()
         if data[at] == 0x2F and data[at + 1 : at + 2] in {b"/", b"*"}:
             text += data[start:at] + b" "
             start = position = _comment_end(data, at)
-            end = _line_end(data, start)
+            if start > end:
+                end = _line_end(data, start)
         else:
             literal = _LITERAL.match(data, at, end)
-            position = literal.end() if literal else at + 1
-    return _SPLICE.sub(b"", text + data[start:end]).strip(), end
+            position = literal.end() if literal else at + 1  # else it is a # or /
+    return _SPLICE.sub(b"", bytes(text) + data[start:end]).strip(), end
 
 
 def _starts_line(data: bytes, position: int) -> bool:

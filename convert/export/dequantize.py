@@ -220,29 +220,22 @@ def _product(_: Any, inputs: list[Range]) -> Range:
     return (math.nan, math.nan) if any(map(math.isnan, corners)) else (min(corners), max(corners))
 
 
-def _with_zero(_: Any, inputs: list[Range]) -> Range:
-    return _union([inputs[0], (0, 0)])
-
-
 _PAIRS = {"ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM"}
 _RULES: dict[str, Callable[[Any, list[Range]], Range]] = {
+    **dict.fromkeys(("BATCH_TO_SPACE_ND", "PAD", "SPACE_TO_BATCH_ND"), lambda _, inputs: _union([inputs[0], (0, 0)])),
+    **dict.fromkeys(("CONCATENATION", "PACK"), lambda _, inputs: _union(inputs)),
     "ABS": lambda _, inputs: (0, max(map(abs, inputs[0]))),
     "ADD": lambda _, inputs: (inputs[0][0] + inputs[1][0], inputs[0][1] + inputs[1][1]),
-    "BATCH_TO_SPACE_ND": _with_zero,
-    "CONCATENATION": lambda _, inputs: _union(inputs),
     "HARD_SWISH": lambda _, inputs: (-0.375, max(0, inputs[0][1])),
     "LEAKY_RELU": _leaky,
     "MAXIMUM": lambda _, inputs: (max(inputs[0][0], inputs[1][0]), max(inputs[0][1], inputs[1][1])),
     "MINIMUM": lambda _, inputs: (min(inputs[0][0], inputs[1][0]), min(inputs[0][1], inputs[1][1])),
     "MUL": _product,
-    "PACK": lambda _, inputs: _union(inputs),
-    "PAD": _with_zero,
     "PADV2": lambda _, inputs: _union([inputs[0], inputs[-1]]),
     "RELU": lambda _, inputs: _within(inputs[0], _FUSED[RELU]),
     "RELU6": lambda _, inputs: _within(inputs[0], _FUSED[RELU6]),
     "RELU_0_TO_1": lambda _, inputs: _within(inputs[0], (0, 1)),
     "RELU_N1_TO_1": lambda _, inputs: _within(inputs[0], (-1, 1)),
-    "SPACE_TO_BATCH_ND": _with_zero,
     "SPLIT": lambda _, inputs: inputs[-1],
     "SUB": lambda _, inputs: (inputs[0][0] - inputs[1][1], inputs[0][1] - inputs[1][0]),
 }
@@ -294,7 +287,8 @@ def keep_steps(
         added: list[tuple[str, Any]] = []
         for place, index in enumerate(outputs):
             if index in steps:
-                outputs[place] = add_tensor(model, f"{tensor_name(model, index)}_unrounded", _shape(model, index))
+                shape = model.subgraphs[0].tensors[index].shape
+                outputs[place] = add_tensor(model, f"{tensor_name(model, index)}_unrounded", shape)
                 added += _staircase(model, outputs[place], index, steps[index], soft=soft)
         call.outputs = np.array(outputs, np.int32)
         result += [(name, call), *added]
@@ -303,7 +297,7 @@ def keep_steps(
 
 def _staircase(model: Any, source: int, target: int, step: float, *, soft: bool) -> list[tuple[str, Any]]:
     calls: list[tuple[str, Any]] = []
-    base, shape = f"{tensor_name(model, target)}_rounding", _shape(model, target)
+    base, shape = f"{tensor_name(model, target)}_rounding", model.subgraphs[0].tensors[target].shape
 
     def by(value: float) -> int:
         return add_constant(model, f"{base}_{len(calls)}_by", np.array(value, np.float32))
@@ -321,10 +315,6 @@ def _staircase(model: Any, source: int, target: int, step: float, *, soft: bool)
     return calls
 
 
-def _shape(model: Any, index: int) -> Any:
-    return model.subgraphs[0].tensors[index].shape
-
-
 _BIAS = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "TRANSPOSE_CONV": 3}
 _ACTIVATIONS = {"TRANSPOSE_CONV": 2}  # the input they are, where not the first; the second has the weights
 _BARE_INTEGERS = {"CAST", "BITCAST"}  # they work on the integers, whatever those stand for
@@ -335,7 +325,6 @@ _MOVES = {
     *("BROADCAST_TO", "MAX_POOL_2D"),
 }  # their results consist of their inputs' values
 _VIEWS = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE"}  # of them those that compute nothing and pad nothing
-_FLOAT_CUSTOM = {POST_PROCESS}
 _FLOAT32, _FLOAT16 = schema.TensorType.FLOAT32, schema.TensorType.FLOAT16
 _BIAS_TYPES = {schema.TensorType.INT32, schema.TensorType.INT64}
 _BIAS_TOLERANCE = 0.02  # relative difference of a bias's scale and its product's that LiteRT's kernels accept
@@ -465,8 +454,7 @@ class Rewriter:
         if len(model.subgraphs) != 1:
             raise UnsupportedModelError(f"this model has {len(model.subgraphs)} subgraphs", hint=_HINT)
         self.calls: list[tuple[str, Any]] = []
-        self.clamps = 0
-        self.constants = 0
+        self.clamps = self.constants = 0
         self.input_range: Range | None = None
         self._coded = coded
         self._model = model
@@ -479,13 +467,11 @@ class Rewriter:
         self._instead: dict[int, int] = {}
         self._limits: dict[float, int] = {}
         self.activations: list[tuple[int, float]] = []
-        self._early = 0
-        self._layers = 0
+        self._early = self._layers = 0
         for index, tensor in enumerate(self._tensors):
             if tensor.type not in DTYPES or tensor.sparsity is not None:
-                raise UnsupportedModelError(
-                    f"the tensor {tensor_name(self._model, index)} is packed or sparse", hint=_HINT
-                )
+                message = f"the tensor {tensor_name(self._model, index)} is packed or sparse"
+                raise UnsupportedModelError(message, hint=_HINT)
 
     def run(self) -> None:
         """Rewrite.
@@ -558,12 +544,8 @@ class Rewriter:
             sources[0] = self._flat(sources[0], sources[1])
         call.inputs = np.array(sources, np.int32)
         self.calls.append((name, call))
-        if (
-            self._coded
-            and name in _VIEWS
-            and self._is_quantized(outputs[0])
-            and self._limits_of(inputs[0]) == self._limits_of(outputs[0])
-        ):
+        is_view = self._coded and name in _VIEWS and self._is_quantized(outputs[0])
+        if is_view and self._limits_of(inputs[0]) == self._limits_of(outputs[0]):
             self._as_float(outputs[0])
             return
         known = [self._range(source) if source >= 0 else ANYTHING for source in sources]
@@ -584,7 +566,7 @@ class Rewriter:
         return self.activations[: self._early] if self._layers else []
 
     def _check(self, name: str, call: Any, inputs: list[int]) -> None:
-        known = name in OPERATORS or name in _FLOAT_CUSTOM
+        known = name in OPERATORS or name == POST_PROCESS
         if not known or (name in _BARE_INTEGERS and self._is_quantized(inputs[0])):
             raise UnsupportedModelError(f"there is no float32 counterpart of a quantized {name}", hint=_HINT)
         options = call.builtinOptions
@@ -622,11 +604,9 @@ class Rewriter:
         if shape is None or len(shape) == 2:
             return source
         size = int(self._tensors[weights].shape[1])
-        rows = int(np.prod(shape)) // size
-        result = add_tensor(self._model, f"{tensor_name(self._model, source)}_flat", np.array([rows, size], np.int32))
-        wanted = add_constant(
-            self._model, f"{tensor_name(self._model, result)}_shape", np.array([rows, size], np.int32)
-        )
+        flat = np.array([int(np.prod(shape)) // size, size], np.int32)
+        result = add_tensor(self._model, f"{tensor_name(self._model, source)}_flat", flat)
+        wanted = add_constant(self._model, f"{tensor_name(self._model, result)}_shape", flat)
         self.calls.append(_called("RESHAPE", [source, wanted], result))
         self._ranges[result] = self._range(source)
         return result
@@ -636,11 +616,8 @@ class Rewriter:
 
         Returns the tensor that holds the result: `source` where nothing has to be cut.
         """
-        cuts = [
-            (name, limit)
-            for name, limit, needed in zip(("MAXIMUM", "MINIMUM"), limits, _beyond(found, limits, step), strict=True)
-            if needed
-        ]
+        sides = zip(("MAXIMUM", "MINIMUM"), limits, _beyond(found, limits, step), strict=True)
+        cuts = [(name, limit) for name, limit, needed in sides if needed]
         self._ranges[source] = found
         base = tensor_name(self._model, source if target is None else target)
         for number, (name, limit) in enumerate(cuts, 1):
@@ -688,9 +665,8 @@ class Rewriter:
             return False
         if self._quantizations.get(index) is None:
             kind = DTYPES[self._types[index]].name
-            raise UnsupportedModelError(
-                f"the tensor {tensor_name(self._model, index)} is {kind} and has no scale", hint=_HINT
-            )
+            message = f"the tensor {tensor_name(self._model, index)} is {kind} and has no scale"
+            raise UnsupportedModelError(message, hint=_HINT)
         return True
 
     def _limits_of(self, index: int) -> tuple[Range, float]:

@@ -38,9 +38,9 @@ MAX_SIZE = 128 << 20
 
 # The file does not declare TfLiteNode: common.h of TensorFlow Lite without TF_LITE_STATIC_MEMORY.
 _NODE = (
-    *("inputs", "outputs", "intermediates", "temporaries", "user_data", "builtin_data"),
-    *("custom_initial_data", "custom_initial_data_size"),
-)
+    "inputs", "outputs", "intermediates", "temporaries", "user_data", "builtin_data", "custom_initial_data",
+    "custom_initial_data_size",
+)  # fmt: skip
 
 _NEEDED = ("allocation_type", "data", "dims", "bytes")
 _MAX_RANK = 8  # of TensorFlow Lite's tensors
@@ -71,12 +71,9 @@ def rebuild(source: bytes | str, path: str, *, limit: int = MAX_SIZE) -> tuple[b
     """
     data = source_bytes(source.encode("utf-8", "surrogateescape") if isinstance(source, str) else source)
     if len(data) > limit:
-        raise InputError(
-            f"this file has {len(data):,} bytes; of EON-compiled models up to {limit:,} are read",
-            path=path,
-            line=line_of(data, limit),
-            hint="export the model as .tflite, which has no such limit",
-        )
+        message = f"this file has {len(data):,} bytes; of EON-compiled models up to {limit:,} are read"
+        hint = "export the model as .tflite, which has no such limit"
+        raise InputError(message, path=path, line=line_of(data, limit), hint=hint)
     graph = _graph(parse(data, path))
     message = f"rebuilt from C++: {len(graph.nodes)} operators, {len(graph.tensors)} tensors"
     return _write(graph), REBUILT.found(message, path=path)
@@ -95,11 +92,9 @@ def _graph(unit: Unit) -> eon_operators.EonGraph:
     for name in ("tflTensors_subgraph_index", "tflNodes_subgraph_index"):
         index = unit.find(name)
         if index is not None and isinstance(index.value, np.ndarray) and len(index.value) > 2:
-            raise unit.unsupported(
-                f"this model has {len(index.value) - 1} subgraphs",
-                index.at,
-                "download TensorFlow Lite (float32) from the Dashboard: it converts if it has no loop or condition",
-            )
+            message = f"this model has {len(index.value) - 1} subgraphs"
+            hint = "download TensorFlow Lite (float32) from the Dashboard: it converts if it has no loop or condition"
+            raise unit.unsupported(message, index.at, hint)
     tensors = _tensors(unit)
     nodes = _nodes(unit, len(tensors))
     inputs = _ends(unit, ("inTensorIndices", "in_tensor_indices"), len(tensors))
@@ -110,11 +105,9 @@ def _graph(unit: Unit) -> eon_operators.EonGraph:
         if not _fits(graph, node):
             shapes = [str(list(tensors[index].shape)) if index >= 0 else "none" for index in node.inputs]
             results = [str(list(tensors[index].shape)) for index in node.outputs]
-            raise unit.damaged(
-                f"the shapes of node {number} ({node.operator}) do not fit together:"
-                f" {', '.join(shapes)} to {', '.join(results)}",
-                node.at,
-            )
+            said = f"{', '.join(shapes)} to {', '.join(results)}"
+            message = f"the shapes of node {number} ({node.operator}) do not fit together: {said}"
+            raise unit.damaged(message, node.at)
     return graph
 
 
@@ -123,11 +116,9 @@ def _refuse_accelerators(unit: Unit) -> None:
     place = unit.data.find(b"OP_ETHOSU")
     is_used = "OP_ETHOSU" in unit.enums.get("used_operators_e", ())
     if is_used or (place >= 0 and unit.find("tensorData") is None):
-        raise unit.unsupported(
-            "this model was compiled for an Arm Ethos-U: its layers are that processor's commands, not a network",
-            place,
-            "in Edge Impulse choose a deployment without an accelerator, for example C++ library, and export again",
-        )
+        message = "this model was compiled for an Arm Ethos-U: its layers are that processor's commands, not a network"
+        hint = "in Edge Impulse choose a deployment without an accelerator, for example C++ library, and export again"
+        raise unit.unsupported(message, place, hint)
 
 
 def _nodes(unit: Unit, tensors: int) -> tuple[eon_operators.EonNode, ...]:
@@ -270,11 +261,8 @@ class _TensorRow(_Row):
                 raise self.damaged(f"{self.what} has no type")
             (name,) = shared
         if name not in eon_operators.TYPES:
-            raise self.unit.unsupported(
-                f"{self.what} has the type {shown(value)}, which is not known here",
-                self.at,
-                "convert the .tflite of this model instead",
-            )
+            message = f"{self.what} has the type {shown(value)}, which is not known here"
+            raise self.unit.unsupported(message, self.at, "convert the .tflite of this model instead")
         return eon_operators.TYPES[name]
 
     def _shape(self) -> tuple[int, ...]:
@@ -299,16 +287,16 @@ class _TensorRow(_Row):
         if values.dtype == np.uint8 and dtype != np.uint8 and values.nbytes == size:
             return values.view(dtype)  # types that the generator has no printer for come as bytes
         if values.dtype != dtype or values.nbytes != size:
-            raise self.unit.damaged(
-                f"{self.what} takes {size // dtype.itemsize} numbers of type {dtype.name},"
-                f" {variable.name} holds {values.size} of type {values.dtype.name}",
-                variable.at,
-            )
+            wanted = f"{self.what} takes {size // dtype.itemsize} numbers of type {dtype.name}"
+            found = f"{variable.name} holds {values.size} of type {values.dtype.name}"
+            raise self.unit.damaged(f"{wanted}, {found}", variable.at)
         return values
 
     def _quantization(self, shape: tuple[int, ...]) -> eon_operators.Quantization | None:
         value = self.members.get("quantization")
         if value is None:
+            if unknown := [name for name, each in self.members.items() if isinstance(each, Group)]:
+                raise self.damaged(f"{self.what} has the unknown member {unknown[0]}")
             return None
         kind = name_of(value.items[0]) if isinstance(value, Group) and len(value.items) == 2 else ""
         if kind == "kTfLiteNoQuantization":
@@ -327,10 +315,8 @@ class _TensorRow(_Row):
         if not isinstance(axis, int) or not 0 <= axis < _MAX_RANK or len(scale) != len(zero):
             raise self.unit.damaged(f"{variable.name}: scales, zero points and axis do not go together", variable.at)
         if per_axis and not (axis < len(shape) and shape[axis] == len(scale)):
-            raise self.unit.damaged(
-                f"{variable.name}: {len(scale)} scales along axis {axis} do not fit {self.what} of shape {list(shape)}",
-                variable.at,
-            )
+            message = f"{len(scale)} scales along axis {axis} do not fit {self.what} of shape {list(shape)}"
+            raise self.unit.damaged(f"{variable.name}: {message}", variable.at)
         return eon_operators.Quantization(scale, zero.astype(np.int64), axis)
 
 
@@ -371,11 +357,8 @@ def _write(graph: eon_operators.EonGraph) -> bytes:
     model.version = _SCHEMA_VERSION
     model.description = _DESCRIPTION
     model.buffers = [schema.BufferT()]  # by convention the first one is empty
-    model.operatorCodes = []
     subgraph = schema.SubGraphT()
-    subgraph.name = "main"
-    subgraph.inputs = list(graph.inputs)
-    subgraph.outputs = list(graph.outputs)
+    subgraph.name, subgraph.inputs, subgraph.outputs = "main", list(graph.inputs), list(graph.outputs)
     subgraph.tensors = [_tensor(graph, model, index) for index in range(len(graph.tensors))]
     codes: dict[tuple[int, str, int], int] = {}
     subgraph.operators = [_operator(graph, node, codes) for node in graph.nodes]
@@ -391,10 +374,8 @@ def _tensor(graph: eon_operators.EonGraph, model: schema.ModelT, index: int) -> 
     if index in graph.inputs:
         place = graph.inputs.index(index)
         tensor.name = f"x_input_{place}" if place else "x_input"
-    tensor.type = source.type
-    tensor.shape = np.array(source.shape, np.int32)
+    tensor.type, tensor.shape, tensor.buffer = source.type, np.array(source.shape, np.int32), 0
     tensor.hasRank = True
-    tensor.buffer = 0
     if source.data is not None:
         tensor.buffer = len(model.buffers)
         model.buffers.append(schema.BufferT(np.frombuffer(source.data.tobytes(), np.uint8)))
@@ -411,8 +392,7 @@ def _operator(
 ) -> schema.OperatorT:
     """The call; `codes` gets its operator code, in order of first use, if it does not have it."""
     call = schema.OperatorT()
-    call.inputs = np.array(node.inputs, np.int32)
-    call.outputs = np.array(node.outputs, np.int32)
+    call.inputs, call.outputs = np.array(node.inputs, np.int32), np.array(node.outputs, np.int32)
     if custom := eon_operators.CUSTOM.get(node.operator.upper()):
         code = (schema.BuiltinOperator.CUSTOM, custom, 1)
         call.customOptions = node.custom
@@ -426,10 +406,8 @@ def _operator(
             for member, value in members.items():
                 setattr(call.builtinOptions, member, np.array(value, np.int32) if isinstance(value, list) else value)
     else:
-        raise graph.unit.unsupported(
-            f"the operator {node.operator} is not known here",
-            node.at,
-            "convert the .tflite of this model instead, or train one without this layer",
-        )
+        message = f"the operator {node.operator} is not known here"
+        hint = "convert the .tflite of this model instead, or train one without this layer"
+        raise graph.unit.unsupported(message, node.at, hint)
     call.opcodeIndex = codes.setdefault(code, len(codes))
     return call

@@ -146,7 +146,7 @@ class Parameter:
     """
 
     kind: str
-    option: str
+    option: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +169,8 @@ class EonOperator:
 def _operator(options: str, struct: str, members: str) -> EonOperator:
     """From a line such as "padding padding, int strideW | type quantizedBiasType": members after `|` came later."""
     old, _, new = members.partition("|")
-    parameters = [
-        Parameter(*word.split()) if " " in word.strip() else Parameter(word.strip(), "")
-        for word in f"{old},{new}".split(",")
-        if word.strip()
-    ]
-    needed = sum(bool(word.strip()) for word in old.split(","))
-    return EonOperator(options, f"TfLite{struct}Params" if struct else "", tuple(parameters), needed)
+    first, later = ([Parameter(*word.split()) for word in part.split(",") if word.strip()] for part in (old, new))
+    return EonOperator(options, f"TfLite{struct}Params" if struct else "", (*first, *later), len(first))
 
 
 OPERATORS: dict[str, EonOperator] = {
@@ -224,9 +219,8 @@ def _members(
     # `computed padding` of a pool stands in braces of its own; it is computed again anyway.
     items = [item for item in value.items if not (isinstance(item, Group) and operator.options == "Pool2D")]
     if not operator.needed <= len(items) <= len(operator.parameters):
-        raise graph.unit.damaged(
-            f"{variable.name} has {len(items)} members, {operator.struct} has {len(operator.parameters)}", variable.at
-        )
+        message = f"{variable.name} has {len(items)} members, {operator.struct} has {len(operator.parameters)}"
+        raise graph.unit.damaged(message, variable.at)
     kinds = [parameter.kind for parameter in operator.parameters]
     return [_plain(graph, variable, kind, item) for kind, item in zip(kinds, items, strict=False)]
 
@@ -265,11 +259,8 @@ def _unpacked(
         values.append(list(numbers) if parameter.kind == "int[8]" else numbers[0])
         place += size
     if len(values) < operator.needed or len(data) > -(-place // widest) * widest:
-        raise graph.unit.unsupported(
-            f"the parameters of {node.operator} come as {len(data)} bytes, which no known {operator.struct} has",
-            variable.at,
-            _UNKNOWN_HINT,
-        )
+        message = f"the parameters of {node.operator} come as {len(data)} bytes, which no known {operator.struct} has"
+        raise graph.unit.unsupported(message, variable.at, _UNKNOWN_HINT)
     return values
 
 
@@ -288,9 +279,8 @@ def _converted(graph: EonGraph, node: EonNode, kind: str, value: float | list[in
             return bool(value)
         case ("int", int()) | ("float", int() | float()) | ("int[8]", list()):
             return value
-    raise graph.unit.unsupported(
-        f"{node.operator} has the {kind} {value}, which is not known here", node.at, _UNKNOWN_HINT
-    )
+    message = f"{node.operator} has the {kind} {value}, which is not known here"
+    raise graph.unit.unsupported(message, node.at, _UNKNOWN_HINT)
 
 
 def _corrected(graph: EonGraph, node: EonNode, result: Options, members: list[int | float | list[int]]) -> Options:
@@ -328,9 +318,8 @@ def _derived(graph: EonGraph, node: EonNode) -> Options:
     rule = _DERIVED.get(node.operator)
     options = rule(inputs, outputs) if rule and inputs and outputs else None
     if options is None:
-        raise graph.unit.unsupported(
-            f"the parameters of {node.operator} are missing and cannot be derived", node.at, _UNKNOWN_HINT
-        )
+        message = f"the parameters of {node.operator} are missing and cannot be derived"
+        raise graph.unit.unsupported(message, node.at, _UNKNOWN_HINT)
     return options
 
 

@@ -36,12 +36,12 @@ _ARITHMETIC = {name: np.dtype(dtype) for dtype, names in load_toml("eon.toml")["
 
 _POINTERS = {"*", "&"}
 _QUALIFIERS = {*_POINTERS, "const", "constexpr", "static", "volatile", "inline", "struct", "enum", "extern"}
-_CALL = re.compile(r"(?:\w+ )?\( (?:[^()]* )?\)")
+_CALL = re.compile(r"(?:\b\w+ )?\( (?:[^()]* )?\)")
 """`ALIGN ( 16 )` in the tokens of a declaration."""
 
 _CAST = re.compile(
     rb"\( (?:const |struct )*[A-Za-z_]\w*(?: :: \w+)*(?: \w+)* (?:\* )+\)"
-    rb"|\( u?int(?:\d+_t)? \)|\w+_cast < [^()]* >(?= \()"
+    rb"|\( u?int(?:\d+_t)? \)|\b\w+_cast < [^()]* >(?= \()"
 )
 _POINTER = re.compile(rb"[(& ]*((?::: )?[A-Za-z_]\w*(?: :: \w+)*)[) ]*((?:[+-] [^()]*)?)[) ]*")
 _WORDS: dict[str, Value] = {"true": 1, "false": 0}

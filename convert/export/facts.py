@@ -29,13 +29,10 @@ if TYPE_CHECKING:
 
     from convert.onnx_header import Value
 
-_MOVING: Final = frozenset(
-    {
-        *("CAST", "CONCATENATION", "DEQUANTIZE", "EXPAND_DIMS", "GATHER", "PACK", "PAD", "PADV2", "QUANTIZE"),
-        *("RESHAPE", "SHAPE", "SLICE", "SPLIT", "SPLIT_V", "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE", "UNPACK"),
-        POST_PROCESS,
-    }
-)
+_MOVING: Final = {
+    *("CAST", "CONCATENATION", "DEQUANTIZE", "EXPAND_DIMS", "GATHER", "PACK", "PAD", "PADV2", "QUANTIZE", "RESHAPE"),
+    *("SHAPE", "SLICE", "SPLIT", "SPLIT_V", "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE", "UNPACK", POST_PROCESS),
+}
 """Operators that move or convert numbers: the types they work on do not show how the model computes."""
 
 _MIXTURE: Final = frozenset({"EXP", "LOG", "SQUARE", "SQUARED_DIFFERENCE", "REDUCE_MAX"})
@@ -161,12 +158,10 @@ def _quantization(graph: Graph) -> str:
 
 
 _CHANNELS: Final = {1, 3}
-_QUANTIZED: Final = frozenset(
-    {
-        *("ConvInteger", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger"),
-        *("QLinearConv", "QLinearMatMul", "QuantizeLinear"),
-    }
-)
+_QUANTIZED: Final = {
+    *("ConvInteger", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "QLinearConv", "QLinearMatMul"),
+    "QuantizeLinear",
+}
 _SAME_AS: Final = {"Softmax": "SOFTMAX", "Sigmoid": "LOGISTIC"}
 """Operators that distinguish last layers, by the names a flatbuffer has for them."""
 
@@ -189,14 +184,12 @@ def onnx_facts(data: bytes) -> tuple[ModelFacts, tuple[str, ...]]:
     if not header.nodes or not header.outputs or not header.domains:
         raise InputError("this ONNX model is empty", hint=_DAMAGED)
     if header.external:
-        raise UnsupportedModelError(
-            "the model's weights lie in another file", hint="save the model with its weights in one .onnx file"
-        )
+        message = "the model's weights lie in another file"
+        raise UnsupportedModelError(message, hint="save the model with its weights in one .onnx file")
     inputs = [_onnx_tensor(value) for value in header.inputs]
     if len(inputs) != 1:
-        raise UnsupportedModelError(
-            f"the model has {len(inputs)} inputs", hint="only models with one input, a picture, can be converted"
-        )
+        message = f"the model has {len(inputs)} inputs"
+        raise UnsupportedModelError(message, hint="only models with one input, a picture, can be converted")
     outputs = [_onnx_tensor(value) for value in header.outputs]
     operators = {node.op for node in header.nodes}
     source, is_nchw = _nhwc(inputs[0])
@@ -274,11 +267,8 @@ class Enumeration:
         return self.values.get(short, short.lower())
 
 
-RESIZE: Final = Enumeration(
-    "EI_CLASSIFIER_RESIZE_",
-    dict(enumerate(mode.name for mode in ResizeMode)),
-    {mode.name: mode.value for mode in ResizeMode},
-)
+_RESIZES: Final = {mode.name: mode.value for mode in ResizeMode}
+RESIZE: Final = Enumeration("EI_CLASSIFIER_RESIZE_", dict(enumerate(_RESIZES)), _RESIZES)
 """Studio 1.57.2 and later: none 0, fit-shortest 1, fit-longest 2, squash 3."""
 
 _SCALINGS: Final = {
@@ -291,14 +281,11 @@ _SCALINGS: Final = {
 }
 SCALING: Final = Enumeration("EI_CLASSIFIER_IMAGE_SCALING_", dict(enumerate(_SCALINGS)), _SCALINGS)
 
-_LAST_LAYERS: Final = {
-    -1: ("UNKNOWN", UNKNOWN),
-    **{each.last_layer[0]: (each.last_layer[1], each.id) for each in HEADS if each.last_layer},
-}
+_LAST_LAYERS: Final = [(-1, "UNKNOWN", UNKNOWN), *((*each.last_layer, each.id) for each in HEADS if each.last_layer)]
 LAST_LAYER: Final = Enumeration(
     "EI_CLASSIFIER_LAST_LAYER_",
-    {number: name for number, (name, _) in _LAST_LAYERS.items()},
-    dict(_LAST_LAYERS.values()),
+    {number: name for number, name, _ in _LAST_LAYERS},
+    {name: head_id for _, name, head_id in _LAST_LAYERS},
 )
 
 _SENSORS: Final = ("MICROPHONE", "ACCELEROMETER", "CAMERA", "9DOF", "ENVIRONMENTAL", "FUSION")

@@ -23,7 +23,7 @@ from convert.export.choose import choose, one_of_twins, without_flatbuffer
 from convert.export.cpp_declarations import Declaration, Field, Header, names_in, string_of
 from convert.export.cpp_scanner import evaluate, real_literal, text_of
 from convert.export.facts import takes_no_pictures
-from convert.export.models import describe
+from convert.export.models import MAX_DOCUMENT, describe
 from convert.export.parameters import DEPLOYMENT, File, enumerator, read_headers
 from convert.heads import is_quantized, refuse_operators
 
@@ -126,15 +126,12 @@ def refuse(export: Export) -> None:
             )
         refuse_operators(export)
         if is_quantized(export):
-            raise UnsupportedModelError(  # noqa: TRY301
-                f"its network is {export.facts.quantization}, and is rewritten in float32 for TensorRT",
-                hint="leave out --no-dequantize",
-            )
+            message = f"its network is {export.facts.quantization}, and is rewritten in float32 for TensorRT"
+            raise UnsupportedModelError(message, hint="leave out --no-dequantize")  # noqa: TRY301
         if len(export.facts.outputs) > 1:
-            raise UnsupportedModelError(  # noqa: TRY301
-                f"the network of the impulse has {len(export.facts.outputs)} outputs",
-                hint="only networks with one output, the scores, can be converted",
-            )
+            message = f"the network of the impulse has {len(export.facts.outputs)} outputs"
+            hint = "only networks with one output, the scores, can be converted"
+            raise UnsupportedModelError(message, hint=hint)  # noqa: TRY301
     except UnsupportedModelError as error:
         error.path = error.path or export.member or export.source
         raise
@@ -151,11 +148,9 @@ def _network(listing: Listing, wanted: str | None, tree: Tree, *, quantized: boo
     found = sorted(by_bytes.values(), key=lambda each: each.number)
     found = one_of_twins(found, quantized=quantized)
     if len(found) > 1:
-        raise NoModelError(
-            f"the export holds {len(found)} models:\n" + describe(found),
-            path=tree.source,
-            hint=f"name one with --model, for example --model '#{found[0].number}'",
-        )
+        message = f"the export holds {len(found)} models:\n" + describe(found)
+        hint = f"name one with --model, for example --model '#{found[0].number}'"
+        raise NoModelError(message, path=tree.source, hint=hint)
     if not found and listing.missing:
         return choose(listing, None, tree)  # raises what is missing
     return found[0] if found else None
@@ -171,10 +166,12 @@ def _sources(tree: Tree, root: str) -> tuple[tuple[File, ...], File | None]:
     headers.sort(key=lambda path: ((path.name != _FIRST) + (path.name == _LAST), path.name))
     document = str(place / DEPLOYMENT)
 
-    def read(path: str) -> File:
-        return File(tree.read(path, _MOST), tree.name_of(path))
+    def read(path: str, most: int) -> File:
+        return File(tree.read(path, most), tree.name_of(path))
 
-    return tuple(read(str(path)) for path in headers), read(document) if document in tree.members else None
+    # Beside them may lie the header of a model, which is larger than any of theirs.
+    mine = [str(path) for path in headers if path.name in {_FIRST, _LAST} or tree.members[str(path)] <= _MOST]
+    return tuple(read(path, _MOST) for path in mine), read(document, MAX_DOCUMENT) if document in tree.members else None
 
 
 def read_impulse(
@@ -231,13 +228,10 @@ def _with_inputs(impulse: Impulse, features: int, path: str | None) -> Impulse:
         fits = [group for group in groups if sum(sizes[each] for each in group) == features]
         if len(fits) != 1:
             said = " and ".join(str(size) for size in sizes.values())
-            clear = "in more than one way" if fits else "in no way"
-            raise UnsupportedModelError(
-                f"which blocks feed the network is not recorded: it takes {features} features, to which its blocks of "
-                f"{said} features add up {clear}",
-                path=path,
-                hint="build the deployment again in Studio: since 2023 it records this",
-            )
+            sums = f"its blocks of {said} features add up {'in more than one way' if fits else 'in no way'}"
+            message = f"which blocks feed the network is not recorded: it takes {features} features, to which {sums}"
+            hint = "build the deployment again in Studio: since 2023 it records this"
+            raise UnsupportedModelError(message, path=path, hint=hint)
         inputs = fits[0]
     total = sum(sizes.get(each, 0) for each in inputs)
     if total != features or any(each not in sizes for each in inputs):
@@ -261,22 +255,13 @@ class _Reader:
     def impulse(self) -> Impulse:
         """Without what follows from the network: inputs that are not recorded, and the anomaly."""
         chosen = self._chosen()
-        window = [
-            self._setting(chosen, member, macro)
-            for member, macro in (
-                ("raw_sample_count", "RAW_SAMPLE_COUNT"),
-                ("raw_samples_per_frame", "RAW_SAMPLES_PER_FRAME"),
-                ("frequency", "FREQUENCY"),
-                ("slices_per_model_window", "SLICES_PER_MODEL_WINDOW"),
-                ("interval_ms", "INTERVAL_MS"),
-            )
-        ]
-        samples, axes, frequency, slices, interval = (0.0 if value is None else value for value in window)
+        names = ("raw_sample_count", "raw_samples_per_frame", "frequency", "slices_per_model_window", "interval_ms")
+        samples, axes, frequency, slices, interval = (self._setting(chosen, name) or 0.0 for name in names)
         if not frequency and interval > 0:
             frequency = 1000 / interval
-        words = self._text(chosen, "fusion_string", "FUSION_AXES_STRING") or ""
+        words = self._axis_names(chosen)
         axis_names = tuple(word.strip() for word in words.split(" + ")) if words else ()
-        reached = self.header.reachable(chosen.name) if chosen else None
+        reached = self._reached(chosen)
         return Impulse(
             sensor=self._sensor(chosen),
             samples=int(samples),
@@ -294,17 +279,22 @@ class _Reader:
         mine = [each for each in found if self.names and self.names <= self.header.reachable(each.name)]
         return next(iter(mine or found), None)
 
-    def _setting(self, chosen: Declaration | None, member: str, macro: str) -> float | None:
+    def _reached(self, chosen: Declaration | None) -> frozenset[str] | None:
+        """Every name that the impulse leads to; None where none is declared."""
+        return self.header.reachable(chosen.name) if chosen else None
+
+    def _setting(self, chosen: Declaration | None, member: str) -> float | None:
+        """A number, by the member of the impulse or the macro of that name."""
         tokens = chosen.named(member) if chosen else None
         if tokens:
             return self._number(tokens)
-        body = self.header.macros.get(b"EI_CLASSIFIER_" + macro.encode())
+        body = self.header.macros.get(f"EI_CLASSIFIER_{member.upper()}".encode())
         return None if body is None else self._real(body)
 
-    def _text(self, chosen: Declaration | None, member: str, macro: str) -> str | None:
+    def _axis_names(self, chosen: Declaration | None) -> str | None:
         if chosen:  # of several impulses the macros describe one
-            return string_of(chosen.named(member) or ())
-        body = self.header.macros.get(b"EI_CLASSIFIER_" + macro.encode(), b"").strip()
+            return string_of(chosen.named("fusion_string") or ())
+        body = self.header.macros.get(b"EI_CLASSIFIER_FUSION_AXES_STRING", b"").strip()
         return text_of(body[1:-1]) if body[:1] == b'"' else None
 
     def _sensor(self, chosen: Declaration | None) -> str:
@@ -360,13 +350,11 @@ class _Reader:
         if not functions or functions[0] not in {1, 2}:
             names = sorted({name for each in words for name in each if name.startswith("extract_")})
             reason = f"it is computed by {names[0]}" if names else "its function is not known"
-            raise UnsupportedModelError(
-                f"block {number + 1} of the impulse is a custom block: {reason}, whose arithmetic is not in the export",
-                path=self.path,
-                hint="use one of Studio's own blocks (spectral analysis, MFCC, MFE, spectrogram, flatten, raw data)",
-            )
+            what = f"a custom block: {reason}, whose arithmetic is not in the export"
+            hint = "use one of Studio's own blocks (spectral analysis, MFCC, MFE, spectrogram, flatten, raw data)"
+            raise UnsupportedModelError(f"block {number + 1} of the impulse is {what}", path=self.path, hint=hint)
         at = functions[0]
-        kind = next(match[1] for match in map(_FUNCTION.fullmatch, words[at]) if match)
+        kind = _first(_FUNCTION, words[at])
         head = [self._number(tokens) for tokens in members[:at]]
         if None in head:
             raise _damaged(f"block {number + 1}: its size is no number", self.path)
@@ -377,37 +365,28 @@ class _Reader:
         if len(words) > at + 2 and words[at + 2]:
             offsets = tuple(int(value) for value in self._array(words[at + 2][-1], f"the axes of block {number + 1}"))
         scaler = [name for names in words[at + 3 :] for name in names if "normalization" in name]
-        return Block(
-            kind,
-            whole[0] if at == 2 else int(_one(values, "block_id", number)),
-            int(_one(values, "implementation_version", 1.0)),
-            offsets,
-            values,
-            whole[-1],
-            self._scaler(scaler[0]) if scaler else None,
-        )
+        known = whole[0] if at == 2 else _one(values, "block_id", number)
+        version = _one(values, "implementation_version", 1)
+        return Block(kind, known, version, offsets, values, whole[-1], self._scaler(scaler[0]) if scaler else None)
 
     def _unlisted(self, config: Declaration, number: int, axes: int) -> Block:
-        kind = next(match[1] for match in map(_CONFIG.fullmatch, config.type) if match)
-        values = self._values(config)
-        listed = self.header.declarations.get(f"{config.name}_axes")
+        values, listed = self._values(config), f"{config.name}_axes"
         offsets = _all(axes)
-        if listed is not None:
-            offsets = tuple(int(each) for each in self._array(listed.name, f"the axes of {config.name}"))
-        known = int(_one(values, "block_id", number))
-        return Block(kind, known, int(_one(values, "implementation_version", 1.0)), offsets, values, 0)
+        if listed in self.header.declarations:
+            offsets = tuple(int(each) for each in self._array(listed, f"the axes of {config.name}"))
+        known, version = _one(values, "block_id", number), _one(values, "implementation_version", 1)
+        return Block(_first(_CONFIG, config.type), known, version, offsets, values, 0)
 
     def _config(self, names: Sequence[str]) -> Declaration:
-        for name in names:
-            found = self.header.declarations.get(name)
-            if found is not None and found.braced:
-                return found
+        found = (self.header.declarations.get(name) for name in names)
+        if config := next((each for each in found if each is not None and each.braced), None):
+            return config
         called = names[-1] if names else "a block's configuration"
         raise _damaged(f"{called} is not in model-parameters/", self.path)
 
     def _values(self, config: Declaration) -> Mapping[str, Value]:
         """Name -> value, as the export's own struct names them; pointers to names of axes are left out."""
-        kind = next((word for word in config.type if _CONFIG.fullmatch(word)), "")
+        kind = next(filter(_CONFIG.fullmatch, config.type), "")
         members = self.header.structs.get(kind)
         if members is None:
             raise _damaged(f"the struct {kind or config.name} is not in model-parameters/", self.path)
@@ -440,21 +419,21 @@ class _Reader:
     def _scaler(self, name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and scale of a standard scaler."""
         reached = self.header.reachable(name)
-        config = next(
-            (each for each in map(self.header.declarations.get, sorted(reached)) if each and each.named("mean_data")),
-            None,
-        )
+        declared = map(self.header.declarations.get, sorted(reached))
+        config = next((each for each in declared if each and each.named("mean_data")), None)
         if config is None:
-            raise UnsupportedModelError(
-                f"its features are normalised in a way that is not known here ({name})",
-                path=self.path,
-                hint="normalise with the standard scaler, or not at all",
-            )
-        mean, scale = (
-            self._array(names_in(config.named(member) or ())[-1], f"{name}, {member}")
-            for member in ("mean_data", "scale_data")
-        )
+            message = f"its features are normalised in a way that is not known here ({name})"
+            hint = "normalise with the standard scaler, or not at all"
+            raise UnsupportedModelError(message, path=self.path, hint=hint)
+        mean, scale = (self._array_of(config, member, name) for member in ("mean_data", "scale_data"))
         return mean, scale
+
+    def _array_of(self, config: Declaration, member: str, name: str) -> tuple[float, ...]:
+        """The numbers of the array that a member of `config` points to."""
+        names = names_in(config.named(member) or ())
+        if not names:
+            raise _damaged(f"{name}: {member} is not in model-parameters/", self.path, config.line)
+        return self._array(names[-1], f"{name}, {member}")
 
     def _learning(self, reached: frozenset[str] | None, *, anomaly: bool) -> list[Field]:
         """Entries of the learning blocks that score anomalies, or of the others."""
@@ -474,26 +453,22 @@ class _Reader:
     def anomaly(self, impulse: Impulse, mixture: Callable[[frozenset[str]], bytes]) -> KMeans | Mixture | None:
         """What scores anomalies."""
         chosen = self._chosen()
-        reached = self.header.reachable(chosen.name) if chosen else None
+        reached = self._reached(chosen)
         entries = self._learning(reached, anomaly=True)
         names = {word for entry in entries for word in entry.names}
         called = frozenset[str]().union(*(self.header.reachable(word) for word in names))
-        configs = [
-            each for each in map(self.header.declarations.get, sorted(called)) if each is not None and each.braced
-        ]
-        config = next((each for each in configs if each.named("anom_axis")), None)
+        declared = map(self.header.declarations.get, sorted(called))
+        config = next((each for each in declared if each and each.braced and each.named("anom_axis")), None)
         is_kmeans = config is not None and config.named("anom_clusters") is not None
         if config is None:  # until 2022 nothing points to the arrays
-            if chosen is not None or not self._setting(None, "", "HAS_ANOMALY"):
+            if chosen is not None or not self._setting(None, "has_anomaly"):
                 return None
             is_kmeans = True
         inputs = self._inputs(reached, anomaly=True) or (impulse.blocks[0].id,)
         if len(inputs) != 1 or all(block.id != inputs[0] for block in impulse.blocks):
-            raise UnsupportedModelError(
-                f"its anomaly block takes the features of {len(inputs)} blocks",
-                path=self.path,
-                hint="train the anomaly block on one signal-processing block",
-            )
+            message = f"its anomaly block takes the features of {len(inputs)} blocks"
+            hint = "train the anomaly block on one signal-processing block"
+            raise UnsupportedModelError(message, path=self.path, hint=hint)
         size = next(block.size for block in impulse.blocks if block.id == inputs[0])
         axes = tuple(int(each) for each in self._array(self._of(config, "anom_axis"), "the axes of the anomaly block"))
         if any(not 0 <= axis < size for axis in axes) or not axes:
@@ -501,10 +476,8 @@ class _Reader:
             raise _damaged(message, self.path)
         if not is_kmeans:
             return Mixture(axes, mixture(called), inputs[0])
-        mean, scale = (
-            self._array(self._of(config, f"anom_{name}"), f"the {name} of the anomaly block")
-            for name in ("mean", "scale")
-        )
+        mean = self._array(self._of(config, "anom_mean"), "the mean of the anomaly block")
+        scale = self._array(self._of(config, "anom_scale"), "the scale of the anomaly block")
         clusters = self.header.declarations.get(self._of(config, "anom_clusters"))
         if clusters is None:
             raise _damaged("the clusters of the anomaly block are missing", self.path)
@@ -517,11 +490,8 @@ class _Reader:
             centre, *rest = each.fields
             centroids.append(self._row(centre.fields, "a cluster", clusters.line))
             radii += self._row(rest[:1], "a cluster", clusters.line)
-        if (
-            not centroids
-            or {len(row) for row in (*centroids, mean, scale)} != {len(axes)}
-            or len(radii) != len(centroids)
-        ):
+        lengths = {len(row) for row in (*centroids, mean, scale)}
+        if not centroids or lengths != {len(axes)} or len(radii) != len(centroids):
             message = f"the clusters of the anomaly block do not fit its {len(axes)} features"
             raise _damaged(message, self.path, clusters.line)
         if 0.0 in scale:
@@ -542,9 +512,14 @@ def _all(axes: int) -> tuple[int, ...]:
     return tuple(range(axes)) if axes <= blocks.LARGEST_WINDOW else ()
 
 
-def _one(values: Mapping[str, Value], name: str, default: float) -> float:
+def _one(values: Mapping[str, Value], name: str, default: int) -> int:
     value = values.get(name, default)
-    return value if isinstance(value, int | float) else default
+    return int(value) if isinstance(value, int | float) else default
+
+
+def _first(pattern: re.Pattern[str], words: Iterable[str]) -> str:
+    """What the group of `pattern` holds in the first word that it fits."""
+    return next(match[1] for match in map(pattern.fullmatch, words) if match)
 
 
 def _from_document(file: File, impulse: Impulse) -> Impulse:
@@ -552,24 +527,29 @@ def _from_document(file: File, impulse: Impulse) -> Impulse:
     try:
         document = json.loads(file.data)
         recorded = document["impulse"]
+        if len(recorded["dspBlocks"]) > _MOST_BLOCKS:
+            raise ValueError(f"{len(recorded['dspBlocks'])} signal-processing blocks")  # noqa: TRY301
         axes = int(document["axesCount"])
         listed = tuple(_document_block(each, axes, document) for each in recorded["dspBlocks"])
         learning = [each for each in recorded["learnBlocks"] if "anomaly" not in each["type"]]
         if any("anomaly" in each["type"] for each in recorded["learnBlocks"]):
-            raise UnsupportedModelError(
-                "the clusters of its anomaly block are not in the export",
-                path=file.path,
-                hint="give the C++ library, which holds them",
-            )
+            message = "the clusters of its anomaly block are not in the export"
+            raise UnsupportedModelError(message, path=file.path, hint="give the C++ library, which holds them")  # noqa: TRY301
+        sensor = document.get("sensor") or impulse.sensor
+        if not isinstance(sensor, str):
+            raise TypeError("sensor")  # noqa: TRY301
         return replace(
             impulse,
-            sensor=document.get("sensor") or impulse.sensor,
+            sensor=sensor,
             samples=int(document["samplesPerInference"]),
             axes=axes,
             frequency=float(document["frequency"]),
             blocks=listed,
             inputs=tuple(int(each) for each in learning[0].get("dsp", ())) if len(learning) == 1 else (),
         )
+    except UnsupportedModelError as error:
+        error.path = error.path or file.path
+        raise
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError) as error:
         message = f"the impulse in {DEPLOYMENT} cannot be read: {type(error).__name__} {str(error)[:80]}"
         raise InputError(message, path=file.path, hint="give the C++ library of the project") from error
@@ -579,21 +559,26 @@ def _document_block(block: dict[str, Any], axes: int, document: dict[str, Any]) 
     metadata = block["metadata"]
     config = metadata["dspConfig"]
     if config.get("normalizeData", "none") not in {"none", None}:
-        raise UnsupportedModelError(
-            "its features are normalised, and the means are not in the export", hint="give the C++ library"
-        )
+        message = "its features are normalised, and the means are not in the export"
+        raise UnsupportedModelError(message, hint="give the C++ library")
     values: dict[str, Value] = {}
     for name, value in config["options"].items():
         if value is not None and not isinstance(value, str | int | float):
             raise TypeError(name)
+        if isinstance(value, int | float) and not math.isfinite(value):
+            raise ValueError(name)
         values[name.replace("-", "_")] = 0.0 if value is None else value if isinstance(value, str) else float(value)
     kind = block["type"].replace("-", "_")
-    names, listed = document.get("axes") or (), block.get("axes", ())
+    names, listed = document.get("axes") or [], block.get("axes", [])
+    if not isinstance(names, list) or not isinstance(listed, list):
+        raise TypeError("axes")
     chosen = [names.index(name) for name in listed if name in names]
-    if not chosen and 0 < len(listed) < axes:
+    if len(chosen) < len(listed) and (chosen or len(listed) < axes):
         raise UnsupportedModelError(
             f"the block {block['id']} takes {', '.join(map(str, listed))} of {axes} axes, whose order is not recorded",
             hint="give the C++ library, which records it",
         )
-    version = int(block.get("implementationVersion", 1))
-    return Block(kind, int(block["id"]), version, tuple(chosen or _all(axes)), values, int(metadata["featureCount"]))
+    version, size = int(block.get("implementationVersion", 1)), int(metadata["featureCount"])
+    if size < 0:
+        raise ValueError(f"featureCount {size}")
+    return Block(kind, int(block["id"]), version, tuple(chosen or _all(axes)), values, size)

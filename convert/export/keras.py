@@ -39,9 +39,7 @@ WORDS: Final = {"savedmodel": "a TensorFlow SavedModel", "keras": "a Keras model
 
 _GRAPH: Final = "saved_model.pb"
 _INDEX: Final = "variables/variables.index"
-_SAVED: Final = re.compile(
-    r"saved_model\.pb|fingerprint\.pb|keras_metadata\.pb|variables/[^/]+|assets/[^/]+", re.DOTALL
-)
+_SAVED: Final = re.compile(r"(?:saved_model|fingerprint|keras_metadata)\.pb|(?:variables|assets)/[^/]+", re.DOTALL)
 """What belongs to a SavedModel, relative to its folder."""
 
 _KERAS_FILES: Final = ("config.json", "metadata.json", "model.weights.h5")
@@ -110,10 +108,8 @@ def convert_place(tree: Tree, place: Place) -> tuple[bytes, Parity, str]:
     form, files = _read(tree, place)
     # Not importlib.util.find_spec: where tf2onnx runs in this process, a stub is called so.
     if PathFinder.find_spec("tensorflow") is None:
-        raise MissingDependencyError(
-            f"this is {WORDS[form]}, which TensorFlow has to convert, and that is not installed",
-            hint=f"{pip_install('ei-deepstream[tensorflow]')}, or {_LITE}",
-        )
+        message = f"this is {WORDS[form]}, which TensorFlow has to convert, and that is not installed"
+        raise MissingDependencyError(message, hint=f"{pip_install('ei-deepstream[tensorflow]')}, or {_LITE}")
     try:
         with Worker(preload=("tensorflow",)) as worker:
             model, difference, greatest, version = worker.call(
@@ -126,9 +122,8 @@ def convert_place(tree: Tree, place: Place) -> tuple[bytes, Parity, str]:
         raise TranslationError(f"TensorFlow could not convert the model: {_first_line(failed)}", hint=_LITE) from failed
     tolerance = _TOLERANCE * max(1.0, greatest)
     if not difference[0] <= tolerance:
-        raise ValidationError(
-            f"the .tflite that TensorFlow {version} made of the model is {difference[0]:.2g} away from it", hint=_LITE
-        )
+        message = f"the .tflite that TensorFlow {version} made of the model is {difference[0]:.2g} away from it"
+        raise ValidationError(message, hint=_LITE)
     return model, Parity(difference[0], difference[1], difference[2], _INPUTS, tolerance), version
 
 
@@ -147,30 +142,25 @@ def _read(tree: Tree, place: Place) -> tuple[str, dict[str, bytes]]:
         if kind is not ZIP:
             raise InputError(f"this is {kind.words}", hint=kind.hint)
         with open_zip_bytes(data, Path(tree.name_of(place.member))) as inner:
-            found = best([each for each in places(inner) if not each.packed])
+            deeper = not place.member.lower().endswith(".keras")  # a zip may hold a .keras, which holds no further one
+            found = best([each for each in places(inner) if not each.packed or (deeper and each.form == "keras")])
             if len(found) != 1:
                 raise InputError(f"this zip holds {len(found)} models of TensorFlow, not one", hint=_WHOLE)
             return _read(inner, found[0])
     folder = PurePosixPath(place.member).parent
     if place.form == "savedmodel":
-        inside = {
-            path.relative_to(folder).as_posix(): str(path)
-            for path in map(PurePosixPath, tree.members)
-            if path.is_relative_to(folder)
-        }
+        below = [path for path in map(PurePosixPath, tree.members) if path.is_relative_to(folder)]
+        inside = {path.relative_to(folder).as_posix(): str(path) for path in below}
         if _INDEX not in inside:
-            raise InputError(
-                f"this is {SAVED_MODEL.words}: the folder variables/, which holds its weights, is not beside it",
-                hint=f"give the whole folder of the SavedModel, or {_LITE}",
-            )
+            message = f"this is {SAVED_MODEL.words}: the folder variables/, which holds its weights, is not beside it"
+            raise InputError(message, hint=f"give the whole folder of the SavedModel, or {_LITE}")
         files = {name: tree.read(path) for name, path in inside.items() if _SAVED.fullmatch(name)}
         if (kind := file_type(files[_GRAPH][:HEAD])) is not SAVED_MODEL:
             raise InputError(f"this is no SavedModel, but {kind.words}", hint=_WHOLE)
         return place.form, files
     if place.form == "keras":
-        return place.form, {
-            name: tree.read(path) for name in _KERAS_FILES if (path := str(folder / name)) in tree.members
-        }
+        paths = {name: str(folder / name) for name in _KERAS_FILES}
+        return place.form, {name: tree.read(path) for name, path in paths.items() if path in tree.members}
     data = tree.read(place.member)
     if (kind := file_type(data[:HEAD])) is not HDF5:
         raise InputError(f"this is {kind.words}", hint=kind.hint)
@@ -185,10 +175,8 @@ def _read_hdf5(data: bytes) -> tuple[str, dict[str, bytes]]:
 
 
 def _no_network() -> InputError:
-    return InputError(
-        "this HDF5 file holds no Keras model: it has no model_config; it may be weights or data alone",
-        hint=f"save the whole model (model.save), or {_LITE}",
-    )
+    message = "this HDF5 file holds no Keras model: it has no model_config; it may be weights or data alone"
+    return InputError(message, hint=f"save the whole model (model.save), or {_LITE}")
 
 
 def best(found: Sequence[Place]) -> list[Place]:
@@ -270,14 +258,11 @@ def _signature(graph: bytes) -> tuple[str, bytes]:
         name = "serving_default" if "serving_default" in names else str(names[0])
         return name, saved.SerializeToString()
     if not names:
-        raise UnsupportedModelError(
-            "the SavedModel has no signature, so its input and output are not known",
-            hint=f"save it with one (model.export(FOLDER)), or {_LITE}",
-        )
-    raise UnsupportedModelError(
-        f"the SavedModel has {len(names)} signatures, none of which is serving_default: {', '.join(names)}",
-        hint=f"save it with the one that takes a picture as serving_default, or {_LITE}",
-    )
+        message = "the SavedModel has no signature, so its input and output are not known"
+        raise UnsupportedModelError(message, hint=f"save it with one (model.export(FOLDER)), or {_LITE}")
+    message = f"the SavedModel has {len(names)} signatures, none of which is serving_default: {', '.join(names)}"
+    hint = f"save it with the one that takes a picture as serving_default, or {_LITE}"
+    raise UnsupportedModelError(message, hint=hint)
 
 
 _MODULE: Final = re.compile(
@@ -313,9 +298,8 @@ def _load_keras(form: str, files: Mapping[str, bytes], folder: Path) -> Any:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises whatever comes
         by = f", which Keras {version} wrote" if version else ""
-        raise InputError(
-            f"Keras {keras.__version__} cannot load the model{by}: {_first_line(error)}", hint=_WHOLE
-        ) from error
+        message = f"Keras {keras.__version__} cannot load the model{by}: {_first_line(error)}"
+        raise InputError(message, hint=_WHOLE) from error
 
 
 def _document(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
@@ -339,9 +323,9 @@ def _h5_config(path: Path) -> tuple[dict[str, Any], object]:
         raise InputError(f"the HDF5 file is damaged: {_first_line(error)}", hint=_WHOLE) from error
     if text is None:
         raise _no_network()
-    return _document({"model_config": text if isinstance(text, bytes) else str(text).encode()}, "model_config"), (
-        version.decode("utf-8", "replace") if isinstance(version, bytes) else version
-    )
+    version = version.decode("utf-8", "replace") if isinstance(version, bytes) else version
+    data = text if isinstance(text, bytes) else str(text).encode()
+    return _document({"model_config": data}, "model_config"), version
 
 
 def _as_keras3(path: Path, config: dict[str, Any]) -> None:
@@ -370,22 +354,18 @@ def _refuse_code(config: dict[str, Any], known: Mapping[str, Any], version: str)
     for item, is_layer in _described(config):
         name = str(item["class_name"])
         if name in {"Lambda", "__lambda__"}:
-            raise UnsupportedModelError(
-                "the Keras model holds a Lambda layer, whose Python code is not executed", hint=_SAVE_GRAPH
-            )
+            message = "the Keras model holds a Lambda layer, whose Python code is not executed"
+            raise UnsupportedModelError(message, hint=_SAVE_GRAPH)
         if name in _CALLS:
-            raise UnsupportedModelError(
-                f"the Keras model holds {name} layers of Keras {version or 2}, which Keras 3 cannot read",
-                hint=_SAVE_GRAPH,
-            )
+            message = f"the Keras model holds {name} layers of Keras {version or 2}, which Keras 3 cannot read"
+            raise UnsupportedModelError(message, hint=_SAVE_GRAPH)
         module = item.get("module")
         is_foreign = module is not None and not (isinstance(module, str) and _MODULE.fullmatch(module))
         is_custom = is_foreign or ">" in str(item.get("registered_name") or "")
         if is_custom or (is_layer and name not in known and name not in _MODELS):
             what = "layer" if is_layer else "class"
-            raise UnsupportedModelError(
-                f"the Keras model holds the custom {what} {name}, whose code is not in the file", hint=_SAVE_GRAPH
-            )
+            message = f"the Keras model holds the custom {what} {name}, whose code is not in the file"
+            raise UnsupportedModelError(message, hint=_SAVE_GRAPH)
 
 
 def _described(value: object, *, is_layer: bool = True) -> Iterator[tuple[dict[str, Any], bool]]:
@@ -394,12 +374,10 @@ def _described(value: object, *, is_layer: bool = True) -> Iterator[tuple[dict[s
         if "class_name" in value:
             yield value, is_layer
         for key, inner in value.items():
-            if key in {"compile_config", "build_config"}:
-                continue
             if key == "layers" and isinstance(inner, list):
                 for each in inner:
                     yield from _described(each)
-            else:
+            elif key not in {"compile_config", "build_config"}:
                 yield from _described(inner, is_layer=key == "layer")
     elif isinstance(value, list):
         for each in value:
@@ -417,13 +395,11 @@ def _converted(folder: str, key: str) -> bytes:
         model: bytes = converter.convert()
     except Exception as error:  # TensorFlow raises whatever comes
         if lacking := _LACKING.search(str(error)):
-            raise UnsupportedModelError(
-                f"TensorFlow Lite has no operator for {lacking[1].strip()}, which the model uses",
-                hint="train or save the model without it; no .tflite can hold it",
-            ) from error
-        raise TranslationError(
-            f"TensorFlow {tf.__version__} cannot make a .tflite of the model: {_first_line(error)}", hint=_LITE
-        ) from error
+            message = f"TensorFlow Lite has no operator for {lacking[1].strip()}, which the model uses"
+            hint = "train or save the model without it; no .tflite can hold it"
+            raise UnsupportedModelError(message, hint=hint) from error
+        message = f"TensorFlow {tf.__version__} cannot make a .tflite of the model: {_first_line(error)}"
+        raise TranslationError(message, hint=_LITE) from error
     return model
 
 
@@ -438,9 +414,8 @@ def _compare(model: bytes, signature: Any, call: Any) -> tuple[tuple[float, floa
     runner = interpreter.get_signature_runner(keys[0])
     (name, details), *more = runner.get_input_details().items()
     if more:
-        raise UnsupportedModelError(
-            f"the model has {1 + len(more)} inputs", hint="only models with one input, a picture, can be converted"
-        )
+        message = f"the model has {1 + len(more)} inputs"
+        raise UnsupportedModelError(message, hint="only models with one input, a picture, can be converted")
     random = np.random.default_rng(0)
     greatest, highest, total, count, equal, decisions = 0.0, 0.0, 0.0, 0, 0, 0
     for _ in range(_INPUTS):
@@ -454,11 +429,11 @@ def _compare(model: bytes, signature: Any, call: Any) -> tuple[tuple[float, floa
         for key, output in mine.items():
             one, two = np.asarray(output, np.float64), np.asarray(theirs[key], np.float64)
             if one.shape != two.shape:
-                raise ValidationError(
-                    f"the .tflite gives {list(one.shape)} where the model gives {list(two.shape)}", hint=_LITE
-                )
+                message = f"the .tflite gives {list(one.shape)} where the model gives {list(two.shape)}"
+                raise ValidationError(message, hint=_LITE)
             difference = np.abs(one - two)
-            greatest, highest = max(greatest, float(difference.max())), max(highest, float(np.abs(two).max()))
+            greatest = float(np.maximum(greatest, difference.max()))  # NaN stays NaN
+            highest = max(highest, float(np.abs(two).max()))
             total, count = total + float(difference.sum()), count + difference.size
             best_class = one.argmax(-1) == two.argmax(-1)
             equal, decisions = equal + int(best_class.sum()), decisions + best_class.size

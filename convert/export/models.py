@@ -18,37 +18,13 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from convert.errors import ConvertError, InputError, NoModelError, UnsupportedModelError
-from convert.export.archive import (
-    BINARY,
-    BY_NAME,
-    ELF,
-    FOUND_BESIDE,
-    HDF5,
-    HEAD,
-    ONNX,
-    SAVED_MODEL,
-    SOURCE,
-    TEXT,
-    TFLITE,
-    Tree,
-    file_type,
-    is_onnx,
-)
+from convert.export import archive, parameters
+from convert.export.archive import FOUND_BESIDE, HEAD, Tree, file_type, is_onnx
 from convert.export.cpp_arrays import Array, read_source
 from convert.export.cpp_scanner import source_bytes
 from convert.export.facts import facts_of, has_first_grid, onnx_facts, possible_tasks, takes_no_pictures
 from convert.export.keras import WORDS, Place, best, convert_place, places, shown
-from convert.export.parameters import (
-    CONTRADICTION,
-    DEPLOYMENT,
-    UNREADABLE_PARAMETER,
-    Block,
-    File,
-    Recorded,
-    merged,
-    read_deployment,
-    read_recorded,
-)
+from convert.export.parameters import CONTRADICTION, UNREADABLE_PARAMETER, Block, File, Recorded
 from convert.export.tflite import IDENTIFIER, first_subgraph, last_grid, read_graph
 from convert.findings import Finding, Rule
 from convert.heads import ANOMALY, NOT_IMAGE
@@ -93,7 +69,7 @@ _FLOAT32: Final = (
     "from the Dashboard"
 )
 _MAX_LINES: Final = 20  # of a list in an error message
-_MAX_DOCUMENT: Final = 16 << 20  # bytes; with all options of its DSP blocks a document has 20 kB
+MAX_DOCUMENT: Final = 16 << 20  # bytes; with all options of its DSP blocks a document has 20 kB
 _MAX_HEADER: Final = 1 << 20  # bytes; the two headers have 8 to 20 kB
 
 
@@ -210,27 +186,26 @@ def _file(tree: Tree, member: str) -> Iterator[Candidate]:
     """
     data = tree.read(member)
     kind = file_type(data[:HEAD])
-    if kind in {BINARY, ELF, TEXT, SOURCE}:
-        kind = next((named for pattern, named in BY_NAME if pattern.fullmatch(PurePosixPath(member).name)), kind)
-    if kind is TFLITE:
+    if kind in {archive.BINARY, archive.ELF, archive.TEXT, archive.SOURCE}:
+        name = PurePosixPath(member).name
+        kind = next((named for pattern, named in archive.BY_NAME if pattern.fullmatch(name)), kind)
+    if kind is archive.TFLITE:
         yield _verified(Candidate("flatbuffer", member, member, data=data, size=len(data)), tree)
-    elif kind is ONNX:
+    elif kind is archive.ONNX:
         yield _verified(Candidate("onnx", member, member, data=data, size=len(data)), tree)
-    elif kind in {HDF5, SAVED_MODEL}:
-        candidate = _of_tensorflow(tree, Place("h5" if kind is HDF5 else "savedmodel", member))
+    elif kind in {archive.HDF5, archive.SAVED_MODEL}:
+        candidate = _of_tensorflow(tree, Place("h5" if kind is archive.HDF5 else "savedmodel", member))
         if isinstance(candidate.problem, InputError):
             raise candidate.problem
         yield candidate
-    elif kind is not SOURCE:
+    elif kind is not archive.SOURCE:
         raise NoModelError(f"this is {kind.words}", path=tree.name_of(member), hint=kind.hint)
     else:
         found = list(_in_source(tree, member, alone=True))
         if not found:
-            raise InputError(
-                "there is no model in this file: no array of bytes and no INCBIN line",
-                path=tree.name_of(member),
-                hint="give tflite-trained.h, tflite_learn_*.h or *_compiled.cpp, or the whole library",
-            )
+            message = "there is no model in this file: no array of bytes and no INCBIN line"
+            hint = "give tflite-trained.h, tflite_learn_*.h or *_compiled.cpp, or the whole library"
+            raise InputError(message, path=tree.name_of(member), hint=hint)
         yield from found
 
 
@@ -239,10 +214,10 @@ def _binary(tree: Tree, member: str) -> Candidate:
     try:
         data = tree.read(member)
         kind = file_type(data[:HEAD])
-        if kind is ONNX:
+        if kind is archive.ONNX:
             return _verified(replace(candidate, form="onnx", data=data), tree)
-        if kind is not TFLITE:
-            form = "none" if kind in {SOURCE, TEXT} else candidate.form
+        if kind is not archive.TFLITE:
+            form = "none" if kind in {archive.SOURCE, archive.TEXT} else candidate.form
             candidate = replace(candidate, form=form)
             raise NoModelError(f"this is {kind.words}", path=tree.name_of(member), hint=kind.hint)
     except ConvertError as error:
@@ -272,7 +247,7 @@ def _in_source(tree: Tree, member: str, *, alone: bool = False) -> Iterator[Cand
     try:
         data = source_bytes(tree.read(member))
         kind = file_type(data[:HEAD])
-        if kind not in {SOURCE, TEXT} and _is_model_name(PurePosixPath(member).stem):
+        if kind not in {archive.SOURCE, archive.TEXT} and _is_model_name(PurePosixPath(member).stem):
             raise InputError(f"this is {kind.words}", hint=kind.hint)  # noqa: TRY301 - it gets its path below
         if any(word in data for word in _EON):
             # Of a file that is cut off before its functions, the file's name counts.
@@ -315,26 +290,14 @@ def _compiled(tree: Tree, member: str, symbol: str, data: bytes) -> Candidate:
 
 
 def _array(tree: Tree, member: str, array: Array) -> Candidate:
-    candidate = Candidate(
-        form=_form(array),
-        member=member,
-        header=member,
-        symbol=array.name,
-        namespace=array.namespace,
-        data=array.data,
-        size=len(array.data),
-        conditional=array.conditional,
-    )
+    form = "O" if is_onnx(array.data[:HEAD]) else _form(array)
+    called = (member, member, array.name, array.namespace)
+    candidate = Candidate(form, *called, array.data, len(array.data), conditional=array.conditional)
     path = tree.name_of(member)
     if not array.data and array.problem is None:
-        problem = UnsupportedModelError(
-            f"array {array.name} is empty: the model of this deployment (DRP-AI, for example) is not in the export",
-            path=path,
-            hint=_FLOAT32,
-        )
+        reason = "the model of this deployment (DRP-AI, for example) is not in the export"
+        problem = UnsupportedModelError(f"array {array.name} is empty: {reason}", path=path, hint=_FLOAT32)
         return replace(candidate, form="none", problem=problem)
-    if is_onnx(array.data[:HEAD]):
-        candidate = replace(candidate, form="O")
     if array.problem is not None:
         array.problem.path = path
         return replace(candidate, data=b"", problem=array.problem)
@@ -362,12 +325,9 @@ def _incbin(tree: Tree, member: str, incbin: Incbin) -> Candidate:
     binary = next((str(place) for place in places if str(place) in tree.members), None)
     candidate = Candidate("F4", binary or member, member, incbin.name, incbin.namespace)
     if binary is None:
-        problem = NoModelError(
-            f"{incbin.name} is in {incbin.file}, which is missing",
-            path=tree.name_of(member),
-            line=incbin.line,
-            hint="give the whole library, or the .tflite file itself",
-        )
+        message = f"{incbin.name} is in {incbin.file}, which is missing"
+        hint = "give the whole library, or the .tflite file itself"
+        problem = NoModelError(message, path=tree.name_of(member), line=incbin.line, hint=hint)
         return replace(candidate, problem=problem)
     read = _binary(tree, binary)
     return replace(read, form="F4", header=member, symbol=incbin.name, namespace=incbin.namespace)
@@ -550,12 +510,12 @@ def _libraries(tree: Tree, focus: str | None) -> tuple[Library, ...]:
     for root, paths in sorted(roots.items()):
         files = {PurePosixPath(path).name: File(tree.read(path, _MAX_HEADER), tree.name_of(path)) for path in paths}
         try:
-            libraries.append(Library(root, read_recorded(files.get(_METADATA), files.get(_VARIABLES))))
+            libraries.append(Library(root, parameters.read_recorded(files.get(_METADATA), files.get(_VARIABLES))))
         except InputError:
             if focus is None or not root or focus.startswith(root + "/"):
                 raise  # beside a single file it may be anything
     for path in tree.members:
-        if PurePosixPath(path).name == DEPLOYMENT and _SDK not in PurePosixPath(path).parts:
+        if PurePosixPath(path).name == parameters.DEPLOYMENT and _SDK not in PurePosixPath(path).parts:
             libraries = _with_document(tree, path, libraries)
     return tuple(libraries)
 
@@ -564,12 +524,11 @@ def _with_document(tree: Tree, path: str, libraries: list[Library]) -> list[Libr
     """`libraries` with what the `deployment-metadata.json` at `path` records of its folder."""
     folder = PurePosixPath(path).parent
     root = "" if folder == PurePosixPath() else folder.as_posix()
-    members = [
-        str(each.relative_to(folder)) for each in map(PurePosixPath, tree.members) if each.is_relative_to(folder)
-    ]
+    below = [each for each in map(PurePosixPath, tree.members) if each.is_relative_to(folder)]
+    members = [str(each.relative_to(folder)) for each in below]
     shown = tree.name_of(path)
     try:
-        document = read_deployment(File(tree.read(path, _MAX_DOCUMENT), shown), members)
+        document = parameters.read_deployment(File(tree.read(path, MAX_DOCUMENT), shown), members)
     except InputError as error:
         finding = UNREADABLE_PARAMETER.found(error.message, path=shown)
         document = Recorded((Block(Metadata()),), (), (finding,))
@@ -578,7 +537,7 @@ def _with_document(tree: Tree, path: str, libraries: list[Library]) -> list[Libr
             document = replace(document, blocks=(replace(document.blocks[0], names=frozenset()),))
         return [*libraries, Library(root, document)]
     return [
-        Library(root, merged(library.recorded, document, shown)) if library.root == root else library
+        Library(root, parameters.merged(library.recorded, document, shown)) if library.root == root else library
         for library in libraries
     ]
 
@@ -626,11 +585,8 @@ def _used_without_blocks(recorded: Recorded, candidates: Sequence[Candidate]) ->
     if included:
         return included
     compiled = next((block.metadata.compiled for block in recorded.blocks), None)
-    if compiled is not None:
-        used = {index for index, item in enumerate(candidates) if (item.form in EON_FORMS) == compiled}
-        if used:
-            return used
-    return set(range(len(candidates)))
+    used = {index for index, item in enumerate(candidates) if (item.form in EON_FORMS) == compiled}
+    return used or set(range(len(candidates)))
 
 
 def _runs(block: Block, candidate: Candidate, candidates: Sequence[Candidate]) -> bool:

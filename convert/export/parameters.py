@@ -25,7 +25,6 @@ from convert.export.cpp_declarations import Declaration, Field, Header, names_in
 from convert.export.cpp_scanner import Kind, Scanner, Token, evaluate, real_literal
 from convert.findings import Finding, Rule
 from convert.heads import ANOMALY, CLASSIFIER, FOMO, HEADS, NOT_IMAGE, SSD, UNKNOWN
-from convert.heads import ANOMALY as ANOMALY_HEAD
 from convert.images import Anchor, ImageScaling, ResizeMode
 from convert.types import Color, Metadata, Tracking
 
@@ -34,10 +33,10 @@ UNREADABLE_PARAMETER = Rule("EI106")
 
 _CATEGORIES: Final = "ei_classifier_inferencing_categories"
 _FILL_RESULT: Final = re.compile(r"ei_fill_result_(?P<layer>\w+?)(?:_(?:f32|i8|u8))?_config_t")
-_LAYERS: Final = {"visual_ad": ANOMALY_HEAD, **{each.results: each.id for each in HEADS if each.results}}
+_LAYERS: Final = {"visual_ad": ANOMALY, **{each.results: each.id for each in HEADS if each.results}}
 """What `ei_fill_result_<layer>_config_t`, since July 2025, calls the last layers."""
 
-_NO_DETECTOR: Final = frozenset({CLASSIFIER, ANOMALY_HEAD, UNKNOWN, NOT_IMAGE, None})
+_NO_DETECTOR: Final = frozenset({CLASSIFIER, ANOMALY, UNKNOWN, NOT_IMAGE, None})
 _NAME: Final = re.compile(rb"[A-Za-z_]\w*")
 _MAX_INTEGER: Final = (1 << 31) - 1
 
@@ -199,9 +198,8 @@ class _Reader:
         else:
             most, wanted = _WANTED[kind]
             is_real = kind in {"fraction", "number"}
-            number = (
-                real_literal(macros.get(text, text).strip(b"()")) if is_real else evaluate(text, macros, strict=True)
-            )
+            plain = macros.get(text, text).strip(b"()")
+            number = real_literal(plain) if is_real else evaluate(text, macros, strict=True)
             if kind == "boolean":
                 value = None if number is None else bool(number)
             elif number is not None and 0 <= number <= most:
@@ -228,7 +226,7 @@ class _Reader:
             if task is None:
                 task = FOMO if self.read("EI_CLASSIFIER_OBJECT_DETECTION_CONSTRAINED", "boolean") else SSD
         elif detects is not None:
-            task = ANOMALY_HEAD if anomaly in facts.VISUAL_ANOMALY else CLASSIFIER
+            task = ANOMALY if anomaly in facts.VISUAL_ANOMALY else CLASSIFIER
         return Metadata(
             resize_mode=None if resize is None else ResizeMode(resize),
             task=task,
@@ -322,7 +320,7 @@ class _Reader:
             metadata = replace(metadata, **self._of_results(metadata, reached))
         mode = [name for config in configs for name in names_in(config.named("classification_mode") or ())]
         if anomaly := any("anomaly" in word.lower() for word in [*words, *mode]):
-            metadata = replace(metadata, task=ANOMALY_HEAD)
+            metadata = replace(metadata, task=ANOMALY)
         if metadata.task in _NO_DETECTOR:  # thresholds are written for every model and mean something for detectors
             metadata = replace(metadata, threshold=None, nms_iou=None)
         return Block(metadata, names, anomaly)
@@ -352,14 +350,11 @@ class _Reader:
             of = {members[2] if name == "iou_threshold" else name: each for name, each in of.items() if not each.name}
             of |= {members[2] if each.name == "iou_threshold" else each.name: each for each in fields_ if each.name}
             kinds: tuple[_Type, ...] = ("integer", "integer", "number", "boolean")
-            read = [
-                self.read(name, kind, of[name].tokens) if name in of else None
-                for name, kind in zip(members, kinds, strict=True)
-            ]
-            usual: tuple[Any, ...] = _USUAL_TRACKING
-            grace, second, threshold, by_overlap = (
-                other if value is None else value for value, other in zip(read, usual, strict=True)
-            )
+            read: list[Any] = list(_USUAL_TRACKING)
+            for index, (name, how) in enumerate(zip(members, kinds, strict=True)):
+                if name in of and (value := self.read(name, how, of[name].tokens)) is not None:
+                    read[index] = value
+            grace, second, threshold, by_overlap = read
             return Tracking(bool(sort), grace, second if sort else 0, threshold, by_overlap)
         return None
 

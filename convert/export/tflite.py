@@ -141,10 +141,9 @@ def read_graph(data: bytes) -> Graph:
         UnsupportedModelError: it has control flow, several inputs, sparse tensors, or data in other files.
     """
     if data[4:8] != IDENTIFIER:
-        raise InputError(
-            "this is not a TensorFlow Lite model (TFL3 is missing at byte 4)",
-            hint="use the .lite or .tflite file of Edge Impulse's Dashboard, or a library built without EON compiler",
-        )
+        message = "this is not a TensorFlow Lite model (TFL3 is missing at byte 4)"
+        hint = "use the .lite or .tflite file of Edge Impulse's Dashboard, or a library built without EON compiler"
+        raise InputError(message, hint=hint)
     model = _File(data).table(0)
     if (version := model.integer(0, "I")) != _VERSION:
         raise _damaged(f"its schema version is {version}, not {_VERSION}")
@@ -163,25 +162,22 @@ def read_graph(data: bytes) -> Graph:
     kinds = {each.name for one in graphs for each in one.operators}
     decides = "IF" in kinds
     if others and (kinds := set(filter(_CONTROL_FLOW.fullmatch, kinds))):
-        raise UnsupportedModelError(
-            f"the model has {len(graphs)} subgraphs (control flow: {', '.join(sorted(kinds))})",
-            hint="Edge Impulse's models have none; export it without loops (Keras: unroll=True in recurrent layers)",
-        )
+        message = f"the model has {len(graphs)} subgraphs (control flow: {', '.join(sorted(kinds))})"
+        hint = "Edge Impulse's models have none; export it without loops (Keras: unroll=True in recurrent layers)"
+        raise UnsupportedModelError(message, hint=hint)
     for each in graphs:
         if not each.outputs:
             raise _damaged("it has no output")
         _check_order(each)
     for operator in graph.operators:
         if any(index >= 0 and graph.tensors[index].variable for index in operator.inputs):
-            raise UnsupportedModelError(
-                f"the model keeps what it computed for the next picture ({operator.name})",
-                hint="export it without state (Keras: unroll=True in a recurrent layer)",
-            )
+            message = f"the model keeps what it computed for the next picture ({operator.name})"
+            hint = "export it without state (Keras: unroll=True in a recurrent layer)"
+            raise UnsupportedModelError(message, hint=hint)
     _check_signatures(model, graphs)
     if len(graph.inputs) != 1:
-        raise UnsupportedModelError(
-            f"the model has {len(graph.inputs)} inputs", hint="only models with one input, a picture, can be converted"
-        )
+        message = f"the model has {len(graph.inputs)} inputs"
+        raise UnsupportedModelError(message, hint="only models with one input, a picture, can be converted")
     left = () if decides else tuple(each.text(4) for each in subgraphs[1:])
     return replace(graph, others=left, decides=decides)
 
@@ -221,9 +217,8 @@ def _read_buffers(model: _Table) -> list[tuple[int, int]]:
         if entry.integer(1, "I") >= len(buffers):
             raise _damaged("metadata names a buffer that does not exist")
     if model.tables(9):
-        raise UnsupportedModelError(
-            "the model's weights lie in another file", hint="save the model with its weights in one .tflite file"
-        )
+        message = "the model's weights lie in another file"
+        raise UnsupportedModelError(message, hint="save the model with its weights in one .tflite file")
     return buffers
 
 
@@ -508,11 +503,7 @@ def first_subgraph(model: bytes) -> bytes:
     _compute_both(content)
     del content.subgraphs[1:]
     content.signatureDefs = [each for each in content.signatureDefs or [] if each.subgraphIndex == 0]
-    used = {
-        0,
-        *(each.buffer for each in content.subgraphs[0].tensors),
-        *(each.buffer for each in content.metadata or []),
-    }
+    used = {0, *(each.buffer for each in (*content.subgraphs[0].tensors, *(content.metadata or ())))}
     for index, buffer in enumerate(content.buffers):
         if index not in used:
             buffer.data = None
@@ -536,9 +527,8 @@ def _compute_both(content: Any) -> None:
         chosen = []
         for one, other, output in zip(ones, others, map(int, call.outputs), strict=True):
             if len({str(_plain(graph.tensors[index].shape)) for index in (one, other, output)}) > 1:
-                raise UnsupportedModelError(
-                    "the model decides between tensors of different sizes", hint="export it without conditions"
-                )
+                message = "the model decides between tensors of different sizes"
+                raise UnsupportedModelError(message, hint="export it without conditions")
             chosen.append(_new_call(content, "SELECT_V2", 1, [condition, one, other], output))
         calls += [*first, *second, *chosen][::-1]
         if len(calls) + len(done) > _MOST_CALLS:

@@ -127,30 +127,16 @@ class Unpack:
         shown = tree.name_of(candidate.member)
         recorded = beside.metadata or entry.metadata
         metadata, facts, differences = reconcile(recorded, candidate.facts, candidate.tasks, shown)
-        metadata, facts, replaced = with_options(
-            metadata,
-            facts,
-            labels=self.labels,
-            task=self.task,
-            resize_mode=self.resize_mode,
-            image_scaling=self.image_scaling,
-        )
+        given = {"labels": self.labels, "resize_mode": self.resize_mode, "image_scaling": self.image_scaling}
+        metadata, facts, replaced = with_options(metadata, facts, given, self.task)
         files = find_labels(tree, candidate, facts) if metadata.labels is None else FoundLabels()
         metadata = replace(metadata, labels=metadata.labels or files.labels)
         if len(metadata.assumed) > 1 and facts.task not in {ANOMALY, NOT_IMAGE}:  # not for what is refused anyway
             differences = (*differences, _assumption(metadata.assumed, files.hint))
         member = "" if source.focus is not None else candidate.member
-        export = Export(
-            model=candidate.data,
-            name=bundle_name(self.bundle_name, beside.name, recorded, path, member or path.name, several=entry.several),
-            form=candidate.form,
-            source=path.name or path.absolute().name,
-            member=member,
-            metadata=metadata,
-            facts=facts,
-            format=candidate.format,
-            content="" if candidate.format is ModelFormat.ONNX else content_digest(candidate.data),
-            source_parity=candidate.source_parity,
+        name = bundle_name(self.bundle_name, beside.name, recorded, path, member or path.name, several=entry.several)
+        export = replace(
+            _export(candidate, name, member, path, metadata, facts),
             labels_from="--labels" if self.labels else files.file or "the export",
             labels_hint=files.hint,
         )
@@ -161,10 +147,9 @@ class Unpack:
         if keeps_codes and _convertible(export):
             refuse_no_codes(export)
         if self.calibrate is not None and is_quantized(export):
-            raise PresetError(
-                f"--calibrate quantizes a float model, and this is {describe(export)}",
-                hint="leave out --calibrate: --precision int8 keeps the codes it was trained with",
-            )
+            message = f"--calibrate quantizes a float model, and this is {describe(export)}"
+            hint = "leave out --calibrate: --precision int8 keeps the codes it was trained with"
+            raise PresetError(message, hint=hint)
         if (self.dequantize or keeps_codes) and is_quantized(export) and _convertible(export):
             from convert.export.dequantize import in_float32  # brings the schema classes
 
@@ -184,21 +169,12 @@ class Unpack:
         kind = ModelFacts(Tensor("", (1, size), "float32"), (), (), "float32", ANOMALY)
         candidate = entry.candidate if entry else Candidate("none", "", "", facts=kind)
         assert candidate.facts is not None
-        is_flatbuffer = bool(candidate.data) and candidate.format is ModelFormat.TFLITE
         member = "" if source.focus is not None else candidate.member
-        export = Export(
-            model=candidate.data,
-            name=bundle_name(
-                self.bundle_name, "", metadata, path, member or path.name, several=bool(entry and entry.several)
-            ),
-            form=candidate.form,
-            source=path.name or path.absolute().name,
-            member=member,
-            metadata=metadata,
-            facts=replace(candidate.facts, task=NOT_IMAGE if entry else ANOMALY),
-            format=candidate.format,
-            content=content_digest(candidate.data) if is_flatbuffer else "",
-            source_parity=candidate.source_parity,
+        several = bool(entry and entry.several)
+        name = bundle_name(self.bundle_name, "", metadata, path, member or path.name, several=several)
+        facts = replace(candidate.facts, task=NOT_IMAGE if entry else ANOMALY)
+        export = replace(
+            _export(candidate, name, member, path, metadata, facts),
             labels_from="--labels" if self.labels else "the export",
             impulse=found.impulse,
         )
@@ -217,6 +193,15 @@ class Unpack:
         return (RENAMED.found(f"--name {self.bundle_name!r}: the files are called {name!r}"),)
 
 
+def _export(candidate: Candidate, name: str, member: str, path: Path, metadata: Metadata, facts: ModelFacts) -> Export:
+    """Of `candidate`, which is `member` of `path`."""
+    is_flatbuffer = bool(candidate.data) and candidate.format is ModelFormat.TFLITE
+    source = path.name or path.absolute().name
+    export = Export(candidate.data, name, candidate.form, source, member, metadata, facts, candidate.format)
+    content = content_digest(candidate.data) if is_flatbuffer else ""
+    return replace(export, content=content, source_parity=candidate.source_parity)
+
+
 _ASSUMED = {
     "labels": ("labels", "classes are called class0, class1, ..."),
     "resize_mode": ("resize mode", "pictures are squashed to the model's size"),
@@ -229,10 +214,8 @@ def _assumption(names: tuple[str, ...], label_files: str) -> Finding:
     said, assumed = zip(*(_ASSUMED[name] for name in names), strict=True)
     options = [f"--{name.replace('_', '-')}" for name in names]
     hint = f"say it with {_listed(options)}"
-    return NO_PARAMETERS.found(
-        f"{_listed(said)} are not recorded; assumed: {', '.join(assumed)}",
-        hint=f"{hint}; {label_files}" if label_files else hint,
-    )
+    message = f"{_listed(said)} are not recorded; assumed: {', '.join(assumed)}"
+    return NO_PARAMETERS.found(message, hint=f"{hint}; {label_files}" if label_files else hint)
 
 
 def _listed(words: Sequence[str]) -> str:
@@ -349,10 +332,8 @@ def _inspection(source: OpenExport, path: Path, container: str, kind: FileType |
             chosen = the_model(listing, source.tree)
         except ConvertError as error:
             undecided = error
-    models = tuple(_found(entry, source, chosen) for entry in listing.entries)
-    models = tuple(
-        _of_impulse(model, entry, listing, source, path) for model, entry in zip(models, listing.entries, strict=True)
-    )
+    entries = listing.entries
+    models = tuple(_of_impulse(_found(each, source, chosen), each, listing, source, path) for each in entries)
     first = next((model for model in models if model.chosen), models[0] if models else None)
     blocks = [block.metadata for library in listing.libraries for block in library.recorded.blocks]
     what = "an Edge Impulse library" if listing.libraries else "models" if models else "no model"
@@ -377,9 +358,9 @@ def _of_impulse(
     if entry.block is None or not entry.used or not takes_no_pictures(entry.metadata):
         return model
     found, _, error = _impulse(listing, source, path, None if entry.is_anomaly_detector else f"#{entry.number}")
-    if found is None and error is None:
-        return model
-    return replace(model, reason=error.message if error else None, hint=error.hint if error else None)
+    if error is not None:
+        return replace(model, reason=error.message, hint=error.hint)
+    return model if found is None else replace(model, reason=None, hint=None)
 
 
 def _impulse(

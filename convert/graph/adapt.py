@@ -216,15 +216,5 @@ def read_head(model: OnnxMetadata, export: types.Export) -> tuple[types.Head, tu
     assert model.task is not None
     assert model.classes is not None
     labels, findings = head(model.task).labels(export, model.classes)
-    found = types.Head(
-        model.task,
-        labels,
-        model.merge,
-        model.score,
-        model.coordinates,
-        model.limits,
-        model.overlap,
-        model.threshold,
-        model.box,
-    )
-    return found, findings
+    how = model.merge, model.score, model.coordinates
+    return types.Head(model.task, labels, *how, model.limits, model.overlap, model.threshold, model.box), findings

@@ -183,12 +183,8 @@ class BatchState:
         inputs = list(self.node.input)
         before = self.editor.constant(inputs[index])
         shape = -1 if before is None or before.ndim else ()
-        inputs[index] = self.editor.add_constant(np.array(list(values), np.int64).reshape(shape))
+        inputs[index] = self.editor.indices(np.reshape(list(values), shape))
         self.editor.set_inputs(self.node, inputs)
-
-    def indices(self, values: Iterable[int]) -> str:
-        """A new int64 constant."""
-        return self.editor.add_constant(np.array(list(values), np.int64))
 
     def add(self, operator: str, inputs: Iterable[str], output: str | None = None, **attributes: Any) -> str:
         """A new node before `node`, or in its place; returns its output."""
@@ -262,7 +258,7 @@ def _shift_axes(state: BatchState) -> None:
             state.set_values(1, axes)
         case operator if operator in REDUCTIONS:
             if state.editor.opset >= (13 if operator == "ReduceSum" else 18):
-                state.editor.set_inputs(node, [node.input[0], state.indices(axes)])
+                state.editor.set_inputs(node, [node.input[0], state.editor.indices(axes)])
             else:
                 set_attribute(node, "axes", axes)
         case _:
@@ -286,7 +282,7 @@ def _set_limits(state: BatchState, starts: list[int], ends: list[int], axes: lis
         for name, values in (("starts", starts), ("ends", ends), ("axes", axes)):
             set_attribute(state.node, name, values)
         return
-    constants = map(state.indices, (starts, ends, axes, steps))
+    constants = map(state.editor.indices, (starts, ends, axes, steps))
     state.editor.set_inputs(state.node, [state.node.input[0], *constants])
 
 
@@ -307,8 +303,7 @@ def _apply_rule(state: BatchState) -> None:
     elif operator in _ALONG_AXES:
         if any(state.place_of(index) for index in range(1, len(state.node.input))):
             raise Refused("takes more than the picture's values from the picture")
-        if state.place.axis in _axes(state):
-            raise Refused("works along the batch")
+        _check_axes(state)
     elif operator not in POINTWISE | {"DequantizeLinear", "Expand", "QuantizeLinear", "Transpose"}:
         raise Refused("may treat a batch differently from single pictures")
 
@@ -320,22 +315,25 @@ def _check_pictures_first(state: BatchState) -> None:
         raise Refused("takes weights that depend on the picture")
 
 
+def _check_axes(state: BatchState) -> None:
+    if state.place.axis in _axes(state):
+        raise Refused("works along the batch")
+
+
 def _gather(state: BatchState) -> None:
     """Of the picture by fixed numbers, or of a table by the picture's."""
     if state.place_of(0) is None:
         return
     if state.place_of(1) is not None:
         raise Refused("picks from the picture by the picture")
-    if state.place.axis in _axes(state):
-        raise Refused("works along the batch")
+    _check_axes(state)
 
 
 def _gather_elements(state: BatchState) -> None:
     """Each picture by its own numbers."""
     if state.place_of(1) != state.place:
         raise Refused("picks from the picture by numbers that are not its own")
-    if state.place.axis in _axes(state):
-        raise Refused("works along the batch")
+    _check_axes(state)
 
 
 def _slice(state: BatchState) -> None:
@@ -378,7 +376,7 @@ def _gemm(state: BatchState) -> None:
             raise Refused("adds something else to each row")
     elif bias == (state.shapes[state.node.output[0]][1],) and state.place.factor == 1:
         # tf2onnx writes what is added to the one row without its first dimension.
-        rows = state.add("Reshape", [state.node.input[2], state.indices([-1, *bias])])
+        rows = state.add("Reshape", [state.node.input[2], state.editor.indices([-1, *bias])])
         state.editor.set_inputs(state.node, [*state.node.input[:2], rows])
     elif len(bias) != 2 or place != state.place:
         raise Refused("adds something of other rows to each row")
@@ -410,7 +408,7 @@ def _repeated(state: BatchState, constant: str, batched: str, place: Place) -> s
         raise Refused("joins what is not constant to the batch")
     rank = len(tensor.dims)
     axes = [axis for axis in range(rank) if axis != place.axis]
-    limits = [state.indices(values) for values in ([0] * len(axes), [1] * len(axes), axes)]
+    limits = [state.editor.indices(values) for values in ([0] * len(axes), [1] * len(axes), axes)]
     column = state.add("Slice", [batched, *limits])
     never = state.editor.add_constant(np.zeros([1] * rank, np.bool_))
     return state.add("Where", [never, column, constant])
@@ -423,7 +421,7 @@ def _reshape(state: BatchState) -> None:
         raise Refused("takes the batch apart")
     if not target:
         raise Refused("makes a single number")
-    state.editor.set_inputs(state.node, [state.node.input[0], state.indices([-1, *target[1:]])])
+    state.editor.set_inputs(state.node, [state.node.input[0], state.editor.indices([-1, *target[1:]])])
 
 
 _RULES: dict[str, Callable[[BatchState], None]] = {
@@ -452,7 +450,7 @@ def _unroll(state: BatchState) -> None:
     if operator in PICTURES_FIRST:  # it takes N times as many pictures: [N, S0, ...] as [N * S0, ...]
         if len(node.output) != 1:
             raise Refused("cannot work on more pictures")
-        target = state.indices([-1, *state.shape[1:]])
+        target = state.editor.indices([-1, *state.shape[1:]])
         rows = state.add("Reshape", [_in_front(state, node.input[0]), target])
         editor.set_inputs(node, [rows, *node.input[1:]])
         state.added.append(node)
@@ -466,7 +464,7 @@ def _unroll(state: BatchState) -> None:
     editor.remove(node)
     for name, source in zip(node.output, sources, strict=True):
         if name:
-            state.add("Reshape", [source, state.indices([-1, *targets[name][1:]])], name)
+            state.add("Reshape", [source, state.editor.indices([-1, *targets[name][1:]])], name)
 
 
 def _unrolled_inputs(state: BatchState) -> list[str]:
@@ -480,7 +478,7 @@ def _unrolled_inputs(state: BatchState) -> list[str]:
         return [_in_front(state, name) for name in node.input]
     if node.op_type == "Expand":
         rank = len(state.shapes[node.output[0]])
-        return [_in_front(state, node.input[0], rank), state.indices([1, *state.shapes[node.output[0]]])]
+        return [_in_front(state, node.input[0], rank), state.editor.indices([1, *state.shapes[node.output[0]]])]
     if node.op_type == "Concat":
         set_attribute(node, "axis", attribute(node, "axis", 1) % len(state.shape) + 1)
         fronts = {name: _in_front(state, name) for name in dict.fromkeys(node.input) if name in state.places}
@@ -515,7 +513,7 @@ def _in_front(state: BatchState, name: str, rank: int = 0) -> str:
         target[1:1] = [1] * (rank - len(shape))
     elif len(shape) < rank:
         raise Refused("is wider than its input")
-    output = state.add("Reshape", [name, state.indices(target)])
+    output = state.add("Reshape", [name, state.editor.indices(target)])
     if place.axis != 0:
         others = [axis for axis in range(len(target)) if axis != place.axis]
         output = state.add("Transpose", [output], perm=[place.axis, *others])

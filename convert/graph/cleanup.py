@@ -27,7 +27,7 @@ are equal for every input are made here:
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
@@ -121,9 +121,7 @@ def plain_comparisons(model: ModelProto) -> ModelProto:
     editor = GraphEditor(model)
     found = [node for node in editor.nodes() if node.op_type in _OPPOSITES]
     for node in found:
-        opposite = editor.add(_OPPOSITES[node.op_type], node.input)
-        editor.remove(node)
-        editor.add("Not", opposite.output, node.output[0])
+        editor.replace(node, editor("Not", editor(_OPPOSITES[node.op_type], *node.input)))
     if found:
         editor.store()
     return model
@@ -135,7 +133,6 @@ def plain_quantization(model: ModelProto) -> ModelProto:
     TFLite's converter leaves a QUANTIZE and a DEQUANTIZE in a float32 model where fake quantization was trained.
     """
     editor = GraphEditor(model)
-    changed = False
     for node in editor.nodes():
         before = _quantizer(editor, node) if node.op_type == "DequantizeLinear" and editor.opset >= 11 else None
         if before is None:
@@ -144,17 +141,13 @@ def plain_quantization(model: ModelProto) -> ModelProto:
         assert scale is not None
         assert zero is not None
         kind = np.iinfo(zero.dtype)
-        limits = [editor.add_constant(np.array(limit - int(zero.item()), np.float32)) for limit in (kind.min, kind.max)]
+        limits = [editor.floats(limit - int(zero.item())) for limit in (kind.min, kind.max)]
         step = editor.add_constant(scale)
-        (name,) = editor.add("Div", [before.input[0], step]).output
-        half = editor.add_constant(np.array(0.5, np.float32))
-        (name,) = editor.add("Floor", editor.add("Add", [name, half]).output).output  # TensorRT has Round since 8.2
-        (name,) = editor.add("Clip", [name, *limits]).output
-        editor.replace(before, editor.add("Mul", [name, step]).output[0])
+        codes = editor("Add", editor("Div", before.input[0], step), editor.floats(0.5))
+        codes = editor("Clip", editor("Floor", codes), *limits)  # TensorRT has Round since 8.2
+        editor.replace(before, editor("Mul", codes, step))
         editor.replace(node, node.input[0])
-        changed = True
-    if changed:
-        editor.store()
+    editor.store()
     return model
 
 
@@ -268,9 +261,7 @@ def merge_reshapes(model: ModelProto) -> ModelProto:
         if shapes[source] == shapes[target]:
             editor.replace(node, source)
             continue
-        constant = editor.add_constant(np.array(shapes[target], np.int64))
-        editor.remove(node)
-        shapes.add(editor.add("Reshape", [source, constant], target))
+        _reshape_instead(editor, shapes, node, source)
     editor.store()
     return model
 
@@ -324,21 +315,27 @@ def plain_resizes(model: ModelProto) -> ModelProto:
     return model
 
 
-def _push_down(model: ModelProto) -> bool:
-    """Move every Transpose as far towards the outputs as it goes; whether anything moved."""
+_Rewrite: TypeAlias = "Callable[[GraphEditor, Shapes, NodeProto], bool]"
+"""Rewrites the graph at one node, if it can; whether it did."""
+
+
+def _everywhere(model: ModelProto, rewrite: _Rewrite) -> bool:
+    """`rewrite` at every node, in order; whether anything changed."""
     editor = GraphEditor(model)
     shapes = infer(editor)
-    changed = False
-    for node in editor.nodes():
-        if _is_pointwise(editor, node):
-            changed |= _past_pointwise(editor, shapes, node)
-        elif node.op_type in REDUCTIONS:
-            changed |= _past_reduction(editor, shapes, node)
-        elif node.op_type == "Gather":
-            changed |= _past_gather(editor, shapes, node)
-    if changed:
+    changed = [rewrite(editor, shapes, node) for node in editor.nodes()]
+    if any(changed):
         editor.store()
-    return changed
+    return any(changed)
+
+
+def _push_down(editor: GraphEditor, shapes: Shapes, node: NodeProto) -> bool:
+    """Move the Transposes before `node` behind it."""
+    if _is_pointwise(editor, node):
+        return _past_pointwise(editor, shapes, node)
+    if node.op_type in REDUCTIONS:
+        return _past_reduction(editor, shapes, node)
+    return node.op_type == "Gather" and _past_gather(editor, shapes, node)
 
 
 def _past_pointwise(editor: GraphEditor, shapes: Shapes, node: NodeProto) -> bool:
@@ -365,10 +362,9 @@ def _past_pointwise(editor: GraphEditor, shapes: Shapes, node: NodeProto) -> boo
         if editor.constant(name) is None and not moves_nothing(back, wide):
             return False
     names |= {name: _transposed(editor, shapes, name, back) for name in others}
-    again = editor.add_like(node, [names.get(name, "") for name in node.input])
-    shapes.add(again)
+    again = _again(editor, shapes, node, [names.get(name, "") for name in node.input])
     editor.remove(node)
-    shapes.add(editor.add("Transpose", again.output, node.output[0], perm=perm))
+    shapes.add(editor.add("Transpose", [again], node.output[0], perm=perm))
     return True
 
 
@@ -381,16 +377,15 @@ def _transposed(editor: GraphEditor, shapes: Shapes, name: str, back: list[int])
     value = editor.constant(name)
     if value is not None:
         return editor.add_constant(np.ascontiguousarray(value.reshape(wide).transpose(back)))
-    target = editor.add_constant(np.array([wide[axis] for axis in back], np.int64))
-    node = editor.add("Reshape", [name, target])
+    node = editor.add("Reshape", [name, editor.indices([wide[axis] for axis in back])])
     shapes.add(node)
     return str(node.output[0])
 
 
 def _past_reduction(editor: GraphEditor, shapes: Shapes, node: NodeProto) -> bool:
     """Reduce the axes as they were before the Transpose, if the others are then in the right order."""
-    producer = editor.producers.get(node.input[0])
-    if producer is None or producer.op_type != "Transpose" or producer.input[0] not in shapes:
+    producer = _transpose_before(editor, node)
+    if producer is None or producer.input[0] not in shapes:
         return False
     shape = shapes[producer.input[0]]
     perm = perm_of(producer, len(shape))
@@ -403,26 +398,23 @@ def _past_reduction(editor: GraphEditor, shapes: Shapes, node: NodeProto) -> boo
     if left != sorted(left):
         return False
     moved = sorted(perm[axis] for axis in axes)
-    inputs = [producer.input[0]]
-    if constant is not None:
-        inputs.append(editor.add_constant(np.array(moved, np.int64)))
-    again = editor.add_like(node, inputs)
+    again = editor.add_like(node, producer.input[:1])
     if constant is None:
         set_attribute(again, "axes", moved)
+    else:
+        editor.set_inputs(again, [*producer.input[:1], editor.indices(moved)])
     shapes.add(again)
-    if not attribute(node, "keepdims", 1):
+    if attribute(node, "keepdims", 1):
+        _reshape_instead(editor, shapes, node, again.output[0])
+    else:
         editor.replace(node, again.output[0])
-        return True
-    target = editor.add_constant(np.array(shapes[node.output[0]], np.int64))
-    editor.remove(node)
-    shapes.add(editor.add("Reshape", [again.output[0], target], node.output[0]))
     return True
 
 
 def _past_gather(editor: GraphEditor, shapes: Shapes, node: NodeProto) -> bool:
     """Entries of an axis, by a constant list of numbers, are those of the axis as it was before the Transpose."""
-    producer, indices = editor.producers.get(node.input[0]), editor.constant(node.input[1])
-    if producer is None or producer.op_type != "Transpose" or producer.input[0] not in shapes:
+    producer, indices = _transpose_before(editor, node), editor.constant(node.input[1])
+    if producer is None or producer.input[0] not in shapes:
         return False
     if indices is None or indices.ndim != 1 or editor.only_consumer(node.input[0]) is None:
         return False
@@ -442,54 +434,59 @@ def transposes(model: ModelProto) -> int:
 
 def remove_transposes(model: ModelProto) -> ModelProto:
     """A pass: repeat the rewrites of this module until none applies."""
-    while transposes(model) and (_merge_around_reshapes(model) or _push_down(model) | _join(model) or _absorb(model)):
+    while transposes(model) and (
+        _everywhere(model, _merge_around_reshapes)
+        or _everywhere(model, _push_down) | _everywhere(model, _join)
+        or _absorb(model)
+    ):
         model = merge_reshapes(model)
     return model
 
 
-def _join(model: ModelProto) -> bool:
+def _join(editor: GraphEditor, _: Shapes, node: NodeProto) -> bool:
     """Merge two Transposes in a row; both go where they undo each other."""
-    editor = GraphEditor(model)
-    changed = False
-    for node in editor.nodes():
-        first = editor.producers.get(node.input[0]) if node.op_type == "Transpose" else None
-        if first is None or first.op_type != "Transpose":
-            continue
-        rank = len(attribute(node, "perm") or attribute(first, "perm") or ())
-        second, earlier = perm_of(node, rank), perm_of(first, rank)
-        perm = [earlier[axis] for axis in second]
-        source = first.input[0]
-        if perm != sorted(perm):
-            (source,) = editor.add("Transpose", [source], perm=perm).output
-        editor.replace(node, source)
-        changed = True
-    if changed:
-        editor.store()
-    return changed
+    first = _transpose_before(editor, node) if node.op_type == "Transpose" else None
+    if first is None:
+        return False
+    rank = len(attribute(node, "perm") or attribute(first, "perm") or ())
+    second, earlier = perm_of(node, rank), perm_of(first, rank)
+    perm = [earlier[axis] for axis in second]
+    source = first.input[0]
+    editor.replace(node, source if perm == sorted(perm) else editor("Transpose", source, perm=perm))
+    return True
 
 
-def _merge_around_reshapes(model: ModelProto) -> bool:
+def _transpose_before(editor: GraphEditor, node: NodeProto) -> NodeProto | None:
+    """The Transpose that gives the first input of `node`; None where none does."""
+    producer = editor.producers.get(node.input[0])
+    return producer if producer is not None and producer.op_type == "Transpose" else None
+
+
+def _merge_around_reshapes(editor: GraphEditor, shapes: Shapes, node: NodeProto) -> bool:
     """Replace Transposes that, with the Reshapes between them, leave every value in its place by one Reshape."""
-    editor = GraphEditor(model)
-    shapes = infer(editor)
-    changed = False
-    for node in editor.nodes():
-        chain = _idle_chain(editor, shapes, node) if node.op_type == "Transpose" else []
-        if not chain:
-            continue
-        name = chain[-1].input[0]
-        for each in reversed(chain):
-            if _is_pointwise(editor, each):
-                again = editor.add_like(each, [name, *each.input[1:]])
-                shapes.add(again)
-                (name,) = again.output
-        target = editor.add_constant(np.array(shapes[node.output[0]], np.int64))
-        editor.remove(node)
-        shapes.add(editor.add("Reshape", [name, target], node.output[0]))
-        changed = True
-    if changed:
-        editor.store()
-    return changed
+    chain = _idle_chain(editor, shapes, node) if node.op_type == "Transpose" else []
+    if not chain:
+        return False
+    name = chain[-1].input[0]
+    for each in reversed(chain):
+        if _is_pointwise(editor, each):
+            name = _again(editor, shapes, each, [name, *each.input[1:]])
+    _reshape_instead(editor, shapes, node, name)
+    return True
+
+
+def _again(editor: GraphEditor, shapes: Shapes, node: NodeProto, inputs: list[str]) -> str:
+    """The output of `node` once more, on other inputs."""
+    again = editor.add_like(node, inputs)
+    shapes.add(again)
+    return str(again.output[0])
+
+
+def _reshape_instead(editor: GraphEditor, shapes: Shapes, node: NodeProto, name: str) -> None:
+    """Put a Reshape of `name` in the place of `node`."""
+    target = editor.indices(shapes[node.output[0]])
+    editor.remove(node)
+    shapes.add(editor.add("Reshape", [name, target], node.output[0]))
 
 
 def _idle_chain(editor: GraphEditor, shapes: Shapes, transpose: NodeProto) -> list[NodeProto]:
@@ -537,26 +534,24 @@ def _absorb(model: ModelProto) -> bool:
     shape = shapes[transpose.output[0]]
     perm = perm_of(transpose, len(shape))
     name, channels = transpose.input[0], shape[-1]
+    ones = [1 for _ in shape[1:-1]]  # the picture's dimensions
     for node in pixels:
         weights = _weights(editor, node, node.input[0])
-        if weights is None and _is_bias(editor, node, node.input[0], channels):
-            value = editor.constant(node.input[1])
-            assert value is not None
-            each = editor.add_constant(value.reshape(channels, *(1 for _ in shape[1:-1])))
-            (name,) = editor.add_like(node, [name, each]).output
-            continue
         if weights is None:
-            (name,) = editor.add_like(node, [name, *node.input[1:]]).output
+            others = list(node.input[1:])
+            if _is_bias(editor, node, node.input[0], channels):
+                value = editor.constant(node.input[1])
+                assert value is not None
+                others = [editor.add_constant(value.reshape(channels, *ones))]
+            (name,) = editor.add_like(node, [name, *others]).output
             continue
         channels = weights.shape[1]
-        kernel = weights.T.reshape(*weights.T.shape, *(1 for _ in shape[1:-1]))
-        inputs = [name, editor.add_constant(np.ascontiguousarray(kernel))]
         bias = _bias(editor, node) if len(node.input) > 2 else None
-        if bias is not None:
-            inputs.append(editor.add_constant(np.ascontiguousarray(bias)))
-        (name,) = editor.add("Conv", inputs, kernel_shape=[1 for _ in shape[1:-1]]).output
+        constants = [weights.T.reshape(*weights.T.shape, *ones), *([] if bias is None else [bias])]
+        kernel = [editor.add_constant(np.ascontiguousarray(each)) for each in constants]
+        name = editor("Conv", name, *kernel, kernel_shape=ones)
     rows = (*shape[1:-1], channels)
-    (name,) = editor.add("Reshape", [name, editor.add_constant(np.array([shape[0], prod(rows)], np.int64))]).output
+    name = editor("Reshape", name, editor.indices([shape[0], prod(rows)]))
     for node in flat:
         (name,) = editor.add_like(node, [name, *node.input[1:]]).output
     weights = _weights(editor, dense, dense.input[0])
@@ -655,3 +650,10 @@ def _bias(editor: GraphEditor, node: NodeProto) -> NDArray[Any] | None:
     if value is None or weights is None or value.size not in {1, weights.shape[1]}:
         return None
     return np.broadcast_to(value.reshape(-1), (weights.shape[1],))
+
+
+CLEANING = (
+    only_real_inputs, positive_axes, clean, plain_comparisons, plain_integers, plain_quantization, fold, plain_resizes,
+    merge_reshapes, remove_transposes,
+)  # fmt: skip
+"""All passes of this module, in order."""

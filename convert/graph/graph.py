@@ -25,7 +25,7 @@ from convert.types import Tensor
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 PICTURES_FIRST = frozenset(
     {
@@ -205,6 +205,25 @@ class GraphEditor:
         self._enter(node)
         return node
 
+    def __call__(self, operator: str, *inputs: str, **attributes: Any) -> str:
+        """A new node; returns its one output."""
+        (output,) = self.add(operator, inputs, **attributes).output
+        return str(output)
+
+    def floats(self, values: ArrayLike) -> str:
+        """A float32 constant."""
+        return self.add_constant(np.asarray(values, np.float32))
+
+    def indices(self, values: ArrayLike) -> str:
+        """An int64 constant."""
+        return self.add_constant(np.asarray(values, np.int64))
+
+    def sliced(self, name: str, starts: list[int], ends: list[int], axes: list[int]) -> str:
+        """Entries `starts` to before `ends` along `axes`: attributes of Slice until opset 10, inputs since."""
+        if self.opset < 10:
+            return self("Slice", name, axes=axes, starts=starts, ends=ends)
+        return self("Slice", name, *map(self.indices, (starts, ends, axes)))
+
     def add_like(self, node: NodeProto, inputs: Iterable[str]) -> NodeProto:
         """`node` once more, on other inputs and with new outputs."""
         again = NodeProto()
@@ -219,16 +238,21 @@ class GraphEditor:
         for name in node.output:
             if self.producers.get(name) is node:
                 del self.producers[name]
-        for name in set(node.input):
-            self._consumers[name] = [each for each in self._consumers[name] if each is not node]
+        self._detach(node)
 
     def set_inputs(self, node: NodeProto, names: Iterable[str]) -> None:
         """Let `node` take other inputs."""
-        for name in set(node.input):
-            self._consumers[name] = [each for each in self._consumers[name] if each is not node]
+        self._detach(node)
         node.input[:] = list(names)
+        self._attach(node)
+
+    def _attach(self, node: NodeProto) -> None:
         for name in dict.fromkeys(node.input):
             self._consumers.setdefault(name, []).append(node)
+
+    def _detach(self, node: NodeProto) -> None:
+        for name in set(node.input):
+            self._consumers[name] = [each for each in self._consumers[name] if each is not node]
 
     def redirect(self, old: str, new: str) -> None:
         """Let all consumers of `old` take `new`."""
@@ -245,13 +269,19 @@ class GraphEditor:
         self.redirect(output, name)
         if output not in self.outputs:
             return
-        producer = self.producers.get(name)
-        if producer is None or name in self.outputs:
+        if name not in self.producers or name in self.outputs:
             self.add("Identity", [name], output)
             return
-        producer.output[list(producer.output).index(name)] = output
-        self.producers[output] = self.producers.pop(name)
+        self.renamed(name, output)
         self.redirect(name, output)
+
+    def renamed(self, old: str, new: str | None = None) -> str:
+        """Let the node that makes `old` call it `new`, or something new; consumers still take `old`."""
+        name = new or self.new_name("inner")
+        producer = self.producers.pop(old)
+        producer.output[list(producer.output).index(old)] = name
+        self.producers[name] = producer
+        return name
 
     def new_name(self, stem: str) -> str:
         """A name that no tensor has."""
@@ -282,8 +312,7 @@ class GraphEditor:
         for name in node.output:
             if name:
                 self.producers[name] = node
-        for name in dict.fromkeys(node.input):
-            self._consumers.setdefault(name, []).append(node)
+        self._attach(node)
 
 
 class Shapes(dict[str, tuple[int, ...]]):

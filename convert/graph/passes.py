@@ -20,19 +20,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape
 from convert import __version__, types
 from convert.findings import Finding, Rule
 from convert.graph.batch import BATCH, dynamic_batch
-from convert.graph.cleanup import (
-    clean,
-    fold,
-    merge_reshapes,
-    only_real_inputs,
-    plain_comparisons,
-    plain_integers,
-    plain_quantization,
-    plain_resizes,
-    positive_axes,
-    remove_transposes,
-    transposes,
-)
+from convert.graph.cleanup import CLEANING, clean, plain_quantization, transposes
 from convert.graph.graph import GraphEditor, load_model, opset_of, shape_of, signature, without_weights
 from convert.graph.quantized import pair_codes, shift
 from convert.graph.resize import crop, resize_frames, scale, take_levels
@@ -101,15 +89,9 @@ def adapted(
     return types.Adapted(translated, shipped, kind, before, calibrated=pictures), found
 
 
-_PREPARE = (
-    only_real_inputs, positive_axes, clean, plain_comparisons, plain_integers, plain_quantization, fold, plain_resizes,
-    merge_reshapes, remove_transposes,
-)  # fmt: skip
-
-
 def prepared(data: bytes, *more: Callable[[ModelProto], ModelProto], coded: bool) -> ModelProto:
     """tf2onnx's model, as all heads take it, behind `more` passes; `coded` as `Export` has it."""
-    steps = [pair_codes if coded and step is plain_quantization else step for step in _PREPARE]
+    steps = [pair_codes if coded and step is plain_quantization else step for step in CLEANING]
     return _run(load_model(data), *steps, *more)
 
 

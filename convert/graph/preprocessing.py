@@ -113,32 +113,20 @@ def preprocessing(
             hint = "if pictures were cropped to the centre, say --resize-mode fit-shortest" if is_assumed else None
             message = f"--frame {frame} changes nothing with --resize device: {trained}"
             findings.append(FRAME_UNUSED.found(message, hint=hint))
-    if isinstance(framing, Resizing):
-        taken = Preprocessing(
-            net_scale_factor=1.0,
-            offsets=(),
-            color="RGB",
-            maintain_aspect_ratio=False,
-            symmetric_padding=False,
-            folded="all",
-            resize_mode=mode,
-            framing=framing,
-        )
-        return taken, tuple(findings)
-    fit = mode is ResizeMode.FIT_LONGEST
-    return (
-        Preprocessing(
-            net_scale_factor=factor,
-            offsets=offsets * channels if len(offsets) == 1 else offsets,
-            color="GRAY" if channels == 1 else color,
-            maintain_aspect_ratio=fit,
-            symmetric_padding=fit,  # Edge Impulse centres the picture between black bars
-            folded="torch" if scaling is ImageScaling.TORCH else "",
-            resize_mode=mode,
-            framing=framing,
-        ),
-        tuple(findings),
+    fit, folded = mode is ResizeMode.FIT_LONGEST, "torch" if scaling is ImageScaling.TORCH else ""
+    if isinstance(framing, Resizing):  # it takes levels of colour pictures, whatever the model takes
+        factor, offsets, color, channels, fit, folded = 1.0, (), "RGB", 3, False, "all"
+    taken = Preprocessing(
+        net_scale_factor=factor,
+        offsets=offsets * channels if len(offsets) == 1 else offsets,
+        color="GRAY" if channels == 1 else color,
+        maintain_aspect_ratio=fit,
+        symmetric_padding=fit,  # Edge Impulse centres the picture between black bars
+        folded=folded,
+        resize_mode=mode,
+        framing=framing,
     )
+    return taken, tuple(findings)
 
 
 def _gain(task: str, anchor: Anchor) -> str:

@@ -226,12 +226,8 @@ def shift(model: ModelProto, *, pads: bool = True) -> ModelProto:
     editor = GraphEditor(model)
     require_scales("--precision int8", editor)
     for value in model.graph.output:  # whatever makes it may get a shift: an Identity, which others read too, has none
-        producer = editor.producers.get(value.name)
-        if producer is not None:
-            inner = editor.new_name("inner")
-            producer.output[list(producer.output).index(value.name)] = inner
-            editor.producers[inner] = editor.producers.pop(value.name)
-            editor.add("Identity", [inner], value.name)
+        if value.name in editor.producers:
+            editor.add("Identity", [editor.renamed(value.name)], value.name)
     rewriter = _Rewriter(editor, infer(editor), pads=pads)
     rewriter.run()
     if not rewriter.layers:
@@ -291,11 +287,7 @@ class _Rewriter:
 
     def plus(self, name: str, more: Shift) -> str:
         """A tensor with `more` added to `name`."""
-        return str(self.editor.add("Add", [name, self.number(more)]).output[0])
-
-    def number(self, value: Any) -> str:
-        """A float32 constant."""
-        return self.editor.add_constant(np.asarray(value, np.float32))
+        return self.editor("Add", name, self.editor.floats(more))
 
     def shift_of(self, name: str) -> Shift:
         """The shift of `name`, 0 where there is none."""
@@ -320,7 +312,7 @@ class _Rewriter:
         name, step = node.input[0], node.input[1]
         pool = self.editor.producers.get(name)
         if pool is not None and pool.op_type == "AveragePool":
-            step = self.number(grid.step * (1 - _TIE))
+            step = self.editor.floats(grid.step * (1 - _TIE))
         more = self.shift_of(name) + grid.step * grid.zero
         name = self.shifted_before(name, more, grid, node)
         self.editor.set_inputs(node, [name, step, self.editor.add_constant(np.zeros((), np.int8))])
@@ -363,8 +355,8 @@ class _Rewriter:
                 value = self.constant(each)
                 if node.op_type == "Add" and value is not None and np.any(more):
                     inputs = list(node.input)
-                    inputs[place] = self.number(value + more)
-                    return str(self.editor.add("Add", inputs).output[0])
+                    inputs[place] = self.editor.floats(value + more)
+                    return self.editor("Add", *inputs)
         return self.plus(name, more) if np.any(more) else name
 
     def limits(self, node: NodeProto) -> tuple[float, float] | None:
@@ -384,7 +376,8 @@ class _Rewriter:
         """`name` between two limits, of which one may be infinite, as `output` or a new tensor."""
         if low == 0 and high == inf:
             return str(self.editor.add("Relu", [name], output).output[0])
-        inputs = [name, "" if low == -inf else self.number(low), *([] if high == inf else [self.number(high)])]
+        inputs = [name, "" if low == -inf else self.editor.floats(low)]
+        inputs += [] if high == inf else [self.editor.floats(high)]
         return str(self.editor.add("Clip", inputs, output).output[0])
 
     # Layers with weights
@@ -417,7 +410,7 @@ class _Rewriter:
         if self.editor.producers[name].op_type != _DEQUANTIZE:
             name = self._coded(name, grid)
         kernel = [self.editor.add_constant(each) for each in (codes, scales, np.zeros(scales.shape, np.int8))]
-        (decoded,) = self.editor.add(_DEQUANTIZE, kernel, axis=axis).output
+        decoded = self.editor(_DEQUANTIZE, *kernel, axis=axis)
         self.editor.set_inputs(node, [name, decoded, *node.input[2:]])
         output = node.output[0]
         if node.op_type == "MatMul":
@@ -425,10 +418,7 @@ class _Rewriter:
         else:
             self._adds(node, more)
         if np.any(lacking):
-            inner = self.editor.new_name("short")
-            node.output[0] = inner
-            self.editor.producers[inner] = self.editor.producers.pop(output)
-            self.editor.add("Add", [inner, self.number(lacking)], output)
+            self.editor.add("Add", [self.editor.renamed(output), self.editor.floats(lacking)], output)
         self.layers += 1
         return True
 
@@ -441,33 +431,30 @@ class _Rewriter:
         if old is None or more.size not in {1, outputs} or (more.ndim > 1 and more.shape[1] != outputs):
             return False
         bias = np.broadcast_to(old.reshape(-1) + more.reshape(-1), (outputs,))
-        self.editor.set_inputs(node, [*node.input[:2], self.number(bias)])
+        self.editor.set_inputs(node, [*node.input[:2], self.editor.floats(bias)])
         return True
 
     def _padded(self, node: NodeProto, grid: _Grid, there: float) -> str:
         """The input of a convolution padded with the code of zero, and again between codes; `node` pads no more."""
         pads = pads_of(node, self.shapes)
         half = len(pads) // 2
-        around = self.editor.add_constant(np.array([0, 0, *pads[:half], 0, 0, *pads[half:]], np.int64))
+        around = self.editor.indices([0, 0, *pads[:half], 0, 0, *pads[half:]])
         set_attribute(node, "pads", [0] * len(pads))
-        padded = self.editor.add("Pad", [node.input[0], around, self.number(-there)], mode="constant")
-        return self._coded(padded.output[0], grid)
+        padded = self.editor("Pad", node.input[0], around, self.editor.floats(-there), mode="constant")
+        return self._coded(padded, grid)
 
     def _coded(self, name: str, grid: _Grid) -> str:
         """`name`, whose values are of `grid`, straight behind a DequantizeLinear."""
-        scale = [self.number(grid.step), self.editor.add_constant(np.zeros((), np.int8))]
-        (codes,) = self.editor.add(_QUANTIZE, [name, *scale]).output
-        return str(self.editor.add(_DEQUANTIZE, [codes, *scale]).output[0])
+        scale = [self.editor.floats(grid.step), self.editor.add_constant(np.zeros((), np.int8))]
+        return self.editor(_DEQUANTIZE, self.editor(_QUANTIZE, name, *scale), *scale)
 
     # Other operators; False: they take the real numbers
 
     def moves(self, node: NodeProto) -> bool:
         """Every value of the result has the shift of the one input that is no constant."""
         name = node.input[0]
-        more, mode = (
-            self.shift_of(name),
-            attribute(node, "mode", b"nearest") if node.op_type == "Resize" else b"nearest",
-        )
+        more = self.shift_of(name)
+        mode = attribute(node, "mode", b"nearest") if node.op_type == "Resize" else b"nearest"
         counts_pads = any(attribute(node, "pads", [])) and attribute(node, "count_include_pad", 0)
         others = any(each in self.shifts for each in node.input[1:])
         if more.ndim or others or counts_pads or mode not in {b"nearest", b"linear"}:
@@ -507,7 +494,7 @@ class _Rewriter:
         if attribute(node, "mode", b"constant") == b"constant" and np.any(more):
             if not self.pads:
                 return False
-            self.editor.set_inputs(node, [*node.input[:2], self.number(value.reshape(()) - more)])
+            self.editor.set_inputs(node, [*node.input[:2], self.editor.floats(value.reshape(()) - more)])
         self.put(node.output[0], more, None if np.any(value) else self.grids.get(name))
         return True
 

@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto
 
-_INPUTS_SINCE = 10  # the opset in which Slice takes what were attributes as inputs
-
-
 _ROWS, _COLUMNS = 2, 3  # axes of [N,C,H,W]
 _WHOLE = 2**14  # of which the SDK's weights are parts
 
@@ -64,7 +61,7 @@ def take_levels(model: ModelProto, scaling: ImageScaling) -> ModelProto:
         dims[1].dim_value = len(SDK_LUMA)
         channels = (_arithmetic(editor, "Mul", _gather(editor, name, 1, [each]), [SDK_LUMA[each]]) for each in range(3))
         red, green, blue = channels
-        name = _node(editor, "Add", _node(editor, "Add", red, green), blue)
+        name = editor("Add", editor("Add", red, green), blue)
     elif scaling is ImageScaling.BGR_MINUS_IMAGENET_MEAN:
         name = _gather(editor, name, 1, [2, 1, 0])
     for operator, values in _STEPS[scaling]:
@@ -118,8 +115,7 @@ def resize_frames(model: ModelProto, resizing: Resizing) -> ModelProto:
     name = _mixed(editor, name, _ROWS, down, len(rows))
     mask = down.is_picture[:, np.newaxis] & across.is_picture
     if not mask.all():
-        black = editor.add_constant(mask.astype(np.float32)[np.newaxis, np.newaxis])
-        name = _node(editor, "Mul", name, black)
+        name = editor("Mul", name, editor.floats(mask[np.newaxis, np.newaxis]))
     editor.redirect(inside, name)
     editor.store()
     return model
@@ -148,26 +144,21 @@ def _mixed(editor: GraphEditor, name: str, axis: int, mix: _Axis, size: int) -> 
     """`name`, of whose `axis` with `size` entries two at a time are mixed and rounded."""
     if not mix.weight.any():
         return name if np.array_equal(mix.near, np.arange(size)) else _gather(editor, name, axis, mix.near)
-    weight = (mix.weight / _WHOLE).astype(np.float32)
+    weight = mix.weight / _WHOLE
     near, far = (_gather(editor, name, axis, index) for index in (mix.near, mix.far))
-    step = _node(editor, "Sub", far, near)
-    step = _node(editor, "Mul", step, editor.add_constant(weight[:, np.newaxis] if axis == _ROWS else weight))
-    sharp = _node(editor, "Add", near, step)
-    return _node(editor, "Floor", _arithmetic(editor, "Add", sharp, [0.5]))
+    weights = editor.floats(weight[:, np.newaxis] if axis == _ROWS else weight)
+    sharp = editor("Add", near, editor("Mul", editor("Sub", far, near), weights))
+    return editor("Floor", _arithmetic(editor, "Add", sharp, [0.5]))
 
 
 def _gather(editor: GraphEditor, name: str, axis: int, index: NDArray[np.int64] | list[int]) -> str:
     # int32: TensorRT before 10 has no int64, and says so of each
-    return str(editor.add("Gather", [name, editor.add_constant(np.array(index, np.int32))], axis=axis).output[0])
+    return editor("Gather", name, editor.add_constant(np.array(index, np.int32)), axis=axis)
 
 
 def _arithmetic(editor: GraphEditor, operator: str, name: str, values: tuple[float, ...] | list[float]) -> str:
     """With one number, or one a channel."""
-    return _node(editor, operator, name, editor.add_constant(np.array(values, np.float32).reshape(1, -1, 1, 1)))
-
-
-def _node(editor: GraphEditor, operator: str, *inputs: str) -> str:
-    return str(editor.add(operator, inputs).output[0])
+    return editor(operator, name, editor.floats(np.reshape(values, (1, -1, 1, 1))))
 
 
 def crop(model: ModelProto, framing: Framing) -> ModelProto:
@@ -186,11 +177,7 @@ def crop(model: ModelProto, framing: Framing) -> ModelProto:
     editor = GraphEditor(model)
     inside = editor.new_name("Slice")
     editor.redirect(source.name, inside)
-    if editor.opset < _INPUTS_SINCE:
-        editor.add("Slice", [source.name], inside, axes=axes, starts=starts, ends=ends)
-    else:
-        limits = [editor.add_constant(np.array(values, np.int64)) for values in (starts, ends, axes)]
-        editor.add("Slice", [source.name, *limits], inside)
+    editor.redirect(inside, editor.sliced(source.name, starts, ends, axes))
     editor.store()
     return model
 
@@ -201,8 +188,6 @@ def scale(model: ModelProto, mean: tuple[float, ...], std: tuple[float, ...]) ->
     name = model.graph.input[0].name
     scaled = editor.new_name("Div")
     editor.redirect(name, scaled)
-    constants = [editor.add_constant(np.array(values, np.float32).reshape(1, -1, 1, 1)) for values in (mean, std)]
-    (centred,) = editor.add("Sub", [name, constants[0]]).output
-    editor.add("Div", [centred, constants[1]], scaled)
+    editor.redirect(scaled, _arithmetic(editor, "Div", _arithmetic(editor, "Sub", name, mean), std))
     editor.store()
     return model

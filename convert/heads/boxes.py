@@ -120,6 +120,11 @@ class BoxTensors:
     are_logits: bool = False
     size: str = ""
 
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """What scores are products of."""
+        return (self.objectness, self.classes) if self.objectness else (self.classes,)
+
 
 @dataclass(frozen=True)
 class Boxes(HeadSpec):
@@ -222,18 +227,10 @@ class RowsHead(Boxes):
 
         assert self.build is not None  # a head that is refused gets no model
         end = ends.GraphEnd(model)
-        shapes = end.shapes()
-        _, _, height, width = shapes[model.graph.input[0].name]
-        names = [value.name for value in model.graph.output]
-        raw, shape = names[0], shapes[names[0]]
-        count, columns = (shape[:0:-1] if self.is_turned else shape[1:]) if len(shape) == 3 else (0, 0)
-        if len(names) != 1 or len(shape) != 3 or shape[0] != 1 or columns < self.others:
-            given = " and ".join(str(list(shapes[name])) for name in names)
-            line = "column" if self.is_turned else "row"
-            raise UnsupportedModelError(
-                f"this kind of detector gives one {line} ({self.columns}) for each candidate box, this model {given}",
-                hint="give the real --task, or another model",
-            )
+        line = "column" if self.is_turned else "row"
+        wanted = f"this kind of detector gives one {line} ({self.columns}) for each candidate box"
+        raw, shape, (width, height) = end.rows(wanted, lambda sizes: sizes[1 if self.is_turned else 2] >= self.others)
+        count, columns = shape[:0:-1] if self.is_turned else shape[1:]
         if columns == self.others:
             raise UnsupportedModelError("the model detects no class", hint="train it with at least one label")
         labels, findings = detector_labels(export, columns - self.others)
@@ -302,14 +299,13 @@ class RowsHead(Boxes):
 
         if self.by_objectness:
             (rows,) = outputs
-            return decoding.answer(decoding.yolov5(rows[0], rules.labels, rules.threshold, rules.size, rules.overlap))
+            return decoding.answer(decoding.yolov5(rows[0], rules))
         height, width = rules.size
         head = Head(self.id, tuple(rules.labels), "product", coordinates=rules.coordinates or self.unit)
         found = self.read(decoding.ReferenceDecoder(head, width, height), outputs)
-        known = rules.labels, rules.threshold, rules.size, rules.overlap
         if self.drops_all:
-            return decoding.answer(decoding.of_all_classes(found, *known))
-        return decoding.answer(decoding.of_each_class(found, *known, cuts_first=self.cuts_first))
+            return decoding.answer(decoding.of_all_classes(found, rules))
+        return decoding.answer(decoding.of_each_class(found, rules, cuts_first=self.cuts_first))
 
     def decode_shipped(self, outputs: Mapping[str, NDArray[Any]], rules: Rules) -> dict[str, Any]:
         """From the raw rows where the graph holds them in a unit that is known, else from the candidates."""
@@ -386,8 +382,8 @@ def _decode_yolox(end: GraphEnd, rows: Rows) -> tuple[str, str]:
             f"YOLOX has {len(place)} candidates in a picture of {rows.width}x{rows.height}, this model {rows.count}",
             hint="give the real --task",
         )
-    step = end.constant(np.concatenate(strides)[np.newaxis])
-    centre = end("Mul", end("Add", end.part(rows.name, 2, 0, 2), end.constant(place[np.newaxis])), step)
+    step = end.floats(np.concatenate(strides)[np.newaxis])
+    centre = end("Mul", end("Add", end.part(rows.name, 2, 0, 2), end.floats(place[np.newaxis])), step)
     return centre, end("Mul", end("Exp", end.part(rows.name, 2, 2, 4)), step)
 
 
@@ -432,7 +428,7 @@ def _build_anchored(end: GraphEnd, rows: Rows) -> BoxTensors:
         end.part(rows.name, 2, rows.columns - back, rows.columns - back + 2) for back in range(12, 0, -2)
     )
     anchor = end("Sub", stop, begin)
-    middle = end("Mul", end("Add", stop, begin), end.constant(0.5))
+    middle = end("Mul", end("Add", stop, begin), end.floats(0.5))
     centre = end("Add", end("Mul", end("Mul", offset, of_offset), anchor), middle)
     size = end("Mul", end("Exp", end("Mul", log_size, of_size)), anchor)
     low, high = (end.swapped(corner) for corner in end.centred(centre, size))
@@ -460,7 +456,7 @@ def _build_tao_yolo(end: GraphEnd, rows: Rows, largest_log: float | None = None)
     place, anchor, step, offset, log_size = (end.part(rows.name, 2, start, start + 2) for start in range(0, 10, 2))
     if largest_log is not None:
         # Clip changed its form in opset 11; Min did not
-        log_size = end("Min", log_size, end.constant(largest_log))
+        log_size = end("Min", log_size, end.floats(largest_log))
     centre = end("Add", place, end("Mul", end("Sigmoid", offset), step))
     low, high = end.centred(centre, end("Mul", anchor, end("Exp", log_size)))
     objectness, classes = end.part(rows.name, 2, 10, 11), end.part(rows.name, 2, 11, rows.columns)
@@ -576,16 +572,8 @@ class _EndToEnd(Boxes):
         from convert.heads import graph_end as ends  # brings onnx
 
         end = ends.GraphEnd(model)
-        shapes = end.shapes()
-        _, _, height, width = shapes[model.graph.input[0].name]
-        names = [value.name for value in model.graph.output]
-        raw, shape = names[0], shapes[names[0]]
-        if len(names) != 1 or len(shape) != 3 or shape[0] != 1 or shape[2] != _COLUMNS:
-            raise UnsupportedModelError(
-                "an end-to-end detector gives one row (left, top, right, bottom, score, class) for each object, this "
-                "model " + " and ".join(str(list(shapes[name])) for name in names),
-                hint="give the real --task, or another model",
-            )
+        wanted = "an end-to-end detector gives one row (left, top, right, bottom, score, class) for each object"
+        raw, _, (width, height) = end.rows(wanted, lambda sizes: sizes[2] == _COLUMNS)
         classes = _class_count(end, raw) or len(export.metadata.labels or ())
         if not classes:
             raise InputError(
@@ -642,16 +630,16 @@ def _class_count(end: GraphEnd, name: str) -> int | None:
     from convert.graph.graph import attribute  # brings onnx
 
     shapes = end.shapes()
-    node = end.editor.producers.get(name)
+    node = end.producers.get(name)
     while node is not None:
         if node.op_type == "ArgMax":
             return int(shapes[node.input[0]][attribute(node, "axis", 0)])
         if node.op_type == "Mod":  # of a place among all scores, row by row
-            divisor = end.editor.constant(node.input[1])
+            divisor = end.constant(node.input[1])
             return int(divisor.flat[0]) if divisor is not None and divisor.size == 1 else None
         if node.op_type not in _PASSED_ON:
             return None
-        node = end.editor.producers.get(node.input[-1 if node.op_type == "Concat" else 0])
+        node = end.producers.get(node.input[-1 if node.op_type == "Concat" else 0])
     return None
 
 

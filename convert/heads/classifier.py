@@ -60,10 +60,10 @@ class _Classifier(HeadSpec):
             InputError: the number of labels is not the number of outputs.
             TranslationError: the output has no fixed size.
         """
-        from convert.graph.graph import GraphEditor, infer
+        from convert.heads.graph_end import GraphEnd  # brings onnx
 
-        editor = GraphEditor(model)
-        shapes = infer(editor)
+        end = GraphEnd(model)
+        shapes = end.shapes()
         outputs = [value.name for value in model.graph.output]
         if len(outputs) != 1:
             raise UnsupportedModelError(
@@ -83,34 +83,23 @@ class _Classifier(HeadSpec):
                 f"a classifier gives one row of scores, this model {list(shape)}", hint="give the real --task"
             )
         classes = large[0] if large else 1
-        both = classes == 1 and len(export.metadata.labels or ()) == _BOTH and _gives_probabilities(editor, name)
+        both = classes == 1 and len(export.metadata.labels or ()) == _BOTH and _gives_probabilities(end, name)
         labels, findings = class_labels(export, _BOTH if both else classes)
         if both:
             message = f"the model gives one number p: {labels[0]} gets 1 - p, {labels[1]} gets p"
             findings = (*findings, ONE_SIGMOID.found(message))
-        if not _gives_probabilities(editor, name):
+        if not _gives_probabilities(end, name):
             doubt = NOT_PROBABILITIES.found(
                 "the model ends in neither Softmax nor sigmoid: thresholds compare raw values",
                 hint="set classifier-threshold in the config to a value of this model's range",
             )
             findings = (*findings, doubt)
         if both or shape != (1, classes):
-            import numpy as np  # recognising a classifier does without
-
-            (value,) = model.graph.output
             if shape != (1, classes):
-                row = editor.add_constant(np.array([1, classes], np.int64))
-                (name,) = editor.add("Reshape", [name, row]).output
+                name = end.reshaped(name, [1, classes])
             if both:
-                (rest,) = editor.add("Sub", [editor.add_constant(np.ones((1, 1), np.float32)), name]).output
-                (name,) = editor.add("Concat", [rest, name], axis=1).output
-            value.name, classes = name, len(labels)
-            editor.outputs = {value.name}
-            dims = value.type.tensor_type.shape.dim
-            del dims[:]
-            for size in (1, classes):
-                dims.add().dim_value = size
-            editor.store()
+                name = end("Concat", end("Sub", end.floats([[1]]), name), name, axis=1)
+            end.finish(name)
         return Fitted(model, Head(self.id, labels), (_OUTPUT,), findings)
 
     def prediction(self, decoder: ReferenceDecoder | None, raw: Sequence[NDArray[Any]]) -> tuple[NDArray[Any], None]:  # noqa: ARG002

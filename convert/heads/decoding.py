@@ -314,34 +314,29 @@ def classification(scores: NDArray[np.float32], labels: Sequence[str]) -> dict[s
     return dict(zip(labels, scores.reshape(-1).tolist(), strict=True))
 
 
-def fomo(
-    heat: NDArray[np.float32], labels: Sequence[str], threshold: float, size: tuple[int, int], *, as_sdk: bool = False
-) -> list[Box]:
+def fomo(heat: NDArray[np.float32], rules: Rules) -> list[Box]:
     """Boxes around neighbouring cells, from a heat map [rows, columns, labels] without background.
 
     Args:
-        heat: probabilities.
-        labels: as many as the map's last dimension.
-        threshold: cells below it are none.
-        size: height and width of the model's input.
-        as_sdk: with the SDK's two slips: a box that grows to the left or upwards loses as much on the other side, and
-            of two boxes that come to touch one another late the later is dropped instead of merged.
+        heat: probabilities; cells below the threshold are none.
+        rules: as many labels as the map's last dimension; `as_sdk`: with the SDK's two slips: a box that grows to the
+            left or upwards loses as much on the other side, and of two boxes that come to touch one another late the
+            later is dropped instead of merged.
     """
     found: list[_Cells] = []
     # Row by row, then column, then label: the order decides which box a cell joins.
-    for row, column, label in np.argwhere(heat >= np.float32(threshold)).tolist():
+    for row, column, label in np.argwhere(heat >= np.float32(rules.threshold)).tolist():
         cell = _Cells(label, column, row, column + 1, row + 1, float(heat[row, column, label]))
         home = next((box for box in found if box.label == label and box.touches(cell)), None)
         if home is None:
             found.append(cell)
         else:
-            home.take(cell, as_sdk=as_sdk)
-    kept = _dropped_late(found) if as_sdk else _merged_late(found)
-    rows, columns = heat.shape[:2]
-    high, wide = size[0] // rows, size[1] // columns
+            home.take(cell, as_sdk=rules.as_sdk)
+    kept = _dropped_late(found) if rules.as_sdk else _merged_late(found)
+    high, wide = (size // cells for size, cells in zip(rules.size, heat.shape, strict=False))
     return [
         Box(
-            labels[box.label], box.value,
+            rules.labels[box.label], box.value,
             box.left * wide, box.top * high, (box.right - box.left) * wide, (box.bottom - box.top) * high,
         )
         for box in kept
@@ -379,13 +374,7 @@ def _dropped_late(found: list[_Cells]) -> list[_Cells]:
     return kept
 
 
-def yolov5(
-    rows: NDArray[np.float32],
-    labels: Sequence[str],
-    threshold: float,
-    size: tuple[int, int],
-    overlap: float | None = None,
-) -> list[Box]:
+def yolov5(rows: NDArray[np.float32], rules: Rules) -> list[Box]:
     """Boxes from rows [n, 5 + labels] of centre x, centre y, width, height (0..1), objectness, class scores.
 
     The score is the objectness alone; the label is the one with the highest score (until version 1.72.13 of the SDK,
@@ -393,56 +382,52 @@ def yolov5(
 
     Args:
         rows: float32.
-        labels: as many as rows have class scores.
-        threshold: of the objectness.
-        size: height and width of the model's input.
-        overlap: that is, or is more, between two boxes of whatever label: the weaker goes; None: `OVERLAP`.
+        rules: as many labels as rows have class scores; the threshold is one of the objectness.
     """
     centre, extent, score = rows[:, :2], rows[:, 2:4], rows[:, 4]
     start = np.maximum(centre - extent / np.float32(2), np.float32(0))
     label = np.argmax(np.fmax(rows[:, 5:], 0), axis=1)
-    good = (score >= np.float32(threshold)) & (score <= 1) & (extent >= 0).all(axis=1)
-    height, width = size
-    scale = np.array([width, height], np.float32)
+    scale = np.array(rules.size[::-1], np.float32)
     whole = np.concatenate([start * scale, extent * scale], axis=1)
-    limit = np.float32(OVERLAP if overlap is None else overlap)
-    kept = _listed(whole[good], score[good], label[good], labels, limit)
-    return [_within(box, width, height) for box in kept]
+    good = (extent >= 0).all(axis=1)
+    return _best_of_all(whole[good], score[good], label[good], rules)
 
 
-def of_all_classes(
-    found: Detections, labels: Sequence[str], threshold: float, size: tuple[int, int], overlap: float | None = None
-) -> list[Box]:
+def of_all_classes(found: Detections, rules: Rules) -> list[Box]:
     """Boxes of one picture by the SDK's routine for YOLOX: of those that overlap, of whatever label, the best.
 
     Each class is a box of its own there, and all of a candidate's are alike: the best of them drops the others.
 
     Args:
         found: with `compared`.
-        labels, threshold, size, overlap: as of `yolov5`.
     """
     assert found.compared is not None
-    scores, edges = found.scores[0], found.compared[0].astype(np.float64)
-    top, left, bottom, right = edges.T
+    top, left, bottom, right = found.compared[0].astype(np.float64).T
     whole = np.stack([left, top, right - left, bottom - top], axis=1).astype(np.float32)
-    good = (scores >= np.float32(threshold)) & (scores <= 1)
-    limit = np.float32(OVERLAP if overlap is None else overlap)
-    kept = _listed(whole[good], scores[good], found.labels[0][good].astype(np.int64), labels, limit)
-    return [_within(box, size[1], size[0]) for box in kept]
+    return _best_of_all(whole, found.scores[0], found.labels[0].astype(np.int64), rules)
+
+
+def _best_of_all(
+    whole: NDArray[np.float32], scores: NDArray[np.float32], classes: NDArray[np.int64], rules: Rules
+) -> list[Box]:
+    """Of boxes [n,4] (x, y, width, height) that overlap as much or more, of whatever label, the best.
+
+    In the end they are cut off at the picture's border.
+    """
+    good = (scores >= np.float32(rules.threshold)) & (scores <= 1)
+    kept = _listed(whole[good], scores[good], classes[good], rules.labels, _limit(rules))
+    return [_within(box, *rules.size[::-1]) for box in kept]
+
+
+def _limit(rules: Rules) -> np.float32:
+    """The intersection over union from which on the weaker of two boxes goes."""
+    return np.float32(OVERLAP if rules.overlap is None else rules.overlap)
 
 
 _MOST = 200  # EI_CLASSIFIER_OBJECT_DETECTION_KEEP_TOPK of ei_nms.h
 
 
-def of_each_class(
-    found: Detections,
-    labels: Sequence[str],
-    threshold: float,
-    size: tuple[int, int],
-    overlap: float | None = None,
-    *,
-    cuts_first: bool,
-) -> list[Box]:
+def of_each_class(found: Detections, rules: Rules, *, cuts_first: bool) -> list[Box]:
     """Boxes of one picture by the SDK's routines for YOLO-Pro, YOLOv11 and TAO's: of each label for itself.
 
     Every class at or above the threshold is a box. Boxes are compared as they are, then cut off at the picture's border
@@ -450,11 +435,9 @@ def of_each_class(
 
     Args:
         found: the scores of all classes matter.
-        labels, threshold, size: as of `yolov5`.
-        overlap: that is, or is more, between two boxes of a label: the weaker goes; None: `OVERLAP`.
         cuts_first: they are cut off at the border before they are compared.
     """
-    height, width = size
+    height, width = rules.size
     each = found.each_class()
     scores, classes = each.scores[0], each.labels[0].astype(np.int64)
     top, left, bottom, right = (each.boxes[0] * np.array([height, width, height, width], np.float32)).T
@@ -462,17 +445,16 @@ def of_each_class(
     ends = np.array([width, height, width, height], np.float64)
     if cuts_first:
         edges = np.clip(edges, 0, ends)
-    good = (scores >= np.float32(threshold)) & (scores <= 1) & np.isfinite(edges).all(axis=1)
+    good = (scores >= np.float32(rules.threshold)) & (scores <= 1) & np.isfinite(edges).all(axis=1)
     extents = np.concatenate([edges[:, :2], np.maximum(edges[:, 2:] - edges[:, :2], 0)], axis=1)
-    limit = np.float32(OVERLAP if overlap is None else overlap)
     kept: list[int] = []
-    for label in range(len(labels)):
+    for label in range(len(rules.labels)):
         own = np.flatnonzero(good & (classes == label))
-        kept += own[suppress(extents[own], scores[own], limit)].tolist()
+        kept += own[suppress(extents[own], scores[own], _limit(rules))].tolist()
     kept = sorted(kept, key=lambda index: -scores[index])[:_MOST]
     whole = np.clip(edges[kept], 0, ends).astype(np.int64)
     return [
-        Box(labels[classes[index]], float(scores[index]), x, y, max(x_end - x, 0), max(y_end - y, 0))
+        Box(rules.labels[classes[index]], float(scores[index]), x, y, max(x_end - x, 0), max(y_end - y, 0))
         for index, (x, y, x_end, y_end) in zip(kept, whole.tolist(), strict=True)
     ]
 
@@ -488,27 +470,23 @@ def boxes(
     corners: NDArray[np.float32],
     scores: NDArray[np.float32],
     classes: NDArray[np.float32],
-    labels: Sequence[str],
-    threshold: float,
-    size: tuple[int, int],
-    *,
+    rules: Rules,
     overlap: float | None = None,
 ) -> list[Box]:
     """Boxes from corners [n,4] as y1, x1, y2, x2 (0..1), with one score and one class each.
 
     Args:
+        rules: the labels, the threshold and the size count.
         overlap: suppress boxes that overlap a better one, of whatever label, as much or more; None: keep all.
     """
     inside = np.clip(corners, np.float32(0), np.float32(1))
     top, left, bottom, right = (inside[:, index] for index in range(4))
     right, bottom = np.maximum(right, left), np.maximum(bottom, top)
-    height, width = np.float32(size[0]), np.float32(size[1])
+    height, width = np.array(rules.size, np.float32)
     whole = np.stack([left * width, top * height, (right - left) * width, (bottom - top) * height], axis=1)
-    good = (scores >= np.float32(threshold)) & (scores > 0) & (classes >= 0) & (classes < len(labels))
-    return _listed(
-        whole[good], scores[good], classes[good].astype(np.int64), labels,
-        None if overlap is None else np.float32(overlap),
-    )  # fmt: skip
+    good = (scores >= np.float32(rules.threshold)) & (scores > 0) & (classes >= 0) & (classes < len(rules.labels))
+    limit = None if overlap is None else np.float32(overlap)
+    return _listed(whole[good], scores[good], classes[good].astype(np.int64), rules.labels, limit)
 
 
 def parsed(outputs: Mapping[str, NDArray[Any]]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
@@ -532,13 +510,13 @@ def shipped(outputs: Mapping[str, NDArray[Any]], rules: Rules, overlap: float | 
     Raises:
         InputError: as `parsed`.
     """
-    return answer(boxes(*parsed(outputs), rules.labels, rules.threshold, rules.size, overlap=overlap))
+    return answer(boxes(*parsed(outputs), rules, overlap))
 
 
-def ssd(outputs: Sequence[NDArray[Any]], labels: Sequence[str], threshold: float, size: tuple[int, int]) -> list[Box]:
+def ssd(outputs: Sequence[NDArray[Any]], rules: Rules) -> list[Box]:
     """Boxes from the four outputs of TFLite_Detection_PostProcess: boxes, classes, scores, count."""
     corners, classes, scores = (np.asarray(values, np.float32) for values in outputs[:3])
-    return boxes(corners.reshape(-1, 4), scores.reshape(-1), classes.reshape(-1), labels, threshold, size)
+    return boxes(corners.reshape(-1, 4), scores.reshape(-1), classes.reshape(-1), rules)
 
 
 def best(

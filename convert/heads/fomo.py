@@ -105,9 +105,9 @@ class _Fomo(HeadSpec):
             boxes = _boxes_around(end, edges, (height, width), (classes, rows, columns), options.framing, least)
             return Fitted(end.finish(coverage, boxes, grid), head, (COVERAGE, BOXES), findings, self.raw)
         # A constant alone does not depend on the picture and keeps a batch of 1: a convolution with zeros brings it.
-        nothing = end.constant(np.zeros((4 * classes, classes, 1, 1)))
+        nothing = end.floats(np.zeros((4 * classes, classes, 1, 1)))
         places = cell_boxes(height, width, rows, columns, options.framing, least)
-        boxes = end.constant(np.tile(places, (1, classes, 1, 1)))
+        boxes = end.floats(np.tile(places, (1, classes, 1, 1)))
         boxes = end("Add", end("Conv", coverage, nothing, kernel_shape=[1, 1]), boxes)
         if options.fomo_merge == "peak":
             coverage = _peaks(end, coverage, rows, columns)
@@ -159,9 +159,7 @@ class _Fomo(HeadSpec):
     def decode_original(self, outputs: Sequence[NDArray[Any]], rules: Rules) -> dict[str, Any]:
         from convert.heads import decoding  # brings numpy
 
-        maps = outputs[0][0, ..., 1:]
-        found = decoding.fomo(maps, rules.labels, rules.threshold, rules.size, as_sdk=rules.as_sdk)
-        return decoding.answer(found)
+        return decoding.answer(decoding.fomo(outputs[0][0, ..., 1:], rules))
 
     def decode_shipped(self, outputs: Mapping[str, NDArray[Any]], rules: Rules) -> dict[str, Any]:
         """From the raw heat map (background first), else from the coverage."""
@@ -176,9 +174,7 @@ class _Fomo(HeadSpec):
             raise InputError(
                 f"the heat map {list(scores.shape)} does not fit {len(rules.labels)} labels", hint="convert again"
             )
-        rows = scores.transpose(1, 2, 0)
-        found = decoding.fomo(rows, rules.labels, rules.threshold, rules.size, as_sdk=rules.as_sdk)
-        return decoding.answer(found)
+        return decoding.answer(decoding.fomo(scores.transpose(1, 2, 0), rules))
 
 
 FOMO = _Fomo(
@@ -248,8 +244,7 @@ def _heat_map(end: GraphEnd, height: int, width: int) -> tuple[str, tuple[int, .
     """The model's one output with channels in front: its name, and its size [1 + classes, rows, columns]."""
     from convert.graph.graph import attribute  # brings onnx
 
-    editor = end.editor
-    names = [value.name for value in editor.model.graph.output]
+    names = [value.name for value in end.model.graph.output]
     shape = end.shapes()[names[0]]
     if len(names) != 1 or len(shape) != 4:
         raise UnsupportedModelError(
@@ -260,7 +255,7 @@ def _heat_map(end: GraphEnd, height: int, width: int) -> tuple[str, tuple[int, .
     if not _channels_last(end, name, shape, height, width):
         return name, shape[1:]
     size = shape[3], *shape[1:3]
-    producer = editor.producers.get(name)
+    producer = end.producers.get(name)
     if producer is not None and producer.op_type == "Transpose" and list(attribute(producer, "perm", [])) == _TO_ROWS:
         return producer.input[0], size
     return end("Transpose", name, perm=[0, 3, 1, 2]), size
@@ -281,7 +276,7 @@ def _channels_last(end: GraphEnd, name: str, shape: tuple[int, ...], height: int
     last, first = fits(*shape[1:3]), fits(*shape[2:4])
     if last != first:
         return last
-    producer = end.editor.producers.get(name)
+    producer = end.producers.get(name)
     if producer is not None and producer.op_type == "Softmax":
         return int(attribute(producer, "axis", -1)) in {-1, 3}
     return producer is None or producer.op_type != "Transpose" or list(attribute(producer, "perm", [])) != [0, 3, 1, 2]
@@ -316,11 +311,11 @@ def _boxes_around(
     # class by class instead of kind by kind: whole numbers up to 2048 are exact in every precision
     each = np.eye(4 * classes).reshape(4, classes, -1)
     order, across = (kinds.swapaxes(0, 1).reshape(4 * classes, -1, 1, 1) for kinds in (each, np.roll(each, 2, axis=0)))
-    opposite = end("Conv", edges, end.constant(across), kernel_shape=[1, 1]) if least > 1 else ""
-    edges = end("Conv", edges, end.constant(order), kernel_shape=[1, 1])
+    opposite = end("Conv", edges, end.floats(across), kernel_shape=[1, 1]) if least > 1 else ""
+    edges = end("Conv", edges, end.floats(order), kernel_shape=[1, 1])
 
     def every_class(values: NDArray[Any]) -> str:
-        return end.constant(np.tile(values, (classes, 1, 1))[np.newaxis])
+        return end.floats(np.tile(values, (classes, 1, 1))[np.newaxis])
 
     step = np.array([inside[2] / columns, inside[3] / rows] * 2).reshape(4, 1, 1) / _UNIT
     beyond = end("Sub", edges, every_class(own))
@@ -331,7 +326,7 @@ def _boxes_around(
         lacks = end(
             "Sub", every_class((least + np.array([columns, rows] * 2)).reshape(4, 1, 1)), end("Add", edges, opposite)
         )
-        more = end("Min", end("Mul", lacks, end.constant(0.5)), end("Mul", edges, end.constant(least)))
+        more = end("Min", end("Mul", lacks, end.floats(0.5)), end("Mul", edges, end.floats(least)))
         for side, free in ((edges, room), (opposite, np.roll(room, 2, axis=0))):
             more = end("Min", more, end("Sub", every_class(free), side))
         beyond = end("Add", beyond, end("Relu", more))

@@ -34,19 +34,19 @@ nothing that can be measured and 2048 25 ms. What is weaker than 1024 others is 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, helper
 
 from convert.errors import UnsupportedModelError
-from convert.graph.graph import GraphEditor, Shapes, infer, opset_of
+from convert.graph.graph import GraphEditor, Shapes, infer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     from convert.heads.boxes import BoxTensors, Rows
     from convert.images import Framing
@@ -64,31 +64,37 @@ _LAYERS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 _LARGEST_SHARE = 2.0  # candidates' centres in shares of the picture are about 0.5, in pixels 16 or more
 
 
-class GraphEnd:
-    """Nodes are added to `model` one at a time; `finish` makes the last ones its outputs."""
-
-    def __init__(self, model: ModelProto) -> None:
-        self.editor = GraphEditor(model)
-        self.opset = opset_of(model)
-
-    def __call__(self, operator: str, *inputs: str, **attributes: Any) -> str:
-        """A node; returns its output."""
-        (output,) = self.editor.add(operator, inputs, **attributes).output
-        return str(output)
+class GraphEnd(GraphEditor):
+    """Nodes are added to a model one at a time; `finish` makes the last ones its outputs."""
 
     def shapes(self) -> Shapes:
         """The inferred shape of every tensor by name."""
-        return infer(self.editor)
+        return infer(self)
 
-    def constant(self, values: ArrayLike) -> str:
-        """A float32 constant."""
-        return self.editor.add_constant(np.asarray(values, np.float32))
+    def rows(
+        self, wanted: str, fits: Callable[[tuple[int, ...]], bool]
+    ) -> tuple[str, tuple[int, ...], tuple[int, int]]:
+        """The one output, [1,A,K] or [1,K,A]: its name and shape; and the width and height of the model's picture.
+
+        Args:
+            wanted: what the head's models give, for the message.
+            fits: whether the output's sizes do.
+
+        Raises:
+            UnsupportedModelError: there are several outputs, or it is another.
+        """
+        shapes = self.shapes()
+        names = [value.name for value in self.model.graph.output]
+        shape = shapes[names[0]]
+        if len(names) != 1 or len(shape) != 3 or shape[0] != 1 or not fits(shape):
+            given = " and ".join(str(list(shapes[name])) for name in names)
+            raise UnsupportedModelError(f"{wanted}, this model {given}", hint="give the real --task, or another model")
+        _, _, height, width = shapes[self.model.graph.input[0].name]
+        return names[0], shape, (width, height)
 
     def part(self, name: str, axis: int, start: int, end: int) -> str:
         """Entries `start` to before `end` of one axis."""
-        if self.opset < 10:
-            return self("Slice", name, axes=[axis], starts=[start], ends=[end])
-        return self("Slice", name, *(self.indices([value]) for value in (start, end, axis)))
+        return self.sliced(name, [start], [end], [axis])
 
     def largest(self, name: str, axis: int, *, keep: bool = False) -> str:
         """The largest value along `axis`, which goes, or stays with a size of 1."""
@@ -98,14 +104,14 @@ class GraphEnd:
 
     def order(self, name: str, axis: int, count: int) -> str:
         """Where along `axis` the `count` largest values are, largest first, as int64 (opset 10)."""
-        return str(self.editor.add("TopK", [name, self.indices([count])], outputs=2, axis=axis).output[1])
+        return str(self.add("TopK", [name, self.indices([count])], outputs=2, axis=axis).output[1])
 
     def where_largest(self, name: str, axis: int) -> str:
         """The place of the (first) largest value along `axis`, which goes, as float32: parsers read nothing else."""
-        return self("Cast", self("ArgMax", name, axis=axis, keepdims=0), to=TensorProto.FLOAT)
+        return self.as_float(self("ArgMax", name, axis=axis, keepdims=0))
 
     def as_float(self, name: str) -> str:
-        """Truth values as 0 and 1."""
+        """Whole numbers, or truth values as 0 and 1."""
         return self("Cast", name, to=TensorProto.FLOAT)
 
     def reshaped(self, name: str, shape: Sequence[int]) -> str:
@@ -127,29 +133,25 @@ class GraphEnd:
         """What is below `low` as `low`, what is above `high` as `high`."""
         if self.opset < 11:
             return self("Clip", name, min=float(low), max=float(high))
-        return self("Clip", name, self.constant(low), self.constant(high))
+        return self("Clip", name, self.floats(low), self.floats(high))
 
     def centred(self, centre: str, size: str) -> tuple[str, str]:
         """Corners of boxes given by centre and size, in the same order of x and y."""
-        half = self("Mul", size, self.constant(0.5))
+        half = self("Mul", size, self.floats(0.5))
         return self("Sub", centre, half), self("Add", centre, half)
 
     def finish(self, *outputs: str) -> ModelProto:
         """The model, which has these outputs and no others."""
-        model = self.editor.model
+        model = self.model
         del model.graph.output[:]
         # infer() covers what the outputs need
         model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs)
-        shapes = infer(self.editor)
+        shapes = infer(self)
         for value in model.graph.output:
             value.type.CopyFrom(shapes.types[value.name])
-        self.editor.outputs = set(outputs)
-        self.editor.store()
+        self.outputs = set(outputs)
+        self.store()
         return model
-
-    def indices(self, values: Sequence[int]) -> str:
-        """An int64 constant."""
-        return self.editor.add_constant(np.array(values, np.int64))
 
 
 def detections(
@@ -163,12 +165,14 @@ def detections(
     """
     boxes = placed_boxes(end, found, size, framing)
     # the largest of one entry is that entry, with one axis less
-    factors = [name for name in (found.objectness, found.classes) if name]
-    scores = [end.largest(name, 2) for name in factors[: 1 if use_objectness else 2]]
-    if found.are_logits:
-        scores = [end("Sigmoid", name) for name in scores]
-    score = end("Mul", *scores) if len(scores) == 2 else scores[0]
-    return boxes, score, end.where_largest(found.classes, 2)
+    factors = [end.largest(name, 2) for name in found.factors[: 1 if use_objectness else 2]]
+    return boxes, _multiplied(end, found, factors), end.where_largest(found.classes, 2)
+
+
+def _multiplied(end: GraphEnd, found: BoxTensors, factors: Sequence[str]) -> str:
+    """The product of one or two `factors`, numbers of `found`'s scores."""
+    scores = [end("Sigmoid", name) if found.are_logits else name for name in factors]
+    return end("Mul", *scores) if len(scores) == 2 else scores[0]
 
 
 def detections_by_class(
@@ -180,27 +184,26 @@ def detections_by_class(
         count, classes: A and C.
     """
     boxes = placed_boxes(end, found, size, framing)
-    factors = [end("Sigmoid", name) if found.are_logits else name for name in (found.objectness, found.classes) if name]
-    score = end("Mul", *factors) if len(factors) == 2 else factors[0]
+    score = _multiplied(end, found, found.factors)
     scores = end.reshaped(end("Transpose", score, perm=[0, 2, 1]), [1, classes * count])
     # A constant has no batch; what is never true has the scores'.
     zero = end.as_float(end("Less", scores, scores))
     labels = np.repeat(np.arange(classes), count)
-    return end("Concat", *[boxes] * classes, axis=1), scores, end("Add", zero, end.constant(labels[np.newaxis]))
+    return end("Concat", *[boxes] * classes, axis=1), scores, end("Add", zero, end.floats(labels[np.newaxis]))
 
 
 def placed_boxes(end: GraphEnd, found: BoxTensors, size: tuple[int, int], framing: Framing | None) -> str:
     """The boxes [1,A,4] of `detections`."""
     boxes = end("Concat", found.low, found.high, axis=2)
     if found.in_pixels:
-        boxes = end("Div", boxes, end.constant(np.array([*size[::-1], *size[::-1]])))
+        boxes = end("Div", boxes, end.floats(np.array([*size[::-1], *size[::-1]])))
     if framing is not None and framing.crops:
         # nvinfer cuts boxes off at the frame's border, Edge Impulse's SDK at that of the picture it cropped
         left, top, wide, high = framing.inside
         within, start = np.array([high, wide, high, wide]), np.array([top, left, top, left])
         whole = np.array([*framing.network[::-1], *framing.network[::-1]])
-        boxes = end("Mul", end.clipped(boxes, 0, 1), end.constant(within / whole))
-        boxes = end("Add", boxes, end.constant(start / whole))
+        boxes = end("Mul", end.clipped(boxes, 0, 1), end.floats(within / whole))
+        boxes = end("Add", boxes, end.floats(start / whole))
     return boxes
 
 
@@ -237,15 +240,15 @@ def as_reported(end: GraphEnd, found: BoxTensors, rows: Rows, *, rounds: bool = 
     Args:
         rounds: as the SDK does for YOLOX: width and height are rounded, and end at no border of the picture.
     """
-    picture = end.constant([[[rows.height, rows.width]]])
-    start, size = end("Max", found.low, end.constant(0)), found.size
+    picture = end.floats([[[rows.height, rows.width]]])
+    start, size = end("Max", found.low, end.floats(0)), found.size
     if not found.in_pixels:
         start, size = end("Mul", start, picture), end("Mul", size, picture)
     elif not rounds:  # only then does the SDK cut boxes at the right and the bottom
         size = end("Min", size, end("Sub", picture, start))
     start, size = end("Floor", start), end("Relu", size)
     if rounds:
-        start, size = end("Min", start, picture), end("Add", size, end.constant(0.5))
+        start, size = end("Min", start, picture), end("Add", size, end.floats(0.5))
     return replace(found, low=start, high=end("Add", start, end("Floor", size)), in_pixels=True)
 
 
@@ -259,13 +262,13 @@ def kept_scores(end: GraphEnd, found: BoxTensors, score: str, count: int, overla
         overlap: intersection over union from which on the weaker of two boxes goes.
     """
     kept = _kept(end, _overlapping(end, found, count, overlap))
-    score = end("Add", end("Mul", score, kept), end("Sub", kept, end.constant(1)))
+    score = end("Add", end("Mul", score, kept), end("Sub", kept, end.floats(1)))
     return end.reshaped(score, [1, count])
 
 
 def _overlapping(end: GraphEnd, found: BoxTensors, count: int, overlap: float) -> str:
     """[1,K,K]: 1 where candidate j (last) is better than candidate i and overlaps it, else 0."""
-    unit = end.constant(1 / _UNIT)
+    unit = end.floats(1 / _UNIT)
     starts, ends = end("Mul", found.low, unit), end("Mul", found.high, unit)
     top, left, bottom, right = (end.part(name, 2, axis, axis + 1) for name in (starts, ends) for axis in (0, 1))
 
@@ -277,16 +280,16 @@ def _overlapping(end: GraphEnd, found: BoxTensors, count: int, overlap: float) -
     area = end("Mul", end("Sub", bottom, top), end("Sub", right, left))
     together = end("Sub", end("Add", area, end.reshaped(area, [1, 1, count])), both)
     # whole pixels: what is less than one is none, and divided by none
-    share = end("Div", both, end("Max", together, end.constant(1 / _UNIT**2)))
+    share = end("Div", both, end("Max", together, end.floats(1 / _UNIT**2)))
     number = np.arange(count, dtype=np.float32)
-    better = end("Less", end.constant(number.reshape(1, 1, -1)), end.constant(number.reshape(1, -1, 1)))
-    much = end("Not", end("Less", share, end.constant(overlap)))
+    better = end("Less", end.floats(number.reshape(1, 1, -1)), end.floats(number.reshape(1, -1, 1)))
+    much = end("Not", end("Less", share, end.floats(overlap)))
     return end.as_float(end("And", much, better))
 
 
 def _kept(end: GraphEnd, overlapping: str) -> str:
     """[1,K,1]: 1 for each candidate that no better one drops, else 0. Sums of ones are exact in TF32 and FP16."""
-    half = end.constant(0.5)
+    half = end.floats(0.5)
     droppers = end.largest(overlapping, 2, keep=True)
     for _ in range(ROUNDS - 1):
         droppers = end("MatMul", overlapping, end.as_float(end("Less", droppers, half)))

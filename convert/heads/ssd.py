@@ -84,8 +84,7 @@ class _Ssd(Boxes):
         """From boxes, classes, scores and count, what the last operator gives."""
         from convert.heads import decoding  # brings numpy
 
-        parts = [output[0] for output in outputs]
-        return decoding.answer(decoding.ssd(parts, rules.labels, rules.threshold, rules.size))
+        return decoding.answer(decoding.ssd([output[0] for output in outputs], rules))
 
     def decode_shipped(self, outputs: Mapping[str, NDArray[Any]], rules: Rules) -> dict[str, Any]:
         """The last operator drops overlapping boxes by itself, before anything is cut to whole pixels."""
@@ -93,8 +92,7 @@ class _Ssd(Boxes):
 
         corners, scores, classes = decoding.parsed(outputs)
         kept = decoding.best(corners, scores, rules.limits, rules.threshold)
-        best = corners[kept], scores[kept], classes[kept]
-        return decoding.answer(decoding.boxes(*best, rules.labels, rules.threshold, rules.size))
+        return decoding.answer(decoding.boxes(corners[kept], scores[kept], classes[kept], rules))
 
 
 SSD = _Ssd(
@@ -129,10 +127,10 @@ def _check(end: GraphEnd, codes: str, scores: str, process: PostProcess) -> tupl
 def _decode(end: GraphEnd, codes: str, classes: str, process: PostProcess, columns: int) -> BoxTensors:
     if columns > 4:  # keypoints follow
         codes = end.part(codes, 2, 0, 4)
-    scaled = end("Div", codes, end.constant([[process.scales]]))
+    scaled = end("Div", codes, end.floats([[process.scales]]))
     anchor = process.anchors[None]
-    size = end.constant(anchor[..., 2:])
-    centre = end("Add", end("Mul", end.part(scaled, 2, 0, 2), size), end.constant(anchor[..., :2]))
+    size = end.floats(anchor[..., 2:])
+    centre = end("Add", end("Mul", end.part(scaled, 2, 0, 2), size), end.floats(anchor[..., :2]))
     low, high = end.centred(centre, end("Mul", end("Exp", end.part(scaled, 2, 2, 4)), size))
     return BoxTensors(low, high, classes)
 

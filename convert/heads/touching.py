@@ -81,8 +81,8 @@ def merge(end: GraphEnd, scores: str, size: tuple[int, int, int], threshold: flo
     """
     classes, rows, columns = size
     own = own_edges(rows, columns)
-    lit = end.as_float(end("Not", end("Less", scores, end.constant(threshold))))
-    edges = end("Mul", _repeated(end, lit, _KINDS), end.constant(np.repeat(own, classes, axis=0)[np.newaxis]))
+    lit = end.as_float(end("Not", end("Less", scores, end.floats(threshold))))
+    edges = end("Mul", _repeated(end, lit, _KINDS), end.floats(np.repeat(own, classes, axis=0)[np.newaxis]))
     state = end("Concat", edges, end("Mul", scores, lit), axis=1)
     for number in range(rounds(rows, columns)):
         if number:
@@ -113,7 +113,7 @@ def _filled_rows(end: GraphEnd, state: str, size: tuple[int, int, int]) -> str:
     for kind, pads, least in ((0, [0, 0, 0, reach], columns - 1 - number), (2, [0, reach, 0, 0], number)):
         edges = end.part(state, 1, kind * classes, (kind + 1) * classes)
         furthest = end("MaxPool", edges, kernel_shape=[1, reach + 1], pads=pads)
-        found.append(end("Sub", furthest, end.constant(least.reshape(1, 1, 1, -1))))
+        found.append(end("Sub", furthest, end.floats(least.reshape(1, 1, 1, -1))))
     return end.clipped(end("Max", *found), 0, 1)
 
 
@@ -121,8 +121,8 @@ def _first_cells(end: GraphEnd, state: str, size: tuple[int, int, int]) -> str:
     """1 for the leftmost of neighbouring cells that carry their own row as the top edge, 0 for others."""
     classes, rows, columns = size
     top = end.part(state, 1, classes, 2 * classes)
-    off = end("Abs", end("Sub", top, end.constant(own_edges(rows, columns)[1])))
-    highest = end("Relu", end("Sub", end.constant(1.0), off))
+    off = end("Abs", end("Sub", top, end.floats(own_edges(rows, columns)[1])))
+    highest = end("Relu", end("Sub", end.floats(1.0), off))
     before = end.part(end.padded(highest, [0, 0, 0, 1]), 3, 0, columns)
     return end("Relu", end("Sub", highest, before))
 

@@ -53,7 +53,7 @@ def read_ini(data: bytes, state: keys.ParserState) -> keys.Parsed:
         file = KeyFile.load(data)
     except KeyFileError as error:
         reason = _REASONS.get(error.kind, keys.Reason.SYNTAX)
-        state.add_problem_at(reason, error.message, None, error.line, error.column, fatal=True)
+        state.add_problem(reason, error.message, keys.Section("", error.line, error.column), fatal=True)
         return state.finish(keys.Verdict.REJECTED)
     try:
         return state.finish(keys.Verdict.ACCEPTED, _IniReader(file, state).read())
@@ -137,18 +137,12 @@ class _IniReader:
         """One key of the table, read as its type."""
         state = self.state
         found = self.typed(key, value, entry)
-        if key.name == "operate-on-class-ids":
-            state.store_operate_on(found, entry)
-        elif key.name == "filter-out-class-ids":
-            state.store_filter_out(found)
-        elif key.type == "pairs":
+        if key.type == "pairs":
             state.values[key.name] = name_value_pairs(state.values[key.name], found, trim_first=True)
         else:
             # Only the element stores a text whole; the inference context has buffers.
             whole = key.type != "string" or key.element
             state.store(key, found if whole else found[: keys.TEXT_BYTES], entry, state.values)
-        if key.name == "workspace-size" and not found:
-            state.add_problem(keys.Reason.NOTE, "workspace-size is 0: the builder's own limit holds", entry)
 
     def old_dims(self, key: Key, value: bytes, entry: keys.Entry, *, given: bool) -> None:
         state = self.state
@@ -226,7 +220,7 @@ class _IniReader:
         for group in groups:
             if group.name == keys.ATTRS_ALL.encode():
                 self.attrs(group, state.attrs)
-        count = state.class_count(self.last[PROPERTY.encode()].get(b"num-detected-classes"))
+        count = state.class_count()
         classes = [state.attrs] * count
         for group in groups:
             if group.name.startswith(keys.ATTRS_PREFIX.encode()) and group.name != keys.ATTRS_ALL.encode():
@@ -241,7 +235,7 @@ class _IniReader:
         section = section_of(group)
         if match is None or not match[0][-1:].isdigit():
             message = f"[{section.name}]: a class id or “all” must follow {keys.ATTRS_PREFIX}"
-            self.state.refuse_group(message, section)
+            self.state.refuse(keys.Reason.GROUP, message, section)
         index, largest = int(match[2][:21] or b"0"), 2**64 - 1
         # Too many digits are the largest number, whatever the sign.
         index = largest if index > largest else -index & largest if match[1] else index
@@ -365,7 +359,8 @@ def read_yaml(data: bytes, state: keys.ParserState) -> keys.Parsed:
     try:
         root = load(data, library)
     except YamlError as error:
-        state.add_problem_at(keys.Reason.SYNTAX, error.message, None, error.line, error.column, fatal=True)
+        place = keys.Section("", error.line, error.column)
+        state.add_problem(keys.Reason.SYNTAX, error.message, place, fatal=True)
         exception = f"yaml-cpp: error at line {error.line}, column {error.column}: {error.message}"
         return state.finish(keys.Verdict.ABORTS, exception=exception)
     try:
@@ -438,7 +433,7 @@ class _YamlReader:
         """Pass every key of a group to `read`; a list ends the process, a lone text or nothing has no keys."""
         if group.kind == "scalar":
             message = f"{title} is a text and not a map: none of it is read (a key needs a colon and a blank)"
-            self.state.add_problem_at(keys.Reason.NOTE, message, title, group.line, group.column)
+            self.state.add_problem(keys.Reason.NOTE, message, keys.Section(title, group.line, group.column))
         if group.kind == "seq" and group.children:
             self.abort(f"{title} is a list and not a map", "yaml-cpp: invalid node", None)
         for key, value in group.items:
@@ -466,8 +461,6 @@ class _YamlReader:
             return
         if key.type in {"integer", "unsigned", "boolean", "float", "double"}:
             self.number(key, value, entry, state.values)
-            if name == b"workspace-size" and not state.values["workspace-size"]:
-                state.add_problem(keys.Reason.NOTE, "workspace-size is 0: the builder's own limit holds", entry)
             return
         self.text(key, self.string(value, entry), entry)
 
@@ -541,11 +534,10 @@ class _YamlReader:
             found = text.partition(b"\0")[0][:ELEMENT_BYTES]
             state.store(key, found, entry, state.values)
             self.check_bytes((found,), entry)
-        elif key.name == "operate-on-class-ids":
-            ids = [self.standard(parsing.std_stoi, "stoi", piece, entry) for piece in _split(text)]
-            state.store_operate_on(ids, entry)
-        elif key.name == "filter-out-class-ids":
-            state.store_filter_out([self.standard(parsing.std_stoul, "stoul", piece, entry) for piece in _split(text)])
+        elif key.type == "id-list":
+            is_set = key.name == "filter-out-class-ids"
+            read, name = (parsing.std_stoul, "stoul") if is_set else (parsing.std_stoi, "stoi")
+            state.store(key, [self.standard(read, name, each, entry) for each in _split(text)], entry, state.values)
         else:
             state.store(key, self.standard(parsing.std_stoi, "stoi", text, entry), entry, state.values)
 
@@ -589,7 +581,7 @@ class _YamlReader:
         for_all = self.first.get(keys.ATTRS_ALL.encode())
         if for_all is not None:
             self.attrs(keys.ATTRS_ALL, for_all, state.attrs)
-        count = state.class_count(self.last("num-detected-classes"))
+        count = state.class_count()
         classes = [state.attrs] * count
         for name, _ in self.groups:
             if name.kind != "scalar" and not (name.kind == "null" and not self.is_old):
@@ -611,8 +603,7 @@ class _YamlReader:
             index = parsing.std_stoi(title.removeprefix(keys.ATTRS_PREFIX.encode()))
         except (parsing.NotANumber, parsing.OutOfRange):
             message = f"[{section.name}]: a class id or “all” must follow {keys.ATTRS_PREFIX}"
-            state.add_problem_at(keys.Reason.GROUP, message, section.name, section.line, section.column, fatal=True)
-            raise keys.Stop(keys.Verdict.ABORTS, "stoi") from None
+            state.abort(keys.Reason.GROUP, message, "stoi", section)
         state.check_class(index, count, section)
         return index
 
@@ -630,10 +621,6 @@ class _YamlReader:
                 self.number(key, value, entry, target)
 
         self.pairs(title, group, one)
-
-    def last(self, key: str) -> keys.Entry | None:
-        found = [entry for entry in self.state.entries if entry.group == PROPERTY and entry.key == key]
-        return found[-1] if found else None
 
 
 def _split(text: bytes) -> list[bytes]:

@@ -25,13 +25,23 @@ from __future__ import annotations
 import mmap
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
 from convert.errors import InputError
-from convert.nvinfer.keys import FUNCTIONS, ClusterMode, NetworkType, Parsed, Problem, Reason, printable, within
+from convert.nvinfer.keys import (
+    FUNCTIONS,
+    ClusterMode,
+    NetworkType,
+    Parsed,
+    Problem,
+    Reason,
+    as_text,
+    printable,
+    within,
+)
 from convert.nvinfer.numbers import read_ordinary
 from convert.nvinfer.targets import Parser, catalogue
 
@@ -58,14 +68,10 @@ def read_labels(path: Path | str) -> tuple[LabelLine, ...]:
 def split_labels(data: bytes) -> tuple[LabelLine, ...]:
     """The entries of a label file with these bytes. A label ends at a NUL, as the C strings it is copied into do."""
     return tuple(
-        LabelLine(line, tuple(_label(label) for label in text.split(b";")))
+        LabelLine(line, tuple(as_text(label.partition(b"\0")[0]) for label in text.split(b";")))
         for line, text in enumerate(data.split(b"\n"), start=1)
         if text
     )
-
-
-def _label(text: bytes) -> str:
-    return text.partition(b"\0")[0].decode("utf-8", "replace")
 
 
 _STOCK: Final = re.compile(r"/opt/nvidia/deepstream/deepstream(?:-[0-9.]+)?/lib/libnvds_infercustomparser\.so")
@@ -99,7 +105,8 @@ def library_of(parsed: Parsed) -> Library | None:
     entry = parsed.entry("custom-lib-path")
     written = "" if entry is None else entry.text
     if _STOCK.fullmatch(written):
-        return Library(written, _stock_functions(parsed.release))
+        spans = ((each.function, each.since, each.until) for each in catalogue().parsers)
+        return Library(written, frozenset(name for name, *span in spans if within(parsed.release, *span)))
     path = Path(parsed.files.get("custom-lib-path", ""))
     try:
         # Opening a FIFO would block.
@@ -110,10 +117,6 @@ def library_of(parsed: Parsed) -> Library | None:
     except (OSError, ValueError):
         return None
     return Library(str(path)) if opens else None
-
-
-def _stock_functions(release: str) -> frozenset[str]:
-    return frozenset(each.function for each in catalogue().parsers if within(release, each.since, each.until))
 
 
 SIGSEGV: Final = 11
@@ -276,11 +279,11 @@ class Initialised:
 
 
 class _Stopped(Exception):
-    def __init__(self, verdict: str, status: Status | None = None, signal: int | None = None) -> None:
-        super().__init__(verdict)
-        self.verdict = verdict
-        self.status = status
-        self.signal = signal
+    """A step failed; `result` is what `initialise` gives, but for the problems."""
+
+    def __init__(self, result: Initialised) -> None:
+        super().__init__(result)
+        self.result = result
 
 
 def initialise(parsed: Parsed, engine: Engine) -> Initialised:
@@ -298,14 +301,9 @@ def initialise(parsed: Parsed, engine: Engine) -> Initialised:
         network = start.context()
         failed = start.first_frame(network)
     except _Stopped as stopped:
-        return Initialised(stopped.verdict, stopped.status, stopped.signal, problems=tuple(start.problems))
-    return Initialised(
-        "ok",
-        network=network,
-        cluster_mode=start.cluster_mode,
-        output_parser_failed=failed,
-        problems=tuple(start.problems),
-    )
+        return replace(stopped.result, problems=tuple(start.problems))
+    problems, mode = tuple(start.problems), start.cluster_mode
+    return Initialised("ok", network=network, cluster_mode=mode, output_parser_failed=failed, problems=problems)
 
 
 class _Start:
@@ -327,11 +325,11 @@ class _Start:
 
     def refuse(self, reason: Reason, key: str, message: str, status: Status | None = Status.CONFIG_FAILED) -> NoReturn:
         self.add_problem(reason, key, message, fatal=True)
-        raise _Stopped("refused", status=status)
+        raise _Stopped(Initialised("refused", status=status))
 
     def abort(self, reason: Reason, key: str, message: str, signal: int) -> NoReturn:
         self.add_problem(reason, key, message, fatal=True)
-        raise _Stopped("aborts", signal=signal)
+        raise _Stopped(Initialised("aborts", signal=signal))
 
     def context(self) -> InputSize:
         """The element's own check, then the inference context."""

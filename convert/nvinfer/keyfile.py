@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple, NoReturn
 
+from convert.nvinfer.keys import as_text
 from convert.nvinfer.numbers import INT_MAX, INT_MIN, TooMany, strtod, strtol
 
 # g_ascii_isspace: without the vertical tab, which C's isspace counts in.
@@ -152,7 +153,7 @@ class KeyFile:
         rest = body[equals + 1 :].lstrip(BLANK)
         before = body[: len(body) - len(rest)]
         value = rest.partition(b"\0")[0]
-        column = indent + 1 + (len(before) if before.isascii() else len(_text(before)))
+        column = indent + 1 + (len(before) if before.isascii() else len(as_text(before)))
         if key == b"Encoding" and self.current is next(iter(self.groups.values())) and rest.lower() != b"utf-8":
             message = f"the first group asks for the encoding {_shown(rest)}; only UTF-8 is read"
             raise KeyFileError(ErrorKind.UNKNOWN_ENCODING, message, line, column)
@@ -234,7 +235,7 @@ def _decoded(letter: bytes) -> bytes:
         return _ESCAPED[letter]
     except KeyError:
         _invalid(
-            f"\\{_text(letter)} is no escape sequence (there are \\s \\n \\t \\r \\\\)"
+            f"\\{as_text(letter)} is no escape sequence (there are \\s \\n \\t \\r \\\\)"
             if letter
             else "a backslash stands at the end of the line"
         )
@@ -294,12 +295,8 @@ def _invalid(message: str) -> NoReturn:
     raise KeyFileError(ErrorKind.INVALID_VALUE, message)
 
 
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", "replace")
-
-
 def _shown(value: bytes) -> str:
     """`value` in quotes, short enough for a message, and printable whatever it is."""
-    text = _text(value[:120])
+    text = as_text(value[:120])
     text = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
     return f"“{text}{'…' if len(value) > 120 else ''}”"

@@ -7,7 +7,7 @@ both store values, check ranges and stop at the first fault in the same way.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import IntEnum, StrEnum
 from functools import cache
@@ -396,34 +396,28 @@ class ParserState:
 
     # Problems
 
-    def add_problem(self, reason: Reason, message: str, entry: Entry | None = None, *, fatal: bool = False) -> None:
-        """Add a problem at the value of `entry` (at its key, where the key is the problem)."""
-        if entry is None:
-            self.problems.append(Problem(reason, printable(message), fatal=fatal))
-            return
-        at_key = reason in {Reason.UNKNOWN, Reason.LEGACY, Reason.IGNORED}
-        line, column = (entry.line, entry.column) if at_key else (entry.value_line, entry.value_column)
-        self.problems.append(Problem(reason, printable(message), entry.group, entry.key, line, column, fatal))
-
-    def add_problem_at(
-        self, reason: Reason, message: str, group: str | None, line: int, column: int, *, fatal: bool = False
+    def add_problem(
+        self, reason: Reason, message: str, at: Entry | Section | None = None, *, fatal: bool = False
     ) -> None:
-        """Add a problem that belongs to no key."""
-        self.problems.append(Problem(reason, printable(message), group, None, line, column, fatal))
+        """Add a problem at a value (at its key, where that is the problem), or at a group; a place has no name."""
+        if at is None:
+            problem = Problem(reason, printable(message), fatal=fatal)
+        elif isinstance(at, Section):
+            problem = Problem(reason, printable(message), at.name or None, None, at.line, at.column, fatal)
+        else:
+            at_key = reason in {Reason.UNKNOWN, Reason.LEGACY, Reason.IGNORED}
+            line, column = (at.line, at.column) if at_key else (at.value_line, at.value_column)
+            problem = Problem(reason, printable(message), at.group, at.key, line, column, fatal)
+        self.problems.append(problem)
 
-    def refuse(self, reason: Reason, message: str, entry: Entry | None = None) -> NoReturn:
+    def refuse(self, reason: Reason, message: str, at: Entry | Section | None = None) -> NoReturn:
         """Reject the config here."""
-        self.add_problem(reason, message, entry, fatal=True)
+        self.add_problem(reason, message, at, fatal=True)
         raise Stop(Verdict.REJECTED)
 
-    def refuse_group(self, message: str, section: Section) -> NoReturn:
-        """Reject the config for the name of a group."""
-        self.add_problem_at(Reason.GROUP, message, section.name, section.line, section.column, fatal=True)
-        raise Stop(Verdict.REJECTED)
-
-    def abort(self, reason: Reason, message: str, exception: str, entry: Entry | None = None) -> NoReturn:
+    def abort(self, reason: Reason, message: str, exception: str, at: Entry | Section | None = None) -> NoReturn:
         """The process dies here of an uncaught C++ `exception`."""
-        self.add_problem(reason, message, entry, fatal=True)
+        self.add_problem(reason, message, at, fatal=True)
         raise Stop(Verdict.ABORTS, exception)
 
     def add_unknown(self, entry: Entry) -> None:
@@ -440,6 +434,9 @@ class ParserState:
 
     def store(self, key: Key, value: Any, entry: Entry, target: dict[str, Any]) -> None:
         """Check `value` and store it in `target` (`self.values`, or the values of a class)."""
+        if key.type == "id-list" and key.element:
+            self._store_ids(key.name, value, entry)
+            return
         value = stored(key, value)
         if key.type in {"unsigned-list", "float-list", "integer-list"}:
             self.check_length(key, len(value), entry)
@@ -451,6 +448,8 @@ class ParserState:
             value = tuple(self.shown(self.file(None, each, entry)) for each in value)
         if key.reported:
             target[key.alias or key.name] = reported(value)
+        if key.name == "workspace-size" and not value:
+            self.add_problem(Reason.NOTE, "workspace-size is 0: the builder's own limit holds", entry)
 
     def check_number(self, key: Key, value: float, entry: Entry) -> None:
         """Refuse a number outside of what the key, the release and the platform allow; NaN is always allowed."""
@@ -492,8 +491,12 @@ class ParserState:
         inside = self.folder + b"/"
         return "<dir>/" + as_text(path[len(inside) :]) if path.startswith(inside) else as_text(path)
 
-    def store_operate_on(self, ids: Sequence[int], entry: Entry) -> None:
-        """operate-on-class-ids: a table up to the largest id, which a negative one misses."""
+    def _store_ids(self, name: str, ids: Sequence[int], entry: Entry) -> None:
+        """filter-out-class-ids: a set of unsigned numbers that a second line adds to; operate-on-class-ids: a table up
+        to the largest id, which a negative one misses."""
+        if name == "filter-out-class-ids":
+            self.values[name] = tuple(sorted({*self.values[name], *(each & UINT_MAX for each in ids)}))
+            return
         largest = max(ids, default=-1)
         if largest >= _MOST_IDS:
             message = f"{entry.key}: {largest} takes more memory than there is"
@@ -502,19 +505,16 @@ class ParserState:
             message = f"{entry.key}: {min(ids)} is negative, which ends the process"
             exception = f"vector::_M_range_check: no element {min(ids) & (2**64 - 1)} among {largest + 1}"
             self.abort(Reason.RANGE, message, exception, entry)
-        self.values["operate-on-class-ids"] = tuple(sorted(set(ids)))
-
-    def store_filter_out(self, ids: Iterable[int]) -> None:
-        """filter-out-class-ids: a set of unsigned numbers that a second line adds to."""
-        all_ids = {*self.values["filter-out-class-ids"], *(each & UINT_MAX for each in ids)}
-        self.values["filter-out-class-ids"] = tuple(sorted(all_ids))
+        self.values[name] = tuple(sorted(set(ids)))
 
     # Classes
 
-    def class_count(self, entry: Entry | None) -> int:
-        """num-detected-classes (written at `entry`), provided so many classes can be held."""
+    def class_count(self) -> int:
+        """num-detected-classes, provided so many classes can be held."""
         count: int = self.values["num-detected-classes"]
         if count > MOST_CLASSES:
+            own = (each for each in reversed(self.entries) if each.group == PROPERTY)
+            entry = next((each for each in own if each.key == "num-detected-classes"), None)
             message = f"num-detected-classes is {count}: nvinfer dies for want of memory"
             self.abort(Reason.MEMORY, message, "std::bad_alloc", entry)
         return count
@@ -522,10 +522,10 @@ class ParserState:
     def check_class(self, index: int, count: int, section: Section) -> None:
         """Refuse [class-attrs-<index>] when there is no such class."""
         if signed32(index) < 0:
-            self.refuse_group(f"[{section.name}]: a class id cannot be negative", section)
+            self.refuse(Reason.GROUP, f"[{section.name}]: a class id cannot be negative", section)
         if index >= count:
             message = f"[{section.name}] is for class {index}, but num-detected-classes is {count}"
-            self.refuse_group(message, section)
+            self.refuse(Reason.GROUP, message, section)
 
     # The result
 

@@ -48,8 +48,8 @@ _DOUBLE = re.compile(
     re.IGNORECASE,
 )
 # What formatted extraction takes: no blanks in front, no hexadecimal, no inf, no nan; an exponent must have digits.
-_STREAM_DOUBLE = re.compile(rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![eE])[ \t\n\v\f\r]*\Z")
-_STREAM_INT = re.compile(rb"([+-]?)(?:0[xX]0*([0-9a-fA-F]*)|(0+[0-7]*)|([1-9][0-9]*))[ \t\n\v\f\r]*\Z")
+_STREAM_DOUBLE = re.compile(rb"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![eE])[ \t\n\v\f\r]*\Z")
+_STREAM_INT = re.compile(rb"([+-]?)(?:0[xX]([0-9a-fA-F]*)|(0[0-7]*)|([1-9][0-9]*))[ \t\n\v\f\r]*\Z")
 
 
 class NotANumber(ValueError):
@@ -197,9 +197,9 @@ def _extract(text: bytes, least: int, most: int) -> int:
         raise NotANumber
     sign, hexadecimal, octal, decimal = match.groups()
     if hexadecimal is not None:
-        if not text[: match.end(2)].lower().removeprefix(sign).removeprefix(b"0x"):
+        if not hexadecimal:
             raise NotANumber
-        digits, base = hexadecimal or b"0", 16
+        digits, base = hexadecimal.lstrip(b"0") or b"0", 16
     elif octal is not None:
         digits, base = octal.lstrip(b"0") or b"0", 8
     else:
@@ -323,7 +323,7 @@ PATH_BYTES: Final = 4095
 # glibc's MAXSYMLINKS.
 _MOST_LINKS: Final = 40
 # A component behind which there is "/", "/." or "/.." must be a folder.
-_NEEDS_FOLDER = re.compile(rb"/+(?:\.?/+)*(?:\.?\Z|\.\.(?:/|\Z))")
+_NEEDS_FOLDER = re.compile(rb"/(?:\.?/)*(?:\.?\Z|\.\.(?:/|\Z))")
 
 
 def real_path(path: bytes, start: bytes = b"/") -> tuple[bytes, int]:

@@ -206,12 +206,16 @@ def catalogue() -> Catalogue:
     Raises:
         PresetError: an edit damaged it; the message names the place.
     """
-    path = configs() / "targets.toml"
+    return read_catalogue(*preset("targets.toml"))
+
+
+def preset(name: str) -> tuple[dict[str, Any], Path]:
+    """A parsed file of `configs()`, and its path; raises PresetError where it is no TOML."""
+    path = configs() / name
     try:
-        data = load_toml("targets.toml")
+        return load_toml(name), path
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise PresetError(f"not TOML: {error}", path=path, hint="undo the last edit of that file") from error
-    return read_catalogue(data, path)
 
 
 def read_catalogue(data: Mapping[str, Any], path: Path) -> Catalogue:

@@ -7,7 +7,6 @@ judged, and neither is what lies inside of the graphs of If, Loop and Scan.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,9 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from convert.errors import PresetError
-from convert.files import TableReader, configs, load_toml
+from convert.files import TableReader
 from convert.nvinfer.keys import version
-from convert.nvinfer.targets import Target, targets
+from convert.nvinfer.targets import Target, preset, targets
 from convert.onnx_header import STANDARD_DOMAINS, Attribute, Header, Node
 
 _RELEASE: Final = re.compile(r"\d+(\.\d+)*")
@@ -96,12 +95,7 @@ def table() -> Table:
     Raises:
         PresetError: an edit damaged it; the message names the place.
     """
-    path = configs() / "tensorrt.toml"
-    try:
-        data = load_toml("tensorrt.toml")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PresetError(f"not TOML: {error}", path=path, hint="undo the last edit of that file") from error
-    return read_table(data, path)
+    return read_table(*preset("tensorrt.toml"))
 
 
 def read_table(data: Mapping[str, Any], path: Path) -> Table:

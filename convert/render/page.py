@@ -197,7 +197,7 @@ def _facts(simulation: Simulation, findings: Sequence[Finding], comparison: Comp
         known = (level for level in (Level.ERROR, Level.WARNING, Level.NOTE) if levels[level])
         facts.append(f"Findings: {', '.join(_count(levels[level], level.value) for level in known)}.")
     facts += [
-        f"Counted in {each.source}: {', '.join(f'{name} {count}' for name, count in each.lines) or 'no lines'}."
+        f"Counted in {each.source}: {', '.join(f'{name} {words}' for name, words in each.totals) or 'no lines'}."
         for each in simulation.counts
     ]
     if comparison:

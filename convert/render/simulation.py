@@ -182,7 +182,7 @@ def _shown(frame: FrameResult) -> str:
 
 def _show_counts(counts: Counts, out: Console) -> None:
     """Totals, passages and why others were not counted."""
-    totals = ", ".join(f"[green]{escape(name)}[/] {count}" for name, count in counts.lines) or "no lines"
+    totals = ", ".join(f"[green]{escape(name)}[/] {words}" for name, words in counts.totals) or "no lines"
     out.print(f"[bold]counted in {escape(counts.source)}[/] {totals}  [dim]({counts.objects} objects tracked)[/]")
     if counts.edge_impulse is not None:
         theirs = ", ".join(f"{escape(name)} {count}" for name, count in counts.edge_impulse)

@@ -5,6 +5,7 @@ H.264 where PyAV's FFmpeg has its encoder, else MPEG-4 part 2. Sound is left out
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 from contextlib import ExitStack
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from convert.errors import OutputError
+from convert.errors import ConvertError, OutputError
 from convert.files import Output, part_of
 from convert.images.read import is_video, load_av, video_facts
 
@@ -66,9 +67,13 @@ class _Writer:
 
     def abandon(self, error: BaseException) -> None:
         """Remove what was written."""
-        if self._container is not None:
-            self._container.close()
-        self._stack.__exit__(type(error), error, None)
+        try:
+            if self._container is not None:
+                with contextlib.suppress(Exception):  # on a full disk the end cannot be written, either
+                    self._container.close()
+        finally:
+            with contextlib.suppress(ConvertError):  # `error` is the one that is told
+                self._stack.__exit__(type(error), error, None)
 
 
 @dataclass(slots=True)
@@ -119,8 +124,8 @@ class AnnotatedVideos:
     def abandon(self, error: BaseException) -> None:
         """Remove the video that is not finished."""
         if self._writer is not None:
-            self._writer.abandon(error)
-            self._writer = None
+            writer, self._writer = self._writer, None
+            writer.abandon(error)
 
     def _written(self, act: Any) -> None:
         writer = self._writer

@@ -204,6 +204,7 @@ class LoadedEngine:
         outputs: their names, in engine order.
         batch: how many inputs go in at a time.
         fixed: whether the model takes exactly that many.
+        target: that it was loaded for.
         smallest: width and height in pixels; smaller objects are not processed.
         asynchronous: a secondary classifier with classifier-async-mode.
         check_findings: a note where `check` finds more.
@@ -215,6 +216,7 @@ class LoadedEngine:
     outputs: tuple[str, ...]
     batch: int
     fixed: bool
+    target: Target
     smallest: tuple[int, int] = (1, 1)
     asynchronous: bool = False
     check_findings: tuple[Finding, ...] = ()
@@ -321,7 +323,8 @@ def load(source: Source, where: Target, models: Models | None = None, *, session
     asynchronous = settings.on_objects and settings.network_type is NetworkType.CLASSIFIER
     return LoadedEngine(
         *(engine, prepare, session, tuple(output.name for output in outputs), batch or settings.batch_size),
-        *(bool(batch), _smallest(context, settings), asynchronous and bool(context.value("classifier-async-mode"))),
+        *(bool(batch), context.target, _smallest(context, settings)),
+        asynchronous and bool(context.value("classifier-async-mode")),
         _check_findings(context),
     )
 

@@ -181,6 +181,29 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class ZoneCount:
+    """What was in a zone.
+
+    Attributes:
+        most: objects at once.
+        crowd: how many are a crowd; None: the zone is only counted.
+        frames: how many of them had a crowd.
+    """
+
+    name: str
+    most: int
+    crowd: int | None = None
+    frames: int = 0
+
+    @property
+    def words(self) -> str:
+        """As the terminal and the page say it."""
+        if self.crowd is None:
+            return f"at most {self.most} at once"
+        return f"{self.crowd} or more in {self.frames} {'frame' if self.frames == 1 else 'frames'}"
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """What was counted in a video, or in the pictures.
 
@@ -192,6 +215,7 @@ class Counts:
         lines: name and count of each line and direction.
         edge_impulse: what the SDK would count at each line, on the same tracks; None: that was not asked.
         every: only so-many-th frames of a video were given; a device tracks them all.
+        zones: what was in each.
     """
 
     source: str
@@ -205,6 +229,13 @@ class Counts:
     edge_impulse: tuple[tuple[str, int], ...] | None = None
     differences: tuple[Difference, ...] = ()
     every: int = 1
+    zones: tuple[ZoneCount, ...] = ()
+
+    @property
+    def totals(self) -> list[tuple[str, str]]:
+        """Name of each line and zone, and what was counted there."""
+        lines = [(name, str(count)) for name, count in self.lines]
+        return [*lines, *((zone.name, zone.words) for zone in self.zones)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,7 +358,10 @@ def _frame(frame: FrameResult, primary: SimulatedEngine, *, several: bool) -> di
         document["classifiers"] = _classifiers([one for one in frame.classifications if one.engine != own])
     if frame.counted:
         document["tracks"] = list(frame.counted.ids)
-        document["counts"] = dict(pair for shown in frame.counted.shown for pair in shown.counts)
+        for name, is_line in (("counts", True), ("zones", False)):
+            document[name] = dict(
+                pair for each in frame.counted.shown if (len(each.points) == 2) is is_line for pair in each.counts
+            )
         document["crowded"] = list(frame.counted.crowded)
     document["lost"] = [_dropped_document(one) for one in frame.dropped]
     document["notes"] = [text(note) for note in frame.notes]

@@ -29,7 +29,7 @@ from convert.nvinfer.config import MOST_BYTES
 from convert.nvinfer.keys import Verdict, version
 from convert.nvinfer.numbers import read_ordinary
 from convert.report import BundleReport
-from convert.simulate.results import Counted, Counts, Difference, FrameResult, Passage, Shown, Uncounted
+from convert.simulate.results import Counted, Counts, Difference, FrameResult, Passage, Shown, Uncounted, ZoneCount
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -273,6 +273,8 @@ class _Run:
     labels: dict[int, Counter[str]] = field(default_factory=dict)
     passages: list[Passage] = field(default_factory=list)
     theirs: Counter[tuple[str, int]] = field(default_factory=Counter)  # (line, id) -> Edge Impulse's count
+    most: Counter[int] = field(default_factory=Counter)  # zone -> objects at once
+    crowds: Counter[int] = field(default_factory=Counter)  # zone -> frames with a crowd
     _written: list[str] = field(default_factory=list)  # lines at which Edge Impulse counts as they are written
     _crossings: CrossingCounter = field(init=False)
     _own: CrossingCounter = field(init=False)
@@ -318,14 +320,14 @@ class _Run:
             drawn.append(
                 Shown(names, _scaled((ends[:2], ends[2:]), to_picture), any(each.line in members for each in now))
             )
-        for zone, inside in zip(self.setup.zones, self.counter.inside, strict=True):
+        crowded = []
+        for index, (zone, inside) in enumerate(zip(self.setup.zones, self.counter.inside, strict=True)):
+            self.most[index] = max(self.most[index], len(inside))
             if zone.threshold is None:
                 drawn.append(Shown(((zone.label, len(inside)),), _scaled(zone.points, to_picture)))
-        crowded = [
-            zone.label
-            for zone, inside in zip(self.setup.zones, self.counter.inside, strict=True)
-            if zone.threshold is not None and len(inside) >= zone.threshold
-        ]
+            elif len(inside) >= zone.threshold:
+                crowded.append(zone.label)
+                self.crowds[index] += 1
         return Counted(tuple(ids), tuple(drawn), tuple(crowded))
 
     def label(self, id_: int) -> str:
@@ -359,6 +361,10 @@ class _Run:
             tuple(self.passages),
             tuple(Uncounted(name, why, tuple(ids)) for (name, why), ids in uncounted.items()),
             *(sums if edge_impulse else None, tuple(differences), every),
+            tuple(
+                ZoneCount(zone.label, self.most[index], zone.threshold, self.crowds[index])
+                for index, zone in enumerate(self.setup.zones)
+            ),
         )
 
 

@@ -47,6 +47,7 @@ _RANGES: Final = {
 }
 """The values of black and white."""
 
+_PARAMETERS: Final = configs() / "deployment-block" / "parameters.json"
 _MEASURED, _SHOWN = 100, 12  # pictures
 _INTERVAL: Final = 2.0  # seconds between two lines, as in Edge Impulse's own blocks
 _LARGEST: Final = 16 << 20  # bytes of the metadata; it has 20 kB
@@ -213,23 +214,10 @@ def _pack(files: Mapping[str, Path], target: Path) -> None:
 
 
 def parameters_document() -> dict[str, Any]:
-    """`parameters.json`: what Studio shows on the Deployment page."""
+    """`parameters.json`: what Studio shows on the Deployment page; all but the parameters is said there."""
     options = table(ConvertOptions)
-    return {
-        "version": 1,
-        "type": "deploy",
-        "info": {
-            "name": "NVIDIA DeepStream bundle",
-            "description": "ONNX model, Gst-nvinfer configs, labels and engine build for NVIDIA DeepStream",
-            "category": "library",
-            "cliArguments": "",
-            "supportsEonCompiler": True,  # the network is rebuilt from the compiled C++, too
-            "mountLearnBlock": True,
-            "showOptimizations": True,
-            "privileged": False,
-        },
-        "parameters": [_parameter(options[name]) for name in BLOCK],
-    }
+    said: dict[str, Any] = json.loads(_PARAMETERS.read_bytes())
+    return said | {"parameters": [_parameter(options[name]) for name in BLOCK]}
 
 
 def _parameter(option: Option) -> dict[str, Any]:
@@ -257,4 +245,4 @@ def _parameter(option: Option) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    write(configs() / "deployment-block" / "parameters.json", dumps(parameters_document()))
+    write(_PARAMETERS, dumps(parameters_document()))

@@ -16,7 +16,7 @@ from convert.errors import MissingDependencyError, OutputError, PresetError, Tra
 from convert.findings import Rule
 from convert.heads import head, refuse_unsupported
 from convert.isolation import LARGE, Died, Worker
-from convert.types import Export, ModelFormat, OnnxModel, StageResult, Tensor, Translated
+from convert.types import Export, ModelFormat, OnnxModel, StageResult, Translated
 
 TF2ONNX_WARNED = Rule("EI200")
 
@@ -25,21 +25,14 @@ OPSETS = range(7, 19)
 
 
 @dataclass(frozen=True, slots=True)
-class Translation:
-    """What a translation gives.
+class Translation(OnnxModel):
+    """What a translation gives: a model that is asserted (`convert.translate.worker`).
 
     Attributes:
-        data: the serialised ModelProto, asserted (`convert.translate.worker`).
-        input, outputs: its signature.
         warnings: what tf2onnx logged at level WARNING or above, one line each.
-        opset: of the model.
     """
 
-    data: bytes
-    input: Tensor
-    outputs: tuple[Tensor, ...]
-    warnings: tuple[str, ...]
-    opset: int
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +78,7 @@ class Translate:
             raise MissingDependencyError("TensorFlow is not installed", hint=pip_install("ei-deepstream[tensorflow]"))
         result = self._translation(artifact, workdir)
         findings = tuple(TF2ONNX_WARNED.found(f"tf2onnx: {line}") for line in result.warnings)
-        onnx = OnnxModel(result.data, result.input, result.outputs, result.opset)
-        return StageResult(Translated(artifact, onnx), findings=findings)
+        return StageResult(Translated(artifact, result), findings=findings)
 
     def ahead(self, export: Export) -> None:
         """Begin to translate `export` in the worker, if it has one: the stage then takes the result.

@@ -9,11 +9,12 @@ What a handler cannot write ends in a ValueError, which becomes a TranslationErr
 
 from __future__ import annotations
 
-from functools import reduce
+from functools import partial, reduce
 from math import pi, prod, sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from onnx import TensorProto, helper
 
 from convert.graph.cleanup import resize_scales
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Handler = Callable[..., None]
-
-_INTEGERS = {np.dtype(name) for name in ("int8", "uint8", "int16", "int32", "int64")}
 
 
 def _constant(node: Any) -> Any | None:
@@ -50,9 +49,7 @@ class _Writer:
     @property
     def result(self) -> np.dtype[Any]:
         """The dtype of the node's output."""
-        from tf2onnx.utils import map_onnx_to_numpy_type  # only in the worker
-
-        dtype: np.dtype[Any] = np.dtype(map_onnx_to_numpy_type(self._dtype))
+        dtype: np.dtype[Any] = helper.tensor_dtype_to_np_dtype(self._dtype)
         return dtype
 
     def values(self, index: int) -> NDArray[Any]:
@@ -85,9 +82,7 @@ class _Writer:
 
     def cast(self, name: str, dtype: Any) -> str:
         """`name` in another number format."""
-        from tf2onnx.utils import map_numpy_to_onnx_dtype  # only in the worker
-
-        kind = map_numpy_to_onnx_dtype(np.dtype(dtype))
+        kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
         return self.add("Cast", name, dtype=kind, to=kind)
 
     def gather(self, name: str, indices: NDArray[Any], axis: int) -> str:
@@ -107,15 +102,7 @@ class _Writer:
 
     def compare(self, operator: str, first: str, second: str) -> str:
         """A node that gives bool."""
-        from onnx import TensorProto  # only in the worker
-
         return self.add(operator, first, second, dtype=TensorProto.BOOL)
-
-    def is_float(self, index: int) -> bool:
-        """Whether input `index` holds float32."""
-        from onnx import TensorProto  # only in the worker
-
-        return bool(self.ctx.get_dtype(self.inputs[index]) == TensorProto.FLOAT)
 
     def shape_of(self, index: int) -> list[int]:
         """Of input `index`, which must be known."""
@@ -134,10 +121,8 @@ class _Writer:
 
     def finish(self, name: str) -> None:
         """Let `name` be what the node gave."""
-        kind, shape = self._dtype, self.shape
-        self.ctx.make_node(
-            "Identity", [name], outputs=[self._output], name=self.node.name, shapes=[shape], dtypes=[kind]
-        )
+        result = {"outputs": [self._output], "shapes": [self.shape], "dtypes": [self._dtype]}
+        self.ctx.make_node("Identity", [name], name=self.node.name, **result)
 
 
 def _handler(write: Callable[[_Writer], str], separate: Callable[[Any, Any], None]) -> Handler:
@@ -279,23 +264,17 @@ def _one_hot(writer: _Writer) -> str:
     return writer.add("Add", scaled, writer.constant(off, writer.result))
 
 
-def _floored(writer: _Writer) -> tuple[str, str, str]:
-    """Quotient towards zero, remainder, and 1 where the quotient must be one less to be rounded down; integers."""
+def _floor_div(writer: _Writer, *, modulo: bool = False) -> str:
+    """The quotient of integers rounded down, or what is left of it; Div rounds towards zero."""
     x, y = writer.inputs
     quotient = writer.add("Div", x, y)
     rest = writer.add("Sub", x, writer.add("Mul", quotient, y))
-    below = writer.compare("Less", writer.add("Mul", rest, y), writer.constant(0, writer.result))
-    return quotient, rest, writer.cast(below, writer.result)
-
-
-def _floor_div(writer: _Writer) -> str:
-    quotient, _, less = _floored(writer)
-    return writer.add("Sub", quotient, less)
-
-
-def _floor_mod(writer: _Writer) -> str:
-    _, rest, less = _floored(writer)
-    return writer.add("Add", rest, writer.add("Mul", less, writer.inputs[1]))
+    zero, less = writer.constant(0, writer.result), []
+    for low, high in ((rest, y), (y, rest)):  # one is below 0, the other above; a product of both may overflow
+        below, above = writer.compare("Less", low, zero), writer.compare("Less", zero, high)
+        less.append(writer.add("Mul", writer.cast(below, writer.result), writer.cast(above, writer.result)))
+    one = writer.add("Add", *less)
+    return writer.add("Add", rest, writer.add("Mul", one, y)) if modulo else writer.add("Sub", quotient, one)
 
 
 def _right_shift(writer: _Writer) -> str:
@@ -339,7 +318,7 @@ def _bucketize(writer: _Writer) -> str:
     """How many of the boundaries, which are sorted, are not above each value."""
     limits = np.array(writer.attributes["boundaries"], np.float32)
     (x,), shape, ones = writer.inputs, writer.shape_of(0), writer.constant(np.ones((len(limits), 1)))
-    kind = np.dtype(np.float32 if writer.is_float(0) else np.int32)
+    kind = np.dtype(np.float32 if writer.ctx.get_dtype(x) == TensorProto.FLOAT else np.int32)
     boundaries = writer.constant(limits if kind == np.float32 else np.ceil(limits), kind)
     reached = writer.add("Not", writer.compare("Less", writer.reshape(writer.cast(x, kind), [*shape, 1]), boundaries))
     count = writer.add("MatMul", writer.cast(reached, np.float32), ones)
@@ -423,6 +402,13 @@ def _softmax(writer: _Writer) -> str:
     """Of values times beta."""
     scaled = writer.add("Mul", writer.inputs[0], writer.constant(writer.attributes["beta"]))
     return writer.add("Softmax", scaled, axis=len(writer.shape) - 1)
+
+
+def _arg_most(writer: _Writer, operator: str) -> str:
+    """Where along one axis, which is given as a list, the largest or smallest value is."""
+    axis = writer.values(1).item()
+    found = writer.add(operator, writer.inputs[0], dtype=TensorProto.INT64, axis=axis, keepdims=0)
+    return writer.cast(found, writer.result)
 
 
 def _space_to_batch(writer: _Writer) -> str:
@@ -538,14 +524,9 @@ def _bilinear(writer: _Writer) -> str:
         raise ValueError(f"no scale gives {writer.values(1).tolist()} for {writer.shape_of(0)[1:3]}")
     corners, centers = (bool(writer.attributes.get(each)) for each in ("align_corners", "half_pixel_centers"))
     name = writer.add("Transpose", writer.inputs[0], perm=[0, 3, 1, 2])
-    name = writer.add(
-        "Resize",
-        name,
-        writer.constant([]),
-        writer.constant([1, 1, *scales]),
-        mode="linear",
-        coordinate_transformation_mode="align_corners" if corners else "half_pixel" if centers else "asymmetric",
-    )
+    factors = writer.constant([]), writer.constant([1, 1, *scales])  # the first are of a crop, which there is none of
+    coordinates = "align_corners" if corners else "half_pixel" if centers else "asymmetric"
+    name = writer.add("Resize", name, *factors, mode="linear", coordinate_transformation_mode=coordinates)
     return writer.add("Transpose", name, perm=[0, 2, 3, 1])
 
 
@@ -581,9 +562,7 @@ _HANDLERS: dict[str, Callable[[_Writer], str]] = {
 
 
 def _is_integer(ctx: Any, node: Any) -> bool:
-    from tf2onnx.utils import map_onnx_to_numpy_type  # only in the worker
-
-    return np.dtype(map_onnx_to_numpy_type(ctx.get_dtype(node.output[0]))) in _INTEGERS
+    return ctx.get_dtype(node.output[0]) in _INTEGERS
 
 
 def _reaches_too_little(ctx: Any, node: Any) -> bool:
@@ -655,6 +634,11 @@ def _has_unequal_blocks(_: Any, node: Any) -> bool:
     return bool(node.inputs[2].is_const() and (len(blocks) != 2 or blocks[0] != blocks[1]))
 
 
+def _lists_its_axis(_: Any, node: Any) -> bool:
+    """Whether an ARG_MAX has its axis as a list of one; TFLite's converter writes a number."""
+    return bool(node.inputs[1].is_const() and node.inputs[1].get_tensor_value(as_list=False).ndim == 1)
+
+
 def _has_another_beta(_: Any, node: Any) -> bool:
     """Whether a SOFTMAX multiplies before."""
     return float(node.get_attr_value("beta", 1.0)) != 1.0
@@ -662,18 +646,22 @@ def _has_another_beta(_: Any, node: Any) -> bool:
 
 def _pads_floats(ctx: Any, node: Any) -> bool:
     """Whether a PADV2 pads float32 numbers by constant widths with one constant."""
-    from onnx import TensorProto  # only in the worker
-
     return ctx.get_dtype(node.output[0]) == TensorProto.FLOAT and all(_constant(each) for each in node.inputs[1:])
 
+
+_INTEGERS = {
+    TensorProto.INT8, TensorProto.UINT8, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64,
+}  # fmt: skip
 
 # Only where tf2onnx is wrong: what it writes for the others stays as it is.
 _SOMETIMES: dict[str, tuple[Callable[[Any, Any], bool], Callable[[_Writer], str]]] = {
     "TFL_ADD_N": (_is_integer, _add_n),
+    "TFL_ARG_MAX": (_lists_its_axis, partial(_arg_most, operator="ArgMax")),
+    "TFL_ARG_MIN": (_lists_its_axis, partial(_arg_most, operator="ArgMin")),
     "TFL_CONV_2D": (_computes_weights, _convolution),
     "TFL_DEPTHWISE_CONV_2D": (_computes_weights, _depthwise_convolution),
     "TFL_FLOOR_DIV": (_is_integer, _floor_div),
-    "TFL_FLOOR_MOD": (_is_integer, _floor_mod),
+    "TFL_FLOOR_MOD": (_is_integer, partial(_floor_div, modulo=True)),
     "TFL_GATHER": (_has_own_indices, _gather),
     "TFL_PADV2": (_pads_floats, _pad),
     "TFL_RESIZE_BILINEAR": (_becomes_too_small, _bilinear),
@@ -685,24 +673,16 @@ _SOMETIMES: dict[str, tuple[Callable[[Any, Any], bool], Callable[[_Writer], str]
 
 
 def register() -> None:
-    """Put the handlers into tf2onnx; a second call changes nothing. tf2onnx must be importable."""
+    """Put the handlers into tf2onnx, once (`patch_tf2onnx`); it must be importable."""
     from tf2onnx.handler import tfl_op  # only in the worker, and only after TensorFlow is settled
     from tf2onnx.tflite_handlers import tfl_math, tfl_nn
 
     mapping = tfl_op.create_tfl_to_tf_mapping()
-    if getattr(mapping["TFL_GELU"][0] if "TFL_GELU" in mapping else None, "ours", False):
-        return
-    fused = tfl_math.separate_fused_activation_function
-
-    def separate(ctx: Any, node: Any) -> None:
-        _separate(ctx, node, fused)
-
+    separate = partial(_separate, others=tfl_math.separate_fused_activation_function)
     tfl_math.separate_fused_activation_function = separate
     tfl_nn.separate_fused_activation_function = separate
     for operator, write in _HANDLERS.items():
-        handler = _handler(write, separate)
-        handler.ours = True  # type: ignore[attr-defined]
-        mapping[operator] = (handler, {})
+        mapping[operator] = (_handler(write, separate), {})
     for operator, (applies, write) in _SOMETIMES.items():
         mapping[operator] = _unless(mapping[operator], applies, write, separate)
 
@@ -743,11 +723,11 @@ def _unless(
     renamed = settings.get("tf_op")
 
     def handle(ctx: Any, node: Any, **options: Any) -> None:
-        if not applies(ctx, node):
-            if renamed:
-                node.type = renamed
-            theirs(ctx, node, **options)
+        if applies(ctx, node):
+            ours(ctx, node)
             return
-        ours(ctx, node)
+        if renamed:
+            node.type = renamed
+        theirs(ctx, node, **options)
 
     return handle, {name: value for name, value in settings.items() if name != "tf_op"}

@@ -259,12 +259,12 @@ def patch_tf2onnx() -> None:
     from tf2onnx.tflite.ReshapeOptions import ReshapeOptions
     from tf2onnx.tflite.SqueezeOptions import SqueezeOptions
 
-    operators.register()
     TransposeOptimizer._optimize_at_current_graph_level = _move_transposes  # noqa: SLF001 - tf2onnx is pinned
     mapping = tfl_op.create_tfl_to_tf_mapping()
     original, settings = mapping[_DENSE]
     if getattr(original, "repaired", False):
         return
+    operators.register()
     for kind, name in ((ReshapeOptions, "NewShapeAsNumpy"), (SqueezeOptions, "SqueezeDimsAsNumpy")):
         setattr(kind, name, _as_vector(getattr(kind, name)))
     doubted = tflite_utils.op_has_scalar_output

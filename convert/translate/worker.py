@@ -36,7 +36,7 @@ from typing import Any, Self
 import onnx
 import onnx.checker
 import onnx.defs
-from onnx import ModelProto, TensorProto, helper, version_converter
+from onnx import ModelProto, TensorProto, ValueInfoProto, helper, version_converter
 
 from convert.errors import MissingDependencyError, TranslationError, pip_install
 from convert.graph.graph import load_model, opset_of, signature, without_weights
@@ -105,13 +105,7 @@ def translate(
         fix_batch(proto, name)
         assert_translated(proto, input_name=name, nhwc=shape, outputs=outputs, opset=opset, pictures=pictures)
         (value,) = (value for value in proto.graph.input if value.name == name)
-        return Translation(
-            proto.SerializeToString(deterministic=True),
-            signature(value),
-            tuple(map(signature, proto.graph.output)),
-            tuple(log.lines),
-            opset,
-        )
+        return _translation(proto, value, opset, *log.lines)
     except TranslationError:
         raise
     except Exception as error:  # whatever tf2onnx or the flatbuffer reader raises
@@ -426,13 +420,13 @@ def accept(
         first = str(error).strip().splitlines()[0]
         raise TranslationError(f"the ONNX model is invalid: {first}", hint=_DAMAGED) from error
     assert_translated(proto, input_name=source.name, nhwc=shape, outputs=outputs, opset=opset, pictures=pictures)
-    return Translation(
-        proto.SerializeToString(deterministic=True),
-        signature(source),
-        tuple(map(signature, proto.graph.output)),
-        warnings=(),
-        opset=opset,
-    )
+    return _translation(proto, source, opset)
+
+
+def _translation(proto: ModelProto, source: ValueInfoProto, opset: int, *warnings: str) -> Translation:
+    """What is given back of `proto`, whose input is `source`."""
+    data = proto.SerializeToString(deterministic=True)
+    return Translation(data, signature(source), tuple(map(signature, proto.graph.output)), opset, warnings)
 
 
 def _converted(proto: ModelProto, oldest: int, newest: int, *, raised: bool = False) -> ModelProto:

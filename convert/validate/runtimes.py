@@ -16,6 +16,7 @@ overwritten by -1, and the profile is min 1, opt = max = batch-size.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -278,7 +279,7 @@ def load_on(model: bytes, provider: str, cache: Path | None = None) -> tuple[Any
         cache: folder in which TensorRT keeps the engines it builds, which takes minutes; made where it can be.
 
     Returns:
-        The session, and why it is not on `provider`; empty: it is.
+        The session, and a warning: why it is not on `provider`, or why engines are not kept; empty: neither.
 
     Raises:
         ValidationError: ONNX Runtime refuses the model on the CPU, too.
@@ -288,17 +289,22 @@ def load_on(model: bytes, provider: str, cache: Path | None = None) -> tuple[Any
     installed = _onnxruntime().get_available_providers()
     chosen: list[Any] = [name for name in wanted if name in installed]
     missing = "" if wanted[0] in installed else f"this onnxruntime has {', '.join(installed)}; onnxruntime-gpu has more"
+    unkept, is_new = "", False
     if cache is not None and chosen[0] == _PROVIDERS["tensorrt"]:
         try:
+            is_new = not cache.exists()
             cache.mkdir(exist_ok=True)
             kept = {"trt_engine_cache_enable": True, "trt_timing_cache_enable": True}
             chosen[0] = (chosen[0], kept | {"trt_engine_cache_path": str(cache), "trt_timing_cache_path": str(cache)})
         except OSError as error:
-            missing = f"its engines cannot be kept in {cache} ({error.strerror})"
+            unkept = f"engines are not kept: {cache} cannot be made ({error.strerror})"
     session = load(model, chosen)  # a provider whose libraries or driver are missing is left out without an exception
     if not missing and session.get_providers()[0] != wanted[0]:
         missing = "its libraries or the driver do not load"
-    return session, missing
+    if missing and is_new and cache is not None:
+        with contextlib.suppress(OSError):
+            cache.rmdir()
+    return session, f"no {provider}: {missing}" if missing else unkept
 
 
 def _onnxruntime() -> Any:

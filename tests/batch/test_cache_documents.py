@@ -106,10 +106,11 @@ def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_our_own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names and contents of the package's modules and of configs/ count, other files do not."""
+    """Names and contents of the package's modules, of the tables and a bundle's texts in configs/ count, no others."""
     package, folder = tmp_path / "convert", tmp_path / "configs"
     (package / "batch").mkdir(parents=True)
     (folder / "heads").mkdir(parents=True)
+    (folder / "bundle").mkdir()
     monkeypatch.setattr(module, "__file__", str(package / "batch" / "cache.py"))
     monkeypatch.setattr(module, "configs", lambda: folder)
 
@@ -120,12 +121,13 @@ def test_our_own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for path, data in (
         (package / "a.py", b"1"), (package / "a.py", b"2"), (package / "batch" / "b.py", b""),
         (folder / "targets.toml", b"a"), (folder / "heads" / "fomo.toml", b"a"), (folder / "targets.toml", b"ab"),
+        (folder / "bundle" / "RUN.md", b"a"),
     ):  # fmt: skip
         path.write_bytes(data)
         seen.append(digest())
     (folder / "heads" / "fomo.toml").rename(folder / "heads" / "fomo-2.toml")
     seen.append(digest())
-    assert len(set(seen)) == 8
+    assert len(set(seen)) == 9
     (package / "a.pyc").write_bytes(b"")
     (folder / "README.md").write_bytes(b"")
     assert digest() == seen[-1]

@@ -16,6 +16,7 @@ import onnx
 
 from convert.export.unpack import Unpack
 from convert.graph.adapt import FOMO_MERGES, Adapt
+from convert.heads.base import Rules
 from convert.heads.decoding import fomo
 from convert.images.scaling import Network
 from convert.isolation import Worker
@@ -91,7 +92,7 @@ def _frames(count: int, height: int, width: int, channels: int) -> Iterator[NDAr
 
 def _wanted(heat: NDArray[np.float32], size: tuple[int, int], *, as_sdk: bool) -> Objects:
     labels = [str(number) for number in range(heat.shape[2])]
-    boxes = fomo(heat, labels, THRESHOLD, size, as_sdk=as_sdk)
+    boxes = fomo(heat, Rules(labels, THRESHOLD, size, as_sdk=as_sdk))
     return sorted((int(box.label), box.x, box.y, box.x + box.width, box.y + box.height) for box in boxes)
 
 

@@ -146,6 +146,14 @@ def test_lines_and_zones_are_drawn_on_a_frame(say: Callable[..., Said], tmp_path
                 assert np.abs(found - colour).max() < 12, (name, x, y)
 
 
+def test_a_line_without_length_is_refused(say: Callable[..., Said], tmp_path: Path) -> None:
+    line = ("--line", "a:0.5001,0.5,0.5002,0.5", "--frame", "1280x720")
+    said = say("inspect", EXPORTS / "table-fomo-2025.zip", *line, "-o", tmp_path / "page")
+    assert said.code == 3
+    assert "line a is shorter than a pixel of 1280x720" in said.err
+    assert not (tmp_path / "page").exists()
+
+
 def test_what_a_picture_of_the_page_cannot_be(say: Callable[..., Said], tmp_path: Path) -> None:
     export, picture = EXPORTS / "table-fomo-2025.zip", tmp_path / "camera.png"
     Image.new("RGB", (640, 480)).save(picture)

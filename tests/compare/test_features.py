@@ -52,7 +52,23 @@ def test_features_from_text(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"a b", b"[1, [2]]", b"[1", b"[]", b"nan", b"1e999", b"1e39", b"0xzz", b"\xff\xfe1", b'["a"]', b"[null]"],
+    [
+        b"",
+        b"a b",
+        b"[1, [2]]",
+        b"[1",
+        b"[]",
+        b"nan",
+        b"1e999",
+        b"1e39",
+        b"0xzz",
+        b"\xff\xfe1",
+        b'["a"]',
+        b"[null]",
+        b"[" + b"9" * 400 + b"]",
+        b"0x" + b"f" * 300,
+        b"[" * 100_000,
+    ],
 )
 def test_what_is_no_list_of_features(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "features.txt"

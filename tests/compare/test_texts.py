@@ -12,6 +12,7 @@ from convert.compare import Cause, Step
 from convert.compare.run import CauseTexts
 from convert.images import CENTRE, ResizeMode
 from convert.images.scaling import Network
+from convert.nvinfer.targets import target
 from convert.simulate.engine import Preprocessor
 from convert.simulate.settings import ClusterMode, ColorFormat, ScalingFilter
 from convert.types import Limits
@@ -39,6 +40,7 @@ def texts(width: int = 320, height: int = 240, **changes: Any) -> CauseTexts:
         "in_graph": None, "resizing": None, "classes": (one(), one()), "mode_of_clusters": ClusterMode.NMS,
         "anchor": CENTRE,
         "classifier": 0.0, "filtered": (), "labels": ("a", "b"), "shown": ("a", "b"), "on_objects": False,
+        "release": "deepstream-7.1",
     } | changes  # fmt: skip
     settings = SimpleNamespace(
         on_objects=get["on_objects"], classifier_threshold=get["classifier"], cluster_mode=get["mode_of_clusters"],
@@ -46,6 +48,7 @@ def texts(width: int = 320, height: int = 240, **changes: Any) -> CauseTexts:
         attribute_label=lambda layer, number: (("z",) * 9, get["shown"])[layer == 0][number],
         keep_aspect=get["keep"], symmetric=get["symmetric"], scaling_filter=get["filter"], color=get["color"],
     )  # fmt: skip
+    at = target(get["release"], "dgpu")
     mean = None if get["mean"] is None else np.array(get["mean"], np.float32)
     network = Network(3, get["network"][1], get["network"][0])
     prepare = Preprocessor(network, settings, np.float32(get["scale"]), mean)  # type: ignore[arg-type]
@@ -54,7 +57,7 @@ def texts(width: int = 320, height: int = 240, **changes: Any) -> CauseTexts:
     names = {"merge": "merge", "threshold": "in_graph", "overlap": "overlap", "anchor": "anchor"}
     recorded = SimpleNamespace(**{name: get[key] for name, key in names.items()})
     shipped = SimpleNamespace(
-        loaded=SimpleNamespace(prepare=prepare, engine=engine), expected=expected, limits=get["limits"],
+        loaded=SimpleNamespace(prepare=prepare, engine=engine, target=at), expected=expected, limits=get["limits"],
         score=get["score"], left=get["left"], top=get["top"], resizing=get["resizing"], recorded=recorded,
     )  # fmt: skip
     facts = SimpleNamespace(quantization=get["quantization"])
@@ -69,6 +72,10 @@ def texts(width: int = 320, height: int = 240, **changes: Any) -> CauseTexts:
 UNDECIDED = "drops boxes of any class that overlap by 0.2 or more and cuts boxes to whole pixels"
 DROPS = "drops boxes of a class that overlap by more than 0.25"
 NEVER = ClusterMode.NONE
+OLD = (
+    "convert for a newer --target: a graph that drops boxes over all classes needs TensorRT 8.2; DeepStream 6.0 "
+    "has 8.0.1 on dgpu"
+)
 
 LOW = one(pre_cluster_threshold=0.1)
 TABLE: list[tuple[Cause, dict[str, Any], str, str, bool, str | None]] = [
@@ -150,6 +157,14 @@ TABLE: list[tuple[Cause, dict[str, Any], str, str, bool, str | None]] = [
      "convert again"),
     (Cause.MERGE, {"given": 0.25, "task": "yolox"}, DROPS, UNDECIDED.replace("0.2", "0.25"), False,
      "convert again without --yolo-score"),
+    *(
+        (cause, {"given": 0.25, "release": "deepstream-6.0"}, ours, theirs, False,
+         OLD)
+        for cause, ours, theirs in (
+            (Cause.MERGE, DROPS, UNDECIDED.replace("0.2", "0.25")),
+            (Cause.SCORE, "multiplies the objectness by the class's score", "takes the objectness alone"),
+        )
+    ),
     (Cause.MERGE, {"task": "yolox", "score": "objectness"}, f"takes the objectness alone and {DROPS}", UNDECIDED, False,
      "convert again without --yolo-score"),
     (Cause.MERGE, {"given": 0.25, "task": "yolo-pro"}, DROPS,

@@ -237,6 +237,14 @@ def test_a_chunk_longer_than_the_file_is_no_traceback(tmp_path: Path) -> None:
         read(tmp_path / "a.wav", SOUND)
 
 
+def test_a_wav_cut_off_inside_its_first_frame_holds_nothing(tmp_path: Path) -> None:
+    data = wav(tmp_path / "a.wav", np.zeros(100, "<i2")).read_bytes()
+    (tmp_path / "a.wav").write_bytes(data[: data.index(b"data") + 9])
+    assert not [len(block) for block in recordings.sound(tmp_path / "a.wav", 16000, resample=True) if len(block)]
+    with pytest.raises(InputError, match="it has 0 samples"):
+        read(tmp_path / "a.wav", SOUND)
+
+
 @pytest.mark.parametrize(("rate", "fits"), [(119, True), (117, False), (50, False)])
 def test_times_in_whole_milliseconds_tell_the_rate(rate: float, fits: bool, tmp_path: Path) -> None:
     """Of 119 samples a second the first two lie 8 ms apart, which alone would be 125."""

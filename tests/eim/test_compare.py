@@ -363,6 +363,17 @@ def test_a_threshold_that_one_side_cannot_set(made: dict[str, Path], pictures: S
     assert comparison.findings[0].message.endswith("the other side's is taken, 0.5")
 
 
+def test_an_other_eim_that_keeps_its_own_threshold(made: dict[str, Path], pictures: Sequence[Path]) -> None:
+    """As executables before 2025, which say none: a threshold for both cannot be had, and without one it is said."""
+    with talk(made["fomo.eim"]) as client, talk(made["fomo.eim"]) as other:
+        other.model = replace(other.model, thresholds=())
+        ours = rules._executable(other, client.model, features=False)
+        with pytest.raises(PresetError, match=r"the other \.eim has no detection threshold that can be set"):
+            compare(client, ours, pictures, tolerance=0.01, pixels=1, threshold=0.9)
+        comparison = compare(client, ours, pictures, tolerance=0.01, pixels=1)
+    assert [finding.id for finding in comparison.all_findings] == [rules.NO_THRESHOLD.id]
+
+
 def test_against_another_eim(made: dict[str, Path], pictures: Sequence[Path], servers: Servers) -> None:
     _, path = servers.serve(made["fomo"])
     comparison = compared(made["fomo.eim"], path, pictures, threshold=0.3)
@@ -393,6 +404,37 @@ def test_features(made: dict[str, Path], tmp_path: Path, models: Path) -> None:
     with (
         pytest.raises(InputError, match="makes 33 numbers of its 375 features"),
         open_backend(models / "motion-33-f32.tflite", raw, ImageScaling.NONE, 60, features=True),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("other", ["fomo", "shapes.tflite"])
+def test_features_of_another_size(made: dict[str, Path], other: str) -> None:
+    path = made.get(other, Path(__file__).resolve().parents[2] / "samples" / "models" / other)
+    with (
+        talk(made["classifier.eim"]) as client,
+        pytest.raises(InputError, match=r"the \.eim takes 64 features, the other side \d+$"),
+        open_backend(path, client.model, ImageScaling.NONE, 60, features=True),
+    ):
+        pass
+
+
+def test_a_network_alone_is_given_every_window_of_a_recording(models: Path, tmp_path: Path) -> None:
+    """Raw data: the network takes what the .eim does, 11 samples of 3 axes."""
+    parameters = {"model_parameters": {"frequency": 50, "axis_count": 3}}
+    info = ModelInfo(33, 0, tuple("abcdefgh"), 0, 0, 0, None, "classification", (), parameters)
+    rows = np.arange(66, dtype=np.float32).reshape(22, 3)
+    lines = ["timestamp,x,y,z", *(f"{20 * at},{','.join(map(str, row))}" for at, row in enumerate(rows))]
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    (tmp_path / "a.txt").write_text(" ".join(map(str, rows[:11].ravel())))
+    for features, name, count in ((False, "a.csv", 2), (True, "a.txt", 1)):
+        with open_backend(models / "motion-33-f32.tflite", info, ImageScaling.NONE, 60, features=features) as ours:
+            taken = [values for _, values, _ in ours.take(tmp_path / name)]
+        assert [values.tolist() for values in taken] == rows.reshape(2, 33)[:count].tolist()
+    (tmp_path / "folder.tflite").mkdir()
+    with (
+        pytest.raises(InputError, match="cannot be read: Is a directory"),
+        open_backend(tmp_path / "folder.tflite", info, ImageScaling.NONE, 60),
     ):
         pass
 

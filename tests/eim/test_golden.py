@@ -306,8 +306,8 @@ def test_compare(
     opened: list[Any] = []
 
     @contextlib.contextmanager
-    def open_backend(*arguments: Any, features: bool) -> Iterator[Reference]:
-        opened.append((*arguments, features))
+    def open_backend(*arguments: Any, features: bool, engine: int | None) -> Iterator[Reference]:
+        opened.append((*arguments, features, engine))
         yield Reference((1, 1, 1), (), None, lambda _path: [("a", np.zeros(1, np.float32), None)], dict)
 
     def compare(client: Any, ours: Reference, files: list[Path], **limits: Any) -> EimComparison:
@@ -317,7 +317,9 @@ def test_compare(
     monkeypatch.setattr(comparing, "open_backend", open_backend)
     monkeypatch.setattr(comparing, "compare", compare)
     fake()
-    code, out = said(capsys, "compare", "m.eim", tmp_path, tmp_path, "--threshold", "0.75", "--timeout", "5")
+    code, out = said(
+        capsys, "compare", "m.eim", tmp_path, tmp_path, "--threshold", "0.75", "--timeout", "5", "--engine", "2"
+    )
     assert code == 1
     assert out.splitlines() == [
         f"  {OTHER_LABELS.level.value} {OTHER_LABELS.id} other labels",
@@ -328,7 +330,7 @@ def test_compare(
         "they do not agree: 3 pictures, largest difference 0.25 (limit 0.01)",
     ]  # fmt: skip
     assert opened == [
-        (tmp_path, MODEL, ImageScaling.NONE, 5.0, False),
+        (tmp_path, MODEL, ImageScaling.NONE, 5.0, False, 2),
         (MODEL, (1, 1, 1), ["a.png"], {"tolerance": 0.01, "pixels": 1, "threshold": 0.75}),
     ]
     comparison = EimComparison(pictures[:1], ())

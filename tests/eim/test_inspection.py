@@ -23,6 +23,7 @@ from convert.eim.inspect import (
     targets_of,
 )
 from convert.errors import InputError
+from convert.findings import Level
 from convert.isolation import Died, Failed, Worker
 from tests.eim.executables import BANNER, elf, macho
 
@@ -153,7 +154,10 @@ def test_glibc(tmp_path: Path) -> None:
 
 
 def test_not_executable(tmp_path: Path) -> None:
-    inspection = looked(tmp_path, elf(62, interpreter=None), mode=0o644)
+    folder = tmp_path / "two words"
+    folder.mkdir()
+    inspection = looked(folder, elf(62, interpreter=None), mode=0o644)
+    assert inspection.findings[0].hint == f"chmod +x '{folder}/model.eim'"
     assert ids(inspection) == [rules.NOT_EXECUTABLE.id]
     assert ids(looked(tmp_path, elf(62, interpreter=None))) == []
 
@@ -161,7 +165,9 @@ def test_not_executable(tmp_path: Path) -> None:
 def test_scripts_sockets_and_packed_bundles(made: dict[str, Path], servers: Servers, tmp_path: Path) -> None:
     assert inspect(made["fomo.eim"]).kind == "packed"
     assert ids(inspect(made["fomo.eim"])) == []
-    assert looked(tmp_path, EVIL).kind == "script"
+    script = looked(tmp_path, EVIL)
+    assert script.kind == "script"
+    assert [(found.id, found.level) for found in script.findings] == [(rules.WRONG_KIND.id, Level.WARNING)]
     assert not (tmp_path / "was-run").exists()
     assert not Path("was-run").exists()
     process, path = servers.serve(made["fomo"])

@@ -16,10 +16,13 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from convert.api import simulate_recordings
 from convert.eim import bundle
 from convert.eim.bundle import header, pack
 from convert.eim.client import talk
+from convert.eim.compare import open_backend
 from convert.errors import InputError, OutputError
+from convert.images import ImageScaling
 from convert.validate import runtimes
 from tests.eim.bundles import read_impulse
 
@@ -111,8 +114,9 @@ def test_a_provider_that_is_not_there_falls_back_and_says_so(
 
 @pytest.mark.parametrize(
     ("installed", "works", "missing"),
-    [("tensorrt cuda cpu", "tensorrt", ""), ("tensorrt cuda cpu", "cuda", "its libraries or the driver do not load"),
-     ("cuda cpu", "cuda", "this onnxruntime has ")],
+    [("tensorrt cuda cpu", "tensorrt", ""),
+     ("tensorrt cuda cpu", "cuda", "no tensorrt: its libraries or the driver do not load"),
+     ("cuda cpu", "cuda", "no tensorrt: this onnxruntime has ")],
 )  # fmt: skip
 def test_which_provider_is_taken(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, installed: str, works: str, missing: str
@@ -138,8 +142,12 @@ def test_which_provider_is_taken(
         assert (name, options["trt_engine_cache_enable"], options["trt_engine_cache_path"]) == (
             names["tensorrt"], True, str(cache),
         )  # fmt: skip
-    assert cache.is_dir() is ("tensorrt" in installed)
+    assert cache.is_dir() is (works == "tensorrt"), "an empty folder is not left behind"
     assert providers == [names["cuda"], names["cpu"]]
+    if "tensorrt" in installed:
+        (tmp_path / "file").touch()
+        _, said = runtimes.load_on(b"model", "tensorrt", tmp_path / "file" / "m.engines")
+        assert said.startswith(missing or "engines are not kept: ")
 
 
 def test_an_app_of_two_models(made: dict[str, Path], tmp_path: Path) -> None:
@@ -162,6 +170,16 @@ def test_an_app_of_two_models(made: dict[str, Path], tmp_path: Path) -> None:
         pack(app, tmp_path / "one.eim", engine=engine)
         assert read_impulse(app, engine=engine).task == task
         assert read_impulse(tmp_path / "one.eim").task == task
+        with talk(made[f"{task}.eim"]) as client:
+            with open_backend(app, client.model, ImageScaling.NONE, 60, engine=engine) as ours:
+                assert sorted(ours.labels) == sorted(client.model.labels)
+            with (
+                pytest.raises(InputError, match="no app with two models"),
+                open_backend(made["fomo.eim"].with_suffix(".lite"), client.model, ImageScaling.NONE, 60, engine=engine),
+            ):
+                pass
+    with pytest.raises(InputError, match="this bundle takes pictures"):
+        simulate_recordings(app, tmp_path / "a.wav", output=tmp_path / "out")
     with pytest.raises(InputError, match="no second engine"):
         read_impulse(made["fomo"], engine=2)
 

@@ -201,7 +201,7 @@ def test_compare(made: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFi
         out = capsys.readouterr().out
         assert out.endswith(f"they agree: {count} input{'s' * (count > 1)}, largest difference 0 (limit 0)\n"), out
     assert main(["eim", "compare", str(made["sound.eim"]), str(made["motion"]), str(sound)]) == 3
-    assert "the .eim takes 16 features, the bundle 20" in capsys.readouterr().err
+    assert "the .eim takes 16 features, the other side 20" in capsys.readouterr().err
 
 
 def test_compare_says_why_an_int8_model_differs(made: dict[str, Path], tmp_path: Path) -> None:

@@ -157,6 +157,16 @@ def test_blocks_of_the_export_are_carried_over(tmp_path: Path, glib: Callable[[b
     assert "EI515" in found
 
 
+def test_a_line_outside_of_the_picture_counts_nothing(tmp_path: Path) -> None:
+    """It is not moved into the picture, and said."""
+    model = fomo(tmp_path, replace(TRACKED, segments=((5, 120, 90, 120), (5, 60, 90, 60))))
+    emit = Emit(tmp_path / "bundle")
+    config = emit.files(model.adapted)[NAMES[0]].decode()
+    assert "line-crossing-line2-down" in config
+    assert "line-crossing-line1" not in config
+    assert any("line1" in each.message for each in emit.findings(model.adapted, model.evidence) if each.id == "EI516")
+
+
 def test_an_export_that_only_tracks(tmp_path: Path) -> None:
     model = fomo(tmp_path, replace(TRACKED, segments=None))
     emit = Emit(tmp_path / "bundle")

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.emit.files import LABEL_BYTES, label_file, label_findings
+from convert.emit.files import label_file, label_findings
 from convert.errors import InputError, PresetError
 from convert.findings import Level
+from convert.nvinfer.keys import LABEL_BYTES
 
 FORMS = ["one-line", "one-per-line"]
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from convert.errors import ConvertError, InputError, UnsupportedModelError
+from convert.export.choose import bundle_name
 from convert.export.dequantize import same_weights
 from convert.export.unpack import inspect
-from convert.types import Export
+from convert.types import Export, Metadata
 from samples.layouts import Parameters, cpp_library, header, multi_impulse_library, write_tree
 from tests.export import tiny
 from tests.export.unpacking import LABELS, MODEL, SHAPE_LABELS, SHAPES, compiled_source, export_of, ids, refused, unpack
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from convert.types import ModelFacts
 
 
@@ -392,3 +392,9 @@ def test_what_is_said_of_models_that_are_left_over(two: Path, tmp_path: Path) ->
     assert told[5][0::2] == ("EI105", f"{many}/old/m05.tflite")
     assert told[10:] == [("EI104", "1 further models were not converted", str(many))]
     assert len(unpack(two.parent / "many", model="old/m01.tflite").findings) == 11
+
+
+def test_a_name_of_many_digits_is_read_once() -> None:
+    """Split in every way, they would not end in the suite's time."""
+    member = "model" + "1" * 40 + "x.tflite"
+    assert bundle_name(None, "", Metadata(), Path(member), member, several=False) == member[:-7]

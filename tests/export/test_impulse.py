@@ -91,6 +91,25 @@ def test_normalised_features(tmp_path: Path) -> None:
     assert read(library(replace(raw, blocks=(scaled,)), 2026), tmp_path).blocks == (scaled,)
 
 
+@pytest.mark.parametrize("given", ["", ".scale_data = 0,", ".scale_data = { 1, 2 },", ".scale_data = other,"])
+def test_normalised_features_without_their_scale(given: str, tmp_path: Path) -> None:
+    raw = replace(impulse(block("raw", 1, 2, 3), samples=2, axes=2, frequency=10), sensor="fusion")
+    scaled = replace(raw.blocks[0], normalisation=((1.0, 2.0, 3.0, 4.0), (0.5, 0.25, 2.0, 1.0)))
+    files = library(replace(raw, blocks=(scaled,)), 2026)
+    text = files["model-parameters/model_variables.h"].decode()
+    changed_text, count = re.subn(r"\.scale_data = [^,]+,", given, text)
+    assert count
+    with pytest.raises(InputError, match=r"scale_data.* is not in model-parameters/"):
+        read({**files, "model-parameters/model_variables.h": changed_text.encode()}, tmp_path)
+
+
+def test_a_large_header_and_a_large_document_in_one_folder_with_the_parameters(tmp_path: Path) -> None:
+    files = {Path(path).name: data for path, data in library(motion(number=7), 2024).items()}
+    files["tflite-trained.h"] = b"// more than any header of parameters has" + b" " * (5 << 20)
+    files["deployment-metadata.json"] = b" " * (2 << 20) + b"{}"
+    assert read(files, tmp_path) == motion(number=7)
+
+
 def test_without_a_network(tmp_path: Path) -> None:
     given = replace(motion(number=7), inputs=())
     files = library(given, 2025, network=False)
@@ -187,6 +206,16 @@ def document(**changes: Any) -> bytes:
     return json.dumps(recorded | changes).encode()
 
 
+def dsp_block(**changes: Any) -> dict[str, Any]:
+    """The block of `document`, changed."""
+    (recorded,) = json.loads(document())["impulse"]["dspBlocks"]
+    return {**recorded, **changes}
+
+
+_OPTIONS = dsp_block()["metadata"]
+_NAN = {"dspConfig": {"options": {"scale-axes": float("nan")}}, "featureCount": 8}
+
+
 def test_the_document_of_a_deployment_where_headers_have_no_block() -> None:
     result = read_impulse((), File(document(), "d.json"), frozenset(), 8, lambda _: b"")
     (raw,) = result.blocks
@@ -194,17 +223,48 @@ def test_the_document_of_a_deployment_where_headers_have_no_block() -> None:
     assert (result.samples, result.axes, result.frequency, result.inputs) == (4, 2, 10.0, (5,))
 
 
-@pytest.mark.parametrize("changes", [{"impulse": 3}, {"frequency": "much"}, {"axesCount": None}, {"impulse": {}}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"impulse": 3},
+        {"frequency": "much"},
+        {"axesCount": None},
+        {"impulse": {}},
+        {"axes": "xy"},
+        {"axes": {"x": 0, "y": 1}},
+        {"axesCount": 3, "impulse": {"dspBlocks": [dsp_block(axes="xy")], "learnBlocks": []}},
+        {"sensor": ["fusion"]},
+        {"impulse": {"dspBlocks": [dsp_block(metadata={**_OPTIONS, "featureCount": -5})], "learnBlocks": []}},
+        {"impulse": {"dspBlocks": [dsp_block(metadata=_NAN)], "learnBlocks": []}},
+    ],
+)
 def test_a_damaged_document_is_one_sentence(changes: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         read_impulse((), File(document(**changes), "d.json"), frozenset(), 8, lambda _: b"")
 
 
 def test_some_of_the_axes_in_an_order_that_is_not_recorded_are_refused() -> None:
-    with pytest.raises(UnsupportedModelError, match="the block 5 takes y, x of 3 axes, whose order is not recorded"):
+    with pytest.raises(
+        UnsupportedModelError, match="the block 5 takes y, x of 3 axes, whose order is not recorded"
+    ) as caught:
         read_impulse((), File(document(axes=None, axesCount=3), "d.json"), frozenset(), 8, lambda _: b"")
+    assert caught.value.path == "d.json"
     every = read_impulse((), File(document(axes=None), "d.json"), frozenset(), 8, lambda _: b"")
     assert every.blocks[0].axes == (0, 1)
+
+
+def test_a_document_of_too_many_blocks_is_refused_at_once() -> None:
+    listed = [dsp_block(id=number) for number in range(40)]  # they feed a network in 2 ** 40 ways
+    data = document(impulse={"dspBlocks": listed, "learnBlocks": []})
+    with pytest.raises(InputError, match="40 signal-processing blocks"):
+        read_impulse((), File(data, "d.json"), frozenset(), 8, lambda _: b"")
+
+
+@pytest.mark.parametrize("axes", [["x", "y"], ["x", "y", "z"]])
+def test_one_axis_that_is_not_among_the_recorded_is_refused(axes: list[str]) -> None:
+    data = document(axes=axes, axesCount=len(axes), impulse={"dspBlocks": [dsp_block(axes=["x", "Q"])]})
+    with pytest.raises(UnsupportedModelError, match=r"the block 5 takes x, Q of . axes, whose order is not recorded"):
+        read_impulse((), File(data, "d.json"), frozenset(), 8, lambda _: b"")
 
 
 _HEADERS = {name: data for name, data in library(motion(number=7), 2025).items() if name.endswith(".h")}

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.heads import decoding as decode
+from convert.heads.base import Rules
 from convert.types import Limits
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def test_classification() -> None:
     ],
 )  # fmt: skip
 def test_fomo_cells_that_touch_are_one_box(rows: tuple[str, ...], expected: list[object]) -> None:
-    assert places(decode.fomo(heat(*rows), AB, 0.5, (16, 32))) == expected
+    assert places(decode.fomo(heat(*rows), Rules(AB, 0.5, (16, 32)))) == expected
 
 
 @pytest.mark.parametrize(
@@ -68,36 +69,36 @@ def test_fomo_cells_that_touch_are_one_box(rows: tuple[str, ...], expected: list
     ],
 )
 def test_the_slips_of_the_sdk(rows: tuple[str, ...], expected: list[object]) -> None:
-    assert places(decode.fomo(heat(*rows), AB, 0.5, (16, 32), as_sdk=True)) == expected
+    assert places(decode.fomo(heat(*rows), Rules(AB, 0.5, (16, 32), as_sdk=True))) == expected
 
 
 def test_a_late_touch_is_dropped_by_the_sdk() -> None:
     rows = ("a..a", "....", ".aa.")  # the middle box joins neither of the two at first
     grown = ("a...a", ".....", "..a..", ".a.a.")
-    assert len(decode.fomo(heat(*rows), AB, 0.5, (24, 32))) == 3
+    assert len(decode.fomo(heat(*rows), Rules(AB, 0.5, (24, 32)))) == 3
     apart = ("a....", ".a..a", "...a.")
-    ours = places(decode.fomo(heat(*apart), AB, 0.5, (24, 40)))
-    theirs = places(decode.fomo(heat(*apart), AB, 0.5, (24, 40), as_sdk=True))
+    ours = places(decode.fomo(heat(*apart), Rules(AB, 0.5, (24, 40))))
+    theirs = places(decode.fomo(heat(*apart), Rules(AB, 0.5, (24, 40), as_sdk=True)))
     assert ours != theirs
-    assert len(decode.fomo(heat(*grown), AB, 0.5, (32, 40))) == 3
+    assert len(decode.fomo(heat(*grown), Rules(AB, 0.5, (32, 40)))) == 3
 
 
 def test_fomo_scores_and_threshold() -> None:
     grid = heat("aa")
     grid[0, 1, 0] = 0.7
-    (box,) = decode.fomo(grid, AB, 0.5, (8, 16))
+    (box,) = decode.fomo(grid, Rules(AB, 0.5, (8, 16)))
     assert box.value == np.float32(0.9)
-    (box,) = decode.fomo(grid, AB, 0.7, (8, 16))
+    (box,) = decode.fomo(grid, Rules(AB, 0.7, (8, 16)))
     assert box.width == 16, "at the threshold is found"
-    (box,) = decode.fomo(grid, AB, 0.71, (8, 16))
+    (box,) = decode.fomo(grid, Rules(AB, 0.71, (8, 16)))
     assert box.width == 8
     grid[0, 0, 0] = np.nan
-    assert len(decode.fomo(grid, AB, 0.5, (8, 16))) == 1
+    assert len(decode.fomo(grid, Rules(AB, 0.5, (8, 16)))) == 1
 
 
 def test_cells_that_do_not_divide_the_picture_are_cut() -> None:
     grid = np.full((85, 85, 1), 0.9, np.float32)
-    (box,) = decode.fomo(grid, ("a",), 0.5, (676, 676))
+    (box,) = decode.fomo(grid, Rules(("a",), 0.5, (676, 676)))
     assert (box.width, box.height) == (85 * 7, 85 * 7)
 
 
@@ -105,7 +106,7 @@ def test_cells_that_do_not_divide_the_picture_are_cut() -> None:
 def test_every_cell_is_in_a_box_of_its_label(rows: int, columns: int, seed: int, dense: bool) -> None:
     random = np.random.default_rng(seed)
     grid = random.random((rows, columns, 2)).astype(np.float32) ** (1 if dense else 4)
-    boxes = decode.fomo(grid, AB, 0.5, (rows, columns))
+    boxes = decode.fomo(grid, Rules(AB, 0.5, (rows, columns)))
     for row, column, label in np.argwhere(grid >= np.float32(0.5)):
         inside = [
             box for box in boxes
@@ -134,33 +135,33 @@ def test_yolov5_scores_by_objectness_and_takes_the_likeliest_label() -> None:
         [0.9, 0.1, 0.1, 0.1, 0.49, 0.9, 0.9],
         [0.9, 0.1, 0.1, 0.1, 1.01, 0.9, 0.9],
     )
-    found = decode.yolov5(rows, AB, 0.5, (64, 96))
+    found = decode.yolov5(rows, Rules(AB, 0.5, (64, 96)))
     assert [box.label for box in found] == ["b", "b", "a", "a"]
     assert [box.value for box in found] == pytest.approx([0.8, 0.7, 0.6, 0.55])
     assert places(found)[0] == ("b", 36, 16, 24, 32)
 
 
 def test_yolov5_keeps_the_size_of_a_box_over_the_edge() -> None:
-    (box,) = decode.yolov5(rows_of([0.0, 0.0, 0.5, 0.5, 0.9, 0.9, 0.0]), AB, 0.5, (64, 96))
+    (box,) = decode.yolov5(rows_of([0.0, 0.0, 0.5, 0.5, 0.9, 0.9, 0.0]), Rules(AB, 0.5, (64, 96)))
     assert places([box]) == [("a", 0, 0, 48, 32)], "as the SDK does: only the corner moves"
-    (box,) = decode.yolov5(rows_of([1.0, 0.75, 0.5, 1.0, 0.9, 0.9, 0.0]), AB, 0.5, (64, 96))
+    (box,) = decode.yolov5(rows_of([1.0, 0.75, 0.5, 1.0, 0.9, 0.9, 0.0]), Rules(AB, 0.5, (64, 96)))
     assert places([box]) == [("a", 72, 16, 24, 48)], "on the other side the box ends with the picture"
 
 
 def test_yolov5_suppresses_as_the_export_says() -> None:
     rows = rows_of([0.5, 0.5, 0.5, 0.5, 0.8, 0.9, 0.1], [0.6, 0.5, 0.5, 0.5, 0.9, 0.1, 0.9])
-    assert len(decode.yolov5(rows, AB, 0.5, (100, 100), 0.6)) == 1
-    assert len(decode.yolov5(rows, AB, 0.5, (100, 100), 0.7)) == 2
+    assert len(decode.yolov5(rows, Rules(AB, 0.5, (100, 100), 0.6))) == 1
+    assert len(decode.yolov5(rows, Rules(AB, 0.5, (100, 100), 0.7))) == 2
 
 
 def test_yolov5_suppresses_over_all_labels_from_a_fifth() -> None:
     rows = rows_of([0.5, 0.5, 0.5, 0.5, 0.8, 0.9, 0.1], [0.55, 0.5, 0.5, 0.5, 0.9, 0.1, 0.9])
-    assert [box.label for box in decode.yolov5(rows, AB, 0.5, (100, 100))] == ["b"]
+    assert [box.label for box in decode.yolov5(rows, Rules(AB, 0.5, (100, 100)))] == ["b"]
     # 100 of 500 pixels are 0.2: an overlap
     rows = rows_of([0.15, 0.5, 0.3, 1.0, 0.9, 0.9, 0.1], [0.35, 0.5, 0.3, 1.0, 0.8, 0.9, 0.1])
-    assert len(decode.yolov5(rows, AB, 0.5, (10, 100))) == 1
+    assert len(decode.yolov5(rows, Rules(AB, 0.5, (10, 100)))) == 1
     rows = rows_of([0.15, 0.5, 0.3, 1.0, 0.9, 0.9, 0.1], [0.36, 0.5, 0.3, 1.0, 0.8, 0.9, 0.1])
-    assert len(decode.yolov5(rows, AB, 0.5, (10, 100))) == 2
+    assert len(decode.yolov5(rows, Rules(AB, 0.5, (10, 100)))) == 2
 
 
 def test_what_is_no_number_is_no_box() -> None:
@@ -169,17 +170,17 @@ def test_what_is_no_number_is_no_box() -> None:
         [nan, 0.5, 0.2, 0.2, 0.9, 0.9, 0.1], [0.5, 0.5, nan, 0.2, 0.9, 0.9, 0.1], [0.5, 0.5, 0.2, 0.2, nan, 0.9, 0.1],
         [0.5, 0.5, inf, 0.2, 0.9, 0.9, 0.1], [0.5, 0.5, -0.2, 0.2, 0.9, 0.9, 0.1],
     )  # fmt: skip
-    assert decode.yolov5(rows, AB, 0.5, (64, 96)) == []
+    assert decode.yolov5(rows, Rules(AB, 0.5, (64, 96))) == []
     corners = rows_of([nan, 0, 1, 1], [0, 0, 1, 1])
     scores, classes = np.array([0.9, nan], np.float32), np.zeros(2, np.float32)
-    assert decode.boxes(corners, scores, classes, AB, 0.5, (64, 96)) == []
+    assert decode.boxes(corners, scores, classes, Rules(AB, 0.5, (64, 96))) == []
 
 
 def test_ssd_clamps_and_cuts() -> None:
     corners = rows_of([-0.5, 0.1, 0.999, 1.5], [0.5, 0.5, 0.4, 0.6])
-    found = decode.ssd([corners, rows_of([1, 0]), rows_of([0.9, 0.8]), rows_of([2])], AB, 0.5, (100, 100))
+    found = decode.ssd([corners, rows_of([1, 0]), rows_of([0.9, 0.8]), rows_of([2])], Rules(AB, 0.5, (100, 100)))
     assert places(found) == [("b", 10, 0, 90, 99), ("a", 50, 50, 10, 0)]
-    assert decode.ssd([corners, rows_of([2, -1]), rows_of([0.9, 0.8]), rows_of([2])], AB, 0.5, (100, 100)) == []
+    assert decode.ssd([corners, rows_of([2, -1]), rows_of([0.9, 0.8]), rows_of([2])], Rules(AB, 0.5, (100, 100))) == []
 
 
 def test_an_ssd_drops_what_overlaps_more_than_it_may() -> None:

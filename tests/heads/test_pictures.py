@@ -15,6 +15,7 @@ from convert.export.dequantize import dequantize
 from convert.export.facts import facts
 from convert.graph.adapt import Adapt
 from convert.heads import decoding
+from convert.heads.base import Rules
 from convert.images import ImageScaling, ResizeMode
 from convert.images.scaling import Network
 from convert.nvinfer.targets import target
@@ -199,7 +200,7 @@ def test_fomo_as_edge_impulse_reports_it(
     picture = read(models / "jan.jpg", adapted)
     (heat,) = litert(adapted.export.model, picture)
     numbers = [str(number) for number in range(heat.shape[3] - 1)]
-    boxes = decoding.fomo(heat[0, ..., 1:], numbers, threshold, (96, 96))  # without the SDK's two slips
+    boxes = decoding.fomo(heat[0, ..., 1:], Rules(numbers, threshold, (96, 96)))  # without the SDK's two slips
     wanted: list[tuple[Edges, float, int]] = [
         ((box.x, box.y, box.x + box.width, box.y + box.height), box.value, int(box.label))
         for box in sorted(boxes, key=lambda box: -box.value)

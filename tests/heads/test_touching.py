@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from convert.graph.batch import dynamic_batch
 from convert.graph.graph import opset_of
 from convert.heads import decoding
-from convert.heads.base import Options
+from convert.heads.base import Options, Rules
 from convert.heads.fomo import BOXES, COVERAGE, FOMO
 from convert.heads.touching import is_settled, merged
 from convert.images import Framing, ResizeMode, parse_frame
@@ -91,7 +91,7 @@ def wanted(scores: NDArray[np.float32], threshold: float = 0.5) -> list[Box]:
     """The SDK's rules without its slips, cells of 8x8; the last row and column end 0.01 pixels early."""
     classes, rows, columns = scores.shape
     size = rows * 8, columns * 8
-    found = decoding.fomo(scores.transpose(1, 2, 0), [str(n) for n in range(classes)], threshold, size)
+    found = decoding.fomo(scores.transpose(1, 2, 0), Rules([str(n) for n in range(classes)], threshold, size))
     return sorted(
         (
             int(box.label), box.x, box.y,
@@ -149,7 +149,7 @@ def _covers(box: Box, part: Box) -> bool:
 def test_the_reference_is_the_sdks_rule(data: st.DataObject) -> None:
     rows, columns, _ = data.draw(st.sampled_from(GRIDS))
     scores = data.draw(scores_of(1, rows, columns))
-    expected = decoding.fomo(scores.transpose(1, 2, 0), ["0"], 0.5, (rows, columns))
+    expected = decoding.fomo(scores.transpose(1, 2, 0), Rules(["0"], 0.5, (rows, columns)))
     boxes = [(box.x, box.y, box.x + box.width, box.y + box.height, box.value) for box in expected]
     assert sorted(merged(scores[0], 0.5)) == sorted(boxes)
 

@@ -221,3 +221,11 @@ def test_floats_are_reported_with_nine_digits(value: float, shown: object) -> No
 def test_32_bits() -> None:
     assert numbers.signed32(2**32 - 1) == -1
     assert numbers.signed32(2**31 - 1) == 2**31 - 1
+
+
+@pytest.mark.parametrize("start", [b"0x", b"0", b""])
+def test_long_texts_that_are_no_number_take_no_time(start: bytes) -> None:
+    for digit in (b"0", b"1"):
+        for read in (numbers.stream_int, numbers.stream_unsigned, numbers.stream_double):
+            with pytest.raises(numbers.NotANumber):
+                read(start + digit * 10**6 + b"x")

@@ -96,3 +96,9 @@ def test_long_paths_are_cut(tmp_path: Path) -> None:
     stored = stored_path(text, folder)
     assert stored is not None
     assert len(stored) <= PATH_BYTES
+
+
+@pytest.mark.parametrize("between", [b"/" * 5000, b"/." * 2000 + b"/"])
+def test_repeated_slashes_take_no_time(tree: bytes, between: bytes) -> None:
+    assert real_path(tree + b"/d" + between + b"g") == (tree + b"/d/g", 0)
+    assert real_path(tree + b"/f" + between)[1] == errno.ENOTDIR

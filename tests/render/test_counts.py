@@ -27,6 +27,7 @@ from convert.simulate.results import (
     Shown,
     Simulation,
     Uncounted,
+    ZoneCount,
     objects_document,
 )
 
@@ -43,6 +44,7 @@ COUNTS = Counts(
     "<belt>.mp4", Path("counts.txt"), "tracker.yml", (1920, 1080), 5, (("door-up", 3), ("door-down", 1)),
     (Passage("belt-1", 1.5, 7, "[bold]fruit", "door-up"),), (Uncounted("door", "moved too little", (4, 9)),),
     (("door", 6),), (Difference("door", 7, 1, 3, "crossed it once more"),),
+    zones=(ZoneCount("desk", 3), ZoneCount("desk", 3, 2, 1)),
 )  # fmt: skip
 
 
@@ -64,6 +66,7 @@ def test_a_picture_shows_lines_numbers_and_the_point_that_counts() -> None:
 
 def test_the_page_tells_counts_passages_and_reasons(street: Street) -> None:
     told = page(replace(street.simulation, counts=(COUNTS,)), {})
+    assert "desk at most 3 at once, desk 2 or more in 1 frame" in told
     for text in ("&lt;belt&gt;.mp4", "door-up", "[bold]fruit", "1.50", "moved too little (4, 9)", "replacement"):
         assert text in told
     assert "object 7: DeepStream 1, Edge Impulse 3: crossed it once more" in told
@@ -76,7 +79,7 @@ def test_a_terminal_tells_them_too(street: Street, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(shown_simulation, "console", lambda: Console(file=out, width=100))
     show_simulation(Result(replace(street.simulation, counts=(COUNTS,)), (), ()))
     text = out.getvalue()
-    assert "counted in <belt>.mp4 door-up 3, door-down 1  (5 objects tracked)" in text
+    assert "counted in <belt>.mp4 door-up 3, door-down 1, desk at most 3 at once" in " ".join(text.split())
     assert "both directions together: door 6" in text
     assert "[bold]fruit" in text
     assert "door: 2 objects moved too little (4, 9)" in text
@@ -84,11 +87,13 @@ def test_a_terminal_tells_them_too(street: Street, monkeypatch: pytest.MonkeyPat
 
 
 def test_objects_json_has_them(street: Street) -> None:
-    frame = replace(street.simulation.frames[0], counted=Counted((1,), COUNTED.shown, ("desk",)))
+    zone = Shown((("door-up", 2),), ((0, 0), (9, 0), (9, 9)))  # called as a direction of the line
+    frame = replace(street.simulation.frames[0], counted=Counted((1,), (*COUNTED.shown, zone), ("desk",)))
     document = objects_document(replace(street.simulation, frames=(frame,), counts=(COUNTS,)))
     assert document["counting"][0]["lines"] == [["door-up", 3], ["door-down", 1]]
     assert document["frames"][0]["tracks"] == [1]
     assert document["frames"][0]["counts"] == {"door-up": 3, "door-down": 1}
+    assert document["frames"][0]["zones"] == {"door-up": 2}
     assert document["frames"][0]["crowded"] == ["desk"]
     assert "counting" not in objects_document(Simulation(street.simulation.engines, street.simulation.frames))
 

@@ -16,7 +16,7 @@ from convert.errors import InputError, PresetError
 from convert.images import ResizeMode, parse_line
 from convert.images.scaling import Rect
 from convert.nvinfer.targets import target
-from convert.simulate.results import DetectedObject, FrameResult
+from convert.simulate.results import DetectedObject, FrameResult, ZoneCount
 from convert.simulate.tracking import Counting, OverlapTracker, OwnLines, Setup, own_lines, setup_of
 from convert.types import Tracking
 from tests.emit.test_analytics import TRACKED, fomo
@@ -179,13 +179,18 @@ def test_zones_and_what_is_drawn() -> None:
     corners = ((0, 0), (320, 0), (320, 359), (0, 359))
     setup = replace(SETUP, zones=(Zone("left", corners), Zone("left", corners, threshold=2)))
     counting = Counting(setup)
-    first, *_, last = (counting(frame) for frame in frames(lambda at: (10 + 8 * at, 0), lambda _: (0, 200)))
+    given = frames(lambda at: (10 + 8 * at, 0), lambda _: (0, 200))
+    first, *rest, last = (counting(frame) for frame in given)
     assert first.counted is not None
     assert last.counted is not None
     assert [each.counts for each in last.counted.shown] == [(("line0-a", 0), ("line0-b", 1)), (("left", 1),)]
     assert last.counted.ids == (1, 2)
     assert (first.counted.crowded, last.counted.crowded) == (("left",), ())
     assert last.counted.shown[0].points == ((320, 0), (320, 359))
+    crowds = sum("left" in each.counted.crowded for each in (first, *rest, last) if each.counted)
+    (counts,) = counting.results()
+    assert counts.zones == (ZoneCount("left", 2), ZoneCount("left", 2, 2, crowds))
+    assert counts.totals[-2:] == [("left", "at most 2 at once"), ("left", f"2 or more in {crowds} frames")]
 
 
 @pytest.mark.parametrize("kind", ["yolov5", "fomo"])

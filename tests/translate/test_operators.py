@@ -197,3 +197,17 @@ def test_transposed_convolutions_that_leave_gaps(
     option = options("TransposeConv", padding=schema.Padding.SAME, strideH=stride, strideW=stride)
     model = network("TRANSPOSE_CONV", shape, np.array(shape, np.int32), weights, option=option, behind=True)
     same(model, tolerance=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["ArgMax", "ArgMin"])
+@pytest.mark.parametrize("axis", [3, [3], [-2]])
+def test_places_along_an_axis(kind: str, axis: int | list[int], same: Callable[..., onnx.ModelProto]) -> None:
+    """The axis is a number, as TFLite's converter writes it, or a list of one."""
+    flat = Flat()
+    shape = (1, 6, 3) if axis == [-2] else (1, 6, 8)
+    picture, places, found = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(*shape, dtype="int32"), flat.tensor(*shape)
+    axes = flat.constant(np.array(axis, np.int32))
+    option = options(kind, outputType=schema.TensorType.INT32)
+    flat.operator({"ArgMax": "ARG_MAX", "ArgMin": "ARG_MIN"}[kind], [picture, axes], [places], option)
+    flat.operator("CAST", [places], [found], options("Cast", inDataType=2, outDataType=0))
+    same(flat.build([picture], [flatten(flat, found)]))

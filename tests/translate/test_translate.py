@@ -223,7 +223,7 @@ def test_what_tf2onnx_raises_is_said_in_one_line(export: Callable[..., Export], 
 
 def test_remarks_become_notes(export: Callable[..., Export], worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = translate(export(classifier()), worker)
-    result = Translation(whole.onnx.data, whole.onnx.input, whole.onnx.outputs, ("one remark",), 13)
+    result = Translation(whole.onnx.data, whole.onnx.input, whole.onnx.outputs, 13, ("one remark",))
     monkeypatch.setattr(Worker, "call", lambda *_, **__: result)
     (finding,) = Translate()(export(classifier()), Path()).findings
     assert finding.id == TF2ONNX_WARNED.id

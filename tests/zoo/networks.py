@@ -245,6 +245,8 @@ OPERATORS: dict[str, Operator] = {
     "floor_mod_int": lambda tf, x: _floats(tf, tf.math.floormod(tf.cast(x * 20, tf.int32), 3)),
     "atan2": lambda tf, x: tf.math.atan2(x, _mixed(tf, x)),
     "bitwise_xor": lambda tf, x: _floats(tf, tf.bitwise.bitwise_xor(tf.cast(x * 20, tf.int32), 5)),
+    "right_shift_far": lambda tf, x: _floats(tf, tf.bitwise.right_shift(tf.cast(x * 90000, tf.int32), 16)),
+    "floor_mod_large": lambda tf, x: _floats(tf, tf.math.floormod(tf.cast(x * 90000, tf.int32), 70000)),
     "right_shift": lambda tf, x: _floats(tf, tf.bitwise.right_shift(tf.cast(tf.abs(x) * 20, tf.int32), 1)),
     # comparisons
     "greater": lambda tf, x: _floats(tf, x > 0.1),

@@ -13,6 +13,7 @@ from convert.check.analytics import PROPERTY, SMOOTHING, Fault, kinds, on_analyt
 from convert.check.app import number, on_app, stream_count
 from convert.check.rules.keys import closest
 from convert.check.rules.syntax import BOOLEANS, quoted
+from convert.files import load_toml
 from convert.findings import Level, Rule
 from convert.nvinfer.targets import between
 
@@ -55,8 +56,9 @@ def refused(file: AnalyticsFile) -> Iterator[Finding]:
             kind = kinds()[entry.group.partition("-stream-")[0]].type_of(entry.key)
             if kind == "boolean" and (number := BOOLEANS.get(entry.text.strip().lower())):
                 hint = f"write {file.line(entry.key, number)}"
-            elif kind in {"shape", "integers"} and re.fullmatch(r"[\d\s,;]*,[\d\s,;]*", entry.text):
-                hint = f"write {file.line(entry.key, re.sub(r' *, *', ';', entry.text.strip()))}"
+            elif kind in {"shape", "integers"} and "," in entry.text and re.fullmatch(r"[\d\s,;]*", entry.text):
+                pieces = (each.strip(" ") for each in entry.text.strip().split(","))
+                hint = f"write {file.line(entry.key, ';'.join(pieces))}"
         about = numbers if fault.ends else refused
         yield about.found(message, path=file.path, line=fault.line, column=fault.column, hint=hint)
 
@@ -322,25 +324,19 @@ def _tracker_key(entry: Entry, group: TrackerGroup, path: str, release: str) -> 
 
 
 _ALIKE_KEY: Final = 0.9
-_TYPES: Final = {
-    "boolean": (r"0|1|(?i:true|false|yes|no|on|off)", "0 or 1"),
-    "integer": (r"[-+]?[0-9]+", "a whole number"),
-    "number": (r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?i:inf)", "a number"),
-    "share": (r"\+?(?:0+\.?[0-9]*|\.[0-9]+|0*1(?:\.0*)?|[0-9.]+[eE]-[0-9]+)", "a number from 0 to 1"),
-}
-"""What a type looks like in a tracker's config, and in words; others are not tested."""
 
 
 def _wrong_value(entry: Entry, group: TrackerGroup) -> tuple[str, str | None] | None:
     """What is wrong with a value, and what to write; None: nothing, or its type is not known."""
     key, text, kind = entry.key, entry.text, group.type_of(entry.key) or ""
-    if kind not in _TYPES:
+    row = load_toml("nvinfer/advice.toml")["tracker-types"].get(kind)
+    if row is None:
         return None
-    pattern, words = _TYPES[kind]
+    words = row["words"]
     least, most = group.least.get(key, -math.inf), group.most.get(key, math.inf)
     if key in group.least:
         words += f" from {least} to {most}" if key in group.most else f" from {least} on"
-    if re.fullmatch(pattern, text) and (kind != "integer" or least <= int(text[:20]) <= most):
+    if re.fullmatch(row["pattern"], text) and (kind != "integer" or least <= int(text[:20]) <= most):
         return None
     hint = None
     if kind == "integer" and (match := re.fullmatch(r"([-+]?[0-9]+)\.0*", text)):
@@ -350,9 +346,4 @@ def _wrong_value(entry: Entry, group: TrackerGroup) -> tuple[str, str | None] | 
     elif kind == "boolean" and (meant := BOOLEANS.get(text.lower())):
         hint = f"write {key}: {meant}"
     shown = "nothing" if text == "null" else quoted(text) if text else "a list, a map or an empty text"
-    return f"{entry.group}: {key} is {shown}; NVIDIA's guide asks for {words}", hint
-
-
-def analytics_findings(file: AnalyticsFile) -> list[Finding]:
-    """What the rules find in a config of Gst-nvdsanalytics; of one rule not without end."""
-    return list(on_analytics.findings(file))
+    return f"{entry.group}: {key} is {shown}; a copy of NVIDIA's guide asks for {words}", hint

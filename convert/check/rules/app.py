@@ -10,18 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from convert.check.app import (
-    AppContext,
-    AppEngine,
-    AppFile,
-    Named,
-    app_groups,
-    group_named,
-    is_on,
-    number,
-    on_app,
-    troubles,
-)
+from convert.check.app import AppContext, app_groups, group_named, is_on, number, on_app, troubles
 from convert.check.context import SDK, Place
 from convert.check.rules import outputs
 from convert.check.rules.engine import ELSEWHERE, absence
@@ -33,6 +22,7 @@ from convert.nvinfer.keys import ATTRS
 from convert.nvinfer.targets import Target, between, catalogue, sinks, trtexec_accepts
 
 if TYPE_CHECKING:
+    from convert.check.app import AppEngine, AppFile, Named
     from convert.nvinfer.keys import Entry
 
 _MOST_SECONDARY: Final = 16
@@ -43,9 +33,7 @@ _ALIKE: Final = 0.85  # one letter of eight is another
 def own_objects(app: AppContext) -> Iterator[Finding]:
     """A secondary engine that deepstream-app leaves out, or whose objects nobody makes."""
     on = bool(app.engines) and app.engines[0].gie.primary
-    for engine in app.engines:
-        if engine.gie.primary:
-            continue
+    for engine in app.secondary:
         name, place = engine.gie.group, app.file.place(engine.gie.group, "operate-on-gie-id")
         others = [each for each in app.engines if each is not engine]
         if app.parent(engine) is None:
@@ -72,9 +60,7 @@ _SWITCH_ON: Final = "switch [primary-gie] on"
 @on_app("NVI092")
 def class_ids(app: AppContext) -> Iterator[Finding]:
     """Classes the engine in front does not have."""
-    for engine in app.engines:
-        if engine.gie.primary:
-            continue
+    for engine in app.secondary:
         wanted, sources = set(engine.known("operate-on-class-ids") or ()), app.sources(engine)
         known = [each.classes for each in sources or ()]
         if not wanted or not sources or any(each is None for each in known):
@@ -91,9 +77,7 @@ def class_ids(app: AppContext) -> Iterator[Finding]:
 @on_app("NVI093")
 def sizes(app: AppContext) -> Iterator[Finding]:
     """Minimum sizes above what there can be."""
-    for engine in app.engines:
-        if engine.gie.primary:
-            continue
+    for engine in app.secondary:
         for side, short in (("width", "w"), ("height", "h")):
             low = engine.known(f"input-object-min-{side}") or 0
             frame = number(app.file, "streammux", side, None)
@@ -152,16 +136,14 @@ def no_config(app: AppContext) -> Iterator[Finding]:
 @on_app("NVI096")
 def app_refused(app: AppContext) -> Iterator[Finding]:
     """The file, or a value of an engine."""
-    whole = (app.file.trouble,) if app.file.trouble else ()
-    for trouble in (*whole, *troubles(app.file, app.target.deepstream)):
+    for trouble in troubles(app.file, app.target.deepstream):
         place = Place(trouble.path or app.file.path, trouble.line, trouble.column)
         value, words = value_and_comment(trouble.entry.text, "") if trouble.entry else ("", "")
         hint = f"write {app.file.line(trouble.entry.key, value)}" if trouble.entry and words else None
         yield app.found(app_refused, trouble.message, place, hint)
-    secondary = [engine for engine in app.engines if not engine.gie.primary]
-    if len(secondary) > _MOST_SECONDARY:
-        message = f"there are {len(secondary)} secondary engines; deepstream-app takes {_MOST_SECONDARY}"
-        yield app.found(app_refused, message, app.file.place(secondary[_MOST_SECONDARY].gie.group))
+    if len(app.secondary) > _MOST_SECONDARY:
+        message = f"there are {len(app.secondary)} secondary engines; deepstream-app takes {_MOST_SECONDARY}"
+        yield app.found(app_refused, message, app.file.place(app.secondary[_MOST_SECONDARY].gie.group))
 
 
 @on_app("NVI097")
@@ -289,9 +271,7 @@ def _largest(engine: AppEngine, key: str) -> int:
 
 def app_findings(app: AppContext) -> list[Finding]:
     """What the rules find in deepstream-app's config; nothing in one of another program."""
-    if is_other(app.file):
-        return []
-    return list(on_app.findings(app))
+    return [] if is_other(app.file) else list(on_app.findings(app))
 
 
 TRTEXEC_OPTION = Rule("NVI098")

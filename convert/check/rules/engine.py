@@ -28,23 +28,6 @@ _TENSORRT_WITHOUT_DLA: Final = ((10, 8), (11, 4, 1))
 # Keys whose files are judged by their kind. Any file serves as int8-calib-file of a quantised model, and the mean file
 # has a rule of its own.
 _JUDGED: Final = frozenset({"onnx-file", "model-engine-file", "labelfile-path", "custom-lib-path", "tlt-encoded-model"})
-# What happens without each file.
-_FILES: Final = {
-    "onnx-file": "there is nothing to build the engine from",
-    "labelfile-path": "the element does not start",
-    "mean-file": "the element does not start",
-    "custom-lib-path": "the element does not start",
-    "int8-calib-file": "the engine is built in FP16",
-    "tlt-encoded-model": "there is nothing to build the engine from",
-    "ip-tensor-file": "there is no input to infer",
-}
-# Rules that find nothing without a file; a test takes the files of every rule's case away.
-_NEEDED_BY: Final = {
-    "onnx-file": "NVI028, NVI029, NVI031 to NVI039, NVI042, NVI044, NVI070, NVI073, NVI081 to NVI088",
-    "labelfile-path": "NVI061 to NVI069",
-    "mean-file": "NVI055",
-    "custom-lib-path": "NVI023, NVI072",
-}
 ELSEWHERE: Final = "check where the files are; --files require makes this an error, --files ignore leaves it out"
 
 
@@ -122,7 +105,8 @@ def engine_name_differs(context: RuleContext) -> Iterator[Finding]:
 def missing_file(context: RuleContext) -> Iterator[Finding]:
     """Files that are not there: each that must be, and together those that may be on the target."""
     elsewhere: dict[str, str] = {}
-    for key, effect in _FILES.items():
+    advice = load_toml("nvinfer/advice.toml")["files"]
+    for key, row in advice.items():
         file = context.files.get(key)
         if file is None or file.presence.here or (key == "int8-calib-file" and context.value("network-mode") != _INT8):
             continue
@@ -133,7 +117,7 @@ def missing_file(context: RuleContext) -> Iterator[Finding]:
                 elsewhere[key] = file.text
             continue
         level, what = Level.ERROR, absence(file.text, file.path)
-        message = f"{key}: {quoted(file.text)} {what}: {effect}"
+        message = f"{key}: {quoted(file.text)} {what}: {row['effect']}"
         engine = context.files.get("model-engine-file")
         may_load = engine and (engine.presence.here or not (file.text or engine.presence.sure))
         if key in {"onnx-file", "tlt-encoded-model"} and may_load:
@@ -145,7 +129,7 @@ def missing_file(context: RuleContext) -> Iterator[Finding]:
         yield context.found(missing_file, message, key=key, level=level, hint=hint)
     if elsewhere:
         message = "not on this machine: " + ", ".join(f"{key} {quoted(text)}" for key, text in elsewhere.items())
-        if rules := ", ".join(_NEEDED_BY[key] for key in elsewhere if key in _NEEDED_BY):
+        if rules := ", ".join(advice[key]["rules"] for key in elsewhere if "rules" in advice[key]):
             message += f"; not applied without: {rules}"
         yield context.found(missing_file, message, key=next(iter(elsewhere)), level=Level.NOTE, hint=ELSEWHERE)
 

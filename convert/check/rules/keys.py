@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from convert.check import context as checking
-from convert.check.rules.syntax import as_head, as_line, quoted
+from convert.check.rules.syntax import as_head, as_line, quoted, unread_numbers
 from convert.files import load_toml
-from convert.findings import Finding, Level
+from convert.findings import Level
 from convert.nvinfer.config import ELEMENT_BYTES
-from convert.nvinfer.keys import (
-    ATTRS,
-    ATTRS_ALL,
-    NETWORKS_WITH_ATTRS,
-    PROPERTY,
-    Entry,
-    Key,
-    Reason,
-    key_named,
-    keys,
-    version,
-)
+from convert.nvinfer.keys import ATTRS, ATTRS_ALL, NETWORKS_WITH_ATTRS, PROPERTY, Reason, key_named, keys, version
 from convert.nvinfer.targets import catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from convert.findings import Finding
+    from convert.nvinfer.keys import Entry, Key
 
 _STOI = re.compile(r"\s*[+-]?[0-9]+")
 
@@ -134,7 +128,7 @@ def suppression(context: checking.RuleContext) -> Iterator[Finding]:
     """`# check: ignore ...` with a misspelt id."""
     from convert.check.rules import RULES  # which this module is a part of
 
-    for line, text in checking.suppressed_ids(context.data):
+    for line, text in checking.read_suppressions(context.data).written:
         word = text.upper()
         if not re.fullmatch(r"EI[0-9]{3}", word) and word not in {rule.id for rule in RULES}:
             hint = "`ei-deepstream explain` lists the rules"
@@ -177,6 +171,12 @@ def yaml_value(context: checking.RuleContext) -> Iterator[Finding]:
         if entry.text == "null" and (key.is_path or key.type in {"string", "string-list"}):
             message = f"nothing stands behind {entry.key}: nvinfer reads the word null"
             hint = "write a value, or remove the line"
+        elif key.type in {"float-list", "id-list"} and (meant := unread_numbers(entry)):
+            reads = ";".join(re.split(r"[\s,]", each.strip(), maxsplit=1)[0] for each in entry.text.split(";"))
+            message = f"{entry.key}: of “{quoted(entry.text)}” nvinfer reads {quoted(reads)}"
+            hint = f"write {as_line(context, entry.key, meant, entry)}"
+            if ";" in entry.text:  # decimal commas, perhaps
+                hint = "write ; between the numbers, and a point in them"
         elif key.element and key.type not in {"string", "id-list"} and not _STOI.fullmatch(entry.text):
             read = _STOI.match(entry.text)
             message = f"{entry.key}: of “{quoted(entry.text)}” nvinfer reads {read[0].strip()}" if read else ""

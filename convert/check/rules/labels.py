@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final, TypeAlias
+from collections.abc import Iterator
+from typing import Final
 
-from convert.check.context import CLASSIFIER, DETECTOR, INSTANCES, Check, Labels, Place, RuleContext, on_config
-from convert.check.rules.syntax import as_line, quoted
+from convert.check.context import CLASSIFIER, DETECTOR, INSTANCES, Labels, Place, RuleContext, on_config
+from convert.check.rules.syntax import BOM, as_line, quoted
 from convert.findings import Finding, Level
 from convert.nvinfer.keys import LABEL_BYTES
 
-_BOM: Final = b"\xef\xbb\xbf"
 _ONE_NAME_A_LINE: Final = frozenset({DETECTOR, INSTANCES})
 _WITH_LABELS: Final = frozenset({DETECTOR, CLASSIFIER, INSTANCES})
 
 
-_OnLabels: TypeAlias = Callable[[RuleContext, Labels], Iterator[Finding]]
-
-
-def on_labels(rule: str) -> Callable[[_OnLabels], Check[RuleContext]]:
-    """As `on_config`, for functions that get the labels, too, and are called where there are any."""
-
-    def declare(run: _OnLabels) -> Check[RuleContext]:
-        def with_labels(context: RuleContext) -> Iterable[Finding]:
-            return run(context, labels) if (labels := _labels(context)) else ()
-
-        return on_config(rule)(with_labels)
-
-    return declare
+def _labels(context: RuleContext) -> Labels | None:
+    """The labels, where nvinfer reads them and there are any."""
+    return context.labels if context.labels and context.labels.entries else None
 
 
 @on_config("NVI060")
@@ -61,7 +50,7 @@ def _wanted(context: RuleContext) -> str:
     return f"{several} in one line, with ; between"
 
 
-@on_labels("NVI061")
+@on_config.about(_labels, "NVI061")
 def one_a_line(context: RuleContext, labels: Labels) -> Iterator[Finding]:
     """A detector's label file for a classifier."""
     if context.kind != CLASSIFIER or context.function:
@@ -74,7 +63,7 @@ def one_a_line(context: RuleContext, labels: Labels) -> Iterator[Finding]:
         yield context.found(one_a_line, message, at=Place(labels.shown, labels.entries[0][0], 1), hint=hint)
 
 
-@on_labels("NVI062")
+@on_config.about(_labels, "NVI062")
 def several_a_line(context: RuleContext, labels: Labels) -> Iterator[Finding]:
     """A classifier's label file for a detector."""
     if context.kind not in _ONE_NAME_A_LINE:
@@ -98,7 +87,7 @@ def counts(context: RuleContext) -> Iterator[Finding]:
         yield from _counts_of_classifier(context)
 
 
-@on_labels("NVI064")
+@on_config.about(_labels, "NVI064")
 def carriage_return(context: RuleContext, labels: Labels) -> Iterator[Finding]:
     """Windows line ends."""
     if b"\r" not in labels.data:
@@ -109,10 +98,10 @@ def carriage_return(context: RuleContext, labels: Labels) -> Iterator[Finding]:
     yield context.found(carriage_return, message, at=Place(labels.shown, lines[0], 1), hint="save with Unix line ends")
 
 
-@on_labels("NVI065")
+@on_config.about(_labels, "NVI065")
 def encoding(context: RuleContext, labels: Labels) -> Iterator[Finding]:
     """Byte order marks and other encodings."""
-    if labels.data.startswith(_BOM):
+    if labels.data.startswith(BOM):
         message = "the file begins with a byte order mark, which becomes part of the first label"
         yield context.found(encoding, message, at=Place(labels.shown, 1, 1), hint="save without it")
     try:
@@ -122,7 +111,7 @@ def encoding(context: RuleContext, labels: Labels) -> Iterator[Finding]:
         yield context.found(encoding, "the file is not UTF-8", at=Place(labels.shown, line, 1), hint="save as UTF-8")
 
 
-@on_labels("NVI066")
+@on_config.about(_labels, "NVI066")
 def empty_line(context: RuleContext, labels: Labels) -> Iterator[Finding]:
     """Gaps between labels."""
     if context.kind == CLASSIFIER:
@@ -134,7 +123,7 @@ def empty_line(context: RuleContext, labels: Labels) -> Iterator[Finding]:
         yield context.found(empty_line, message, at=Place(labels.shown, empty[0], 1), hint="remove it")
 
 
-@on_labels("NVI067")
+@on_config.about(_labels, "NVI067")
 def blanks(context: RuleContext, labels: Labels) -> Iterator[Finding]:
     """Labels that begin or end in a blank."""
     for line, names in labels.entries:
@@ -145,7 +134,7 @@ def blanks(context: RuleContext, labels: Labels) -> Iterator[Finding]:
             return
 
 
-@on_labels("NVI068")
+@on_config.about(_labels, "NVI068")
 def long_label(context: RuleContext, labels: Labels) -> Iterator[Finding]:
     """More than the metadata holds."""
     for line, names in labels.entries:
@@ -156,7 +145,7 @@ def long_label(context: RuleContext, labels: Labels) -> Iterator[Finding]:
                 return
 
 
-@on_labels("NVI069")
+@on_config.about(_labels, "NVI069")
 def duplicate(context: RuleContext, labels: Labels) -> Iterator[Finding]:
     """The same name twice: for a classifier within a line, for a detector anywhere."""
     if context.kind == CLASSIFIER:
@@ -214,11 +203,6 @@ def _cov(context: RuleContext) -> int | None:
     found = [each for each in context.model.outputs if "cov" in each.name and each.dims and len(each.dims) == 4]
     channels = found[-1].dims[1] if found and found[-1].dims else None
     return channels if isinstance(channels, int) else None
-
-
-def _labels(context: RuleContext) -> Labels | None:
-    """The labels, where nvinfer reads them and there are any."""
-    return context.labels if context.labels and context.labels.entries else None
 
 
 def _plain(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,23 +9,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from convert.check.context import CLASSIFIER, DETECTOR, SEGMENTATION, RuleContext, on_config
+from convert.check.context import CLASSIFIER, DETECTOR, SEGMENTATION, RuleContext, model_of, on_config
 from convert.check.rules.engine import calibrated, writes, wrong_kind
 from convert.check.rules.preprocessing import is_nhwc, zero_dims
-from convert.check.rules.syntax import as_line, quoted
+from convert.check.rules.syntax import as_line, operators, quoted
+from convert.files import load_toml
 from convert.findings import Finding, Rule
-from convert.nvinfer.keys import FUNCTIONS, version
+from convert.nvinfer.keys import version
 from convert.nvinfer.targets import opsets
 from convert.onnx_header import STANDARD_DOMAINS, Header, Value
 
-# Problems that other rules report better, by the key `initialise` names.
-_REPORTED_ELSEWHERE: Final = frozenset(
-    {
-        *("gie-unique-id", "custom-lib-path", "batch-size", "infer-dims", "onnx-file", "model-color-format", "offsets"),
-        *("labelfile-path", "mean-file", "num-detected-classes", "cluster-mode", "output-instance-mask"),
-        *("output-blob-names", *FUNCTIONS.values()),
-    }
-)
+
+def image(context: RuleContext) -> Value | None:
+    """The input the pictures go into: the first one."""
+    return context.model.inputs[0] if context.model and context.model.inputs else None
+
+
+def _from_meta(context: RuleContext) -> bool:
+    """Whether Gst-nvdspreprocess makes the input."""
+    return bool(context.value("input-tensor-from-meta"))
+
+
+def _fed(context: RuleContext) -> Value | None:
+    """The input that nvinfer itself fills."""
+    return None if _from_meta(context) else image(context)
 
 
 @on_config("NVI031")
@@ -41,12 +48,12 @@ def damaged(context: RuleContext) -> Iterator[Finding]:
         yield context.found(damaged, message, key="onnx-file", hint="copy that file along")
 
 
-@on_config("NVI032")
-def picture(context: RuleContext) -> Iterator[Finding]:
+@on_config.about(model_of, "NVI032")
+def picture(context: RuleContext, model: Header) -> Iterator[Finding]:
     """One input, three dimensions behind the batch."""
-    if context.model is None or _from_meta(context):
+    if _from_meta(context):
         return
-    inputs = context.model.inputs
+    inputs = model.inputs
     if len(inputs) != 1:
         names = ", ".join(quoted(each.name) for each in inputs) or "none"
         if not (len(inputs) > 1 and _fills_inputs(context)):
@@ -57,11 +64,10 @@ def picture(context: RuleContext) -> Iterator[Finding]:
         yield context.found(picture, f"{message}; nvinfer needs [N, channels, height, width]", key="onnx-file")
 
 
-@on_config("NVI033")
-def nhwc(context: RuleContext) -> Iterator[Finding]:
+@on_config.about(_fed, "NVI033")
+def nhwc(context: RuleContext, source: Value) -> Iterator[Finding]:
     """Channels last."""
-    source = image(context)
-    if source is None or not is_nhwc(source) or source.dims is None or _from_meta(context):
+    if not is_nhwc(source) or source.dims is None:
         return
     size = ";".join("?" if each is None else str(each) for each in (source.dims[3], *source.dims[1:3]))
     order = context.value("network-input-order", None)
@@ -79,12 +85,11 @@ def nhwc(context: RuleContext) -> Iterator[Finding]:
     yield context.found(nhwc, message, key="network-input-order" if order == 1 else "onnx-file", hint=hint)
 
 
-@on_config(zero_dims)
-def infer_dims(context: RuleContext) -> Iterator[Finding]:
+@on_config.about(_fed, zero_dims)
+def infer_dims(context: RuleContext, source: Value) -> Iterator[Finding]:
     """infer-dims and the model's input differ."""
     dims = tuple(context.value("infer-dims"))
-    source = image(context)
-    if source is None or source.dims is None or len(source.dims) != 4 or _from_meta(context):
+    if source.dims is None or len(source.dims) != 4:
         return
     nhwc_order = context.value("network-input-order") == 1
     sizes = source.dims[1:]
@@ -105,28 +110,25 @@ def infer_dims(context: RuleContext) -> Iterator[Finding]:
         yield context.found(infer_dims, message, key="infer-dims", hint=hint)
 
 
-@on_config("NVI035")
-def not_float(context: RuleContext) -> Iterator[Finding]:
+@on_config.about(model_of, "NVI035")
+def not_float(context: RuleContext, model: Header) -> Iterator[Finding]:
     """Types nvinfer does not check."""
-    if context.model is None:
-        return
-    source = image(context)
-    if source is not None and source.dtype != "float" and not _from_meta(context):
+    if (source := _fed(context)) and source.dtype != "float":
         message = f"the input {quoted(source.name)} is {source.dtype}; nvinfer writes float32 into it"
         yield context.found(not_float, message, key="onnx-file")
     if context.function or context.kind not in {DETECTOR, CLASSIFIER, SEGMENTATION}:
         return
-    for output in context.model.outputs:
+    for output in model.outputs:
         used = context.kind != DETECTOR or "cov" in output.name or "bbox" in output.name
         if used and output.dtype != "float":
             message = f"the output {quoted(output.name)} is {output.dtype}; nvinfer reads it as float32"
             yield context.found(not_float, message, key="onnx-file")
 
 
-@on_config("NVI036")
-def open_size(context: RuleContext) -> Iterator[Finding]:
+@on_config.about(model_of, "NVI036")
+def open_size(context: RuleContext, model: Header) -> Iterator[Finding]:
     """Outputs with free dimensions behind the batch."""
-    for output in context.model.outputs if context.model else ():
+    for output in model.outputs:
         if output.dims is not None and not all(isinstance(each, int) for each in output.dims[1:]):
             message = f"the output {quoted(output.name)} is {_shown(output)}: its size is not fixed"
             yield context.found(open_size, message, key="onnx-file")
@@ -137,20 +139,11 @@ def refused(context: RuleContext) -> Iterator[Finding]:
     """What no other rule names."""
     if context.start is None:
         return
+    reported = load_toml("nvinfer/advice.toml")["start"]["reported"]
     ended = context.start.verdict != "ok" or context.start.output_parser_failed
     for problem in context.start.problems:
-        if ended and (problem.fatal or context.start.output_parser_failed) and problem.key not in _REPORTED_ELSEWHERE:
+        if ended and (problem.fatal or context.start.output_parser_failed) and problem.key not in reported:
             yield context.found(refused, problem.message, key=problem.key)
-
-
-def image(context: RuleContext) -> Value | None:
-    """The input the pictures go into: the first one."""
-    return context.model.inputs[0] if context.model and context.model.inputs else None
-
-
-def _from_meta(context: RuleContext) -> bool:
-    """Whether Gst-nvdspreprocess makes the input."""
-    return bool(context.value("input-tensor-from-meta"))
 
 
 def _fills_inputs(context: RuleContext) -> bool:
@@ -172,88 +165,74 @@ ONNX_RUNTIME = Rule("NVI040")
 
 TENSORRT = Rule("NVI041")
 
-_EXPLICIT: Final = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _FLOAT32: Final = "download the float32 model"
 _INT8_MODES: Final = (1, 3)  # int8 and best
 _FIRST_EXPLICIT: Final = (8, 0)  # TensorRT
-_OPEN: Final = frozenset({"NonMaxSuppression", "NonZero", "Unique", "TFLite_Detection_PostProcess"})
-_QUANTISED: Final = frozenset(
-    {
-        *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul"),
-        *("ConvInteger", "MatMulInteger"),
-    }
-)
 
 
-@on_config("NVI028")
-def static_batch(context: RuleContext) -> Iterator[Finding]:
+@on_config.about(image, "NVI028")
+def static_batch(context: RuleContext, source: Value) -> Iterator[Finding]:
     """A fixed batch that is not batch-size."""
-    source = image(context)
     size = context.value("batch-size")
-    if source and source.dims and isinstance(source.dims[0], int) and 0 < source.dims[0] != size:
+    if source.dims and isinstance(source.dims[0], int) and 0 < source.dims[0] != size:
         message = f"batch-size is {size}, the model was exported for {source.dims[0]}"
         hint = f"{writes(context, {'batch-size': source.dims[0]})}; or export it with a dynamic batch"
         yield context.found(static_batch, message, key="batch-size", hint=hint)
 
 
-@on_config("NVI029")
-def baked_batch(context: RuleContext) -> Iterator[Finding]:
+@on_config.about(model_of, "NVI029")
+def baked_batch(context: RuleContext, model: Header) -> Iterator[Finding]:
     """A 1 in a Reshape, or an output without the batch."""
-    if context.model is None or context.value("batch-size") < 2:
+    if context.value("batch-size") < 2:
         return
     size = context.value("batch-size")
     hint = f"{writes(context, {'batch-size': 1})}; or export the model again"
-    for name, target in _reshapes(context.model):
+    for name, target in _reshapes(model):
         shape = ", ".join(map(str, target))
         message = f"batch-size is {size}, but the Reshape {quoted(name)} makes [{shape}], one frame"
         yield context.found(baked_batch, message, key="batch-size", hint=hint)
         return
     source = image(context)
     if source and source.dims and not isinstance(source.dims[0], int):
-        for output in context.model.outputs:
+        for output in model.outputs:
             if output.dims and output.dims[0] == 1:
                 message = f"batch-size is {size}, but the output {quoted(output.name)} always has one row"
                 yield context.found(baked_batch, message, key="batch-size", hint=hint)
 
 
-@on_config("NVI037")
-def operator(context: RuleContext) -> Iterator[Finding]:
+@on_config.about(model_of, "NVI037")
+def operator(context: RuleContext, model: Header) -> Iterator[Finding]:
     """NMS, and operators that are no ONNX."""
-    if context.model is None:
-        return
-    for op in sorted({node.op for node in context.model.nodes if node.op in _OPEN}):
+    without_size = operators("open")
+    for op in sorted({node.op for node in model.nodes if node.op in without_size}):
         yield context.found(operator, f"the model holds {op}, whose output has no fixed size", key="onnx-file")
     # TensorRT's own plugins are called EfficientNMS_TRT and the like; a library may bring others.
     strange = {
         (node.domain, node.op)
-        for node in context.model.nodes
-        if node.domain not in STANDARD_DOMAINS and not node.op.endswith("_TRT") and node.op not in _OPEN
+        for node in model.nodes
+        if node.domain not in STANDARD_DOMAINS and not node.op.endswith("_TRT") and node.op not in without_size
     }
     for domain, op in sorted(strange):
         message = f"the model holds {quoted(op)} of {quoted(domain)}, which TensorRT knows through a plugin only"
         yield context.found(operator, message, key="onnx-file")
 
 
-@on_config("NVI038")
-def opset(context: RuleContext) -> Iterator[Finding]:
+@on_config.about(model_of, "NVI038")
+def opset(context: RuleContext, model: Header) -> Iterator[Finding]:
     """Outside of the parser's range."""
-    if context.model is None or not context.model.opset:
-        return
     low, high = opsets(context.target.tensorrt)
-    if not low <= context.model.opset <= high:
-        message = f"the model has opset {context.model.opset}; the parser of {context.target.words} was made for"
+    if model.opset and not low <= model.opset <= high:
+        message = f"the model has opset {model.opset}; the parser of {context.target.words} was made for"
         yield context.found(opset, f"{message} {low} to {high}", key="onnx-file")
 
 
-@on_config("NVI044")
-def not_built(context: RuleContext) -> Iterator[Finding]:
+@on_config.about(model_of, "NVI044")
+def not_built(context: RuleContext, model: Header) -> Iterator[Finding]:
     """Operators and forms that the target's TensorRT refuses."""
-    if context.model is None:
-        return
     from convert.nvinfer.tensorrt import refusals  # few configs in the wild have their model beside them
 
-    for each in refusals(context.model, context.target):
-        if each.missing and (each.operator in _QUANTISED or _may_bring_plugins(context)):
+    for each in refusals(model, context.target):
+        if each.missing and (each.operator in operators("quantised") or _may_bring_plugins(context)):
             continue  # reported by quantised; not known
         yield context.found(not_built, each.message, key="onnx-file", hint=each.hint)
 
@@ -265,19 +244,17 @@ def _may_bring_plugins(context: RuleContext) -> bool:
     return context.library is None or context.library.has("getPluginRegistry")
 
 
-@on_config("NVI039")
-def quantised(context: RuleContext) -> Iterator[Finding]:
+@on_config.about(model_of, "NVI039")
+def quantised(context: RuleContext, model: Header) -> Iterator[Finding]:
     """Q/DQ operators without the keys they need, and others."""
-    if context.model is None:
-        return
-    found = {node.op for node in context.model.nodes if node.op in _QUANTISED}
+    found = {node.op for node in model.nodes} & operators("quantised")
     if not found:
         return
     message, tensorrt = f"the model holds {', '.join(sorted(found))}", context.target.tensorrt
-    if not found <= _EXPLICIT or version(tensorrt) < _FIRST_EXPLICIT:
+    if not found <= operators("explicit") or version(tensorrt) < _FIRST_EXPLICIT:
         message += f", which TensorRT {tensorrt} does not take"
         yield context.found(quantised, message, key="onnx-file", hint=_FLOAT32)
-    elif shifted := _zero_point(context.model):
+    elif shifted := _zero_point(model):
         message += f"; {quoted(shifted[0])} has the zero point {shifted[1]}, and TensorRT takes 0 only"
         yield context.found(quantised, message, key="onnx-file", hint=_FLOAT32)
     elif finding := _modes(context):
@@ -288,7 +265,9 @@ def quantised(context: RuleContext) -> Iterator[Finding]:
 def _zero_point(model: Header) -> tuple[str, int] | None:
     """The node and zero point of a Q/DQ operator, where that is not 0; None: all are, or are not known."""
     for node in model.nodes:
-        points = model.integers.get(node.inputs[2], ()) if node.op in _EXPLICIT and len(node.inputs) > 2 else ()
+        points = (
+            model.integers.get(node.inputs[2], ()) if node.op in operators("explicit") and len(node.inputs) > 2 else ()
+        )
         if wrong := next((point for point in points if point), 0):
             return node.name or node.outputs[0], wrong
     return None

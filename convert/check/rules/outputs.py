@@ -12,7 +12,7 @@ from math import prod
 from typing import TYPE_CHECKING, Final
 
 from convert.check import context as checking
-from convert.check.rules.syntax import as_head, as_line, quoted
+from convert.check.rules.syntax import as_head, as_line, operators, quoted
 from convert.files import load_toml
 from convert.findings import Finding, Level
 from convert.nvinfer.context import Binding, ParserOutcome, built_in_segments, stock_parser
@@ -149,10 +149,14 @@ def instance_masks(context: checking.RuleContext) -> Iterator[Finding]:
     """Masks and clustering."""
     mode = context.value("cluster-mode")
     if checking.wants_instances(context):
-        what = FUNCTIONS[checking.INSTANCES] if context.value(FUNCTIONS[checking.INSTANCES], "") else _MASK
+        function = FUNCTIONS[checking.INSTANCES]
+        what = function if context.value(function, "") else _MASK
         message = f"{what} is for instance segmentation; network-type 2 labels pixels, and finds no objects"
         hint = f"write {as_line(context, 'network-type', int(checking.INSTANCES))}"
         hint += f" and {as_line(context, 'cluster-mode', 4)}" if mode != _NONE else ""
+        if lacks := [key for key in ("custom-lib-path", function) if not context.value(key, "")]:
+            others = [key for key in (function, _MASK, "cluster-mode", "filter-out-class-ids") if context.given(key)]
+            hint = f"remove {' and '.join(others)}, or {hint} with {' and '.join(lacks)}"
         yield context.found(instance_masks, message, key="network-type", hint=hint)
     elif mode != _NONE and (context.value(_MASK) or context.kind == checking.INSTANCES):
         what = as_line(context, _MASK, 1) if context.value(_MASK) else as_line(context, "network-type", 3)
@@ -250,14 +254,14 @@ def threshold(context: checking.RuleContext) -> Iterator[Finding]:
         yield context.found(threshold, message, key="cluster-mode", hint=hint, level=level)
 
 
-@checking.on_config("NVI081")
-def merged(context: checking.RuleContext) -> Iterator[Finding]:
+@checking.on_config.about(checking.model_of, "NVI081")
+def merged(context: checking.RuleContext, model: Header) -> Iterator[Finding]:
     """Thresholds below the one that cells were merged with."""
-    if context.kind != checking.DETECTOR or context.model is None:
+    if context.kind != checking.DETECTOR:
         return
     from convert.report import OnnxMetadata  # only with a model: it takes longer to import than all rules
 
-    recorded = OnnxMetadata.parse(context.model.metadata, "merge", "threshold")
+    recorded = OnnxMetadata.parse(model.metadata, "merge", "threshold")
     if recorded.merge != "touching" or recorded.threshold is None:
         return
     for entry in _attributes(context):
@@ -335,22 +339,18 @@ def _number(text: str) -> float | None:
     return float(match[0]) if match else None
 
 
-# Operators behind which the values are what they were before.
-_PASSING: Final = frozenset(
-    {"Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Cast", "Dropout"}
-    | {"DequantizeLinear", "QuantizeLinear"}
-)
-# Operators that leave raw scores.
-_RAW: Final = frozenset({"Gemm", "MatMul", "Conv", "Add", "BatchNormalization", "LogSoftmax", "Relu"})
 _LONGEST_CHAIN: Final = 100
 
 
-@checking.on_config("NVI083")
-def blob_names(context: checking.RuleContext) -> Iterator[Finding]:
+def _classifier(context: checking.RuleContext) -> Header | None:
+    """The model, where nvinfer itself reads the outputs as a classifier's."""
+    return context.model if context.kind == checking.CLASSIFIER and not context.function else None
+
+
+@checking.on_config.about(checking.model_of, "NVI083")
+def blob_names(context: checking.RuleContext, model: Header) -> Iterator[Finding]:
     """Names the model lacks."""
-    if context.model is None:
-        return
-    have = [each.name for each in context.model.outputs]
+    have = [each.name for each in model.outputs]
     wrong = [name for name in context.value("output-blob-names") if name not in have]
     if wrong:
         shown = ", ".join(quoted(name) for name in have)
@@ -360,10 +360,10 @@ def blob_names(context: checking.RuleContext) -> Iterator[Finding]:
         yield context.found(blob_names, message, key="output-blob-names", hint=hint)
 
 
-@checking.on_config("NVI085")
-def one_class(context: checking.RuleContext) -> Iterator[Finding]:
+@checking.on_config.about(_classifier, "NVI085")
+def one_class(context: checking.RuleContext, model: Header) -> Iterator[Finding]:
     """[N,1,C]."""
-    for output in context.model.outputs if context.model and _built_in_classifier(context) else ():
+    for output in model.outputs:
         dims = [each for each in output.dims[1:] if isinstance(each, int)] if output.dims else []
         if output.dims and len(dims) == len(output.dims) - 1 and dims and prod(dims) > max(dims[0], 1):
             shape = ", ".join(map(str, ("N", *dims)))
@@ -380,24 +380,21 @@ def no_threshold(context: checking.RuleContext) -> Iterator[Finding]:
         yield context.found(no_threshold, message, hint=hint)
 
 
-@checking.on_config("NVI087")
-def logits(context: checking.RuleContext) -> Iterator[Finding]:
+@checking.on_config.about(_classifier, "NVI087")
+def logits(context: checking.RuleContext, model: Header) -> Iterator[Finding]:
     """No Softmax at the end."""
-    if context.model is None or not _built_in_classifier(context):
-        return
-    for output in context.model.outputs:
-        operator = _producer(context.model, output.name)
-        if operator in _RAW:
+    for output in model.outputs:
+        operator = _producer(model, output.name)
+        if operator in operators("raw"):
             message = f"the output {quoted(output.name)} comes from {operator}, not from a Softmax"
             yield context.found(logits, message, key="onnx-file")
 
 
-@checking.on_config("NVI088")
-def more_outputs(context: checking.RuleContext) -> Iterator[Finding]:
+@checking.on_config.about(_classifier, "NVI088")
+def more_outputs(context: checking.RuleContext, model: Header) -> Iterator[Finding]:
     """Attributes without labels."""
     lines = len(context.labels.entries) if context.labels else 0
-    rest = context.model.outputs[lines:] if context.model and lines and _built_in_classifier(context) else ()
-    if rest:
+    if lines and (rest := model.outputs[lines:]):
         names = ", ".join(quoted(each.name) for each in rest)
         message = f"the model has outputs the label file has no line for: {names}"
         yield context.found(more_outputs, message, key="labelfile-path")
@@ -437,11 +434,6 @@ def own_objects(context: checking.RuleContext) -> Iterator[Finding]:
         yield context.found(own_objects, message, key="operate-on-gie-id", hint=hint)
 
 
-def _built_in_classifier(context: checking.RuleContext) -> bool:
-    """Whether nvinfer reads the outputs as a classifier's."""
-    return context.kind == checking.CLASSIFIER and not context.function
-
-
 def _producer(model: Header, name: str) -> str:
     """The operator that computed the values of a tensor; quantizers round them, and what is added beside them is the
     codes' shift."""
@@ -451,7 +443,7 @@ def _producer(model: Header, name: str) -> str:
         node = producers.get(name)
         before = producers.get(node.inputs[0]) if node and node.inputs else None
         quantized = consumer == "QuantizeLinear" or (before is not None and before.op == "DequantizeLinear")
-        if node is None or not node.inputs or not (node.op in _PASSING or (node.op == "Add" and quantized)):
+        if node is None or not node.inputs or not (node.op in operators("passing") or (node.op == "Add" and quantized)):
             return node.op if node else ""
         name, consumer = node.inputs[0], node.op
     return ""

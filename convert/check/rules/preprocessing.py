@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from convert.check.app import AppContext, number, on_app
 from convert.check.context import RuleContext, on_config
-from convert.check.rules.syntax import as_line, quoted
+from convert.check.rules.syntax import as_line, quoted, unread_numbers
 from convert.findings import Finding
+from convert.nvinfer.keys import PROPERTY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,7 +100,7 @@ def offsets(context: RuleContext) -> Iterator[Finding]:
     if known is None and (context.network is not None or context.value("input-tensor-from-meta")):
         return  # another rule reports the layout; nothing is scaled here
     channels = known or (1 if colour == _GRAY else 3)
-    if len(values) in {0, channels} or not context.number("net-scale-factor") > 0:
+    if len(values) in {0, channels} or _misread(context) or not context.number("net-scale-factor") > 0:
         return
     if not known and context.value("mean-file", ""):
         return
@@ -116,7 +117,7 @@ def offsets(context: RuleContext) -> Iterator[Finding]:
 def odd_offsets(context: RuleContext) -> Iterator[Finding]:
     """Means of 0..1, or in the other order."""
     means = [float(each) for each in context.value("offsets")]
-    if not means or not context.number("net-scale-factor") > 0:
+    if not means or _misread(context) or not context.number("net-scale-factor") > 0:
         return
     if any(means) and all(0 <= each <= 1 for each in means):
         hint = f"write {as_line(context, 'offsets', ';'.join(f'{each * 255:g}' for each in means))}"
@@ -131,6 +132,12 @@ def odd_offsets(context: RuleContext) -> Iterator[Finding]:
         turned = as_line(context, "offsets", ";".join(f"{each:g}" for each in reversed(means)))
         hint = f"write {turned}, or {as_line(context, 'model-color-format', 0 if order == 'BGR' else 1)}"
         yield context.found(odd_offsets, message, key="offsets", hint=hint)
+
+
+def _misread(context: RuleContext) -> bool:
+    """Whether nvinfer reads a part of the offsets only, which NVI017 reports."""
+    entry = context.last.get((PROPERTY, "offsets"))
+    return entry is not None and unread_numbers(entry) is not None
 
 
 @on_config("NVI055")

@@ -29,6 +29,9 @@ _USB, _URI, _RTSP, _CSI = 1, 2, 4, 5
 _AUDIO: Final = frozenset({6, 7, 8})  # for deepstream-audio; 9 (7.0 on) is made by deepstream-test5 only
 _TYPES: Final = frozenset({1, 2, 3, 4, 5, *_AUDIO})
 _USUAL: Final = {"camera-width": 1280, "camera-height": 720, "camera-fps-n": 30, "camera-fps-d": 1}
+_CAMERAS: Final = ("camera-v4l2-dev-node", "camera-csi-sensor-id")
+_AROUND: Final = "\"' "  # what people put around a URI
+_TRACKED: Final = {"tracker-width": 640, "tracker-height": 384}
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/")
 # Of printf's conversions those that an app's author can mean; %20 and %2F are meant as letters of the URI.
 _PATTERN = re.compile(r"%(?:%|0?[0-9]?[diu])")
@@ -64,37 +67,53 @@ def unopened(app: AppContext) -> Iterator[Finding]:
 def _source(app: AppContext, file: AppFile, name: str) -> Iterator[tuple[str, str, str | None]]:
     """What is wrong with a source, the key, and what to do."""
     kind, uri = number(file, name, "type", 0), text_of(file, name, "uri")
+    cure = _cure(app, file, name)
     if kind not in _TYPES:
         what = f"there is no source of type {kind}" if kind else "it has no type"
-        yield f"{what}: the pipeline is not made", "type", f"write {file.line('type', _type_for(uri))}"
+        yield f"{what}: the pipeline is not made", "type", cure
     if kind == _CSI and app.target.platform != "jetson":
         yield "CSI cameras (type 5) are on a Jetson only", "type", None
     if kind not in {_URI, MULTIPLE, _RTSP}:
         return
     match = _SCHEME.match(uri)
-    bare = uri.strip("\"' ")
     if not uri:
-        yield "it has no uri", "uri", f"write {file.line('uri', 'file:///data/street.mp4')}, or an rtsp:// one"
-    elif match is None and _SCHEME.match(bare):
-        yield f"{quoted(uri)} is no URI: the quotation marks belong to it", "uri", f"write {file.line('uri', bare)}"
+        yield "it has no uri", "uri", f"{cure}{'' if kind == _RTSP else ', or an rtsp:// one'}"
+    elif match is None and _SCHEME.match(uri.strip(_AROUND)):
+        yield f"{quoted(uri)} is no URI: the quotation marks belong to it", "uri", cure
     elif match is None:
-        # `./` says that it starts in the config's folder.
-        what_to_do = f"write {file.line('uri', 'file://' + (bare if bare.startswith(('/', '.')) else './' + bare))}"
-        if device := re.fullmatch("/dev/video([0-9]+)", bare):
-            lines = [file.line("type", _USB), file.line("camera-v4l2-dev-node", device[1])]
-            lines += [file.line(key, value) for key, value in _USUAL.items()]
-            what_to_do = f"write {', '.join(lines)}, and {app.file.line('live-source', 1)} in [streammux]"
-        yield f"{quoted(uri)} is no URI, but a path", "uri", what_to_do
+        yield f"{quoted(uri)} is no URI, but a path", "uri", cure
     elif kind == _RTSP and not match[1].lower().startswith("rtsp"):
-        yield f"type 4 is for rtsp://, not for {match[1]}://", "type", f"write {file.line('type', MULTIPLE)}"
+        yield f"type 4 is for rtsp://, not for {match[1]}://", "type", cure
     elif kind == MULTIPLE and (wrong := re.search("%.?.?", _PATTERN.sub("", uri))):
         several = (number(file, name, "num-sources", 1) or 1) > 1
-        hint = "write %% for each %" if several else f"write {file.line('type', _type_for(uri, _URI))}"
+        hint = "write %% for each %" if several else cure
         yield f"with type 3 the URI is a pattern of printf, in which {quoted(wrong[0])} is another text", "uri", hint
 
 
-def _type_for(uri: str, other: int = MULTIPLE) -> int:
-    return _RTSP if uri.lower().startswith("rtsp") else other
+def _cure(app: AppContext, file: AppFile, name: str) -> str | None:
+    """The lines with which a source opens: its uri and type, or those of a camera; None: it cannot on the platform."""
+    kind, uri = number(file, name, "type", 0), text_of(file, name, "uri")
+    bare = uri.strip(_AROUND)
+    is_live = number(app.file, "streammux", "live-source", 0)
+    live = "" if is_live else f", and in [streammux] {app.file.line('live-source', 1)}"
+    device = re.fullmatch("/dev/video([0-9]+)", bare)
+    if device or (kind not in _TYPES and not uri and any(text_of(file, name, key) for key in (*_CAMERAS, *_USUAL))):
+        camera = _CSI if not device and text_of(file, name, "camera-csi-sensor-id") else _USB
+        if camera == _CSI and app.target.platform != "jetson":
+            return None
+        lines = [file.line("type", camera), *([file.line(_CAMERAS[0], device[1])] if device else [])]
+        lines += [file.line(key, value) for key, value in _USUAL.items() if not number(file, name, key, 0)]
+        return f"write {', '.join(lines)}{live}"
+    meant = uri or ("rtsp://camera/stream" if kind == _RTSP else "file:///data/street.mp4")
+    if not _SCHEME.match(meant):
+        # `./` says that it starts in the config's folder.
+        path = bare if bare.startswith(("/", ".")) else "./" + bare
+        meant = bare if _SCHEME.match(bare) else "file://" + path
+    is_rtsp, is_pattern = meant.lower().startswith("rtsp"), "%" not in _PATTERN.sub("", meant)
+    lines = [file.line("uri", meant)] if meant != uri else []
+    if not {_URI: True, MULTIPLE: is_pattern, _RTSP: is_rtsp}.get(kind or 0, False):
+        lines.insert(0, file.line("type", _RTSP if is_rtsp else MULTIPLE if is_pattern else _URI))
+    return f"write {' and '.join(lines)}{live if is_rtsp and kind != _RTSP and meant != uri else ''}"
 
 
 def _list(app: AppContext) -> Iterator[Finding]:
@@ -220,31 +239,40 @@ def trackers(app: AppContext) -> Iterator[Finding]:
     """Library, config and size of the tracker; analytics without one."""
     file, release = app.file, app.target.deepstream
     place = file.place
-    if not is_on(file, "tracker"):
-        if is_on(file, "nvds-analytics"):
-            message = "[nvds-analytics] is on and [tracker] is not: lines and directions need tracked objects"
-            yield app.found(trackers, message, place("nvds-analytics"), "switch [tracker] on", Level.WARNING)
-        return
     sample = tracker(app.target)
     library = text_of(file, "tracker", "ll-lib-file")
     base, usual = os.path.basename(library), os.path.basename(sample.library)  # noqa: PTH119 - text
-    hint = f"write {file.line('ll-lib-file', sdk_path(app.target, sample.library))}"
+    is_gone = base != usual and base in (_OLD_TRACKERS if sample.config else {"libnvds_nvmultiobjecttracker.so"})
+    lines: dict[str, object] = {}
+    if not library or is_gone:
+        lines["ll-lib-file"] = sdk_path(app.target, sample.library)
+    if sample.config and base in {"", usual, *_OLD_TRACKERS} and not text_of(file, "tracker", "ll-config-file"):
+        lines["ll-config-file"] = sdk_path(app.target, sample.config)
+    missing = {key: value for key, value in _TRACKED.items() if not number(file, "tracker", key, 0)}
+    if not is_on(file, "tracker"):
+        if is_on(file, "nvds-analytics"):
+            message = "[nvds-analytics] is on and [tracker] is not: lines and directions need tracked objects"
+            written = " and ".join(file.line(*each) for each in {"enable": 1, **lines, **missing}.items())
+            hint = f"write {written} in [tracker]"
+            yield app.found(trackers, message, place("nvds-analytics"), hint, Level.WARNING)
+        return
     if not library:
+        hint = f"write {file.line('ll-lib-file', lines['ll-lib-file'])}"
         yield app.found(trackers, "[tracker]: ll-lib-file is not given", place("tracker"), hint)
-    elif base != usual and base in (_OLD_TRACKERS if sample.config else {"libnvds_nvmultiobjecttracker.so"}):
+    elif is_gone:
         other = (found := re.search("/(deepstream-[0-9.]+)/", library)) and found[1] != app.target.folder
         level = Level.WARNING if other else Level.ERROR  # that of another release may be installed beside
         message = f"[tracker]: DeepStream {release} has no {base}"
+        hint = f"write {file.line('ll-lib-file', lines['ll-lib-file'])}"
         yield app.found(trackers, message, place("tracker", "ll-lib-file"), hint, level)
-    if sample.config and base in {"", usual, *_OLD_TRACKERS} and not text_of(file, "tracker", "ll-config-file"):
-        hint = f"write {file.line('ll-config-file', sdk_path(app.target, sample.config))}"
+    if "ll-config-file" in lines:
+        hint = f"write {file.line('ll-config-file', lines['ll-config-file'])}"
         message = "[tracker]: ll-config-file is not given; the library goes by values of its own"
         yield app.found(trackers, message, place("tracker"), hint, Level.NOTE)
-    missing = [key for key in ("tracker-width", "tracker-height") if not number(file, "tracker", key, 0)]
     if missing:
-        lines = " and ".join(file.line(key, {"tracker-width": 640, "tracker-height": 384}[key]) for key in missing)
         message = f"[tracker]: {' and '.join(missing)} not given, so 0"
-        yield app.found(trackers, message, place("tracker"), f"write {lines}", Level.WARNING)
+        hint = f"write {' and '.join(file.line(*each) for each in missing.items())}"
+        yield app.found(trackers, message, place("tracker"), hint, Level.WARNING)
 
 
 @on_config("NVI107")

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from convert.check.context import Fault, RuleContext, key_of, on_config, table_of
+from convert.files import load_toml
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.config import YAML_SINCE, form_of
 from convert.nvinfer.keys import ATTRS, PROPERTY, Entry, Problem, Reason, Verdict, allowed, key_named
@@ -24,9 +25,9 @@ _COMMENT_IN_TEXT = re.compile(r"^(?P<value>.*?\S)[ \t]+(?P<words>#.*)$", re.DOTA
 _COMMENT = re.compile(r"^(?P<value>[^#]*?\S)[ \t]*(?P<words>#.*)$", re.DOTALL)
 _FRACTION = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*/\s*([0-9]+(?:\.[0-9]+)?)\s*")
 _COMMA = re.compile(r"\s*(-?[0-9]+),([0-9]+)\s*")
-_LIST = re.compile(r"[\[({]?\s*(-?[0-9.]+(?:\s*[,; \t]\s*-?[0-9.]+)+)\s*[\])}]?\s*;?")
+_LIST = re.compile(r"[\[({]?\s*(-?[0-9.]+(?:(?:\s*[,;]|[ \t])\s*-?[0-9.]+)+)\s*(?:[\])}]\s*)?;?")
 _WHOLE = re.compile(r"\s*(-?[0-9]+)\.0*\s*")
-_INI_LINE = re.compile(r"\s*(?P<key>[A-Za-z][-\w]*)[ \t]*=[ \t]*(?P<value>[^#:]*?)\s*(?:\s#.*)?")
+_INI_LINE = re.compile(r"\s*(?P<key>[A-Za-z][-\w]*)[ \t]*=(?P<value>[^#:]*)(?:(?<=\s)#.*)?")
 _MOST_TEXT: Final = 2**20  # bytes
 _MOST_LINES: Final = 20
 BOOLEANS: Final = {
@@ -59,6 +60,11 @@ def quoted(text: str) -> str:
     return shown + ("…" if len(text) > 80 else "")
 
 
+def operators(kind: str) -> frozenset[str]:
+    """The ONNX operators of a kind, which advice.toml explains."""
+    return frozenset(load_toml("nvinfer/advice.toml")["operators"][kind])
+
+
 def as_line(context: RuleContext, key: str, value: object, entry: Entry | None = None) -> str:
     """A line that gives `key` a value, in the syntax of the file it stands in; `entry`: the line it replaces."""
     path = context.parsed.path if entry else context.place(key).path  # the app's, where that sets the key
@@ -74,6 +80,12 @@ def as_list(text: str) -> str | None:
     """Numbers in any notation as nvinfer wants them, 3;96;96; None: no list of numbers."""
     match = _LIST.fullmatch(text)
     return None if match is None else ";".join(re.findall(r"-?[0-9.]+", match[1]))
+
+
+def unread_numbers(entry: Entry) -> str | None:
+    """A list as nvinfer wants it, where its YAML parser passes over numbers with no ; in front; None: it reads all."""
+    meant = as_list(entry.text)
+    return meant if meant and meant.count(";") > entry.text.count(";") else None
 
 
 def replacement(entry: Entry, problem: Problem) -> str | None:
@@ -113,7 +125,7 @@ def _ini_in_yaml(context: RuleContext) -> str | None:
     for number, text in enumerate(context.data[:_MOST_TEXT].split(b"\n"), 1):
         match = _INI_LINE.fullmatch(text.decode("utf-8", "replace"))
         if match and (key_named(match["key"]) or key_named(match["key"], ATTRS)):
-            found.append(f"{match['key']}: {match['value']} in line {number}")
+            found.append(f"{match['key']}: {match['value'].strip()} in line {number}")
     return f"write {' and '.join(found[:_MOST_LINES])}, with a colon and a blank" if found else None
 
 
@@ -155,7 +167,7 @@ def _choices(context: RuleContext, key: Key, problem: Problem) -> str | None:
 
 _COMMENT_LINE = re.compile(rb"[ \t]*(;|//)")
 _YAML_SUFFIXES: Final = (".yml", ".yaml")
-_BOM: Final = b"\xef\xbb\xbf"
+BOM: Final = b"\xef\xbb\xbf"
 _TEXTS: Final = frozenset({"string", "string-list", "pairs"})
 _PATHS: Final = frozenset({"path", "path-list"})
 
@@ -196,10 +208,7 @@ def dies(context: RuleContext) -> Iterator[Finding]:
 @on_config("NVI004", refused=True)
 def comment(context: RuleContext) -> Iterator[Finding]:
     """`key=value # words`."""
-    for fault in context.faults:
-        if _cause(context, fault) is comment:
-            message = f"{fault.problem.message}: the comment is part of the value"
-            yield _at(context, fault, comment, message, _OWN_LINE, Level.ERROR)
+    yield from _refused_by(context, comment, ": the comment is part of the value", _OWN_LINE)
     unread = {problem.line for problem in context.parsed.problems if problem.reason is Reason.UNREADABLE}
     for entry, kind in _readable(context):
         value, words = value_and_comment(entry.text, kind)
@@ -223,10 +232,7 @@ _OWN_LINE: Final = "put the comment on a line of its own"
 @on_config("NVI005", refused=True)
 def trailing_blank(context: RuleContext) -> Iterator[Finding]:
     """`key=value `."""
-    for fault in context.faults:
-        if _cause(context, fault) is trailing_blank:
-            message = f"{fault.problem.message}: there is a blank behind it"
-            yield _at(context, fault, trailing_blank, message, "remove the blank", Level.ERROR)
+    yield from _refused_by(context, trailing_blank, ": there is a blank behind it", "remove the blank")
     for entry, kind in _readable(context):
         if not entry.text.endswith((" ", "\t")) or value_and_comment(entry.text, kind)[1]:
             continue
@@ -242,9 +248,7 @@ def trailing_blank(context: RuleContext) -> Iterator[Finding]:
 @on_config("NVI006", refused=True)
 def quotes(context: RuleContext) -> Iterator[Finding]:
     """`key="value"`."""
-    for fault in context.faults:
-        if _cause(context, fault) is quotes:
-            yield _at(context, fault, quotes, fault.problem.message, "remove the quotation marks", Level.ERROR)
+    yield from _refused_by(context, quotes, "", "remove the quotation marks")
     for entry, kind in _readable(context):
         if (kind in _TEXTS or kind in _PATHS) and is_quoted(entry.text):
             level = Level.ERROR if kind in _PATHS else Level.WARNING
@@ -289,6 +293,13 @@ def _readable(context: RuleContext) -> Iterable[tuple[Entry, str]]:
             yield entry, key.type
 
 
+def _refused_by(context: RuleContext, rule: Rule, why: str, hint: str) -> Iterator[Finding]:
+    """The faults that `rule` explains best."""
+    for fault in context.faults:
+        if _cause(context, fault) is rule:
+            yield _at(context, fault, rule, f"{fault.problem.message}{why}", hint, Level.ERROR)
+
+
 def _cause(context: RuleContext, fault: Fault) -> Rule | None:
     """The rule that explains best why a value is refused."""
     entry = fault.entry
@@ -311,7 +322,7 @@ def _file_hint(context: RuleContext, fault: Fault) -> str | None:
     text = context.data.split(b"\n")[line - 1] if line else b""
     if context.parsed.form == "ini" and context.parsed.path.lower().endswith(_YAML_SUFFIXES):
         return "only .yml and .yaml in lower case are read as YAML: rename the file"
-    if text.startswith(_BOM):
+    if text.startswith(BOM):
         return "save the file without a byte order mark"
     if _COMMENT_LINE.match(text):
         return "a comment begins with #"

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.check.analytics import read_analytics
+from convert.check.analytics import on_analytics, read_analytics
 from convert.check.context import check_target
-from convert.check.rules.analytics import analytics_findings, tracker_findings
+from convert.check.rules.analytics import tracker_findings
 from convert.check.run import Checker
 from convert.nvinfer.keys import Verdict
 
@@ -37,7 +37,7 @@ def found(text: str, release: str = "9.1", *, form: str = "txt") -> list[str]:
     if form == "yml":
         text = as_yaml(text)
     file = read_analytics(text.encode(), f"a.{form}", release)
-    return [f"{each.id} {each.level.value}" for each in analytics_findings(file)]
+    return [f"{each.id} {each.level.value}" for each in on_analytics.findings(file)]
 
 
 @pytest.mark.parametrize("release", ["6.3", "9.1"])
@@ -48,7 +48,7 @@ def test_ini_files_are_refused_as_recorded(vectors: Path, release: str) -> None:
         file = read_analytics(case["text"].encode(), "a.txt", release)
         recorded = case["result"][release]
         assert (file.verdict is Verdict.ACCEPTED) == recorded["accepted"], case["name"]
-        ids = {each.id for each in analytics_findings(file)}
+        ids = {each.id for each in on_analytics.findings(file)}
         assert ("NVI110" in ids) == (not recorded["accepted"]), case["name"]
         for said in recorded["says"] if recorded["accepted"] else ():
             assert ("NVI113" if "for key 'mode'" in said else "NVI114") in ids, case["name"]
@@ -137,7 +137,7 @@ def test_yaml_is_read_by_other_rules(text: str, ids: list[str], verdict: Verdict
 def test_yaml_is_read_up_to_a_wrong_shape_except_in_overcrowding() -> None:
     for kind, message in (("roi-filtering", "the rest of the file is not read"), ("overcrowding", "read from memory")):
         file = read_analytics(as_yaml(HEAD + ZONE.format(kind=kind, numbers="1;2;3;4;5;6;7")).encode(), "a.yml", "9.1")
-        (finding,) = analytics_findings(file)
+        (finding,) = on_analytics.findings(file)
         assert message in finding.message
 
 
@@ -212,6 +212,13 @@ def test_values_of_a_tracker(value: str, hint: str | None) -> None:
     assert [(each.id, each.hint or "") for each in found] == ([] if hint is None else [("NVI124", hint)])
 
 
+@pytest.mark.parametrize("digit", ["0", "1"])
+def test_repeated_characters_take_no_time(digit: str) -> None:
+    for name in ("minDetectorConfidence", "minIouDiff4NewTarget"):
+        assert list(tracker_findings(f"BaseConfig: {{{name}: {digit * 10**5}x}}\n".encode(), "t.yml", "7.1"))
+    assert "NVI110 error" in found(ZONE.format(kind="roi-filtering", numbers="1," * 10**5 + "x"))
+
+
 APP = """[application]
 a=1
 [source0]
@@ -275,5 +282,5 @@ _BYTES = st.lists(
 @given(_BYTES, st.sampled_from(["a.txt", "a.yml"]), st.sampled_from(["6.3", "9.1"]))
 def test_any_bytes_are_read(data: bytes, name: str, release: str) -> None:
     file = read_analytics(data, name, release)
-    for finding in (*analytics_findings(file), *tracker_findings(data, name, release)):
+    for finding in (*on_analytics.findings(file), *tracker_findings(data, name, release)):
         assert finding.message

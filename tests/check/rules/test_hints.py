@@ -364,3 +364,15 @@ def test_a_comment_behind_a_value_of_an_app(folder: Path) -> None:
     (folder / "a.txt").write_text("[primary-gie]\nenable=1\nconfig-file=c.txt\nbbox-border-color0=1;0;0;1  # red\n")
     report = Checker(check_target("9.1", "dgpu"))([str(folder / "a.txt")])
     assert [each.hint for each in report.findings if each.id == "NVI096"] == ["write bbox-border-color0=1;0;0;1"]
+
+
+@pytest.mark.parametrize(
+    ("form", "content"),
+    [
+        ("txt", text(infer_dims="  ".join(["1"] * 60) + "x")),
+        ("txt", text(onnx_file="/tmp" + "/" * 60 + "m.onnx")),
+        ("yml", "onnx-file=" + " " * 10**5 + ":\n"),
+    ],
+)
+def test_repeated_characters_take_no_time(folder: Path, form: str, content: str) -> None:
+    assert found(folder, content, form=form)

@@ -163,6 +163,11 @@ def test_many_odd_pieces() -> None:
     assert len(read("1, /**/" * 50_000 + "1")) == 50_001
 
 
+def test_blanks_behind_a_cast_are_read_once() -> None:
+    with pytest.raises(InputError, match="is not a number"):
+        read("(char)" + " " * 100_000 + "x")
+
+
 CELLS = st.sampled_from(["0x{:02x}", "0X{:02X}", "{}", "0{:o}", "0b{:b}", "0x{:02x}u", "{}UL"])
 BLANKS = st.sampled_from(["", " ", "\n", "\t", " /* , } */ ", "// }\n", "\n#if 0\n7,\n#endif\n", "\\\n"])
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import InputError
+from convert.export.cpp_declarations import read_header
 from convert.export.cpp_scanner import Kind, Scanner, line_of, source_bytes
 from tests.examples import examples
 
@@ -89,6 +92,24 @@ def test_positions_and_kinds() -> None:
         (Kind.NUMBER, 6, 3),
         (Kind.CHAR, 9, 3),
     ]
+
+
+@pytest.mark.parametrize(
+    ("before", "piece"),
+    [("int a;\n", '\\"'), ("int a;\n", "\\'"), ("#if 0\n", "\\'"), ("#define A ", '\\"'), ("int a = {{\n", "\\'")],
+)
+def test_a_line_of_unclosed_quotes_is_read_once(before: str, piece: str) -> None:
+    """Read again from each quote, it would not end in the suite's time."""
+    with suppress(InputError):
+        read_header((before + piece * 100_000).encode())
+
+
+def test_a_long_directive_of_comments_is_read_once() -> None:
+    assert words("#define A " + "/**/\\\n" * 20_000 + "1\nb") == ["b"]
+
+
+def test_an_unclosed_literal_ends_with_its_line() -> None:
+    assert words("a 'b c\nd \"e f\ng") == ["a", "'b c", "d", '"e f', "g"]
 
 
 def test_nested_too_deeply() -> None:

@@ -81,6 +81,7 @@ DAMAGES = {
         "{kTfLiteSomeQuantization",
         "unknown kind of quantization",
     ),
+    "quantization has another name": ("2020", "TfLiteQuantization quantization;", "int it;", "unknown member it"),
     "quantization is a number": ("2020", "{kTfLiteNoQuantization, nullptr}", "7", "unknown kind of quantization"),
     "quantization of two": ("2020", "(TfLiteIntArray*)&quant2_zero, 0 }", "0 }", "quant2 is no quantization"),
     "axis is too large": (

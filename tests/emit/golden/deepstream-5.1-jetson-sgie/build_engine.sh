@@ -5,7 +5,7 @@
 # without the engine Gst-nvinfer builds the same one when it first starts.
 #
 # For DeepStream 5.1 on jetson, whose TensorRT is 7.1.3.
-# A trtexec elsewhere: TRTEXEC=/path/to/trtexec ./build_engine.sh
+# A trtexec elsewhere: TRTEXEC=/path/to/trtexec ./build_engine.sh; further options of it: ./build_engine.sh --verbose
 set -eu
 
 trtexec=${TRTEXEC:-/usr/src/tensorrt/bin/trtexec}
@@ -45,6 +45,7 @@ trap 'exit 143' TERM
   --explicitBatch \
   --workspace=1024 \
   --buildOnly \
+  "$@" \
   || fail "trtexec failed (see above); there is no new engine"
 [ -s "$part" ] || fail "trtexec wrote no engine"
 mv -f -- "$part" "$engine"

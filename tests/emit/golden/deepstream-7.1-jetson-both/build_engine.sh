@@ -5,7 +5,7 @@
 # without the engine Gst-nvinfer builds the same one when it first starts.
 #
 # For DeepStream 7.1 on jetson, whose TensorRT is 10.3.0.
-# A trtexec elsewhere: TRTEXEC=/path/to/trtexec ./build_engine.sh
+# A trtexec elsewhere: TRTEXEC=/path/to/trtexec ./build_engine.sh; further options of it: ./build_engine.sh --verbose
 set -eu
 
 trtexec=${TRTEXEC:-/usr/src/tensorrt/bin/trtexec}
@@ -43,6 +43,7 @@ trap 'exit 143' TERM
   --optShapes=x_input:1x3x64x96 \
   --maxShapes=x_input:1x3x64x96 \
   --skipInference \
+  "$@" \
   || fail "trtexec failed (see above); there is no new engine"
 [ -s "$part" ] || fail "trtexec wrote no engine"
 mv -f -- "$part" "$engine"

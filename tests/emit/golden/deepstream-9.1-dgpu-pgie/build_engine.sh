@@ -6,7 +6,7 @@
 #
 # For DeepStream 9.1 on dgpu, whose TensorRT is 10.16.
 # Note: trtexec warns that --fp16 is deprecated; it still works.
-# A trtexec elsewhere: TRTEXEC=/path/to/trtexec ./build_engine.sh
+# A trtexec elsewhere: TRTEXEC=/path/to/trtexec ./build_engine.sh; further options of it: ./build_engine.sh --verbose
 set -eu
 
 trtexec=${TRTEXEC:-/usr/src/tensorrt/bin/trtexec}
@@ -46,6 +46,7 @@ trap 'exit 143' TERM
   --device=1 \
   --skipInference \
   --fp16 \
+  "$@" \
   || fail "trtexec failed (see above); there is no new engine"
 [ -s "$part" ] || fail "trtexec wrote no engine"
 mv -f -- "$part" "$engine"
