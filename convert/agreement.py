@@ -247,14 +247,12 @@ def agreement_findings(agreement: Int8Agreement, hint: str = AGREEMENT.fix) -> t
     """EI153 where the two decide differently too often: more than a point below GOOD and below LiteRT's own kernels."""
     if agreement.kernels is None or agreement.top1 >= min(GOOD, agreement.kernels) - _MARGIN:
         return ()
-    return (
-        AGREEMENT.found(
-            f"the same decision on {agreement.top1:.1%} of {agreement.inputs} inputs, where two sets of LiteRT's own"
-            f" kernels agree on {agreement.kernels:.1%}; outputs differ by {agreement.mean_abs_diff:.2g} on average"
-            f" and {agreement.max_abs_diff:.2g} at most",
-            hint=hint,
-        ),
+    message = (
+        f"the same decision on {agreement.top1:.1%} of {agreement.inputs} inputs, where two sets of LiteRT's own"
+        f" kernels agree on {agreement.kernels:.1%}; outputs differ by {agreement.mean_abs_diff:.2g} on average"
+        f" and {agreement.max_abs_diff:.2g} at most"
     )
+    return (AGREEMENT.found(message, hint=hint),)
 
 
 def is_clearly_good(top1: float, inputs: int) -> bool:

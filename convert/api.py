@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     from convert.studio.client import Studio
     from convert.types import Bundle
 
+    Paths = Path | str | Iterable[Path | str]
+
 
 def ignore(*_events: object) -> None:
     """No-op observer."""
@@ -182,13 +184,8 @@ def _bundle(run: Run, output: Path) -> Bundle:
     proven = [each and each.last(Validated) for each in (run, run.secondary)]
     first, second = (each.evidence if each else None for each in proven)
     whole = run.last(ValidatedImpulse)
-    return replace(
-        bundle,
-        findings=run.findings,
-        evidence=first,
-        secondary_evidence=second,
-        impulse_evidence=whole.evidence if whole else None,
-    )
+    measured = whole.evidence if whole else None
+    return replace(bundle, findings=run.findings, evidence=first, secondary_evidence=second, impulse_evidence=measured)
 
 
 def inspect(path: Path | str) -> Inspection:
@@ -210,10 +207,7 @@ def inspect(path: Path | str) -> Inspection:
 
 
 def check(
-    paths: Path | str | Iterable[Path | str],
-    *,
-    observer: Callable[[Fix], None] | None = None,
-    **options: Unpack[CheckOptions],
+    paths: Paths, *, observer: Callable[[Fix], None] | None = None, **options: Unpack[CheckOptions]
 ) -> CheckReport:
     """Say what Gst-nvinfer will do with configs, without a GPU.
 
@@ -317,7 +311,7 @@ def _settings_values(path: str, found: object) -> dict[str, Any]:
 
 def simulate(
     config: Path | str | None,
-    pictures: Path | str | Iterable[Path | str],
+    pictures: Paths,
     output: Path | str,
     *,
     observer: Callable[[int | None], None] | None = None,
@@ -367,6 +361,7 @@ def simulate(
     if named.is_dir():
         config, given["app"] = of_bundle(named, at.target, one=bool(given["sgie"] or given["tensors"]))
         taken = Path(config or given["app"])
+    one = None if config is None else Path(config)
     several = (pictures,) if isinstance(pictures, str | Path) else pictures
     files = find(tuple(Path(path) for path in several))
     if not files and given["tensors"] is None:
@@ -374,23 +369,11 @@ def simulate(
     counted: Counting | None = None
     known: tuple[Finding, ...] = ()
     if given["tensors"] is None:
-        one, other = (None if each is None else Path(each) for each in (config, given["app"]))
-        counted, known = counting(
-            one, other, at.target, every=given["every"], edge_impulse=given["count_as"] is not None
-        )
+        other, edge_impulse = given["app"] and Path(given["app"]), given["count_as"] is not None
+        counted, known = counting(one, other, at.target, every=given["every"], edge_impulse=edge_impulse)
     make_folder(Path(output))
-    job = Simulation(
-        at.target,
-        files,
-        None if config is None else Path(config),
-        given["sgie"],
-        given["app"],
-        given["tensors"],
-        given["every"],
-        given["limit"],
-        counted,
-        known,
-    )
+    settings = {name: given[name] for name in ("app", "tensors", "every", "limit")}
+    job = Simulation(at.target, files, one, given["sgie"], counting=counted, known=known, **settings)
     comparison: Comparison | None = None
 
     @contextlib.contextmanager
@@ -413,7 +396,7 @@ def simulate(
 
 def simulate_recordings(
     bundle: Path | str,
-    recordings: Path | str | Iterable[Path | str],
+    recordings: Paths,
     output: Path | str,
     *,
     observer: Callable[[int | None], None] | None = None,
@@ -452,11 +435,7 @@ def simulate_recordings(
 
 
 def batch(
-    paths: Path | str | Iterable[Path | str],
-    output: Path | str,
-    *,
-    observer: Observer | None = None,
-    **options: Unpack[BatchOptions],
+    paths: Paths, output: Path | str, *, observer: Observer | None = None, **options: Unpack[BatchOptions]
 ) -> BatchReport:
     """Convert many exports: in parallel, only what has changed, whatever happens to one of them.
 
@@ -484,7 +463,7 @@ def batch(
 
 
 def run_batch(
-    paths: Path | str | Iterable[Path | str],
+    paths: Paths,
     output: Path | str,
     watching: Callable[[Sequence[Job]], AbstractContextManager[Callable[[Job, Event | Outcome], None]]],
     waiting: Callable[[Path], None] = ignore,

@@ -42,6 +42,8 @@ from convert.errors import ConvertError
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    Listener = Callable[[Any], None]
+
 LARGE = 64 << 20
 """Bytes of a model from which on memory counts more than time: its copies in parent and child add up."""
 
@@ -132,12 +134,7 @@ class Worker:
         return self
 
     def call(
-        self,
-        function: str,
-        *arguments: Any,
-        timeout: float,
-        memory: int | None = None,
-        told: Callable[[Any], None] | None = None,
+        self, function: str, *arguments: Any, timeout: float, memory: int | None = None, told: Listener | None = None
     ) -> Any:
         """Call `function` ("package.module:name") with picklable arguments; at most `timeout` seconds.
 
@@ -158,7 +155,7 @@ class Worker:
                 return future.result()
         return self._call(function, *arguments, timeout=timeout, memory=memory, told=told)
 
-    def begin(self, function: str, *arguments: Any, timeout: float, told: Callable[[Any], None] | None = None) -> None:
+    def begin(self, function: str, *arguments: Any, timeout: float, told: Listener | None = None) -> None:
         """Start a call while the caller does something else. `call` with the same arguments takes its result or error.
 
         The result of a call that nobody takes is lost, and its error, too. `told` is called in another thread.
@@ -184,12 +181,7 @@ class Worker:
         self.begin(_APPLY, function, *arguments, timeout=math.inf, told=self.limit)
 
     def _call(
-        self,
-        function: str,
-        *arguments: Any,
-        timeout: float,
-        memory: int | None = None,
-        told: Callable[[Any], None] | None = None,
+        self, function: str, *arguments: Any, timeout: float, memory: int | None = None, told: Listener | None = None
     ) -> Any:
         self.start()
         process = self._process
@@ -336,7 +328,7 @@ class InProcessWorker(Worker):
         *arguments: Any,
         timeout: float,
         memory: int | None = None,  # noqa: ARG002 - the parent enforces it
-        told: Callable[[Any], None] | None = None,  # noqa: ARG002 - the parent gets messages at once
+        told: Listener | None = None,  # noqa: ARG002 - the parent gets messages at once
     ) -> Any:
         """As `Worker.call`; the parent enforces the limits."""
         tell(CallStarted(function, timeout))
@@ -344,7 +336,7 @@ class InProcessWorker(Worker):
         tell(CallEnded())
         return _result(kind, value)
 
-    def begin(self, function: str, *arguments: Any, timeout: float, told: Callable[[Any], None] | None = None) -> None:
+    def begin(self, function: str, *arguments: Any, timeout: float, told: Listener | None = None) -> None:
         """Does nothing: there is no second process to do it in."""
 
     def kill(self) -> None:

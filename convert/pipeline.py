@@ -38,6 +38,8 @@ from convert.validate import KERNELS, Validate, WithFraming
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    Options = Mapping[str, Any]
+
 
 CHOSEN = Rule("EI513")
 
@@ -111,19 +113,19 @@ def ignore(_event: Event) -> None:
 # Options -> stages
 
 
-def pick(kind: type[Any], options: Mapping[str, Any]) -> dict[str, Any]:
+def pick(kind: type[Any], options: Options) -> dict[str, Any]:
     """Those of `options` that are fields of the stage `kind`."""
     return {each.name: options[each.name] for each in fields(kind) if each.name in options}
 
 
-def _with_canvas(options: Mapping[str, Any]) -> dict[str, Any]:
+def _with_canvas(options: Options) -> dict[str, Any]:
     """With the frames that lines in pixels are drawn on."""
     frame = options.get("frame")
     return {**options, "canvas": frame if isinstance(frame, Frame) and frame.in_pixels else None}
 
 
 def unpacking(
-    options: Mapping[str, Any],
+    options: Options,
     worker: Worker | None = None,
     meanwhile: Callable[[Export], None] | None = None,
     *,
@@ -140,7 +142,7 @@ def unpacking(
     return WithAgreement(unpack, options.get("images"), options.get("role") != "sgie", timeout, worker, meanwhile)
 
 
-def adapting(options: Mapping[str, Any], *, one: bool = False) -> Adapt:
+def adapting(options: Options, *, one: bool = False) -> Adapt:
     """The stage `adapt`. With `--frame auto` frames have the aspect of the app's own, where it has a primary engine.
 
     Args:
@@ -162,19 +164,14 @@ def adapting(options: Mapping[str, Any], *, one: bool = False) -> Adapt:
     return Adapt(**pick(Adapt, {**options, **chosen}), no_suppression=partial(no_suppression, target=at))
 
 
-def proving(options: Mapping[str, Any], worker: Worker) -> Stage:
+def proving(options: Options, worker: Worker) -> Stage:
     """The stage `validate`; for a model trained on cropped pictures the effect of cropping is measured, too."""
     ordinary = Validate(**pick(Validate, options), worker=worker)
     return WithFraming(ordinary, images=options.get("images"), worker=worker)
 
 
 def stages(
-    output: Path | None,
-    options: Mapping[str, Any],
-    worker: Worker,
-    first: Emit | None = None,
-    *,
-    beside: Worker | None = None,
+    output: Path | None, options: Options, worker: Worker, first: Emit | None = None, *, beside: Worker | None = None
 ) -> tuple[Stage, ...]:
     """All five stages, sharing `worker`, which the caller closes; without `output` the four before `emit`, of a pair.
 
@@ -266,11 +263,8 @@ def _opset(at: Target) -> int:
 
 _STAGES: tuple[type[Any], ...] = (Unpack, Translate, Adapt, Validate, Emit, EmitPair)
 _OWN = {"folder", "no_suppression", "pads", "worker", "frame_assumed", "for_objects", "tracked", "whole", "canvas"}
-_KNOWN = frozenset(each.name for kind in _STAGES for each in fields(kind)) - _OWN | {
-    "sgie_labels",
-    "samples",
-    "sdk_log",
-}
+_FIELDS = frozenset(each.name for kind in _STAGES for each in fields(kind))
+_KNOWN = _FIELDS - _OWN | {"sgie_labels", "samples", "sdk_log"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +312,7 @@ class Chosen:
 def _fastest(
     exports: Sequence[Path],
     output: Path,
-    options: Mapping[str, Any],
+    options: Options,
     worker: Worker,
     observer: Callable[[Event], None],
     *,
@@ -378,7 +372,7 @@ def _emitted(done: Run, emit: Stage, refused: str, observer: Callable[[Event], N
     )
 
 
-def _unpacked(export: Path, options: Mapping[str, Any]) -> Export | None:
+def _unpacked(export: Path, options: Options) -> Export | None:
     """What is converted; None where something is wrong with the export, which is said later."""
     given = {**pick(Unpack, options), "dequantize": False, "precision": "fp32", "whole": True}
     try:
@@ -469,7 +463,7 @@ _OF_PRIMARY = frozenset(
 def convert(
     exports: Sequence[Path],
     output: Path,
-    options: Mapping[str, Any],
+    options: Options,
     worker: Worker,
     observer: Callable[[Event], None] = ignore,
     *,
@@ -538,22 +532,18 @@ def convert(
     if dry or not second.is_good:
         return merged
     last = run((emit,), ValidatedPair(_validated(first), _validated(second)), observer)
-    return replace(
-        merged,
-        artifacts=[*merged.artifacts, *last.artifacts],
-        records=[*merged.records, *last.records],
-        error=last.error,
-    )
+    artifacts, records = [*merged.artifacts, *last.artifacts], [*merged.records, *last.records]
+    return replace(merged, artifacts=artifacts, records=records, error=last.error)
 
 
-def _refuse_of_impulses(options: Mapping[str, Any]) -> None:
+def _refuse_of_impulses(options: Options) -> None:
     """Raise PresetError where options of sound and sensor data are given for a model of pictures."""
     for option, value in (("--samples", options.get("samples")), ("--sdk-log", options.get("sdk_log"))):
         if value:
             raise PresetError(f"{option} does not apply to an export of pictures", hint=f"leave out {option}")
 
 
-def _refuse_classifier(export: Path, options: Mapping[str, Any]) -> None:
+def _refuse_classifier(export: Path, options: Options) -> None:
     """Raise PresetError where the first of two exports finds no objects; what else is wrong with it is said later."""
     found = _unpacked(export, options)
     if found is not None and found.impulse is None:

@@ -253,11 +253,7 @@ def comparison_document(comparison: Comparison) -> dict[str, Any]:
     belong to the command's own document.
     """
     return {
-        "original": comparison.original,
-        "task": comparison.task,
-        "quantized": comparison.quantized,
-        "tolerance": comparison.tolerance,
-        "summary": comparison.summary,
+        **{name: getattr(comparison, name) for name in ("original", "task", "quantized", "tolerance", "summary")},
         "counts": {verdict.value: comparison.count(verdict) for verdict in Verdict},
         "largest_difference": _plain(comparison.largest),
         "steps": _plain(comparison.steps),

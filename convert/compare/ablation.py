@@ -24,7 +24,7 @@ import numpy as np
 
 from convert.compare import Cause, ComparedObject, Pair, Prediction, Score, Verdict
 from convert.heads import head
-from convert.images.scaling import Placement, Rect, as_sdk, interpolate, luma, place, read_by_sdk, scale, sdk_luma
+from convert.images.scaling import Placement, Rect, as_sdk, interpolate, luma, read_by_sdk, scale, sdk_luma
 from convert.simulate.decode import Classified, decode
 from convert.simulate.parsers import Layer
 from convert.simulate.settings import ColorFormat
@@ -60,16 +60,10 @@ class Ablation:
         height, width = self.pixels.shape[:2]
         shipped = self.models.shipped
         if Cause.FRAMING not in done:
-            prepare = shipped.loaded.prepare
-            return place(
-                width, height, prepare.network, keep_aspect=prepare.keep_aspect, symmetric=prepare.symmetric
-            )  # fmt: skip
+            return shipped.loaded.prepare.placed(width, height)
         found = self.models.edge_impulse.placed(width, height)
-        view = found.view
-        return replace(
-            found,
-            view=replace(view, offset_left=view.offset_left + shipped.left, offset_top=view.offset_top + shipped.top),
-        )
+        left, top = found.view.offset_left + shipped.left, found.view.offset_top + shipped.top
+        return replace(found, view=replace(found.view, offset_left=left, offset_top=top))
 
     def predict(self, done: frozenset[Cause]) -> Prediction:
         """The prediction with `done` as Edge Impulse does it, the rest as DeepStream does.
@@ -132,7 +126,7 @@ class Ablation:
                 places = shipped.resizing.placement, self.models.edge_impulse.placed(*size)
                 rows, columns = zip(*map(read_by_sdk, places), strict=True)
                 only = np.unique(np.concatenate(rows)), np.unique(np.concatenate(columns))
-            scaling_filter = shipped.loaded.prepare.scaling_filter
+            scaling_filter = shipped.loaded.prepare.settings.scaling_filter
             levels = scale(self.pixels, placement, scaling_filter, grey=grey, only=only)
         levels = _in_channels(levels, network.channels)
         whole = np.zeros((network.height, network.width, network.channels), levels.dtype)
@@ -192,11 +186,11 @@ class Ablation:
     def _conversion(self, done: frozenset[Cause]) -> tuple[bool, NDArray[np.float32] | None, np.float32]:
         """What makes numbers of levels: whether RGB becomes BGR, what is subtracted then, and the factor."""
         prepare, expected = self.models.shipped.loaded.prepare, self.models.shipped.expected
-        swapped = expected.color == "BGR" if Cause.COLOUR in done else prepare.color is ColorFormat.BGR
+        swapped = expected.color == "BGR" if Cause.COLOUR in done else prepare.settings.color is ColorFormat.BGR
         if Cause.SCALING not in done:
             return swapped, prepare.mean, prepare.scale
         offsets = np.array(expected.offsets, np.float32)
-        mean = offsets if prepare.channels_last else offsets[:, None, None]
+        mean = offsets if prepare.settings.channels_last else offsets[:, None, None]
         return swapped, mean if expected.offsets else None, np.float32(expected.net_scale_factor)
 
     def _conversion_key(self, done: frozenset[Cause]) -> bytes:
@@ -207,7 +201,7 @@ class Ablation:
         """The network's input, [C,H,W] or [H,W,C]."""
         swapped, mean, factor = self._conversion(done)
         pixels = levels[..., ::-1] if swapped else levels
-        channels_last = self.models.shipped.loaded.prepare.channels_last
+        channels_last = self.models.shipped.loaded.prepare.settings.channels_last
         tensor = np.array(pixels if channels_last else pixels.transpose(2, 0, 1), np.float32, order="C")
         if mean is not None:
             tensor -= mean
@@ -237,7 +231,7 @@ class Ablation:
             return levels
         prepare, expected = self.models.shipped.loaded.prepare, self.models.shipped.expected
         tensor = self._tensor(levels, done)
-        pixels = tensor if prepare.channels_last else tensor.transpose(1, 2, 0)
+        pixels = tensor if prepare.settings.channels_last else tensor.transpose(1, 2, 0)
         offsets = np.array(expected.offsets or (0,), np.float32)
         pixels = pixels / np.float32(expected.net_scale_factor) + offsets
         return pixels[..., ::-1] if expected.color == "BGR" else pixels
@@ -338,7 +332,8 @@ class Outcome:
 def compare_predictions(ours: Prediction, theirs: Prediction, criteria: Criteria) -> Outcome:
     """DeepStream's answer against Edge Impulse's."""
     if not criteria.detects:
-        largest = _largest(ours.scores, theirs.scores)
+        scores = zip(ours.scores, theirs.scores, strict=True)
+        largest = max((_gap(one.score, other.score) for one, other in scores), default=0.0)
         if ours.label != theirs.label:
             return Outcome(Verdict.DIFFERS, (), largest)
         return Outcome(Verdict.DRIFTS if largest > criteria.tolerance else Verdict.SAME, (), largest)
@@ -355,12 +350,10 @@ def compare_predictions(ours: Prediction, theirs: Prediction, criteria: Criteria
 def pairs_of(ours: Sequence[ComparedObject], theirs: Sequence[ComparedObject], criteria: Criteria) -> tuple[Pair, ...]:
     """The nearest first; then what only Edge Impulse has, then what only DeepStream has."""
     near = sorted(
-        (
-            (-one.box.overlap(other.box), _distance(one.box, other.box), index, number)
-            for index, one in enumerate(ours)
-            for number, other in enumerate(theirs)
-            if _alike(one, other) and _meet(one.box, other.box, criteria)
-        )
+        (-one.box.overlap(other.box), _distance(one.box, other.box), index, number)
+        for index, one in enumerate(ours)
+        for number, other in enumerate(theirs)
+        if _alike(one, other) and _meet(one.box, other.box, criteria)
     )
     left, right = set(range(len(ours))), set(range(len(theirs)))
     pairs = []
@@ -413,10 +406,6 @@ def _shift(one: Rect, other: Rect) -> float:
         abs(one.left + one.width - other.left - other.width),
         abs(one.top + one.height - other.top - other.height),
     )
-
-
-def _largest(ours: Sequence[Score], theirs: Sequence[Score]) -> float:
-    return max((_gap(one.score, other.score) for one, other in zip(ours, theirs, strict=True)), default=0.0)
 
 
 def _gap(one: float, other: float) -> float:

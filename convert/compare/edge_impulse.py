@@ -121,10 +121,8 @@ class Original:
         spec = head(self.facts.task)
         classes = spec.classes(outputs[0].shape)
         if classes not in {None, len(self.labels)}:
-            raise InputError(
-                f"the model has {classes} classes and the other side names {len(self.labels)} labels", path=self.path,
-                hint="compare with the model of the same project and version",
-            )  # fmt: skip
+            message = f"the model has {classes} classes and the other side names {len(self.labels)} labels"
+            raise InputError(message, path=self.path, hint="compare with the model of the same project and version")
         rules = Rules(self.labels, threshold, self.size[:2], self.overlap, as_sdk=as_sdk)
         return spec.decode_original(outputs, rules)
 
@@ -267,10 +265,8 @@ def read_edge_impulse_model(
         UnsupportedModelError: its outputs are of a kind whose decoding by Edge Impulse is not known.
     """
     if engine.model is None:
-        raise InputError(
-            "recorded tensors cannot be compared with Edge Impulse: the pictures they were made of are not there",
-            path=engine.config, hint="simulate pictures",
-        )  # fmt: skip
+        message = "recorded tensors cannot be compared with Edge Impulse: the pictures they were made of are not there"
+        raise InputError(message, path=engine.config, hint="simulate pictures")
     recorded = engine.recorded
     digest = recorded.source_sha256 or ""
     report = BundleReport.read(engine.model.parent) if digest else None

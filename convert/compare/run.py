@@ -34,18 +34,20 @@ from convert.compare.edge_impulse import edge_impulse_model, read_edge_impulse_m
 from convert.compare.shipped import ModelPair, load_shipped
 from convert.emit.config import no_suppression
 from convert.errors import PresetError
+from convert.files import load_toml
 from convert.heads import head
 from convert.heads.boxes import OVERLAP
-from convert.images import CENTRE, Anchor, Frame, Framing, ResizeMode, anchor_name, crop_area
+from convert.images import CENTRE, Anchor, Frame, ResizeMode, anchor_name
 from convert.images.resizing import Resizing
-from convert.images.scaling import Placement, place, place_as_sdk
+from convert.images.scaling import Placement, place_as_sdk
 from convert.isolation import LARGE, Worker, return_freed_memory
 from convert.nvinfer.numbers import shortest
 from convert.simulate.engine import LoadedEngine, Source, load
 from convert.simulate.settings import ClusterMode, ColorFormat, ScalingFilter
 from convert.types import Adapted, AnswerCounts, AnswerEvidence, Metadata
 from convert.validate import runtimes
-from convert.validate.inputs import with_objects
+from convert.validate.inputs import LONG_SIDE, SCALED, with_objects
+from convert.validate.inputs import given as given_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -55,27 +57,12 @@ if TYPE_CHECKING:
     from convert.findings import Finding
     from convert.nvinfer.targets import Target
 
-_MODES = {
-    ResizeMode.FIT_LONGEST: "adds black bars on both sides",
-    ResizeMode.SQUASH: "squashes",
-    ResizeMode.NONE: "squashes",
-}
-_FILTERS = {
-    ScalingFilter.NEAREST: "takes the nearest pixel",
-    ScalingFilter.DEFAULT: "takes the nearest pixel",
-    ScalingFilter.BILINEAR: "interpolates around pixels' centres",
-    ScalingFilter.CUBIC: "interpolates cubically",
-    ScalingFilter.SUPER: "averages all pixels",
-    ScalingFilter.LANCZOS: "uses a Lanczos filter",
-    ScalingFilter.NICEST: "uses its nicest filter",
-}
-
 
 def _way(mode: ResizeMode, anchor: Anchor) -> str:
     """How Edge Impulse brings pictures to size."""
     if mode is ResizeMode.FIT_SHORTEST:
         return "crops the centre" if anchor == CENTRE else f"crops to the {anchor_name(anchor)}"
-    return _MODES[mode]
+    return "adds black bars on both sides" if mode is ResizeMode.FIT_LONGEST else "squashes"
 
 
 _SIZES = ("detected_min_w", "detected_min_h", "detected_max_w", "detected_max_h", "roi_top_offset", "roi_bottom_offset")
@@ -126,13 +113,13 @@ class CauseTexts:
         elif crops:
             part = anchor_name(self._shipped.recorded.anchor)
             ours = f"scales to {network.width}x{network.height}, of which the model sees the {part}"
-        elif not prepare.keep_aspect:
+        elif not self._settings.keep_aspect:
             ours = "squashes"
         else:
-            ours = "adds black bars " + ("on both sides" if prepare.symmetric else "at the right or the bottom")
+            ours = "adds black bars " + ("on both sides" if self._settings.symmetric else "at the right or the bottom")
         # nvinfer leaves out a pixel of a frame of odd size, which is no other way of framing
         width, height = max(2, self.width // 2 * 2), max(2, self.height // 2 * 2)
-        found = place(width, height, network, keep_aspect=prepare.keep_aspect, symmetric=prepare.symmetric)
+        found = prepare.placed(width, height)
         wanted = place_as_sdk(width, height, (wide, high), mode, anchor=self._edge_impulse.anchor)
         theirs = _way(mode, self._edge_impulse.anchor)
         if resizing is not None and resizing.is_exact:
@@ -156,11 +143,12 @@ class CauseTexts:
         return "maintain-aspect-ratio=0"
 
     def _interpolation(self) -> tuple[str, str, bool, str | None]:
-        chosen = self._shipped.loaded.prepare.scaling_filter
+        chosen = self._settings.scaling_filter
         network = self._shipped.loaded.engine.network
         same = (self.width, self.height) == (network.width, network.height)
         hint = "scaling-filter=1" if chosen is not ScalingFilter.BILINEAR else self._resize_hint()
-        return _FILTERS[chosen], "interpolates from the top left", same, hint
+        ours = load_toml("report/words.toml")["scales"][str(int(chosen))]
+        return ours, "interpolates from the top left", same, hint
 
     def _resize_hint(self) -> str | None:
         """For a primary engine: the graph can interpolate as Edge Impulse does."""
@@ -177,7 +165,7 @@ class CauseTexts:
         return "makes grey levels before it scales", "scales colours and makes grey of them", False, None
 
     def _colour(self) -> tuple[str, str, bool, str | None]:
-        ours, theirs = self._shipped.loaded.prepare.color.name, self._shipped.expected.color
+        ours, theirs = self._settings.color.name, self._shipped.expected.color
         hint = None if ours == theirs else f"model-color-format={int(ColorFormat[theirs])}"
         return f"gives the model {ours}", f"gives it {theirs}", ours == theirs, hint
 
@@ -297,7 +285,7 @@ class CauseTexts:
         if missing > 0:
             keys.append(f"num-detected-classes={len(self._settings.classes)}")
         theirs = "leaves nothing out"
-        if not keys and self._shipped.loaded.prepare.keep_aspect and not self._settings.crop_to_roi:
+        if not keys and self._settings.keep_aspect and not self._settings.crop_to_roi:
             hint = None if self._settings.on_objects else "convert again with --resize auto"
             return "leaves out objects that end in the black bar below", theirs, False, hint
         if not keys:
@@ -422,7 +410,8 @@ class ComparisonRun:
         ours, theirs = ablation.predict(frozenset()), ablation.predict(frozenset(self._causes))
         outcome = compare_predictions(ours, theirs, criteria)
         causes: tuple[Cause, ...] = ()
-        if self.explained is None or (outcome.verdict is Verdict.DIFFERS and self._differing < self.explained):
+        differing = sum(row.verdict is Verdict.DIFFERS for row in self.rows)
+        if self.explained is None or (outcome.verdict is Verdict.DIFFERS and differing < self.explained):
             causes = find_causes(ablation, theirs, outcome.verdict, self._causes, criteria)
         height, width = ablation.pixels.shape[:2]
         words = difference_text(ours, theirs, outcome, detects=spec.detects)
@@ -433,24 +422,14 @@ class ComparisonRun:
         return row
 
     @property
-    def _differing(self) -> int:
-        return sum(row.verdict is Verdict.DIFFERS for row in self.rows)
-
-    @property
     def comparison(self) -> Comparison:
         """Of all pictures so far."""
         edge_impulse = self.models.edge_impulse
         size = Counter((row.width, row.height) for row in self.rows).most_common(1)
         texts = CauseTexts(self.models, *(size[0][0] if size else (1, 1)))
-        comparison = Comparison(
-            edge_impulse.file,
-            edge_impulse.task,
-            edge_impulse.quantized,
-            self.tolerance,
-            tuple(texts.step(cause) for cause in self._causes) if self.rows else (),
-            tuple(self.rows),
-            tuple(self._reasons()),
-        )
+        steps = tuple(texts.step(cause) for cause in self._causes) if self.rows else ()
+        known = edge_impulse.file, edge_impulse.task, edge_impulse.quantized, self.tolerance
+        comparison = Comparison(*known, steps, tuple(self.rows), tuple(self._reasons()))
         return replace(comparison, findings=(*edge_impulse.findings, *self._findings(comparison)))
 
     @property
@@ -474,12 +453,7 @@ class ComparisonRun:
     def _findings(self, comparison: Comparison) -> Iterator[Finding]:
         config = self.models.shipped.loaded.engine.config
         total = len(comparison.rows)
-        for rule, verdict, of in (
-            (rules.DIFFERS, Verdict.DIFFERS, "pictures"),
-            (rules.DRIFTS, Verdict.DRIFTS, "drifting"),
-        ):
-            if not comparison.count(verdict):
-                continue
+        for rule, of in ((rules.DIFFERS, "pictures"), (rules.DRIFTS, "drifting")):
             for reason in comparison.reasons:
                 names = getattr(reason, of)
                 if names:
@@ -492,10 +466,7 @@ _FRAMES, _FEWEST, _PIXELS, _BYTES = 40, 10, 5_000_000, 2 << 30
 
 _FRAME_PIXELS = 21_000_000  # of all generated frames together: 10 of 1920x1080, 40 of 960x540
 
-_MOST = 200  # of the user's pictures, the first: as many as `convert.validate` measures framing on
 _EXPLAINED = 10  # pictures that differ, of which the causes are looked for: each costs some more runs of the model
-_LONG_SIDE = 640  # pixels of a generated frame: a usual camera's, and quickly made
-_SCALED = 960  # where the graph resizes what the device has scaled: so large that the device has something to scale
 _CHUNK, _CHUNK_BYTES = 20, 64 << 20  # pictures in memory at a time
 
 
@@ -537,17 +508,11 @@ def compare_bundle(
         framing = adapted.preprocessing.framing
         spare = session if large else None
         made = _counted(run, iter(frames) if frames else generated(adapted, usual), spare)
-        given = _counted(run, _given(images, framing), spare) if images else None
+        given = _counted(run, given_pictures(images, framing, 3), spare) if images else None
     causes = Counter(cause.value for row in run.rows for cause in row.causes)
-    return AnswerEvidence(
-        str(framing.frame if framing else usual),
-        theirs.threshold if head(theirs.task).detects else None,
-        run.tolerance,
-        made,
-        given,
-        dict(causes.most_common()),
-        sum(bool(row.causes) for row in run.rows),
-    )
+    frame, least = str(framing.frame if framing else usual), theirs.threshold if head(theirs.task).detects else None
+    explained = sum(bool(row.causes) for row in run.rows)
+    return AnswerEvidence(frame, least, run.tolerance, made, given, dict(causes.most_common()), explained)
 
 
 class _Session:
@@ -584,24 +549,12 @@ def generated(adapted: Adapted, usual: Frame) -> Iterator[tuple[str, NDArray[np.
     high, wide, _ = adapted.export.facts.input.sides
     framing = adapted.preprocessing.framing
     resizing = framing if isinstance(framing, Resizing) else None
-    side = _SCALED if resizing else _LONG_SIDE
+    side = SCALED if resizing else LONG_SIDE
     frame = framing.frame if framing else usual
     width, height = frame.pixels if resizing and resizing.is_exact else frame.within(side, side)
     fitting = min(_PIXELS // (high * wide), _BYTES // len(adapted.onnx.data), _FRAME_PIXELS // (height * width))
     count = min(_FRAMES, max(_FEWEST, fitting))
     yield from ((f"frame {number}", pixels) for number, pixels in enumerate(with_objects(count, height, width, 3)))
-
-
-def _given(images: Path, framing: Framing | None) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """The user's pictures; of a bundle for frames of one aspect their middles."""
-    from convert.images.read import find, read  # brings Pillow
-
-    for path in find([images], videos=False)[:_MOST]:
-        picture, _ = read(path, 3)
-        if framing:
-            left, top, width, height = crop_area(picture.shape[1], picture.shape[0], framing.frame.pixels)
-            picture = picture[top : top + height, left : left + width]
-        yield path.name, picture
 
 
 def _chunks(pictures: Iterator[tuple[str, NDArray[np.uint8]]]) -> Iterator[Sequence[tuple[str, NDArray[np.uint8]]]]:

@@ -147,10 +147,8 @@ def load_shipped(loaded: LoadedEngine, edge_impulse: EdgeImpulseModel) -> Shippe
     assert engine.model is not None
     detects = engine.settings.network_type is NetworkType.DETECTOR
     if detects is not head(edge_impulse.task).detects:
-        raise InputError(
-            f"network-type={int(engine.settings.network_type)}, and the original is a {edge_impulse.task} model",
-            path=engine.config, hint="0 is for detectors, 1 for classifiers",
-        )  # fmt: skip
+        message = f"network-type={int(engine.settings.network_type)}, and the original is a {edge_impulse.task} model"
+        raise InputError(message, path=engine.config, hint="0 is for detectors, 1 for classifiers")
     height, width, channels = edge_impulse.original.size
     network = engine.network
     known = replace(edge_impulse.export.metadata, image_scaling=edge_impulse.original.scaling)
@@ -250,15 +248,11 @@ class ModelPair:
             known = [_in_picture(one, placement) for one in known]
         parent = Rect(placement.left, placement.top, 0, 0)
         labels = self.edge_impulse.original.labels
-        objects = [
-            ComparedObject(
-                one.class_id,
-                labels[one.class_id] if Cause.LABELS in done and one.class_id < len(labels) else one.label or "",
-                one.confidence,
-                Rect(one.left, one.top, one.width, one.height),
-            )
-            for one in attach(settings, placement.view, known, parent=parent)
-        ]
+        objects = []
+        for one in attach(settings, placement.view, known, parent=parent):
+            theirs = Cause.LABELS in done and one.class_id < len(labels)
+            label, box = labels[one.class_id] if theirs else one.label, Rect(one.left, one.top, one.width, one.height)
+            objects.append(ComparedObject(one.class_id, label or "", one.confidence, box))
         return tuple(sorted(objects, key=lambda one: -one.score))
 
     def _settings(self, done: frozenset[Cause]) -> Settings:
@@ -346,13 +340,8 @@ def _without_limits(settings: Settings, classes: int) -> Settings:
     """
     known = settings.classes or (ClassSettings(0.2),)
     padded = (*known, *([known[-1]] * (classes - len(known))))
-    free = tuple(
-        replace(
-            one, topk=-1, detected_min_w=0, detected_min_h=0, detected_max_w=0, detected_max_h=0, roi_top_offset=0,
-            roi_bottom_offset=0,
-        )
-        for one in padded
-    )  # fmt: skip
+    kept = ("pre_cluster_threshold", "post_cluster_threshold", "nms_iou_threshold", "min_boxes")
+    free = tuple(ClassSettings(**{name: getattr(one, name) for name in kept}) for one in padded)
     return replace(settings, classes=free, filter_out_class_ids=frozenset(), crop_to_roi=True)
 
 

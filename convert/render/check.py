@@ -349,17 +349,10 @@ def summary(report: CheckReport, paint: Paint) -> str:
     return f"{files} checked for {target}: {found}"
 
 
-_SAID_BY = {
-    "option": "",
-    "report": " (says report.json)",
-    "default": " (assumed: --target, --platform or --jetpack say otherwise)",
-}
-
-
 def for_target(chosen: ChosenTarget) -> str:
     """ "deepstream-6.0.1, jetson, TensorRT 8.2.1 (says report.json)"."""
-    target = chosen.target
-    return f"{target.name}, {target.platform}, TensorRT {target.tensorrt}{_SAID_BY[chosen.source]}"
+    target, said_by = chosen.target, load_toml("report/words.toml")["target"][chosen.source]
+    return f"{target.name}, {target.platform}, TensorRT {target.tensorrt}{said_by}"
 
 
 def printable(text: str) -> str:

@@ -449,12 +449,13 @@ def page_picture(picture: NDArray[np.uint8], frame: FrameResult) -> bytes:
     image = draw(picture, frame, largest=_PAGE_SIDE, text=1 / 24 if len(frame.objects) <= _FEW else 1 / 34, brief=True)
     if enlargement(frame.width, frame.height) >= _SQUARES:
         return png(image)
-    return _jpeg(image)
+    return jpeg(image, 88)
 
 
-def _jpeg(image: Image.Image) -> bytes:
+def jpeg(image: Image.Image, quality: int) -> bytes:
+    """The image as a JPEG file."""
     data = io.BytesIO()
-    image.save(data, "JPEG", quality=88, subsampling=0)  # halved colours would blur the labels
+    image.save(data, "JPEG", quality=quality, subsampling=0)  # halved colours would blur the labels
     return data.getvalue()
 
 
@@ -568,7 +569,7 @@ def marks_picture(marks: Sequence[Shown], size: tuple[int, int], picture: NDArra
             pen.line(line, fill=_FAINT)
             _write(pen, set_line(f"{tenth / 10:g}", _SMALLEST_TEXT, scale.width), *at, _STRIP)
     _draw_shown(pen, marks, scale)
-    return png(image) if picture is None else _jpeg(image)
+    return png(image) if picture is None else jpeg(image, 88)
 
 
 def _chip(found: DetectedObject, scale: _Scale, id_: int = 0) -> Chip:

@@ -363,10 +363,8 @@ def write_page(
         high, wide = pixels.shape[:2]
         frame = frame or Frame(wide, high, in_pixels=True)
         if abs(wide / high / float(frame.aspect) - 1) > _TOLERANCE:
-            raise PresetError(
-                f"the picture has {wide}x{high} pixels, and --frame says {frame}",
-                hint="give a picture as the camera gives it, or leave out --frame",
-            )
+            message = f"the picture has {wide}x{high} pixels, and --frame says {frame}"
+            raise PresetError(message, hint="give a picture as the camera gives it, or leave out --frame")
     size = (frame or _USUAL).pixels
     shown = [Shown(((mark.name, None),), mark.pixels(size)) for mark in marks]
     html = rendered(

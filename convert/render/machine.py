@@ -86,21 +86,13 @@ def _subject(run: Run) -> dict[str, Any]:
 
 def error_document(error: ConvertError) -> dict[str, Any]:
     """`{code, message, hint, path, line}`."""
-    return {
-        "code": error.code, "message": error.message, "hint": error.hint, "path": error.path, "line": error.line
-    }  # fmt: skip
+    return {name: getattr(error, name) for name in ("code", "message", "hint", "path", "line")}
 
 
 def failure_document(error: ConvertError, exit_code: int) -> dict[str, Any]:
     """The document of a command that ended with an error before its first result; the same keys as any other."""
-    return {
-        "schema_version": documents.SCHEMA_VERSION,
-        "exit_code": exit_code,
-        "stages": [],
-        "outputs": [],
-        "findings": [],
-        "error": error_document(error),
-    }
+    begun = {"schema_version": documents.SCHEMA_VERSION, "exit_code": exit_code}
+    return {**begun, "stages": [], "outputs": [], "findings": [], "error": error_document(error)}
 
 
 def batch_document(report: BatchReport, output: Path) -> dict[str, Any]:
@@ -197,9 +189,7 @@ def _file(file: CheckedFile) -> dict[str, Any]:
     if values and len(values["class-attrs"]) > _MOST_CLASSES:
         values["class-attrs"] = values["class-attrs"][:_MOST_CLASSES]
     return {
-        "path": file.path,
-        "kind": file.kind,
-        "plugin": file.plugin,
+        **{name: getattr(file, name) for name in ("path", "kind", "plugin")},
         "target": file.target and target_document(file.target),
         "verdict": file.verdict and file.verdict.value,
         "exception": file.exception,

@@ -32,7 +32,7 @@ from convert.images import Frame, Framing, ResizeMode
 from convert.render.check import printable
 from convert.render.drawing import STYLES, Style, enlargement, number, style_of
 from convert.render.inspection import framing_svg
-from convert.render.text import percent
+from convert.render.text import percent, ranked
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -188,18 +188,14 @@ def _facts(simulation: Simulation, findings: Sequence[Finding], comparison: Comp
         facts.append(f"{_count(objects, 'object')} of {_count(classes, 'class', 'classes')}.")
     keys = Counter(frame.dropped[0].key for frame in frames if not frame.shows and frame.dropped)
     if keys:
-        classification = ", ".join(
-            f"{key} ({count:,})" for key, count in sorted(keys.items(), key=lambda one: (-one[1], one[0]))
-        )
-        facts.append(f"Where nothing is shown, the best candidate fell to: {classification}.")
+        causes = ", ".join(f"{key} ({count:,})" for key, count in ranked(keys))
+        facts.append(f"Where nothing is shown, the best candidate fell to: {causes}.")
     if candidateless := sum(1 for frame in frames if not frame.shows and not frame.dropped):
         facts.append(f"{_count(candidateless, 'picture')} had no candidate.")
     levels = Counter(finding.level for finding in findings)
     if levels:
-        classification = ", ".join(
-            _count(levels[level], level.value) for level in (Level.ERROR, Level.WARNING, Level.NOTE) if levels[level]
-        )
-        facts.append(f"Findings: {classification}.")
+        known = (level for level in (Level.ERROR, Level.WARNING, Level.NOTE) if levels[level])
+        facts.append(f"Findings: {', '.join(_count(levels[level], level.value) for level in known)}.")
     facts += [
         f"Counted in {each.source}: {', '.join(f'{name} {words}' for name, words in each.totals) or 'no lines'}."
         for each in simulation.counts
@@ -211,12 +207,8 @@ def _facts(simulation: Simulation, findings: Sequence[Finding], comparison: Comp
 
 def _engine(engine: SimulatedEngine, frames: Sequence[FrameResult]) -> dict[str, Any]:
     rows = class_rows(engine, frames)
-    return {
-        "engine": engine,
-        "framing": framing_of(engine, frames),
-        "rows": rows,
-        "undetected": undetected_classes(engine, rows),
-    }
+    undetected = undetected_classes(engine, rows)
+    return {"engine": engine, "framing": framing_of(engine, frames), "rows": rows, "undetected": undetected}
 
 
 def _by_line(name: str, findings: Sequence[Finding]) -> dict[int | None, list[Finding]]:
@@ -318,12 +310,7 @@ def class_rows(engine: SimulatedEngine, frames: Sequence[FrameResult]) -> list[C
             if candidate.engine == engine.settings.unique_id:
                 dropped[candidate.class_id, candidate.label or ""][candidate.key] += 1
     return [
-        ClassRow(
-            *key,
-            style_of(engine.settings.unique_id, key[0]),
-            tuple(shown[key]),
-            dict(sorted(dropped[key].items(), key=lambda one: (-one[1], one[0]))),
-        )
+        ClassRow(*key, style_of(engine.settings.unique_id, key[0]), tuple(shown[key]), dict(ranked(dropped[key])))
         for key in sorted({*shown, *dropped})
     ]
 

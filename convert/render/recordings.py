@@ -18,7 +18,7 @@ from rich.text import Text
 from convert.files import Output, make_folder, write_all
 from convert.render.drawing import STYLES, number
 from convert.render.page import drawing, rendered
-from convert.render.text import console, print_hanging, short, show_findings
+from convert.render.text import console, print_hanging, ranked, short, show_findings
 from convert.report import SCHEMA_VERSION, dumps, finding_document, output_document
 from convert.simulate.recordings import RecordingsSimulation, Scored, scores_document
 
@@ -67,9 +67,7 @@ def facts(simulation: RecordingsSimulation) -> list[str]:
         f"{count:,} {'window' if count == 1 else 'windows'} of {length} s, one every {stride} s.",
     ]
     if labels := best_labels(simulation):
-        said = ", ".join(
-            f"{label} {count:,}" for label, count in sorted(labels.items(), key=lambda one: (-one[1], one))
-        )
+        said = ", ".join(f"{label} {count:,}" for label, count in ranked(labels))
         found.append(f"Highest score: {said}.")
     strange = [each.anomaly for each in simulation.recordings if each.anomaly is not None]
     if strange:
@@ -89,11 +87,10 @@ def recordings_document(result: RecordingsResult, exit_code: int) -> dict[str, A
     `seconds` are the only values that differ between two equal runs.
     """
     simulation = result.simulation
-    labels = sorted(best_labels(simulation).items(), key=lambda pair: (-pair[1], pair[0]))
     return {
         "schema_version": SCHEMA_VERSION,
         "exit_code": exit_code,
-        "summary": {"windows": sum(map(len, simulation.recordings)), "labels": dict(labels)},
+        "summary": {"windows": sum(map(len, simulation.recordings)), "labels": dict(ranked(best_labels(simulation)))},
         "seconds": {part: round(seconds, 6) for part, seconds in simulation.seconds.items()},
         **{key: value for key, value in scores_document(simulation).items() if key != "schema_version"},
         "outputs": [output_document(output) for output in result.outputs],

@@ -5,7 +5,6 @@ The folder of results: drawn/ and kitti/ picture by picture, then objects.json, 
 
 from __future__ import annotations
 
-import io
 import json
 from collections import Counter
 from contextlib import contextmanager, nullcontext, suppress
@@ -23,10 +22,10 @@ from convert.compare import DIFFERS, DRIFTS, Comparison, Prediction, Reason, Ver
 from convert.errors import ConvertError, InputError, OutputError
 from convert.files import Output, write_all
 from convert.render.check import for_target
-from convert.render.drawing import draw, frame_of, page_picture
+from convert.render.drawing import draw, frame_of, jpeg, page_picture
 from convert.render.machine import target_document
 from convert.render.page import MOST_PICTURES, page
-from convert.render.text import console, print_hanging, show_findings
+from convert.render.text import console, print_hanging, ranked, show_findings
 from convert.render.video import AnnotatedVideos
 from convert.report import SCHEMA_VERSION, BundleReport, dumps, finding_document, output_document
 from convert.simulate.results import Counts, FrameResult, SimulatedEngine, Simulation, objects_document
@@ -64,7 +63,7 @@ def simulation_document(result: Result, exit_code: int) -> dict[str, Any]:
         "summary": {
             "frames": len(frames),
             "frames that show something": sum(frame.shows for frame in frames),
-            "labels": dict(sorted(_labels(frames).items(), key=lambda pair: (-pair[1], pair[0]))),
+            "labels": dict(ranked(_labels(frames))),
         },
         "seconds": {part: round(seconds, 6) for part, seconds in simulation.seconds.items()},
         **{key: value for key, value in objects_document(simulation).items() if key != "schema_version"},
@@ -92,8 +91,7 @@ def show_simulation(result: Result) -> None:
     shown = sum(frame.shows for frame in frames)
     out.print(f"{shown} of {len(frames)} {'picture shows' if len(frames) == 1 else 'pictures show'} something")
     if counts := _labels(frames):
-        ordered = sorted(counts.items(), key=lambda one: (-one[1], one))
-        print_hanging(out, Text("  " + ", ".join(f"{label} {count}" for label, count in ordered)), 2)
+        print_hanging(out, Text("  " + ", ".join(f"{label} {count}" for label, count in ranked(counts))), 2)
     for counted in simulation.counts:
         _show_counts(counted, out)
     if any(simulation.seconds.values()):
@@ -351,13 +349,11 @@ class ResultsFolder:
             raise OutputError(
                 "the drawn picture would take the place of the picture itself", path=place, hint="choose another -o"
             )
-        data = io.BytesIO()
         drawn = draw(pixels, frame)
         self._videos.add(frame.source, frame.name, frame_of(drawn, frame))
-        drawn.save(data, "JPEG", quality=_QUALITY, subsampling=0)
-        self._drawn[place.name] = data.getvalue()
+        self._drawn[place.name] = data = jpeg(drawn, _QUALITY)
         self._texts[f"{frame.name}.txt"] = kitti
-        self._waiting += len(data.getvalue()) + len(kitti)
+        self._waiting += len(data) + len(kitti)
         if len(self._drawn) == _TOGETHER or self._waiting > _MOST_BYTES:
             self._write()
         if len(self.drawn) < MOST_PICTURES:
@@ -373,14 +369,9 @@ class ResultsFolder:
     def finish(self, done: Simulated, comparison: Comparison | None = None) -> Result:
         """Write what is about all pictures, and remove what an earlier run drew and this one did not."""
         simulation, findings = done.simulation, done.findings
-        html = page(
-            simulation,
-            self.drawn,
-            findings=findings,
-            configs={str(path): path.read_bytes().decode("utf-8", "replace") for path in done.configs},
-            evidence=_evidence(done.configs[0]),
-            comparison=comparison,
-        )
+        configs = {str(path): path.read_bytes().decode("utf-8", "replace") for path in done.configs}
+        known = _evidence(done.configs[0])
+        html = page(simulation, self.drawn, findings=findings, configs=configs, evidence=known, comparison=comparison)
         files = {"report.html": html.encode("utf-8", "replace"), "objects.json": dumps(objects_document(simulation))}
         self._videos.remove_others(self._before)
         for name in self._before - {frame.name for frame in simulation.frames}:

@@ -22,7 +22,7 @@ from convert.render.machine import failure_document
 from convert.report import dumps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from rich.progress import Progress
 
@@ -97,6 +97,11 @@ def print_hanging(out: Console, text: Text, indent: int) -> None:
             rest = rest[len(rest) - len(rest.plain.lstrip()) :]
             for line in rest.wrap(out, max(out.width - indent, 20)):
                 out.print(Text(" " * indent) + line)
+
+
+def ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """What was counted, most first, equally many by name."""
+    return sorted(counts.items(), key=lambda one: (-one[1], one[0]))
 
 
 def short(value: object) -> str:

@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convert.errors import InputError, UnsupportedModelError
+from convert.files import load_toml
 from convert.nvinfer.keys import LABEL_BYTES
 from convert.simulate import parsers
 from convert.simulate.parsers import NOT_WANTED, Boxes, Drop, Dropped, Layer, ParserFailed, RawFrame
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.images.scaling import Network, Rect, View
+
+    _Test = tuple[str, NDArray[np.generic], NDArray[np.generic], NDArray[np.bool_]]
 
 
 def by_confidence(confidence: NDArray[np.float32]) -> NDArray[np.intp]:
@@ -63,15 +66,11 @@ def check(mode: ClusterMode, classes: Sequence[ClassSettings]) -> None:
         InputError: nvinfer would die: no classes, and a mode that looks for the class with most objects.
     """
     if mode in {ClusterMode.DBSCAN, ClusterMode.DBSCAN_NMS} and any(one.min_boxes > 0 for one in classes):
-        raise UnsupportedModelError(
-            f"cluster-mode={int(mode)} with minBoxes above 0 runs DBSCAN, a closed library of NVIDIA's",
-            hint="simulate with cluster-mode=2 (NMS) or 4 (none)",
-        )
+        message = f"cluster-mode={int(mode)} with minBoxes above 0 runs DBSCAN, a closed library of NVIDIA's"
+        raise UnsupportedModelError(message, hint="simulate with cluster-mode=2 (NMS) or 4 (none)")
     if not classes and mode in {ClusterMode.NMS, ClusterMode.DBSCAN_NMS}:
-        raise InputError(
-            "num-detected-classes is 0: nvinfer dies on the first frame (SIGSEGV)",
-            hint="set num-detected-classes to the number of classes of the model",
-        )
+        message = "num-detected-classes is 0: nvinfer dies on the first frame (SIGSEGV)"
+        raise InputError(message, hint="set num-detected-classes to the number of classes of the model")
 
 
 def cluster(
@@ -276,15 +275,6 @@ PARSERS: dict[str, Parser] = {
 
 _CLASSIFIER_PARSERS = ("", "NvDsInferClassiferParseCustomSoftmax")
 
-# In the stock library, and not computed here.
-_REFUSED = {
-    "NvDsInferParseCustomDDETRTAO": "it reads behind the end of its own list, so its results are not determined",
-    "NvDsInferParseCustomRTDETRTAO": "it is not simulated",
-    "NvDsInferParseCustomYoloV11OBB": "it gives rotated boxes, which are not simulated",
-    "NvDsInferParseCustomMrcnnTLT": "it gives masks, which are not simulated",
-    "NvDsInferParseCustomMrcnnTLTV2": "it gives masks, which are not simulated",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Detection:
@@ -347,10 +337,8 @@ def decode(settings: Settings, network: Network, outputs: Sequence[Layer], *, wh
         return Decoded(classify(settings, outputs, frames, why=why))
     if settings.network_type is not NetworkType.DETECTOR:
         name = settings.network_type.name.lower().replace("_", " ")
-        raise UnsupportedModelError(
-            f"network-type={int(settings.network_type)} ({name}) is not simulated",
-            hint="classifiers (network-type=1) and detectors (0) are",
-        )
+        message = f"network-type={int(settings.network_type)} ({name}) is not simulated"
+        raise UnsupportedModelError(message, hint="classifiers (network-type=1) and detectors (0) are")
     _known(settings.parser, PARSERS)
     check(settings.cluster_mode, settings.classes)
     parser, limits = PARSERS[settings.parser], thresholds(settings.classes)
@@ -394,13 +382,11 @@ def _frames(outputs: Sequence[Layer]) -> int:
 
 
 def _known(function: str, known: Sequence[str] | dict[str, Parser]) -> None:
-    if function in _REFUSED:
-        raise UnsupportedModelError(f"{function} is in {STOCK_LIBRARY}, but {_REFUSED[function]}")
+    if why := load_toml("report/words.toml")["refused-parsers"].get(function):
+        raise UnsupportedModelError(f"{function} is in {STOCK_LIBRARY}, but {why}")
     if function not in known:
-        raise UnsupportedModelError(
-            f"there is no function {function} in {STOCK_LIBRARY}: nvinfer refuses the config (CUSTOM_LIB_FAILED)",
-            hint="one of " + ", ".join(name for name in known if name),
-        )
+        message = f"there is no function {function} in {STOCK_LIBRARY}: nvinfer refuses the config (CUSTOM_LIB_FAILED)"
+        raise UnsupportedModelError(message, hint="one of " + ", ".join(name for name in known if name))
 
 
 def attach(
@@ -477,14 +463,10 @@ def _lowest(view: View, limits: _Limits) -> NDArray[np.float32]:
     return (np.uint32(view.frame_height) - limits["roi_bottom_offset"]).astype(np.float32)
 
 
-def _filters(
-    settings: Settings, view: View, boxes: Boxes, limits: _Limits
-) -> list[tuple[str, NDArray[np.generic], NDArray[np.generic], NDArray[np.bool_]]]:
+def _filters(settings: Settings, view: View, boxes: Boxes, limits: _Limits) -> list[_Test]:
     """The tests in nvinfer's order: key, the box's number, the key's, and who falls out."""
     filtered = np.isin(boxes.class_id, np.array(sorted(settings.filter_out_class_ids), np.int64))
-    tests: list[tuple[str, NDArray[np.generic], NDArray[np.generic], NDArray[np.bool_]]] = [
-        ("filter-out-class-ids", boxes.class_id, boxes.class_id, filtered)
-    ]
+    tests: list[_Test] = [("filter-out-class-ids", boxes.class_id, boxes.class_id, filtered)]
     for key, size, is_least in (
         ("detected-min-w", boxes.width, True), ("detected-min-h", boxes.height, True),
         ("detected-max-w", boxes.width, False), ("detected-max-h", boxes.height, False),

@@ -28,7 +28,7 @@ from convert.check.rules import findings
 from convert.check.rules.engine import absence
 from convert.errors import InputError, ValidationError
 from convert.findings import Finding, Level
-from convert.images.scaling import Network, Placement, Rect, ScalingFilter, approximation, place, scale
+from convert.images.scaling import Network, Placement, Rect, approximation, place, scale
 from convert.nvinfer.context import read_labels
 from convert.report import with_resize_mode
 from convert.simulate.parsers import Layer
@@ -53,20 +53,13 @@ class Preprocessor:
 
     Attributes:
         network: the engine's input.
-        color: its channels.
-        channels_last: NHWC.
-        keep_aspect, symmetric: how frames are fitted.
-        scaling_filter: how they are scaled.
+        settings: its channels, and how frames are fitted and scaled.
         scale: net-scale-factor in use.
         mean: float32, of the shape of one input or broadcast to it; None is no mean.
     """
 
     network: Network
-    color: ColorFormat
-    channels_last: bool
-    keep_aspect: bool
-    symmetric: bool
-    scaling_filter: ScalingFilter
+    settings: Settings
     scale: np.float32
     mean: NDArray[np.float32] | None
 
@@ -74,12 +67,19 @@ class Preprocessor:
     def shape(self) -> tuple[int, int, int]:
         """Of one input: [C,H,W], or [H,W,C] for NHWC."""
         channels, height, width = self.network.channels, self.network.height, self.network.width
-        return (height, width, channels) if self.channels_last else (channels, height, width)
+        return (height, width, channels) if self.settings.channels_last else (channels, height, width)
 
     @property
     def approximated(self) -> str:
         """How the scaling only approximates a device's, "" where it is exact."""
-        return approximation(self.scaling_filter)
+        return approximation(self.settings.scaling_filter)
+
+    def placed(self, width: int, height: int, crop: Rect | None = None) -> Placement:
+        """Where a frame of that size, or an object of it, lies in the input; InputError: it cannot be scaled."""
+        fitting = self.settings
+        return place(
+            width, height, self.network, keep_aspect=fitting.keep_aspect, symmetric=fitting.symmetric, crop=crop
+        )
 
     def __call__(
         self, frame: NDArray[np.uint8], *, crop: Rect | None = None, out: NDArray[np.float32] | None = None
@@ -99,20 +99,16 @@ class Preprocessor:
         """
         picture = frame[:, :, None] if frame.ndim == 2 else frame
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in {1, 3} or 0 in picture.shape:
-            raise InputError(
-                f"a frame is {picture.dtype} {list(picture.shape)}, not 8-bit RGB or grey pixels",
-                hint="pictures are decoded to uint8 [height, width, 3] or [height, width]",
-            )
+            message = f"a frame is {picture.dtype} {list(picture.shape)}, not 8-bit RGB or grey pixels"
+            raise InputError(message, hint="pictures are decoded to uint8 [height, width, 3] or [height, width]")
         height, width = picture.shape[:2]
-        placement = place(
-            width, height, self.network, keep_aspect=self.keep_aspect, symmetric=self.symmetric, crop=crop
-        )
-        levels = scale(picture, placement, self.scaling_filter, grey=self.color is ColorFormat.GRAY)
+        placement, color = self.placed(width, height, crop), self.settings.color
+        levels = scale(picture, placement, self.settings.scaling_filter, grey=color is ColorFormat.GRAY)
         out = np.empty(self.shape, np.float32) if out is None else out
-        pixels = out if self.channels_last else out.transpose(1, 2, 0)
+        pixels = out if self.settings.channels_last else out.transpose(1, 2, 0)
         if levels.shape[:2] != pixels.shape[:2]:
             pixels[...] = 0
-        pixels[placement.target] = levels[..., ::-1] if self.color is ColorFormat.BGR else levels
+        pixels[placement.target] = levels[..., ::-1] if color is ColorFormat.BGR else levels
         with np.errstate(over="ignore", invalid="ignore"):  # infinity and NaN are values like any other in C
             if self.mean is not None:
                 out -= self.mean
@@ -153,8 +149,7 @@ def preprocessor(settings: Settings, network: Network) -> Preprocessor:
         mean = read_mean_file(Path(settings.mean_file), network).astype(np.float32)
         if not settings.channels_last:
             mean = np.ascontiguousarray(mean.transpose(2, 0, 1))
-    fitting = settings.keep_aspect, settings.symmetric, settings.scaling_filter
-    return Preprocessor(network, settings.color, settings.channels_last, *fitting, scale, mean)
+    return Preprocessor(network, settings, scale, mean)
 
 
 def read_mean_file(path: Path, network: Network) -> NDArray[np.uint8]:
@@ -172,11 +167,8 @@ def read_mean_file(path: Path, network: Network) -> NDArray[np.uint8]:
         raise InputError(f"the mean file cannot be read: {error.strerror}", path=path) from None
     header = _PPM.match(data)
     if header is None or header[1] not in {b"P3", b"P6"}:
-        raise InputError(
-            "the mean file does not start as a PPM picture does",
-            hint="P6, width, height and 255, no comment",
-            path=path,
-        )
+        message = "the mean file does not start as a PPM picture does"
+        raise InputError(message, hint="P6, width, height and 255, no comment", path=path)
     width, height = int(header[2]), int(header[3])
     if (width, height) != (network.width, network.height):
         raise InputError(
@@ -250,10 +242,8 @@ class LoadedEngine:
 
     def _layer(self, name: str, array: Any, given: int, count: int) -> Layer:
         if not isinstance(array, np.ndarray):
-            raise InputError(
-                f"output {name!r} is a {type(array).__name__}, not a tensor: TensorRT has no such outputs",
-                path=self.engine.model,
-            )
+            message = f"output {name!r} is a {type(array).__name__}, not a tensor: TensorRT has no such outputs"
+            raise InputError(message, path=self.engine.model)
         if not array.ndim or len(array) != given:
             raise InputError(
                 f"output {name!r} has the shape {list(array.shape)} for a batch of {given}: its first dimension is not "
@@ -312,10 +302,8 @@ def load(source: Source, where: Target, models: Models | None = None, *, session
     session = session or _session(context, path)
     (wanted, *others), outputs = session.get_inputs(), session.get_outputs()
     if others:
-        raise InputError(
-            f"the model has {1 + len(others)} inputs: nvinfer takes models with one, without a library of its own",
-            path=path,
-        )
+        message = f"the model has {1 + len(others)} inputs: nvinfer takes models with one, without a library of its own"
+        raise InputError(message, path=path)
     if wanted.type != "tensor(float)":
         raise InputError(
             f"the model's input is {wanted.type[7:-1]}: nvinfer writes float32 numbers into it whatever it is, and the "
@@ -349,18 +337,11 @@ def _refusal(context: RuleContext, problem: Problem) -> InputError:
     there = [each for each in errors if each.line in {problem.line, key.line if key else None} - {None}]
     found = next(iter([*same, *there]), None)
     if found is None:
-        return InputError(
-            f"nvinfer refuses this config: {problem.message}",
-            hint="ei-deepstream check says more",
-            path=context.parsed.path,
-            line=problem.line,
-        )
-    return InputError(
-        f"nvinfer refuses this config ({found.id}): {found.message}",
-        hint=found.hint or f"ei-deepstream explain {found.id}",
-        path=found.path or context.parsed.path,
-        line=found.line,
-    )
+        message, hint = f"nvinfer refuses this config: {problem.message}", "ei-deepstream check says more"
+        return InputError(message, hint=hint, path=context.parsed.path, line=problem.line)
+    message = f"nvinfer refuses this config ({found.id}): {found.message}"
+    hint = found.hint or f"ei-deepstream explain {found.id}"
+    return InputError(message, hint=hint, path=found.path or context.parsed.path, line=found.line)
 
 
 def _model_path(context: RuleContext) -> Path:
@@ -385,11 +366,8 @@ def _model_path(context: RuleContext) -> Path:
 
 def _session(context: RuleContext, path: Path) -> Any:
     if context.lacking:
-        raise InputError(
-            f"the model's weights are in files that are not there: {', '.join(context.lacking[:5])}",
-            hint="copy them beside the model",
-            path=path,
-        )
+        message = f"the model's weights are in files that are not there: {', '.join(context.lacking[:5])}"
+        raise InputError(message, hint="copy them beside the model", path=path)
     try:
         return runtimes.load(runtimes.read_whole(path))
     except ValidationError as error:
@@ -432,8 +410,6 @@ def network_of(settings: Settings, dims: tuple[int, ...]) -> Network:
     if all(settings.infer_dims):
         return Network(*settings.infer_dims)
     if min(dims) < 1:
-        raise InputError(
-            "the model leaves the size of its input open, and the config has no infer-dims",
-            hint="add infer-dims=channels;height;width",
-        )
+        message = "the model leaves the size of its input open, and the config has no infer-dims"
+        raise InputError(message, hint="add infer-dims=channels;height;width")
     return Network(*dims)

@@ -61,18 +61,14 @@ def app(path: Path, where: Target) -> App:
     """
     file = read_app(read_ordinary(path, "app config", MOST_BYTES), str(path), where.deepstream)
     if trouble := file.trouble or next(iter(troubles(file, where.deepstream)), None):
-        raise InputError(
-            f"deepstream-app cannot read its config: {trouble.message}", hint="ei-deepstream check says more",
-            path=path, line=trouble.line,
-        )  # fmt: skip
+        message = f"deepstream-app cannot read its config: {trouble.message}"
+        raise InputError(message, hint="ei-deepstream check says more", path=path, line=trouble.line)
     on = gies(file)
     for gie in on:
         place = file.place(gie.group)
         if not gie.is_nvinfer:
-            raise UnsupportedModelError(
-                f"[{gie.group}] runs in Gst-nvinferserver (plugin-type=1), which is not simulated", path=path,
-                line=place.line,
-            )  # fmt: skip
+            message = f"[{gie.group}] runs in Gst-nvinferserver (plugin-type=1), which is not simulated"
+            raise UnsupportedModelError(message, path=path, line=place.line)
         if not gie.config or not os.path.isfile(gie.path):  # noqa: PTH113 - text, as the user would name it
             what = f"its config-file {gie.config!r} is not there" if gie.config else "it has no config-file"
             raise InputError(
@@ -82,11 +78,8 @@ def app(path: Path, where: Target) -> App:
                 line=place.line,
             )
     if not on or not on[0].primary:
-        raise InputError(
-            "no primary engine is switched on: nothing finds objects, and nothing is shown",
-            hint="an app config has [primary-gie] with enable=1 and config-file",
-            path=path,
-        )
+        message = "no primary engine is switched on: nothing finds objects, and nothing is shown"
+        raise InputError(message, hint="an app config has [primary-gie] with enable=1 and config-file", path=path)
     width, height = (number(file, "streammux", side, None) for side in ("width", "height"))
     muxer = (width, height) if width and height else None
     return App(tuple(Source(Path(gie.path), gie.settings) for gie in on), muxer)
@@ -119,11 +112,9 @@ def of_bundle(folder: Path, where: Target, *, one: bool = False) -> tuple[Path |
         names = ", ".join(path.name for path in primary)
         raise InputError(f"the folder holds {len(primary)} configs: {names}", path=folder, hint="name one of them")
     if modes:
-        raise InputError(
-            "the bundle is for the objects of another engine, and none in it finds any",
-            hint=f"name a primary config first, and this one with --sgie {next(iter(modes))}",
-            path=folder,
-        )
+        message = "the bundle is for the objects of another engine, and none in it finds any"
+        hint = f"name a primary config first, and this one with --sgie {next(iter(modes))}"
+        raise InputError(message, hint=hint, path=folder)
     if (report := BundleReport.read(folder)) is not None:
         report.refuse_impulse()
     raise InputError("there is no Gst-nvinfer config in the folder", path=folder, hint="name a bundle or a config")
@@ -168,35 +159,22 @@ def in_order(engines: Sequence[SimulatedEngine]) -> tuple[int, ...]:
     """
     first, *others = engines
     if first.settings.on_objects:
-        raise InputError(
-            "this config looks at objects (process-mode=2), and there is no engine in front that finds any",
-            hint="name a primary config first and give this one with --sgie, or write process-mode=1",
-            path=first.config,
-        )
+        message = "this config looks at objects (process-mode=2), and there is no engine in front that finds any"
+        hint = "name a primary config first and give this one with --sgie, or write process-mode=1"
+        raise InputError(message, hint=hint, path=first.config)
     for engine in others:
         if not engine.settings.on_objects:
-            raise InputError(
-                "a secondary engine looks at objects, and this config at frames (process-mode=1)",
-                hint="write process-mode=2 into it; deepstream-app does that for its [secondary-gie] groups",
-                path=engine.config,
-            )
-    by_id: dict[int, SimulatedEngine] = {}
-    for engine in engines:
+            message = "a secondary engine looks at objects, and this config at frames (process-mode=1)"
+            hint = "write process-mode=2 into it; deepstream-app does that for its [secondary-gie] groups"
+            raise InputError(message, hint=hint, path=engine.config)
+    ids: dict[int, int] = {}
+    for position, engine in enumerate(engines):
         number_ = engine.settings.unique_id
-        if number_ in by_id:
-            raise InputError(
-                f"gie-unique-id={number_} is taken by {by_id[number_].config.name}: results cannot be told apart, and "
-                "deepstream-app refuses to start",
-                hint="give each engine a number of its own",
-                path=engine.config,
-            )
-        by_id[number_] = engine
-    return _sorted(engines)
-
-
-def _sorted(engines: Sequence[SimulatedEngine]) -> tuple[int, ...]:
-    """As given, but none before the one it operates on."""
-    ids = {engine.settings.unique_id: position for position, engine in enumerate(engines)}
+        if number_ in ids:
+            taken = f"gie-unique-id={number_} is taken by {engines[ids[number_]].config.name}"
+            message = f"{taken}: results cannot be told apart, and deepstream-app refuses to start"
+            raise InputError(message, hint="give each engine a number of its own", path=engine.config)
+        ids[number_] = position
     order = [0]
     waiting = list(range(1, len(engines)))
     while waiting:

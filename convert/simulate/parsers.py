@@ -180,10 +180,8 @@ class Layer:
             InputError: a type TensorRT does not have, no batch dimension, or a dimension of 0.
         """
         if array.dtype not in _DTYPES:
-            raise InputError(
-                f"output {name!r} is {array.dtype.name}: TensorRT has no such outputs",
-                hint="one of " + ", ".join(DTYPES),
-            )
+            message = f"output {name!r} is {array.dtype.name}: TensorRT has no such outputs"
+            raise InputError(message, hint="one of " + ", ".join(DTYPES))
         if not array.ndim or 0 in array.shape:
             raise InputError(
                 f"output {name!r} has the shape {list(array.shape)}: it needs a batch dimension and at least one number"
@@ -304,10 +302,8 @@ class RawFrame:
     def above(self, boxes: Boxes) -> NDArray[np.bool_]:
         """Those not below the threshold of class 0; NaN is not below."""
         if not len(self.thresholds):
-            raise InputError(
-                "num-detected-classes is 0, and the parser reads the threshold of class 0",
-                hint="set num-detected-classes to the number of classes of the model",
-            )
+            message = "num-detected-classes is 0, and the parser reads the threshold of class 0"
+            raise InputError(message, hint="set num-detected-classes to the number of classes of the model")
         below: NDArray[np.bool_] = boxes.confidence < self.thresholds[0]
         self.dropped.add("pre-cluster-threshold", boxes[below], boxes.confidence[below], float(self.thresholds[0]))
         return ~below
@@ -540,10 +536,8 @@ def efficientdet(raw: RawFrame) -> Boxes:
     if not count:
         return Boxes.none()
     if not (raw.outputs[1].floats(raw.frame, 4 * count) >= 2).any():
-        raise InputError(
-            "nvinfer's process ends here: NvDsInferParseCustomEfficientDetTAO asserts that boxes are in pixels",
-            hint="this model's boxes are normalised to 0..1; another parser is needed",
-        )
+        message = "nvinfer's process ends here: NvDsInferParseCustomEfficientDetTAO asserts that boxes are in pixels"
+        raise InputError(message, hint="this model's boxes are normalised to 0..1; another parser is needed")
     y1, x1, y2, x2 = raw.floats(1, 4 * count).reshape(count, 4).T
     confidence, label = raw.floats(2, count), raw.floats(3, count)
     edges = raw.inside(x1, y1, x2 - x1, y2 - y1)

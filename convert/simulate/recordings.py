@@ -167,13 +167,8 @@ def _scored(
         if "anomaly" in outputs:
             anomaly.append(outputs["anomaly"][:, 0])
         observer(len(batch))
-    return Scored(
-        path,
-        step / impulse.frequency,
-        model.labels,
-        np.concatenate(scores),
-        np.concatenate(anomaly) if anomaly else None,
-    )
+    strange = np.concatenate(anomaly) if anomaly else None
+    return Scored(path, step / impulse.frequency, model.labels, np.concatenate(scores), strange)
 
 
 def scores_document(simulation: RecordingsSimulation) -> dict[str, Any]:

@@ -108,16 +108,11 @@ def read_case(folder: Path) -> Recording:
     keys = [_string(one, "array", where) for one in case["outputs"]]
     layout = _layout(case, where)
     layers = _arrays(folder / TENSORS, layout, keys, frames)
-    view, parent = case.get("source frame"), case.get("parent object")
-    return Recording(
-        folder.name,
-        layout.network,
-        layers,
-        None if view is None else _view(_mapping(view, where), where),
-        None
-        if parent is None
-        else Rect(*(_real(_mapping(parent, where), name, where) for name in ("left", "top", "width", "height"))),
-    )
+    frame, parent = case.get("source frame"), case.get("parent object")
+    view = None if frame is None else _view(_mapping(frame, where), where)
+    sides = ("left", "top", "width", "height")
+    box = None if parent is None else Rect(*(_real(_mapping(parent, where), side, where) for side in sides))
+    return Recording(folder.name, layout.network, layers, view, box)
 
 
 def read_layout(folder: Path) -> Layout | None:
@@ -154,7 +149,7 @@ def _layout(case: dict[str, Any], where: Path) -> Layout:
     outputs = []
     for one in case["outputs"]:
         dims = one.get("dims")
-        if not isinstance(dims, list) or not all(_is_whole(size) and size > 0 for size in dims):
+        if not isinstance(dims, list) or not all(type(size) is int and size > 0 for size in dims):
             _damaged(where, f'"dims" of an output is {dims!r}, not a list of positive numbers')
         dtype = _string(one, "dtype", where)
         if dtype not in DTYPES:
@@ -169,14 +164,9 @@ def _view(source: dict[str, Any], where: Path) -> View:
     scale_x, scale_y = (_real(source, f"scale_ratio_{axis}", where) for axis in "xy")
     if not (scale_x > 0 and scale_y > 0):
         _damaged(where, "a scale of the source frame is not positive")
-    return View(
-        _whole(source, "width", where),
-        _whole(source, "height", where),
-        scale_x,
-        scale_y,
-        _whole(source, "offset_left", where, least=0),
-        _whole(source, "offset_top", where, least=0),
-    )
+    width, height = (_whole(source, name, where) for name in ("width", "height"))
+    left, top = (_whole(source, f"offset_{side}", where, least=0) for side in ("left", "top"))
+    return View(width, height, scale_x, scale_y, left, top)
 
 
 def _arrays(path: Path, layout: Layout, keys: list[str], frames: int) -> tuple[Layer, ...]:
@@ -233,15 +223,11 @@ def _mapping(value: object, where: Path) -> dict[str, Any]:
     return value
 
 
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def _whole(source: dict[str, Any], name: str, where: Path, *, least: int = 1) -> int:
     value = source.get(name)
-    if not _is_whole(value) or not least <= value < 2**31:  # type: ignore[operator]
+    if type(value) is not int or not least <= value < 2**31:  # a truth value is none
         _damaged(where, f"{name!r} is {value!r}, not a whole number of at least {least}")
-    return int(value)  # type: ignore[arg-type]
+    return value
 
 
 def _real(source: dict[str, Any], name: str, where: Path) -> float:
@@ -287,28 +273,21 @@ def read_dump(folder: Path, unique_id: int, layout: Layout | None = None) -> tup
     layout = read_layout(folder) or layout
     batches = _batches(folder, unique_id)
     if layout is None:
-        raise InputError(
-            "the dumped tensors say nothing of their dimensions",
-            hint="keep the config's onnx-file beside it, or write a case.json with network and outputs",
-            path=folder,
-        )
+        message = "the dumped tensors say nothing of their dimensions"
+        hint = "keep the config's onnx-file beside it, or write a case.json with network and outputs"
+        raise InputError(message, hint=hint, path=folder)
     names = [dump_name(unique_id, output.name, 0, 1) for output in layout.outputs]
     for index, name in enumerate(names):
         if name in names[:index]:
             first = layout.outputs[names.index(name)].name
-            raise InputError(
-                f"outputs {first!r} and {layout.outputs[index].name!r} are dumped to the same file",
-                hint="nvinfer turns / into _ and cuts long names; rename one in the model",
-                path=folder,
-            )
-    return tuple(
-        Recording(
-            f"{folder.name}-{batch}",
-            layout.network,
-            tuple(_layer(folder, unique_id, output, batch, frames) for output in layout.outputs),
-        )
-        for batch, frames in batches
-    )
+            message = f"outputs {first!r} and {layout.outputs[index].name!r} are dumped to the same file"
+            hint = "nvinfer turns / into _ and cuts long names; rename one in the model"
+            raise InputError(message, hint=hint, path=folder)
+    found = []
+    for batch, frames in batches:
+        layers = tuple(_layer(folder, unique_id, output, batch, frames) for output in layout.outputs)
+        found.append(Recording(f"{folder.name}-{batch}", layout.network, layers))
+    return tuple(found)
 
 
 def _batches(folder: Path, unique_id: int) -> list[tuple[int, int]]:
@@ -330,11 +309,8 @@ def _batches(folder: Path, unique_id: int) -> list[tuple[int, int]]:
         )
     for (batch, frames), (other, _) in zip(batches, [*batches[1:], (-1, 0)], strict=True):
         if batch == other or not 1 <= frames <= _MOST_FRAMES:
-            raise InputError(
-                f"batch {batch} was written twice with different sizes, or with no or too many frames",
-                hint="clear the folder and record again",
-                path=folder,
-            )
+            message = f"batch {batch} was written twice with different sizes, or with no or too many frames"
+            raise InputError(message, hint="clear the folder and record again", path=folder)
     return batches
 
 
@@ -347,11 +323,9 @@ def _layer(folder: Path, unique_id: int, output: TensorSpec, batch: int, frames:
             data = file.read(size + 1)
             written = len(data) if len(data) <= size else os.fstat(file.fileno()).st_size
     except OSError as error:
-        raise InputError(
-            f"output {output.name!r} of batch {batch} cannot be read: {error.strerror}",
-            hint="all outputs of a batch must be there; the model must be the one that was recorded",
-            path=path,
-        ) from None
+        message = f"output {output.name!r} of batch {batch} cannot be read: {error.strerror}"
+        hint = "all outputs of a batch must be there; the model must be the one that was recorded"
+        raise InputError(message, hint=hint, path=path) from None
     if written != size:
         raise InputError(
             f"the file has {written:,} bytes, and {frames} frames of {output.dtype} {list(output.dims)} have {size:,}",
@@ -420,10 +394,9 @@ def replay(settings: Settings, recording: Recording, *, view: View | None = None
         if isinstance(frame, Detected):
             dropped = Dropped()
             attached.append((attach(settings, view, frame.objects, parent=parent, dropped=dropped), dropped))
-    return Replayed(
-        *(recording.name, settings, decoded.failure, decoded.frames),
-        *(tuple(one for one, _ in attached), tuple(dropped for _, dropped in attached), decoded.nan_scores),
-    )
+    metadata, left_out = tuple(one for one, _ in attached), tuple(dropped for _, dropped in attached)
+    found = recording.name, settings, decoded.failure, decoded.frames
+    return Replayed(*found, metadata, left_out, decoded.nan_scores)
 
 
 def layout_of(path: Path, settings: Settings) -> Layout:
@@ -434,11 +407,8 @@ def layout_of(path: Path, settings: Settings) -> Layout:
     """
     header = read_header(path)
     if len(header.inputs) != 1 or not header.outputs:
-        raise InputError(
-            f"the model has {len(header.inputs)} inputs and {len(header.outputs)} outputs",
-            hint="nvinfer takes models with one input and at least one output",
-            path=path,
-        )
+        message = f"the model has {len(header.inputs)} inputs and {len(header.outputs)} outputs"
+        raise InputError(message, hint="nvinfer takes models with one input and at least one output", path=path)
     network = network_of(settings, tuple(size or 0 for size in header.inputs[0].shape[1:]))
     return Layout(network, tuple(_output(value, path) for value in header.outputs))
 

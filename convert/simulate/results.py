@@ -588,9 +588,5 @@ def _in_picture(drop: Drop, view: View, parent: Rect | None) -> Rect | None:
     if not (drop.width or drop.height):
         return None
     left, top = (parent.left, parent.top) if parent else (0.0, 0.0)
-    return Rect(
-        (drop.left - view.offset_left) / view.scale_x + left,
-        (drop.top - view.offset_top) / view.scale_y + top,
-        drop.width / view.scale_x,
-        drop.height / view.scale_y,
-    )
+    x, y = (drop.left - view.offset_left) / view.scale_x, (drop.top - view.offset_top) / view.scale_y
+    return Rect(x + left, y + top, drop.width / view.scale_x, drop.height / view.scale_y)

@@ -58,12 +58,11 @@ def passed_over(secondary: LoadedEngine, engine: int, class_id: int, box: Rect) 
         return f"{name}: classifier-async-mode=1, and without a tracker no object is looked at"
     if settings.operate_on_gie_id > -1 and engine != settings.operate_on_gie_id:
         return f"{name}: it was found by engine {engine}, operate-on-gie-id={settings.operate_on_gie_id}"
-    for side, size, least in zip(("width", "height"), (box.width, box.height), secondary.smallest, strict=True):
+    sides = (("width", box.width), ("height", box.height))
+    for (side, size), least in zip(sides, secondary.smallest, strict=True):
         if size < least:
             return f"{name}: its {side} {size:.6g} is below input-object-min-{side}={least}"
-    for side, size, most in zip(
-        ("width", "height"), (box.width, box.height), settings.input_object_max, strict=True
-    ):  # fmt: skip
+    for (side, size), most in zip(sides, settings.input_object_max, strict=True):
         if most > 0 and size > most:
             return f"{name}: its {side} {size:.6g} is above input-object-max-{side}={most}"
     classes = settings.operate_on_class_ids
@@ -215,11 +214,6 @@ class _FrameState:
     notes: list[str] = field(default_factory=list)
     decoded: tuple[Detection, ...] = ()
 
-    @property
-    def whole(self) -> Rect:
-        height, width = self.picture.pixels.shape[:2]
-        return Rect(0, 0, width, height)
-
     def frame(self) -> results.FrameResult:
         picture, (height, width) = self.picture, self.picture.pixels.shape[:2]
         return results.FrameResult(
@@ -275,14 +269,10 @@ class Runner:
                 self._secondary(secondary, states)
             for state in states:
                 yield state.picture, state.frame()
-        self.findings += [
-            results.UNUSED_ENGINE.found(
-                f"engine {loaded.engine.settings.unique_id} looked at no object of any picture",
-                path=loaded.engine.config,
-            )
-            for loaded in self.engines[1:]
-            if not self._counts.get(loaded.engine.settings.unique_id)
-        ]
+        for loaded in self.engines[1:]:
+            if not self._counts.get(number := loaded.engine.settings.unique_id):
+                message = f"engine {number} looked at no object of any picture"
+                self.findings.append(results.UNUSED_ENGINE.found(message, path=loaded.engine.config))
 
     def simulation(self, frames: Iterable[results.FrameResult]) -> results.Simulation:
         """Engines and frames as one result; call it after the last picture."""
@@ -378,7 +368,8 @@ class Runner:
         known: list[tuple[int | None, int, int, Rect]]
         known = [(index, each.engine, each.class_id, each.box) for index, each in enumerate(state.objects)]
         if state.label:
-            known.insert(0, (None, first, WHOLE_FRAME, state.whole))
+            height, width = state.picture.pixels.shape[:2]
+            known.insert(0, (None, first, WHOLE_FRAME, Rect(0, 0, width, height)))
         for index, engine, class_id, box in known:
             if why := passed_over(loaded, engine, class_id, box):
                 _skip(state, index, why)
@@ -390,13 +381,8 @@ class Runner:
         why = f"engine {number} did not look at it: {error.message}"
         _skip(target.state, target.index, why)
         if not self._found(results.CONVERSION, loaded):
-            self.findings.append(
-                results.CONVERSION.found(
-                    f"picture {target.state.picture.name}: {error.message}; nvinfer's pipeline ends here",
-                    path=loaded.engine.config,
-                    hint=error.hint,
-                )
-            )
+            message = f"picture {target.state.picture.name}: {error.message}; nvinfer's pipeline ends here"
+            self.findings.append(results.CONVERSION.found(message, path=loaded.engine.config, hint=error.hint))
 
     def _found(self, rule: Rule, loaded: LoadedEngine) -> bool:
         return any(each.id == rule.id and each.path == str(loaded.engine.config) for each in self.findings)

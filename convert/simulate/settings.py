@@ -199,12 +199,9 @@ class Settings:
         """
         if not parsed.accepted:
             fault = parsed.fault
-            raise InputError(
-                f"nvinfer does not accept this config: {fault.message if fault else parsed.exception}",
-                hint="ei-deepstream check says more",
-                path=parsed.path,
-                line=fault.line if fault else None,
-            )
+            message = f"nvinfer does not accept this config: {fault.message if fault else parsed.exception}"
+            hint = "ei-deepstream check says more"
+            raise InputError(message, hint=hint, path=parsed.path, line=fault.line if fault else None)
         library = parsed.entry("custom-lib-path")
         values = {**parsed.values, "mean-file": parsed.files.get("mean-file", "")}
         return cls.from_values(values, labels, library=library.text if library else None)

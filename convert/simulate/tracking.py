@@ -22,6 +22,7 @@ from convert.check.analytics import Fault, read_analytics, read_tracker
 from convert.check.app import absolute, is_on, number, read_app, text_of
 from convert.counting import HISTORY, CrossingCounter, Line, LineCounter, Mode, Reason, Tracked, Zone, placement
 from convert.errors import InputError
+from convert.files import load_toml
 from convert.images import CENTRE, Anchor, ResizeMode
 from convert.images.read import is_video, video_facts
 from convert.nvinfer.config import MOST_BYTES
@@ -38,15 +39,6 @@ if TYPE_CHECKING:
 
 _SMOOTHED: Final = "8.0"  # from this release on obj-cnt-win-in-ms is the history, in frames
 _USUAL_RATE: Final = Fraction(30)  # frames a second
-_WHY: Final = {
-    Reason.CLASS: "of a class that the line does not count",
-    Reason.FRAMES: "seen in too few frames (loose: 4, balanced: 11, strict: 21)",
-    Reason.DISTANCE: "moved too little (loose: 31.6 pixels, balanced: 54.8, strict: 77.5)",
-    Reason.SIDE: "stayed on one side of it",
-    Reason.DIRECTION: "went against the arrow",
-    Reason.END: "passed beyond its end",
-    Reason.REPEATED: "crossed it once more; an object counts once in each direction",
-}
 _TURNED: Final = "its middle crossed; its lower edge did not, or came back before its old place was forgotten"
 _FEWER: Final = "its lower edge crossed the line as it is written, its middle did not"
 
@@ -157,10 +149,8 @@ def setup_of(app: Path, where: Target) -> Setup | None:
     if read.faults:
         fault = read.faults[0]
         what = "does not read it whole" if read.verdict is Verdict.ACCEPTED else "refuses it"
-        raise InputError(
-            f"Gst-nvdsanalytics {what}: {fault.message}", path=path, line=fault.line,
-            hint="ei-deepstream check says more",
-        )  # fmt: skip
+        message = f"Gst-nvdsanalytics {what}: {fault.message}"
+        raise InputError(message, path=path, line=fault.line, hint="ei-deepstream check says more")
     if 0 in read.size:
         raise InputError("config-width or config-height is 0", path=path, hint="ei-deepstream check says more")
     lines: dict[str, Line] = {}
@@ -171,10 +161,8 @@ def setup_of(app: Path, where: Target) -> Setup | None:
         classes = tuple(group.values.get("class-id", ()))
         for shape in group.shapes:
             if group.kind == "line-crossing" and len(shape.numbers) < 8:
-                raise InputError(
-                    f"line {shape.label} has {len(shape.numbers)} numbers, and 8 are read", path=path,
-                    hint="ei-deepstream check says more",
-                )  # fmt: skip
+                message = f"line {shape.label} has {len(shape.numbers)} numbers, and 8 are read"
+                raise InputError(message, path=path, hint="ei-deepstream check says more")
             if group.kind == "line-crossing":
                 mode, extended = group.values.get("mode", Mode.LOOSE), bool(group.values.get("extended", 1))
                 known = Mode(mode) if mode in list(Mode) else Mode.LOOSE
@@ -360,26 +348,28 @@ class _Run:
                 ours = sum(reason >= Reason.COUNTED for reason in reasons)
                 best = max(reasons)
                 if best is not Reason.COUNTED:
-                    uncounted.setdefault((name, _WHY[best]), []).append(id_)
+                    uncounted.setdefault((name, _why(best)), []).append(id_)
                 theirs = self.theirs[name, id_]
                 if edge_impulse and theirs != ours:
-                    why = _FEWER if theirs < ours else _WHY[Reason.REPEATED if ours else best]
+                    why = _FEWER if theirs < ours else _why(Reason.REPEATED if ours else best)
                     why = _TURNED if theirs > ours and best is Reason.SIDE else why
                     differences.append(Difference(name, id_, ours, theirs, why))
+        sums = tuple((name, sum(self.theirs[name, id_] for id_ in self.labels)) for name in names)
         return Counts(
             *(self.name, self.setup.path, self.setup.stands_for, self.size, len(self.labels)),
             tuple((line.label, count) for line, count in zip(lines, self.counter.counts, strict=True)),
             tuple(self.passages),
             tuple(Uncounted(name, why, tuple(ids)) for (name, why), ids in uncounted.items()),
-            tuple((name, sum(self.theirs[name, id_] for id_ in self.labels)) for name in names)
-            if edge_impulse
-            else None,
-            *(tuple(differences), every),
+            *(sums if edge_impulse else None, tuple(differences), every),
             tuple(
                 ZoneCount(zone.label, self.most[index], zone.threshold, self.crowds[index])
                 for index, zone in enumerate(self.setup.zones)
             ),
         )
+
+
+def _why(reason: Reason) -> str:
+    return str(load_toml("report/words.toml")["uncounted"][reason.name.lower()])
 
 
 def _scaled(points: Sequence[tuple[float, float]], scale: tuple[float, float]) -> tuple[tuple[float, float], ...]:

@@ -82,10 +82,8 @@ class Validate:
 
     def __post_init__(self) -> None:
         if not (0 < self.tolerance < math.inf and self.inputs >= 1 and self.timeout > 0 and self.batch_size >= 1):
-            raise PresetError(
-                "tolerance, inputs, timeout and batch size must be positive numbers",
-                hint="leave them at their defaults",
-            )
+            message = "tolerance, inputs, timeout and batch size must be positive numbers"
+            raise PresetError(message, hint="leave them at their defaults")
         if not self.batches or min(self.batches) < 1:
             raise PresetError("batch sizes must be 1 or more", hint="leave them at 1, 2, 8")
 
@@ -113,7 +111,9 @@ class Validate:
             return StageResult(Validated(artifact, evidence), findings=findings)
         # All are fixed: `inputs.check`.
         shape = tuple(side or 0 for side in parse_header(artifact.onnx.data).inputs[0].shape[1:])
-        evidence, found = self._measure(artifact, self._pictures(files, artifact, *shape))
+        channels, height, width = shape
+        generated = inputs.pictures(self.inputs, height, width, channels)
+        evidence, found = self._measure(artifact, chain(generated, self._given(files, artifact, *shape)))
         if worst(found) is not Level.ERROR:
             evidence, more = self._measure_precision(artifact, evidence, files, *shape)
             found = (*found, *more)
@@ -129,19 +129,10 @@ class Validate:
         )
         return StageResult(Validated(artifact, evidence), findings=(*findings, *found))
 
-    def _pictures(
-        self, files: Sequence[Path], adapted: Adapted, channels: int, height: int, width: int
-    ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-        """(name, uint8 [H,W,C]): the generated ones, then the user's."""
-        from convert.validate import inputs  # brings numpy
-
-        yield from inputs.pictures(self.inputs, height, width, channels)
-        yield from self._given(files, adapted, channels, height, width)
-
     def _given(
         self, files: Sequence[Path], adapted: Adapted, channels: int, height: int, width: int
     ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-        """The user's, brought to size as in training."""
+        """(name, uint8 [H,W,C]): the user's, brought to size as in training."""
         if files:
             from convert.images.read import read_fitted  # few runs need it
 
@@ -255,9 +246,6 @@ SHAPES = (Frame(16, 9), Frame(4, 3), Frame(3, 4), Frame(9, 16))
 
 _MOST = 200  # of the user's pictures, the first: more would only take memory and time
 
-_LONG_SIDE = 640  # pixels of a generated frame: a usual camera's, and quickly made
-_SCALED = 960  # where the graph resizes what the device has scaled: so large that the device has something to scale
-
 
 @dataclass(frozen=True, slots=True)
 class WithFraming:
@@ -313,7 +301,7 @@ class WithFraming:
         def seen(picture: NDArray[np.uint8]) -> NDArray[Any]:
             return sdk_luma(picture) if picture.shape[2] > channels else picture
 
-        for frame in islice(self._frames(adapted), _MOST):
+        for frame in self._frames(adapted):
             cropped.append(seen(fit_shortest(frame, *model, anchor=anchor)))
             squashed.append(seen(scaled(frame, *model)))
             shown += [scaled(frame, *framing.network)] if framing else []
@@ -339,23 +327,17 @@ class WithFraming:
 
     def _frames(self, adapted: Adapted) -> Iterator[NDArray[np.uint8]]:
         """uint8 [H,W,C], pixels as a camera gives them."""
-        from convert.images.read import find, read  # imports numpy and Pillow
-        from convert.validate import inputs
+        from convert.validate import inputs  # imports numpy
 
         framing, channels = adapted.preprocessing.framing, adapted.onnx.input.sides[0]
-        if self.images is None:
-            shapes = (framing.frame,) if framing else SHAPES
-            side = _SCALED if isinstance(framing, Resizing) else _LONG_SIDE
-            for shape in shapes:
-                width, height = shape.within(side, side)
-                yield from inputs.image_like(INPUTS // len(shapes), height, width, channels)
+        if self.images is not None:
+            yield from (picture for _, picture in inputs.given(self.images, framing, channels))
             return
-        for path in find([self.images], videos=False):
-            picture, _ = read(path, channels)
-            if framing:  # a picture of another shape is no frame of that camera, but its middle could be
-                left, top, width, height = crop_area(picture.shape[1], picture.shape[0], framing.frame.pixels)
-                picture = picture[top : top + height, left : left + width]
-            yield picture
+        shapes = (framing.frame,) if framing else SHAPES
+        side = inputs.SCALED if isinstance(framing, Resizing) else inputs.LONG_SIDE
+        for shape in shapes:
+            width, height = shape.within(side, side)
+            yield from inputs.image_like(INPUTS // len(shapes), height, width, channels)
 
 
 def shipped(

@@ -38,12 +38,14 @@ if TYPE_CHECKING:
 
     from convert.heads.decoding import ReferenceDecoder
 
+    Floats = NDArray[np.float32]
+
 NOT_FINITE = Rule("EI405")
 PARITY = Rule("EI403")
 TOP1 = Rule("EI404")
 
 
-def align(reference: NDArray[np.float32], candidate: NDArray[Any]) -> NDArray[Any]:
+def align(reference: Floats, candidate: NDArray[Any]) -> NDArray[Any]:
     """`candidate` in the layout of `reference` [n, ..., classes].
 
     Shapes that are equal are compared as they are; [n,C,H,W] is turned to [n,H,W,C]; what only differs in dimensions of
@@ -93,19 +95,15 @@ class Tally:
     _broken: dict[str, str] = field(default_factory=dict, init=False)
     _range: list[tuple[NDArray[Any], NDArray[Any]]] = field(default_factory=list, init=False)
 
-    def add(
-        self, names: Sequence[str], reference: Sequence[NDArray[np.float32]], candidate: Sequence[NDArray[Any]]
-    ) -> None:
+    def add(self, names: Sequence[str], reference: Sequence[Floats], candidate: Sequence[NDArray[Any]]) -> None:
         """Outputs [n, ...] of both models, in the same order, for the n inputs called `names`.
 
         Raises:
             ValidationError: the two have different outputs.
         """
         if len(reference) != len(candidate):
-            raise ValidationError(
-                f"the ONNX model has {len(candidate)} outputs and the original has {len(reference)}",
-                hint="give validate the .tflite that this ONNX model was made from",
-            )
+            message = f"the ONNX model has {len(candidate)} outputs and the original has {len(reference)}"
+            raise ValidationError(message, hint="give validate the .tflite that this ONNX model was made from")
         self.inputs += len(names)
         for number, (left, right) in enumerate(zip(reference, candidate, strict=True)):
             self._compare(names, left, align(left, right), ranked=self.ranked is None or self.ranked[number])
@@ -155,7 +153,7 @@ class Tally:
                 found.append(CONSTANT.found(message, hint=CONSTANT.fix))
         return tuple(found)
 
-    def _compare(self, names: Sequence[str], left: NDArray[np.float32], right: NDArray[Any], *, ranked: bool) -> None:
+    def _compare(self, names: Sequence[str], left: Floats, right: NDArray[Any], *, ranked: bool) -> None:
         finite = True
         for model, values in (("the original", left), ("the ONNX model", right)):
             ok = np.isfinite(values).reshape(len(names), -1).all(axis=1)
@@ -306,7 +304,7 @@ class Comparison:
         decoder: ReferenceDecoder | None = None,
     ) -> None:
         self.first: tuple[NDArray[np.uint8], list[NDArray[Any]]] | None = None
-        self.inner: tuple[Sequence[str], NDArray[np.uint8], list[NDArray[np.float32]]] | None = None
+        self.inner: tuple[Sequence[str], NDArray[np.uint8], list[Floats]] | None = None
         self._adapted, self._worker, self._timeout, self._first_size = adapted, worker, timeout, first_size
         self.tally = Tally(tolerance, exact=not adapted.has_own_codes)
         self.decoding: Decoding | None = None
@@ -345,16 +343,12 @@ class Comparison:
             self.inner = names[few], inside[few].copy(), [output[few] for output in wanted]
         self._compare(names, pictures, wanted, outputs)
 
-    def add_known(self, names: Sequence[str], pictures: NDArray[np.uint8], wanted: list[NDArray[np.float32]]) -> None:
+    def add_known(self, names: Sequence[str], pictures: NDArray[np.uint8], wanted: list[Floats]) -> None:
         """As `add`, where what the original gives for `pictures` is known: its outputs `wanted` [n, ...]."""
         self._compare(names, pictures, wanted, self._run(pictures))
 
     def _compare(
-        self,
-        names: Sequence[str],
-        pictures: NDArray[np.uint8],
-        wanted: list[NDArray[np.float32]],
-        outputs: list[NDArray[Any]],
+        self, names: Sequence[str], pictures: NDArray[np.uint8], wanted: list[Floats], outputs: list[NDArray[Any]]
     ) -> None:
         """Count the outputs of both for `pictures`; `outputs` are ONNX Runtime's."""
         shipped = outputs[: self._shipped]
@@ -372,9 +366,7 @@ class Comparison:
             few = slice(self._first_size)
             self.first = pictures[few].copy(), [output[few] for output in outputs[: len(self.session.get_outputs())]]
 
-    def _both(
-        self, inside: NDArray[Any], pictures: NDArray[np.uint8]
-    ) -> tuple[list[NDArray[np.float32]], list[NDArray[Any]]]:
+    def _both(self, inside: NDArray[Any], pictures: NDArray[np.uint8]) -> tuple[list[Floats], list[NDArray[Any]]]:
         """What the original gives for `inside`, in the worker, and ONNX Runtime for `pictures` meanwhile, here."""
         arguments = self._adapted.export, inside, self._worker, self._timeout
         if len(self._adapted.onnx.data) > LARGE:  # the one behind the other: each needs several times the model's size
@@ -414,7 +406,7 @@ def seen(pictures: NDArray[np.uint8], adapted: Adapted) -> NDArray[Any]:
 
 def original(
     export: Export, pictures: NDArray[Any], worker: Worker, timeout: float, *, kernels: str = runtimes.DEFAULT
-) -> list[NDArray[np.float32]]:
+) -> list[Floats]:
     """What the original gives for `pictures` [n,H,W,C] of its own size: its (raw) outputs [n, ...], in graph order.
 
     Of a quantized model that is its rewriting in float32, unless that has the same codes. A classifier's single number
@@ -467,7 +459,7 @@ def reference_decoder(adapted: Adapted, worker: Worker, timeout: float) -> Refer
 
 def measure(
     session: Any,
-    values: NDArray[np.float32],
+    values: Floats,
     alone: Sequence[NDArray[Any]],
     sizes: Sequence[int],
     decoded: Callable[[Sequence[NDArray[Any]]], int] | None = None,
@@ -485,7 +477,7 @@ def measure(
     Returns:
         The largest difference over the sizes that run (None when none does), and a finding for each that is wrong.
     """
-    findings = []
+    wrong: list[str] = []
     ran: list[int] = []
     worst = 0.0
     for size in sizes:
@@ -493,28 +485,22 @@ def measure(
         try:
             together = runtimes.run_onnx(session, values[chosen])
         except ValidationError as error:
-            findings.append(BATCH.found(error.message, hint=BATCH.fix))
+            wrong.append(error.message)
             continue
-        if wrong := [batch.shape for batch in together if batch.shape[:1] != (size,)]:
-            findings.append(
-                BATCH.found(f"a batch of {size} comes out as {list(wrong[0])}: the batch is not kept", hint=BATCH.fix)
-            )
+        if other := [batch.shape for batch in together if batch.shape[:1] != (size,)]:
+            wrong.append(f"a batch of {size} comes out as {list(other[0])}: the batch is not kept")
             continue
         judged = decoded(together) if decoded else 0
         wanted = [single[chosen].astype(np.float64) for single in alone[judged:]]
         differences = [float(np.abs(left - right).max()) for left, right in zip(wanted, together[judged:], strict=True)]
         limits = [TOLERANCE * max(1.0, float(np.abs(left).max())) for left in wanted]
         if not np.isfinite(differences).all():
-            findings.append(BATCH.found(f"a batch of {size} gives NaN or infinity", hint=BATCH.fix))
+            wrong.append(f"a batch of {size} gives NaN or infinity")
             continue
         ran.append(size)
         worst = max(worst, *differences)
-        if any(difference > limit for difference, limit in zip(differences, limits, strict=True)):
-            findings.append(
-                BATCH.found(
-                    f"in a batch of {size} outputs differ by up to {max(differences):.3g} from the same pictures one "
-                    "at a time",
-                    hint=BATCH.fix,
-                )
-            )
-    return (BatchParity(tuple(ran), worst) if ran else None), tuple(findings)
+        if any(most > limit for most, limit in zip(differences, limits, strict=True)):
+            difference = f"outputs differ by up to {max(differences):.3g}"
+            wrong.append(f"in a batch of {size} {difference} from the same pictures one at a time")
+    findings = tuple(BATCH.found(message, hint=BATCH.fix) for message in wrong)
+    return (BatchParity(tuple(ran), worst) if ran else None), findings

@@ -23,13 +23,14 @@ import numpy as np
 
 from convert.errors import ValidationError
 from convert.findings import Finding, Rule
-from convert.images import ImageScaling
+from convert.images import Framing, ImageScaling, crop_area
 from convert.images.scaling import sdk_luma
 from convert.onnx_header import STANDARD_DOMAINS
 from convert.types import IMAGENET_MEAN_BGR, INPUT_NAME, TORCH_MEAN, TORCH_STD, Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -91,6 +92,24 @@ def with_objects(count: int, height: int, width: int, channels: int) -> Iterator
             place = columns[left : left + wide, top * channels : (top + high) * channels]
             np.copyto(place, _as_columns(scene(random, high, wide, channels)), where=inside)
         yield picture
+
+
+LONG_SIDE = 640  # pixels of a generated frame: a usual camera's, and quickly made
+SCALED = 960  # where the graph resizes what the device has scaled: so large that the device has something to scale
+
+_MOST_GIVEN = 200  # of the user's pictures, the first: more would only take memory and time
+
+
+def given(images: Path, framing: Framing | None, channels: int) -> Iterator[tuple[str, Picture]]:
+    """Name and pixels, uint8 [H,W,C], of 200 pictures in the folder `images` at most, as a camera gives them."""
+    from convert.images.read import find, read  # brings Pillow
+
+    for path in find([images], videos=False)[:_MOST_GIVEN]:
+        picture, _ = read(path, channels)
+        if framing:  # a picture of another shape is no frame of that camera, but its middle could be
+            left, top, width, height = crop_area(picture.shape[1], picture.shape[0], framing.frame.pixels)
+            picture = picture[top : top + height, left : left + width]
+        yield path.name, picture
 
 
 def _as_columns(picture: Picture) -> Picture:
@@ -193,10 +212,8 @@ def as_edge_impulse(pictures: NDArray[np.uint8], scaling: ImageScaling) -> NDArr
         # The SDK reads grey pictures from packed RGB pixels with r = g = b.
         values = sdk_luma(np.repeat(values, 3, axis=-1))
         if scaling in {ImageScaling.TORCH, ImageScaling.BGR_MINUS_IMAGENET_MEAN}:
-            raise ValidationError(
-                f"image scaling {scaling.value} is for RGB models, and this one takes grey pictures",
-                hint="say what is right with --image-scaling",
-            )
+            message = f"image scaling {scaling.value} is for RGB models, and this one takes grey pictures"
+            raise ValidationError(message, hint="say what is right with --image-scaling")
     match scaling:
         case ImageScaling.NONE:
             return values
@@ -267,52 +284,52 @@ def check(model: bytes) -> tuple[Finding, ...]:
         DOMAIN.found(f"operator {operator} belongs to {domain}, not to ai.onnx", hint=DOMAIN.fix)
         for domain, operator in sorted(foreign)
     )
-    return (*_input(graph), *_outputs(graph), *domains)
+    inputs = (INPUT.found(message, hint=INPUT.fix) for message in _input(graph))
+    outputs = (OUTPUT.found(message, hint=OUTPUT.fix) for message in _outputs(graph))
+    return (*inputs, *outputs, *domains)
 
 
-def _input(graph: Any) -> Iterator[Finding]:
+def _input(graph: Any) -> Iterator[str]:
+    """What is wrong with the input, in words."""
     weights = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in weights]
     if len(inputs) != 1:
         names = ", ".join(value.name for value in inputs) or "none"
-        yield INPUT.found(f"the model has {len(inputs)} inputs instead of one: {names}", hint=INPUT.fix)
+        yield f"the model has {len(inputs)} inputs instead of one: {names}"
         return
     (value,) = inputs
     shape, text, kind = _signature(value)
     if value.name != INPUT_NAME:
-        yield INPUT.found(f"the input is named {value.name!r} instead of {INPUT_NAME!r}", hint=INPUT.fix)
+        yield f"the input is named {value.name!r} instead of {INPUT_NAME!r}"
     if kind != "float32":
-        yield INPUT.found(f"the input is {kind}, and nvinfer writes float32 into it", hint=INPUT.fix)
+        yield f"the input is {kind}, and nvinfer writes float32 into it"
     if len(shape) != 4:
-        yield INPUT.found(f"the input is {text} instead of [N,C,H,W]", hint=INPUT.fix)
+        yield f"the input is {text} instead of [N,C,H,W]"
         return
     if isinstance(shape[0], int):
-        yield INPUT.found(f"the batch dimension of the input {text} is fixed; nvinfer overwrites it", hint=INPUT.fix)
+        yield f"the batch dimension of the input {text} is fixed; nvinfer overwrites it"
     if not all(isinstance(size, int) and size > 0 for size in shape[1:]):
-        yield INPUT.found(f"channels, height and width of the input {text} are not fixed", hint=INPUT.fix)
+        yield f"channels, height and width of the input {text} are not fixed"
     elif shape[1] not in {1, 3}:
         last = " (the last dimension looks like them: NHWC)" if shape[3] in {1, 3} else ""
-        yield INPUT.found(f"the input {text} has {shape[1]} channels; nvinfer feeds 1 or 3{last}", hint=INPUT.fix)
+        yield f"the input {text} has {shape[1]} channels; nvinfer feeds 1 or 3{last}"
 
 
-def _outputs(graph: Any) -> Iterator[Finding]:
+def _outputs(graph: Any) -> Iterator[str]:
+    """The same of the outputs."""
     if not graph.output:
-        yield OUTPUT.found("the model has no output", hint=OUTPUT.fix)
+        yield "the model has no output"
     for value in graph.output:
         shape, text, kind = _signature(value)
         if kind != "float32":
-            yield OUTPUT.found(f"output {value.name!r} is {kind}, and nvinfer reads float32", hint=OUTPUT.fix)
+            yield f"output {value.name!r} is {kind}, and nvinfer reads float32"
         if len(shape) < 2:
-            yield OUTPUT.found(
-                f"output {value.name!r} is {text}: nothing is left behind the batch dimension", hint=OUTPUT.fix
-            )
+            yield f"output {value.name!r} is {text}: nothing is left behind the batch dimension"
             continue
         if isinstance(shape[0], int):
-            yield OUTPUT.found(f"the batch dimension of output {value.name!r} {text} is fixed", hint=OUTPUT.fix)
+            yield f"the batch dimension of output {value.name!r} {text} is fixed"
         if not all(isinstance(size, int) and size > 0 for size in shape[1:]):
-            yield OUTPUT.found(
-                f"output {value.name!r} {text} has a dimension besides the batch that is not fixed", hint=OUTPUT.fix
-            )
+            yield f"output {value.name!r} {text} has a dimension besides the batch that is not fixed"
 
 
 def _signature(value: Any) -> tuple[tuple[int | str, ...], str, str]:

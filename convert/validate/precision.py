@@ -179,14 +179,12 @@ def int8_findings(evidence: Int8Evidence) -> tuple[Finding, ...]:
     chance = (sum(each.top1 * (1 - each.top1) for each in (ours, own)) / ours.inputs) ** 0.5
     if own.top1 - ours.top1 <= max(_MARGIN, _SIGMAS * chance):
         return ()
-    return (
-        KERNELS.found(
-            f"the same decision as the original on {ours.top1:.1%} of {ours.inputs} inputs, where two sets of LiteRT's "
-            f"own kernels agree on {own.top1:.1%}; scores differ by {ours.mean_abs_diff:.2g} on average "
-            f"({own.mean_abs_diff:.2g})",
-            hint=KERNELS.fix,
-        ),
+    message = (
+        f"the same decision as the original on {ours.top1:.1%} of {ours.inputs} inputs, where two sets of LiteRT's own "
+        f"kernels agree on {own.top1:.1%}; scores differ by {ours.mean_abs_diff:.2g} on average "
+        f"({own.mean_abs_diff:.2g})"
     )
+    return (KERNELS.found(message, hint=KERNELS.fix),)
 
 
 def _overlap(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:

@@ -265,10 +265,8 @@ def load(model: bytes, providers: Sequence[Any] = ("CPUExecutionProvider",), *, 
     try:
         return onnxruntime.InferenceSession(model, options, providers=list(providers))
     except Exception as error:  # its exceptions share no other base class
-        raise ValidationError(
-            f"ONNX Runtime does not load the model: {_reason(error)}",
-            hint="convert with another --opset, or report the model",
-        ) from error
+        message = f"ONNX Runtime does not load the model: {_reason(error)}"
+        raise ValidationError(message, hint="convert with another --opset, or report the model") from error
 
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
@@ -379,10 +377,8 @@ def run_onnx_reference(
     if size == [channels, height, width]:
         values = values.transpose(0, 3, 1, 2)
     elif size != [height, width, channels]:
-        raise ValidationError(
-            f"the original's input {size} does not hold a picture [{','.join(map(str, pictures.shape[1:]))}]",
-            hint="give validate the model that this ONNX model was made from",
-        )
+        message = f"the original's input {size} does not hold a picture [{','.join(map(str, pictures.shape[1:]))}]"
+        raise ValidationError(message, hint="give validate the model that this ONNX model was made from")
     rows = [run_onnx(session, np.ascontiguousarray(values[n : n + 1])) for n in range(len(values))]
     outputs = [np.concatenate(column).astype(np.float32, copy=False) for column in zip(*rows, strict=True)]
     for number, (output, shape) in enumerate(zip(outputs, shapes, strict=True)):

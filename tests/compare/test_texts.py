@@ -11,7 +11,9 @@ import pytest
 from convert.compare import Cause, Step
 from convert.compare.run import CauseTexts
 from convert.images import CENTRE, ResizeMode
+from convert.images.scaling import Network
 from convert.nvinfer.targets import target
+from convert.simulate.engine import Preprocessor
 from convert.simulate.settings import ClusterMode, ColorFormat, ScalingFilter
 from convert.types import Limits
 
@@ -44,15 +46,13 @@ def texts(width: int = 320, height: int = 240, **changes: Any) -> CauseTexts:
         on_objects=get["on_objects"], classifier_threshold=get["classifier"], cluster_mode=get["mode_of_clusters"],
         classes=get["classes"], filter_out_class_ids=get["filtered"], label=lambda number: get["shown"][number],
         attribute_label=lambda layer, number: (("z",) * 9, get["shown"])[layer == 0][number],
+        keep_aspect=get["keep"], symmetric=get["symmetric"], scaling_filter=get["filter"], color=get["color"],
     )  # fmt: skip
     at = target(get["release"], "dgpu")
-    prepare = SimpleNamespace(
-        keep_aspect=get["keep"], symmetric=get["symmetric"], scaling_filter=get["filter"], color=get["color"],
-        scale=np.float32(get["scale"]), mean=None if get["mean"] is None else np.array(get["mean"], np.float32),
-    )  # fmt: skip
-    engine = SimpleNamespace(
-        settings=settings, network=SimpleNamespace(width=get["network"][0], height=get["network"][1]),
-    )  # fmt: skip
+    mean = None if get["mean"] is None else np.array(get["mean"], np.float32)
+    network = Network(3, get["network"][1], get["network"][0])
+    prepare = Preprocessor(network, settings, np.float32(get["scale"]), mean)  # type: ignore[arg-type]
+    engine = SimpleNamespace(settings=settings, network=network)
     expected = SimpleNamespace(color=get["expected"], net_scale_factor=get["factor"], offsets=get["offsets"])
     names = {"merge": "merge", "threshold": "in_graph", "overlap": "overlap", "anchor": "anchor"}
     recorded = SimpleNamespace(**{name: get[key] for name, key in names.items()})

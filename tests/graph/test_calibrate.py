@@ -21,7 +21,7 @@ from convert.images.read import read_fitted
 from convert.images.resizing import Resizing
 from convert.images.scaling import Network, ScalingFilter
 from convert.simulate.engine import Preprocessor
-from convert.simulate.settings import ColorFormat
+from convert.simulate.settings import ColorFormat, NetworkType, Settings
 from convert.validate import runtimes
 from tests.graph.flat import classifier
 from tests.graph.proof import model, onnxruntime, operators
@@ -120,10 +120,11 @@ def test_pictures_come_to_the_network_as_frames_do(
         graph, taken = resize_frames(take_levels(graph, ImageScaling.FROM_0_TO_255), framing), 3
     elif framing:
         graph = crop(graph, framing)
-    prepare = Preprocessor(
-        Network(taken, height, width), ColorFormat.RGB if taken == 3 else ColorFormat.GRAY, False,
-        before.maintain_aspect_ratio, before.symmetric_padding, ScalingFilter.BILINEAR, np.float32(1), None,
+    settings = Settings(
+        NetworkType.DETECTOR, keep_aspect=before.maintain_aspect_ratio, symmetric=before.symmetric_padding,
+        scaling_filter=ScalingFilter.BILINEAR, color=ColorFormat.RGB if taken == 3 else ColorFormat.GRAY,
     )  # fmt: skip
+    prepare = Preprocessor(Network(taken, height, width), settings, np.float32(1), None)
     (wanted,) = onnxruntime(graph.SerializeToString(), prepare(picture)[0][np.newaxis])
     found = as_deployed(picture, before, (8, 12, channels))
     np.testing.assert_array_equal(found.transpose(2, 0, 1)[np.newaxis], -wanted)
