@@ -176,10 +176,6 @@ class Worker:
         """
         return self.call(_APPLY, function, *arguments, timeout=math.inf, told=self.limit)
 
-    def begin_apply(self, function: Callable[..., Any], *arguments: Any) -> None:
-        """As `begin`, for `apply`."""
-        self.begin(_APPLY, function, *arguments, timeout=math.inf, told=self.limit)
-
     def _call(
         self, function: str, *arguments: Any, timeout: float, memory: int | None = None, told: Listener | None = None
     ) -> Any:

@@ -200,8 +200,7 @@ def stages(
         adapt = InWorker(adapt, adapt, worker)
         proof = InWorker(proof, proving(options, InProcessWorker()), worker)
     if emit is not None:
-        begin = proof.begin if isinstance(proof, InWorker) else None
-        proof = WithComparison(proof, emit, options.get("images"), worker=worker, begin=begin)
+        proof = WithComparison(proof, emit, options.get("images"), worker=worker)
     made = (unpack, translate, adapt, proof)
     return made if output is None or emit is None else (*made, emit)
 
@@ -224,11 +223,6 @@ class InWorker:
     def name(self) -> str:
         """Of the stage."""
         return self.here.name
-
-    def begin(self, artifact: Translated | Adapted, workdir: Path) -> None:
-        """Start it in the worker while the caller does something else; called with the same, it gives the result."""
-        if len(artifact.onnx.data) <= SENT:
-            self.worker.begin_apply(self.there, artifact, workdir)
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:
         """As the stage; the end of the worker is an error as it is without one."""

@@ -471,14 +471,7 @@ _CHUNK, _CHUNK_BYTES = 20, 64 << 20  # pictures in memory at a time
 
 
 def compare_bundle(
-    config: Path,
-    at: Target,
-    usual: Frame,
-    images: Path | None,
-    timeout: float,
-    adapted: Adapted,
-    worker: Worker | None,
-    frames: Sequence[tuple[str, NDArray[np.uint8]]] | None = None,
+    config: Path, at: Target, usual: Frame, images: Path | None, timeout: float, adapted: Adapted, worker: Worker | None
 ) -> AnswerEvidence:
     """How often a bundle's primary engine shows what Edge Impulse answers, on generated frames and given pictures.
 
@@ -490,7 +483,6 @@ def compare_bundle(
         timeout: seconds the original may take for a picture.
         adapted: the model.
         worker: the process the original runs in; None starts one.
-        frames: what `generated` gives, where it is there already.
 
     Raises:
         InputError, ValidationError: a picture or a model fails.
@@ -507,7 +499,7 @@ def compare_bundle(
         run = ComparisonRun(pair, explained=0 if large else _EXPLAINED)
         framing = adapted.preprocessing.framing
         spare = session if large else None
-        made = _counted(run, iter(frames) if frames else generated(adapted, usual), spare)
+        made = _counted(run, generated(adapted, usual), spare)
         given = _counted(run, given_pictures(images, framing, 3), spare) if images else None
     causes = Counter(cause.value for row in run.rows for cause in row.causes)
     frame, least = str(framing.frame if framing else usual), theirs.threshold if head(theirs.task).detects else None

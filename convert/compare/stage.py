@@ -2,14 +2,15 @@
 
 The files that `emit` is about to write are written into the stage's own folder. Their primary config and the ONNX model
 are read back as Gst-nvinfer does it (`convert.simulate`), and run against the original (`convert.compare.run`): on
-generated frames of the aspect that the app config's streammux has, and on the user's pictures. The original runs in the
-worker; the frames are made while it still validates.
+generated frames of the aspect that the app config's streammux has, and on the user's pictures. The worker does it, as
+it has just validated the same model; of one that is too large to be sent there once more, only the original runs there.
 
 Importing this module brings neither numpy nor onnx.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -20,12 +21,10 @@ from convert.emit.streams import sample
 from convert.errors import ConvertError
 from convert.findings import Level, worst
 from convert.heads import head
-from convert.isolation import LARGE, SENT, Worker, return_freed_memory
+from convert.isolation import LARGE, SENT, Died, InProcessWorker, Worker, return_freed_memory
 from convert.types import Adapted, ModelFormat, Stage, StageResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from convert.emit import Emit
     from convert.images import Frame
 
@@ -42,8 +41,8 @@ class WithComparison:
         emit: the stage that will write the bundle.
         images: a folder of pictures to compare on, too: 200 at most.
         timeout: seconds the original may take for a picture.
-        worker: the process the original runs in; one is started where none is given.
-        begin: starts to validate in another process; the stage `validate` then gives the result.
+        worker: what compares a model of at most `SENT` bytes, and runs the original of others; one is started where
+            none is given.
     """
 
     name: ClassVar[str] = "validate"
@@ -52,7 +51,6 @@ class WithComparison:
     images: Path | None = None
     timeout: float = 300.0
     worker: Worker | None = field(default=None, compare=False, repr=False)
-    begin: Callable[[Adapted, Path], None] | None = field(default=None, compare=False, repr=False)
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:
         """Validate, then compare.
@@ -62,27 +60,26 @@ class WithComparison:
             InputError: a picture in `images` cannot be read.
         """
         assert isinstance(artifact, Adapted)
-        size, frames = len(artifact.onnx.data), None
-        if self.begin is not None and size <= SENT and self._is_compared(artifact):
-            self.begin(artifact, workdir)
-            from convert.compare.run import generated  # brings numpy and `simulate`
-
-            frames = tuple(generated(artifact, self._usual()))
         result = self.validate(artifact, workdir)  # which has read all of `images`
         if worst(result.findings) is Level.ERROR:
             return result
+        config, size, worker = self._config(artifact, workdir), len(artifact.onnx.data), self.worker
         if size > LARGE:
             return_freed_memory()
-        config = self._config(artifact, workdir)
         if config is None:
             return result
-        from convert.compare.run import compare_bundle
-
+        given = config, self.emit.where, self._usual(), self.images, self.timeout, artifact
         try:
-            given = self.emit.where, self._usual(), self.images, self.timeout
-            evidence = compare_bundle(config, *given, artifact, self.worker, frames)
-        except ConvertError as error:  # the bundle is proven all the same
-            found = NOT_COMPARED.found(f"not compared with what Edge Impulse answers: {error.message}")
+            if worker is None or isinstance(worker, InProcessWorker) or size > SENT:
+                from convert.compare.run import compare_bundle  # brings numpy and `simulate`
+
+                evidence = compare_bundle(*given, worker)
+            else:
+                function, there = "convert.compare.run:compare_bundle", InProcessWorker()
+                evidence = worker.call(function, *given, there, timeout=math.inf, told=worker.limit)
+        except (ConvertError, Died) as error:  # the bundle is proven all the same
+            reason = error.message if isinstance(error, ConvertError) else f"the comparison ended: {error.reason}"
+            found = NOT_COMPARED.found(f"not compared with what Edge Impulse answers: {reason}")
             return replace(result, findings=(*result.findings, found))
         validated = replace(result.artifact, evidence=replace(result.artifact.evidence, answers=evidence))
         return replace(result, artifact=validated)
