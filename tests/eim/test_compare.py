@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convert.compare.edge_impulse import unpack
 from convert.eim import compare as rules
 from convert.eim.bundle import pack
 from convert.eim.client import ModelInfo, Reply, talk
@@ -321,7 +320,7 @@ def test_an_int8_eim_is_compared_with_both_sets_of_kernels(models: Path, tmp_pat
     with open_backend(models / model, info, ImageScaling.NONE, 60) as ours:
         assert ours.by_reference
         by_reference = ours.by_reference
-        eim: Any = Scripted(info, lambda features: by_reference(unpack(features, 96, 96, 3).astype(np.uint8), 0.5))
+        eim: Any = Scripted(info, lambda features: by_reference(features, 0.5))
         comparison = compare(eim, ours, files, tolerance=0.0, pixels=0)
     (found,) = comparison.findings
     assert comparison.agrees
