@@ -239,6 +239,8 @@ def unread(app: AppContext) -> Iterator[Finding]:
             if entry is None or unclear:
                 what = f"enable={entry.text[:80]} is no number" if entry else "has no enable=1"
                 hint = f"write {app.file.line('enable', 1)}"
+                if missing := [key for key in _NEEDED.get(plain, ()) if key not in entries]:
+                    hint = f"write {app.file.line('enable', 0)}; before it is on, give it {' and '.join(missing)}"
                 yield app.found(unread, f"[{name}]: {what}, so the group is off", app.file.place(name, "enable"), hint)
         for key, entry in entries.items():
             known = [each for names in group.types.values() for each in names]
@@ -250,6 +252,14 @@ def unread(app: AppContext) -> Iterator[Finding]:
                 )
                 yield app.found(unread, f"[{name}]: deepstream-app has no key {quoted(key)}", place, hint)
 
+
+_NEEDED: Final = {
+    "tracker": ("ll-lib-file", "ll-config-file", "tracker-width", "tracker-height"),
+    "source": ("type",),
+    "primary-gie": ("config-file",),
+    "secondary-gie": ("config-file",),
+}
+"""Keys that other rules ask for once a group is on (NVI095, NVI100, NVI108)."""
 
 _OFF: Final = frozenset({"source-attr-all", "message-converter", "message-consumer"})  # `enable` is not asked for
 

@@ -240,6 +240,20 @@ def test_hints_for_sources(kind: int | None, platform: str, tmp_path: Path, monk
         _assert_followed(tmp_path, "app.txt", _APP.format(more="\n".join(each for each in lines if each)), platform)
 
 
+@pytest.mark.parametrize(
+    "group",
+    [
+        *("[tracker]", "[tracker]\nll-lib-file=/mine/libtracker.so", "[source1]\nuri=file:///x.mp4", "[sink0]\ntype=2"),
+        *("[primary-gie]\nbatch-size=1", "[secondary-gie0]\nbatch-size=1"),
+    ],
+)
+def test_hints_for_groups_without_enable(group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not complete stays off."""
+    monkeypatch.chdir(tmp_path)
+    source = _APP.format(more="type=2\nuri=file:///data/v.mp4")
+    assert "NVI106" not in _assert_followed(tmp_path, "app.txt", f"{source}{group}")
+
+
 @pytest.mark.parametrize("group", ["", "tracker-width=320\nll-config-file=t.yml", "ll-lib-file=/mine/libtracker.so"])
 def test_hints_for_trackers(group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
