@@ -322,7 +322,8 @@ class Declarations:
 
     def _head(self, words: list[Token], value: tuple[Token, ...], *, braced: bool) -> Head | None:
         """Of `words`, which declare a variable; its name is that before the brackets, else the last one."""
-        array = _array_name(words)
+        is_member = len(words) > 1 and words[-2].text in {b".", b"->"}  # `tensors[i].type = 1`
+        array = None if is_member else _array_name(words)
         name = array or next((word for word in reversed(words) if word.kind == Kind.NAME), None)
         if name is None:
             return None

@@ -145,7 +145,8 @@ def _follow(path: Path, finding: Finding) -> bool:
     elif match := re.match(r"indent it by (\d) blanks", command):
         lines[number - 1] = " " * int(match[1]) + lines[number - 1]
     elif command.startswith("write ") and (pairs or elsewhere):
-        new = finding.id in {"NVI009", "NVI012", "NVI045", "NVI106", "NVI114", "NVI120"}
+        is_head = re.fullmatch(r"\[\S+\]|[\w-]+:", lines[number - 1])
+        new = not is_head and finding.id in {"NVI009", "NVI012", "NVI045", "NVI106", "NVI114", "NVI120"}
         _write(lines, finding, pairs, joint, instead=new or command.endswith(" instead"))
     else:
         return False

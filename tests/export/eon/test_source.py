@@ -110,7 +110,7 @@ def test_enums_have_their_enumerators_in_order() -> None:
 
 def test_types_set_in_functions() -> None:
     unit = parsed("""
-        void f() { t->type = kTfLiteInt8; u.type = kTfLiteFloat32; u.type == kTfLiteInt16; type = kTfLiteInt32;
+        void f() { t->type = kTfLiteInt8; u[i].type = kTfLiteFloat32; u.type == kTfLiteInt16; type = kTfLiteInt32;
                    if (1) { u.kind = kTfLiteBool; } v.type = other; }
     """)
     assert unit.types_set == {"kTfLiteInt8", "kTfLiteFloat32"}
