@@ -211,3 +211,36 @@ def test_places_along_an_axis(kind: str, axis: int | list[int], same: Callable[.
     flat.operator({"ArgMax": "ARG_MAX", "ArgMin": "ARG_MIN"}[kind], [picture, axes], [places], option)
     flat.operator("CAST", [places], [found], options("Cast", inDataType=2, outDataType=0))
     same(flat.build([picture], [flatten(flat, found)]))
+
+
+@pytest.mark.parametrize(("low", "high", "bits"), [(-2, 2, 8), (-1.3, 2.1, 4), (0, 2.5, 8), (-2, 0, 5), (-0.1, 3, 16)])
+def test_fake_quantization(low: float, high: float, bits: int, same: Callable[..., onnx.ModelProto]) -> None:
+    """Steps so that 0 is one; what lies outside gets the nearest."""
+    option = options("FakeQuant", min=low, max=high, numBits=bits, narrowRange=False)
+    same(network("FAKE_QUANT", (1, 6, 8, 3), option=option), opset=9, tolerance=2e-6)
+
+
+@pytest.mark.parametrize("steps", [[1, 2, 3, 1], [1, 1, 1, 2]])
+def test_values_between_the_entries(steps: list[int], same: Callable[..., onnx.ModelProto]) -> None:
+    shape = tuple((size - 1) * step + 1 for size, step in zip((1, 6, 8, 3), steps, strict=True))
+    same(network("DILATE", shape, np.array(steps, np.int32), np.float32(0.7)))
+
+
+@pytest.mark.parametrize("kind", ["ADD", "MAXIMUM", "MINIMUM", "MULTIPLY"])
+def test_stablehlo_of_two_tensors(kind: str, same: Callable[..., onnx.ModelProto]) -> None:
+    other = np.random.default_rng(1).normal(size=(1, 6, 8, 3)).astype(np.float32)
+    same(network(f"STABLEHLO_{kind}", (1, 6, 8, 3), other))
+
+
+def test_an_operator_newer_than_tf2onnx_s_schema_is_named(same: Callable[..., onnx.ModelProto]) -> None:
+    option = options("StablehloPad", edgePaddingLow=[0] * 4, edgePaddingHigh=[0] * 4, interiorPadding=[0] * 4)
+    with pytest.raises(TranslationError, match=r"no ONNX for these operators at opset 13: STABLEHLO_PAD \(1x\)"):
+        same(network("STABLEHLO_PAD", (1, 6, 8, 3), np.float32(0), option=option))
+
+
+@pytest.mark.parametrize("radius", [7, 8])
+def test_normalization_across_channels(radius: int, same: Callable[..., onnx.ModelProto]) -> None:
+    """TensorRT's LRN takes 15 channels at most."""
+    option = options("LocalResponseNormalization", radius=radius, bias=1.5, alpha=0.2, beta=0.75)
+    made = same(network("LOCAL_RESPONSE_NORMALIZATION", (1, 6, 8, 3), option=option), opset=9, tolerance=1e-6)
+    assert ("LRN" in {node.op_type for node in made.graph.node}) == (radius == 7)
