@@ -199,6 +199,32 @@ def test_transposed_convolutions_that_leave_gaps(
     same(model, tolerance=1e-5)
 
 
+@pytest.mark.parametrize(("stride", "dilation"), [((1, 1), (1, 1)), ((2, 3), (1, 1)), ((1, 1), (2, 3))])
+@pytest.mark.parametrize("kind", ["CONV_2D", "DEPTHWISE_CONV_2D"])
+def test_convolutions_whose_weights_are_computed_from_the_picture(
+    kind: str, stride: tuple[int, int], dilation: tuple[int, int], same: Callable[..., onnx.ModelProto]
+) -> None:
+    """The weights [4,2,3,3] or [1,2,3,3] are a part of the picture [1,6,8,3]."""
+    flat, outputs = Flat(), 4 if kind == "CONV_2D" else 3
+    count = 4 if kind == "CONV_2D" else 1
+    picture, weights = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(count, 2, 3, 3)
+    row, part = flat.tensor(1, 144), flat.tensor(1, count * 18)
+    flat.operator("RESHAPE", [picture, flat.constant(np.array([1, 144], np.int32))], [row], options("Reshape"))
+    ends = [flat.constant(np.array(each, np.int32)) for each in ([0, 5], [1, count * 18])]
+    flat.operator("SLICE", [row, *ends], [part], options("Slice"))
+    shape = flat.constant(np.array([count, 2, 3, 3], np.int32))
+    flat.operator("RESHAPE", [part, shape], [weights], options("Reshape"))
+    target = flat.tensor(1, -(-6 // stride[0]), -(-8 // stride[1]), outputs)
+    option = options(
+        "Conv2D" if kind == "CONV_2D" else "DepthwiseConv2D",
+        padding=schema.Padding.SAME,
+        **dict(zip(("strideH", "strideW"), stride, strict=True)),
+        **dict(zip(("dilationHFactor", "dilationWFactor"), dilation, strict=True)),
+    )
+    flat.operator(kind, [picture, weights, flat.weights(outputs)], [target], option)
+    same(flat.build([picture], [flatten(flat, target)]), tolerance=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["ArgMax", "ArgMin"])
 @pytest.mark.parametrize("axis", [3, [3], [-2]])
 def test_places_along_an_axis(kind: str, axis: int | list[int], same: Callable[..., onnx.ModelProto]) -> None:
