@@ -28,7 +28,7 @@ def network(kind: str, shape: tuple[int, ...], *constants: Any, option: Any = No
 
     Args:
         shape: of what the operator gives.
-        constants: its other inputs; `behind`: before the picture.
+        constants: its other inputs, those in float16 turned to float32 first; `behind`: before the picture.
     """
     flat = Flat()
     picture = flat.tensor(1, 6, 8, 3, name="x")
@@ -36,6 +36,9 @@ def network(kind: str, shape: tuple[int, ...], *constants: Any, option: Any = No
     flat.operator("MUL", [picture, flat.constant(np.array([6], np.float32))], [scaled], options("Mul"))
     flat.operator("SUB", [scaled, flat.constant(np.array([3], np.float32))], [moved], options("Sub"))
     others = [flat.constant(each) for each in constants]
+    for place, each in enumerate(others):
+        if flat.tensors[each].type == schema.TensorType.FLOAT16:
+            (others[place],) = flat.operator("DEQUANTIZE", [each], [flat.tensor(*flat.tensors[each].shape)])
     flat.operator(kind, [*others, moved] if behind else [moved, *others], [target], option)
     return flat.build([picture], [flatten(flat, target)])
 
@@ -78,9 +81,9 @@ def test_halves_are_rounded_to_even_numbers(same: Callable[..., onnx.ModelProto]
     same(model, pictures=np.random.default_rng(0).integers(0, 13, (3, 6, 8, 3)).astype(np.float32) / 12)
 
 
-@pytest.mark.parametrize("opset", [10, 13])
-def test_padding_with_a_value(opset: int, same: Callable[..., onnx.ModelProto]) -> None:
-    pads, value = np.array([[0, 0], [2, 1], [0, 3], [1, 0]], np.int32), np.array([0.7], np.float32)
+@pytest.mark.parametrize(("opset", "dtype"), [(10, "float32"), (13, "float32"), (10, "float16")])
+def test_padding_with_a_value(opset: int, dtype: str, same: Callable[..., onnx.ModelProto]) -> None:
+    pads, value = np.array([[0, 0], [2, 1], [0, 3], [1, 0]], np.int32), np.array([0.7], dtype)
     same(network("PADV2", (1, 9, 11, 4), pads, value, option=options("PadV2")), opset=opset, tolerance=1e-6)
 
 
