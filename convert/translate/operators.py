@@ -411,7 +411,7 @@ def _fake_quant(writer: _Writer) -> str:
     scale = (high - low) / np.float32(steps)
     zero = np.float32(np.floor(np.clip(-low / scale, 0, steps) + 0.5))
     low, high = -zero * scale, (steps - zero) * scale
-    inside = writer.add("Sub", writer.clip(writer.inputs[0], low, high), writer.constant(low))
+    inside = writer.add("Sub", writer.clip(writer.inputs[0], float(low), float(high)), writer.constant(low))
     codes = writer.add("Mul", inside, writer.constant(np.float32(1) / scale))
     codes = writer.add("Floor", writer.add("Add", codes, writer.constant(0.5)))
     return writer.add("Add", writer.add("Mul", codes, writer.constant(scale)), writer.constant(low))
@@ -595,7 +595,8 @@ _HANDLERS: dict[str, Callable[[_Writer], str]] = {
     "TFL_STABLEHLO_MINIMUM": lambda writer: writer.add("Min", *writer.inputs),
     "TFL_STABLEHLO_MULTIPLY": lambda writer: writer.add("Mul", *writer.inputs),
     "TFL_BITWISE_XOR": _bitwise_xor, "TFL_BUCKETIZE": _bucketize, "TFL_DILATE": _dilate,
-    "TFL_DYNAMIC_UPDATE_SLICE": _dynamic_update_slice, "TFL_FAKE_QUANT": _fake_quant, "TFL_GATHER_ND": _gather_nd, "TFL_GELU": _gelu, "TFL_HARD_SWISH": _hard_swish,
+    "TFL_DYNAMIC_UPDATE_SLICE": _dynamic_update_slice, "TFL_FAKE_QUANT": _fake_quant,
+    "TFL_GATHER_ND": _gather_nd, "TFL_GELU": _gelu, "TFL_HARD_SWISH": _hard_swish,
     "TFL_L2_POOL_2D": _l2_pool, "TFL_MATRIX_DIAG": _matrix_diag, "TFL_MATRIX_SET_DIAG": _matrix_set_diag,
     "TFL_MIRROR_PAD": _mirror_pad, "TFL_ONE_HOT": _one_hot, "TFL_REVERSE_SEQUENCE": _reverse_sequence,
     "TFL_REVERSE_V2": _reverse, "TFL_RIGHT_SHIFT": _right_shift, "TFL_ROUND": _round, "TFL_SCATTER_ND": _scatter_nd,
