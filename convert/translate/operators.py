@@ -100,6 +100,12 @@ class _Writer:
             return self.add("Pad", name, pads=widths.tolist())
         return self.add("Pad", name, self.constant(widths, np.int64))
 
+    def sum(self, name: str, axis: int) -> str:
+        """Without `axis`: an attribute of ReduceSum until opset 13, an input since."""
+        if self.ctx.opset < 13:
+            return self.add("ReduceSum", name, axes=[axis], keepdims=0)
+        return self.add("ReduceSum", name, self.constant([axis], np.int64), keepdims=0)
+
     def compare(self, operator: str, first: str, second: str) -> str:
         """A node that gives bool."""
         return self.add(operator, first, second, dtype=TensorProto.BOOL)
@@ -300,10 +306,7 @@ def _bitwise_xor(writer: _Writer) -> str:
         bits.append(writer.add("Sub", halves, writer.add("Mul", writer.add("Div", halves, two), two)))
     unequal = writer.add("Sub", *bits)
     weighted = writer.add("Mul", writer.add("Mul", unequal, unequal), powers)
-    if writer.ctx.opset < 13:
-        total = writer.add("ReduceSum", weighted, axes=[len(writer.shape)], keepdims=0)
-    else:
-        total = writer.add("ReduceSum", weighted, writer.constant([len(writer.shape)], np.int64), keepdims=0)
+    total = writer.sum(weighted, len(writer.shape))
     unequal = writer.add("Sub", *signs)
     return writer.cast(_inverted(writer, total, writer.add("Mul", unequal, unequal)), writer.result)
 
@@ -364,8 +367,11 @@ def _scattered(writer: _Writer, rows: NDArray[Any], count: int, values: str) -> 
         order[rows] = np.arange(len(rows))
         zeros = writer.constant(np.zeros((1, 1, width)), writer.result)
         values = writer.gather(writer.add("Concat", values, zeros, axis=1), order, 1)
-    else:
-        values = writer.add("MatMul", writer.constant(rows == np.arange(count)[:, np.newaxis], writer.result), values)
+    elif writer.result == np.float32:
+        values = writer.add("MatMul", writer.constant(rows == np.arange(count)[:, np.newaxis]), values)
+    else:  # TensorRT multiplies no matrices of integers
+        there = writer.constant((rows == np.arange(count)[:, np.newaxis])[np.newaxis, ..., np.newaxis], writer.result)
+        values = writer.sum(writer.add("Mul", writer.reshape(values, [1, 1, len(rows), width]), there), 2)
     return writer.reshape(values, writer.target)
 
 
@@ -396,6 +402,38 @@ def _dynamic_update_slice(writer: _Writer) -> str:
 def _add_n(writer: _Writer) -> str:
     """One by one: ONNX's Sum has no integers."""
     return reduce(lambda first, second: writer.add("Add", first, second), writer.inputs)
+
+
+def _fake_quant(writer: _Writer) -> str:
+    """Rounding to steps of which one is 0 (`NudgeQuantizationRange`, `FakeQuantizeArray`): halves go up."""
+    low, high = (np.float32(writer.attributes[end]) for end in ("min", "max"))
+    steps = (1 << writer.attributes["num_bits"]) - 1
+    scale = (high - low) / np.float32(steps)
+    zero = np.float32(np.floor(np.clip(-low / scale, 0, steps) + 0.5))
+    low, high = -zero * scale, (steps - zero) * scale
+    inside = writer.add("Sub", writer.clip(writer.inputs[0], float(low), float(high)), writer.constant(low))
+    codes = writer.add("Mul", inside, writer.constant(np.float32(1) / scale))
+    codes = writer.add("Floor", writer.add("Add", codes, writer.constant(0.5)))
+    return writer.add("Add", writer.add("Mul", codes, writer.constant(scale)), writer.constant(low))
+
+
+def _dilate(writer: _Writer) -> str:
+    """One value between the entries of each axis, as often as a constant says."""
+    numbers, steps = _numbered(writer), writer.values(1)
+    places = np.full(writer.target, numbers.size)
+    places[tuple(slice(None, None, step) for step in steps)] = numbers
+    flat = [writer.reshape(name, [1, -1]) for name in (writer.inputs[0], writer.inputs[2])]
+    return writer.reshape(writer.gather(writer.add("Concat", *flat, axis=1), places.reshape(-1), 1), places.shape)
+
+
+def _local_response_normalization(writer: _Writer) -> str:
+    """The sums of squares of neighbouring channels are a product of matrices."""
+    (x,), found = writer.inputs, writer.attributes
+    channels = np.arange(writer.shape_of(0)[-1])
+    near = np.abs(channels - channels[:, np.newaxis]) <= found["radius"]
+    sums = writer.add("MatMul", writer.add("Mul", x, x), writer.constant(near * found["alpha"]))
+    scale = writer.add("Add", sums, writer.constant(found["bias"]))
+    return writer.add("Mul", x, writer.add("Pow", scale, writer.constant(-found["beta"])))
 
 
 def _softmax(writer: _Writer) -> str:
@@ -552,7 +590,12 @@ _HANDLERS: dict[str, Callable[[_Writer], str]] = {
     "TFL_EMBEDDING_LOOKUP": lambda writer: writer.add("Gather", *writer.inputs[::-1], axis=0),
     "TFL_RELU_0_TO_1": lambda writer: writer.clip(writer.inputs[0], 0.0, 1.0),
     "TFL_RELU_N1_TO_1": lambda writer: writer.clip(writer.inputs[0], -1.0, 1.0),
-    "TFL_BITWISE_XOR": _bitwise_xor, "TFL_BUCKETIZE": _bucketize, "TFL_DYNAMIC_UPDATE_SLICE": _dynamic_update_slice,
+    "TFL_STABLEHLO_ADD": lambda writer: writer.add("Add", *writer.inputs),
+    "TFL_STABLEHLO_MAXIMUM": lambda writer: writer.add("Max", *writer.inputs),
+    "TFL_STABLEHLO_MINIMUM": lambda writer: writer.add("Min", *writer.inputs),
+    "TFL_STABLEHLO_MULTIPLY": lambda writer: writer.add("Mul", *writer.inputs),
+    "TFL_BITWISE_XOR": _bitwise_xor, "TFL_BUCKETIZE": _bucketize, "TFL_DILATE": _dilate,
+    "TFL_DYNAMIC_UPDATE_SLICE": _dynamic_update_slice, "TFL_FAKE_QUANT": _fake_quant,
     "TFL_GATHER_ND": _gather_nd, "TFL_GELU": _gelu, "TFL_HARD_SWISH": _hard_swish,
     "TFL_L2_POOL_2D": _l2_pool, "TFL_MATRIX_DIAG": _matrix_diag, "TFL_MATRIX_SET_DIAG": _matrix_set_diag,
     "TFL_MIRROR_PAD": _mirror_pad, "TFL_ONE_HOT": _one_hot, "TFL_REVERSE_SEQUENCE": _reverse_sequence,
@@ -644,6 +687,11 @@ def _has_another_beta(_: Any, node: Any) -> bool:
     return float(node.get_attr_value("beta", 1.0)) != 1.0
 
 
+def _is_wide(_: Any, node: Any) -> bool:
+    """Whether a LOCAL_RESPONSE_NORMALIZATION takes more channels than TensorRT's LRN, 15."""
+    return bool(node.get_attr_value("radius") > 7)
+
+
 def _pads_floats(ctx: Any, node: Any) -> bool:
     """Whether a PADV2 pads float32 numbers by constant widths with one constant."""
     return ctx.get_dtype(node.output[0]) == TensorProto.FLOAT and all(_constant(each) for each in node.inputs[1:])
@@ -663,6 +711,7 @@ _SOMETIMES: dict[str, tuple[Callable[[Any, Any], bool], Callable[[_Writer], str]
     "TFL_FLOOR_DIV": (_is_integer, _floor_div),
     "TFL_FLOOR_MOD": (_is_integer, partial(_floor_div, modulo=True)),
     "TFL_GATHER": (_has_own_indices, _gather),
+    "TFL_LOCAL_RESPONSE_NORMALIZATION": (_is_wide, _local_response_normalization),
     "TFL_PADV2": (_pads_floats, _pad),
     "TFL_RESIZE_BILINEAR": (_becomes_too_small, _bilinear),
     "TFL_RESIZE_NEAREST_NEIGHBOR": (_is_not_repeated, _nearest),
