@@ -467,6 +467,18 @@ def test_codes_are_paired_where_moves_lie_between_them() -> None:
     assert prod(_run(model, np.ones((1, 4, 6, 5), np.float32)).shape) == 120
 
 
+@given(zero=_ZEROS)
+def test_constants_that_codes_do_not_reach_are_cut(zero: int) -> None:
+    net = _Network()
+    fixed = net.coded(net.constant([[[[-9.0, -2.0, 0.0, 2.0, 9.0]]]]), 1 / 64, zero)
+    model = net.model(net.add("Add", "x", fixed))
+    picture = np.zeros((1, 4, 6, 5), np.float32)
+    wanted = _run(model, picture)
+    made = pair_codes(model)
+    assert not {"QuantizeLinear", "DequantizeLinear"} & {node.op_type for node in made.graph.node}
+    np.testing.assert_array_equal(_run(made, picture), wanted)
+
+
 def test_constants_are_rounded_at_once() -> None:
     net = _Network()
     fixed = net.coded(net.constant(np.full((1, 4, 6, 5), 0.333)), 0.02, 5)
