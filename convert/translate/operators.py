@@ -172,7 +172,7 @@ def _sign(writer: _Writer) -> str:
 
 
 def _select(writer: _Writer) -> str:
-    """tf2onnx multiplies by 0 and 1, which makes NaN of what is infinite on the side that is not chosen: x / 0, log(0)."""
+    """tf2onnx multiplies by 0 and 1, which makes NaN of what is infinite on the side that is not chosen: x / 0."""
     condition, *values = writer.inputs
     shape, rank = writer.shape_of(0), len(writer.target)
     if writer.node.type == "TFL_SELECT" and len(shape) == 1 and rank > 1:  # one for each row
@@ -617,7 +617,10 @@ def _mixture(before: int, after: int, *, corners: bool, centers: bool) -> NDArra
     places = (places + np.float32(0.5)) * scale - np.float32(0.5) if centers else places * scale
     low, high = np.floor(places).clip(0), np.ceil(places).clip(None, before - 1)
     pixels, share = np.arange(before), (places - low)[:, np.newaxis]
-    return (1 - share) * (pixels == low[:, np.newaxis]) + share * (pixels == high[:, np.newaxis])
+    weights: NDArray[np.float32] = (1 - share) * (pixels == low[:, np.newaxis]) + share * (
+        pixels == high[:, np.newaxis]
+    )
+    return weights
 
 
 def _bilinear(writer: _Writer) -> str:
