@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 WHOLE_OPSET = 11
-"""The first that has what most translations need: slices by steps, resizing around half pixels, joins with constants."""
+"""The first with what most translations need: slices by steps, joins with constants, resizing around half pixels."""
 
 TOO_OLD = "an opset below 11 lacks too much: leave out --opset, or export the ONNX model with opset 13"
 """The hint of what an older one may be the reason of."""

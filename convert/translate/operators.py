@@ -172,7 +172,7 @@ def _sign(writer: _Writer) -> str:
 
 
 def _select(writer: _Writer) -> str:
-    """tf2onnx multiplies by 0 and 1, which makes NaN of what is infinite on the side that is not chosen: x / 0, log(0)."""
+    """tf2onnx multiplies by 0 and 1, which makes NaN of what is infinite on the side not chosen: x / 0, log(0)."""
     condition, *values = writer.inputs
     shape, rank = writer.shape_of(0), len(writer.target)
     if writer.node.type == "TFL_SELECT" and len(shape) == 1 and rank > 1:  # one for each row
@@ -461,11 +461,11 @@ def _add_n(writer: _Writer) -> str:
 
 def _fake_quant(writer: _Writer) -> str:
     """Rounding to steps of which one is 0 (`NudgeQuantizationRange`, `FakeQuantizeArray`): halves go up."""
-    low, high = (np.float32(writer.attributes[end]) for end in ("min", "max"))
+    least, largest = (np.float32(writer.attributes[end]) for end in ("min", "max"))
     steps = (1 << writer.attributes["num_bits"]) - 1
-    scale = (high - low) / np.float32(steps)
-    zero = np.float32(np.floor(np.clip(-low / scale, 0, steps) + 0.5))
-    low, high = -zero * scale, (steps - zero) * scale
+    scale = (largest - least) / np.float32(steps)
+    zero = np.float32(np.floor(np.clip(-least / scale, 0, steps) + 0.5))
+    low, high = float(-zero * scale), float((steps - zero) * scale)
     inside = writer.add("Sub", writer.clip(writer.inputs[0], low, high), writer.constant(low))
     codes = writer.add("Mul", inside, writer.constant(np.float32(1) / scale))
     codes = writer.add("Floor", writer.add("Add", codes, writer.constant(0.5)))
@@ -610,14 +610,15 @@ def _nearest(writer: _Writer) -> str:
     return name
 
 
-def _mixture(before: int, after: int, *, corners: bool, centers: bool) -> NDArray[np.float32]:
+def _mixture(before: int, after: int, *, corners: bool, centers: bool) -> NDArray[Any]:
     """How much of each old pixel is in each new one, [after, before] (`ComputeInterpolationValues`)."""
     scale = np.float32((before - 1) / (after - 1) if corners and after > 1 else before / after)
     places = np.arange(after, dtype=np.float32)
     places = (places + np.float32(0.5)) * scale - np.float32(0.5) if centers else places * scale
     low, high = np.floor(places).clip(0), np.ceil(places).clip(None, before - 1)
     pixels, share = np.arange(before), (places - low)[:, np.newaxis]
-    return (1 - share) * (pixels == low[:, np.newaxis]) + share * (pixels == high[:, np.newaxis])
+    shares: NDArray[Any] = (1 - share) * (pixels == low[:, np.newaxis]) + share * (pixels == high[:, np.newaxis])
+    return shares
 
 
 def _bilinear(writer: _Writer) -> str:
@@ -633,10 +634,7 @@ def _bilinear(writer: _Writer) -> str:
     elif scales is None:
         raise ValueError(f"no scale gives {sizes[1]} for {sizes[0]}")
     else:
-        factors = (
-            writer.constant([]),
-            writer.constant([1, 1, *scales]),
-        )  # the first are of a crop, which there is none of
+        factors = (writer.constant([]), writer.constant([1, 1, *scales]))  # the first are of a crop: there is none
         coordinates = "align_corners" if corners else "half_pixel" if centers else "asymmetric"
         name = writer.add("Resize", name, *factors, mode="linear", coordinate_transformation_mode=coordinates)
     return writer.add("Transpose", name, perm=[0, 2, 3, 1])
@@ -669,11 +667,12 @@ _HANDLERS: dict[str, Callable[[_Writer], str]] = {
     "TFL_STABLEHLO_MINIMUM": lambda writer: writer.add("Min", *writer.inputs),
     "TFL_STABLEHLO_MULTIPLY": lambda writer: writer.add("Mul", *writer.inputs),
     "TFL_ATAN2": _atan2, "TFL_BITWISE_XOR": _bitwise_xor, "TFL_BUCKETIZE": _bucketize, "TFL_DILATE": _dilate,
-    "TFL_DYNAMIC_UPDATE_SLICE": _dynamic_update_slice, "TFL_FAKE_QUANT": _fake_quant, "TFL_GATHER_ND": _gather_nd, "TFL_GELU": _gelu, "TFL_HARD_SWISH": _hard_swish,
-    "TFL_L2_POOL_2D": _l2_pool, "TFL_MATRIX_DIAG": _matrix_diag, "TFL_MATRIX_SET_DIAG": _matrix_set_diag,
-    "TFL_MIRROR_PAD": _mirror_pad, "TFL_ONE_HOT": _one_hot, "TFL_REVERSE_SEQUENCE": _reverse_sequence,
-    "TFL_REVERSE_V2": _reverse, "TFL_RIGHT_SHIFT": _right_shift, "TFL_ROUND": _round, "TFL_SCATTER_ND": _scatter_nd,
-    "TFL_SEGMENT_SUM": _segment_sum, "TFL_SIGN": _sign, "TFL_UNSORTED_SEGMENT_SUM": _segment_sum,
+    "TFL_DYNAMIC_UPDATE_SLICE": _dynamic_update_slice, "TFL_FAKE_QUANT": _fake_quant, "TFL_GATHER_ND": _gather_nd,
+    "TFL_GELU": _gelu, "TFL_HARD_SWISH": _hard_swish, "TFL_L2_POOL_2D": _l2_pool, "TFL_MATRIX_DIAG": _matrix_diag,
+    "TFL_MATRIX_SET_DIAG": _matrix_set_diag, "TFL_MIRROR_PAD": _mirror_pad, "TFL_ONE_HOT": _one_hot,
+    "TFL_REVERSE_SEQUENCE": _reverse_sequence, "TFL_REVERSE_V2": _reverse, "TFL_RIGHT_SHIFT": _right_shift,
+    "TFL_ROUND": _round, "TFL_SCATTER_ND": _scatter_nd, "TFL_SEGMENT_SUM": _segment_sum, "TFL_SIGN": _sign,
+    "TFL_UNSORTED_SEGMENT_SUM": _segment_sum,
 }  # fmt: skip
 
 
