@@ -676,28 +676,9 @@ _HANDLERS: dict[str, Callable[[_Writer], str]] = {
 }  # fmt: skip
 
 
-def _is_integer(ctx: Any, node: Any) -> bool:
-    return ctx.get_dtype(node.output[0]) in _INTEGERS
-
-
-def _is_old_power(ctx: Any, node: Any) -> bool:
-    """Whether a POW of integers is of an opset in which Pow has none."""
-    return bool(ctx.opset < 12) and _is_integer(ctx, node)
-
-
-def _compares_old_floats(ctx: Any, node: Any) -> bool:
-    """Whether an EQUAL or NOT_EQUAL of floats is of an opset in which Equal has none."""
-    return bool(ctx.opset < 11 and ctx.get_dtype(node.input[0]) == TensorProto.FLOAT)
-
-
-def _selects_floats(ctx: Any, node: Any) -> bool:
-    """Whether a SELECT is of floats, and of an opset that has Where."""
-    return bool(ctx.opset >= 9 and ctx.get_dtype(node.output[0]) == TensorProto.FLOAT)
-
-
-def _is_old(ctx: Any, node: Any) -> bool:
-    """Whether TensorRT 7 may read it, of which a release lacks what tf2onnx writes."""
-    return bool(ctx.opset < 13 and ctx.get_dtype(node.output[0]) == TensorProto.FLOAT)
+def _of(kinds: set[int], *, since: int = 0, until: int = 99) -> Callable[[Any, Any], bool]:
+    """Whether an operator takes one of these types, and the opset is `since` or later and before `until`."""
+    return lambda ctx, node: since <= ctx.opset < until and any(ctx.get_dtype(name) in kinds for name in node.input)
 
 
 def _reaches_too_little(ctx: Any, node: Any) -> bool:
@@ -799,27 +780,29 @@ _INTEGERS = {
     TensorProto.INT8, TensorProto.UINT8, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64,
 }  # fmt: skip
 
-# Only where tf2onnx is wrong: what it writes for the others stays as it is.
+_FLOATS = {TensorProto.FLOAT}
+
+# Only where tf2onnx is wrong, or writes what TensorRT 7 (opset 11) lacks: what it writes for the others stays as it is.
 _SOMETIMES: dict[str, tuple[Callable[[Any, Any], bool], Callable[[_Writer], str]]] = {
-    "TFL_ADD_N": (_is_integer, _add_n),
+    "TFL_ADD_N": (_of(_INTEGERS), _add_n),
     "TFL_ARG_MAX": (_lists_its_axis, partial(_arg_most, operator="ArgMax")),
     "TFL_ARG_MIN": (_lists_its_axis, partial(_arg_most, operator="ArgMin")),
     "TFL_CONV_2D": (_computes_weights, _convolution),
-    "TFL_CUMSUM": (_is_old, _cumulative_sum),
+    "TFL_CUMSUM": (_of(_FLOATS, until=13), _cumulative_sum),
     "TFL_DEPTHWISE_CONV_2D": (_computes_weights, _depthwise_convolution),
-    "TFL_EQUAL": (_compares_old_floats, _equal),
-    "TFL_FLOOR_DIV": (_is_integer, _floor_div),
-    "TFL_FLOOR_MOD": (_is_integer, partial(_floor_div, modulo=True)),
+    "TFL_EQUAL": (_of(_FLOATS, until=11), _equal),
+    "TFL_FLOOR_DIV": (_of(_INTEGERS), _floor_div),
+    "TFL_FLOOR_MOD": (_of(_INTEGERS), partial(_floor_div, modulo=True)),
     "TFL_GATHER": (_has_own_indices, _gather),
-    "TFL_L2_NORMALIZATION": (_is_old, _l2_normalization),
+    "TFL_L2_NORMALIZATION": (_of(_FLOATS, until=13), _l2_normalization),
     "TFL_LOCAL_RESPONSE_NORMALIZATION": (_is_wide, _local_response_normalization),
-    "TFL_NOT_EQUAL": (_compares_old_floats, _equal),
+    "TFL_NOT_EQUAL": (_of(_FLOATS, until=11), _equal),
     "TFL_PADV2": (_pads_floats, _pad),
-    "TFL_POW": (_is_old_power, _pow),
+    "TFL_POW": (_of(_INTEGERS, until=12), _pow),
     "TFL_RESIZE_BILINEAR": (_resizes_otherwise, _bilinear),
     "TFL_RESIZE_NEAREST_NEIGHBOR": (_is_not_repeated, _nearest),
-    "TFL_SELECT": (_selects_floats, _select),
-    "TFL_SELECT_V2": (_selects_floats, _select),
+    "TFL_SELECT": (_of(_FLOATS, since=9), _select),
+    "TFL_SELECT_V2": (_of(_FLOATS, since=9), _select),
     "TFL_SOFTMAX": (_has_another_beta, _softmax),
     "TFL_SPACE_TO_BATCH_ND": (_has_unequal_blocks, _space_to_batch),
     "TFL_TRANSPOSE_CONV": (_reaches_too_little, _transposed_convolution),

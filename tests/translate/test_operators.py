@@ -28,7 +28,7 @@ def network(kind: str, shape: tuple[int, ...], *constants: Any, option: Any = No
 
     Args:
         shape: of what the operator gives.
-        constants: its other inputs; `behind`: before the picture.
+        constants: its other inputs, those in float16 turned to float32 first; `behind`: before the picture.
     """
     flat = Flat()
     picture = flat.tensor(1, 6, 8, 3, name="x")
@@ -36,6 +36,9 @@ def network(kind: str, shape: tuple[int, ...], *constants: Any, option: Any = No
     flat.operator("MUL", [picture, flat.constant(np.array([6], np.float32))], [scaled], options("Mul"))
     flat.operator("SUB", [scaled, flat.constant(np.array([3], np.float32))], [moved], options("Sub"))
     others = [flat.constant(each) for each in constants]
+    for place, each in enumerate(others):
+        if flat.tensors[each].type == schema.TensorType.FLOAT16:
+            (others[place],) = flat.operator("DEQUANTIZE", [each], [flat.tensor(*flat.tensors[each].shape)])
     flat.operator(kind, [*others, moved] if behind else [moved, *others], [target], option)
     return flat.build([picture], [flatten(flat, target)])
 
@@ -78,9 +81,9 @@ def test_halves_are_rounded_to_even_numbers(same: Callable[..., onnx.ModelProto]
     same(model, pictures=np.random.default_rng(0).integers(0, 13, (3, 6, 8, 3)).astype(np.float32) / 12)
 
 
-@pytest.mark.parametrize("opset", [10, 13])
-def test_padding_with_a_value(opset: int, same: Callable[..., onnx.ModelProto]) -> None:
-    pads, value = np.array([[0, 0], [2, 1], [0, 3], [1, 0]], np.int32), np.array([0.7], np.float32)
+@pytest.mark.parametrize(("opset", "dtype"), [(10, "float32"), (13, "float32"), (10, "float16")])
+def test_padding_with_a_value(opset: int, dtype: str, same: Callable[..., onnx.ModelProto]) -> None:
+    pads, value = np.array([[0, 0], [2, 1], [0, 3], [1, 0]], np.int32), np.array([0.7], dtype)
     same(network("PADV2", (1, 9, 11, 4), pads, value, option=options("PadV2")), opset=opset, tolerance=1e-6)
 
 
@@ -203,6 +206,32 @@ def test_transposed_convolutions_that_leave_gaps(
     option = options("TransposeConv", padding=schema.Padding.SAME, strideH=stride, strideW=stride)
     model = network("TRANSPOSE_CONV", shape, np.array(shape, np.int32), weights, option=option, behind=True)
     same(model, tolerance=1e-5)
+
+
+@pytest.mark.parametrize(("stride", "dilation"), [((1, 1), (1, 1)), ((2, 3), (1, 1)), ((1, 1), (2, 3))])
+@pytest.mark.parametrize("kind", ["CONV_2D", "DEPTHWISE_CONV_2D"])
+def test_convolutions_whose_weights_are_computed_from_the_picture(
+    kind: str, stride: tuple[int, int], dilation: tuple[int, int], same: Callable[..., onnx.ModelProto]
+) -> None:
+    """The weights [4,2,3,3] or [1,2,3,3] are a part of the picture [1,6,8,3]."""
+    flat, outputs = Flat(), 4 if kind == "CONV_2D" else 3
+    count = 4 if kind == "CONV_2D" else 1
+    picture, weights = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(count, 2, 3, 3)
+    row, part = flat.tensor(1, 144), flat.tensor(1, count * 18)
+    flat.operator("RESHAPE", [picture, flat.constant(np.array([1, 144], np.int32))], [row], options("Reshape"))
+    ends = [flat.constant(np.array(each, np.int32)) for each in ([0, 5], [1, count * 18])]
+    flat.operator("SLICE", [row, *ends], [part], options("Slice"))
+    shape = flat.constant(np.array([count, 2, 3, 3], np.int32))
+    flat.operator("RESHAPE", [part, shape], [weights], options("Reshape"))
+    target = flat.tensor(1, -(-6 // stride[0]), -(-8 // stride[1]), outputs)
+    option = options(
+        "Conv2D" if kind == "CONV_2D" else "DepthwiseConv2D",
+        padding=schema.Padding.SAME,
+        **dict(zip(("strideH", "strideW"), stride, strict=True)),
+        **dict(zip(("dilationHFactor", "dilationWFactor"), dilation, strict=True)),
+    )
+    flat.operator(kind, [picture, weights, flat.weights(outputs)], [target], option)
+    same(flat.build([picture], [flatten(flat, target)]), tolerance=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["ArgMax", "ArgMin"])
