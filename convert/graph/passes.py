@@ -22,16 +22,7 @@ from convert.errors import TranslationError
 from convert.findings import Finding, Rule
 from convert.graph.batch import BATCH, dynamic_batch
 from convert.graph.cleanup import CLEANING, clean, plain_quantization, transposes
-from convert.graph.graph import (
-    TOO_OLD,
-    WHOLE_OPSET,
-    GraphEditor,
-    load_model,
-    opset_of,
-    shape_of,
-    signature,
-    without_weights,
-)
+from convert.graph.graph import GraphEditor, hint_at, load_model, opset_of, shape_of, signature, without_weights
 from convert.graph.quantized import pair_codes, shift
 from convert.graph.resize import crop, resize_frames, scale, take_levels
 from convert.heads import head
@@ -118,9 +109,7 @@ def _run(model: ModelProto, *passes: Callable[[ModelProto], ModelProto]) -> Mode
         try:
             model = step(model)
         except TranslationError as error:
-            if opset_of(model) >= WHOLE_OPSET:
-                raise
-            raise TranslationError(error.message, hint=TOO_OLD) from error
+            raise TranslationError(error.message, hint=hint_at(opset_of(model), error.hint)) from error
         onnx.checker.check_model(without_weights(model))
     return model
 
