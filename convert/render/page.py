@@ -460,7 +460,7 @@ def _batch(value: Mapping[str, Any]) -> list[Measure]:
 def _agreement(value: Mapping[str, Any]) -> list[Measure]:
     words = _agreed(value)
     if value.get("rounded"):
-        words += "; the first layer keeps its rounding"
+        words += f"; rounded as the original: {value.get('layers', 'first')} layer"
     if value.get("kernels") is not None:
         words += f"; two sets of the original's own kernels on {percent(float(value['kernels']))}"
     return [Measure("Integer original against its float rewriting", words)]

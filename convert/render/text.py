@@ -230,9 +230,10 @@ def _impulse_evidence(validated: types.ValidatedImpulse) -> list[tuple[str, str]
 
 
 def _evidence_lines(validated: types.Validated) -> list[tuple[str, str]]:
-    evidence, lines = validated.evidence, []
+    evidence, adapted, lines = validated.evidence, validated.adapted, []
     if parity := evidence.parity:
-        limit = f" (limit {parity.tolerance:g})" if not validated.adapted.has_own_codes else ", of codes"
+        rounded = ", of codes" if adapted.has_own_codes else ", of rounded activations"
+        limit = rounded if adapted.has_steps else f" (limit {parity.tolerance:g})"
         difference = f"max difference {parity.max_abs_diff:.2g}{limit}"
         lines.append(("parity", f"{difference}, top-1 equal {percent(parity.top1)}, {parity.inputs} inputs"))
     if batch := evidence.batch:
@@ -240,7 +241,6 @@ def _evidence_lines(validated: types.Validated) -> list[tuple[str, str]]:
         lines.append(("batch", f"{sizes} give the same, max difference {batch.max_abs_diff:.2g}"))
     if evidence.decoding is not None:
         lines.append(("decoding", f"max difference to an independent decoding {evidence.decoding:.2g}"))
-    adapted = validated.adapted
     if (plain := adapted.for_objects) and (measured := evidence.for_objects) and (parity := measured.parity):
         difference = f"max difference {parity.max_abs_diff:.2g}, {parity.inputs} inputs"
         lines.append(("objects", f"{plain.file}, for a secondary engine, takes pictures of its own size: {difference}"))
@@ -258,7 +258,8 @@ def _evidence_lines(validated: types.Validated) -> list[tuple[str, str]]:
     if (agreement := evidence.int8_agreement) and (original := validated.adapted.export.original):
         from convert.export.facts import facts  # a float model has none
 
-        done = "rewritten in float32, first layer rounded" if agreement.rounded else "rewritten in float32"
+        rounded = f", rounded as the original: {agreement.layers} layer" if agreement.rounded else ""
+        done = f"rewritten in float32{rounded}"
         same = f"decides as the original on {percent(agreement.top1)} of {agreement.inputs:,} inputs"
         own = agreement.kernels
         as_own = "" if own is None else f" (its own two kernels: {percent(own)})"

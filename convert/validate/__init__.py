@@ -219,7 +219,9 @@ class Validate:
             return Evidence(), comparison.findings()
         few, alone = comparison.first
         values = as_nvinfer(few, adapted.preprocessing)
-        measured, found = measure(comparison.session, values, alone, self.batches, comparison.decode)
+        measured, found = measure(
+            comparison.session, values, alone, self.batches, comparison.decode, exact=not adapted.export.is_stepped
+        )
         decoded = comparison.decoding.difference if comparison.decoding else None
         return Evidence(parity, measured, decoding=decoded), (*comparison.findings(), *found)
 

@@ -48,7 +48,7 @@ EVIDENCE = Evidence(
     BatchParity((1, 2, 8), 0.0000123),
     "tensorrt-rtx 9.9: parsed",
     0.000456,
-    Int8Agreement(0.975, 0.0123, 0.5, 1000, rounded=1, kernels=0.98),
+    Int8Agreement(0.975, 0.0123, 0.5, 1000, rounded=1, kernels=0.98, layers="first"),
     FrameEffect(("16:9", "4:3"), Agreement(0.95, 0.0123, 1.0, 40), Agreement(0.5, 0.123, 1.0, 41)),
 )
 
@@ -108,8 +108,8 @@ def test_a_whole_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
         "  decoding  max difference to an independent decoding 0.00046",
         ("  framing   best answer as in Edge Impulse on 95 % cropped, mean difference 0.012; on 50 % squashed, mean "
         "difference 0.12; 40 frames of 16:9, 4:3"),
-        ("  int8      rewritten in float32, first layer rounded: decides as the original on 97.5 % of 1,000 inputs "
-        "(its own two kernels: 98 %)"),
+        ("  int8      rewritten in float32, rounded as the original: first layer: decides as the original "
+        "on 97.5 % of 1,000 inputs (its own two kernels: 98 %)"),
         "  tensorrt  tensorrt-rtx 9.9: parsed",
         "  note EI101 p:3:4: some [thing]", "    hint: do [it]", "  error EI501 some [thing]",
         "  warning EI502 q: some [thing]", "  more: ei-deepstream explain EI501 EI502",
