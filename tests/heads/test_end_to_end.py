@@ -210,7 +210,7 @@ def test_the_reference_reads_a_row_as_one_box_and_the_score_of_its_class(unit: s
     rows[..., :4] *= scale
     found = END_TO_END.read(decoding.ReferenceDecoder(head, 64, 64), [rows])
     np.testing.assert_allclose(found.boxes, [[[0.2, 0.1, 0.4, 0.3], [0.5, 0.5, 1, 1]]], rtol=1e-6)
-    np.testing.assert_array_equal(found.of_classes, np.float32([[[0, 0, 0.9], [0.25, 0, 0]]]))
+    np.testing.assert_array_equal(found.of_classes, np.array([[[0, 0, 0.9], [0.25, 0, 0]]], np.float32))
     np.testing.assert_array_equal(found.scores, rows[..., 4])
     np.testing.assert_array_equal(found.labels, [[2, 0]])
 
