@@ -17,7 +17,6 @@ handle.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import gc
 import importlib
 import io
@@ -57,7 +56,6 @@ starting up is little of the whole."""
 
 _APART = 1 << 20  # bytes of an object from which on it is no part of what is pickled
 _SIZES = struct.Struct("<QQ")  # of a message: bytes that are pickled, and how many objects are apart
-_PIPE = 1 << 20  # bytes a pipe holds: what Linux allows everybody (pipe(7), pipe-max-size)
 _TAIL = 4096  # bytes of the child's stderr that are worth showing
 _MEMORY_INTERVAL = 0.05  # seconds between two checks of the child's memory: some 100 MiB can be filled meanwhile
 
@@ -100,7 +98,7 @@ class _Messages:
     def packed(self, value: object) -> list[bytes]:
         """`value` in parts, to be sent in this order."""
         content = io.BytesIO()
-        pickler = _Pickler(content, pickle.HIGHEST_PROTOCOL)
+        pickler = _Pickler(content)
         pickler.dump(value)
         known = {id(each): place for place, each in enumerate(self._known)}
         # Below 0 for one that is known: -1 less its place; else its length.
@@ -135,19 +133,17 @@ class _Pickler(pickle.Pickler):
         apart: these, each once; what is pickled has their places.
     """
 
-    def __init__(self, file: io.BytesIO, protocol: int) -> None:
-        super().__init__(file, protocol)
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file, pickle.HIGHEST_PROTOCOL)
         self.apart: list[bytes] = []
-        self._places: dict[int, int] = {}
 
     def persistent_id(self, value: Any) -> int | None:
         """The place of `value` in `apart`; None for all that is pickled."""
         if type(value) is not bytes or len(value) < _APART:
             return None
-        if id(value) not in self._places:
-            self._places[id(value)] = len(self.apart)
+        if all(each is not value for each in self.apart):
             self.apart.append(value)
-        return self._places[id(value)]
+        return next(place for place, each in enumerate(self.apart) if each is value)
 
 
 class _Child(subprocess.Popen[bytes]):
@@ -200,10 +196,6 @@ class Worker:
             )
             self._process.folder, self._process.messages = folder, _Messages()
             os.close(write)
-            assert self._process.stdin is not None
-            for pipe in (read, self._process.stdin.fileno()):
-                with contextlib.suppress(OSError):  # less is slower
-                    fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
             self._answers = read
         return self
 
@@ -349,7 +341,7 @@ class Worker:
             while left := length - data.tell():
                 if broken := limit.wait(selector):  # an answer that comes too late is too late
                     raise self._died(broken)
-                if not data.write(os.read(self._answers, min(left, _PIPE))):
+                if not data.write(os.read(self._answers, min(left, 1 << 20))):
                     raise self._dead()
         return data.getvalue()
 

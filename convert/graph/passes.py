@@ -170,21 +170,18 @@ def serialized(model: ModelProto) -> bytes:
     ends = onnx.GraphProto(input=graph.input, output=graph.output).SerializeToString()
     starts, length = [], len(nodes) + len(ends)
     for tensor in graph.initializer:  # what `from_array` makes
-        light = TensorProto(dims=tensor.dims, data_type=tensor.data_type, name=tensor.name).SerializeToString()
-        size = len(tensor.raw_data)
-        start = light + field_start(9, size)
+        light, size = TensorProto(dims=tensor.dims, data_type=tensor.data_type, name=tensor.name), len(tensor.raw_data)
+        start = light.SerializeToString() + field_start(9, size)
         starts.append(field_start(5, len(start) + size) + start)
         length += len(starts[-1]) + size
-    front = ModelProto(
-        ir_version=model.ir_version, producer_name=model.producer_name, producer_version=model.producer_version
-    ).SerializeToString()
-    front += field_start(7, length) + nodes
-    back = ends + ModelProto(opset_import=model.opset_import, metadata_props=model.metadata_props).SerializeToString()
+    front = ModelProto(ir_version=model.ir_version, producer_name=_PRODUCER, producer_version=__version__)
+    back = ModelProto(opset_import=model.opset_import, metadata_props=model.metadata_props)
+    before = front.SerializeToString() + field_start(7, length)
     data = io.BytesIO()  # gives what was written without a copy
-    data.seek(len(front) - len(nodes) - len(ends) + length)  # the end first: it grows once
-    data.write(back)
+    data.seek(len(before) + length - len(ends))  # the end first: it grows once
+    data.write(ends + back.SerializeToString())
     data.seek(0)
-    data.write(front)
+    data.write(before + nodes)
     for start, tensor in zip(starts, graph.initializer, strict=True):
         data.writelines((start, tensor.raw_data))
     return data.getvalue()

@@ -171,6 +171,8 @@ class Validate:
         if adapted.for_objects is None or inner is None or evidence.parity is None:
             return evidence, found
         del comparison  # and its sessions, of a large model hundreds of megabytes
+        if len(adapted.onnx.data) > LARGE:
+            return_freed_memory()
         decoder = replace(decoding.decoder, framing=None) if decoding else None
         objects = Comparison(
             adapted.for_objects, worker, self.timeout, self.tolerance, first_size=size, decoder=decoder

@@ -376,6 +376,8 @@ class Comparison:
         """What the original gives for `inside`, in the worker, and ONNX Runtime for `pictures` meanwhile, here."""
         arguments = self._adapted.export, inside, self._worker, self._timeout
         if len(self._adapted.onnx.data) > LARGE:  # the one behind the other: each needs several times the model's size
+            self.__dict__.pop("session", None)  # of the chunk before
+            self.__dict__.pop("_session", None)
             return_freed_memory()
             wanted = original(*arguments)
             self._worker.close()
@@ -460,7 +462,7 @@ def reference_decoder(adapted: Adapted, worker: Worker, timeout: float) -> Refer
         width, height = framing.model
     anchors = None
     if head(adapted.head.task).is_cut:
-        anchors = runtimes.anchors(adapted.export.model, worker, timeout)
+        anchors = runtimes.call_original("convert.heads.ssd:anchors", worker, timeout, adapted.export.model)
     return ReferenceDecoder(adapted.head, width, height, anchors, framing)
 
 

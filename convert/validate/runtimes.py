@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.heads.decoding import Anchors
     from convert.images import ImageScaling
 
 DEFAULT, BUILTIN, REFERENCE = "XNNPACK", "built-in", "reference"
@@ -83,16 +82,6 @@ def onnx_outputs(
     result: list[NDArray[np.float32]] = call_original(
         "convert.validate.runtimes:run_onnx_reference", worker, timeout, *arguments, engine="ONNX Runtime"
     )
-    return result
-
-
-def anchors(model: bytes, worker: Worker, timeout: float) -> Anchors:
-    """What `convert.heads.ssd.anchors` returns, computed in `worker` in at most `timeout` seconds.
-
-    Raises:
-        ValidationError: as `outputs`.
-    """
-    result: Anchors = call_original("convert.heads.ssd:anchors", worker, timeout, model)
     return result
 
 
