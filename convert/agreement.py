@@ -30,13 +30,14 @@ from convert.heads import refuse_unsupported
 from convert.images import CENTRE, Anchor, ImageScaling, ResizeMode
 from convert.isolation import Died, Failed, Worker
 from convert.types import Agreement, Export, Int8Agreement, Stage, StageResult
-from convert.validate.runtimes import BUILTIN, LiteRT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from convert.validate.runtimes import LiteRT
 
 
 AGREEMENT = Rule("EI153")
@@ -305,16 +306,18 @@ def int8_agreement(
         ValidationError: LiteRT refuses the original.
         RuntimeError, ValueError: LiteRT refuses the rewritten model, or the inputs do not fit it.
     """
+    from convert.validate import runtimes  # for the process that runs LiteRT
+
     detections = _detections(original)
     try:
-        first = LiteRT(original)
+        first = runtimes.LiteRT(original)
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ValidationError(
             f"LiteRT itself cannot run this quantized model: {reason}",
             hint="the file is as its converter wrote it; export the model in float32, or quantized in another way",
         ) from error
-    second = LiteRT(original, BUILTIN) if rebuilt is None else LiteRT(rebuilt)
+    second = runtimes.LiteRT(original, runtimes.BUILTIN) if rebuilt is None else runtimes.LiteRT(rebuilt)
     same, total, count, greatest = 0, 0.0, 0, 0.0
     number = 0
     for number, outputs in enumerate(_side_by_side(first, second, inputs), 1):

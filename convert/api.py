@@ -35,6 +35,7 @@ from convert.options import (
     SimulateOptions,
     checked,
     defaults,
+    is_in_studio,
     refuse_contradictions,
     refuse_recordings,
     refuse_simulation,
@@ -155,8 +156,6 @@ def _fetched(
     exports: tuple[Path, ...], settings: Mapping[str, Any], studio: Callable[[], Studio] | None = None
 ) -> AbstractContextManager[tuple[Path, ...]]:
     """`exports`, those in Studio as folders; INT8 is made of the int8 model."""
-    from convert.studio import is_in_studio
-
     if not any(map(is_in_studio, exports)):
         return contextlib.nullcontext(exports)
     from convert.studio.pull import fetched  # few exports lie there

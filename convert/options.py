@@ -31,6 +31,15 @@ PLATFORM: Final = "jetson"
 """As `RELEASE`."""
 
 
+STUDIO: Final = "studio:"
+"""Of an export that lies in Studio: `studio:PROJECT`."""
+
+
+def is_in_studio(export: Path | str) -> bool:
+    """Whether it is `studio:PROJECT`, and no file of that name."""
+    return str(export).startswith(STUDIO) and not Path(export).exists()
+
+
 def _parse_scaling(value: object, _: Path) -> ImageScaling:
     """An image scaling in any of Edge Impulse's spellings; raises ValueError."""
     known = load_toml("options.toml")["scalings"] | {scaling.value: scaling.value for scaling in ImageScaling}

@@ -200,7 +200,7 @@ def stages(
         adapt = InWorker(adapt, adapt, worker)
         proof = InWorker(proof, proving(options, InProcessWorker()), worker)
     if emit is not None:
-        proof = WithComparison(proof, emit, options.get("images"), worker=worker)
+        proof = WithComparison(proof, emit, options.get("images"), worker=worker, beside=beside)
     made = (unpack, translate, adapt, proof)
     return made if output is None or emit is None else (*made, emit)
 

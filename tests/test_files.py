@@ -22,6 +22,7 @@ from convert.files import (
     alike,
     escaped,
     include_path,
+    is_running,
     make_folder,
     refuse_folder,
     rule,
@@ -115,6 +116,14 @@ def test_leftovers_of_the_dead_are_removed(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"half")
     write(tmp_path / "a", b"")
     assert names(tmp_path) == sorted([alive, "a", *others])
+
+
+def test_processes_of_another_user_are_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_pid: int, _signal: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refuse)
+    assert is_running(os.getppid())
 
 
 def test_a_folder_in_the_way_leaves_everything_as_it_was(tmp_path: Path) -> None:

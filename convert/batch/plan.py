@@ -54,9 +54,8 @@ from convert.export.archive import IGNORED_FOLDERS, read_file
 from convert.export.choose import bundle_name
 from convert.findings import Finding, Level, Rule, worst
 from convert.isolation import Failed, Worker
-from convert.options import ConvertOptions, settle_target, table
+from convert.options import ConvertOptions, is_in_studio, settle_target, table
 from convert.report import REPORT
-from convert.studio import is_in_studio
 from convert.types import Metadata, slug
 
 if TYPE_CHECKING:

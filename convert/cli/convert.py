@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,6 @@ import click
 
 from convert.cli import command, own
 from convert.cli import options as cli
-from convert.cli.studio import studio_with_key
 from convert.errors import InputError, PresetError
 from convert.files import Output, refuse_folder, write
 from convert.findings import Rule
@@ -19,7 +19,6 @@ from convert.types import Adapted, Evidence, Export, Stage, StageResult, Transla
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
 
     from convert.findings import Level
     from convert.images import Frame, Mark
@@ -74,16 +73,20 @@ def convert(
     with cli.as_usage(": "):
         refuse_contradictions(values, pair=sgie is not None)
         cli.refuse_source(values)
-    from convert.api import run_conversion  # --help does without
+    from convert.api import ignore, run_conversion  # --help does without
 
-    def watching() -> AbstractContextManager[Callable[[Event], None]]:
+    def watching() -> contextlib.AbstractContextManager[Callable[[Event], None]]:
+        if quiet or format_ == "json":
+            return contextlib.nullcontext(ignore)
         from convert.render.text import progress  # imports while the worker does the same
 
-        return progress(quiet=quiet or format_ == "json")
+        return progress()
 
     first = export or pgie
     assert first is not None
-    run = run_conversion(first, output, sgie=sgie, dry_run=dry_run, watching=watching, studio=studio_with_key, **values)
+    run = run_conversion(
+        first, output, sgie=sgie, dry_run=dry_run, watching=watching, studio=cli.studio_with_key, **values
+    )
     return cli.finish(run, format_=format_, fail_on=fail_on, quiet=quiet, pictures=values.get("images"))
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from convert.files import Reads
     from convert.pipeline import Run
+    from convert.studio.client import Studio
 
 _F = TypeVar("_F", bound="Callable[..., Any]")
 
@@ -270,3 +271,14 @@ def write_json(document: Any) -> None:
     from convert.report import dumps  # only for this format
 
     sys.stdout.write(dumps(document).decode())
+
+
+def studio_with_key(file: Path | None = None) -> Studio:
+    """Studio with the key that is in `file` or in the environment, else typed at a terminal; InputError without one."""
+    from convert.studio.client import Studio, checked_key, read_key
+    from convert.studio.pull import from_environment
+
+    key = read_key(file)
+    if key is None and sys.stdin.isatty():
+        key = checked_key(click.prompt("API key of the project", hide_input=True, err=True), "what was typed")
+    return from_environment() if key is None else Studio(key)

@@ -47,7 +47,7 @@ def pull(
     from convert.studio.pull import Pull  # brings numpy; --help does without
 
     is_asked = sys.stdin.isatty() and format_ == "text"
-    studio = studio_with_key(api_key_file)
+    studio = cli.studio_with_key(api_key_file)
     with _shown(studio, hidden=quiet or format_ == "json") as said:
         done = Pull(studio, project, impulse, variant, deployment, _choose if is_asked else None, said)(output)
     if format_ == "json":
@@ -55,17 +55,6 @@ def pull(
     elif not quiet:
         _show(done)
     return 0
-
-
-def studio_with_key(file: Path | None = None) -> Studio:
-    """Studio with the key that is in `file` or in the environment, else typed at a terminal; InputError without one."""
-    from convert.studio.client import Studio, checked_key, read_key
-    from convert.studio.pull import from_environment
-
-    key = read_key(file)
-    if key is None and sys.stdin.isatty():
-        key = checked_key(click.prompt("API key of the project", hide_input=True, err=True), "what was typed")
-    return from_environment() if key is None else Studio(key)
 
 
 def _choose(projects: Sequence[Project]) -> Project:

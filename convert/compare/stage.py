@@ -4,6 +4,7 @@ The files that `emit` is about to write are written into the stage's own folder.
 are read back as Gst-nvinfer does it (`convert.simulate`), and run against the original (`convert.compare.run`): on
 generated frames of the aspect that the app config's streammux has, and on the user's pictures. The worker does it, as
 it has just validated the same model; of one that is too large to be sent there once more, only the original runs there.
+A rewritten model, whose original runs in a second process already, is compared there while it is validated.
 
 Importing this module brings neither numpy nor onnx.
 """
@@ -43,6 +44,7 @@ class WithComparison:
         timeout: seconds the original may take for a picture.
         worker: what compares a model of at most `SENT` bytes, and runs the original of others; one is started where
             none is given.
+        beside: a second process, which compares a rewritten model of at most `SENT` bytes while it is validated.
     """
 
     name: ClassVar[str] = "validate"
@@ -51,6 +53,7 @@ class WithComparison:
     images: Path | None = None
     timeout: float = 300.0
     worker: Worker | None = field(default=None, compare=False, repr=False)
+    beside: Worker | None = field(default=None, compare=False, repr=False)
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:
         """Validate, then compare.
@@ -60,22 +63,25 @@ class WithComparison:
             InputError: a picture in `images` cannot be read.
         """
         assert isinstance(artifact, Adapted)
+        config, size, worker = self._config(artifact, workdir), len(artifact.onnx.data), self.worker
+        if config is None:
+            return self.validate(artifact, workdir)
+        given = config, self.emit.where, self._usual(), self.images, self.timeout, artifact
+        function, there, here = "convert.compare.run:compare_bundle", InProcessWorker(), size > SENT
+        if self.beside is not None and artifact.export.original is not None and not here:
+            worker = self.beside
+            worker.begin(function, *given, there, timeout=math.inf, told=worker.limit)
         result = self.validate(artifact, workdir)  # which has read all of `images`
         if worst(result.findings) is Level.ERROR:
             return result
-        config, size, worker = self._config(artifact, workdir), len(artifact.onnx.data), self.worker
         if size > LARGE:
             return_freed_memory()
-        if config is None:
-            return result
-        given = config, self.emit.where, self._usual(), self.images, self.timeout, artifact
         try:
-            if worker is None or isinstance(worker, InProcessWorker) or size > SENT:
+            if worker is None or isinstance(worker, InProcessWorker) or here:
                 from convert.compare.run import compare_bundle  # brings numpy and `simulate`
 
                 evidence = compare_bundle(*given, worker)
             else:
-                function, there = "convert.compare.run:compare_bundle", InProcessWorker()
                 evidence = worker.call(function, *given, there, timeout=math.inf, told=worker.limit)
         except (ConvertError, Died) as error:  # the bundle is proven all the same
             reason = error.message if isinstance(error, ConvertError) else f"the comparison ended: {error.reason}"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
-from math import ceil, exp, floor, frexp, isfinite, log, pi, sin, tan
+from math import ceil, exp, floor, frexp, log, pi, sin, tan
 from typing import TYPE_CHECKING, Protocol
 
 from convert.errors import UnsupportedModelError
@@ -269,7 +269,7 @@ class _Values:
             found = tuple(float(part) for part in parts)
         except (TypeError, ValueError, OverflowError):
             found = (float("nan"),)
-        if len(found) > _LARGEST_FILTERS or not all(isfinite(each) and abs(each) <= _LARGEST_NUMBER for each in found):
+        if len(found) > _LARGEST_FILTERS or not all(abs(each) <= _LARGEST_NUMBER for each in found):
             raise _refused(self.block, f"its {name} are {_short(value)}, not numbers")
         return tuple(_single(each) for each in found)
 

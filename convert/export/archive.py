@@ -76,7 +76,7 @@ _PARAMETERS: Final = "model-parameters"
 _DEPLOYMENT: Final = "deployment-metadata.json"
 _SAVED_GRAPH: Final = "saved_model.pb"
 _EXPORTS: Final = (".zip", ".tflite", ".lite", ".onnx")
-LABEL_FILE: Final = re.compile(r".*label.*\.txt", re.IGNORECASE | re.DOTALL)
+LABEL_FILE: Final = re.compile(r"(?=.*label).*\.txt", re.IGNORECASE | re.DOTALL)
 """Names of files with labels."""
 
 

@@ -68,6 +68,10 @@ _COPY: Final = re.compile(r"(?:\s*\(\d+\)|\s+-\s+copy|[-_ ]copy)+$", re.IGNORECA
 _DASHBOARD: Final = re.compile(r"-tensorflow-lite-[a-z0-9-]+-model(?:\.\d+)?$", re.IGNORECASE)
 """What Edge Impulse's Dashboard puts behind the project and block: "-tensorflow-lite-float32-model.5"."""
 
+_LONGEST_NAME: Final = 255
+"""Characters of a name that are looked at: more than file systems allow, but a zip may hold longer ones, and the time
+that `_COPY` and `_DASHBOARD` take grows with the square."""
+
 _GENERIC: Final = re.compile(
     r"(?:tflite[-_]?(?:trained|learn)?|trained(?:[-_.](?:tflite|model|h5|savedmodel))?|saved_?model|config|model|network|export|unnamed|src|lib(?:rary)?)"
     r"(?:[-_]?\d)*(?:[-_]compiled)?",
@@ -351,7 +355,7 @@ def bundle_name(
 
 def _stem(path: str) -> str:
     """A file's or folder's name without extension, copy marks and the Dashboard's ending."""
-    name = PurePosixPath(path).name
+    name = PurePosixPath(path).name[:_LONGEST_NAME]
     # Both "name (1).zip" and "name.zip (1)" occur.
     name = _COPY.sub("", name)
     if name.lower().endswith(_SUFFIXES):

@@ -45,7 +45,7 @@ _SAVED: Final = re.compile(r"(?:saved_model|fingerprint|keras_metadata)\.pb|(?:v
 _KERAS_FILES: Final = ("config.json", "metadata.json", "model.weights.h5")
 """What is in a `.keras` file, which is a zip."""
 
-_PACKED: Final = re.compile(r".*(?:h5|hdf5|saved[-_]?model|keras).*\.zip", re.IGNORECASE | re.DOTALL)
+_PACKED: Final = re.compile(r"(?=.*(?:h5|hdf5|saved[-_]?model|keras)).*\.zip", re.IGNORECASE | re.DOTALL)
 _WEIGHTS: Final = ".weights.h5"
 _SDK: Final = "edge-impulse-sdk"
 

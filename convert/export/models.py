@@ -343,7 +343,7 @@ def _verified(candidate: Candidate, tree: Tree) -> Candidate:
         if graph.others:
             found = f"left out: subgraph {', '.join(graph.others)}"
             findings = (*findings, SIGNATURES.found(found, path=tree.name_of(candidate.member)))
-        if graph.others or graph.decides:
+        if graph.others or graph.calls:
             data = first_subgraph(data)
         if has_first_grid(graph):
             data = last_grid(data)

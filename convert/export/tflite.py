@@ -40,8 +40,11 @@ _ALIGNMENT: Final = 16  # bytes; `force_align` of the schema's buffers
 _OVERHEAD: Final = 1 << 16  # bytes of a flatbuffer besides its data, so that the builder seldom has to double
 
 _VERSION: Final = 3
-_CONTROL_FLOW: Final = re.compile(r"WHILE|CALL|CALL_ONCE|STABLEHLO_\w+")
-"""Operators that can run another subgraph; those of an IF can be run both (`first_subgraph`)."""
+_CONTROL_FLOW: Final = re.compile(r"WHILE|CALL|CALL_ONCE|STABLEHLO_(?:CASE|CUSTOM_CALL|REDUCE\w*|SCATTER|SORT|WHILE)")
+"""Operators that can run another subgraph, besides those that `first_subgraph` writes out."""
+
+_COMPOSITE: Final = "STABLEHLO_COMPOSITE"
+_WRITTEN_OUT: Final = frozenset({"IF", _COMPOSITE})
 
 _MOST_CALLS: Final = 1 << 14  # operators of a graph with its conditions; a condition can hold others, or itself
 
@@ -122,7 +125,7 @@ class Graph:
 
     Attributes:
         others: names of the model's further subgraphs that are not run: Keras 3 gives each signature its own.
-        decides: it holds an IF, which runs one of two subgraphs.
+        calls: it holds an IF, which runs one of two subgraphs, or a composite, which runs one.
     """
 
     tensors: tuple[GraphTensor, ...]
@@ -130,7 +133,7 @@ class Graph:
     outputs: tuple[int, ...]
     operators: tuple[Operator, ...]
     others: tuple[str, ...] = ()
-    decides: bool = False
+    calls: bool = False
 
 
 def read_graph(data: bytes) -> Graph:
@@ -160,7 +163,7 @@ def read_graph(data: bytes) -> Graph:
     buffers = _read_buffers(model)
     graph, *others = graphs = [_read_subgraph(each, buffers, names) for each in subgraphs]
     kinds = {each.name for one in graphs for each in one.operators}
-    decides = "IF" in kinds
+    calls = not kinds.isdisjoint(_WRITTEN_OUT)
     if others and (kinds := set(filter(_CONTROL_FLOW.fullmatch, kinds))):
         message = f"the model has {len(graphs)} subgraphs (control flow: {', '.join(sorted(kinds))})"
         hint = "Edge Impulse's models have none; export it without loops (Keras: unroll=True in recurrent layers)"
@@ -178,8 +181,8 @@ def read_graph(data: bytes) -> Graph:
     if len(graph.inputs) != 1:
         message = f"the model has {len(graph.inputs)} inputs"
         raise UnsupportedModelError(message, hint="only models with one input, a picture, can be converted")
-    left = () if decides else tuple(each.text(4) for each in subgraphs[1:])
-    return replace(graph, others=left, decides=decides)
+    left = () if calls else tuple(each.text(4) for each in subgraphs[1:])
+    return replace(graph, others=left, calls=calls)
 
 
 def _check_signatures(model: _Table, graphs: list[Graph]) -> None:
@@ -280,8 +283,9 @@ def _read_operators(graph: _Table, tensors: int, names: list[str]) -> tuple[Oper
         if (kind := table.integer(3, "B")) and (options := table.table(4)):
             for index, item in _VECTORS_IN_OPTIONS.get(kind, ()):
                 options.vector(index, item)
-        if table.integer(11, "B"):
-            table.table(12)
+        if table.integer(11, "B") and (options := table.table(12)) and names[code] == _COMPOSITE:
+            options.text(0)
+            options.vector(2)
         table.vector(5)
         table.vector(7)
         _indices(table, 8, tensors, -1)
@@ -493,14 +497,15 @@ def pack(model: Any) -> bytes:
 def first_subgraph(model: bytes) -> bytes:
     """A verified flatbuffer without its other subgraphs: the first one is what LiteRT runs by default.
 
-    Of an IF both subgraphs are computed, and one of them chosen: they have no effect besides their results.
+    Of an IF both subgraphs are computed, and one of them chosen: they have no effect besides their results. A composite
+    (PyTorch's converter writes them) is a name for the operators of its subgraph.
 
     Raises:
-        InputError: what an IF runs is damaged.
-        UnsupportedModelError: it gives tensors of different sizes.
+        InputError: what an IF or a composite runs is damaged.
+        UnsupportedModelError: an IF gives tensors of different sizes.
     """
     content = unpack(model)
-    _compute_both(content)
+    _write_out(content)
     del content.subgraphs[1:]
     content.signatureDefs = [each for each in content.signatureDefs or [] if each.subgraphIndex == 0]
     used = {0, *(each.buffer for each in (*content.subgraphs[0].tensors, *(content.metadata or ())))}
@@ -510,14 +515,24 @@ def first_subgraph(model: bytes) -> bytes:
     return pack(content)
 
 
-def _compute_both(content: Any) -> None:
-    """Put the operators of both subgraphs, and SELECT_V2, in the place of each IF of the first subgraph."""
+def _write_out(content: Any) -> None:
+    """Put the operators of both subgraphs, and SELECT_V2, in the place of each IF of the first subgraph, and those of
+    its subgraph in the place of each composite."""
     graph = content.subgraphs[0]
-    calls, done = list(graph.operators)[::-1], []
+    calls, done, written = list(graph.operators)[::-1], [], 0
     while calls:
         call = calls.pop()
-        if called_operator(content, call) != "IF":
+        kind = called_operator(content, call)
+        if kind not in _WRITTEN_OUT:
             done.append(call)
+            continue
+        written += 1
+        if len(calls) + len(done) + written > _MOST_CALLS:
+            raise _damaged("its subgraphs run one another")
+        if kind == _COMPOSITE:
+            index = getattr(call.builtinOptions2, "decompositionSubgraphIndex", 0)
+            inputs, outputs = (list(map(int, end)) for end in (call.inputs, call.outputs))
+            calls += _branch(content, index, inputs, outputs)[0][::-1]
             continue
         options, (condition, *given) = call.builtinOptions, map(int, call.inputs)
         branches = [options.thenSubgraphIndex, options.elseSubgraphIndex]
@@ -531,21 +546,26 @@ def _compute_both(content: Any) -> None:
                 raise UnsupportedModelError(message, hint="export it without conditions")
             chosen.append(_new_call(content, "SELECT_V2", 1, [condition, one, other], output))
         calls += [*first, *second, *chosen][::-1]
-        if len(calls) + len(done) > _MOST_CALLS:
-            raise _damaged("its conditions run one another")
     graph.operators = done
 
 
-def _branch(content: Any, index: int, given: list[int]) -> tuple[list[Any], list[int]]:
+def _branch(
+    content: Any, index: int, given: list[int], results: list[int] | None = None
+) -> tuple[list[Any], list[int]]:
     """The operators of subgraph `index` for the first one, which gets its tensors, and their outputs there.
 
-    `given`: the tensors it takes, of the first subgraph.
+    `given`: the tensors it takes, of the first subgraph; `results`: those it computes, if they are there already.
     """
     graph = content.subgraphs[0]
     if not 0 < index < len(content.subgraphs) or len(content.subgraphs[index].inputs) != len(given):
-        raise _damaged("a condition runs a subgraph that does not fit")
+        raise _damaged("an operator runs a subgraph that does not fit")
     branch = content.subgraphs[index]
     places = dict(zip(map(int, branch.inputs), given, strict=True)) | {-1: -1}
+    if results is not None:
+        outputs = list(map(int, branch.outputs))
+        if len(set(outputs)) != len(results) or len(outputs) != len(results) or not places.keys().isdisjoint(outputs):
+            raise _damaged("a composite gives other tensors than its subgraph")
+        places |= dict(zip(outputs, results, strict=True))
     for number, tensor in enumerate(branch.tensors):
         if number not in places:
             places[number] = len(graph.tensors)

@@ -127,6 +127,21 @@ def plain_comparisons(model: ModelProto) -> ModelProto:
     return model
 
 
+def plain_clips(model: ModelProto) -> ModelProto:
+    """Write a Clip whose limits are computed as Max and Min: it takes single numbers, not one for each picture."""
+    editor = GraphEditor(model)
+    clips = [node for node in editor.nodes() if node.op_type == "Clip"]
+    found = [node for node in clips if any(name and name not in editor.tensors for name in node.input[1:])]
+    for node in found:
+        name = node.input[0]
+        for operator, limit in zip(("Max", "Min"), node.input[1:], strict=False):
+            name = editor(operator, name, limit) if limit else name
+        editor.replace(node, name)
+    if found:
+        editor.store()
+    return model
+
+
 def plain_quantization(model: ModelProto) -> ModelProto:
     """Write rounding to steps that are not symmetric around 0 in arithmetic, as TensorRT quantizes symmetrically only.
 
@@ -256,7 +271,7 @@ def merge_reshapes(model: ModelProto) -> ModelProto:
         elif node.op_type not in _RESHAPES:
             continue
         before = editor.producers.get(source)
-        if before is not None and before.op_type == "Reshape":
+        if before is not None and before.op_type == "Reshape" and before.input[0] in shapes:
             source = before.input[0]
         if shapes[source] == shapes[target]:
             editor.replace(node, source)
@@ -653,7 +668,7 @@ def _bias(editor: GraphEditor, node: NodeProto) -> NDArray[Any] | None:
 
 
 CLEANING = (
-    only_real_inputs, positive_axes, clean, plain_comparisons, plain_integers, plain_quantization, fold, plain_resizes,
-    merge_reshapes, remove_transposes,
+    only_real_inputs, positive_axes, clean, plain_comparisons, plain_integers, plain_quantization, fold, plain_clips,
+    plain_resizes, merge_reshapes, remove_transposes,
 )  # fmt: skip
 """All passes of this module, in order."""

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+WHOLE_OPSET = 11
+"""The first that has what most translations need: slices by steps, Resize around half pixels, Pad by constants."""
+
+TOO_OLD = "an opset below 11 lacks too much: leave out --opset, or export the ONNX model with opset 13"
+"""The hint of what an older one may be the reason of."""
+
 PICTURES_FIRST = frozenset(
     {
         "AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "DepthToSpace", "GlobalAveragePool",
@@ -364,7 +370,7 @@ class Shapes(dict[str, tuple[int, ...]]):
                 opset_imports=self._opsets,
                 ir_version=self._editor.model.ir_version,
             )
-        except (shape_inference.InferenceError, onnx.defs.SchemaError) as error:
+        except (shape_inference.InferenceError, onnx.defs.SchemaError, onnx.checker.ValidationError) as error:
             reason = str(error).strip().splitlines()[-1]
             raise TranslationError(
                 f"the translation does not fit together at a {node.op_type} node: {reason}",

@@ -18,10 +18,20 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
 from convert import __version__, types
+from convert.errors import TranslationError
 from convert.findings import Finding, Rule
 from convert.graph.batch import BATCH, dynamic_batch
 from convert.graph.cleanup import CLEANING, clean, plain_quantization, transposes
-from convert.graph.graph import GraphEditor, load_model, opset_of, shape_of, signature, without_weights
+from convert.graph.graph import (
+    TOO_OLD,
+    WHOLE_OPSET,
+    GraphEditor,
+    load_model,
+    opset_of,
+    shape_of,
+    signature,
+    without_weights,
+)
 from convert.graph.quantized import pair_codes, shift
 from convert.graph.resize import crop, resize_frames, scale, take_levels
 from convert.heads import head
@@ -105,7 +115,12 @@ def copy_of(model: ModelProto) -> ModelProto:
 def _run(model: ModelProto, *passes: Callable[[ModelProto], ModelProto]) -> ModelProto:
     """`passes`, in order, each one's result checked."""
     for step in passes:
-        model = step(model)
+        try:
+            model = step(model)
+        except TranslationError as error:
+            if opset_of(model) >= WHOLE_OPSET:
+                raise
+            raise TranslationError(error.message, hint=TOO_OLD) from error
         onnx.checker.check_model(without_weights(model))
     return model
 

@@ -157,8 +157,9 @@ _OPSET = 13  # the first in which DequantizeLinear has an axis
 _LOW, _HIGH = -128, 127
 _TIE = 2.0**-15
 """Averages of a few codes often lie in the middle of two, and TFLite rounds these away from code 0
-(reference/integer_ops/pooling.h). A step that is so much smaller does, too: 127 becomes 127.004, less than what other
-averages are away from a middle."""
+(reference/integer_ops/pooling.h, reference/resize_bilinear.h). A step that is so much smaller does, too: 127 becomes
+127.004, less than what other averages are away from a middle."""
+_FEW = {"AveragePool", "Resize"}  # ReduceMean: LiteRT's default kernels round to the even code, as ONNX does
 _QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 
 _MOVES = {
@@ -310,8 +311,8 @@ class _Rewriter:
         """Quantize with zero point 0 what is s z more."""
         grid = self._grid(node)
         name, step = node.input[0], node.input[1]
-        pool = self.editor.producers.get(name)
-        if pool is not None and pool.op_type == "AveragePool":
+        producer = self.editor.producers.get(name)
+        if producer is not None and producer.op_type in _FEW:
             step = self.editor.floats(grid.step * (1 - _TIE))
         more = self.shift_of(name) + grid.step * grid.zero
         name = self.shifted_before(name, more, grid, node)

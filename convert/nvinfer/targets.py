@@ -288,8 +288,8 @@ def target(deepstream: str, platform: str) -> Target:
     raise PresetError(f"DeepStream {release} does not exist for {platform}", hint=hint)
 
 
-_RELEASE = re.compile(r"(?:nvidia[-_ ]*)?(?:deepstream|ds)?[-_ ]*(?:sdk)?[-_ ]*v?(\d+(?:\.\d+)*)")
-_JETPACK = re.compile(r"(?:nvidia[-_ ]*)?(?:jetpack|jp)?[-_ ]*(?:sdk)?[-_ ]*v?(\d+(?:\.\d+)*)(?:[-_ ]*(dp|ga))?")
+_RELEASE = re.compile(r"(?:nvidia[-_ ]*+)?(?:deepstream|ds)?[-_ ]*+(?:sdk[-_ ]*+)?v?(\d+(?:\.\d+)*)")
+_JETPACK = re.compile(r"(?:nvidia[-_ ]*+)?(?:jetpack|jp)?[-_ ]*+(?:sdk[-_ ]*+)?v?(\d+(?:\.\d+)*)(?:[-_ ]*(dp|ga))?")
 # Jetson Linux is at 32 to 39, JetPack and DeepStream are below 10.
 _L4T = re.compile(r"(?:jetson[-_ ]*linux|l4t)?[-_ ]*r?(3\d(?:\.\d+)*)")
 _TENSORRT = re.compile(r"(?:tensorrt|trt)[-_ ]*v?(\d+(?:\.\d+)*)")

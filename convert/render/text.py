@@ -371,8 +371,8 @@ def _clock(console: Console) -> Progress:
 
 
 @contextmanager
-def progress(*, quiet: bool) -> Iterator[Callable[[Event], None]]:
-    """An observer for `convert.convert`: live on a terminal, silent when standard error is not one or `quiet` is set.
+def progress() -> Iterator[Callable[[Event], None]]:
+    """An observer for `convert.convert`: live on a terminal, silent when standard error is not one.
 
     The line at the bottom shows the present stage and how many seconds it has been running. rich is imported when the
     first stage starts: the worker process imports what takes longer at the same time.
@@ -381,8 +381,6 @@ def progress(*, quiet: bool) -> Iterator[Callable[[Event], None]]:
     with ExitStack() as stack:
 
         def observe(event: Event) -> None:
-            if quiet:
-                return
             if not shown:
                 console = Console(stderr=True, highlight=False)
                 shown.extend((console, stack.enter_context(_clock(console)) if console.is_terminal else None))

@@ -27,9 +27,8 @@ from convert.export.tflite import content_digest
 from convert.files import Output, make_folder, refuse_folder, signals_wait, write_all
 from convert.heads import ANOMALY, CLASSIFIER
 from convert.isolation import TemporaryFolder
-from convert.options import ConvertOptions, table
+from convert.options import STUDIO, ConvertOptions, is_in_studio, table
 from convert.report import METADATA, metadata_json
-from convert.studio import PREFIX, is_in_studio
 from convert.studio.client import KEYS_HINT, Studio, read_key
 from convert.types import Export, Metadata, slug
 
@@ -160,7 +159,7 @@ class Pull:
             self.studio.download(place, lambda part: _openable(part, called), *call)
             model = place.read_bytes()
         export = Export(
-            model, slug(project.name), "flatbuffer", f"{PREFIX}{project.id}", "", metadata, facts(model),
+            model, slug(project.name), "flatbuffer", f"{STUDIO}{project.id}", "", metadata, facts(model),
             content=content_digest(model),
         )  # fmt: skip
         name = f"{export.name}.tflite"
@@ -353,7 +352,7 @@ def _metadata(
         "project": {"id": project.id, "name": project.name, "owner": project.owner},
         "impulse": {**impulse, "learnBlocks": [block]},
     }
-    where = f"{PREFIX}{project.id}"
+    where = f"{STUDIO}{project.id}"
     recorded = read_deployment(File(json.dumps(document).encode(), where), ())
     findings = list(recorded.findings)
 
@@ -465,8 +464,8 @@ def fetched(
                 if not places:
                     asked = studio() if studio else from_environment()
                     parent = stack.enter_context(TemporaryFolder())
-                project = str(export).removeprefix(PREFIX)
-                places[export] = parent / (PREFIX + slug(project))
+                project = str(export).removeprefix(STUDIO)
+                places[export] = parent / (STUDIO + slug(project))
                 Pull(asked, project, variant=variant)(places[export])
             except ConvertError as error:
                 if error.hint and "--" in error.hint:

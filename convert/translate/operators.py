@@ -100,6 +100,12 @@ class _Writer:
             return self.add("Pad", name, pads=widths.tolist())
         return self.add("Pad", name, self.constant(widths, np.int64))
 
+    def sum(self, name: str, axis: int, *, keep: bool = False) -> str:
+        """Along `axis`: an attribute of ReduceSum until opset 13, an input since."""
+        if self.ctx.opset < 13:
+            return self.add("ReduceSum", name, axes=[axis], keepdims=int(keep))
+        return self.add("ReduceSum", name, self.constant([axis], np.int64), keepdims=int(keep))
+
     def compare(self, operator: str, first: str, second: str) -> str:
         """A node that gives bool."""
         return self.add(operator, first, second, dtype=TensorProto.BOOL)
@@ -163,6 +169,61 @@ def _sign(writer: _Writer) -> str:
     x, zero = writer.inputs[0], writer.constant(0, writer.result)
     above, below = (writer.compare(each, x, zero) for each in ("Greater", "Less"))
     return writer.add("Sub", writer.cast(above, writer.result), writer.cast(below, writer.result))
+
+
+def _select(writer: _Writer) -> str:
+    """tf2onnx multiplies by 0 and 1, which makes NaN of what is infinite on the side that is not chosen: x / 0."""
+    condition, *values = writer.inputs
+    shape, rank = writer.shape_of(0), len(writer.target)
+    if writer.node.type == "TFL_SELECT" and len(shape) == 1 and rank > 1:  # one for each row
+        condition = writer.reshape(condition, [*shape, *([1] * (rank - 1))])
+    return writer.add("Where", condition, *values, dtype=TensorProto.FLOAT)
+
+
+def _equal(writer: _Writer) -> str:
+    """Neither less nor greater; ONNX's Equal has floats since opset 11, and tf2onnx cuts them to integers before."""
+    unequal = writer.add("Or", *(writer.compare(each, *writer.inputs) for each in ("Less", "Greater")))
+    return unequal if writer.node.type == "TFL_NOT_EQUAL" else writer.add("Not", unequal)
+
+
+def _pow(writer: _Writer) -> str:
+    """Integers, which ONNX's Pow has since opset 12, by floats: exact up to 2^24."""
+    power = writer.add("Pow", *(writer.cast(name, np.float32) for name in writer.inputs))
+    return writer.cast(power, writer.result)
+
+
+def _atan2(writer: _Writer) -> str:
+    """Left of the y axis half a turn more or less; on it the quotient is as good as infinite, and 0 / 0 is 0.
+
+    TensorRT has Sign, which tf2onnx writes, since 8.2.
+    """
+    y, x = writer.inputs
+    zero = writer.constant(0)
+    left, right = (writer.compare(each, x, zero) for each in ("Less", "Greater"))
+    on_axis = writer.cast(writer.add("Not", writer.add("Or", left, right)), np.float32)
+    divisor = writer.add("Add", x, writer.add("Mul", on_axis, writer.constant(1e-30)))
+    below = writer.cast(writer.compare("Less", y, zero), np.float32)
+    turn = writer.add("Sub", writer.constant(pi), writer.add("Mul", below, writer.constant(2 * pi)))
+    turn = writer.add("Mul", writer.cast(left, np.float32), turn)
+    return writer.add("Add", writer.add("Atan", writer.add("Div", y, divisor)), turn)
+
+
+def _l2_normalization(writer: _Writer) -> str:
+    """Along the last axis; TensorRT has LpNormalization since 7.2."""
+    (x,) = writer.inputs
+    length = writer.add("Sqrt", writer.sum(writer.add("Mul", x, x), len(writer.target) - 1, keep=True))
+    return writer.add("Div", x, writer.add("Max", length, writer.constant(1e-6)))
+
+
+def _cumulative_sum(writer: _Writer) -> str:
+    """A product of matrices, as TensorRT has CumSum since 7.2."""
+    size, axis = writer.target, int(writer.values(1)) % len(writer.target)
+    later = np.tri(size[axis], k=-1 if writer.attributes["exclusive"] else 0)
+    order = list(range(len(size)))
+    order[axis], order[-1] = order[-1], order[axis]
+    rows = writer.add("Transpose", writer.inputs[0], perm=order)
+    sums = writer.add("MatMul", rows, writer.constant(later if writer.attributes["reverse"] else later.T))
+    return writer.add("Transpose", sums, perm=order)
 
 
 def _round(writer: _Writer) -> str:
@@ -300,10 +361,7 @@ def _bitwise_xor(writer: _Writer) -> str:
         bits.append(writer.add("Sub", halves, writer.add("Mul", writer.add("Div", halves, two), two)))
     unequal = writer.add("Sub", *bits)
     weighted = writer.add("Mul", writer.add("Mul", unequal, unequal), powers)
-    if writer.ctx.opset < 13:
-        total = writer.add("ReduceSum", weighted, axes=[len(writer.shape)], keepdims=0)
-    else:
-        total = writer.add("ReduceSum", weighted, writer.constant([len(writer.shape)], np.int64), keepdims=0)
+    total = writer.sum(weighted, len(writer.shape))
     unequal = writer.add("Sub", *signs)
     return writer.cast(_inverted(writer, total, writer.add("Mul", unequal, unequal)), writer.result)
 
@@ -364,8 +422,11 @@ def _scattered(writer: _Writer, rows: NDArray[Any], count: int, values: str) -> 
         order[rows] = np.arange(len(rows))
         zeros = writer.constant(np.zeros((1, 1, width)), writer.result)
         values = writer.gather(writer.add("Concat", values, zeros, axis=1), order, 1)
-    else:
-        values = writer.add("MatMul", writer.constant(rows == np.arange(count)[:, np.newaxis], writer.result), values)
+    elif writer.result == np.float32:
+        values = writer.add("MatMul", writer.constant(rows == np.arange(count)[:, np.newaxis]), values)
+    else:  # TensorRT multiplies no matrices of integers
+        there = writer.constant((rows == np.arange(count)[:, np.newaxis])[np.newaxis, ..., np.newaxis], writer.result)
+        values = writer.sum(writer.add("Mul", writer.reshape(values, [1, 1, len(rows), width]), there), 2)
     return writer.reshape(values, writer.target)
 
 
@@ -396,6 +457,38 @@ def _dynamic_update_slice(writer: _Writer) -> str:
 def _add_n(writer: _Writer) -> str:
     """One by one: ONNX's Sum has no integers."""
     return reduce(lambda first, second: writer.add("Add", first, second), writer.inputs)
+
+
+def _fake_quant(writer: _Writer) -> str:
+    """Rounding to steps of which one is 0 (`NudgeQuantizationRange`, `FakeQuantizeArray`): halves go up."""
+    low, high = (np.float32(writer.attributes[end]) for end in ("min", "max"))
+    steps = (1 << writer.attributes["num_bits"]) - 1
+    scale = (high - low) / np.float32(steps)
+    zero = np.float32(np.floor(np.clip(-low / scale, 0, steps) + 0.5))
+    low, high = -zero * scale, (steps - zero) * scale
+    inside = writer.add("Sub", writer.clip(writer.inputs[0], float(low), float(high)), writer.constant(low))
+    codes = writer.add("Mul", inside, writer.constant(np.float32(1) / scale))
+    codes = writer.add("Floor", writer.add("Add", codes, writer.constant(0.5)))
+    return writer.add("Add", writer.add("Mul", codes, writer.constant(scale)), writer.constant(low))
+
+
+def _dilate(writer: _Writer) -> str:
+    """One value between the entries of each axis, as often as a constant says."""
+    numbers, steps = _numbered(writer), writer.values(1)
+    places = np.full(writer.target, numbers.size)
+    places[tuple(slice(None, None, step) for step in steps)] = numbers
+    flat = [writer.reshape(name, [1, -1]) for name in (writer.inputs[0], writer.inputs[2])]
+    return writer.reshape(writer.gather(writer.add("Concat", *flat, axis=1), places.reshape(-1), 1), places.shape)
+
+
+def _local_response_normalization(writer: _Writer) -> str:
+    """The sums of squares of neighbouring channels are a product of matrices."""
+    (x,), found = writer.inputs, writer.attributes
+    channels = np.arange(writer.shape_of(0)[-1])
+    near = np.abs(channels - channels[:, np.newaxis]) <= found["radius"]
+    sums = writer.add("MatMul", writer.add("Mul", x, x), writer.constant(near * found["alpha"]))
+    scale = writer.add("Add", sums, writer.constant(found["bias"]))
+    return writer.add("Mul", x, writer.add("Pow", scale, writer.constant(-found["beta"])))
 
 
 def _softmax(writer: _Writer) -> str:
@@ -517,16 +610,38 @@ def _nearest(writer: _Writer) -> str:
     return name
 
 
+def _mixture(before: int, after: int, *, corners: bool, centers: bool) -> NDArray[np.float32]:
+    """How much of each old pixel is in each new one, [after, before] (`ComputeInterpolationValues`)."""
+    scale = np.float32((before - 1) / (after - 1) if corners and after > 1 else before / after)
+    places = np.arange(after, dtype=np.float32)
+    places = (places + np.float32(0.5)) * scale - np.float32(0.5) if centers else places * scale
+    low, high = np.floor(places).clip(0), np.ceil(places).clip(None, before - 1)
+    pixels, share = np.arange(before), (places - low)[:, np.newaxis]
+    weights: NDArray[np.float32] = (1 - share) * (pixels == low[:, np.newaxis]) + share * (
+        pixels == high[:, np.newaxis]
+    )
+    return weights
+
+
 def _bilinear(writer: _Writer) -> str:
     """Runtimes multiply sizes by scales in float32 and round down: a scale must not be a bit too small."""
-    scales = resize_scales(np.array(writer.shape_of(0)[1:3]), writer.values(1))
-    if scales is None:
-        raise ValueError(f"no scale gives {writer.values(1).tolist()} for {writer.shape_of(0)[1:3]}")
+    sizes = writer.shape_of(0)[1:3], writer.values(1).tolist()
     corners, centers = (bool(writer.attributes.get(each)) for each in ("align_corners", "half_pixel_centers"))
     name = writer.add("Transpose", writer.inputs[0], perm=[0, 3, 1, 2])
-    factors = writer.constant([]), writer.constant([1, 1, *scales])  # the first are of a crop, which there is none of
-    coordinates = "align_corners" if corners else "half_pixel" if centers else "asymmetric"
-    name = writer.add("Resize", name, *factors, mode="linear", coordinate_transformation_mode=coordinates)
+    scales = resize_scales(*map(np.array, sizes))
+    if _has_no_resize(writer.ctx, corners=corners):
+        rows, columns = (_mixture(*each, corners=corners, centers=centers) for each in zip(*sizes, strict=True))
+        name = writer.add("MatMul", writer.constant(rows), name)
+        name = writer.add("MatMul", name, writer.constant(columns.T))
+    elif scales is None:
+        raise ValueError(f"no scale gives {sizes[1]} for {sizes[0]}")
+    else:
+        factors = (
+            writer.constant([]),
+            writer.constant([1, 1, *scales]),
+        )  # the first are of a crop, which there is none of
+        coordinates = "align_corners" if corners else "half_pixel" if centers else "asymmetric"
+        name = writer.add("Resize", name, *factors, mode="linear", coordinate_transformation_mode=coordinates)
     return writer.add("Transpose", name, perm=[0, 2, 3, 1])
 
 
@@ -552,7 +667,12 @@ _HANDLERS: dict[str, Callable[[_Writer], str]] = {
     "TFL_EMBEDDING_LOOKUP": lambda writer: writer.add("Gather", *writer.inputs[::-1], axis=0),
     "TFL_RELU_0_TO_1": lambda writer: writer.clip(writer.inputs[0], 0.0, 1.0),
     "TFL_RELU_N1_TO_1": lambda writer: writer.clip(writer.inputs[0], -1.0, 1.0),
-    "TFL_BITWISE_XOR": _bitwise_xor, "TFL_BUCKETIZE": _bucketize, "TFL_DYNAMIC_UPDATE_SLICE": _dynamic_update_slice,
+    "TFL_STABLEHLO_ADD": lambda writer: writer.add("Add", *writer.inputs),
+    "TFL_STABLEHLO_MAXIMUM": lambda writer: writer.add("Max", *writer.inputs),
+    "TFL_STABLEHLO_MINIMUM": lambda writer: writer.add("Min", *writer.inputs),
+    "TFL_STABLEHLO_MULTIPLY": lambda writer: writer.add("Mul", *writer.inputs),
+    "TFL_ATAN2": _atan2, "TFL_BITWISE_XOR": _bitwise_xor, "TFL_BUCKETIZE": _bucketize, "TFL_DILATE": _dilate,
+    "TFL_DYNAMIC_UPDATE_SLICE": _dynamic_update_slice, "TFL_FAKE_QUANT": _fake_quant,
     "TFL_GATHER_ND": _gather_nd, "TFL_GELU": _gelu, "TFL_HARD_SWISH": _hard_swish,
     "TFL_L2_POOL_2D": _l2_pool, "TFL_MATRIX_DIAG": _matrix_diag, "TFL_MATRIX_SET_DIAG": _matrix_set_diag,
     "TFL_MIRROR_PAD": _mirror_pad, "TFL_ONE_HOT": _one_hot, "TFL_REVERSE_SEQUENCE": _reverse_sequence,
@@ -563,6 +683,26 @@ _HANDLERS: dict[str, Callable[[_Writer], str]] = {
 
 def _is_integer(ctx: Any, node: Any) -> bool:
     return ctx.get_dtype(node.output[0]) in _INTEGERS
+
+
+def _is_old_power(ctx: Any, node: Any) -> bool:
+    """Whether a POW of integers is of an opset in which Pow has none."""
+    return bool(ctx.opset < 12) and _is_integer(ctx, node)
+
+
+def _compares_old_floats(ctx: Any, node: Any) -> bool:
+    """Whether an EQUAL or NOT_EQUAL of floats is of an opset in which Equal has none."""
+    return bool(ctx.opset < 11 and ctx.get_dtype(node.input[0]) == TensorProto.FLOAT)
+
+
+def _selects_floats(ctx: Any, node: Any) -> bool:
+    """Whether a SELECT is of floats, and of an opset that has Where."""
+    return bool(ctx.opset >= 9 and ctx.get_dtype(node.output[0]) == TensorProto.FLOAT)
+
+
+def _is_old(ctx: Any, node: Any) -> bool:
+    """Whether TensorRT 7 may read it, of which a release lacks what tf2onnx writes."""
+    return bool(ctx.opset < 13 and ctx.get_dtype(node.output[0]) == TensorProto.FLOAT)
 
 
 def _reaches_too_little(ctx: Any, node: Any) -> bool:
@@ -594,11 +734,17 @@ def _is_not_repeated(ctx: Any, node: Any) -> bool:
     return too_old or bool(node.get_attr_int("align_corners") or np.any(sizes[1] % sizes[0]))
 
 
-def _becomes_too_small(ctx: Any, node: Any) -> bool:
-    """Whether the scales that tf2onnx computes for a bilinear resize give another size somewhere."""
+def _has_no_resize(ctx: Any, *, corners: bool) -> bool:
+    """Whether a bilinear resize is no Resize: it has these modes since opset 11, and TensorRT 7, which reads no newer
+    opset, none around corners by scales."""
+    return bool(ctx.opset < (13 if corners else 11))
+
+
+def _resizes_otherwise(ctx: Any, node: Any) -> bool:
+    """Whether a bilinear resize is no Resize, or the scales that tf2onnx computes give another size somewhere."""
     sizes = _sizes_of_resize(ctx, node)
-    if sizes is None or ctx.opset < 11:
-        return False
+    if sizes is None or _has_no_resize(ctx, corners=bool(node.get_attr_int("align_corners"))):
+        return sizes is not None
     scales = resize_scales(*sizes)
     return scales is None or not np.array_equal(scales, (sizes[1] / sizes[0]).astype(np.float32))
 
@@ -644,6 +790,11 @@ def _has_another_beta(_: Any, node: Any) -> bool:
     return float(node.get_attr_value("beta", 1.0)) != 1.0
 
 
+def _is_wide(_: Any, node: Any) -> bool:
+    """Whether a LOCAL_RESPONSE_NORMALIZATION takes more channels than TensorRT's LRN, 15."""
+    return bool(node.get_attr_value("radius") > 7)
+
+
 def _pads_floats(ctx: Any, node: Any) -> bool:
     """Whether a PADV2 pads float32 numbers by constant widths with one constant."""
     return ctx.get_dtype(node.output[0]) == TensorProto.FLOAT and all(_constant(each) for each in node.inputs[1:])
@@ -659,13 +810,21 @@ _SOMETIMES: dict[str, tuple[Callable[[Any, Any], bool], Callable[[_Writer], str]
     "TFL_ARG_MAX": (_lists_its_axis, partial(_arg_most, operator="ArgMax")),
     "TFL_ARG_MIN": (_lists_its_axis, partial(_arg_most, operator="ArgMin")),
     "TFL_CONV_2D": (_computes_weights, _convolution),
+    "TFL_CUMSUM": (_is_old, _cumulative_sum),
     "TFL_DEPTHWISE_CONV_2D": (_computes_weights, _depthwise_convolution),
+    "TFL_EQUAL": (_compares_old_floats, _equal),
     "TFL_FLOOR_DIV": (_is_integer, _floor_div),
     "TFL_FLOOR_MOD": (_is_integer, partial(_floor_div, modulo=True)),
     "TFL_GATHER": (_has_own_indices, _gather),
+    "TFL_L2_NORMALIZATION": (_is_old, _l2_normalization),
+    "TFL_LOCAL_RESPONSE_NORMALIZATION": (_is_wide, _local_response_normalization),
+    "TFL_NOT_EQUAL": (_compares_old_floats, _equal),
     "TFL_PADV2": (_pads_floats, _pad),
-    "TFL_RESIZE_BILINEAR": (_becomes_too_small, _bilinear),
+    "TFL_POW": (_is_old_power, _pow),
+    "TFL_RESIZE_BILINEAR": (_resizes_otherwise, _bilinear),
     "TFL_RESIZE_NEAREST_NEIGHBOR": (_is_not_repeated, _nearest),
+    "TFL_SELECT": (_selects_floats, _select),
+    "TFL_SELECT_V2": (_selects_floats, _select),
     "TFL_SOFTMAX": (_has_another_beta, _softmax),
     "TFL_SPACE_TO_BATCH_ND": (_has_unequal_blocks, _space_to_batch),
     "TFL_TRANSPOSE_CONV": (_reaches_too_little, _transposed_convolution),

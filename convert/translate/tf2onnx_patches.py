@@ -249,6 +249,16 @@ _MAY_BE_SCALAR = {"TFL_ARG_MAX", "TFL_ARG_MIN", "TFL_GATHER", "TFL_GATHER_ND", "
 """Operators whose output LiteRT knows the size of: where it has none it is one number, which tf2onnx doubts."""
 
 _DENSE = "TFL_FULLY_CONNECTED"
+_LAST_OPERATOR = 166  # STABLEHLO_MAXIMUM, the newest of tf2onnx's schema
+
+
+def _newer_operator(number: int, kind: str) -> str | None:
+    """The name of an operator that tf2onnx's schema does not have."""
+    if kind != "BuiltinOperator" or number <= _LAST_OPERATOR:
+        return None
+    from ai_edge_litert.schema_py_generated import BuiltinOperator  # rarely needed, and takes a while to import
+
+    return next((name for name, known in vars(BuiltinOperator).items() if known == number), None)
 
 
 def patch_tf2onnx() -> None:
@@ -259,6 +269,8 @@ def patch_tf2onnx() -> None:
     from tf2onnx.tflite.ReshapeOptions import ReshapeOptions
     from tf2onnx.tflite.SqueezeOptions import SqueezeOptions
 
+    named = tflite_utils.lookup_enum
+    tflite_utils.lookup_enum = lambda number, kind: _newer_operator(number, kind) or named(number, kind)
     TransposeOptimizer._optimize_at_current_graph_level = _move_transposes  # noqa: SLF001 - tf2onnx is pinned
     mapping = tfl_op.create_tfl_to_tf_mapping()
     original, settings = mapping[_DENSE]

@@ -60,6 +60,8 @@ def test_kinds_without_arithmetic(kind: str, reason: str) -> None:
             block("spectral_analysis", 1, spectral_power_edges="0.1, x"),
             "spectral_power_edges are '0.1, x', not numbers",
         ),
+        (block("spectral_analysis", 1, spectral_power_edges="0.1, 1e30"), "spectral_power_edges are '0.1, 1e30', not"),
+        (block("spectral_analysis", 1, spectral_power_edges="nan"), "spectral_power_edges are 'nan', not numbers"),
         (block("flatten", moving_avg_num_windows=4.0), "moving average depends on the windows before"),
         (NOTHING, "computes nothing"),
         (replace(block("raw"), size=399), "gives 400 features, the export says 399"),

@@ -52,6 +52,17 @@ def test_a_constant_gives_numbers(kind: str, version: int) -> None:
     assert np.isfinite(reference_features(whole, windows)).all()
 
 
+def test_zeros_stand_behind_the_peaks_only_where_bins_are_fewer() -> None:
+    """A transform of 16 values has 7 bins between its ends."""
+    counts = []
+    for peaks in (3.0, 7.0, 8.0, 15.0):
+        whole = impulse(block("spectral_analysis", 1, 3, spectral_peaks_count=peaks), axes=3, frequency=100)
+        model, windows = features_graph(whole), signal(whole)
+        np.testing.assert_allclose(computed(model, windows)["features"], reference_features(whole, windows), atol=1e-4)
+        counts.append(sum(node.op_type == "Concat" for node in model.graph.node))
+    assert counts == [counts[0]] * 2 + [counts[0] + 1] * 2
+
+
 @pytest.mark.parametrize("scale", [1e-3, 1.0])
 def test_a_matrix_with_hardly_any_range_is_not_stretched(scale: float) -> None:
     whole = of_kind("spectrogram", 2)

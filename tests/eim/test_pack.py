@@ -150,6 +150,14 @@ def test_which_provider_is_taken(
         assert said.startswith(missing or "engines are not kept: ")
 
 
+def test_an_empty_folder_that_was_there_stays(tmp_path: Path, made: dict[str, Path]) -> None:
+    cache = tmp_path / "m.engines"
+    cache.mkdir()
+    _, said = runtimes.load_on((made["classifier"] / "model.onnx").read_bytes(), "cuda", cache)
+    assert said.startswith("no cuda: ")
+    assert cache.is_dir()
+
+
 def test_an_app_of_two_models(made: dict[str, Path], tmp_path: Path) -> None:
     """One of them is packed, with the report's part about it."""
     app = tmp_path / "app"

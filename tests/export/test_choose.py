@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.errors import ConvertError, InputError, UnsupportedModelError
+from convert.export.archive import LABEL_FILE, Tree
 from convert.export.choose import bundle_name
 from convert.export.dequantize import same_weights
+from convert.export.keras import places
 from convert.export.unpack import inspect
 from convert.types import Export, Metadata
 from samples.layouts import Parameters, cpp_library, header, multi_impulse_library, write_tree
@@ -398,3 +400,12 @@ def test_a_name_of_many_digits_is_read_once() -> None:
     """Split in every way, they would not end in the suite's time."""
     member = "model" + "1" * 40 + "x.tflite"
     assert bundle_name(None, "", Metadata(), Path(member), member, several=False) == member[:-7]
+
+
+@pytest.mark.parametrize("part", ["(1)", " copy", "-tensorflow-lite-a-model", "label", "h5", " "])
+def test_a_name_as_long_as_a_zip_s_may_be(part: str) -> None:
+    """Looked at from each of its places to the end, it would not be read in the suite's time."""
+    member = part * (100_000 // len(part)) + "x"
+    bundle_name(None, "", Metadata(), Path("model"), member, several=False)
+    assert not LABEL_FILE.fullmatch(member)
+    assert not places(Tree("zip", Path("export.zip"), {member: 1}, (), lambda _, limit: b"x" * limit))

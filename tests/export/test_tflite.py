@@ -11,6 +11,7 @@ import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from flatbuffers import flexbuffers
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -270,7 +271,7 @@ def deciding(change: Callable[[Any], object] = lambda _: None) -> bytes:
 def test_a_condition_becomes_a_choice_of_two_results() -> None:
     data = deciding()
     graph = read_graph(data)
-    assert (graph.decides, graph.others) == (True, ())
+    assert (graph.calls, graph.others) == (True, ())
     model = first_subgraph(data)
     names = [each.name for each in read_graph(model).operators]
     assert names == ["MEAN", "GREATER", "SIN", "NEG", "SELECT_V2", "RESHAPE"]
@@ -307,6 +308,57 @@ def test_conditions_that_run_one_another() -> None:
 
     with pytest.raises(InputError, match="run one another"):
         first_subgraph(deciding(change))
+
+
+def composed(change: Callable[[Any], object] = lambda _: None) -> bytes:
+    """The sine of a picture, and that of its sine, both by a composite whose subgraph holds another one."""
+    flat, none = Flat(), np.frombuffer(flexbuffers.Dumps({}), np.uint8)
+
+    def composite(index: int) -> Any:
+        name, fields = f"test.{index}", {"decompositionSubgraphIndex": index, "compositeAttributes": none}
+        return options("StableHLOComposite", name=name, **fields)
+
+    picture, middle, target = flat.tensor(1, 4, 4, 1, name="x"), flat.tensor(1, 4, 4, 1), flat.tensor(1, 4, 4, 1)
+    for source, result in ((picture, middle), (middle, target)):
+        flat.operator("STABLEHLO_COMPOSITE", [source], [result], composite(1))
+    flat.codes["SIN"] = 1
+    model = schema.ModelT.InitFromPackedBuf(flat.build([picture], [flatten(flat, target)]), 0)
+    for kind, more in (("STABLEHLO_COMPOSITE", composite(2)), ("SIN", None)):
+        other = Flat(codes=flat.codes)
+        source, result = other.tensor(1, 4, 4, 1), other.tensor(1, 4, 4, 1)
+        other.operator(kind, [source], [result], more)
+        model.subgraphs += schema.ModelT.InitFromPackedBuf(other.build([source], [result]), 0).subgraphs
+    change(model)
+    builder = flatbuffers.Builder(1 << 12)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def test_composites_are_written_out() -> None:
+    data = composed()
+    graph = read_graph(data)
+    assert (graph.calls, graph.others) == (True, ())
+    model = first_subgraph(data)
+    assert [each.name for each in read_graph(model).operators] == ["SIN", "SIN", "RESHAPE"]
+    pictures = np.random.default_rng(0).random((2, 4, 4, 1), np.float32)
+    np.testing.assert_array_equal(litert(model, pictures), litert(data, pictures))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("subgraphs.0.operators.0.builtinOptions2.decompositionSubgraphIndex", 0, "does not fit"),
+        ("subgraphs.0.operators.0.builtinOptions2.decompositionSubgraphIndex", 3, "does not fit"),
+        ("subgraphs.0.operators.0.builtinOptions2", None, "does not fit"),
+        ("subgraphs.1.inputs", [], "does not fit"),
+        ("subgraphs.1.outputs", [0], "other tensors"),
+        ("subgraphs.1.outputs", [1, 1], "other tensors"),
+        ("subgraphs.1.operators.0.builtinOptions2.decompositionSubgraphIndex", 1, "run one another"),
+    ],
+)
+def test_composites_that_cannot_be_read(path: str, value: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        first_subgraph(composed(setter(path, value)))
 
 
 def test_a_state_from_picture_to_picture() -> None:

@@ -64,8 +64,10 @@ class Flat:
         operator.inputs, operator.outputs = inputs, outputs
         if options is not None:
             name = type(options).__name__.removesuffix("T")
-            operator.builtinOptionsType = getattr(schema.BuiltinOptions, name)
-            operator.builtinOptions = options
+            if hasattr(schema.BuiltinOptions2, name):
+                operator.builtinOptions2Type, operator.builtinOptions2 = getattr(schema.BuiltinOptions2, name), options
+            else:
+                operator.builtinOptionsType, operator.builtinOptions = getattr(schema.BuiltinOptions, name), options
         self.operators.append(operator)
         return outputs
 

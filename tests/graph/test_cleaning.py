@@ -13,6 +13,7 @@ from convert.graph.cleanup import (
     clean,
     fold,
     only_real_inputs,
+    plain_clips,
     plain_comparisons,
     plain_integers,
     plain_quantization,
@@ -209,3 +210,19 @@ def test_integers_that_tensorrt_lacks(kind: int, name: str) -> None:
     """
     after = prove_same(clean(model(body, target="1,3,4,6")), plain_integers)
     assert {tensor.data_type for tensor in after.graph.initializer} == {onnx.TensorProto.INT32}
+
+
+def test_limits_that_are_computed() -> None:
+    """One number for each picture, when there are several; ONNX's Clip takes one for all."""
+    body = """
+      low = Constant<value_float = -0.5>()    high = ReduceMax<keepdims = 0>(x)    least = Neg(high)
+      a = Clip(x, low, high)    b = Clip(a, least)    s = Constant<value_ints = [1, 60]>()    y = Reshape(b, s)
+    """
+    after = prove_same(clean(model(body)), plain_clips)
+    assert sorted(operators(after)) == ["Max", "Max", "Min", "Neg", "ReduceMax", "Reshape"]
+
+
+def test_limits_that_are_fixed_stay() -> None:
+    low, shape = "low = Constant<value_float = -0.5>()", "s = Constant<value_ints = [1, 60]>()"
+    body = f"{low}  a = Clip(x, low)  {shape}  y = Reshape(a, s)"
+    assert operators(plain_clips(clean(model(body)))) == ["Clip", "Reshape"]

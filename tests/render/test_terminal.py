@@ -179,7 +179,7 @@ def test_the_running_clock(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     ]
 
     def run() -> str:
-        with progress(quiet=False) as observer:
+        with progress() as observer:
             for event in events:
                 observer(event)
         captured = capsys.readouterr()

@@ -28,7 +28,7 @@ def network(kind: str, shape: tuple[int, ...], *constants: Any, option: Any = No
 
     Args:
         shape: of what the operator gives.
-        constants: its other inputs; `behind`: before the picture.
+        constants: its other inputs, those in float16 turned to float32 first; `behind`: before the picture.
     """
     flat = Flat()
     picture = flat.tensor(1, 6, 8, 3, name="x")
@@ -36,6 +36,9 @@ def network(kind: str, shape: tuple[int, ...], *constants: Any, option: Any = No
     flat.operator("MUL", [picture, flat.constant(np.array([6], np.float32))], [scaled], options("Mul"))
     flat.operator("SUB", [scaled, flat.constant(np.array([3], np.float32))], [moved], options("Sub"))
     others = [flat.constant(each) for each in constants]
+    for place, each in enumerate(others):
+        if flat.tensors[each].type == schema.TensorType.FLOAT16:
+            (others[place],) = flat.operator("DEQUANTIZE", [each], [flat.tensor(*flat.tensors[each].shape)])
     flat.operator(kind, [*others, moved] if behind else [moved, *others], [target], option)
     return flat.build([picture], [flatten(flat, target)])
 
@@ -78,9 +81,9 @@ def test_halves_are_rounded_to_even_numbers(same: Callable[..., onnx.ModelProto]
     same(model, pictures=np.random.default_rng(0).integers(0, 13, (3, 6, 8, 3)).astype(np.float32) / 12)
 
 
-@pytest.mark.parametrize("opset", [10, 13])
-def test_padding_with_a_value(opset: int, same: Callable[..., onnx.ModelProto]) -> None:
-    pads, value = np.array([[0, 0], [2, 1], [0, 3], [1, 0]], np.int32), np.array([0.7], np.float32)
+@pytest.mark.parametrize(("opset", "dtype"), [(10, "float32"), (13, "float32"), (10, "float16")])
+def test_padding_with_a_value(opset: int, dtype: str, same: Callable[..., onnx.ModelProto]) -> None:
+    pads, value = np.array([[0, 0], [2, 1], [0, 3], [1, 0]], np.int32), np.array([0.7], dtype)
     same(network("PADV2", (1, 9, 11, 4), pads, value, option=options("PadV2")), opset=opset, tolerance=1e-6)
 
 
@@ -148,7 +151,13 @@ def test_exact_gelu_needs_an_opset_with_erf(export: Callable[..., Export], trans
 
 
 def test_an_operator_of_a_later_opset(export: Callable[..., Export], translated: Callable[..., Any]) -> None:
-    model = network("CUMSUM", (1, 6, 8, 3), np.array(1, np.int32), option=options("Cumsum"))
+    flat = Flat()
+    picture, target = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(1, 6, 8, 3)
+    whole, sums = (flat.tensor(1, 6, 8, 3, dtype="int32") for _ in range(2))
+    flat.operator("CAST", [picture], [whole], options("Cast", inDataType=0, outDataType=2))
+    flat.operator("CUMSUM", [whole, flat.constant(np.int32(1))], [sums], options("Cumsum"))
+    flat.operator("CAST", [sums], [target], options("Cast", inDataType=2, outDataType=0))
+    model = flat.build([picture], [flatten(flat, target)])
     with pytest.raises(TranslationError, match="at opset 10") as caught:
         translated(export(model), opset=10)
     assert caught.value.hint == "opset 13 has them: leave out --opset"
@@ -199,6 +208,32 @@ def test_transposed_convolutions_that_leave_gaps(
     same(model, tolerance=1e-5)
 
 
+@pytest.mark.parametrize(("stride", "dilation"), [((1, 1), (1, 1)), ((2, 3), (1, 1)), ((1, 1), (2, 3))])
+@pytest.mark.parametrize("kind", ["CONV_2D", "DEPTHWISE_CONV_2D"])
+def test_convolutions_whose_weights_are_computed_from_the_picture(
+    kind: str, stride: tuple[int, int], dilation: tuple[int, int], same: Callable[..., onnx.ModelProto]
+) -> None:
+    """The weights [4,2,3,3] or [1,2,3,3] are a part of the picture [1,6,8,3]."""
+    flat, outputs = Flat(), 4 if kind == "CONV_2D" else 3
+    count = 4 if kind == "CONV_2D" else 1
+    picture, weights = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(count, 2, 3, 3)
+    row, part = flat.tensor(1, 144), flat.tensor(1, count * 18)
+    flat.operator("RESHAPE", [picture, flat.constant(np.array([1, 144], np.int32))], [row], options("Reshape"))
+    ends = [flat.constant(np.array(each, np.int32)) for each in ([0, 5], [1, count * 18])]
+    flat.operator("SLICE", [row, *ends], [part], options("Slice"))
+    shape = flat.constant(np.array([count, 2, 3, 3], np.int32))
+    flat.operator("RESHAPE", [part, shape], [weights], options("Reshape"))
+    target = flat.tensor(1, -(-6 // stride[0]), -(-8 // stride[1]), outputs)
+    option = options(
+        "Conv2D" if kind == "CONV_2D" else "DepthwiseConv2D",
+        padding=schema.Padding.SAME,
+        **dict(zip(("strideH", "strideW"), stride, strict=True)),
+        **dict(zip(("dilationHFactor", "dilationWFactor"), dilation, strict=True)),
+    )
+    flat.operator(kind, [picture, weights, flat.weights(outputs)], [target], option)
+    same(flat.build([picture], [flatten(flat, target)]), tolerance=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["ArgMax", "ArgMin"])
 @pytest.mark.parametrize("axis", [3, [3], [-2]])
 def test_places_along_an_axis(kind: str, axis: int | list[int], same: Callable[..., onnx.ModelProto]) -> None:
@@ -211,3 +246,114 @@ def test_places_along_an_axis(kind: str, axis: int | list[int], same: Callable[.
     flat.operator({"ArgMax": "ARG_MAX", "ArgMin": "ARG_MIN"}[kind], [picture, axes], [places], option)
     flat.operator("CAST", [places], [found], options("Cast", inDataType=2, outDataType=0))
     same(flat.build([picture], [flatten(flat, found)]))
+
+
+@pytest.mark.parametrize(("low", "high", "bits"), [(-2, 2, 8), (-1.3, 2.1, 4), (0, 2.5, 8), (-2, 0, 5), (-0.1, 3, 16)])
+def test_fake_quantization(low: float, high: float, bits: int, same: Callable[..., onnx.ModelProto]) -> None:
+    """Steps so that 0 is one; what lies outside gets the nearest."""
+    option = options("FakeQuant", min=low, max=high, numBits=bits, narrowRange=False)
+    same(network("FAKE_QUANT", (1, 6, 8, 3), option=option), opset=9, tolerance=2e-6)
+
+
+@pytest.mark.parametrize("steps", [[1, 2, 3, 1], [1, 1, 1, 2]])
+def test_values_between_the_entries(steps: list[int], same: Callable[..., onnx.ModelProto]) -> None:
+    shape = tuple((size - 1) * step + 1 for size, step in zip((1, 6, 8, 3), steps, strict=True))
+    same(network("DILATE", shape, np.array(steps, np.int32), np.float32(0.7)))
+
+
+@pytest.mark.parametrize("kind", ["ADD", "MAXIMUM", "MINIMUM", "MULTIPLY"])
+def test_stablehlo_of_two_tensors(kind: str, same: Callable[..., onnx.ModelProto]) -> None:
+    other = np.random.default_rng(1).normal(size=(1, 6, 8, 3)).astype(np.float32)
+    same(network(f"STABLEHLO_{kind}", (1, 6, 8, 3), other))
+
+
+def test_an_operator_newer_than_tf2onnx_s_schema_is_named(same: Callable[..., onnx.ModelProto]) -> None:
+    option = options("StablehloPad", edgePaddingLow=[0] * 4, edgePaddingHigh=[0] * 4, interiorPadding=[0] * 4)
+    with pytest.raises(TranslationError, match=r"no ONNX for these operators at opset 13: STABLEHLO_PAD \(1x\)"):
+        same(network("STABLEHLO_PAD", (1, 6, 8, 3), np.float32(0), option=option))
+
+
+@pytest.mark.parametrize("radius", [7, 8])
+def test_normalization_across_channels(radius: int, same: Callable[..., onnx.ModelProto]) -> None:
+    """TensorRT's LRN takes 15 channels at most."""
+    option = options("LocalResponseNormalization", radius=radius, bias=1.5, alpha=0.2, beta=0.75)
+    made = same(network("LOCAL_RESPONSE_NORMALIZATION", (1, 6, 8, 3), option=option), opset=9, tolerance=1e-6)
+    assert ("LRN" in {node.op_type for node in made.graph.node}) == (radius == 7)
+
+
+def test_what_is_not_chosen_may_be_infinite(same: Callable[..., onnx.ModelProto]) -> None:
+    """log(x) where x is above 0, else x: the logarithms of the others are no numbers."""
+    flat = Flat()
+    picture, above = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(1, 6, 8, 3, dtype="bool")
+    moved, logarithm, target = (flat.tensor(1, 6, 8, 3) for _ in range(3))
+    flat.operator("SUB", [picture, flat.constant(np.array([0.5], np.float32))], [moved], options("Sub"))
+    flat.operator("GREATER", [moved, flat.constant(np.float32(0))], [above], options("Greater"))
+    flat.operator("LOG", [moved], [logarithm])
+    flat.operator("SELECT_V2", [above, logarithm, moved], [target])
+    made = same(flat.build([picture], [flatten(flat, target)]), opset=9, tolerance=1e-6)
+    assert "Where" in {node.op_type for node in made.graph.node}
+
+
+@pytest.mark.parametrize("kind", ["EQUAL", "NOT_EQUAL"])
+def test_equal_floats_at_an_old_opset(kind: str, same: Callable[..., onnx.ModelProto]) -> None:
+    """Which differ behind the point alone; ONNX's Equal has none of them before opset 11."""
+    flat = Flat()
+    picture, found = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(1, 6, 8, 3, dtype="bool")
+    target = flat.tensor(1, 6, 8, 3)
+    flat.operator(kind, [picture, flat.constant(np.float32(0.25))], [found])
+    flat.operator("CAST", [found], [target], options("Cast", inDataType=6, outDataType=0))
+    pictures = np.random.default_rng(0).integers(0, 4, (3, 6, 8, 3)).astype(np.float32) / 4
+    same(flat.build([picture], [flatten(flat, target)]), opset=9, pictures=pictures)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("size", [(12, 16), (7, 11), (3, 4), (1, 1)])
+def test_bilinear_without_resize(mode: str, size: tuple[int, int], same: Callable[..., onnx.ModelProto]) -> None:
+    """At opset 9, where Resize is not, and around corners at 11, where TensorRT 7 has none by scales."""
+    model = network(
+        "RESIZE_BILINEAR", (1, *size, 3), np.array(size, np.int32), option=options("ResizeBilinear", **MODES[mode])
+    )
+    for opset in (9, 11) if mode == "corners" else (9,):
+        made = same(model, opset=opset, tolerance=1e-5)
+        assert not {"Resize", "Upsample"} & {node.op_type for node in made.graph.node}
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("axis", [1, -1])
+def test_cumulative_sums_for_tensorrt_7(
+    axis: int, exclusive: bool, reverse: bool, same: Callable[..., onnx.ModelProto]
+) -> None:
+    option = options("Cumsum", exclusive=exclusive, reverse=reverse)
+    made = same(network("CUMSUM", (1, 6, 8, 3), np.int32(axis), option=option), opset=11, tolerance=1e-5)
+    assert "CumSum" not in {node.op_type for node in made.graph.node}
+
+
+def test_lengths_for_tensorrt_7(same: Callable[..., onnx.ModelProto]) -> None:
+    """A pixel of zeros stays one."""
+    pictures = np.random.default_rng(0).random((3, 6, 8, 3), np.float32)
+    pictures[:, 2] = 0.5
+    made = same(
+        network("L2_NORMALIZATION", (1, 6, 8, 3), option=options("L2Norm")), opset=11, tolerance=1e-6, pictures=pictures
+    )
+    assert "LpNormalization" not in {node.op_type for node in made.graph.node}
+
+
+def test_angles(same: Callable[..., onnx.ModelProto]) -> None:
+    """In all quadrants and on all axes, 0 by 0 among them; TensorRT has no Sign before 8.2."""
+    steps = np.random.default_rng(0).integers(0, 3, (6, 8, 3)).astype(np.float32) * 3 - 3
+    pictures = np.random.default_rng(1).integers(0, 3, (3, 6, 8, 3)).astype(np.float32) / 2
+    made = same(network("ATAN2", (1, 6, 8, 3), steps[np.newaxis]), tolerance=1e-6, pictures=pictures)
+    assert "Sign" not in {node.op_type for node in made.graph.node}
+
+
+@pytest.mark.parametrize("opset", [11, 13])
+def test_powers_of_integers(opset: int, same: Callable[..., onnx.ModelProto]) -> None:
+    flat = Flat()
+    picture, scaled, target = (flat.tensor(1, 6, 8, 3, name=name) for name in ("x", "scaled", "y"))
+    whole, power = (flat.tensor(1, 6, 8, 3, dtype="int32") for _ in range(2))
+    flat.operator("MUL", [picture, flat.constant(np.array([9], np.float32))], [scaled], options("Mul"))
+    flat.operator("CAST", [scaled], [whole], options("Cast", inDataType=0, outDataType=2))
+    flat.operator("POW", [whole, flat.constant(np.int32(3))], [power])
+    flat.operator("CAST", [power], [target], options("Cast", inDataType=2, outDataType=0))
+    same(flat.build([picture], [flatten(flat, target)]), opset=opset)

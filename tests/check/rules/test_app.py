@@ -9,6 +9,7 @@ import pytest
 from convert.check.app import gies, read_app
 from convert.check.context import check_target
 from convert.check.run import Checker
+from convert.findings import Level
 from convert.nvinfer.keys import Verdict
 
 if TYPE_CHECKING:
@@ -77,6 +78,19 @@ def test_the_configs_of_its_engines_are_checked_too(tmp_path: Path) -> None:
     assert [file.path.rsplit("/", 1)[-1] for file in report.files] == ["app.txt", "c.txt", "d.txt"]
     assert {file.verdict for file in report.files} == {Verdict.ACCEPTED}
     assert _ids(report) == set()
+
+
+def test_configs_that_are_on_another_machine_are_one_note(tmp_path: Path) -> None:
+    away = [
+        f"enable=1 config-file=/elsewhere/{name} gie-unique-id={number}"
+        for number, name in ((1, "d.txt"), (2, "c.txt"))
+    ]
+    for app in (_app(primary_gie=away[0]), _app(primary_gie=away[0], secondary_gie0=away[1])):
+        (note,) = [each for each in _check(tmp_path, app).findings if each.id == "NVI095"]
+        assert note.level is Level.NOTE
+        assert all(f"/elsewhere/{name}" in note.message for name in ("d.txt", "c.txt") if name in app)
+        assert note.line
+        assert app.splitlines()[note.line - 1] == "config-file=/elsewhere/d.txt"
 
 
 def test_engines_that_are_off_are_not_read(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from convert.check.run import Checker
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from convert.findings import Finding
+
 _CLASSIFIER = "[property]\ngie-unique-id=1\nnetwork-type=1\nnet-scale-factor=1.0\nclassifier-threshold=0.5\n"
 _DETECTOR = "[property]\ngie-unique-id=1\nnetwork-type=0\nnet-scale-factor=1.0\ncluster-mode=2\nnum-detected-classes={classes}\n"
 _FILES = "labelfile-path=l.txt\nonnx-file=m.onnx\nmodel-engine-file=m.onnx_b1_gpu0_fp32.engine\n"
@@ -24,12 +26,16 @@ _TWO = (
 _GRID = "n (float[N,3,8,8] x) => (float[N,2,8,8] cov, float[N,8,8,8] bbox) { cov = Sigmoid (x) bbox = Sigmoid (x) }"
 
 
-def _ids(folder: Path, config: str, graph: str, labels: bytes) -> list[str]:
+def _found(folder: Path, config: str, graph: str, labels: bytes) -> tuple[Finding, ...]:
     (folder / "c.txt").write_text(config + _FILES)
     (folder / "l.txt").write_bytes(labels)
     model = onnx.parser.parse_model(f'<ir_version: 7, opset_import: ["": 13]> {graph}')
     (folder / "m.onnx").write_bytes(model.SerializeToString())
-    return [finding.id for finding in Checker(check_target("9.1", "dgpu"))([str(folder / "c.txt")]).findings]
+    return Checker(check_target("9.1", "dgpu"))([str(folder / "c.txt")]).findings
+
+
+def _ids(folder: Path, config: str, graph: str, labels: bytes) -> list[str]:
+    return [finding.id for finding in _found(folder, config, graph, labels)]
 
 
 @pytest.mark.parametrize(
@@ -72,6 +78,11 @@ def test_classifiers(tmp_path: Path, graph: str, labels: bytes, found: list[str]
 )
 def test_detectors(tmp_path: Path, classes: int, labels: bytes, found: list[str]) -> None:
     assert _ids(tmp_path, _DETECTOR.format(classes=classes), _GRID, labels) == found
+
+
+def test_the_line_that_is_not_utf_8(tmp_path: Path) -> None:
+    (found,) = _found(tmp_path, _DETECTOR.format(classes=2), _GRID, "a\né\n".encode("latin-1"))
+    assert (found.id, found.line, found.column) == ("NVI065", 2, 1)
 
 
 def test_a_suppression_for_a_line_is_for_that_line_of_the_config(tmp_path: Path) -> None:
