@@ -475,6 +475,8 @@ def _codes(value: Mapping[str, Any]) -> list[Measure]:
     """Ours beside the original's second kernels."""
     own = f"two sets of the original's own kernels: {_agreed(value['kernels'])}"
     words = f"{_agreed(value['plain'])}; {own}; {percent(float(value['share']))} of multiplications in INT8"
+    if value.get("moved"):
+        words += "; half of the boxes within {:.2g} pixels of the original's ({:.2g})".format(*value["moved"])
     return [Measure("Integer original against the same codes in ONNX", words)]
 
 

@@ -277,8 +277,9 @@ def _precision_lines(rows: Sequence[types.PrecisionEvidence]) -> Iterator[tuple[
     for row in rows:
         known = [] if row.weights is None else [f"weights {row.weights / 1000:,.0f} kB"]
         if same := row.agreement:
-            of = "" if row.shown is None else f" ({row.shown} of {same.inputs} inputs show an object)"
-            known.append(f"same decisions {percent(same.top1)}{of}, max difference {same.max_abs_diff:.2g}")
+            shown = "" if row.shown is None else f" ({row.shown} show an object)"
+            known.append(f"same decisions {percent(same.top1)} of {same.inputs:,} inputs{shown}")
+            known.append(f"max difference {same.max_abs_diff:.2g}")
             known.append(f"{sum(row.nodes.values())} nodes")
         else:
             known.append("not measured")
@@ -292,9 +293,12 @@ def _precision_lines(rows: Sequence[types.PrecisionEvidence]) -> Iterator[tuple[
 def _codes_line(codes: types.Int8Evidence) -> str:
     """How a model of 8-bit codes decides beside the original's own kernels."""
     ours, own = codes.plain, codes.kernels
+    boxes = ""
+    if codes.moved and any(codes.moved):
+        boxes = "; half of the boxes within {:.2g} pixels of the original's ({:.2g})".format(*codes.moved)
     return (
         f"the original's: decides as it does on {percent(ours.top1)} of {ours.inputs:,} inputs (its own two kernels: "
-        f"{percent(own.top1)}), mean difference {ours.mean_abs_diff:.2g} ({own.mean_abs_diff:.2g}); "
+        f"{percent(own.top1)}), mean difference {ours.mean_abs_diff:.2g} ({own.mean_abs_diff:.2g}){boxes}; "
         f"{percent(codes.share)} of multiplications in INT8"
     )
 

@@ -27,7 +27,7 @@ from convert.findings import Finding, Rule
 from convert.heads import HEADS, head
 from convert.images import ImageScaling
 from convert.isolation import LARGE, Worker, return_freed_memory
-from convert.onnx_header import parse_header
+from convert.onnx_header import field_of, parse_header
 from convert.types import Adapted, BatchParity, Export, ModelFormat, Parity, Preprocessing
 from convert.validate import CONSTANT, runtimes
 from convert.validate.inputs import as_nvinfer
@@ -221,19 +221,9 @@ def with_raw(model: bytes, names: Sequence[str] = ()) -> bytes:
     Raises:
         InputError: not an ONNX model.
     """
-    float_type = _message(2, _message(1, b"\x08\x01"))  # ValueInfoProto.type, TypeProto.tensor_type, elem_type FLOAT
-    outputs = (_message(12, _message(1, name.encode()) + float_type) for name in names or raw_names(model))
-    return model + _message(7, b"".join(outputs))
-
-
-def _message(number: int, content: bytes) -> bytes:
-    """A field of protobuf that holds bytes, a string or a message."""
-    key, length = number << 3 | 2, len(content)
-    size = bytearray()
-    while length > 0x7F:
-        size.append(length & 0x7F | 0x80)
-        length >>= 7
-    return bytes([key, *size, length]) + content
+    float_type = field_of(2, field_of(1, b"\x08\x01"))  # ValueInfoProto.type, TypeProto.tensor_type, elem_type FLOAT
+    outputs = (field_of(12, field_of(1, name.encode()) + float_type) for name in names or raw_names(model))
+    return model + field_of(7, b"".join(outputs))
 
 
 @dataclass

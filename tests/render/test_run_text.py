@@ -146,15 +146,18 @@ def test_the_table_of_precisions(capsys: pytest.CaptureFixture[str]) -> None:
     codes = PrecisionEvidence("int8", 300_000, Agreement(0.99, 0.0, 0.125, 60), {"Conv": 2}, {"Sigmoid": 3}, shown=7)
     rows = (whole, replace(half, agreement=None, overflow=()), half, PrecisionEvidence("int8"), codes)
     agreement = Agreement(0.99, 0.003, 0.1, 60)
-    own = Int8Evidence({"Conv": 2}, {"Sigmoid": 3}, 0.875, agreement, agreement, replace(agreement, top1=0.98))
+    own = Int8Evidence(
+        {"Conv": 2}, {"Sigmoid": 3}, 0.875, agreement, agreement, replace(agreement, top1=0.98), (1.5, 2)
+    )
     assert printed(Run([Validated(adapted("a"), Evidence(int8=own, precisions=rows))], []), capsys)[0] == [
         ("  codes     the original's: decides as it does on 99 % of 60 inputs (its own two kernels: 98 %), mean "
-        "difference 0.003 (0.003); 87.5 % of multiplications in INT8"),
-        "  FP32      weights 1,235 kB, same decisions 100 %, max difference 0.25, 3 nodes",
+        "difference 0.003 (0.003); half of the boxes within 1.5 pixels of the original's (2); "
+        "87.5 % of multiplications in INT8"),
+        "  FP32      weights 1,235 kB, same decisions 100 % of 32 inputs, max difference 0.25, 3 nodes",
         "  FP16      weights 617 kB, not measured",
-        "  FP16      weights 617 kB, same decisions 97 %, max difference 0.5, 3 nodes, 1 beyond 65504",
+        "  FP16      weights 617 kB, same decisions 97 % of 60 inputs, max difference 0.5, 3 nodes, 1 beyond 65504",
         "  INT8      not measured",
-        ("  INT8      weights 300 kB, same decisions 99 % (7 of 60 inputs show an object), max difference 0.12, "
+        ("  INT8      weights 300 kB, same decisions 99 % of 60 inputs (7 show an object), max difference 0.12, "
         "2 nodes, in float: Sigmoid"),
     ]  # fmt: skip
 
