@@ -16,7 +16,7 @@ import io
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -420,10 +420,15 @@ def measures(evidence: Mapping[str, Any]) -> list[Measure]:
     What is not as that document has it is shown as it stands, under its own name.
     """
     rows: list[Measure] = []
+    agreed = evidence.get("int8_agreement")
+    # Rounded activations may differ by a step: no limit says whether that is too much.
+    has_steps = bool(evidence.get("int8")) or (isinstance(agreed, Mapping) and agreed.get("layers") == "every")
     for name, value in evidence.items():
         reader = _READERS.get(name)
         try:
-            rows += reader(value) if reader and value is not None else _plain(name.replace("_", " "), value, 0)
+            found = reader(value) if reader and value is not None else _plain(name.replace("_", " "), value, 0)
+            has_limit = not (name == "parity" and has_steps)
+            rows += found if has_limit else [replace(each, limit="", passed=None) for each in found]
         except (KeyError, OverflowError, TypeError, ValueError):
             rows += _plain(name.replace("_", " "), value, 0)
     return rows[:_MOST_MEASURES]

@@ -72,6 +72,15 @@ def test_a_difference_beyond_the_limit_fails() -> None:
     assert Document(text).row("Original against ONNX model")[2:] == ["0.0001", "no"]
 
 
+def test_a_difference_between_rounded_activations_has_no_limit() -> None:
+    parity = {**evidence_document(EVIDENCE)["parity"], "max_abs_diff": 0.5}
+    for layers, passed in (("first", False), ("every", None)):
+        row, _ = measures(
+            {"parity": parity, "int8_agreement": {**evidence_document(EVIDENCE)["int8_agreement"], "layers": layers}}
+        )
+        assert row.passed is passed
+
+
 def test_other_figures_have_their_own_names() -> None:
     assert measures({"new_one": {"squash": {"top1": 0.712345}, "stretch": None, "frame": "16:9"}}) == [
         Measure("New one, squash, top1", "0.7123"),
