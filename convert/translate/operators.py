@@ -634,7 +634,7 @@ def _bilinear(writer: _Writer) -> str:
     elif scales is None:
         raise ValueError(f"no scale gives {sizes[1]} for {sizes[0]}")
     else:
-        factors = (writer.constant([]), writer.constant([1, 1, *scales]))  # the first are of a crop: there is none
+        factors = writer.constant([]), writer.constant([1, 1, *scales])  # the first are of a crop: there is none
         coordinates = "align_corners" if corners else "half_pixel" if centers else "asymmetric"
         name = writer.add("Resize", name, *factors, mode="linear", coordinate_transformation_mode=coordinates)
     return writer.add("Transpose", name, perm=[0, 2, 3, 1])
