@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from convert import dsp, errors, heads, images, report
+from convert import errors, heads, images, report
 from convert.export.archive import HEAD, ZIP, FileType, OpenExport, file_type, is_folder, open_source, read_head
 from convert.export.choose import (
     Beside,
@@ -35,6 +35,7 @@ from convert.types import Export, Metadata, ModelFacts, ModelFormat, StageResult
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from convert.dsp import Impulse
     from convert.export.impulse import FoundImpulse
 
 NO_PARAMETERS = Rule("EI101")
@@ -120,10 +121,8 @@ class Unpack:
         metadata, facts, replaced = with_options(metadata, facts, given, self.task)
         files = find_labels(tree, candidate, facts) if metadata.labels is None else FoundLabels()
         metadata = replace(metadata, labels=metadata.labels or files.labels)
-        if len(metadata.assumed) > 1 and facts.task not in {
-            heads.ANOMALY,
-            heads.NOT_IMAGE,
-        }:  # not for what is refused anyway
+        is_refused = facts.task in {heads.ANOMALY, heads.NOT_IMAGE}
+        if len(metadata.assumed) > 1 and not is_refused:
             differences = (*differences, _assumption(metadata.assumed, files.hint))
         member = "" if source.focus is not None else candidate.member
         name = bundle_name(self.bundle_name, beside.name, recorded, path, member or path.name, several=entry.several)
@@ -295,7 +294,7 @@ class Inspection:
     undecided: str | None
     hint: str | None
     findings: tuple[Finding, ...]
-    impulse: dsp.Impulse | None = None
+    impulse: Impulse | None = None
 
 
 def inspect(path: Path) -> Inspection:
@@ -357,7 +356,7 @@ def _of_impulse(
 
 def _impulse(
     listing: Listing, source: OpenExport, path: Path, wanted: str | None = None
-) -> tuple[dsp.Impulse | None, ListedModel | None, errors.ConvertError | None]:
+) -> tuple[Impulse | None, ListedModel | None, errors.ConvertError | None]:
     """The impulse of an export that takes no pictures, its network, and why it cannot be converted."""
     if not listing.of_sensors:
         return None, None, None
