@@ -58,8 +58,7 @@ if TYPE_CHECKING:
     from convert.pipeline import Event, Run
     from convert.render.recordings import RecordingsResult
     from convert.render.simulation import Result
-    from convert.simulate.engine import LoadedEngine
-    from convert.simulate.tracking import Counting
+    from convert.simulate import engine, tracking
     from convert.studio.client import Studio
     from convert.types import Bundle
 
@@ -365,7 +364,7 @@ def simulate(
     files = find(tuple(Path(path) for path in several))
     if not files and given["tensors"] is None:
         raise PresetError("there are no pictures to simulate", hint="give files or folders of pictures, or videos")
-    counted: Counting | None = None
+    counted: tracking.Counting | None = None
     known: tuple[Finding, ...] = ()
     if given["tensors"] is None:
         other, edge_impulse = given["app"] and Path(given["app"]), given["count_as"] is not None
@@ -376,7 +375,7 @@ def simulate(
     comparison: Comparison | None = None
 
     @contextlib.contextmanager
-    def comparing(primary: LoadedEngine) -> Iterator[Callable[[str, NDArray[np.uint8]], object]]:
+    def comparing(primary: engine.LoadedEngine) -> Iterator[Callable[[str, NDArray[np.uint8]], object]]:
         nonlocal comparison
         if given["against"] is None:
             yield ignore

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from convert import isolation, types
 from convert.dsp import Mixture
 from convert.dsp import blocks as kinds
 from convert.emit.impulse import EmitImpulse
@@ -22,25 +23,9 @@ from convert.errors import InputError, PresetError, ValidationError
 from convert.export.impulse import refuse
 from convert.files import Output
 from convert.findings import Rule
-from convert.isolation import Died, Worker
 from convert.options import ConvertOptions, table
 from convert.translate import OPSETS, Translation
 from convert.translate import died as translation_died
-from convert.types import (
-    Agreement,
-    BatchParity,
-    Differences,
-    Export,
-    ImpulseEvidence,
-    ImpulseModel,
-    Int8Agreement,
-    ModelFormat,
-    OnnxModel,
-    Stage,
-    StageResult,
-    Translated,
-    ValidatedImpulse,
-)
 from convert.validate import CONSTANT, TENSORRT
 from convert.validate.comparison import BATCH, NOT_FINITE
 
@@ -52,7 +37,6 @@ if TYPE_CHECKING:
 
     from convert.dsp import KMeans
     from convert.findings import Finding
-    from convert.types import Parity
 
 FEATURES, FOLLOWED, LEFT_OUT = Rule("EI411"), Rule("EI412"), Rule("EI414")
 
@@ -68,7 +52,9 @@ OPTIONS: Final = frozenset(
 """Options of `convert` that mean something for an impulse; the others are about pictures and Gst-nvinfer."""
 
 
-def stages(output: Path, options: Mapping[str, Any], worker: Worker, *, any_kind: bool = False) -> tuple[Stage, ...]:
+def stages(
+    output: Path, options: Mapping[str, Any], worker: isolation.Worker, *, any_kind: bool = False
+) -> tuple[types.Stage, ...]:
     """The four stages behind `unpack`.
 
     Args:
@@ -103,13 +89,13 @@ def stages(output: Path, options: Mapping[str, Any], worker: Worker, *, any_kind
     )
 
 
-def plan(stage: Stage, export: Export) -> StageResult:
+def plan(stage: types.Stage, export: types.Export) -> types.StageResult:
     """The result of `stage` as far as it is known without running it."""
     if isinstance(stage, TranslateImpulse):
         refuse(export)
     if not isinstance(stage, EmitImpulse):
-        return StageResult(export)
-    return StageResult(export, tuple(Output(str(stage.folder / name), None) for name in stage.plan(export)))
+        return types.StageResult(export)
+    return types.StageResult(export, tuple(Output(str(stage.folder / name), None) for name in stage.plan(export)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,32 +110,32 @@ class TranslateImpulse:
 
     name: ClassVar[str] = "translate"
     timeout: float
-    worker: Worker = field(compare=False, repr=False)
+    worker: isolation.Worker = field(compare=False, repr=False)
     tensorflow: bool = False
 
-    def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - every stage takes one
+    def __call__(self, artifact: object, workdir: Path) -> types.StageResult:  # noqa: ARG002 - every stage takes one
         """Of an `Export` without a network the model is empty.
 
         Raises:
             UnsupportedModelError: it cannot be converted.
             TranslationError: tf2onnx fails, dies or takes too long.
         """
-        assert isinstance(artifact, Export)
+        assert isinstance(artifact, types.Export)
         refuse(artifact)
         facts, model = artifact.facts, artifact.model
         if not model:
-            return StageResult(Translated(artifact, OnnxModel(b"", facts.input, (), _OPSET)))
+            return types.StageResult(types.Translated(artifact, types.OnnxModel(b"", facts.input, (), _OPSET)))
         from convert.translate import TF2ONNX_WARNED
 
-        is_onnx = artifact.format is ModelFormat.ONNX
+        is_onnx = artifact.format is types.ModelFormat.ONNX
         found = translate(self.worker, model, facts.input.shape, self.timeout, is_onnx=is_onnx, real=self.tensorflow)
         warned = tuple(TF2ONNX_WARNED.found(f"tf2onnx: {line}") for line in found.warnings)
-        onnx = OnnxModel(found.data, found.input, found.outputs, found.opset)
-        return StageResult(Translated(artifact, onnx), findings=warned)
+        onnx = types.OnnxModel(found.data, found.input, found.outputs, found.opset)
+        return types.StageResult(types.Translated(artifact, onnx), findings=warned)
 
 
 def translate(
-    worker: Worker,
+    worker: isolation.Worker,
     model: bytes,
     shape: Sequence[int | None],
     timeout: float,
@@ -168,10 +154,10 @@ def translate(
         function, how = "convert.translate.worker:accept", ((OPSETS[0], _OPSET), False)
     with contextlib.ExitStack() as stack:
         if real:  # the worker has imported the stub for TensorFlow
-            worker = stack.enter_context(Worker())
+            worker = stack.enter_context(isolation.Worker())
         try:
             result: Translation = worker.call(function, model, tuple(shape), 1, *how, timeout=timeout)
-        except Died as death:
+        except isolation.Died as death:
             raise translation_died(death) from death
     return result
 
@@ -186,10 +172,10 @@ class AdaptImpulse:
     """
 
     name: ClassVar[str] = "adapt"
-    mixtures: Worker = field(compare=False, repr=False)
+    mixtures: isolation.Worker = field(compare=False, repr=False)
     sdk_log: bool = False
 
-    def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - every stage takes one
+    def __call__(self, artifact: object, workdir: Path) -> types.StageResult:  # noqa: ARG002 - every stage takes one
         """The `ImpulseModel` of a `Translated`.
 
         Raises:
@@ -197,7 +183,7 @@ class AdaptImpulse:
             TranslationError: the network cannot have a dynamic batch.
             InputError: the labels do not fit the scores.
         """
-        assert isinstance(artifact, Translated)
+        assert isinstance(artifact, types.Translated)
         from convert.dsp.graph import impulse_graph  # brings onnx
         from convert.graph.graph import signature
         from convert.graph.passes import canonical, prepared
@@ -235,8 +221,10 @@ class AdaptImpulse:
         if scored is not None and scored != impulse.blocks[0].id:
             first = f"block {scored}, as in training; a device reads those of the first block, {impulse.blocks[0].id}"
             notes.append(FOLLOWED.found(f"the anomaly score takes the features of {first}"))
-        onnx = OnnxModel(model.SerializeToString(deterministic=True), signature(model.graph.input[0]), outputs, _OPSET)
-        return StageResult(ImpulseModel(export, onnx, labels, measured, step), findings=(*found, *notes))
+        onnx = types.OnnxModel(
+            model.SerializeToString(deterministic=True), signature(model.graph.input[0]), outputs, _OPSET
+        )
+        return types.StageResult(types.ImpulseModel(export, onnx, labels, measured, step), findings=(*found, *notes))
 
     def _mixture(self, mixture: Mixture) -> Any:
         from convert.export.facts import facts
@@ -261,7 +249,7 @@ def input_step(model: bytes) -> float | None:
     return float(scales[0]) if len(scales) == 1 and scales[0] > 0 else None
 
 
-def _metadata(export: Export) -> dict[str, str]:
+def _metadata(export: types.Export) -> dict[str, str]:
     """What the model records of itself, as text."""
     from convert import __version__
 
@@ -308,10 +296,10 @@ class ValidateImpulse:
     tolerance: float
     timeout: float
     batch_size: int
-    worker: Worker = field(compare=False, repr=False)
+    worker: isolation.Worker = field(compare=False, repr=False)
     tensorrt: bool = False
 
-    def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - every stage takes one
+    def __call__(self, artifact: object, workdir: Path) -> types.StageResult:  # noqa: ARG002 - every stage takes one
         """The `ValidatedImpulse` of an `ImpulseModel`.
 
         Raises:
@@ -319,7 +307,7 @@ class ValidateImpulse:
             ValidationError: ONNX Runtime or LiteRT refuses a model, crashes or takes too long.
             MissingDependencyError: `tensorrt` without that package.
         """
-        assert isinstance(artifact, ImpulseModel)
+        assert isinstance(artifact, types.ImpulseModel)
         import numpy as np  # heavy; `--help` does without
 
         from convert.dsp import recordings
@@ -366,10 +354,10 @@ class ValidateImpulse:
         built, more = self._build(artifact)
         found += more
         measured = (differences, network, scores, anomaly, batch, ill, agreement, built)
-        evidence = ImpulseEvidence(*measured, recordings=len(recorded))
-        return StageResult(ValidatedImpulse(artifact, evidence), findings=found)
+        evidence = types.ImpulseEvidence(*measured, recordings=len(recorded))
+        return types.StageResult(types.ValidatedImpulse(artifact, evidence), findings=found)
 
-    def _recorded(self, model: ImpulseModel) -> tuple[list[NDArray[np.float32]], tuple[Finding, ...]]:
+    def _recorded(self, model: types.ImpulseModel) -> tuple[list[NDArray[np.float32]], tuple[Finding, ...]]:
         """Windows of the recordings, as many of each, and what was left out of them."""
         if self.samples is None:
             return [], ()
@@ -393,8 +381,8 @@ class ValidateImpulse:
         return windows, (LEFT_OUT.found(left + errors[0].message, path=errors[0].path),) if errors else ()
 
     def _network(
-        self, model: ImpulseModel, features: NDArray[Any], scores: NDArray[Any]
-    ) -> tuple[Parity | None, tuple[Finding, ...]]:
+        self, model: types.ImpulseModel, features: NDArray[Any], scores: NDArray[Any]
+    ) -> tuple[types.Parity | None, tuple[Finding, ...]]:
         import numpy as np
 
         from convert.validate.comparison import Tally
@@ -407,7 +395,7 @@ class ValidateImpulse:
         # A network that always says the same may do so on synthetic windows.
         return tally.parity(), tuple(each for each in tally.findings() if each.id != CONSTANT.id)
 
-    def _scores(self, export: Export, features: NDArray[Any], scores: NDArray[Any]) -> Agreement:
+    def _scores(self, export: types.Export, features: NDArray[Any], scores: NDArray[Any]) -> types.Agreement:
         """The shipped model against the original network, on features computed independently."""
         import numpy as np
 
@@ -420,7 +408,7 @@ class ValidateImpulse:
             same = float(np.mean(apart <= _SAME_VALUE * np.ptp(original)))
         else:
             same = float(np.mean((original >= _HALF) == (scores >= _HALF)))
-        return Agreement(same, float(apart.mean()), float(apart.max()), len(scores))
+        return types.Agreement(same, float(apart.mean()), float(apart.max()), len(scores))
 
     def _mixture(self, anomaly: KMeans | Mixture | None, features: NDArray[Any]) -> NDArray[Any]:
         """The scores of a Gaussian mixture in LiteRT."""
@@ -430,14 +418,14 @@ class ValidateImpulse:
         return runtimes.outputs(anomaly.model, features[:, None, None, :], None, self.worker, self.timeout)[0]
 
     def _original(
-        self, export: Export, model: bytes, features: NDArray[Any], kernels: str = "XNNPACK"
+        self, export: types.Export, model: bytes, features: NDArray[Any], kernels: str = "XNNPACK"
     ) -> NDArray[np.float32]:
         """[n, C] of a flatbuffer in LiteRT, or of a network that is ONNX in ONNX Runtime, for features [n, F]."""
         import numpy as np
 
         from convert.validate import runtimes
 
-        if export.format is ModelFormat.ONNX:
+        if export.format is types.ModelFormat.ONNX:
             session = runtimes.load(model)
             rows = features.astype(np.float32).reshape(-1, 1, *(export.facts.input.shape[1:]))
             return np.concatenate([runtimes.run_onnx(session, row)[0].reshape(1, -1) for row in rows])
@@ -446,8 +434,8 @@ class ValidateImpulse:
         return result.reshape(len(features), -1)
 
     def _int8(
-        self, model: ImpulseModel, features: NDArray[Any], scores: NDArray[Any]
-    ) -> tuple[Int8Agreement | None, tuple[Finding, ...]]:
+        self, model: types.ImpulseModel, features: NDArray[Any], scores: NDArray[Any]
+    ) -> tuple[types.Int8Agreement | None, tuple[Finding, ...]]:
         """The original, quantized network against the shipped model; where they decide differently too often, two sets
         of LiteRT's own kernels on the same features, too."""
         export = model.export
@@ -462,11 +450,11 @@ class ValidateImpulse:
 
             other = self._original(export, export.original, features, REFERENCE)
             kernels = self._scores(export, features, other).top1
-        agreement = Int8Agreement(same.top1, same.mean_abs_diff, same.max_abs_diff, same.inputs, kernels=kernels)
+        agreement = types.Int8Agreement(same.top1, same.mean_abs_diff, same.max_abs_diff, same.inputs, kernels=kernels)
         hint = "compare on recordings of your own: --samples and a folder of them"
         return agreement, agreement_findings(agreement, f"{hint}; the float32 export needs no rewriting")
 
-    def _build(self, model: ImpulseModel) -> tuple[str | None, tuple[Finding, ...]]:
+    def _build(self, model: types.ImpulseModel) -> tuple[str | None, tuple[Finding, ...]]:
         if not self.tensorrt:
             return None, ()
         from convert.validate import runtimes
@@ -506,14 +494,14 @@ def _rounded(features: NDArray[Any], step: float | None) -> NDArray[np.float32]:
     return rounded
 
 
-def _features(got: NDArray[Any], wanted: NDArray[Any]) -> tuple[Differences, tuple[Finding, ...]]:
+def _features(got: NDArray[Any], wanted: NDArray[Any]) -> tuple[types.Differences, tuple[Finding, ...]]:
     """How far values are from an independent computation, and EI411 or EI405 where that is too far."""
     import numpy as np
 
     is_finite = np.isfinite(got).all()
     apart = np.abs(np.nan_to_num(got).astype(np.float64) - wanted)
     close = float((apart <= _NEAR + _SHARE * np.abs(wanted)).mean())
-    far = Differences(float(apart.max()), float(apart.mean()), close, len(got))
+    far = types.Differences(float(apart.max()), float(apart.mean()), close, len(got))
     if not is_finite:
         return far, (NOT_FINITE.found("the features hold NaN or infinity", hint=FEATURES.fix),)
     if close >= _CLOSE:
@@ -524,7 +512,7 @@ def _features(got: NDArray[Any], wanted: NDArray[Any]) -> tuple[Differences, tup
 
 def _batches(
     session: Any, windows: NDArray[np.float32], names: Sequence[str], step: float | None
-) -> tuple[BatchParity, tuple[Finding, ...]]:
+) -> tuple[types.BatchParity, tuple[Finding, ...]]:
     """Batches against the same windows one at a time.
 
     Where a quantized network's activations are rounded, a last bit may move the scores of a few windows by some steps:
@@ -548,4 +536,4 @@ def _batches(
             if apart > 1e2 * TOLERANCE * max(1.0, float(np.max(np.abs(one)))):
                 message = f"output {name} of a batch of {size} differs by up to {apart:.3g}"
                 findings.append(BATCH.found(message, hint=BATCH.fix))
-    return BatchParity(_BATCHES, worst), tuple(findings)
+    return types.BatchParity(_BATCHES, worst), tuple(findings)

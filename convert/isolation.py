@@ -39,8 +39,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from convert import OBJECTS
-from convert.errors import ConvertError
+from convert import OBJECTS, errors
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -564,7 +563,7 @@ def answer(function: str, arguments: tuple[Any, ...]) -> tuple[str, Any]:
             before_call(function, arguments)
         module, _, name = function.partition(":")
         return "result", getattr(importlib.import_module(module), name)(*arguments)
-    except ConvertError as error:
+    except errors.ConvertError as error:
         # Not the error itself: tblib, which TensorFlow brings, pickles exceptions with their causes, of classes that
         # the parent may not have.
         return "error", error.__reduce__()

@@ -14,18 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from convert import errors, files, heads, images
 from convert.compare.stage import WithComparison
-from convert.emit import Emit, EmitPair, ValidatedPair, refuse_no_objects
-from convert.emit.config import no_suppression
+from convert.emit import Emit, EmitPair, ValidatedPair, config, refuse_no_objects
 from convert.emit.streams import Source, parse_source
-from convert.errors import ConvertError, PresetError, ValidationError
 from convert.export.unpack import Unpack
-from convert.files import Output, refuse_folder
 from convert.findings import Finding, Level, Rule, worst
 from convert.graph.adapt import Adapt
 from convert.graph.preprocessing import crop_to
-from convert.heads import is_quantized, refuse_unsupported
-from convert.images import Frame
 from convert.isolation import SENT, Died, InProcessWorker, TemporaryFolder, Worker
 from convert.nvinfer.targets import Target, opsets, target
 from convert.nvinfer.tensorrt import pads_with_any
@@ -63,7 +59,7 @@ class Record:
     name: str
     status: Status
     seconds: float = 0.0
-    outputs: tuple[Output, ...] = ()
+    outputs: tuple[files.Output, ...] = ()
     findings: tuple[Finding, ...] = ()
 
 
@@ -83,7 +79,7 @@ class Run:
 
     artifacts: list[object]
     records: list[Record] = field(default_factory=list)
-    error: ConvertError | None = None
+    error: errors.ConvertError | None = None
     secondary: Run | None = None
 
     @property
@@ -92,7 +88,7 @@ class Run:
         return tuple(finding for record in self.records for finding in record.findings)
 
     @property
-    def outputs(self) -> tuple[Output, ...]:
+    def outputs(self) -> tuple[files.Output, ...]:
         """Files written (in a dry run: to be written), in order."""
         return tuple(output for record in self.records for output in record.outputs)
 
@@ -121,7 +117,7 @@ def pick(kind: type[Any], options: Options) -> dict[str, Any]:
 def _with_canvas(options: Options) -> dict[str, Any]:
     """With the frames that lines in pixels are drawn on."""
     frame = options.get("frame")
-    return {**options, "canvas": frame if isinstance(frame, Frame) and frame.in_pixels else None}
+    return {**options, "canvas": frame if isinstance(frame, images.Frame) and frame.in_pixels else None}
 
 
 def unpacking(
@@ -161,7 +157,7 @@ def adapting(options: Options, *, one: bool = False) -> Adapt:
     }
     at = target(options.get("target", RELEASE), options.get("platform", PLATFORM))
     chosen["pads"] = pads_with_any(at)
-    return Adapt(**pick(Adapt, {**options, **chosen}), no_suppression=partial(no_suppression, target=at))
+    return Adapt(**pick(Adapt, {**options, **chosen}), no_suppression=partial(config.no_suppression, target=at))
 
 
 def proving(options: Options, worker: Worker) -> Stage:
@@ -235,11 +231,11 @@ class InWorker:
             if error := died(death, death.function):
                 raise error from death
             hint = "if memory ran out, make room; otherwise report the model"
-            raise ValidationError(f"the stage {self.name} ended: {death.reason}", hint=hint) from death
+            raise errors.ValidationError(f"the stage {self.name} ended: {death.reason}", hint=hint) from death
         return result
 
 
-def died(death: Died, function: str) -> ConvertError | None:
+def died(death: Died, function: str) -> errors.ConvertError | None:
     """What the end of a process means that was calling `function`; None where that is not known."""
     if function.startswith("convert.translate."):
         return translation_died(death)
@@ -317,10 +313,10 @@ def _fastest(
     """`convert` with `--precision auto`, of one export; a dry run plans FP16, whose files are those of FP32."""
     export, refused, tried = exports[0], "", None
     if len(exports) > 1:
-        raise PresetError("--precision auto is for one export", hint="give --precision fp32, fp16 or int8")
+        raise errors.PresetError("--precision auto is for one export", hint="give --precision fp32, fp16 or int8")
     try:
-        refuse_folder(output, exports)
-    except ConvertError as error:  # before anything that takes long
+        files.refuse_folder(output, exports)
+    except errors.ConvertError as error:  # before anything that takes long
         return Run([export], [Record(Emit.name, Status.FAILED)], error)
     if dry:
         return convert(exports, output, {**options, "precision": "fp16"}, worker, observer, dry=True)
@@ -328,11 +324,11 @@ def _fastest(
     if found is not None and found.impulse is not None and any_kind:
         return convert(exports, output, {**options, "precision": "fp32"}, worker, observer, any_kind=True)
     if found is not None and found.impulse is not None:
-        raise PresetError("an impulse of sound or sensor data is built in FP32", hint="leave out --precision")
-    if found is not None and is_quantized(found):
+        raise errors.PresetError("an impulse of sound or sensor data is built in FP32", hint="leave out --precision")
+    if found is not None and heads.is_quantized(found):
         try:
             *proof, emit = stages(output, {**options, "precision": "int8"}, worker, beside=beside)
-        except PresetError as error:  # the target runs no INT8; another error comes again below
+        except errors.PresetError as error:  # the target runs no INT8; another error comes again below
             refused = f"no INT8: {error.message}"
         else:
             done = run(proof, export, observer)
@@ -371,7 +367,7 @@ def _unpacked(export: Path, options: Options) -> Export | None:
     given = {**pick(Unpack, options), "dequantize": False, "precision": "fp32", "whole": True}
     try:
         found = Unpack(**given)(export, Path()).artifact
-    except ConvertError:
+    except errors.ConvertError:
         return None
     return found if isinstance(found, Export) else None
 
@@ -409,7 +405,7 @@ def run(
                 start = time.perf_counter()
                 try:
                     done = _plan(stage, item, stages) if dry else stage(item, workdir)
-                except ConvertError as error:
+                except errors.ConvertError as error:
                     result.error = error
                     record = Record(stage.name, Status.FAILED, time.perf_counter() - start)
                 else:
@@ -435,13 +431,13 @@ def _plan(stage: Stage, artifact: object, stages: Sequence[Stage]) -> StageResul
 
         return plan(stage, artifact)
     if isinstance(stage, Translate):
-        refuse_unsupported(artifact)
+        heads.refuse_unsupported(artifact)
     elif isinstance(stage, Emit):
         adapt = next(each for each in stages if isinstance(each, Adapt))
         framing = crop_to(artifact, adapt.frame, resize=adapt.resize)
         counted = stage.counting(artifact, framing, adapt.least_box(artifact))
         names = stage.plan(artifact.name, framing, for_objects=adapt.for_objects, counted=counted)
-        return StageResult(artifact, tuple(Output(str(stage.folder / name), None) for name in names))
+        return StageResult(artifact, tuple(files.Output(str(stage.folder / name), None) for name in names))
     return StageResult(artifact)
 
 
@@ -488,10 +484,10 @@ def convert(
         emit = EmitPair(output, **pick(EmitPair, _with_canvas(options)))
         made = stages(None, options, worker, emit.primary, beside=beside)
     try:
-        refuse_folder(output, exports)
+        files.refuse_folder(output, exports)
         if len(exports) > 1:
             _refuse_classifier(exports[0], options)
-    except ConvertError as error:  # before anything that takes long
+    except errors.ConvertError as error:  # before anything that takes long
         return Run([exports[0]], [Record(Emit.name, Status.FAILED)], error)
     if len(exports) == 1:
         first = run(made[:1], exports[0], observer, dry=dry)
@@ -521,7 +517,7 @@ def convert(
         framing = crop_to(primary, adapt.frame, resize=adapt.resize)
         counted = emit.primary.counting(primary, framing, adapt.least_box(primary))
         names = emit.plan(primary.name, secondary.name, framing, counted=counted)
-        outputs = tuple(Output(str(emit.folder / name), None) for name in names)
+        outputs = tuple(files.Output(str(emit.folder / name), None) for name in names)
         merged.records.append(Record(emit.name, Status.PLANNED, outputs=outputs))
     if dry or not second.is_good:
         return merged
@@ -534,7 +530,7 @@ def _refuse_of_impulses(options: Options) -> None:
     """Raise PresetError where options of sound and sensor data are given for a model of pictures."""
     for option, value in (("--samples", options.get("samples")), ("--sdk-log", options.get("sdk_log"))):
         if value:
-            raise PresetError(f"{option} does not apply to an export of pictures", hint=f"leave out {option}")
+            raise errors.PresetError(f"{option} does not apply to an export of pictures", hint=f"leave out {option}")
 
 
 def _refuse_classifier(export: Path, options: Options) -> None:

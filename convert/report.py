@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from convert.errors import InputError, PresetError
 from convert.files import Output, TableReader, plain, sha256
-from convert.images import ANCHORS, CENTRE, Anchor, Frame, ResizeMode, parse_frame
-from convert.images.resizing import Resizing
+from convert.images import ANCHORS, CENTRE, Anchor, Frame, ResizeMode, parse_frame, resizing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -91,7 +90,7 @@ def framing_document(framing: Framing) -> dict[str, Any]:
     """Frame, network and the part of the network's picture that the model sees; sizes are [width, height]."""
     return {
         "frame": str(framing.frame),
-        "resize": "graph" if isinstance(framing, Resizing) else "device",
+        "resize": "graph" if isinstance(framing, resizing.Resizing) else "device",
         "network": list(framing.network),
         "model": list(framing.model),
         "anchor": list(framing.anchor),
@@ -617,7 +616,7 @@ class OnnxMetadata:
             before.resize_mode if framing else None,
             framing.frame if framing else None,
             framing.cut if framing else None,
-            framing.model if isinstance(framing, Resizing) else None,
+            framing.model if isinstance(framing, resizing.Resizing) else None,
             framing.anchor if framing and framing.cut and framing.anchor != CENTRE else None,
             head.box,
         )  # fmt: skip

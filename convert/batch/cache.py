@@ -38,10 +38,9 @@ from functools import cache as cached
 from pathlib import Path
 from typing import Any
 
-from convert import __version__
+from convert import __version__, errors
 from convert.batch.plan import Job, Outcome, State, short_name
 from convert.emit.files import LEFT_FROM_ANOTHER_ROLE, OTHER_BUNDLE_IN_FOLDER, STALE_ENGINE, beside, stale_engines
-from convert.errors import OutputError
 from convert.export.archive import IGNORED_FOLDERS, places
 from convert.files import Output, configs, make_folder, sha256, write, write_all
 from convert.findings import Finding, Level
@@ -325,7 +324,7 @@ def cache_folder(given: Path | None, environment: Mapping[str, str] = os.environ
         try:
             base = Path.home() / ".cache"
         except RuntimeError as error:
-            raise OutputError("there is no home folder to keep a cache in", hint="give --cache-dir") from error
+            raise errors.OutputError("there is no home folder to keep a cache in", hint="give --cache-dir") from error
     return base / "ei-deepstream"
 
 
@@ -360,8 +359,8 @@ def _try(descriptor: int, path: Path) -> bool:
     return True
 
 
-def _unusable(verb: str, path: Path, error: OSError) -> OutputError:
-    return OutputError(f"cannot {verb} it: {error.strerror or error}", path=path, hint="choose another place")
+def _unusable(verb: str, path: Path, error: OSError) -> errors.OutputError:
+    return errors.OutputError(f"cannot {verb} it: {error.strerror or error}", path=path, hint="choose another place")
 
 
 @dataclass(frozen=True)

@@ -35,19 +35,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from convert import isolation, pipeline
 from convert.batch import TIME, Pool, half_of_memory
 from convert.batch.cache import environment, libraries, list_files, write_bundle
 from convert.batch.plan import Job, Outcome, State, failure
 from convert.errors import ConvertError, InputError, MissingDependencyError, pip_install
 from convert.export.archive import places
 from convert.files import Output, sha256
-from convert.isolation import TemporaryFolder
 from convert.report import REPORT, dumps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from convert.pipeline import Event
 
 CONNECT = 10.0
 """Seconds to connect to the scheduler, and for each worker to report its versions."""
@@ -125,7 +124,7 @@ class Cluster:
             with contextlib.suppress(Exception):  # the connection may be broken already
                 client.close(timeout=self.connect)
 
-    def __call__(self, jobs: Iterable[Job], observer: Callable[[Job, Event], None]) -> Iterator[Outcome]:
+    def __call__(self, jobs: Iterable[Job], observer: Callable[[Job, pipeline.Event], None]) -> Iterator[Outcome]:
         """The outcomes, as they come; `observer` is called for a job's stages when the job is finished.
 
         Raises:
@@ -137,7 +136,7 @@ class Cluster:
             yield from self._run([job], observer)
 
     def _run(
-        self, jobs: Iterable[Job], observer: Callable[[Job, Event], None], suspects: list[Job] | None = None
+        self, jobs: Iterable[Job], observer: Callable[[Job, pipeline.Event], None], suspects: list[Job] | None = None
     ) -> Iterator[Outcome]:
         """Dask counts the end of a worker against each of its jobs; those it gives up are put into `suspects`."""
         source = iter(jobs)
@@ -543,7 +542,7 @@ def perform(
         from distributed import get_worker  # an extra, which a worker has
 
         return EnvironmentMismatch(str(get_worker().address), here, versions)
-    with TemporaryFolder() as folder, _own_pool(seconds, memory) as pool:
+    with isolation.TemporaryFolder() as folder, _own_pool(seconds, memory) as pool:
         (outcome,) = pool([unpack(payload, folder)], lambda _job, _event: None)
         return pack_result(payload, folder, outcome)
 

@@ -49,19 +49,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
-from convert.errors import ConvertError, InputError, NoModelError, PresetError, UnsupportedModelError
-from convert.export.archive import IGNORED_FOLDERS, read_file
-from convert.export.choose import bundle_name
+from convert import errors, files, isolation, report
+from convert.export import archive, choose
 from convert.findings import Finding, Level, Rule, worst
-from convert.isolation import Failed, Worker
 from convert.options import ConvertOptions, is_in_studio, settle_target, table
-from convert.report import REPORT
 from convert.types import Metadata, slug
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from convert.files import Output
     from convert.pipeline import Event, Record, Run
 
 SAME_NAME = Rule("EI806")
@@ -117,7 +113,7 @@ class ModelRequest:
 
 def short_name(export: Path) -> str:
     """The name of a model where none is given: its file's, or that of the nearest folder with a telling name."""
-    return bundle_name(None, "", Metadata(), export, "", several=False)
+    return choose.bundle_name(None, "", Metadata(), export, "", several=False)
 
 
 def is_glob(pattern: str, base: Path = Path()) -> bool:
@@ -138,7 +134,7 @@ def expand(pattern: str, base: Path) -> tuple[Path, ...]:
     # Path.glob takes no absolute patterns.
     matches = sorted(glob.glob(pattern, root_dir=base, recursive=True))  # noqa: PTH207
     if not matches:
-        raise InputError("nothing matches this pattern", path=pattern, hint="check the folder it starts in")
+        raise errors.InputError("nothing matches this pattern", path=pattern, hint="check the folder it starts in")
     return tuple(base / match for match in matches)
 
 
@@ -194,7 +190,7 @@ class _Search:
             if not path.is_dir():
                 if path.name.lower().endswith(suffixes):
                     yield path
-            elif path.name not in IGNORED_FOLDERS and self._is_new(path, top) and not _is_bundle(path):
+            elif path.name not in archive.IGNORED_FOLDERS and self._is_new(path, top) and not _is_bundle(path):
                 found = [path] if _is_library(path) else self._deeper(path, top, level)
                 yield from found or ([path] if level == 1 else [])
 
@@ -212,7 +208,7 @@ class _Search:
             return False
         self._seen.add(identity)
         if len(self._seen) > FOLDERS:
-            raise InputError(
+            raise errors.InputError(
                 f"more than {FOLDERS} folders lie below it",
                 path=top,
                 hint="give the folders that hold the exports, or a glob such as 'weekly/*/export.zip'",
@@ -244,7 +240,7 @@ def _is_library(folder: Path) -> bool:
 
 def _is_bundle(folder: Path) -> bool:
     """Whether `convert` or `batch` has written it; the ONNX model in it is no export."""
-    return (folder / REPORT).exists() and next(folder.glob("config_infer_*"), None) is not None
+    return (folder / report.REPORT).exists() and next(folder.glob("config_infer_*"), None) is not None
 
 
 def named_apart(models: Sequence[ModelRequest]) -> tuple[tuple[ModelRequest, ...], tuple[Finding, ...]]:
@@ -293,7 +289,7 @@ def _project(model: ModelRequest) -> str:
 
     try:
         recorded = inspect(model.export).project.project_name
-    except (ConvertError, OSError):
+    except (errors.ConvertError, OSError):
         return ""
     return slug(recorded) if recorded and slug(recorded) != "model" else ""
 
@@ -390,8 +386,8 @@ class Outcome:
     exit_code: int
     seconds: float = 0.0
     findings: tuple[Finding, ...] = ()
-    outputs: tuple[Output, ...] = ()
-    error: ConvertError | None = None
+    outputs: tuple[files.Output, ...] = ()
+    error: errors.ConvertError | None = None
     records: tuple[Record, ...] = ()
     summary: tuple[tuple[str, Any], ...] = ()
     details: str = ""
@@ -404,7 +400,7 @@ def job(
     return Job(name, export, output, tuple(sorted(options.items())), sgie, found)
 
 
-def execute(job: Job, worker: Worker, observer: Callable[[Event], None] = lambda _: None) -> Outcome:
+def execute(job: Job, worker: isolation.Worker, observer: Callable[[Event], None] = lambda _: None) -> Outcome:
     """Convert one model and write its bundle into `job.output`; nothing is raised but KeyboardInterrupt and the like.
 
     Args:
@@ -417,9 +413,9 @@ def execute(job: Job, worker: Worker, observer: Callable[[Event], None] = lambda
     start = time.perf_counter()
     try:
         run = convert(job.exports, job.output, job.settings, worker, observer, any_kind=job.found)
-    except ConvertError as error:  # an option that does not fit, found before the first stage
+    except errors.ConvertError as error:  # an option that does not fit, found before the first stage
         return failure(job, error, time.perf_counter() - start)
-    except Failed as error:  # in the worker
+    except isolation.Failed as error:  # in the worker
         return bug(job, str(error), error.details, time.perf_counter() - start)
     except Exception as error:  # noqa: BLE001 - our fault in one model must not end the others; it is reported as such
         reason = f"{type(error).__name__}: {error}"
@@ -427,28 +423,28 @@ def execute(job: Job, worker: Worker, observer: Callable[[Event], None] = lambda
     return _outcome(job, run, time.perf_counter() - start)
 
 
-def failure(job: Job, error: ConvertError, seconds: float) -> Outcome:
+def failure(job: Job, error: errors.ConvertError, seconds: float) -> Outcome:
     """The outcome of a job that ended without the outcome of a stage."""
     return Outcome(job.name, _state(error), 3, seconds, error=_in_batch(job, error))
 
 
-def _state(error: ConvertError) -> State:
-    return State.UNSUITABLE if isinstance(error, NoModelError | UnsupportedModelError) else State.FAILED
+def _state(error: errors.ConvertError) -> State:
+    return State.UNSUITABLE if isinstance(error, errors.NoModelError | errors.UnsupportedModelError) else State.FAILED
 
 
-def _in_batch(job: Job, error: ConvertError) -> ConvertError:
+def _in_batch(job: Job, error: errors.ConvertError) -> errors.ConvertError:
     """`error`, with the place and the advice that are right where there are many exports."""
     for export in job.exports:
         if error.path == export.name:  # stages after the first know no more
             error.path = str(export)
-    if isinstance(error, NoModelError) and error.hint and "--model" in error.hint:
+    if isinstance(error, errors.NoModelError) and error.hint and "--model" in error.hint:
         error.hint += "; `batch` reads it from a manifest: model = ..."
     return error
 
 
 def bug(job: Job, reason: str, details: str, seconds: float) -> Outcome:
     """The outcome of a job that ended in a fault in this program; `details` is the traceback."""
-    error = ConvertError(
+    error = errors.ConvertError(
         f"this is a bug in ei-deepstream: {' '.join(reason.split())}",
         hint="please report it with the export and what batch.json has under `details`",
         path=job.export,
@@ -522,7 +518,7 @@ def plan(
     jobs = []
     for model in apart:
         if not NAME.fullmatch(model.name):
-            raise PresetError(
+            raise errors.PresetError(
                 f"a model cannot be called {model.name!r}",
                 hint=f"letters, digits, . _ and - only, at most {LONGEST_NAME}",
                 path=model.manifest,
@@ -531,7 +527,7 @@ def plan(
         # Folders may be copied to macOS and Windows, whose file systems ignore case.
         other = places.setdefault(model.name.lower(), model)
         if other is not model:
-            raise PresetError(
+            raise errors.PresetError(
                 f"two models are called {model.name!r}: {other.export} and {model.export}",
                 hint="give each a name of its own, or none",
                 path=model.manifest,
@@ -564,21 +560,21 @@ def read_manifest(path: Path) -> tuple[ModelRequest, ...]:
         InputError: it cannot be read, is no TOML, or holds an invalid key or value; with the line where known.
     """
     try:
-        text = read_file(path, _LARGEST).decode("utf-8-sig")
+        text = archive.read_file(path, _LARGEST).decode("utf-8-sig")
         document = tomllib.loads(text)
     except UnicodeDecodeError as error:
-        raise InputError("the manifest is not UTF-8", path=path, hint="save it as UTF-8") from error
+        raise errors.InputError("the manifest is not UTF-8", path=path, hint="save it as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"at line (\d+)", str(error))
         last = len(text.splitlines()) or None
-        raise InputError(
+        raise errors.InputError(
             f"the manifest is no TOML: {error}",
             path=path,
             line=int(line[1]) if line else last,
             hint="see toml.io; text stands in quotes",
         ) from error
     except RecursionError as error:
-        raise InputError("the manifest is nested too deep", path=path, hint="see toml.io") from error
+        raise errors.InputError("the manifest is nested too deep", path=path, hint="see toml.io") from error
     return _ManifestReader(path, text).models(document)
 
 
@@ -649,7 +645,7 @@ class _ManifestReader:
     def _expanded(self, pattern: str, start: int | None) -> tuple[Path, ...]:
         try:
             return expand(pattern, self._path.parent)
-        except ConvertError as error:
+        except errors.ConvertError as error:
             self._refuse(f"export {pattern!r}: {error.message}", _line(self._lines, "export", start), error.hint)
         except (OSError, ValueError, re.error) as error:  # patterns that no file name can be
             self._refuse(f"export {pattern!r} cannot be looked for: {error}", _line(self._lines, "export", start))
@@ -686,11 +682,11 @@ class _ManifestReader:
             given[self._options[spelled].name] = value
         try:
             return settle_target(given)
-        except PresetError as error:
+        except errors.PresetError as error:
             self._refuse(error.message, _line(self._lines, "jetpack", start), error.hint)
 
     def _refuse(self, message: str, line: int | None, hint: str | None = None) -> NoReturn:
-        raise InputError(message, path=self._path, line=line, hint=hint or "see `ei-deepstream batch --help`")
+        raise errors.InputError(message, path=self._path, line=line, hint=hint or "see `ei-deepstream batch --help`")
 
 
 def _suggestion(word: str, known: Collection[str]) -> str:

@@ -24,11 +24,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 from convert.errors import InputError, PresetError
 from convert.files import load_toml
 from convert.findings import Rule
-from convert.nvinfer import keys
-from convert.nvinfer.config import MOST_BYTES, entry_of, read_bytes, section_of
+from convert.nvinfer import config, keyfile, keys, numbers
 from convert.nvinfer.context import Binding, Engine, Initialised, Library, initialise, library_of, split_labels
-from convert.nvinfer.keyfile import KeyFile, KeyFileError
-from convert.nvinfer.numbers import TooMany, read_ordinary
 from convert.nvinfer.targets import Target, opsets, target
 from convert.options import PLATFORM, RELEASE
 
@@ -531,8 +528,8 @@ def read_config(path: str, target: Target, data: bytes | None = None) -> Reading
         InputError: no ordinary file, unreadable, or too large to be a config.
     """
     if data is None:
-        data = read_ordinary(path, "config", MOST_BYTES)
-    first = parsed = read_bytes(data, path, release=target.deepstream, platform=target.platform)
+        data = numbers.read_ordinary(path, "config", config.MOST_BYTES)
+    first = parsed = config.read_bytes(data, path, release=target.deepstream, platform=target.platform)
     faults: list[Fault] = []
     rest = data
     lines: set[int] = set()
@@ -546,7 +543,7 @@ def read_config(path: str, target: Target, data: bytes | None = None) -> Reading
         if without is None:
             break
         rest = without
-        parsed = read_bytes(rest, path, release=target.deepstream, platform=target.platform)
+        parsed = config.read_bytes(rest, path, release=target.deepstream, platform=target.platform)
     return Reading(data, first, parsed, tuple(faults))
 
 
@@ -774,7 +771,7 @@ def _labels(files: Mapping[str, NamedFile]) -> Labels | None:
     if file is None or not file.presence.here:
         return None
     try:
-        data = read_ordinary(file.path, "label file", _MOST_LABELS)
+        data = numbers.read_ordinary(file.path, "label file", _MOST_LABELS)
     except InputError:
         return None  # not readable for us; on the target it may be
     # Shown as the user would name it: relative to the working directory, if it is below.
@@ -851,9 +848,9 @@ def read_groups(data: bytes, form: str, release: str) -> list[tuple[keys.Section
     """
     try:
         if form == "ini":
-            groups = KeyFile.load(data).groups.items()
+            groups = keyfile.KeyFile.load(data).groups.items()
             return [
-                (section_of(each), [entry_of(name, each.last[pair.key]) for pair in each.pairs])
+                (config.section_of(each), [config.entry_of(name, each.last[pair.key]) for pair in each.pairs])
                 for name, each in groups
             ]
         from convert.nvinfer.yaml import YamlError, load, yaml_cpp  # most files are INI: start-up time
@@ -862,9 +859,9 @@ def read_groups(data: bytes, form: str, release: str) -> list[tuple[keys.Section
             root = load(data, yaml_cpp(release))
         except YamlError as error:
             raise Unreadable(error.message, error.line, error.column, dies=True) from None
-    except KeyFileError as error:
+    except keyfile.KeyFileError as error:
         raise Unreadable(error.message, error.line or None, error.column or None) from None
-    except TooMany as error:
+    except numbers.TooMany as error:
         raise Unreadable(str(error)) from None
     if root is None or root.kind != "map":
         raise Unreadable("the file is no map of groups")

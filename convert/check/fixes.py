@@ -14,14 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from convert import errors, files
 from convert.check import context as checking
 from convert.check.recognise import CONFIG
-from convert.check.rules import findings
-from convert.check.rules.keys import new_value
-from convert.check.rules.syntax import BOM, replacement, value_and_comment
+from convert.check.rules import findings, keys, syntax
 from convert.check.run import CheckReport, Fix
-from convert.errors import InputError
-from convert.files import write
 from convert.nvinfer.context import MOST_LABEL_BYTES
 from convert.nvinfer.numbers import read_ordinary
 
@@ -84,7 +81,7 @@ def _line(
     if entry is None or entry.line != finding.line:
         return None
     if finding.id in {"NVI002", "NVI003"} and problem is not None:
-        new = replacement(entry, problem)
+        new = syntax.replacement(entry, problem)
         return None if new is None else _with_value(line, entry, new)
     fixer = _FIXERS.get(finding.id)
     return None if fixer is None or context.parsed.form != "ini" else fixer(context, line, entry)
@@ -92,15 +89,15 @@ def _line(
 
 def _file_line(line: bytes) -> _Lines:
     """A byte order mark, or a comment of another language."""
-    if line.startswith(BOM):
-        return [line.removeprefix(BOM)]
+    if line.startswith(syntax.BOM):
+        return [line.removeprefix(syntax.BOM)]
     match = _SEMICOLON.match(line)
     return None if match is None else [match[1] + b"# " + line[match.end() :]]
 
 
 def _comment(_: checking.RuleContext, line: bytes, entry: Entry) -> _Lines:
     key = checking.key_of(entry)
-    value, words = value_and_comment(entry.text, "" if key is None else key.type)
+    value, words = syntax.value_and_comment(entry.text, "" if key is None else key.type)
     indent = line[: len(line) - len(line.lstrip(b" \t"))]
     new = _with_value(line, entry, value)
     return None if new is None or not words else [indent + words.encode(), *new]
@@ -120,7 +117,7 @@ def _legacy(context: checking.RuleContext, line: bytes, entry: Entry) -> _Lines:
         return None
     if (entry.group, key.replaced_by) in context.last or context.last.get((entry.group, entry.key)) is not entry:
         return []  # another line counts instead of this one
-    text = new_value(entry, key)
+    text = keys.new_value(entry, key)
     if key.alias == "infer-dims" and not _NCHW.search(entry.text):
         return None  # a UFF model may need the layout
     if text is None and entry.key == "enable-dbscan":
@@ -149,7 +146,7 @@ def fixed_labels(data: bytes, ids: set[str]) -> bytes:
     """A label file with what the findings `ids` are about corrected."""
     text = data
     if "NVI065" in ids:
-        text = text.removeprefix(BOM)
+        text = text.removeprefix(syntax.BOM)
     if "NVI064" in ids:
         text = text.replace(b"\r\n", b"\n").rstrip(b"\r") if text.endswith(b"\r") else text.replace(b"\r\n", b"\n")
     if "NVI067" in ids:
@@ -232,7 +229,7 @@ def _config(path: str, data: bytes, target: Target, wanted: Callable[[str], bool
 def _labels(path: str, ids: set[str]) -> Fix | None:
     try:
         data = read_ordinary(path, "label file", MOST_LABEL_BYTES)
-    except InputError:
+    except errors.InputError:
         return None
     new = fixed_labels(data, ids)
     return None if new == data else Fix(path, data, new)
@@ -261,5 +258,5 @@ def apply(found: Iterable[Fix]) -> None:
     for fix in found:
         place = Path(os.path.realpath(fix.path))
         mode = stat.S_IMODE(place.stat().st_mode)
-        write(place, fix.new, executable=bool(mode & 0o100))
+        files.write(place, fix.new, executable=bool(mode & 0o100))
         place.chmod(mode)

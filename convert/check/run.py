@@ -19,17 +19,12 @@ from convert.check import context as checking
 from convert.check.analytics import on_analytics, read_analytics
 from convert.check.app import AppContext, AppEngine, AppFile, Gie, Named, gies, named_configs, number, read_app
 from convert.check.recognise import ANALYTICS, APP, CONFIG, OTHER, SCRIPTS, TRACKER, kind_of, other_text
-from convert.check.rules import RULES, findings
+from convert.check.rules import RULES, engine, findings, model, preprocessing
 from convert.check.rules.analytics import tracker_findings
 from convert.check.rules.app import app_findings, no_config, script_findings
-from convert.check.rules.engine import missing_file
-from convert.check.rules.model import ONNX_RUNTIME, TENSORRT
-from convert.check.rules.preprocessing import is_nhwc
 from convert.errors import ConvertError, InputError, PresetError, ValidationError
 from convert.findings import Level
-from convert.nvinfer.config import MOST_BYTES
-from convert.nvinfer.keys import Verdict
-from convert.nvinfer.numbers import read_ordinary
+from convert.nvinfer import config, keys, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -100,7 +95,7 @@ def _no_text(path: str, head: bytes) -> InputError | None:
 
 def _read(path: str) -> ConfigFile:
     try:
-        return ConfigFile(path, CONFIG, read_ordinary(path, "config", MOST_BYTES))
+        return ConfigFile(path, CONFIG, numbers.read_ordinary(path, "config", config.MOST_BYTES))
     except InputError as error:
         return ConfigFile(path, CONFIG, error=error)
 
@@ -140,7 +135,7 @@ def _in_folder(path: str) -> list[ConfigFile]:
         state = os.stat(path)  # noqa: PTH116 - text
         if not stat.S_ISREG(state.st_mode) or state.st_size > _MOST_IN_FOLDER:
             return []
-        data = read_ordinary(path, "config", _MOST_IN_FOLDER)
+        data = numbers.read_ordinary(path, "config", _MOST_IN_FOLDER)
     except InputError as error:
         return [ConfigFile(path, CONFIG, error=error)]
     except OSError:
@@ -168,7 +163,7 @@ class CheckedFile:
 
     path: str
     kind: str
-    verdict: Verdict | None = None
+    verdict: keys.Verdict | None = None
     exception: str | None = None
     values: Mapping[str, Any] | None = None
     findings: tuple[Finding, ...] = ()
@@ -376,7 +371,7 @@ class Checker:
         file = read_analytics(analytics.data, analytics.path, at.deepstream) if analytics and analytics.data else None
         results = app_findings(AppContext(app.file, engines, at, named, file))
         refused = any(finding.id in {"NVI094", "NVI096"} for finding in results)
-        return self._finished(found, Verdict.REJECTED if refused else Verdict.ACCEPTED, results)
+        return self._finished(found, keys.Verdict.REJECTED if refused else keys.Verdict.ACCEPTED, results)
 
     def _named(self, group: str, key: str, text: str, path: str) -> Named:
         # Where the folder itself is not here, only a part of the SDK's samples is. Trackers' configs come with the SDK.
@@ -401,14 +396,14 @@ class Checker:
     def _finished(
         self,
         found: ConfigFile,
-        verdict: Verdict | None,
+        verdict: keys.Verdict | None,
         results: Iterable[Finding],
         values: Mapping[str, object] | None = None,
         exception: str | None = None,
     ) -> CheckedFile:
         wanted = dict.fromkeys(finding for finding in results if self.wanted(finding.id))
         if self.files is checking.Expect.IGNORE:  # without the note on files that are on another machine
-            of_files = {missing_file.id, no_config.id}
+            of_files = {engine.missing_file.id, no_config.id}
             wanted = {each: None for each in wanted if each.id not in of_files or each.level is not Level.NOTE}
         reported, suppressed = checking.split_suppressed(wanted, found.path, checking.read_suppressions(found.data))
         return CheckedFile(
@@ -499,13 +494,13 @@ class ExternalChecks:
             return
         path = context.files["onnx-file"].path
         if self.onnxruntime and (error := self._once(("onnxruntime", path), lambda: _load(path, self.timeout))):
-            yield context.found(ONNX_RUNTIME, error, key="onnx-file")
+            yield context.found(model.ONNX_RUNTIME, error, key="onnx-file")
         shape = _shape(context)
         if self.tensorrt and shape and len(context.model.inputs) == 1:
             batch = int(context.value("batch-size"))
             error = self._once(("tensorrt", path, shape, batch), lambda: _build(path, shape, batch, self.timeout))
             if error:
-                yield context.found(TENSORRT, error, key="onnx-file")
+                yield context.found(model.TENSORRT, error, key="onnx-file")
 
     def _once(self, key: tuple[object, ...], run: Callable[[], None]) -> str | None:
         if key not in self._known:
@@ -522,7 +517,7 @@ def _shape(context: checking.RuleContext) -> tuple[int, int, int] | None:
     if context.network is None or context.model is None:
         return None
     channels, height, width = context.network
-    nhwc = is_nhwc(context.model.inputs[0]) and context.feeds_nhwc
+    nhwc = preprocessing.is_nhwc(context.model.inputs[0]) and context.feeds_nhwc
     return (height, width, channels) if nhwc else (channels, height, width)
 
 

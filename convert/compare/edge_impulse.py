@@ -22,18 +22,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convert import compare as rules
-from convert import types
+from convert import files, isolation, types
 from convert.errors import InputError, UnsupportedModelError
 from convert.export.facts import facts
 from convert.export.tflite import content_digest
-from convert.files import sha256
-from convert.heads import HEADS, head
-from convert.heads.base import Rules
+from convert.heads import HEADS, base, head
 from convert.images import Anchor, ImageScaling, ResizeMode
 from convert.images.scaling import Placement, place_as_sdk, sdk_luma
 from convert.report import BundleReport
-from convert.simulate.settings import NetworkType
-from convert.types import ModelFacts, ModelFormat
+from convert.simulate import results, settings
 from convert.validate import runtimes
 
 if TYPE_CHECKING:
@@ -43,8 +40,6 @@ if TYPE_CHECKING:
 
     from convert.export.models import Candidate
     from convert.findings import Finding
-    from convert.isolation import Worker
-    from convert.simulate.results import SimulatedEngine
 
 _HINT = "numbers separated by commas or white space, decimal or 0xRRGGBB, as Studio's 'Copy raw features' gives them"
 
@@ -65,13 +60,13 @@ class Original:
 
     path: Path
     model: bytes = field(repr=False)
-    facts: ModelFacts
+    facts: types.ModelFacts
     labels: tuple[str, ...]
     scaling: ImageScaling
-    worker: Worker
+    worker: isolation.Worker
     timeout: float
     overlap: float | None = None
-    format: ModelFormat = ModelFormat.TFLITE
+    format: types.ModelFormat = types.ModelFormat.TFLITE
     kernels: str = runtimes.DEFAULT
 
     @property
@@ -101,7 +96,7 @@ class Original:
         """
         arguments, limits = (self.model, pictures, self.scaling), (self.worker, self.timeout * len(pictures))
         spec = head(self.facts.task)
-        if self.format is ModelFormat.ONNX:
+        if self.format is types.ModelFormat.ONNX:
             outputs = runtimes.onnx_outputs(*arguments, [output.shape for output in self.facts.outputs], *limits)
         elif spec.is_cut and not encoded:
             function = "convert.compare.edge_impulse:_whole"
@@ -123,7 +118,7 @@ class Original:
         if classes not in {None, len(self.labels)}:
             message = f"the model has {classes} classes and the other side names {len(self.labels)} labels"
             raise InputError(message, path=self.path, hint="compare with the model of the same project and version")
-        rules = Rules(self.labels, threshold, self.size[:2], self.overlap, as_sdk=as_sdk)
+        rules = base.Rules(self.labels, threshold, self.size[:2], self.overlap, as_sdk=as_sdk)
         return spec.decode_original(outputs, rules)
 
 
@@ -136,7 +131,7 @@ def _whole(model: bytes, pictures: NDArray[Any], scaling: ImageScaling, kernels:
 
 
 def read_original(
-    path: Path, labels: tuple[str, ...], scaling: ImageScaling, worker: Worker, timeout: float
+    path: Path, labels: tuple[str, ...], scaling: ImageScaling, worker: isolation.Worker, timeout: float
 ) -> Original:
     """The flatbuffer at `path`.
 
@@ -250,7 +245,7 @@ class EdgeImpulseModel:
 
 
 def read_edge_impulse_model(
-    engine: SimulatedEngine, given: Path | None, worker: Worker, timeout: float
+    engine: results.SimulatedEngine, given: Path | None, worker: isolation.Worker, timeout: float
 ) -> EdgeImpulseModel:
     """The original of `engine`'s model.
 
@@ -281,7 +276,7 @@ def read_edge_impulse_model(
 def edge_impulse_model(
     export: types.Export,
     path: Path,
-    worker: Worker,
+    worker: isolation.Worker,
     timeout: float,
     reported: types.Metadata,
     *,
@@ -342,10 +337,10 @@ def _labels(known: types.ModelFacts, recorded: tuple[str, ...], others: tuple[st
     return (*others, *(f"class {number}" for number in range(len(others), classes)))[:classes]
 
 
-def _written_labels(engine: SimulatedEngine) -> tuple[str, ...]:
+def _written_labels(engine: results.SimulatedEngine) -> tuple[str, ...]:
     """Those of the label file, so that spelling is no cause where Edge Impulse's are not known."""
     lines = engine.settings.labels
-    if engine.settings.network_type is not NetworkType.DETECTOR and len(lines) == 1:
+    if engine.settings.network_type is not settings.NetworkType.DETECTOR and len(lines) == 1:
         return lines[0]
     return tuple(line[0] for line in lines)
 
@@ -378,7 +373,7 @@ def _unpack(path: Path, digest: str, task: str | None) -> tuple[types.Export, tu
 
 def _digests(candidate: Candidate) -> tuple[str, ...]:
     """What an ONNX model made of this one may say of it."""
-    plain = sha256(candidate.data)
+    plain = files.sha256(candidate.data)
     return (plain,) if candidate.format is types.ModelFormat.ONNX else (content_digest(candidate.data), plain)
 
 

@@ -15,13 +15,11 @@ from dataclasses import dataclass, field
 from math import ceil, exp, floor, frexp, log, pi, sin, tan
 from typing import TYPE_CHECKING, Protocol
 
-from convert.errors import UnsupportedModelError
-from convert.files import load_toml
+from convert import dsp, errors, files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from convert.dsp import Block, Impulse, Value
 
 LARGEST_WINDOW = 1 << 22
 """Values in a window (16 MiB of samples)."""
@@ -214,7 +212,7 @@ class BlockKind:
     title: str
     versions: int
     main: tuple[tuple[str, str], ...]
-    read: Callable[[Block, Impulse], Settings] = field(repr=False)
+    read: Callable[[dsp.Block, dsp.Impulse], Settings] = field(repr=False)
 
 
 # Reading values.
@@ -225,17 +223,17 @@ def _single(value: float) -> float:
     return float(struct.unpack("f", struct.pack("f", value))[0])
 
 
-def _refused(block: Block, reason: str, hint: str = _HINT) -> UnsupportedModelError:
+def _refused(block: dsp.Block, reason: str, hint: str = _HINT) -> errors.UnsupportedModelError:
     known = _BY_ID.get(block.kind)
     name = known.title if known else block.kind
-    return UnsupportedModelError(f"the block {block.id} ({name}) cannot be converted: {reason}", hint=hint)
+    return errors.UnsupportedModelError(f"the block {block.id} ({name}) cannot be converted: {reason}", hint=hint)
 
 
 @dataclass(frozen=True, slots=True)
 class _Values:
     """A block's values, checked."""
 
-    block: Block
+    block: dsp.Block
 
     def number(self, name: str, low: float, high: float, default: float | None = None) -> float:
         """From `low` to `high`, as float32; `default` where there is none."""
@@ -278,12 +276,12 @@ class _Values:
         return self.number("scale_axes", -_LARGEST_NUMBER, _LARGEST_NUMBER)
 
 
-def _short(value: Value | None) -> str:
+def _short(value: dsp.Value | None) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _axes(block: Block, impulse: Impulse) -> tuple[int, ...]:
+def _axes(block: dsp.Block, impulse: dsp.Impulse) -> tuple[int, ...]:
     """Offsets in the order the block takes them: if it takes all, that of the samples, whatever is recorded."""
     count = len(block.axes)
     if not count or any(not 0 <= axis < impulse.axes for axis in block.axes):
@@ -296,11 +294,11 @@ def _axes(block: Block, impulse: Impulse) -> tuple[int, ...]:
 # The kinds.
 
 
-def _read_raw(block: Block, impulse: Impulse) -> Raw:
+def _read_raw(block: dsp.Block, impulse: dsp.Impulse) -> Raw:
     return Raw(_axes(block, impulse), _Values(block).scale(), impulse.samples)
 
 
-def _read_flatten(block: Block, impulse: Impulse) -> Flatten:
+def _read_flatten(block: dsp.Block, impulse: dsp.Impulse) -> Flatten:
     values = _Values(block)
     if values.whole("moving_avg_num_windows", 0, int(_LARGEST_NUMBER), 0):
         raise _refused(
@@ -314,7 +312,7 @@ def _read_flatten(block: Block, impulse: Impulse) -> Flatten:
     return Flatten(_axes(block, impulse), values.scale(), chosen)
 
 
-def _read_sound(block: Block, impulse: Impulse) -> Sound:
+def _read_sound(block: dsp.Block, impulse: dsp.Impulse) -> Sound:
     """Frames, and for mfe and mfcc the filters."""
     values, version, kind = _Values(block), block.version, block.kind
     axes = _axes(block, impulse)
@@ -344,7 +342,7 @@ def _read_sound(block: Block, impulse: Impulse) -> Sound:
     return plain if kind == "spectrogram" else _with_filters(block, plain, rate, impulse.samples)
 
 
-def _frames(block: Block, impulse: Impulse, frequency: float) -> tuple[int, int, int]:
+def _frames(block: dsp.Block, impulse: dsp.Impulse, frequency: float) -> tuple[int, int, int]:
     """Samples of a frame, samples from one to the next, and how many; in float32, as the SDK counts.
 
     Version 1 rounds, and counts one frame too few; later ones round up unless less than 0.001 is above a whole number.
@@ -366,7 +364,7 @@ def _frames(block: Block, impulse: Impulse, frequency: float) -> tuple[int, int,
     return length, stride, frames
 
 
-def _with_filters(block: Block, sound: Sound, rate: int, samples: int) -> Sound:
+def _with_filters(block: dsp.Block, sound: Sound, rate: int, samples: int) -> Sound:
     values, version, notes = _Values(block), sound.version, []
     is_mfe = block.kind == "mfe"
     filters = values.whole("num_filters", 1, _LARGEST_FILTERS)
@@ -436,7 +434,7 @@ def _log(value: float) -> float:
     return _single(exponent * 0.693147182 + _single(_single(high * square + low) * square + part))
 
 
-def _read_spectral(block: Block, impulse: Impulse) -> Spectral:
+def _read_spectral(block: dsp.Block, impulse: dsp.Impulse) -> Spectral:
     values, version = _Values(block), block.version
     if version > 1 and values.text("analysis_type", ("fft", "wavelet"), "fft") == "wavelet":
         raise _refused(
@@ -488,7 +486,7 @@ def _read_spectral(block: Block, impulse: Impulse) -> Spectral:
     )  # fmt: skip
 
 
-def _refuse_filter(block: Block, order: int, cutoff: float, samples: int) -> None:
+def _refuse_filter(block: dsp.Block, order: int, cutoff: float, samples: int) -> None:
     """Of a Butterworth filter at `cutoff` of the frequency."""
     if not 0 < cutoff < 0.5:
         raise _refused(
@@ -510,7 +508,7 @@ def _band(frequency: float, samples: int, kind: str, cutoff: float, fft: int) ->
     return Band(frequency, samples, first, last)
 
 
-_READ: dict[str, Callable[[Block, Impulse], Settings]] = {
+_READ: dict[str, Callable[[dsp.Block, dsp.Impulse], Settings]] = {
     "raw": _read_raw,
     "flatten": _read_flatten,
     "spectral_analysis": _read_spectral,
@@ -518,7 +516,7 @@ _READ: dict[str, Callable[[Block, Impulse], Settings]] = {
 }
 BLOCKS: tuple[BlockKind, ...] = tuple(
     BlockKind(name, row["title"], row["versions"], tuple(row["main"].items()), _READ[name])
-    for name, row in load_toml("dsp.toml")["blocks"].items()
+    for name, row in files.load_toml("dsp.toml")["blocks"].items()
 )
 """All that can be converted."""
 
@@ -533,8 +531,8 @@ def block_kind(kind: str) -> BlockKind:
     """
     if kind in _BY_ID:
         return _BY_ID[kind]
-    reason = load_toml("dsp.toml")["refused"].get(kind, _CUSTOM)
-    raise UnsupportedModelError(
+    reason = files.load_toml("dsp.toml")["refused"].get(kind, _CUSTOM)
+    raise errors.UnsupportedModelError(
         f"signal-processing blocks of the kind {kind} cannot be converted: {reason}",
         hint="use one of these, train again and export: " + ", ".join(each.title for each in BLOCKS),
     )
@@ -545,7 +543,7 @@ def title(kind: str) -> str:
     return _BY_ID[kind].title if kind in _BY_ID else kind
 
 
-def settings(block: Block, impulse: Impulse) -> Settings:
+def settings(block: dsp.Block, impulse: dsp.Impulse) -> Settings:
     """A block's values, counted in samples and bins of this impulse.
 
     Raises:
@@ -571,7 +569,7 @@ def settings(block: Block, impulse: Impulse) -> Settings:
     return found
 
 
-def refuse(block: Block, impulse: Impulse) -> None:
+def refuse(block: dsp.Block, impulse: dsp.Impulse) -> None:
     """Nothing, where the block can be converted.
 
     Raises:
@@ -586,14 +584,14 @@ def refuse(block: Block, impulse: Impulse) -> None:
         raise _refused(block, f"its normalisation is not that of {found} features", "export it again")
 
 
-def describe(block: Block) -> tuple[tuple[str, str], ...]:
+def describe(block: dsp.Block) -> tuple[tuple[str, str], ...]:
     """Names and texts of the values that tell blocks apart, of those that are recorded; for every kind of block."""
     known = _BY_ID.get(block.kind)
     main = known.main if known else tuple((name, "") for name in sorted(block.values))
     return tuple((name, f"{_text(block.values[name])} {unit}".strip()) for name, unit in main if name in block.values)
 
 
-def _text(value: Value) -> str:
+def _text(value: dsp.Value) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(_text, value))
     return value if isinstance(value, str) else f"{value:g}"

@@ -11,15 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import TensorProto
 
-from convert.dsp.blocks import STATISTICS
-from convert.dsp.sound import transformed
+from convert.dsp import blocks, graph, sound
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.dsp import Impulse
-    from convert.dsp.blocks import Band, Flatten, Raw, Spectral
-    from convert.dsp.graph import Nodes
 
 Section = tuple[float, float, float, float, float]
 """b0, b1, b2, a1, a2: y0 = b0 x0 + b1 x1 + b2 x2 - a1 y1 - a2 y2."""
@@ -31,14 +28,14 @@ _PASS = 0.8  # of half the new frequency
 _SEARCHED = 10  # spectral analysis 1 looks at so many peaks for each it reports
 
 
-def raw(nodes: Nodes, samples: str, block: Raw, impulse: Impulse) -> str:
+def raw(nodes: graph.Nodes, samples: str, block: blocks.Raw, impulse: Impulse) -> str:
     """The samples of the block's axes, interleaved, times a number."""
     if len(block.axes) < impulse.axes:
         samples = nodes.reshaped(nodes.chosen(samples, block.axes, impulse), -1, block.features)
     return nodes.scaled(samples, block.scale)
 
 
-def flatten(nodes: Nodes, samples: str, block: Flatten, impulse: Impulse) -> str:
+def flatten(nodes: graph.Nodes, samples: str, block: blocks.Flatten, impulse: Impulse) -> str:
     """Statistics of each axis."""
     rows = nodes.scaled(nodes.rows(samples, block.axes, impulse), block.scale)
     mean = nodes.reduced("Mean", rows, 2)
@@ -54,11 +51,11 @@ def flatten(nodes: Nodes, samples: str, block: Flatten, impulse: Impulse) -> str
         "skewness": lambda: _moments(nodes, ratio, 2)[0],
         "kurtosis": lambda: _moments(nodes, ratio, 2)[1],
     }
-    chosen = [made[name]() for name in STATISTICS if name in block.statistics]
+    chosen = [made[name]() for name in blocks.STATISTICS if name in block.statistics]
     return nodes.reshaped(nodes("Concat", *chosen, axis=2), -1, block.features)
 
 
-def spectral(nodes: Nodes, samples: str, block: Spectral, impulse: Impulse) -> str:
+def spectral(nodes: graph.Nodes, samples: str, block: blocks.Spectral, impulse: Impulse) -> str:
     """Moments and the spectrum of each axis; all axes as entries of one batch [N * axes, 1, 1, L]."""
     rows = nodes.scaled(nodes.rows(samples, block.axes, impulse), block.scale)
     rows = nodes.reshaped(rows, -1, 1, 1, impulse.samples)
@@ -82,18 +79,18 @@ def spectral(nodes: Nodes, samples: str, block: Spectral, impulse: Impulse) -> s
     return parts[0] if len(parts) == 1 else nodes("Concat", *parts, axis=1)
 
 
-def _rms(nodes: Nodes, rows: str, axis: int) -> str:
+def _rms(nodes: graph.Nodes, rows: str, axis: int) -> str:
     return nodes("Sqrt", nodes.reduced("Mean", nodes.square(rows), axis))
 
 
-def _moments(nodes: Nodes, ratio: str, axis: int) -> tuple[str, str]:
+def _moments(nodes: graph.Nodes, ratio: str, axis: int) -> tuple[str, str]:
     """Skewness and kurtosis of what has a mean of 0 and a deviation of 1 (or is 0)."""
     square = nodes.square(ratio)
     kurtosis = nodes("Sub", nodes.reduced("Mean", nodes.square(square), axis), 3.0)
     return nodes.reduced("Mean", nodes("Mul", square, ratio), axis), kurtosis
 
 
-def _moments_and_spectrum(nodes: Nodes, rows: str, block: Spectral, band: Band) -> str:
+def _moments_and_spectrum(nodes: graph.Nodes, rows: str, block: blocks.Spectral, band: blocks.Band) -> str:
     """[M, 1, 1, n] to [M, 1, 1, features]."""
     rows = nodes("Sub", rows, nodes.reduced("Mean", rows, 3))
     rms = _rms(nodes, rows, 3)
@@ -102,7 +99,7 @@ def _moments_and_spectrum(nodes: Nodes, rows: str, block: Spectral, band: Band) 
     used = min(block.fft, band.samples)
     starts = -(-band.samples // hop)
     missing = (starts - 1) * hop + used - band.samples
-    power = transformed(nodes, rows, block.fft, used, hop, after=missing)
+    power = sound.transformed(nodes, rows, block.fft, used, hop, after=missing)
     power = nodes("Mul", nodes.reduced("Max", power, 3), 1 / block.fft)
     spectrum = nodes.reshaped(power, -1, 1, 1, block.fft // 2 + 1)
     if block.version > 3:
@@ -114,23 +111,23 @@ def _moments_and_spectrum(nodes: Nodes, rows: str, block: Spectral, band: Band) 
     return nodes("Concat", *parts, axis=3)
 
 
-def _peaks_and_powers(nodes: Nodes, rows: str, block: Spectral) -> str:
+def _peaks_and_powers(nodes: graph.Nodes, rows: str, block: blocks.Spectral) -> str:
     """Spectral analysis 1: [M, 1, 1, n] to [M, features]."""
     band, half = block.bands[0], block.fft // 2
     used = min(block.fft, band.samples)
     rms = nodes.reshaped(_rms(nodes, rows, 3), -1, 1)
     parts, first = [rms], nodes.part(rows, 3, 0, used)
     if block.peaks:
-        power = nodes.reshaped(transformed(nodes, first, block.fft, used, 1), -1, half + 1)
+        power = nodes.reshaped(sound.transformed(nodes, first, block.fft, used, 1), -1, half + 1)
         parts.append(_peaks(nodes, nodes("Mul", nodes("Sqrt", power), 2 / block.fft), block))
     if len(block.powers) > 1:
         first = nodes("Sub", first, nodes.reduced("Mean", first, 3))
-        power = nodes.reshaped(transformed(nodes, first, block.fft, used, 1), -1, half + 1)
+        power = nodes.reshaped(sound.transformed(nodes, first, block.fft, used, 1), -1, half + 1)
         parts.append(nodes("MatMul", power, nodes.constant(power_bands(block, band))))
     return nodes("Concat", *parts, axis=1)
 
 
-def _peaks(nodes: Nodes, height: str, block: Spectral) -> str:
+def _peaks(nodes: graph.Nodes, height: str, block: blocks.Spectral) -> str:
     """[M, fft/2 + 1] to the highest peaks [M, 2 * peaks]: frequency and height of each."""
     bins = block.fft // 2 - 1
     middle = nodes.part(height, 1, 1, bins + 1)
@@ -153,7 +150,7 @@ def _peaks(nodes: Nodes, height: str, block: Spectral) -> str:
     return nodes.reshaped(nodes("Concat", *pairs, axis=2), -1, 2 * block.peaks)
 
 
-def power_bands(block: Spectral, band: Band) -> NDArray[np.float64]:
+def power_bands(block: blocks.Spectral, band: blocks.Band) -> NDArray[np.float64]:
     """[fft/2 + 1, bands]: from |X|^2 to a tenth of the mean density between two edges."""
     half = block.fft // 2
     density = np.full(half + 1, 2 / (band.frequency * min(block.fft, band.samples)))
@@ -220,13 +217,13 @@ def impulse_response(sections: list[Section], length: int) -> NDArray[np.float64
     return np.array(response)
 
 
-def _filtered(nodes: Nodes, rows: str, response: NDArray[np.float64], stride: int = 1) -> str:
+def _filtered(nodes: graph.Nodes, rows: str, response: NDArray[np.float64], stride: int = 1) -> str:
     """[M, 1, 1, L] to [M, 1, 1, ceil(L / stride)]; before the window are zeros."""
     taps = nodes.constant(response[None, None, None, ::-1])
     return nodes("Conv", rows, taps, pads=[0, len(response) - 1, 0, 0], strides=[1, stride])
 
 
-def _decimated(nodes: Nodes, rows: str, factor: int, length: int) -> str:
+def _decimated(nodes: graph.Nodes, rows: str, factor: int, length: int) -> str:
     """Every `factor`th sample of a low pass that has seen the first one for ever."""
     sections = chebyshev(_PASS / factor)
     first = nodes.part(rows, 3, 0, 1)

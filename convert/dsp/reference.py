@@ -12,7 +12,6 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from convert.dsp import KMeans, blocks
-from convert.dsp.blocks import STATISTICS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.dsp import Impulse
-    from convert.dsp.blocks import Band, Flatten, Raw, Sound, Spectral
 
     Array = NDArray[np.float64]
 
@@ -77,7 +75,7 @@ def _features(impulse: Impulse, number: int, samples: NDArray[Any]) -> Array:
 # Sound. Everything below takes windows [n, L, axes] and gives [n, F].
 
 
-def _mfe(samples: Array, block: Sound) -> Array:
+def _mfe(samples: Array, block: blocks.Sound) -> Array:
     signal = samples[:, :, 0]
     if block.emphasis:
         signal = _emphasised(signal, *block.emphasis) / 32768
@@ -90,7 +88,7 @@ def _mfe(samples: Array, block: Sound) -> Array:
     return energies.reshape(len(samples), -1)
 
 
-def _mfcc(samples: Array, block: Sound) -> Array:
+def _mfcc(samples: Array, block: blocks.Sound) -> Array:
     assert block.emphasis
     power = _power(_emphasised(samples[:, :, 0], *block.emphasis), block)
     logarithms = np.log(_never_zero(power @ _triangles(block).T))
@@ -106,7 +104,7 @@ def _mfcc(samples: Array, block: Sound) -> Array:
     return cepstrum.reshape(len(samples), -1)
 
 
-def _spectrogram(samples: Array, block: Sound) -> Array:
+def _spectrogram(samples: Array, block: blocks.Sound) -> Array:
     signal = samples[:, :, 0]
     power = _power(signal, block)
     if block.version == 3:
@@ -119,11 +117,11 @@ def _spectrogram(samples: Array, block: Sound) -> Array:
     return np.clip(share, 0, 1 if block.version == 3 else None).reshape(len(samples), -1)
 
 
-def _frames(signal: Array, block: Sound) -> Array:
+def _frames(signal: Array, block: blocks.Sound) -> Array:
     return sliding_window_view(signal, block.length, axis=1)[:, :: block.stride][:, : block.frames]
 
 
-def _power(signal: Array, block: Sound) -> Array:
+def _power(signal: Array, block: blocks.Sound) -> Array:
     """[n, frames, bins]."""
     return np.abs(np.fft.rfft(_frames(signal, block)[..., : block.fft], block.fft)) ** 2 / block.fft
 
@@ -132,7 +130,7 @@ def _emphasised(signal: Array, factor: float, shift: int) -> Array:
     return signal - factor * np.roll(signal, shift, axis=1)
 
 
-def _triangles(block: Sound) -> Array:
+def _triangles(block: blocks.Sound) -> Array:
     """[filters, bins]."""
     bins, rows = np.arange(block.bins), []
     is_old = block.version < 3 and not block.cepstral
@@ -167,11 +165,11 @@ def _never_zero(values: Array) -> Array:
 # Sensors.
 
 
-def _raw(samples: Array, block: Raw) -> Array:
+def _raw(samples: Array, block: blocks.Raw) -> Array:
     return samples.reshape(len(samples), -1) * block.scale
 
 
-def _flatten(samples: Array, block: Flatten) -> Array:
+def _flatten(samples: Array, block: blocks.Flatten) -> Array:
     samples = samples * block.scale
     apart = samples - samples.mean(axis=1, keepdims=True)
     second, third, fourth = ((apart**power).mean(axis=1) for power in (2, 3, 4))
@@ -185,11 +183,11 @@ def _flatten(samples: Array, block: Flatten) -> Array:
         "skewness": third / bottom**1.5,
         "kurtosis": fourth / bottom**2 - 3,
     }
-    chosen = [made[name] for name in STATISTICS if name in block.statistics]
+    chosen = [made[name] for name in blocks.STATISTICS if name in block.statistics]
     return np.stack(chosen, axis=-1).reshape(len(samples), -1)
 
 
-def _spectral(samples: Array, block: Spectral) -> Array:
+def _spectral(samples: Array, block: blocks.Spectral) -> Array:
     rows = samples.swapaxes(1, 2) * block.scale
     if block.version == 1:
         rows = rows - rows.mean(axis=-1, keepdims=True)
@@ -207,7 +205,7 @@ def _spectral(samples: Array, block: Spectral) -> Array:
     return np.concatenate(parts, axis=1)
 
 
-def _moments_and_spectrum(rows: Array, block: Spectral, band: Band) -> Array:
+def _moments_and_spectrum(rows: Array, block: blocks.Spectral, band: blocks.Band) -> Array:
     """[n, axes, L] to [n, axes, features]."""
     rows = rows - rows.mean(axis=-1, keepdims=True)
     size, step = rows.shape[-1], block.fft // 2 if block.overlap else block.fft
@@ -231,7 +229,7 @@ def _moments(apart: Array, deviation: Array) -> list[Array]:
     return [third[..., None], fourth[..., None] - 3]
 
 
-def _peaks_and_powers(row: Array, block: Spectral) -> list[float]:
+def _peaks_and_powers(row: Array, block: blocks.Spectral) -> list[float]:
     """Spectral analysis 1 of one row [L]."""
     frequency, half = block.bands[0].frequency, block.fft // 2
     heights = np.abs(np.fft.rfft(row[: block.fft], block.fft)) * 2 / block.fft

@@ -13,9 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from convert.dsp import Impulse
-    from convert.dsp.blocks import Sound
-    from convert.dsp.graph import Nodes
+    from convert.dsp import Impulse, blocks, graph
 
 _FULL_SCALE = 32768.0
 _TOP = 12.0  # dB that become 1
@@ -24,7 +22,7 @@ _STEPS = 256.0  # values an MFE cell can have between 0 and 1
 _FLAT = 0.001  # a matrix with a smaller range is not stretched
 
 
-def mfe(nodes: Nodes, samples: str, block: Sound, impulse: Impulse) -> str:
+def mfe(nodes: graph.Nodes, samples: str, block: blocks.Sound, impulse: Impulse) -> str:
     """Energies of mel filters, in the order of frames."""
     row = nodes.rows(samples, block.axes, impulse)
     if block.emphasis is not None:
@@ -39,7 +37,7 @@ def mfe(nodes: Nodes, samples: str, block: Sound, impulse: Impulse) -> str:
     return _by_frames(nodes, _stretched(nodes, less), block)
 
 
-def mfcc(nodes: Nodes, samples: str, block: Sound, impulse: Impulse) -> str:
+def mfcc(nodes: graph.Nodes, samples: str, block: blocks.Sound, impulse: Impulse) -> str:
     """Cepstral coefficients, in the order of frames; the first is the logarithm of the frame's energy."""
     assert block.emphasis is not None
     row = _emphasised(nodes, nodes.rows(samples, block.axes, impulse), block.emphasis, impulse.samples)
@@ -59,7 +57,7 @@ def mfcc(nodes: Nodes, samples: str, block: Sound, impulse: Impulse) -> str:
     return _by_frames(nodes, result, block)
 
 
-def spectrogram(nodes: Nodes, samples: str, block: Sound, impulse: Impulse) -> str:
+def spectrogram(nodes: graph.Nodes, samples: str, block: blocks.Sound, impulse: Impulse) -> str:
     """Power spectra, in the order of frames."""
     row = nodes.rows(samples, block.axes, impulse)
     power = _power(nodes, row, block)
@@ -75,7 +73,7 @@ def spectrogram(nodes: Nodes, samples: str, block: Sound, impulse: Impulse) -> s
     return _by_frames(nodes, nodes("Min", result, 1.0) if block.version == 3 else result, block)
 
 
-def transformed(nodes: Nodes, rows: str, fft: int, used: int, stride: int, after: int = 0) -> str:
+def transformed(nodes: graph.Nodes, rows: str, fft: int, used: int, stride: int, after: int = 0) -> str:
     """|X|^2 of frames: [M, 1, 1, L] to [M, fft/2 + 1, 1, frames], from the first `used` samples of each.
 
     Behind the L samples are `after` zeros.
@@ -104,26 +102,26 @@ def sliding_mean(rows: int, window: int) -> NDArray[np.float64]:
     return counts / window
 
 
-def _emphasised(nodes: Nodes, row: str, emphasis: tuple[float, int], length: int) -> str:
+def _emphasised(nodes: graph.Nodes, row: str, emphasis: tuple[float, int], length: int) -> str:
     """[N, 1, L]: less a share of the sample before; before the first is the last."""
     factor, shift = emphasis
     before = nodes("Concat", nodes.part(row, 2, length - shift, length), nodes.part(row, 2, 0, length - shift), axis=2)
     return nodes("Sub", row, nodes("Mul", before, factor))
 
 
-def _power(nodes: Nodes, row: str, block: Sound) -> str:
+def _power(nodes: graph.Nodes, row: str, block: blocks.Sound) -> str:
     """[N, 1, L] to the power spectrum [N, bins, 1, frames]."""
     end = (block.frames - 1) * block.stride + block.used
     frames = nodes("Unsqueeze", nodes.part(row, 2, 0, end), nodes.constant([2], np.int64))
     return nodes("Mul", transformed(nodes, frames, block.fft, block.used, block.stride), 1 / block.fft)
 
 
-def _mixed(nodes: Nodes, power: str, weights: NDArray[np.float64]) -> str:
+def _mixed(nodes: graph.Nodes, power: str, weights: NDArray[np.float64]) -> str:
     """[N, K, 1, frames] times [M, K]: [N, M, 1, frames]."""
     return nodes("Conv", power, nodes.constant(weights[:, :, None, None]))
 
 
-def _mel(block: Sound) -> NDArray[np.float64]:
+def _mel(block: blocks.Sound) -> NDArray[np.float64]:
     """[filters, bins]: triangles between the edges."""
     weights = np.zeros((block.filters, block.bins))
     for index, (left, middle, right) in enumerate(zip(block.edges, block.edges[1:], block.edges[2:], strict=False)):
@@ -145,19 +143,19 @@ def _ratios() -> NDArray[np.float64]:
     return np.array(sorted(ratios | {part / 100 for part in range(101)}))
 
 
-def _decibels(nodes: Nodes, power: str, floor: float) -> str:
+def _decibels(nodes: graph.Nodes, power: str, floor: float) -> str:
     """0 for the noise floor, 1 for 12 dB."""
     decibels = nodes("Mul", nodes.log10(nodes("Max", power, _LEAST)), 10.0)
     return nodes("Div", nodes("Sub", decibels, floor), _TOP - floor)
 
 
-def _stretched(nodes: Nodes, matrix: str) -> str:
+def _stretched(nodes: graph.Nodes, matrix: str) -> str:
     """[N, K, 1, frames]: each of N from its least value as 0 to its largest as 1."""
     least = nodes.reduced("Min", matrix, 1, 2, 3)
     reach = nodes("Sub", nodes.reduced("Max", matrix, 1, 2, 3), least)
     return nodes("Div", nodes("Sub", matrix, least), nodes("Where", nodes("Less", reach, _FLAT), 1.0, reach))
 
 
-def _by_frames(nodes: Nodes, matrix: str, block: Sound) -> str:
+def _by_frames(nodes: graph.Nodes, matrix: str, block: blocks.Sound) -> str:
     """[N, K, 1, frames] to [N, frames * K]."""
     return nodes.reshaped(nodes("Transpose", matrix, perm=[0, 3, 2, 1]), -1, block.features)

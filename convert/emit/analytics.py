@@ -22,31 +22,25 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from convert import errors, findings, images, types
 from convert.counting import clipped, entries, fitted, placement
 from convert.emit.config import Entry, Group, config_file
-from convert.errors import PresetError
 from convert.files import load_text
-from convert.findings import Rule
 from convert.heads import head
-from convert.images import ResizeMode
 from convert.nvinfer.targets import sdk_path, tracker
-from convert.types import Tracking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from convert.counting import Segment, Values
-    from convert.findings import Finding
-    from convert.images import Framing, Mark
     from convert.nvinfer.targets import Target
-    from convert.types import Export, Metadata
 
-TRACKING_DIFFERS = Rule("EI514")
-COUNTING_DIFFERS = Rule("EI515")
-LINE_OUTSIDE = Rule("EI516")
+TRACKING_DIFFERS = findings.Rule("EI514")
+COUNTING_DIFFERS = findings.Rule("EI515")
+LINE_OUTSIDE = findings.Rule("EI516")
 
 _OVERLAPS = 1.5  # cells of a FOMO box, from which on boxes one cell apart have a fifth in common
-_USUAL = Tracking(sort=False, grace=5, hits=0, threshold=0.0, by_overlap=True)
+_USUAL = types.Tracking(sort=False, grace=5, hits=0, threshold=0.0, by_overlap=True)
 """Without a tracking block: Edge Impulse's usual grace, and any overlap will do."""
 
 
@@ -70,7 +64,7 @@ class Counting:
     zones: tuple[tuple[str, tuple[tuple[int, int], ...]], ...] = ()
     overcrowding: int | None = None
     outside: tuple[str, ...] | None = ()
-    tracking: Tracking = _USUAL
+    tracking: types.Tracking = _USUAL
     overlaps: bool = True
     knows_size: bool = True
 
@@ -85,11 +79,11 @@ class Counting:
 
 
 def counting(
-    export: Export,
-    framing: Framing | None,
+    export: types.Export,
+    framing: images.Framing | None,
     size: tuple[int, int],
     box: float,
-    marks: tuple[tuple[Mark, ...], tuple[Mark, ...], int | None],
+    marks: tuple[tuple[images.Mark, ...], tuple[images.Mark, ...], int | None],
 ) -> Counting | None:
     """What the app of a model counts; None where nothing is tracked.
 
@@ -106,7 +100,7 @@ def counting(
     (lines, zones, overcrowding), recorded, spec = marks, export.metadata, head(export.facts.task)
     if not spec.detects:
         if lines or zones:
-            raise PresetError(
+            raise errors.PresetError(
                 "--line and --zone count objects, and a classifier finds none", hint="give the export of a detector"
             )
         return None
@@ -168,7 +162,7 @@ def directions(name: str, ends: Sequence[int], size: tuple[int, int]) -> list[tu
     x1, y1, x2, y2 = ends
     if (x1, y1) == (x2, y2):
         message = f"line {name} is shorter than a pixel of {size[0]}x{size[1]}"
-        raise PresetError(message, hint="draw a longer one")
+        raise errors.PresetError(message, hint="draw a longer one")
     found = []
     for values in entries((x1, y1, x2, y2), size):
         x, y = values[2] - values[0], values[3] - values[1]  # where the arrow points, of four ways
@@ -178,13 +172,13 @@ def directions(name: str, ends: Sequence[int], size: tuple[int, int]) -> list[tu
 
 
 def _recorded(
-    export: Export, framing: Framing | None, size: tuple[int, int], object_size: tuple[float, float] | None
+    export: types.Export, framing: images.Framing | None, size: tuple[int, int], object_size: tuple[float, float] | None
 ) -> list[tuple[str, tuple[int, ...]]]:
     """The export's own lines in pixels of the frame; () where nothing of it is inside."""
     recorded, shape = export.metadata, export.facts.input.shape
     height, width = (int(side or 0) for side in shape[1:3])
-    scaled = framing is not None or recorded.resize_mode is ResizeMode.FIT_LONGEST
-    mode = (recorded.resize_mode if scaled else None) or ResizeMode.SQUASH
+    scaled = framing is not None or recorded.resize_mode is images.ResizeMode.FIT_LONGEST
+    mode = (recorded.resize_mode if scaled else None) or images.ResizeMode.SQUASH
     place = placement(mode, (width, height), size, anchor=recorded.anchor)
 
     def moved(line: Segment) -> Segment | None:
@@ -199,7 +193,7 @@ def _recorded(
     ]
 
 
-def _object_size(export: Export, box: float) -> tuple[float, float] | None:
+def _object_size(export: types.Export, box: float) -> tuple[float, float] | None:
     """Width and height of an object in pixels of the model's picture; None: it is not known."""
     (_, height, width, *_), grid = export.facts.input.shape, export.facts.outputs[0].shape
     if not head(export.facts.task).merges_cells or len(grid) != 4 or not (height and width and grid[1] and grid[2]):
@@ -207,7 +201,9 @@ def _object_size(export: Export, box: float) -> tuple[float, float] | None:
     return box * width / grid[2], box * height / grid[1]
 
 
-def counting_findings(about: Counting, recorded: Metadata, target: Target, file: str) -> tuple[Finding, ...]:
+def counting_findings(
+    about: Counting, recorded: types.Metadata, target: Target, file: str
+) -> tuple[findings.Finding, ...]:
     """What of an export's own blocks, as it `recorded` them, DeepStream cannot do, or does otherwise.
 
     `file` is what `analytics_file` is written to, where there is anything to count at.
@@ -248,7 +244,7 @@ def _count(number: int) -> str:
     return "line" if number == 1 else f"{number} lines"
 
 
-def tracker_file(tracking: Tracking, target: Target) -> bytes:
+def tracker_file(tracking: types.Tracking, target: Target) -> bytes:
     """The config of NvMultiObjectTracker, as a tracker by overlap.
 
     Keys and their meaning: NVIDIA's documentation of Gst-nvtracker and config_tracker_IOU.yml of 6.0 to 9.1.

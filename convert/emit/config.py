@@ -17,7 +17,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from convert import heads
-from convert.emit.files import bundle_names
+from convert.emit import files
 from convert.errors import PresetError
 from convert.files import TableReader, configs, load_toml
 from convert.images.resizing import Resizing
@@ -27,7 +27,6 @@ from convert.nvinfer.targets import Target, parsers, reads_key, sdk_path
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from convert.emit.files import EngineBuild
     from convert.types import Adapted, Head
 
 Scalar = bool | int | float | str
@@ -358,7 +357,7 @@ def infer_file(
     preset: HeadPreset,
     target: Target,
     gie: Gie,
-    engine: EngineBuild,
+    engine: files.EngineBuild,
     labels: str,
     largest: tuple[int, int],
 ) -> bytes:
@@ -396,7 +395,7 @@ def infer_file(
         ),
         Entry("labelfile-path", labels),
         Entry("batch-size", engine.batch_size),
-        *_precision(engine, bundle_names(adapted.export.name).calibration),
+        *_precision(engine, files.bundle_names(adapted.export.name).calibration),
         Entry("gpu-id", engine.gpu_id),
     )
     head = head_entries(preset, preset.property, known, target)
@@ -432,7 +431,7 @@ def infer_file(
     return config_file(header, tuple(groups))
 
 
-def _precision(engine: EngineBuild, calibration: str) -> tuple[Entry, ...]:
+def _precision(engine: files.EngineBuild, calibration: str) -> tuple[Entry, ...]:
     """The keys that say in which numbers the engine computes; `calibration`: the file of that kind."""
     match engine.precision:
         case "int8":

@@ -15,35 +15,29 @@ from collections import Counter
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
-from convert.errors import InputError, PresetError
+from convert import errors, findings, onnx_header, types
 from convert.files import Output, load_text, make_folder, sha256, write_all
-from convert.findings import Rule
-from convert.nvinfer.keys import LABEL_BYTES
-from convert.nvinfer.targets import Target, opsets, sdk_path, trtexec_flags, trtexec_note
-from convert.nvinfer.tensorrt import refusals
-from convert.onnx_header import parse_header
+from convert.nvinfer import keys, targets, tensorrt
 from convert.report import REPORT, BundleReport, dumps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
     from pathlib import Path
 
-    from convert.findings import Finding
-    from convert.types import OnnxModel, Tensor
 
-DUPLICATE_LABEL = Rule("EI500")
-LONG_LABEL = Rule("EI501")
-NO_CENTRED_PADDING = Rule("EI502")
-FP16 = Rule("EI503")
-TARGET_NOT_VERIFIED = Rule("EI504")
-SAMPLE_DETECTOR = Rule("EI505")
-STALE_ENGINE = Rule("EI506")
-LEFT_FROM_ANOTHER_ROLE = Rule("EI507")
-OTHER_BUNDLE_IN_FOLDER = Rule("EI508")
-OPSET = Rule("EI509")
-SECONDARY_LEFT_OUT = Rule("EI510")
-NOT_BUILT = Rule("EI511")
-FP16_DIFFERS = Rule("EI512")
+DUPLICATE_LABEL = findings.Rule("EI500")
+LONG_LABEL = findings.Rule("EI501")
+NO_CENTRED_PADDING = findings.Rule("EI502")
+FP16 = findings.Rule("EI503")
+TARGET_NOT_VERIFIED = findings.Rule("EI504")
+SAMPLE_DETECTOR = findings.Rule("EI505")
+STALE_ENGINE = findings.Rule("EI506")
+LEFT_FROM_ANOTHER_ROLE = findings.Rule("EI507")
+OTHER_BUNDLE_IN_FOLDER = findings.Rule("EI508")
+OPSET = findings.Rule("EI509")
+SECONDARY_LEFT_OUT = findings.Rule("EI510")
+NOT_BUILT = findings.Rule("EI511")
+FP16_DIFFERS = findings.Rule("EI512")
 
 
 SCRIPT = "build_engine.sh"
@@ -82,7 +76,7 @@ class EngineBuild:
         return f"{self.onnx}_b{self.batch_size}_gpu{self.gpu_id}_{mode}.engine"
 
 
-def trtexec_arguments(engine: EngineBuild, model_input: Tensor, target: Target) -> tuple[str, ...]:
+def trtexec_arguments(engine: EngineBuild, model_input: types.Tensor, target: targets.Target) -> tuple[str, ...]:
     """trtexec's arguments, besides --saveEngine, that build what Gst-nvinfer would build.
 
     The profile is Gst-nvinfer's: batch 1 to `batch_size`, tuned for `batch_size`. TF32 is left alone, as it leaves it.
@@ -100,11 +94,11 @@ def trtexec_arguments(engine: EngineBuild, model_input: Tensor, target: Target) 
         counts = {"min": 1, "opt": engine.batch_size, "max": engine.batch_size}
         shapes = [f"--{which}Shapes={model_input.name}:{count}x{rest}" for which, count in counts.items()]
     device = [f"--device={engine.gpu_id}"] if engine.gpu_id else []
-    return (f"--onnx={engine.onnx}", *shapes, *device, *trtexec_flags(target.tensorrt, engine.precision))
+    return (f"--onnx={engine.onnx}", *shapes, *device, *targets.trtexec_flags(target.tensorrt, engine.precision))
 
 
 def build_script(
-    engine: EngineBuild, model_input: Tensor, target: Target, name: str = SCRIPT, *, impulse: bool = False
+    engine: EngineBuild, model_input: types.Tensor, target: targets.Target, name: str = SCRIPT, *, impulse: bool = False
 ) -> bytes:
     """The script `name`: builds `engine` in its own folder; a build that fails or is stopped leaves nothing behind.
 
@@ -115,7 +109,7 @@ def build_script(
         PresetError: the target's trtexec cannot build at this precision.
     """
     about = load_text(f"bundle/engine_{'whole' if impulse else 'named'}.txt")
-    note = trtexec_note(target.tensorrt, engine.precision)
+    note = targets.trtexec_note(target.tensorrt, engine.precision)
     arguments = (*trtexec_arguments(engine, model_input, target), *(["--noTF32"] if impulse else []))
     return (
         load_text("bundle/build_engine.sh")
@@ -127,7 +121,7 @@ def build_script(
             platform=target.platform,
             tensorrt=target.tensorrt,
             note=f"# Note: {note}.\n" if note else "",
-            trtexec=sdk_path(target, "trtexec"),
+            trtexec=targets.sdk_path(target, "trtexec"),
             onnx=shlex.quote(engine.onnx),
             engine=shlex.quote(engine.file),
             arguments=" \\\n  ".join(map(shlex.quote, arguments)),
@@ -157,7 +151,7 @@ def bundle_names(name: str) -> Names:
         PresetError: the name cannot be part of a file name and of a config.
     """
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name):
-        raise PresetError(f"a bundle cannot be called {name!r}", hint="letters, digits, - and _ only")
+        raise errors.PresetError(f"a bundle cannot be called {name!r}", hint="letters, digits, - and _ only")
     return Names(*(each.format(name) for each in astuple(Names())))
 
 
@@ -171,10 +165,10 @@ quantization TensorRT does not call the calibrator (NVIDIA/TensorRT#1837).
 
 def has_codes(model: bytes) -> bool:
     """Whether an ONNX model quantizes."""
-    return any(node.op == "QuantizeLinear" for node in parse_header(model).nodes)
+    return any(node.op == "QuantizeLinear" for node in onnx_header.parse_header(model).nodes)
 
 
-def beside(folder: Path, name: str, files: Container[str]) -> tuple[Finding, ...]:
+def beside(folder: Path, name: str, files: Container[str]) -> tuple[findings.Finding, ...]:
     """What lies in `folder` before `files`, the bundle `name`, are written, and is not, or no more, part of it."""
     names = bundle_names(name)
     found = [
@@ -189,7 +183,7 @@ def beside(folder: Path, name: str, files: Container[str]) -> tuple[Finding, ...
         if report and len(report.models) == 1:
             other = report.models[0].name
             models = tuple(each.file for each in (*report.models, report.object_model) if each)
-    except InputError:  # no report of ours
+    except errors.InputError:  # no report of ours
         pass
     if other == name:
         found += [
@@ -211,7 +205,7 @@ def beside(folder: Path, name: str, files: Container[str]) -> tuple[Finding, ...
     return tuple(found)
 
 
-def stale_engines(folder: Path, onnx: str) -> tuple[Finding, ...]:
+def stale_engines(folder: Path, onnx: str) -> tuple[findings.Finding, ...]:
     """Engines built before the model was last changed; unchanged files keep their time (`convert.files`)."""
     changed = (folder / onnx).lstat().st_mtime_ns
     return tuple(
@@ -227,7 +221,7 @@ def stale_engines(folder: Path, onnx: str) -> tuple[Finding, ...]:
 
 def write_bundle(
     folder: Path, name: str | None, files: dict[str, bytes], report: Callable[[list[Output]], dict[str, Any]]
-) -> tuple[tuple[Output, ...], tuple[Finding, ...]]:
+) -> tuple[tuple[Output, ...], tuple[findings.Finding, ...]]:
     """Write `files` and the report of the bundle `name`, of None that of two models; with findings about the folder.
 
     Args:
@@ -244,18 +238,18 @@ def write_bundle(
     return written, (*around, *(stale for each in models for stale in stale_engines(folder, each)))
 
 
-def parser_findings(model: OnnxModel, file: str, where: Target, hint: str) -> list[Finding]:
+def parser_findings(model: types.OnnxModel, file: str, where: targets.Target, hint: str) -> list[findings.Finding]:
     """What of `model`, in `file`, the target's TensorRT does not take; `hint` is about its opset."""
     found = []
-    lowest, highest = opsets(where.tensorrt)
+    lowest, highest = targets.opsets(where.tensorrt)
     if not lowest <= model.opset <= highest:
         parser = f"the parser of TensorRT {where.tensorrt} was made for {lowest} to {highest}"
         found.append(OPSET.found(f"the model has opset {model.opset}, {parser}", path=file, hint=hint))
-    refused = refusals(parse_header(model.data), where)
+    refused = tensorrt.refusals(onnx_header.parse_header(model.data), where)
     return found + [NOT_BUILT.found(each.message, path=file, hint=each.hint) for each in refused]
 
 
-def unverified_findings(where: Target, files: Mapping[str, str]) -> list[Finding]:
+def unverified_findings(where: targets.Target, files: Mapping[str, str]) -> list[findings.Finding]:
     """Cells of the target's table that were not verified, of those that decide what is in `files` (cell -> file)."""
     return [
         TARGET_NOT_VERIFIED.found(f"{where.name}, {where.platform}: {cell} not verified: {why}", path=files[cell])
@@ -290,9 +284,9 @@ def label_file(labels: tuple[str, ...], form: str, source: str = "the export") -
         PresetError: no such form.
     """
     if form not in _SEPARATORS:
-        raise PresetError(f"there is no label file form {form!r}", hint="one of: " + ", ".join(_SEPARATORS))
+        raise errors.PresetError(f"there is no label file form {form!r}", hint="one of: " + ", ".join(_SEPARATORS))
     if not labels:
-        raise InputError("there are no labels", hint="give them in output order with --labels")
+        raise errors.InputError("there are no labels", hint="give them in output order with --labels")
     for number, label in enumerate(labels, 1):
         problem = next((f"it contains {what}" for character, what in _FORBIDDEN.items() if character in label), "")
         if not label:
@@ -302,7 +296,7 @@ def label_file(labels: tuple[str, ...], form: str, source: str = "the export") -
         elif _SURROGATE.search(label):
             problem = problem or "it is not valid Unicode"
         if problem:
-            raise InputError(
+            raise errors.InputError(
                 f"label {number} {label!r} of {source} cannot be written to a label file: {problem}",
                 hint="rename it in Edge Impulse, or give all labels in output order with --labels",
             )
@@ -310,7 +304,7 @@ def label_file(labels: tuple[str, ...], form: str, source: str = "the export") -
     return (text if form == "one-line" else text + "\n").encode()
 
 
-def label_findings(labels: tuple[str, ...], path: str) -> tuple[Finding, ...]:
+def label_findings(labels: tuple[str, ...], path: str) -> tuple[findings.Finding, ...]:
     """What is questionable in a label file `path` that can be written."""
     found = [
         DUPLICATE_LABEL.found(f"{count} classes are called {label!r}", path=path)
@@ -318,8 +312,8 @@ def label_findings(labels: tuple[str, ...], path: str) -> tuple[Finding, ...]:
         if count > 1
     ]
     found += [
-        LONG_LABEL.found(f"label {number} has {size} bytes, {LABEL_BYTES} are kept: {label!r}", path=path)
+        LONG_LABEL.found(f"label {number} has {size} bytes, {keys.LABEL_BYTES} are kept: {label!r}", path=path)
         for number, label in enumerate(labels, 1)
-        if (size := len(label.encode())) > LABEL_BYTES
+        if (size := len(label.encode())) > keys.LABEL_BYTES
     ]
     return tuple(found)

@@ -13,10 +13,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from convert import files, images, types
 from convert.emit.app import tracker_files
 from convert.emit.files import SCRIPT
 from convert.emit.streams import OUTPUT_FILE, RTSP_PORT, gst_sink, gst_source, sample
-from convert.files import filled
 from convert.images.resizing import Resizing
 from convert.nvinfer.targets import Target, between, container, sdk_path
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from convert.emit.app import App
-    from convert.images import Framing
-    from convert.types import FrameEffect
 
 _CODECS_LEFT_OUT = "6.1.1"  # from this release on the images leave codecs out (its documentation on containers)
 
@@ -49,15 +47,15 @@ class Instructions:
     labels: Mapping[str, str]
     detects: bool
     gpu_id: int = 0
-    framing: Framing | None = None
-    effect: FrameEffect | None = None
+    framing: images.Framing | None = None
+    effect: types.FrameEffect | None = None
     primary_script: str = ""
 
 
 def run_md(about: Instructions, target: Target) -> bytes:
     """The file: Markdown, commands indented, what the terminal shows fenced; at most 85 lines, and 10 about counts."""
     sink = about.app.sink or "screen"
-    return filled(
+    return files.filled(
         "bundle/RUN.md",
         about=about,
         target=target,

@@ -27,11 +27,10 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import IO, Final, NamedTuple
 
+from convert import files, report
 from convert.errors import InputError
 from convert.export.tflite import IDENTIFIER
-from convert.files import alike, load_toml
 from convert.findings import Finding, Rule
-from convert.report import METADATA
 
 FOUND_BESIDE = Rule("EI109")
 LINK_IGNORED = Rule("EI110")
@@ -88,7 +87,7 @@ class FileType(NamedTuple):
     hint: str = ""
 
 
-_TABLE: Final = load_toml("file-types.toml")
+_TABLE: Final = files.load_toml("file-types.toml")
 _TYPES: Final = {
     row["name"]: FileType(row["name"], row["words"], _TABLE["hints"].get(row.get("hint", "")[1:], row.get("hint", "")))
     for row in _TABLE["type"]
@@ -217,7 +216,7 @@ def _beside(path: Path) -> list[Path]:
 
     A folder that cannot be listed has none.
     """
-    found = [place for name in (METADATA, _DEPLOYMENT) if (place := path.parent / name).is_file()]
+    found = [place for name in (report.METADATA, _DEPLOYMENT) if (place := path.parent / name).is_file()]
     with suppress(OSError):
         for folder in (path.parent, *sorted(path.parent.iterdir())):  # a library of the same project
             headers = (folder / _PARAMETERS / name for name in ("model_metadata.h", "model_variables.h"))
@@ -280,7 +279,7 @@ def _surroundings(path: Path) -> Iterator[OpenExport]:
     beside = _beside(absolute)
     if absolute.name == _SAVED_GRAPH and (variables := absolute.parent / "variables").is_dir():
         beside = [*beside, variables]  # of a SavedModel, its weights
-    if beside and absolute.name != METADATA:
+    if beside and absolute.name != report.METADATA:
         tree = _folder_tree(absolute.parent, [absolute, *beside], path.parent)
         yield OpenExport(tree, path.name, ())
         return
@@ -350,7 +349,7 @@ def _status(path: Path) -> os.stat_result:
 def _unreadable(path: Path, error: OSError) -> InputError:
     hint = "check its permissions, or copy it elsewhere"
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        found = alike(path)
+        found = files.alike(path)
         hint = f"did you mean {found}?" if found else "check the name"
     return InputError(f"cannot read it: {error.strerror or error}", path=path, hint=hint)
 

@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
+from convert import options, report, types
 from convert.errors import ConvertError, InputError, NoModelError, UnsupportedModelError
 from convert.export.archive import BY_NAME, FOUND_BESIDE, LABEL_FILE, Tree
 from convert.export.facts import class_count, takes_no_pictures
@@ -33,11 +34,7 @@ from convert.export.models import EXTRA_MODEL, ONNX_FORMS, Candidate, ListedMode
 from convert.export.parameters import CONTRADICTION, UNREADABLE_PARAMETER
 from convert.files import sha256
 from convert.findings import Finding, Rule
-from convert.heads import ANOMALY, CLASSIFIER, FOMO, NOT_IMAGE, UNKNOWN, head, is_quantized, refuse_unsupported
-from convert.heads.base import BACKGROUND
-from convert.options import labels_in
-from convert.report import METADATA, UnpackedModel
-from convert.types import Color, Export, Metadata, ModelFacts, ModelFormat, slug
+from convert.heads import ANOMALY, CLASSIFIER, FOMO, NOT_IMAGE, UNKNOWN, base, head, is_quantized, refuse_unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -182,13 +179,13 @@ def others(listing: Listing, chosen: ListedModel, tree: Tree) -> tuple[Finding, 
     return tuple(findings)
 
 
-def refusal(candidate: Candidate, metadata: Metadata) -> ConvertError | None:
+def refusal(candidate: Candidate, metadata: types.Metadata) -> ConvertError | None:
     """Why `candidate`, of which `metadata` is recorded, cannot be converted; None where it can."""
     if candidate.problem is not None:
         return candidate.problem
     assert candidate.facts is not None
     metadata, facts, _ = reconcile(metadata, candidate.facts, candidate.tasks, candidate.member)
-    export = Export(candidate.data, "", candidate.form, candidate.member, "", metadata, facts, candidate.format)
+    export = types.Export(candidate.data, "", candidate.form, candidate.member, "", metadata, facts, candidate.format)
     try:
         refuse_unsupported(export, rewritten=True)
         if is_quantized(export):
@@ -215,7 +212,7 @@ def is_twin(candidate: Candidate, other: Candidate) -> bool:
     of the same layers, or the same one trained once more, is further away.
     """
     mine, its = candidate.facts, other.facts
-    if mine is None or its is None or ModelFormat.ONNX in {candidate.format, other.format}:
+    if mine is None or its is None or types.ModelFormat.ONNX in {candidate.format, other.format}:
         return False
     if its.quantization != "float32" or mine.quantization == "float32" or mine.input.shape != its.input.shape:
         return False
@@ -332,7 +329,7 @@ def without_flatbuffer(engine: str | None) -> UnsupportedModelError | None:
 
 
 def bundle_name(
-    given: str | None, recorded: str, metadata: Metadata, source: Path, member: str, *, several: bool
+    given: str | None, recorded: str, metadata: types.Metadata, source: Path, member: str, *, several: bool
 ) -> str:
     """The name, as a slug.
 
@@ -343,14 +340,14 @@ def bundle_name(
         several: the export runs several picture models: impulse and block are part of the name.
     """
     if given or recorded:
-        return slug(given or recorded)
-    if metadata.project_name and slug(metadata.project_name) != "model":
+        return types.slug(given or recorded)
+    if metadata.project_name and types.slug(metadata.project_name) != "model":
         block = "" if metadata.block_id is None else str(metadata.block_id)
         parts = [metadata.project_name, *((metadata.impulse_name or "", block) if several else ())]
-        return slug("-".join(part for part in parts if part))
+        return types.slug("-".join(part for part in parts if part))
     places = [member, source.name, *(parent.name for parent in source.absolute().parents)]
     stems = (_stem(place) for place in places)
-    return next((slug(stem) for stem in stems if stem and not _GENERIC.fullmatch(stem)), "model")
+    return next((types.slug(stem) for stem in stems if stem and not _GENERIC.fullmatch(stem)), "model")
 
 
 def _stem(path: str) -> str:
@@ -364,15 +361,15 @@ def _stem(path: str) -> str:
 
 
 def reconcile(
-    metadata: Metadata, facts: ModelFacts, tasks: tuple[str, ...], path: str
-) -> tuple[Metadata, ModelFacts, tuple[Finding, ...]]:
+    metadata: types.Metadata, facts: types.ModelFacts, tasks: tuple[str, ...], path: str
+) -> tuple[types.Metadata, types.ModelFacts, tuple[Finding, ...]]:
     """Metadata without what the model disproves, facts with the task the parameters make clear, and the differences.
 
     Args:
         tasks: what the model's last layer can be, `convert.export.facts.possible_tasks`.
         path: the model, as findings should name it.
     """
-    if metadata == Metadata():
+    if metadata == types.Metadata():
         return metadata, facts, ()
     findings: list[Finding] = []
     no_pictures = takes_no_pictures(metadata)
@@ -406,7 +403,7 @@ def reconcile(
     return metadata, facts, tuple(findings)
 
 
-def _shape(metadata: Metadata, facts: ModelFacts) -> tuple[Metadata, list[str]]:
+def _shape(metadata: types.Metadata, facts: types.ModelFacts) -> tuple[types.Metadata, list[str]]:
     """Metadata with the model's picture size and colour, and what was recorded instead."""
     shape = facts.input.shape
     if len(shape) != 4 or facts.task in _NOT_DETECTED:
@@ -417,15 +414,15 @@ def _shape(metadata: Metadata, facts: ModelFacts) -> tuple[Metadata, list[str]]:
     if any(mine is not None and mine != its for mine, its in zip(recorded, shape[1:], strict=True)):
         spelled = "x".join("?" if size is None else str(size) for size in recorded)
         differences.append(f"pictures of {spelled} (HxWxC), but it takes {height}x{width}x{channels}")
-    color = {1: Color.GRAY, 3: Color.RGB}.get(channels or 0)
+    color = {1: types.Color.GRAY, 3: types.Color.RGB}.get(channels or 0)
     if metadata.color is not None and color is not None and metadata.color is not color and not differences:
         differences.append(f"the colour {metadata.color.value}, but it takes {color.value}")
     return replace(metadata, height=height, width=width, channels=channels, color=color), differences
 
 
 def with_options(
-    metadata: Metadata, facts: ModelFacts, given: Mapping[str, Any], task: str | None
-) -> tuple[Metadata, ModelFacts, tuple[Finding, ...]]:
+    metadata: types.Metadata, facts: types.ModelFacts, given: Mapping[str, Any], task: str | None
+) -> tuple[types.Metadata, types.ModelFacts, tuple[Finding, ...]]:
     """Metadata and facts with the options, and a note on each value that was recorded differently.
 
     Args:
@@ -456,7 +453,7 @@ class Beside:
         name: what `unpack` called the model, empty when it did not.
     """
 
-    metadata: Metadata | None = None
+    metadata: types.Metadata | None = None
     name: str = ""
     findings: tuple[Finding, ...] = ()
 
@@ -467,12 +464,12 @@ def read_beside(tree: Tree, candidate: Candidate) -> Beside:
     Raises:
         InputError: it is of this very model and damaged, or cannot be read.
     """
-    path = str(PurePosixPath(candidate.member).parent / METADATA)
+    path = str(PurePosixPath(candidate.member).parent / report.METADATA)
     if path not in tree.members:
         return Beside()
     shown = tree.name_of(path)
     try:
-        unpacked = UnpackedModel.parse(tree.read(path, _MAX_SIZE), Path(shown))
+        unpacked = report.UnpackedModel.parse(tree.read(path, _MAX_SIZE), Path(shown))
     except (ValueError, RecursionError) as error:
         finding = UNREADABLE_PARAMETER.found(f"it is no JSON: {error}", path=shown, hint="run unpack again")
         return Beside(findings=(finding,))
@@ -508,7 +505,7 @@ class FoundLabels:
     findings: tuple[Finding, ...] = ()
 
 
-def find_labels(tree: Tree, candidate: Candidate, facts: ModelFacts | None) -> FoundLabels:
+def find_labels(tree: Tree, candidate: Candidate, facts: types.ModelFacts | None) -> FoundLabels:
     """The labels of `candidate` in the files of `tree`; the nearest folder that has any decides.
 
     Args:
@@ -532,7 +529,7 @@ def find_labels(tree: Tree, candidate: Candidate, facts: ModelFacts | None) -> F
                     message = f"the labels are {what}" if isinstance(error, UnicodeDecodeError) else what
                     findings.append(UNREADABLE_PARAMETER.found(message, path=tree.name_of(path)))
                 continue
-            found = labels_in(text)
+            found = options.labels_in(text)
             labels = _fitted(found, classes, facts)
             if labels is not None and (usual or classes is not None):
                 fitting[path] = labels
@@ -578,9 +575,9 @@ def _label_files(tree: Tree, level: PurePosixPath, candidate: Candidate) -> list
     return mine or [path for path in files if not any(is_about(path, other) for other in others)]
 
 
-def _classes(candidate: Candidate, facts: ModelFacts) -> int | None:
+def _classes(candidate: Candidate, facts: types.ModelFacts) -> int | None:
     """How many classes the model has, background not counted; None where only the conversion tells."""
-    if head(facts.task).is_cut and candidate.format is ModelFormat.TFLITE:
+    if head(facts.task).is_cut and candidate.format is types.ModelFormat.TFLITE:
         from convert.heads.ssd import read_postprocess  # brings the schema classes
 
         try:
@@ -590,11 +587,11 @@ def _classes(candidate: Candidate, facts: ModelFacts) -> int | None:
     return class_count(facts)
 
 
-def _fitted(labels: tuple[str, ...], classes: int | None, facts: ModelFacts | None) -> tuple[str, ...] | None:
+def _fitted(labels: tuple[str, ...], classes: int | None, facts: types.ModelFacts | None) -> tuple[str, ...] | None:
     """The labels as the model's; None where they are not. Lists for detectors may start with background."""
     if facts is None or facts.task in _WITHOUT_LABELS or not labels:
         return None
-    is_background = facts.task == FOMO or (head(facts.task).detects and labels[0].lower() in BACKGROUND)
+    is_background = facts.task == FOMO or (head(facts.task).detects and labels[0].lower() in base.BACKGROUND)
     if classes == len(labels) - 1 and is_background:
         return labels[1:]
     return labels if classes in {None, len(labels)} else None

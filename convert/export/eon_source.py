@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from convert.errors import InputError, UnsupportedModelError
-from convert.export import cpp_arrays
+from convert.export import cpp_arrays, cpp_scanner
 from convert.export.cpp_declarations import Declarations, Field, Head
-from convert.export.cpp_scanner import Kind, Scanner, evaluate, integer_literal, line_of, text_of
 from convert.files import load_toml
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.export.cpp_scanner import Token
 
 Path: TypeAlias = tuple[str, ...]
 """A name with the namespaces around it; anonymous ones leave no trace."""
@@ -123,11 +121,11 @@ class Unit:
     def damaged(self, message: str, at: int) -> InputError:
         """An error at byte `at` that a whole file does not have."""
         hint = "the file is damaged or was edited: export the model again"
-        return InputError(message, path=self.path, line=line_of(self.data, at), hint=hint)
+        return InputError(message, path=self.path, line=cpp_scanner.line_of(self.data, at), hint=hint)
 
     def unsupported(self, message: str, at: int, hint: str) -> UnsupportedModelError:
         """An error at byte `at` that a whole file may have."""
-        return UnsupportedModelError(message, path=self.path, line=line_of(self.data, at), hint=hint)
+        return UnsupportedModelError(message, path=self.path, line=cpp_scanner.line_of(self.data, at), hint=hint)
 
     def find(self, *names: str) -> Variable | None:
         """The first variable with one of these names, in whatever namespace."""
@@ -234,7 +232,7 @@ class _Reader:
 
     def __init__(self, unit: Unit) -> None:
         self.unit = unit
-        self._declarations = Declarations(Scanner(unit.data, most=_MAX_TOKENS), unit.structs, unit.enums)
+        self._declarations = Declarations(cpp_scanner.Scanner(unit.data, most=_MAX_TOKENS), unit.structs, unit.enums)
         self._what, self._at = "", 0
         self._scope: Path = ()
 
@@ -243,7 +241,7 @@ class _Reader:
             if not head.is_local:
                 self._variable(head)
             elif head.name.text == b"type" and {b".", b"->"}.intersection(word.text for word in head.before[-1:]):
-                names = (text_of(word.text) for word in head.value[:1])
+                names = (cpp_scanner.text_of(word.text) for word in head.value[:1])
                 self.unit.types_set.update(name for name in names if name.startswith("kTfLite"))
         if (scope := self._declarations.unfinished) is not None:
             what = f"the function {scope.name}" if scope.kind == "function" and scope.name else f"a {scope.kind}"
@@ -254,7 +252,7 @@ class _Reader:
 
     def _variable(self, head: Head) -> None:
         """Read the value of a variable, if its type is one that is needed."""
-        name = text_of(head.name.text)
+        name = cpp_scanner.text_of(head.name.text)
         self._what, self._at = f"the variable {name}", (head.before or [head.name])[0].start
         words, arguments, is_pointer = _words(head.before)
         if not words:
@@ -284,7 +282,7 @@ class _Reader:
             raise self._damaged(f"{self._what} is defined a second time")
         self.unit.variables[path] = Variable(path, type_, value, self._at)
 
-    def _bound(self, tokens: Sequence[Token]) -> int | None:
+    def _bound(self, tokens: Sequence[cpp_scanner.Token]) -> int | None:
         """The number in the brackets behind a name, None where there is none."""
         if not tokens:
             return None
@@ -320,15 +318,15 @@ class _Reader:
 
     def _tf_array(self, head: Head, arguments: list[str]) -> NDArray[Any]:
         """`{ 4, { 1,96,96,3 } }` of a `TfArray<4, int>`, as a flat array."""
-        count = integer_literal(arguments[0].encode()) if len(arguments) > 2 else None
+        count = cpp_scanner.integer_literal(arguments[0].encode()) if len(arguments) > 2 else None
         dtype = _ARITHMETIC.get(" ".join(arguments[2:]))
         if count is None or dtype is None or arguments[1] != ",":
             raise self._damaged(f"{self._what} is not a TfArray<size, type> of numbers")
         size, _, body = self._text(head).partition(b"{")
         values = self._numbers(body, dtype, count)
         said = bytes(size).strip().removesuffix(b",").strip()
-        if integer_literal(said) != count:
-            raise self._damaged(f"{self._what} is declared with {count} elements and says {text_of(said)}")
+        if cpp_scanner.integer_literal(said) != count:
+            raise self._damaged(f"{self._what} is declared with {count} elements and says {cpp_scanner.text_of(said)}")
         if any(each.tokens or each.braced for each in self._declarations.members()):
             raise self._damaged(f"{self._what} holds more than a size and its numbers")
         return values
@@ -343,7 +341,7 @@ class _Reader:
             raise self.unit.damaged(f"{_shown(item.tokens)} stands before braces in {self._what}", item.at)
         return Group(tuple(self._value(each) for each in item.fields), item.at)
 
-    def _expression(self, tokens: Sequence[Token], at: int) -> Value:
+    def _expression(self, tokens: Sequence[cpp_scanner.Token], at: int) -> Value:
         """A number, a sum or product of whole numbers, or a name and what is added to it; casts do not count."""
         if len(tokens) > _MAX_VALUE:
             raise self.unit.damaged(f"{self._what}: {_shown(tokens)} is too long for a value", at)
@@ -351,23 +349,23 @@ class _Reader:
         if len(tokens) > 1:
             text = _CAST.sub(b"", text).strip()
         if text.count(b"(") == text.count(b")") and (match := _POINTER.fullmatch(text)):
-            offset = evaluate(b"0" + match[2], {}, strict=True) if match[2] else 0
-            path = tuple(text_of(match[1]).replace(" ", "").removeprefix("::").split("::"))
+            offset = cpp_scanner.evaluate(b"0" + match[2], {}, strict=True) if match[2] else 0
+            path = tuple(cpp_scanner.text_of(match[1]).replace(" ", "").removeprefix("::").split("::"))
             word = _WORDS.get("::".join(path))
             if offset is not None and (word is None or not match[2]):
                 return Pointer(path, self._scope, at, offset) if word is None else word
         try:
             return cpp_arrays.number(re.sub(rb"^([+-]) ", rb"\1", text))
         except ValueError as error:
-            value = evaluate(text, {}, strict=True)
+            value = cpp_scanner.evaluate(text, {}, strict=True)
             if value is None:
                 raise self.unit.damaged(f"{self._what}: {error}", at) from error
             return value
 
 
-def _words(before: Sequence[Token]) -> tuple[list[str], list[str], bool]:
+def _words(before: Sequence[cpp_scanner.Token]) -> tuple[list[str], list[str], bool]:
     """What stands before a name, without qualifiers and macros; arguments of a template; whether it is a pointer."""
-    text = " ".join(text_of(token.text) for token in before if token.kind != Kind.STRING)
+    text = " ".join(cpp_scanner.text_of(token.text) for token in before if token.kind != cpp_scanner.Kind.STRING)
     while (shorter := _CALL.sub("", text)) != text:  # from the inner parentheses outwards
         text = shorter
     text, _, arguments = text.partition("<")
@@ -377,5 +375,5 @@ def _words(before: Sequence[Token]) -> tuple[list[str], list[str], bool]:
     return kept, arguments.split(), bool(_POINTERS.intersection(words))
 
 
-def _shown(tokens: Sequence[Token]) -> str:
-    return repr(text_of(b" ".join(token.text for token in tokens))[:40])
+def _shown(tokens: Sequence[cpp_scanner.Token]) -> str:
+    return repr(cpp_scanner.text_of(b" ".join(token.text for token in tokens))[:40])

@@ -18,11 +18,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from convert.errors import InputError, UnsupportedModelError
+from convert import errors, images, types
 from convert.export.tflite import POST_PROCESS, Graph, GraphTensor, read_graph
 from convert.heads import ANOMALY, HEADS, NOT_IMAGE, UNKNOWN, LastLayer, head, possible_heads
-from convert.images import ImageScaling, ResizeMode
-from convert.types import Metadata, ModelFacts, Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +37,7 @@ _MIXTURE: Final = frozenset({"EXP", "LOG", "SQUARE", "SQUARED_DIFFERENCE", "REDU
 """Operators of a Gaussian mixture's likelihood."""
 
 
-def facts(data: bytes) -> ModelFacts:
+def facts(data: bytes) -> types.ModelFacts:
     """The facts of the flatbuffer `data`, once verified.
 
     Raises:
@@ -48,9 +46,9 @@ def facts(data: bytes) -> ModelFacts:
     return facts_of(read_graph(data))
 
 
-def facts_of(graph: Graph) -> ModelFacts:
+def facts_of(graph: Graph) -> types.ModelFacts:
     """The same of a graph already verified."""
-    return ModelFacts(
+    return types.ModelFacts(
         input=_picture(graph),
         outputs=tuple(_tensor(graph.tensors[index]) for index in graph.outputs),
         operators=tuple(sorted({operator.name for operator in graph.operators})),
@@ -59,7 +57,7 @@ def facts_of(graph: Graph) -> ModelFacts:
     )
 
 
-def _picture(graph: Graph) -> Tensor:
+def _picture(graph: Graph) -> types.Tensor:
     """The input, NHWC even where it is NCHW: PyTorch's own converters leave the channels first."""
     source = _tensor(graph.tensors[graph.inputs[0]])
     if len(source.shape) == 4 and source.shape[3] not in _CHANNELS:
@@ -92,16 +90,16 @@ def possible_tasks(graph: Graph) -> tuple[str, ...]:
     return possible_heads(LastLayer(height, width, outputs[0], operators))
 
 
-def class_count(facts: ModelFacts) -> int | None:
+def class_count(facts: types.ModelFacts) -> int | None:
     """How many classes the output has, background not counted; None where the shape leaves it open."""
     return head(facts.task).classes(facts.outputs[0].shape) if len(facts.outputs) == 1 else None
 
 
-def _tensor(tensor: GraphTensor) -> Tensor:
+def _tensor(tensor: GraphTensor) -> types.Tensor:
     # The batch is what LiteRT allocates, even where the signature leaves it open; -1 elsewhere stays open.
     shape = tuple(None if at > 0 and tensor.signature[at] == -1 else size for at, size in enumerate(tensor.shape))
     one = len(tensor.scales) == 1
-    return Tensor(
+    return types.Tensor(
         tensor.name,
         shape,
         tensor.dtype,
@@ -168,7 +166,7 @@ _SAME_AS: Final = {"Softmax": "SOFTMAX", "Sigmoid": "LOGISTIC"}
 _DAMAGED: Final = "download the export again"
 
 
-def onnx_facts(data: bytes) -> tuple[ModelFacts, tuple[str, ...]]:
+def onnx_facts(data: bytes) -> tuple[types.ModelFacts, tuple[str, ...]]:
     """The facts, and what the last layer can be, the usual meaning first.
 
     Raises:
@@ -180,46 +178,46 @@ def onnx_facts(data: bytes) -> tuple[ModelFacts, tuple[str, ...]]:
     try:
         header = parse_header(data)
     except Damaged as error:
-        raise InputError("this is not an ONNX model, or a damaged one", hint=_DAMAGED) from error
+        raise errors.InputError("this is not an ONNX model, or a damaged one", hint=_DAMAGED) from error
     if not header.nodes or not header.outputs or not header.domains:
-        raise InputError("this ONNX model is empty", hint=_DAMAGED)
+        raise errors.InputError("this ONNX model is empty", hint=_DAMAGED)
     if header.external:
         message = "the model's weights lie in another file"
-        raise UnsupportedModelError(message, hint="save the model with its weights in one .onnx file")
+        raise errors.UnsupportedModelError(message, hint="save the model with its weights in one .onnx file")
     inputs = [_onnx_tensor(value) for value in header.inputs]
     if len(inputs) != 1:
         message = f"the model has {len(inputs)} inputs"
-        raise UnsupportedModelError(message, hint="only models with one input, a picture, can be converted")
+        raise errors.UnsupportedModelError(message, hint="only models with one input, a picture, can be converted")
     outputs = [_onnx_tensor(value) for value in header.outputs]
     operators = {node.op for node in header.nodes}
     source, is_nchw = _nhwc(inputs[0])
     tasks, outputs = _tasks(source, outputs, operators, is_nchw=is_nchw)
     quantization = "int8" if operators & _QUANTIZED else source.dtype
-    return ModelFacts(source, tuple(outputs), tuple(sorted(operators)), quantization, tasks[0]), tasks
+    return types.ModelFacts(source, tuple(outputs), tuple(sorted(operators)), quantization, tasks[0]), tasks
 
 
-def _onnx_tensor(value: Value) -> Tensor:
+def _onnx_tensor(value: Value) -> types.Tensor:
     """Of a graph; a batch that is left open is 1, as it will be run."""
     shape = [size if size and size > 0 else None for size in value.shape]
     if shape and shape[0] is None:
         shape[0] = 1
-    return Tensor(value.name, tuple(shape), value.numpy_type)
+    return types.Tensor(value.name, tuple(shape), value.numpy_type)
 
 
-def _nhwc(tensor: Tensor) -> tuple[Tensor, bool]:
+def _nhwc(tensor: types.Tensor) -> tuple[types.Tensor, bool]:
     """The input as a flatbuffer would have it, and whether it is NCHW.
 
     Where first and last dimension could both be channels it is, as ONNX has it by its own convention.
     """
     match tensor.shape:
         case (batch, channels, height, width) if channels in _CHANNELS:
-            return Tensor(tensor.name, (batch, height, width, channels), tensor.dtype), True
+            return types.Tensor(tensor.name, (batch, height, width, channels), tensor.dtype), True
     return tensor, False
 
 
 def _tasks(
-    source: Tensor, outputs: list[Tensor], operators: set[str], *, is_nchw: bool
-) -> tuple[tuple[str, ...], list[Tensor]]:
+    source: types.Tensor, outputs: list[types.Tensor], operators: set[str], *, is_nchw: bool
+) -> tuple[tuple[str, ...], list[types.Tensor]]:
     match source.shape:
         case (_, 1, _, _) | (_, _, 1, _):
             return (NOT_IMAGE,), outputs
@@ -235,7 +233,7 @@ def _tasks(
     return possible_heads(LastLayer(height, width, outputs[0].shape, names)), outputs
 
 
-def _turned(source: Tensor, outputs: list[Tensor], operators: frozenset[str]) -> list[Tensor]:
+def _turned(source: types.Tensor, outputs: list[types.Tensor], operators: frozenset[str]) -> list[types.Tensor]:
     """The one output of an NCHW model, NHWC: a grid that is no head's as it is has its channels first, too."""
     _, height, width, _ = source.shape
     match outputs[0].shape:
@@ -267,17 +265,17 @@ class Enumeration:
         return self.values.get(short, short.lower())
 
 
-_RESIZES: Final = {mode.name: mode.value for mode in ResizeMode}
+_RESIZES: Final = {mode.name: mode.value for mode in images.ResizeMode}
 RESIZE: Final = Enumeration("EI_CLASSIFIER_RESIZE_", dict(enumerate(_RESIZES)), _RESIZES)
 """Studio 1.57.2 and later: none 0, fit-shortest 1, fit-longest 2, squash 3."""
 
 _SCALINGS: Final = {
-    "NONE": ImageScaling.NONE,
-    "0_255": ImageScaling.FROM_0_TO_255,
-    "TORCH": ImageScaling.TORCH,
-    "MIN1_1": ImageScaling.MINUS_1_TO_1,
-    "MIN128_127": ImageScaling.MINUS_128_TO_127,
-    "BGR_SUBTRACT_IMAGENET_MEAN": ImageScaling.BGR_MINUS_IMAGENET_MEAN,
+    "NONE": images.ImageScaling.NONE,
+    "0_255": images.ImageScaling.FROM_0_TO_255,
+    "TORCH": images.ImageScaling.TORCH,
+    "MIN1_1": images.ImageScaling.MINUS_1_TO_1,
+    "MIN128_127": images.ImageScaling.MINUS_128_TO_127,
+    "BGR_SUBTRACT_IMAGENET_MEAN": images.ImageScaling.BGR_MINUS_IMAGENET_MEAN,
 }
 SCALING: Final = Enumeration("EI_CLASSIFIER_IMAGE_SCALING_", dict(enumerate(_SCALINGS)), _SCALINGS)
 
@@ -294,7 +292,7 @@ SENSOR: Final = Enumeration("EI_CLASSIFIER_SENSOR_", {-1: "UNKNOWN", 255: "UNKNO
 _NOT_CAMERAS: Final = frozenset({"microphone", "accelerometer", "9dof", "environmental"})
 
 
-def takes_no_pictures(metadata: Metadata) -> bool:
+def takes_no_pictures(metadata: types.Metadata) -> bool:
     """Whether the parameters record samples that are no pictures, whatever shape a processing block gives them.
 
     A fusion of sensors may hold a camera, and an uploaded data set has no known sensor: these record a picture's size.

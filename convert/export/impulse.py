@@ -16,24 +16,18 @@ from itertools import combinations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
+from convert import heads, types
 from convert.dsp import Block, Impulse, KMeans, Mixture, Value, blocks
 from convert.errors import InputError, NoModelError, UnsupportedModelError
-from convert.export import facts
+from convert.export import cpp_declarations, cpp_scanner, facts, parameters
 from convert.export.choose import choose, one_of_twins, without_flatbuffer
-from convert.export.cpp_declarations import Declaration, Field, Header, names_in, string_of
-from convert.export.cpp_scanner import evaluate, real_literal, text_of
-from convert.export.facts import takes_no_pictures
 from convert.export.models import MAX_DOCUMENT, describe
-from convert.export.parameters import DEPLOYMENT, File, enumerator, read_headers
-from convert.heads import is_quantized, refuse_operators
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from convert.export.archive import Tree
-    from convert.export.cpp_scanner import Token
     from convert.export.models import ListedModel, Listing
-    from convert.types import Export, Metadata
 
 _FOLDER: Final = "model-parameters"
 _FIRST, _LAST = "model_metadata.h", "model_variables.h"
@@ -55,7 +49,7 @@ class FoundImpulse:
 
     impulse: Impulse
     network: ListedModel | None
-    metadata: Metadata
+    metadata: types.Metadata
 
 
 def find_impulse(tree: Tree, listing: Listing, wanted: str | None, *, quantized: bool = False) -> FoundImpulse | None:
@@ -73,7 +67,7 @@ def find_impulse(tree: Tree, listing: Listing, wanted: str | None, *, quantized:
     if not libraries or (wanted is None and any(each.used and each.is_picture_model for each in listing.entries)):
         return None
     entry = _network(listing, wanted, tree, quantized=quantized)
-    if entry is not None and (entry.is_picture_model or not takes_no_pictures(entry.metadata)):
+    if entry is not None and (entry.is_picture_model or not facts.takes_no_pictures(entry.metadata)):
         return None
     if entry is not None and (problem := entry.candidate.problem) is not None:
         raise problem
@@ -105,7 +99,7 @@ def find_impulse(tree: Tree, listing: Listing, wanted: str | None, *, quantized:
     return FoundImpulse(impulse, entry, metadata)
 
 
-def refuse(export: Export) -> None:
+def refuse(export: types.Export) -> None:
     """Refuse an impulse that cannot be converted, before any work is done.
 
     Raises:
@@ -124,8 +118,8 @@ def refuse(export: Export) -> None:
             raise without_flatbuffer(export.metadata.engine) or UnsupportedModelError(
                 "the impulse has no network and no anomaly block", hint=hint
             )
-        refuse_operators(export)
-        if is_quantized(export):
+        heads.refuse_operators(export)
+        if heads.is_quantized(export):
             message = f"its network is {export.facts.quantization}, and is rewritten in float32 for TensorRT"
             raise UnsupportedModelError(message, hint="leave out --no-dequantize")  # noqa: TRY301
         if len(export.facts.outputs) > 1:
@@ -156,7 +150,7 @@ def _network(listing: Listing, wanted: str | None, tree: Tree, *, quantized: boo
     return found[0] if found else None
 
 
-def _sources(tree: Tree, root: str) -> tuple[tuple[File, ...], File | None]:
+def _sources(tree: Tree, root: str) -> tuple[tuple[parameters.File, ...], parameters.File | None]:
     """The headers of a library in the order in which they are read, and its document."""
     place = PurePosixPath(root)
     folders = {place / _FOLDER, place}
@@ -164,10 +158,10 @@ def _sources(tree: Tree, root: str) -> tuple[tuple[File, ...], File | None]:
     if any(path.parent.name == _FOLDER for path in headers):
         headers = [path for path in headers if path.parent.name == _FOLDER]
     headers.sort(key=lambda path: ((path.name != _FIRST) + (path.name == _LAST), path.name))
-    document = str(place / DEPLOYMENT)
+    document = str(place / parameters.DEPLOYMENT)
 
-    def read(path: str, most: int) -> File:
-        return File(tree.read(path, most), tree.name_of(path))
+    def read(path: str, most: int) -> parameters.File:
+        return parameters.File(tree.read(path, most), tree.name_of(path))
 
     # Beside them may lie the header of a model, which is larger than any of theirs.
     mine = [str(path) for path in headers if path.name in {_FIRST, _LAST} or tree.members[str(path)] <= _MOST]
@@ -175,8 +169,8 @@ def _sources(tree: Tree, root: str) -> tuple[tuple[File, ...], File | None]:
 
 
 def read_impulse(
-    headers: Sequence[File],
-    document: File | None,
+    headers: Sequence[parameters.File],
+    document: parameters.File | None,
     names: frozenset[str],
     features: int | None,
     mixture: Callable[[frozenset[str]], bytes],
@@ -194,7 +188,7 @@ def read_impulse(
         InputError: values and struct do not fit together, a window that cannot be, or no block at all.
         UnsupportedModelError: which block feeds the network is not recorded and not clear.
     """
-    reader = _Reader(read_headers(headers), headers[-1].path if headers else "", names)
+    reader = _Reader(parameters.read_headers(headers), headers[-1].path if headers else "", names)
     impulse = reader.impulse()
     if document is not None and not impulse.blocks:
         impulse = _from_document(document, impulse)
@@ -248,7 +242,7 @@ def _damaged(message: str, path: str | None, line: int | None = None) -> InputEr
 class _Reader:
     """What C++ headers record; `names` tell which of several impulses is meant."""
 
-    header: Header
+    header: cpp_declarations.Header
     path: str
     names: frozenset[str]
 
@@ -273,17 +267,17 @@ class _Reader:
             inputs=self._inputs(reached, anomaly=False),
         )
 
-    def _chosen(self) -> Declaration | None:
+    def _chosen(self) -> cpp_declarations.Declaration | None:
         """The impulse that leads to `names`, or the only one."""
         found = [each for each in self.header.typed("ei_impulse_t") if each.braced]
         mine = [each for each in found if self.names and self.names <= self.header.reachable(each.name)]
         return next(iter(mine or found), None)
 
-    def _reached(self, chosen: Declaration | None) -> frozenset[str] | None:
+    def _reached(self, chosen: cpp_declarations.Declaration | None) -> frozenset[str] | None:
         """Every name that the impulse leads to; None where none is declared."""
         return self.header.reachable(chosen.name) if chosen else None
 
-    def _setting(self, chosen: Declaration | None, member: str) -> float | None:
+    def _setting(self, chosen: cpp_declarations.Declaration | None, member: str) -> float | None:
         """A number, by the member of the impulse or the macro of that name."""
         tokens = chosen.named(member) if chosen else None
         if tokens:
@@ -291,28 +285,28 @@ class _Reader:
         body = self.header.macros.get(f"EI_CLASSIFIER_{member.upper()}".encode())
         return None if body is None else self._real(body)
 
-    def _axis_names(self, chosen: Declaration | None) -> str | None:
+    def _axis_names(self, chosen: cpp_declarations.Declaration | None) -> str | None:
         if chosen:  # of several impulses the macros describe one
-            return string_of(chosen.named("fusion_string") or ())
+            return cpp_declarations.string_of(chosen.named("fusion_string") or ())
         body = self.header.macros.get(b"EI_CLASSIFIER_FUSION_AXES_STRING", b"").strip()
-        return text_of(body[1:-1]) if body[:1] == b'"' else None
+        return cpp_scanner.text_of(body[1:-1]) if body[:1] == b'"' else None
 
-    def _sensor(self, chosen: Declaration | None) -> str:
+    def _sensor(self, chosen: cpp_declarations.Declaration | None) -> str:
         tokens = chosen.named("sensor") if chosen else None
         text = b"".join(token.text for token in tokens or ()) or self.header.macros.get(b"EI_CLASSIFIER_SENSOR", b"")
-        return enumerator(text.strip(), facts.SENSOR, self.header.macros) or "unknown"
+        return parameters.enumerator(text.strip(), facts.SENSOR, self.header.macros) or "unknown"
 
     def _real(self, text: bytes) -> float | None:
         text = text.strip()
-        if (value := real_literal(text.strip(b"()"))) is not None:
+        if (value := cpp_scanner.real_literal(text.strip(b"()"))) is not None:
             return value if math.isfinite(value) else None
-        whole = evaluate(text, self.header.macros)
+        whole = cpp_scanner.evaluate(text, self.header.macros)
         return None if whole is None else float(whole)
 
-    def _number(self, tokens: Iterable[Token]) -> float | None:
+    def _number(self, tokens: Iterable[cpp_scanner.Token]) -> float | None:
         """The value of an expression; names are those of constants declared here, or macros."""
         text = b"".join(token.text for token in tokens)
-        declared = self.header.declarations.get(text_of(text))
+        declared = self.header.declarations.get(cpp_scanner.text_of(text))
         if declared is not None and not declared.braced:
             text = b"".join(token.text for token in declared.tokens)
         return self._real(text)
@@ -324,7 +318,7 @@ class _Reader:
             raise _damaged(f"{what} ({name}) is not in model-parameters/", self.path)
         return self._row(declared.fields, what, declared.line)
 
-    def _row(self, fields: Iterable[Field], what: str, line: int) -> tuple[float, ...]:
+    def _row(self, fields: Iterable[cpp_declarations.Field], what: str, line: int) -> tuple[float, ...]:
         values = [self._number(each.tokens) for each in fields]
         if None in values:
             raise _damaged(f"{what} holds something that is no number", self.path, line)
@@ -342,10 +336,10 @@ class _Reader:
         configs = [each for each in declared if each.braced and any(map(_CONFIG.fullmatch, each.type))]
         return tuple(self._unlisted(each, number, axes) for number, each in enumerate(configs[:_MOST_BLOCKS]))
 
-    def _block(self, entry: Field, number: int, axes: int) -> Block:
+    def _block(self, entry: cpp_declarations.Field, number: int, axes: int) -> Block:
         """An entry [id,] size, function, config, axes, count of axes [, version, factory, normalisation]."""
         members = [each.tokens for each in entry.fields]
-        words = [names_in(tokens) for tokens in members]
+        words = [cpp_declarations.names_in(tokens) for tokens in members]
         functions = [at for at, names in enumerate(words) if any(map(_FUNCTION.fullmatch, names))]
         if not functions or functions[0] not in {1, 2}:
             names = sorted({name for each in words for name in each if name.startswith("extract_")})
@@ -369,7 +363,7 @@ class _Reader:
         version = _one(values, "implementation_version", 1)
         return Block(kind, known, version, offsets, values, whole[-1], self._scaler(scaler[0]) if scaler else None)
 
-    def _unlisted(self, config: Declaration, number: int, axes: int) -> Block:
+    def _unlisted(self, config: cpp_declarations.Declaration, number: int, axes: int) -> Block:
         values, listed = self._values(config), f"{config.name}_axes"
         offsets = _all(axes)
         if listed in self.header.declarations:
@@ -377,14 +371,14 @@ class _Reader:
         known, version = _one(values, "block_id", number), _one(values, "implementation_version", 1)
         return Block(_first(_CONFIG, config.type), known, version, offsets, values, 0)
 
-    def _config(self, names: Sequence[str]) -> Declaration:
+    def _config(self, names: Sequence[str]) -> cpp_declarations.Declaration:
         found = (self.header.declarations.get(name) for name in names)
         if config := next((each for each in found if each is not None and each.braced), None):
             return config
         called = names[-1] if names else "a block's configuration"
         raise _damaged(f"{called} is not in model-parameters/", self.path)
 
-    def _values(self, config: Declaration) -> Mapping[str, Value]:
+    def _values(self, config: cpp_declarations.Declaration) -> Mapping[str, Value]:
         """Name -> value, as the export's own struct names them; pointers to names of axes are left out."""
         kind = next(filter(_CONFIG.fullmatch, config.type), "")
         members = self.header.structs.get(kind)
@@ -405,8 +399,8 @@ class _Reader:
         found: dict[str, Value] = {}
         for type_, name, each in pairs:
             if "char" in type_:
-                text = string_of(each.tokens)
-                value: Value | None = "" if text is None and names_in(each.tokens) else text
+                text = cpp_declarations.string_of(each.tokens)
+                value: Value | None = "" if text is None and cpp_declarations.names_in(each.tokens) else text
             elif "*" in type_ or name.startswith("named_axes"):
                 continue
             else:
@@ -428,14 +422,14 @@ class _Reader:
         mean, scale = (self._array_of(config, member, name) for member in ("mean_data", "scale_data"))
         return mean, scale
 
-    def _array_of(self, config: Declaration, member: str, name: str) -> tuple[float, ...]:
+    def _array_of(self, config: cpp_declarations.Declaration, member: str, name: str) -> tuple[float, ...]:
         """The numbers of the array that a member of `config` points to."""
-        names = names_in(config.named(member) or ())
+        names = cpp_declarations.names_in(config.named(member) or ())
         if not names:
             raise _damaged(f"{name}: {member} is not in model-parameters/", self.path, config.line)
         return self._array(names[-1], f"{name}, {member}")
 
-    def _learning(self, reached: frozenset[str] | None, *, anomaly: bool) -> list[Field]:
+    def _learning(self, reached: frozenset[str] | None, *, anomaly: bool) -> list[cpp_declarations.Field]:
         """Entries of the learning blocks that score anomalies, or of the others."""
         entries = [entry for table in self.header.typed("ei_learning_block_t", reached) for entry in table.fields]
         return [each for each in entries if any("anomaly" in name for name in each.names) is anomaly]
@@ -498,10 +492,10 @@ class _Reader:
             raise _damaged("the anomaly block divides by a scale of 0", self.path)
         return KMeans(axes, mean, scale, tuple(centroids), tuple(radii), inputs[0])
 
-    def _of(self, config: Declaration | None, member: str) -> str:
+    def _of(self, config: cpp_declarations.Declaration | None, member: str) -> str:
         """The name of the array behind a member of an anomaly block's configuration."""
         if config is not None:
-            return next(iter(names_in(config.named(member) or ())), member)
+            return next(iter(cpp_declarations.names_in(config.named(member) or ())), member)
         names = {"anom_axis": ("ei_classifier_anom_axes", "EI_CLASSIFIER_ANOM_AXIS")}
         known = names.get(member, (f"ei_classifier_{member}",))
         return next((name for name in known if name in self.header.declarations), known[0])
@@ -522,7 +516,7 @@ def _first(pattern: re.Pattern[str], words: Iterable[str]) -> str:
     return next(match[1] for match in map(pattern.fullmatch, words) if match)
 
 
-def _from_document(file: File, impulse: Impulse) -> Impulse:
+def _from_document(file: parameters.File, impulse: Impulse) -> Impulse:
     """What `deployment-metadata.json` records of an impulse whose blocks no header holds."""
     try:
         document = json.loads(file.data)
@@ -551,7 +545,7 @@ def _from_document(file: File, impulse: Impulse) -> Impulse:
         error.path = error.path or file.path
         raise
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError) as error:
-        message = f"the impulse in {DEPLOYMENT} cannot be read: {type(error).__name__} {str(error)[:80]}"
+        message = f"the impulse in {parameters.DEPLOYMENT} cannot be read: {type(error).__name__} {str(error)[:80]}"
         raise InputError(message, path=file.path, hint="give the C++ library of the project") from error
 
 

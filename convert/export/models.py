@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
-from convert.errors import ConvertError, InputError, NoModelError, UnsupportedModelError
+from convert import errors, heads, types
 from convert.export import archive, parameters
 from convert.export.archive import FOUND_BESIDE, HEAD, Tree, file_type, is_onnx
 from convert.export.cpp_arrays import Array, read_source
@@ -27,8 +27,6 @@ from convert.export.keras import WORDS, Place, best, convert_place, places, show
 from convert.export.parameters import CONTRADICTION, UNREADABLE_PARAMETER, Block, File, Recorded
 from convert.export.tflite import IDENTIFIER, first_subgraph, last_grid, read_graph
 from convert.findings import Finding, Rule
-from convert.heads import ANOMALY, NOT_IMAGE
-from convert.types import Metadata, ModelFacts, ModelFormat, Parity, slug
 
 if TYPE_CHECKING:
     from convert.export.cpp_declarations import Incbin
@@ -99,17 +97,17 @@ class Candidate:
     namespace: str = ""
     data: bytes = field(default=b"", repr=False)
     size: int = 0
-    facts: ModelFacts | None = None
+    facts: types.ModelFacts | None = None
     tasks: tuple[str, ...] = ()
-    problem: ConvertError | None = None
+    problem: errors.ConvertError | None = None
     conditional: bool = False
     findings: tuple[Finding, ...] = ()
-    source_parity: Parity | None = None
+    source_parity: types.Parity | None = None
 
     @property
-    def format(self) -> ModelFormat:
+    def format(self) -> types.ModelFormat:
         """Of `data`."""
-        return ModelFormat.ONNX if self.form in ONNX_FORMS else ModelFormat.TFLITE
+        return types.ModelFormat.ONNX if self.form in ONNX_FORMS else types.ModelFormat.TFLITE
 
     @property
     def stem(self) -> str:
@@ -169,7 +167,7 @@ def _is_possible(tree: Tree, member: str) -> bool:
         return False
     try:
         data = tree.read(member)
-    except InputError:
+    except errors.InputError:
         return False  # of the files that are no model by name, one that cannot be read is not worth a message
     return bool(_SIGNATURE.search(data))
 
@@ -195,17 +193,17 @@ def _file(tree: Tree, member: str) -> Iterator[Candidate]:
         yield _verified(Candidate("onnx", member, member, data=data, size=len(data)), tree)
     elif kind in {archive.HDF5, archive.SAVED_MODEL}:
         candidate = _of_tensorflow(tree, Place("h5" if kind is archive.HDF5 else "savedmodel", member))
-        if isinstance(candidate.problem, InputError):
+        if isinstance(candidate.problem, errors.InputError):
             raise candidate.problem
         yield candidate
     elif kind is not archive.SOURCE:
-        raise NoModelError(f"this is {kind.words}", path=tree.name_of(member), hint=kind.hint)
+        raise errors.NoModelError(f"this is {kind.words}", path=tree.name_of(member), hint=kind.hint)
     else:
         found = list(_in_source(tree, member, alone=True))
         if not found:
             message = "there is no model in this file: no array of bytes and no INCBIN line"
             hint = "give tflite-trained.h, tflite_learn_*.h or *_compiled.cpp, or the whole library"
-            raise InputError(message, path=tree.name_of(member), hint=hint)
+            raise errors.InputError(message, path=tree.name_of(member), hint=hint)
         yield from found
 
 
@@ -219,8 +217,8 @@ def _binary(tree: Tree, member: str) -> Candidate:
         if kind is not archive.TFLITE:
             form = "none" if kind in {archive.SOURCE, archive.TEXT} else candidate.form
             candidate = replace(candidate, form=form)
-            raise NoModelError(f"this is {kind.words}", path=tree.name_of(member), hint=kind.hint)
-    except ConvertError as error:
+            raise errors.NoModelError(f"this is {kind.words}", path=tree.name_of(member), hint=kind.hint)
+    except errors.ConvertError as error:
         return replace(candidate, problem=error)
     labels = str(PurePosixPath(member).with_name("labels.txt"))
     form = "openmv" if PurePosixPath(member).name == "trained.tflite" and labels in tree.members else "flatbuffer"
@@ -232,7 +230,7 @@ def _of_tensorflow(tree: Tree, place: Place) -> Candidate:
     candidate = Candidate(place.form, place.member, place.member, size=tree.members[place.member])
     try:
         model, parity, version = convert_place(tree, place)
-    except ConvertError as error:
+    except errors.ConvertError as error:
         return replace(candidate, problem=shown(error, tree.name_of(place.member)))
     message = (
         f"{WORDS[place.form]} was converted by TensorFlow {version}; on {parity.inputs} inputs the .tflite is "
@@ -248,7 +246,7 @@ def _in_source(tree: Tree, member: str, *, alone: bool = False) -> Iterator[Cand
         data = source_bytes(tree.read(member))
         kind = file_type(data[:HEAD])
         if kind not in {archive.SOURCE, archive.TEXT} and _is_model_name(PurePosixPath(member).stem):
-            raise InputError(f"this is {kind.words}", hint=kind.hint)  # noqa: TRY301 - it gets its path below
+            raise errors.InputError(f"this is {kind.words}", hint=kind.hint)  # noqa: TRY301 - it gets its path below
         if any(word in data for word in _EON):
             # Of a file that is cut off before its functions, the file's name counts.
             stem = PurePosixPath(member).stem
@@ -257,7 +255,7 @@ def _in_source(tree: Tree, member: str, *, alone: bool = False) -> Iterator[Cand
                 yield _compiled(tree, member, symbol, data)
                 return
         arrays, incbins = read_source(data)
-    except InputError as error:
+    except errors.InputError as error:
         error.path = error.path or tree.name_of(member)
         if alone:
             raise
@@ -284,7 +282,7 @@ def _compiled(tree: Tree, member: str, symbol: str, data: bytes) -> Candidate:
     candidate = Candidate(form, member, member, symbol, size=tree.members[member])
     try:
         model, finding = rebuild(data, tree.name_of(member))
-    except ConvertError as error:
+    except errors.ConvertError as error:
         return replace(candidate, problem=error)
     return _verified(replace(candidate, data=model, findings=(finding,)), tree)
 
@@ -296,7 +294,7 @@ def _array(tree: Tree, member: str, array: Array) -> Candidate:
     path = tree.name_of(member)
     if not array.data and array.problem is None:
         reason = "the model of this deployment (DRP-AI, for example) is not in the export"
-        problem = UnsupportedModelError(f"array {array.name} is empty: {reason}", path=path, hint=_FLOAT32)
+        problem = errors.UnsupportedModelError(f"array {array.name} is empty: {reason}", path=path, hint=_FLOAT32)
         return replace(candidate, form="none", problem=problem)
     if array.problem is not None:
         array.problem.path = path
@@ -327,7 +325,7 @@ def _incbin(tree: Tree, member: str, incbin: Incbin) -> Candidate:
     if binary is None:
         message = f"{incbin.name} is in {incbin.file}, which is missing"
         hint = "give the whole library, or the .tflite file itself"
-        problem = NoModelError(message, path=tree.name_of(member), line=incbin.line, hint=hint)
+        problem = errors.NoModelError(message, path=tree.name_of(member), line=incbin.line, hint=hint)
         return replace(candidate, problem=problem)
     read = _binary(tree, binary)
     return replace(read, form="F4", header=member, symbol=incbin.name, namespace=incbin.namespace)
@@ -349,7 +347,7 @@ def _verified(candidate: Candidate, tree: Tree) -> Candidate:
             data = last_grid(data)
         if data is not candidate.data:
             graph = read_graph(data)
-    except ConvertError as error:
+    except errors.ConvertError as error:
         error.path = tree.name_of(candidate.member)
         return replace(candidate, data=b"", problem=error)
     facts, tasks = facts_of(graph), possible_tasks(graph)
@@ -382,9 +380,9 @@ class ListedModel:
     several: bool = False
 
     @property
-    def metadata(self) -> Metadata:
+    def metadata(self) -> types.Metadata:
         """What is recorded, empty when nothing is."""
-        return self.block.metadata if self.block else Metadata()
+        return self.block.metadata if self.block else types.Metadata()
 
     @property
     def is_picture_model(self) -> bool:
@@ -392,14 +390,14 @@ class ListedModel:
         facts = self.candidate.facts
         if self.is_anomaly_detector or takes_no_pictures(self.metadata):
             return False
-        return facts is None or facts.task != NOT_IMAGE
+        return facts is None or facts.task != heads.NOT_IMAGE
 
     @property
     def is_anomaly_detector(self) -> bool:
         """Whether it is one, or the half of one that makes features of pictures, by the parameters or by itself."""
         facts = self.candidate.facts
-        recorded = self.metadata.task == ANOMALY or (self.block is not None and self.block.anomaly)
-        return recorded or (facts is not None and facts.task == ANOMALY)
+        recorded = self.metadata.task == heads.ANOMALY or (self.block is not None and self.block.anomaly)
+        return recorded or (facts is not None and facts.task == heads.ANOMALY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -488,12 +486,12 @@ def _is_of(library: Library, candidate: Candidate) -> Block | None:
     (`ei-<project>-<block>-tensorflow-lite-float32-model.lite`), or as the library calls its model."""
     if candidate.symbol:
         return None
-    name = slug(candidate.stem).removeprefix("ei-") + "-"
+    name = types.slug(candidate.stem).removeprefix("ei-") + "-"
     blocks = [block for block in library.recorded.blocks if not block.anomaly]
     found = [block for block in blocks if candidate.stem in block.names]
     for block in () if found else blocks:
         project = block.metadata.project_name
-        if project and slug(project) != "model" and name.startswith(slug(project) + "-"):
+        if project and types.slug(project) != "model" and name.startswith(types.slug(project) + "-"):
             found.append(block)
     return found[0] if len(found) == 1 else None
 
@@ -511,7 +509,7 @@ def _libraries(tree: Tree, focus: str | None) -> tuple[Library, ...]:
         files = {PurePosixPath(path).name: File(tree.read(path, _MAX_HEADER), tree.name_of(path)) for path in paths}
         try:
             libraries.append(Library(root, parameters.read_recorded(files.get(_METADATA), files.get(_VARIABLES))))
-        except InputError:
+        except errors.InputError:
             if focus is None or not root or focus.startswith(root + "/"):
                 raise  # beside a single file it may be anything
     for path in tree.members:
@@ -529,9 +527,9 @@ def _with_document(tree: Tree, path: str, libraries: list[Library]) -> list[Libr
     shown = tree.name_of(path)
     try:
         document = parameters.read_deployment(File(tree.read(path, MAX_DOCUMENT), shown), members)
-    except InputError as error:
+    except errors.InputError as error:
         finding = UNREADABLE_PARAMETER.found(error.message, path=shown)
-        document = Recorded((Block(Metadata()),), (), (finding,))
+        document = Recorded((Block(types.Metadata()),), (), (finding,))
     if all(library.root != root for library in libraries):
         if len(document.blocks) == 1:  # any model beside it may be another form of the one it names
             document = replace(document, blocks=(replace(document.blocks[0], names=frozenset()),))
@@ -653,7 +651,7 @@ def line(entry: ListedModel) -> str:
     what = "cannot be read" + (f", {metadata.sensor}" if metadata.sensor else "")
     if candidate.facts is not None:
         size = "x".join("?" if dim is None else str(dim) for dim in candidate.facts.input.shape[1:])
-        task = ANOMALY if entry.is_anomaly_detector else candidate.facts.task
+        task = heads.ANOMALY if entry.is_anomaly_detector else candidate.facts.task
         what = f"{task}, {candidate.facts.quantization}, input {size}"
     unused = "" if entry.used else ", not in use"
     where = f" in {candidate.member}" if candidate.symbol else ""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from convert.errors import ConvertError, PresetError, UnsupportedModelError
+from convert import errors, heads, images, report
 from convert.export.archive import HEAD, ZIP, FileType, OpenExport, file_type, is_folder, open_source, read_head
 from convert.export.choose import (
     Beside,
@@ -30,17 +30,6 @@ from convert.export.models import Candidate, ListedModel, Listing, list_models
 from convert.export.tflite import content_digest
 from convert.files import Output, sha256, write_all
 from convert.findings import Finding, Rule
-from convert.heads import (
-    ANOMALY,
-    CONVERTIBLE,
-    HEADS,
-    NOT_IMAGE,
-    describe,
-    is_quantized,
-    refuse_no_codes,
-    refuse_unsupported,
-)
-from convert.report import METADATA, metadata_json
 from convert.types import Export, Metadata, ModelFacts, ModelFormat, StageResult, Tensor
 
 if TYPE_CHECKING:
@@ -48,7 +37,6 @@ if TYPE_CHECKING:
 
     from convert.dsp import Impulse
     from convert.export.impulse import FoundImpulse
-    from convert.images import ImageScaling, ResizeMode
 
 NO_PARAMETERS = Rule("EI101")
 RENAMED = Rule("EI113")
@@ -78,16 +66,18 @@ class Unpack:
     bundle_name: str | None = None
     labels: tuple[str, ...] | None = None
     task: str | None = None
-    resize_mode: ResizeMode | None = None
-    image_scaling: ImageScaling | None = None
+    resize_mode: images.ResizeMode | None = None
+    image_scaling: images.ImageScaling | None = None
     dequantize: bool = False
     precision: str = "fp32"
     calibrate: Path | None = None
     whole: bool = False
 
     def __post_init__(self) -> None:
-        if self.task is not None and self.task not in {each.id for each in HEADS}:
-            raise PresetError(f"there is no --task {self.task!r}", hint="one of: " + ", ".join(CONVERTIBLE))
+        if self.task is not None and self.task not in {each.id for each in heads.HEADS}:
+            raise errors.PresetError(
+                f"there is no --task {self.task!r}", hint="one of: " + ", ".join(heads.CONVERTIBLE)
+            )
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - nothing is written to disk
         """The `Export` of the zip, folder or file `artifact` (a path).
@@ -105,7 +95,7 @@ class Unpack:
         try:
             with open_source(path) as source:
                 return self._unpack(source, path)
-        except ConvertError as error:
+        except errors.ConvertError as error:
             if error.path is None:
                 error.path = str(path)
             raise
@@ -131,7 +121,8 @@ class Unpack:
         metadata, facts, replaced = with_options(metadata, facts, given, self.task)
         files = find_labels(tree, candidate, facts) if metadata.labels is None else FoundLabels()
         metadata = replace(metadata, labels=metadata.labels or files.labels)
-        if len(metadata.assumed) > 1 and facts.task not in {ANOMALY, NOT_IMAGE}:  # not for what is refused anyway
+        is_refused = facts.task in {heads.ANOMALY, heads.NOT_IMAGE}
+        if len(metadata.assumed) > 1 and not is_refused:
             differences = (*differences, _assumption(metadata.assumed, files.hint))
         member = "" if source.focus is not None else candidate.member
         name = bundle_name(self.bundle_name, beside.name, recorded, path, member or path.name, several=entry.several)
@@ -145,12 +136,12 @@ class Unpack:
             *differences, *replaced, *self._renamed(export.name), *others(listing, entry, tree),
         )  # fmt: skip
         if keeps_codes and _convertible(export):
-            refuse_no_codes(export)
-        if self.calibrate is not None and is_quantized(export):
-            message = f"--calibrate quantizes a float model, and this is {describe(export)}"
+            heads.refuse_no_codes(export)
+        if self.calibrate is not None and heads.is_quantized(export):
+            message = f"--calibrate quantizes a float model, and this is {heads.describe(export)}"
             hint = "leave out --calibrate: --precision int8 keeps the codes it was trained with"
-            raise PresetError(message, hint=hint)
-        if (self.dequantize or keeps_codes) and is_quantized(export) and _convertible(export):
+            raise errors.PresetError(message, hint=hint)
+        if (self.dequantize or keeps_codes) and heads.is_quantized(export) and _convertible(export):
             from convert.export.dequantize import in_float32  # brings the schema classes
 
             export, done = in_float32(replace(export, original=export.model), coded=keeps_codes)
@@ -166,20 +157,20 @@ class Unpack:
         entry = found.network
         metadata = found.metadata if self.labels is None else replace(found.metadata, labels=self.labels)
         size = sum(block.size for block in found.impulse.blocks)
-        kind = ModelFacts(Tensor("", (1, size), "float32"), (), (), "float32", ANOMALY)
+        kind = ModelFacts(Tensor("", (1, size), "float32"), (), (), "float32", heads.ANOMALY)
         candidate = entry.candidate if entry else Candidate("none", "", "", facts=kind)
         assert candidate.facts is not None
         member = "" if source.focus is not None else candidate.member
         several = bool(entry and entry.several)
         name = bundle_name(self.bundle_name, "", metadata, path, member or path.name, several=several)
-        facts = replace(candidate.facts, task=NOT_IMAGE if entry else ANOMALY)
+        facts = replace(candidate.facts, task=heads.NOT_IMAGE if entry else heads.ANOMALY)
         export = replace(
             _export(candidate, name, member, path, metadata, facts),
             labels_from="--labels" if self.labels else "the export",
             impulse=found.impulse,
         )
         findings = (*source.findings, *listing.findings, *candidate.findings, *self._renamed(export.name))
-        if self.dequantize and is_quantized(export):
+        if self.dequantize and heads.is_quantized(export):
             from convert.export.dequantize import INPUT_CLAMP, in_float32  # brings the schema classes
 
             export, done = in_float32(replace(export, original=export.model), stepped=True)
@@ -225,8 +216,8 @@ def _listed(words: Sequence[str]) -> str:
 def _convertible(export: Export) -> bool:
     """Whether nothing but its number format stands in the way; what does is for `translate` to say."""
     try:
-        refuse_unsupported(export, rewritten=True)
-    except UnsupportedModelError:
+        heads.refuse_unsupported(export, rewritten=True)
+    except errors.UnsupportedModelError:
         return False
     return True
 
@@ -240,7 +231,7 @@ def write(export: Export, folder: Path, findings: Iterable[Finding] = ()) -> tup
         OutputError: they cannot be written; earlier files are then intact.
     """
     model = export.name + _SUFFIXES[export.format]
-    return write_all(folder, {model: export.model, METADATA: metadata_json(export, findings)})
+    return write_all(folder, {model: export.model, report.METADATA: report.metadata_json(export, findings)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +309,7 @@ def inspect(path: Path) -> Inspection:
             return _inspection(source, path, "zip" if kind else "folder", None)
         try:
             return _inspection(source, path, "file", kind)
-        except ConvertError as error:
+        except errors.ConvertError as error:
             why = error.message, error.hint
             return Inspection(str(path), "file", kind.name, kind.words, Metadata(), (), *why, findings=())
 
@@ -330,7 +321,7 @@ def _inspection(source: OpenExport, path: Path, container: str, kind: FileType |
     if impulse is None and undecided is None:
         try:
             chosen = the_model(listing, source.tree)
-        except ConvertError as error:
+        except errors.ConvertError as error:
             undecided = error
     entries = listing.entries
     models = tuple(_of_impulse(_found(each, source, chosen), each, listing, source, path) for each in entries)
@@ -365,7 +356,7 @@ def _of_impulse(
 
 def _impulse(
     listing: Listing, source: OpenExport, path: Path, wanted: str | None = None
-) -> tuple[Impulse | None, ListedModel | None, ConvertError | None]:
+) -> tuple[Impulse | None, ListedModel | None, errors.ConvertError | None]:
     """The impulse of an export that takes no pictures, its network, and why it cannot be converted."""
     if not listing.of_sensors:
         return None, None, None
@@ -373,13 +364,13 @@ def _impulse(
 
     try:
         found = find_impulse(source.tree, listing, wanted)
-    except ConvertError as error:
+    except errors.ConvertError as error:
         return None, None, error
     if found is None:
         return None, None, None
     try:
         refuse(Unpack(dequantize=True, whole=True).of_impulse(found, source, listing, path).artifact)
-    except ConvertError as error:
+    except errors.ConvertError as error:
         return found.impulse, found.network, error
     return found.impulse, found.network, None
 

@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-from convert.errors import InputError, UnsupportedModelError
+from convert import errors, images, types
 from convert.findings import Finding, Rule
-from convert.types import DETECTOR_THRESHOLD, Export, Head, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
     from convert.heads.decoding import Decoded, ReferenceDecoder
-    from convert.images import Framing
 
 BACKGROUND_LABEL = Rule("EI350")
 GENERIC_LABELS = Rule("EI301")
@@ -100,8 +98,8 @@ class Options:
     fomo_merge: str = "touching"
     yolo_score: str | None = None
     no_suppression: str = ""
-    framing: Framing | None = None
-    threshold: float = DETECTOR_THRESHOLD
+    framing: images.Framing | None = None
+    threshold: float = types.DETECTOR_THRESHOLD
     fomo_box: float = 1
 
 
@@ -117,7 +115,7 @@ class Fitted:
     """
 
     model: ModelProto
-    head: Head
+    head: types.Head
     outputs: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
     raw: tuple[str, ...] = ()
@@ -142,7 +140,7 @@ class Rules:
     size: tuple[int, int]
     overlap: float | None = None
     as_sdk: bool = field(default=False, kw_only=True)
-    limits: Limits | None = None
+    limits: types.Limits | None = None
     coordinates: str | None = None
 
 
@@ -210,7 +208,7 @@ class HeadSpec:
 
     # Converting
 
-    def labels(self, export: Export, classes: int) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
+    def labels(self, export: types.Export, classes: int) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
         """One label for each class, and what had to be assumed.
 
         Raises:
@@ -227,7 +225,7 @@ class HeadSpec:
         """
         return model, outputs
 
-    def adapt(self, model: ModelProto, export: Export, options: Options) -> Fitted:
+    def adapt(self, model: ModelProto, export: types.Export, options: Options) -> Fitted:
         """End the graph in outputs that a parser of nvinfer's reads; the batch is still 1.
 
         Raises:
@@ -237,7 +235,7 @@ class HeadSpec:
         """
         raise NotImplementedError
 
-    def limits(self, model: bytes) -> Limits | None:  # noqa: ARG002
+    def limits(self, model: bytes) -> types.Limits | None:  # noqa: ARG002
         """What the original's own post-processing keeps; None where it has none."""
         return None
 
@@ -291,7 +289,7 @@ class HeadSpec:
         raise NotImplementedError
 
 
-def class_labels(export: Export, classes: int) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
+def class_labels(export: types.Export, classes: int) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
     """The labels of `classes` columns, made up where the export has none.
 
     Raises:
@@ -301,7 +299,7 @@ def class_labels(export: Export, classes: int) -> tuple[tuple[str, ...], tuple[F
     labels = export.metadata.labels
     if classes == 1:
         named = f" for the labels {', '.join(labels)}" if labels and len(labels) > 1 else ""
-        raise UnsupportedModelError(
+        raise errors.UnsupportedModelError(
             f"the model gives a single number{named}: Gst-nvinfer's classifier picks the largest of several outputs",
             hint="if it is a sigmoid's, name what stands for 0 and for 1, in this order (--labels 'no;yes'); else "
             "export it with one output for each class and a softmax, as Edge Impulse's own classifiers have",
@@ -311,14 +309,14 @@ def class_labels(export: Export, classes: int) -> tuple[tuple[str, ...], tuple[F
         message = f"no labels found: the {classes} classes are called {generic[0]} to {generic[-1]}"
         return generic, (_made_up(export, message),)
     if len(labels) != classes:
-        raise InputError(
+        raise errors.InputError(
             f"{export.labels_from} has {_count(labels)} ({', '.join(labels)}), the model has {classes} outputs",
             hint="give the labels of this model, in the order of training, with --labels",
         )
     return labels, ()
 
 
-def detector_labels(export: Export, classes: int) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
+def detector_labels(export: types.Export, classes: int) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
     """One label for each of `classes`, in the order of the outputs, and what had to be assumed.
 
     Edge Impulse's lists for detectors do not contain the background, which some models count as a class of their own;
@@ -344,14 +342,14 @@ def detector_labels(export: Export, classes: int) -> tuple[tuple[str, ...], tupl
     background = ""
     if len(labels) == classes + 1 and any(label.strip().lower() in BACKGROUND for label in labels):
         background = "; background belongs in front of the others, or nowhere"
-    raise InputError(
+    raise errors.InputError(
         f"{export.labels_from} has {_count(labels)} ({', '.join(labels)}), the model detects "
         f"{classes} {'class' if classes == 1 else 'classes'}",
         hint=f"give the labels of this model, in the order of training, with --labels{background}",
     )
 
 
-def _made_up(export: Export, message: str) -> Finding:
+def _made_up(export: types.Export, message: str) -> Finding:
     """There are no labels; where there are files that may hold them, the hint names them."""
     hint = f"{_MADE_UP}; {export.labels_hint}" if export.labels_hint else _MADE_UP
     return GENERIC_LABELS.found(message, hint=hint)

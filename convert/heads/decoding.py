@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from convert.errors import InputError
+from convert import errors, images, types
 from convert.heads.boxes import OUTPUTS, OVERLAP
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.heads.base import Rules
-    from convert.images import Framing
-    from convert.types import Head, Limits
 
     Float = NDArray[np.float32]
 
@@ -76,11 +74,11 @@ class ReferenceDecoder:
         framing: where in a larger picture that one lies, for a model that crops.
     """
 
-    head: Head
+    head: types.Head
     width: int
     height: int
     anchors: Anchors | None = None
-    framing: Framing | None = None
+    framing: images.Framing | None = None
 
     @property
     def size(self) -> Float:
@@ -498,7 +496,7 @@ def parsed(outputs: Mapping[str, NDArray[Any]]) -> tuple[NDArray[Any], NDArray[A
     try:
         corners, scores, classes = (outputs[name][0] for name in OUTPUTS)
     except KeyError as error:
-        raise InputError(
+        raise errors.InputError(
             f"the bundle's model has no output {error}", hint="convert the export again with this version"
         ) from error
     return corners, scores, classes
@@ -520,7 +518,7 @@ def ssd(outputs: Sequence[NDArray[Any]], rules: Rules) -> list[Box]:
 
 
 def best(
-    corners: NDArray[np.float32], scores: NDArray[np.float32], limits: Limits | None, threshold: float
+    corners: NDArray[np.float32], scores: NDArray[np.float32], limits: types.Limits | None, threshold: float
 ) -> list[int]:
     """Indices of the boxes [n,4] (y1, x1, y2, x2) that no better one overlaps by more than the limit; None: of all.
 

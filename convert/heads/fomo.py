@@ -29,10 +29,9 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from convert.errors import InputError, UnsupportedModelError
+from convert import errors, images, types
 from convert.findings import Rule
 from convert.heads.base import Fit, Fitted, HeadSpec, LastLayer, Options, Rules, detector_labels
-from convert.types import Export, Head
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
 
     from convert.heads.decoding import Decoded, ReferenceDecoder
     from convert.heads.graph_end import GraphEnd
-    from convert.images import Framing
 
 CELLS = Rule("EI352")
 
@@ -72,7 +70,7 @@ class _Fomo(HeadSpec):
     def classes(self, output: Sequence[int | None]) -> int | None:
         return output[3] - 1 if len(output) == 4 and output[3] is not None else None
 
-    def adapt(self, model: ModelProto, export: Export, options: Options) -> Fitted:
+    def adapt(self, model: ModelProto, export: types.Export, options: Options) -> Fitted:
         """Split the heat map off its background, give each cell its box, and merge cells if that is asked for.
 
         Raises:
@@ -89,7 +87,7 @@ class _Fomo(HeadSpec):
         grid, (channels, rows, columns) = _heat_map(end, height, width)
         classes = channels - 1
         if classes < 1:
-            raise UnsupportedModelError(
+            raise errors.UnsupportedModelError(
                 "the heat map has no class besides background", hint="train the model with at least one label"
             )
         labels, findings = detector_labels(export, classes)
@@ -98,7 +96,7 @@ class _Fomo(HeadSpec):
             findings += (CELLS.found(message, hint="--fomo-merge touching makes one box of cells that touch"),)
         coverage = end.part(grid, 1, 1, channels)
         least = options.fomo_box
-        head = Head(self.id, labels, merge=options.fomo_merge, box=least if least > 1 else None)
+        head = types.Head(self.id, labels, merge=options.fomo_merge, box=least if least > 1 else None)
         if options.fomo_merge == "touching":
             head = replace(head, threshold=options.threshold)
             coverage, edges = touching.merge(end, coverage, (classes, rows, columns), options.threshold)
@@ -171,7 +169,7 @@ class _Fomo(HeadSpec):
             return decoding.shipped(outputs, rules, rules.overlap)
         scores = maps[0]
         if scores.ndim != 3 or len(scores) != len(rules.labels):
-            raise InputError(
+            raise errors.InputError(
                 f"the heat map {list(scores.shape)} does not fit {len(rules.labels)} labels", hint="convert again"
             )
         return decoding.answer(decoding.fomo(scores.transpose(1, 2, 0), rules))
@@ -188,7 +186,7 @@ def cell_boxes(
     width: int,
     rows: int,
     columns: int,
-    framing: Framing | None = None,
+    framing: images.Framing | None = None,
     least: float = 1,
     *,
     cut: bool = True,
@@ -211,7 +209,7 @@ def cell_boxes(
 
 
 def _placed(
-    height: int, width: int, framing: Framing | None
+    height: int, width: int, framing: images.Framing | None
 ) -> tuple[tuple[float, float, float, float], tuple[int, int]]:
     """Left, top, width and height of the model's picture in the parser's, and the parser's width and height."""
     return (framing.inside, framing.network) if framing else ((0, 0, width, height), (width, height))
@@ -247,7 +245,7 @@ def _heat_map(end: GraphEnd, height: int, width: int) -> tuple[str, tuple[int, .
     names = [value.name for value in end.model.graph.output]
     shape = end.shapes()[names[0]]
     if len(names) != 1 or len(shape) != 4:
-        raise UnsupportedModelError(
+        raise errors.UnsupportedModelError(
             f"FOMO gives one grid of scores, this model {len(names)} outputs, the first {list(shape)}",
             hint="give the real --task",
         )
@@ -287,7 +285,7 @@ def _boxes_around(
     edges: str,
     picture: tuple[int, int],
     size: tuple[int, int, int],
-    framing: Framing | None,
+    framing: images.Framing | None,
     least: float,
 ) -> str:
     """b0 to b3 of boxes around several cells, [1, 4 * classes, rows, columns], class by class.

@@ -23,8 +23,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from convert.errors import InputError, MissingDependencyError, PresetError, pip_install
-from convert.images import CENTRE, Anchor, ResizeMode
-from convert.images.scaling import place_as_sdk
+from convert.images import CENTRE, Anchor, ResizeMode, scaling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -190,7 +189,7 @@ def read_fitted(
     """
 
     def fitted(image: Image.Image) -> Image.Image:
-        at = place_as_sdk(*image.size, (width, height), mode or ResizeMode.SQUASH, anchor=anchor)
+        at = scaling.place_as_sdk(*image.size, (width, height), mode or ResizeMode.SQUASH, anchor=anchor)
         # Cropped first: with resize's own box= what lies outside would bleed in.
         part = image.crop((at.left, at.top, at.left + at.source_width, at.top + at.source_height))
         part = part.resize((at.width, at.height), Image.Resampling.BILINEAR)

@@ -31,19 +31,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
 from convert.errors import InputError
-from convert.nvinfer.keys import (
-    FUNCTIONS,
-    ClusterMode,
-    NetworkType,
-    Parsed,
-    Problem,
-    Reason,
-    as_text,
-    printable,
-    within,
-)
-from convert.nvinfer.numbers import read_ordinary
-from convert.nvinfer.targets import Parser, catalogue
+from convert.nvinfer import keys, numbers, targets
 
 MOST_LABEL_BYTES: Final = 64 * 2**20
 """A larger file is not read; the largest public label lists have a few hundred kilobytes."""
@@ -62,13 +50,13 @@ def read_labels(path: Path | str) -> tuple[LabelLine, ...]:
     Raises:
         InputError: nvinfer cannot read it either: missing, a folder, unreadable; or no ordinary file, or too large.
     """
-    return split_labels(read_ordinary(path, "label file", MOST_LABEL_BYTES))
+    return split_labels(numbers.read_ordinary(path, "label file", MOST_LABEL_BYTES))
 
 
 def split_labels(data: bytes) -> tuple[LabelLine, ...]:
     """The entries of a label file with these bytes. A label ends at a NUL, as the C strings it is copied into do."""
     return tuple(
-        LabelLine(line, tuple(as_text(label.partition(b"\0")[0]) for label in text.split(b";")))
+        LabelLine(line, tuple(keys.as_text(label.partition(b"\0")[0]) for label in text.split(b";")))
         for line, text in enumerate(data.split(b"\n"), start=1)
         if text
     )
@@ -97,7 +85,7 @@ class Library:
             return content.find(b"\0" + function.encode() + b"\0") >= 0
 
 
-def library_of(parsed: Parsed) -> Library | None:
+def library_of(parsed: keys.Parsed) -> Library | None:
     """The library an accepted config names; None where nvinfer could not open it on this machine.
 
     NVIDIA's parser library counts as installed.
@@ -105,8 +93,8 @@ def library_of(parsed: Parsed) -> Library | None:
     entry = parsed.entry("custom-lib-path")
     written = "" if entry is None else entry.text
     if _STOCK.fullmatch(written):
-        spans = ((each.function, each.since, each.until) for each in catalogue().parsers)
-        return Library(written, frozenset(name for name, *span in spans if within(parsed.release, *span)))
+        spans = ((each.function, each.since, each.until) for each in targets.catalogue().parsers)
+        return Library(written, frozenset(name for name, *span in spans if keys.within(parsed.release, *span)))
     path = Path(parsed.files.get("custom-lib-path", ""))
     try:
         # Opening a FIFO would block.
@@ -180,7 +168,7 @@ def built_in_segments(outputs: Sequence[Binding], classes: int, order: int) -> P
 
 def stock_parser(function: str, outputs: Sequence[Binding], classes: int, network: tuple[int, int]) -> ParserOutcome:
     """A function of NVIDIA's libnvds_infercustomparser.so; `network` is (height, width)."""
-    parser = next((each for each in catalogue().parsers if each.function == function), None)
+    parser = next((each for each in targets.catalogue().parsers if each.function == function), None)
     if parser is None:
         return _FINE
     if failed := _demands(parser, outputs) or (function in _SHAPES and _SHAPES[function](outputs, network)):
@@ -191,7 +179,7 @@ def stock_parser(function: str, outputs: Sequence[Binding], classes: int, networ
     return _FINE
 
 
-def _demands(parser: Parser, outputs: Sequence[Binding]) -> str | None:
+def _demands(parser: targets.Parser, outputs: Sequence[Binding]) -> str | None:
     """What the outputs lack of what the parser demands by number, name, type and rank."""
     if parser.count not in {None, len(outputs)}:
         return f"there are {len(outputs)} outputs, not {parser.count}"
@@ -275,7 +263,7 @@ class Initialised:
     network: InputSize | None = None
     cluster_mode: int | None = None
     output_parser_failed: bool = False
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[keys.Problem, ...] = ()
 
 
 class _Stopped(Exception):
@@ -286,7 +274,7 @@ class _Stopped(Exception):
         self.result = result
 
 
-def initialise(parsed: Parsed, engine: Engine) -> Initialised:
+def initialise(parsed: keys.Parsed, engine: Engine) -> Initialised:
     """Starts an inference context with the accepted config `parsed` and `engine`, and parses one frame.
 
     Label file, mean file and custom library are read on this machine; NVIDIA's parser library counts as installed.
@@ -309,45 +297,47 @@ def initialise(parsed: Parsed, engine: Engine) -> Initialised:
 class _Start:
     """The steps of the start; a step that fails raises `_Stopped`."""
 
-    def __init__(self, parsed: Parsed, engine: Engine) -> None:
+    def __init__(self, parsed: keys.Parsed, engine: Engine) -> None:
         self.parsed = parsed
         self.values = parsed.values
         self.engine = engine
         self.kind: int = self.values["network-type"]
         self.cluster_mode: int = self.values["cluster-mode"]
         self.library: Library | None = None
-        self.problems: list[Problem] = []
+        self.problems: list[keys.Problem] = []
 
-    def add_problem(self, reason: Reason, key: str, message: str, *, fatal: bool = False) -> None:
+    def add_problem(self, reason: keys.Reason, key: str, message: str, *, fatal: bool = False) -> None:
         entry = self.parsed.entry(key)
         line, column = (None, None) if entry is None else (entry.value_line, entry.value_column)
-        self.problems.append(Problem(reason, printable(message), "property", key, line, column, fatal))
+        self.problems.append(keys.Problem(reason, keys.printable(message), "property", key, line, column, fatal))
 
-    def refuse(self, reason: Reason, key: str, message: str, status: Status | None = Status.CONFIG_FAILED) -> NoReturn:
+    def refuse(
+        self, reason: keys.Reason, key: str, message: str, status: Status | None = Status.CONFIG_FAILED
+    ) -> NoReturn:
         self.add_problem(reason, key, message, fatal=True)
         raise _Stopped(Initialised("refused", status=status))
 
-    def abort(self, reason: Reason, key: str, message: str, signal: int) -> NoReturn:
+    def abort(self, reason: keys.Reason, key: str, message: str, signal: int) -> NoReturn:
         self.add_problem(reason, key, message, fatal=True)
         raise _Stopped(Initialised("aborts", signal=signal))
 
     def context(self) -> InputSize:
         """The element's own check, then the inference context."""
         values = self.values
-        if values["output-instance-mask"] and self.cluster_mode != ClusterMode.NONE:
+        if values["output-instance-mask"] and self.cluster_mode != keys.ClusterMode.NONE:
             message = f"output-instance-mask needs cluster-mode=4, not {self.cluster_mode}"
-            self.refuse(Reason.RANGE, "output-instance-mask", message, None)
-        if self.cluster_mode == ClusterMode.GROUP_RECTANGLES and self.kind == NetworkType.DETECTOR:
-            self.cluster_mode = ClusterMode.NMS
+            self.refuse(keys.Reason.RANGE, "output-instance-mask", message, None)
+        if self.cluster_mode == keys.ClusterMode.GROUP_RECTANGLES and self.kind == keys.NetworkType.DETECTOR:
+            self.cluster_mode = keys.ClusterMode.NMS
             message = "cluster-mode 0 is no longer built in: NMS is used, with the 20 best objects and IoU 0.5"
-            self.add_problem(Reason.NOTE, "cluster-mode", message)
+            self.add_problem(keys.Reason.NOTE, "cluster-mode", message)
         if values["gie-unique-id"] == 0:
-            self.refuse(Reason.RANGE, "gie-unique-id", "gie-unique-id is not set")
+            self.refuse(keys.Reason.RANGE, "gie-unique-id", "gie-unique-id is not set")
         if values["custom-lib-path"]:
             self.library = library_of(self.parsed)
             if self.library is None:
                 message = f"the library {values['custom-lib-path']} cannot be opened"
-                self.refuse(Reason.LIBRARY, "custom-lib-path", message, Status.CUSTOM_LIB_FAILED)
+                self.refuse(keys.Reason.LIBRARY, "custom-lib-path", message, Status.CUSTOM_LIB_FAILED)
         self.check_engine()
         network = self.network()
         if not values.get("input-tensor-from-meta"):
@@ -355,7 +345,7 @@ class _Start:
         self.postprocessing()
         if len(self.engine.inputs) > 1 and not (self.library and self.library.has("NvDsInferInitializeInputLayers")):
             message = "the model has more than one input, and no library to fill the others"
-            self.refuse(Reason.LIBRARY, "custom-lib-path", message, Status.CUSTOM_LIB_FAILED)
+            self.refuse(keys.Reason.LIBRARY, "custom-lib-path", message, Status.CUSTOM_LIB_FAILED)
         return network
 
     def check_engine(self) -> None:
@@ -365,7 +355,7 @@ class _Start:
             self.check_builder()
         if engine.max_batch < values["batch-size"]:
             message = f"batch-size is {values['batch-size']}, the engine takes {engine.max_batch}"
-            self.refuse(Reason.MODEL, "batch-size", message)
+            self.refuse(keys.Reason.MODEL, "batch-size", message)
         if all(values["infer-dims"]):
             channels, height, width = values["infer-dims"]
             nhwc = values.get("network-input-order") == 1
@@ -374,11 +364,11 @@ class _Start:
             if dims != wanted:
                 shown = " and ".join("x".join(map(str, shape)) for shape in (wanted, dims))
                 message = f"infer-dims asks for an input other than the engine's: {shown}"
-                self.refuse(Reason.MODEL, "infer-dims", message)
+                self.refuse(keys.Reason.MODEL, "infer-dims", message)
         outputs = {each.name for each in engine.outputs}
         for name in values["output-blob-names"]:
             if name not in outputs:
-                self.add_problem(Reason.NOTE, "output-blob-names", f"the model has no output called {name!r}")
+                self.add_problem(keys.Reason.NOTE, "output-blob-names", f"the model has no output called {name!r}")
 
     def check_builder(self) -> None:
         """TrtModelBuilder::buildModel: an engine function, a TAO model, a model parser of the library, or ONNX."""
@@ -386,7 +376,7 @@ class _Start:
         function = values["engine-create-func-name"]
         if self.library and function:
             if not self.library.has(function):
-                self.refuse(Reason.LIBRARY, "engine-create-func-name", f"the library has no function {function}")
+                self.refuse(keys.Reason.LIBRARY, "engine-create-func-name", f"the library has no function {function}")
             return
         if self.library and self.library.has("NvDsInferCudaEngineGet"):
             return
@@ -394,16 +384,16 @@ class _Start:
             return
         if not (self.library and self.library.has("NvDsInferCreateModelParser")):
             message = "neither model-engine-file nor onnx-file is given: there is nothing to make an engine from"
-            self.refuse(Reason.MODEL, "onnx-file", message)
+            self.refuse(keys.Reason.MODEL, "onnx-file", message)
 
     def network(self) -> InputSize:
         """The input size: infer-dims, or the engine's own (initInferenceInfo)."""
         if not self.engine.inputs:
-            self.refuse(Reason.MODEL, "onnx-file", "the model has no input", Status.TENSORRT_ERROR)
+            self.refuse(keys.Reason.MODEL, "onnx-file", "the model has no input", Status.TENSORRT_ERROR)
         dims = self.engine.inputs[0].dims
         if len(dims) != 3 and not self.values.get("input-tensor-from-meta"):
             message = f"the model's input has {len(dims)} dimensions behind the batch, not channels, height and width"
-            self.refuse(Reason.MODEL, "onnx-file", message, Status.TENSORRT_ERROR)
+            self.refuse(keys.Reason.MODEL, "onnx-file", message, Status.TENSORRT_ERROR)
         if all(self.values["infer-dims"]):
             dims = tuple(self.values["infer-dims"])
         if len(dims) != 3:
@@ -417,14 +407,14 @@ class _Start:
         if network.channels != (1 if gray else 3):
             name = "GRAY needs 1 channel" if gray else "RGB and BGR need 3 channels"
             message = f"model-color-format {name}, the network has {network.channels}"
-            self.refuse(Reason.MODEL, "model-color-format", message)
+            self.refuse(keys.Reason.MODEL, "model-color-format", message)
         scale = values["net-scale-factor"]
         offsets = len(values["offsets"])
         # Not a number, and minus infinity, are no more than 0.
         positive = scale == "inf" or (not isinstance(scale, str) and scale > 0)
         if positive and offsets not in {0, network.channels}:
             message = f"there are {offsets} offsets for {network.channels} channels"
-            self.refuse(Reason.MODEL, "offsets", message)
+            self.refuse(keys.Reason.MODEL, "offsets", message)
         if values["mean-file"]:
             self.mean_file(network)
 
@@ -435,61 +425,61 @@ class _Start:
                 # The numbers in front have far fewer characters than this.
                 data = file.read(size + 4096)
         except OSError:
-            self.refuse(Reason.PATH, "mean-file", "the mean file cannot be read")
+            self.refuse(keys.Reason.PATH, "mean-file", "the mean file cannot be read")
         header = _PPM.match(data)
         if header is None or header[1] not in {b"P3", b"P6"}:
-            self.refuse(Reason.MODEL, "mean-file", "the mean file is no PPM picture (P3 or P6)")
+            self.refuse(keys.Reason.MODEL, "mean-file", "the mean file is no PPM picture (P3 or P6)")
         if header[2].lstrip(b"0") != b"%d" % network.width or header[3].lstrip(b"0") != b"%d" % network.height:
             message = f"the mean file is not {network.width} x {network.height}, the size of the network's input"
-            self.refuse(Reason.MODEL, "mean-file", message)
+            self.refuse(keys.Reason.MODEL, "mean-file", message)
         if len(data) - header.end() - 1 < size:
-            self.refuse(Reason.MODEL, "mean-file", f"the mean file has fewer than {size} bytes of picture")
+            self.refuse(keys.Reason.MODEL, "mean-file", f"the mean file has fewer than {size} bytes of picture")
 
     def postprocessing(self) -> None:
         """Labels and the parse function (initResource of the network type's postprocessor); "other" has neither."""
-        if self.kind == NetworkType.OTHER:
+        if self.kind == keys.NetworkType.OTHER:
             return
         overwrites = self.values.get("overwrite-output-tensor") and self.values["output-blob-names"]
         if overwrites and not self.values["op-tensor-files"]:
             message = "overwrite-output-tensor without op-tensor-files: nvinfer reads a list that is not there"
-            self.abort(Reason.RANGE, "overwrite-output-tensor", message, SIGSEGV)
+            self.abort(keys.Reason.RANGE, "overwrite-output-tensor", message, SIGSEGV)
         if self.values["labelfile-path"]:
             try:
                 read_labels(self.parsed.files["labelfile-path"])
             except InputError as error:
-                self.refuse(Reason.PATH, "labelfile-path", error.message)
-        if self.kind == NetworkType.INSTANCE_SEGMENTATION and self.cluster_mode != ClusterMode.NONE:
+                self.refuse(keys.Reason.PATH, "labelfile-path", error.message)
+        if self.kind == keys.NetworkType.INSTANCE_SEGMENTATION and self.cluster_mode != keys.ClusterMode.NONE:
             message = f"instance segmentation needs cluster-mode=4, not {self.cluster_mode}"
-            self.refuse(Reason.RANGE, "cluster-mode", message)
-        key = FUNCTIONS[self.kind]
+            self.refuse(keys.Reason.RANGE, "cluster-mode", message)
+        key = keys.FUNCTIONS[self.kind]
         function = self.function
         if self.library and function and not self.library.has(function):
-            self.refuse(Reason.LIBRARY, key, f"the library has no function {function}", Status.CUSTOM_LIB_FAILED)
-        if self.kind == NetworkType.INSTANCE_SEGMENTATION and not (self.library and function):
+            self.refuse(keys.Reason.LIBRARY, key, f"the library has no function {function}", Status.CUSTOM_LIB_FAILED)
+        if self.kind == keys.NetworkType.INSTANCE_SEGMENTATION and not (self.library and function):
             message = f"instance segmentation needs custom-lib-path and {key}"
-            self.refuse(Reason.LIBRARY, key, message, Status.RESOURCE_ERROR)
+            self.refuse(keys.Reason.LIBRARY, key, message, Status.RESOURCE_ERROR)
 
     @property
     def function(self) -> str:
         """The parse function in the config; older releases have no key for segmentation."""
-        return str(self.values.get(FUNCTIONS[self.kind], ""))
+        return str(self.values.get(keys.FUNCTIONS[self.kind], ""))
 
     def first_frame(self, network: InputSize) -> bool:
         """Whether the output parser gives up."""
-        if self.kind == NetworkType.OTHER:
+        if self.kind == keys.NetworkType.OTHER:
             return False
         classes = self.values["num-detected-classes"]
         outcome = self.parse(network, classes)
-        key = FUNCTIONS[self.kind]
+        key = keys.FUNCTIONS[self.kind]
         if outcome.signal is not None:
-            self.abort(Reason.MODEL, key, outcome.message, outcome.signal)
+            self.abort(keys.Reason.MODEL, key, outcome.message, outcome.signal)
         if outcome.failed:
-            self.add_problem(Reason.MODEL, key, outcome.message)
+            self.add_problem(keys.Reason.MODEL, key, outcome.message)
             return True
-        with_nms = self.cluster_mode in {ClusterMode.NMS, ClusterMode.DBSCAN_NMS}
-        if self.kind == NetworkType.DETECTOR and not classes and with_nms:
+        with_nms = self.cluster_mode in {keys.ClusterMode.NMS, keys.ClusterMode.DBSCAN_NMS}
+        if self.kind == keys.NetworkType.DETECTOR and not classes and with_nms:
             message = "num-detected-classes is 0: NMS looks for the longest of no lists, and the process dies"
-            self.abort(Reason.RANGE, "num-detected-classes", message, SIGSEGV)
+            self.abort(keys.Reason.RANGE, "num-detected-classes", message, SIGSEGV)
         return False
 
     def parse(self, network: InputSize, classes: int) -> ParserOutcome:
@@ -498,8 +488,8 @@ class _Start:
             # What another library makes of the outputs is not known.
             size = (network.height, network.width)
             return stock_parser(self.function, outputs, classes, size) if self.library.stock else ParserOutcome()
-        if self.kind == NetworkType.DETECTOR:
+        if self.kind == keys.NetworkType.DETECTOR:
             return built_in_boxes(outputs)
-        if self.kind == NetworkType.SEGMENTATION:
+        if self.kind == keys.NetworkType.SEGMENTATION:
             return built_in_segments(outputs, classes, self.values.get("segmentation-output-order", 0))
         return ParserOutcome()

@@ -13,8 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from convert.errors import PresetError
-from convert.files import TableReader
+from convert import errors, files
 from convert.nvinfer.keys import version
 from convert.nvinfer.targets import Target, preset, targets
 from convert.onnx_header import STANDARD_DOMAINS, Attribute, Header, Node
@@ -100,7 +99,7 @@ def table() -> Table:
 
 def read_table(data: Mapping[str, Any], path: Path) -> Table:
     """`data`, the parsed file `path`, as a table; raises PresetError as `table` does."""
-    reader = TableReader(path, PresetError, dashes=True)
+    reader = files.TableReader(path, errors.PresetError, dashes=True)
     file = reader.row(Table, data, "the file")
     file.since.update(dict.fromkeys(file.operators["never"]))
     for release, names in file.imported.items():
@@ -116,7 +115,7 @@ def read_table(data: Mapping[str, Any], path: Path) -> Table:
     return file
 
 
-def _check(limit: Limit, since: Mapping[str, str | None], reader: TableReader) -> None:
+def _check(limit: Limit, since: Mapping[str, str | None], reader: files.TableReader) -> None:
     """Refuse a limit that could not be applied."""
     for name in limit.operator:
         if since.get(name) is None:

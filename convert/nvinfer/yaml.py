@@ -19,8 +19,7 @@ from typing import Any, Final
 
 from yaml import error, events, parser, reader, scanner, tokens
 
-from convert.nvinfer.keys import version
-from convert.nvinfer.numbers import TooMany
+from convert.nvinfer import keys, numbers
 
 MOST_BYTES: Final = 2**20
 """A longer YAML file is not read: PyYAML needs about a second for 200 kB."""
@@ -99,7 +98,7 @@ class Node:
 
 def yaml_cpp(release: str) -> tuple[int, int]:
     """The yaml-cpp of the Ubuntu that DeepStream `release` (6.1 and later read YAML) was made for."""
-    found = version(release)
+    found = keys.version(release)
     return (0, 6) if found < (6, 4) else (0, 7) if found < (8, 0) else (0, 8)
 
 
@@ -111,7 +110,7 @@ def load(data: bytes, library: tuple[int, int] = (0, 7)) -> Node | None:
         TooMany: more bytes or tokens than any config has.
     """
     if len(data) > MOST_BYTES:
-        raise TooMany(f"the file has {len(data):,} bytes; as YAML it cannot have more than {MOST_BYTES:,}")
+        raise numbers.TooMany(f"the file has {len(data):,} bytes; as YAML it cannot have more than {MOST_BYTES:,}")
     source = _Parser(_decode(data, library), library)
     try:
         return _document(source)
@@ -223,7 +222,7 @@ class _Parser(reader.Reader, scanner.Scanner, parser.Parser):  # type: ignore[mi
     def fetch_more_tokens(self) -> None:
         self.fetched += 1
         if self.fetched > MOST_TOKENS:
-            raise TooMany(f"the file has more than {MOST_TOKENS:,} YAML tokens")
+            raise numbers.TooMany(f"the file has more than {MOST_TOKENS:,} YAML tokens")
         if self.flow_level >= _DEEPEST:
             raise scanner.ScannerError(None, None, "the nesting is too deep", self.get_mark())
         super().fetch_more_tokens()

@@ -15,20 +15,9 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.text import Text
 
-from convert.errors import PresetError
-from convert.files import Output, make_folder, plain, write_all
-from convert.heads import ANOMALY, NOT_IMAGE
+from convert import errors, files, heads, render, report, types
 from convert.images import Frame, Framing, Mark, ResizeMode, anchor_name
-from convert.render import after_inspection, show_next
 from convert.render.text import console, impulse_lines, impulse_parts, kind, print_hanging, show_findings, stored_as
-from convert.report import (
-    SCHEMA_VERSION,
-    finding_document,
-    framing_document,
-    impulse_document,
-    output_document,
-    tensor_document,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +26,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from convert.export.unpack import InspectedModel, Inspection
-    from convert.types import Metadata
 
 _AREA = 240  # characters of the text picture, about; a character is twice as high as it is wide
 _SIDE = 140  # longer side of a drawn picture, SVG units, as all below
@@ -211,7 +199,7 @@ def marks_text(marks: Sequence[Mark], frame: Frame) -> list[str]:
 
 
 def inspection_document(
-    inspection: Inspection, exit_code: int, frame: Frame | None, marks: Sequence[Mark], outputs: Sequence[Output]
+    inspection: Inspection, exit_code: int, frame: Frame | None, marks: Sequence[Mark], outputs: Sequence[files.Output]
 ) -> dict[str, Any]:
     """What a path is, every model in it with `convertible` and `reason`, and why none is THE model (`undecided`).
 
@@ -222,20 +210,20 @@ def inspection_document(
     """
     size = (frame or _USUAL).pixels
     drawn = [{"name": mark.name, "points": [list(point) for point in mark.pixels(size)]} for mark in marks]
-    project = plain(inspection.project)
+    project = files.plain(inspection.project)
     return {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": report.SCHEMA_VERSION,
         "exit_code": exit_code,
         **{name: getattr(inspection, name) for name in ("path", "container", "kind", "description")},
         "project": {name: project[name] for name in _PROJECT},
-        "impulse": inspection.impulse and impulse_document(inspection.impulse),
+        "impulse": inspection.impulse and report.impulse_document(inspection.impulse),
         "models": [_model_document(model, frame) for model in inspection.models],
         "undecided": inspection.undecided,
         "hint": inspection.hint,
-        "findings": [finding_document(finding) for finding in inspection.findings],
+        "findings": [report.finding_document(finding) for finding in inspection.findings],
         "next": _next(inspection, frame),
         **({"marks": drawn} if marks else {}),
-        **({"outputs": [output_document(output) for output in outputs]} if outputs else {}),
+        **({"outputs": [report.output_document(output) for output in outputs]} if outputs else {}),
     }
 
 
@@ -243,15 +231,15 @@ def _next(inspection: Inspection, frame: Frame | None) -> list[list[str]]:
     """What to type next; nothing where no model can be converted."""
     chosen = next((model for model in inspection.models if model.chosen), None)
     if inspection.impulse is not None and not inspection.undecided:
-        return after_inspection(inspection.path, None)
+        return render.after_inspection(inspection.path, None)
     if chosen is None or inspection.undecided or chosen.reason is not None:
         return []
     cropped = _framing(chosen, frame) is not None
-    return after_inspection(inspection.path, str(frame) if frame and cropped else None)
+    return render.after_inspection(inspection.path, str(frame) if frame and cropped else None)
 
 
 def show_inspection(
-    inspection: Inspection, frame: Frame | None, marks: Sequence[Mark], outputs: Sequence[Output]
+    inspection: Inspection, frame: Frame | None, marks: Sequence[Mark], outputs: Sequence[files.Output]
 ) -> None:
     """For people, on standard output; with a picture of what a model trained on cropped pictures sees of `frame`."""
     out = console()
@@ -276,10 +264,10 @@ def show_inspection(
         _show_hint(inspection.hint, out, hints)
     for output in outputs:
         out.print(f"wrote {escape(output.path)}")
-    show_next(_next(inspection, frame), out)
+    render.show_next(_next(inspection, frame), out)
 
 
-def _of_project(project: Metadata) -> list[tuple[str, str]]:
+def _of_project(project: types.Metadata) -> list[tuple[str, str]]:
     """What is known of the project in Studio, and what it is called."""
     owner = project.project_owner and f"by {project.project_owner}"
     facts = {
@@ -337,7 +325,7 @@ def chain(inspection: Inspection) -> list[ChainPart]:
 
 def write_page(
     inspection: Inspection, folder: Path, frame: Frame | None, marks: Sequence[Mark], picture: Path | None
-) -> tuple[Output, ...]:
+) -> tuple[files.Output, ...]:
     """Write report.html: what was found, lines and zones on a frame, and the chain of an impulse.
 
     Args:
@@ -364,7 +352,7 @@ def write_page(
         frame = frame or Frame(wide, high, in_pixels=True)
         if abs(wide / high / float(frame.aspect) - 1) > _TOLERANCE:
             message = f"the picture has {wide}x{high} pixels, and --frame says {frame}"
-            raise PresetError(message, hint="give a picture as the camera gives it, or leave out --frame")
+            raise errors.PresetError(message, hint="give a picture as the camera gives it, or leave out --frame")
     size = (frame or _USUAL).pixels
     shown = [Shown(((mark.name, None),), mark.pixels(size)) for mark in marks]
     html = rendered(
@@ -385,8 +373,8 @@ def write_page(
         recorded=_recorded,
         stored_as=stored_as,
     )
-    make_folder(folder)
-    return write_all(folder, {"report.html": html.encode("utf-8", "replace")})
+    files.make_folder(folder)
+    return files.write_all(folder, {"report.html": html.encode("utf-8", "replace")})
 
 
 def _show_hint(hint: str | None, out: Console, shown: set[str], indent: int = 4) -> None:
@@ -416,7 +404,7 @@ def _show_model(model: InspectedModel, frame: Frame | None, out: Console, hints:
         out.print("    [green]can be converted[/]")
 
 
-def _recorded(metadata: Metadata) -> list[str]:
+def _recorded(metadata: types.Metadata) -> list[str]:
     """What matters for a conversion, a line each."""
     lines = []
     if metadata.labels:
@@ -439,7 +427,7 @@ def _recorded(metadata: Metadata) -> list[str]:
 
 def _takes_pictures(model: InspectedModel) -> bool:
     """Whether cropping is a question: anomaly detectors and models of sound are never converted."""
-    return model.facts is not None and model.facts.task not in {ANOMALY, NOT_IMAGE}
+    return model.facts is not None and model.facts.task not in {heads.ANOMALY, heads.NOT_IMAGE}
 
 
 def _framing(model: InspectedModel, frame: Frame | None) -> Framing | None:
@@ -475,11 +463,11 @@ def _model_document(model: InspectedModel, frame: Frame | None) -> dict[str, Any
         "used": model.used,
         "task": facts and facts.task,
         "quantization": facts and facts.quantization,
-        "input": facts and tensor_document(facts.input),
-        "outputs": facts and [tensor_document(tensor) for tensor in facts.outputs],
+        "input": facts and report.tensor_document(facts.input),
+        "outputs": facts and [report.tensor_document(tensor) for tensor in facts.outputs],
         "operators": facts and list(facts.operators),
-        "metadata": plain(model.metadata),
-        "framing": (framing := _framing(model, frame)) and framing_document(framing),
+        "metadata": files.plain(model.metadata),
+        "framing": (framing := _framing(model, frame)) and report.framing_document(framing),
         "convertible": model.reason is None,
         "reason": model.reason,
         "hint": model.hint,

@@ -16,11 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from convert import __version__
+from convert import __version__, pipeline, render, types
 from convert import report as documents
 from convert.findings import Finding, Level, Rule, rulebook
-from convert.render import after_batch, after_conversion
-from convert.types import Adapted, Bundle, Export, ImpulseModel, Validated, ValidatedImpulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -32,17 +30,16 @@ if TYPE_CHECKING:
     from convert.check.context import ChosenTarget
     from convert.check.run import CheckedFile, CheckReport, Fix
     from convert.errors import ConvertError
-    from convert.pipeline import Record, Run
 
 
-def run_document(run: Run, exit_code: int, pictures: Path | None = None) -> dict[str, Any]:
+def run_document(run: pipeline.Run, exit_code: int, pictures: Path | None = None) -> dict[str, Any]:
     """`{schema_version, exit_code, stages[], export, model, object_model, evidence, secondary, outputs[], ...}`.
 
     Then `findings[], error, next`. What a run did not reach is null; `object_model` is `model` without its crop,
     `secondary` the second of two models in one app. `seconds` are the only values that differ between two equal runs.
     `next`: see `after_conversion`.
     """
-    bundle = run.last(Bundle)
+    bundle = run.last(types.Bundle)
     return {
         "schema_version": documents.SCHEMA_VERSION,
         "exit_code": exit_code,
@@ -53,21 +50,21 @@ def run_document(run: Run, exit_code: int, pictures: Path | None = None) -> dict
         "outputs": [documents.output_document(output) for output in run.outputs],
         "findings": [documents.finding_document(finding) for finding in run.findings],
         "error": run.error and error_document(run.error),
-        "next": after_conversion(run, pictures),
+        "next": render.after_conversion(run, pictures),
     }
 
 
-def _stages(records: Iterable[Record]) -> list[dict[str, Any]]:
+def _stages(records: Iterable[pipeline.Record]) -> list[dict[str, Any]]:
     return [
         {"name": record.name, "status": record.status.value, "seconds": round(record.seconds, 4)} for record in records
     ]
 
 
-def _subject(run: Run) -> dict[str, Any]:
+def _subject(run: pipeline.Run) -> dict[str, Any]:
     """The export, the model, the one for objects and the evidence."""
-    export, adapted, validated = run.last(Export), run.last(Adapted), run.last(Validated)
-    if (whole := run.last(ImpulseModel)) is not None:
-        measured = run.last(ValidatedImpulse)
+    export, adapted, validated = run.last(types.Export), run.last(types.Adapted), run.last(types.Validated)
+    if (whole := run.last(types.ImpulseModel)) is not None:
+        measured = run.last(types.ValidatedImpulse)
         return {
             "export": export and documents.export_document(export),
             "impulse": documents.impulse_document(whole.impulse),
@@ -131,7 +128,7 @@ def batch_output_document(report: BatchReport, output: Path, exit_code: int) -> 
         "exit_code": exit_code,
         "seconds": round(report.seconds, 4),
         "findings": [documents.finding_document(finding) for finding in report.findings],
-        "next": after_batch(output, (outcome.outputs for outcome in report.outcomes)),
+        "next": render.after_batch(output, (outcome.outputs for outcome in report.outcomes)),
     }
 
 

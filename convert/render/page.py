@@ -22,16 +22,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image
 
-from convert import __version__
-from convert.compare import Comparison, Prediction, Verdict
-from convert.errors import PresetError
+from convert import __version__, compare, errors, images
 from convert.files import configs as data_folder
 from convert.files import load_toml
 from convert.findings import Finding, Level
-from convert.images import Frame, Framing, ResizeMode
-from convert.render.check import printable
+from convert.render import check, inspection
 from convert.render.drawing import STYLES, Style, enlargement, number, style_of
-from convert.render.inspection import framing_svg
 from convert.render.text import percent, ranked
 
 if TYPE_CHECKING:
@@ -80,7 +76,7 @@ def embedded(name: str, picture: bytes) -> tuple[str, int, int]:
     return f"data:{_TYPES[kind]};base64,{base64.b64encode(picture).decode('ascii')}", width, height
 
 
-def framing_of(engine: SimulatedEngine, frames: Sequence[FrameResult]) -> tuple[Framing, bool] | None:
+def framing_of(engine: SimulatedEngine, frames: Sequence[FrameResult]) -> tuple[images.Framing, bool] | None:
     """How the engine's model is shown a picture, and whether it crops it itself; None where that is not known.
 
     Of a model that was trained on a part of pictures and does not crop them, it is the framing of the first of
@@ -93,14 +89,14 @@ def framing_of(engine: SimulatedEngine, frames: Sequence[FrameResult]) -> tuple[
     try:
         if recorded.frame and recorded.crop:
             _, _, width, height = recorded.crop
-            framing = Framing(recorded.frame, (width, height), anchor=recorded.anchor)
+            framing = images.Framing(recorded.frame, (width, height), anchor=recorded.anchor)
             return (framing, True) if min(width, height) > 0 and framing.network == input_size else None
-        squashed = recorded.resize_mode is ResizeMode.FIT_SHORTEST and not engine.settings.keep_aspect
+        squashed = recorded.resize_mode is images.ResizeMode.FIT_SHORTEST and not engine.settings.keep_aspect
         if squashed and frames:
-            whole = Frame(frames[0].width, frames[0].height, in_pixels=True)
-            framing = Framing(whole, input_size, anchor=recorded.anchor)
+            whole = images.Frame(frames[0].width, frames[0].height, in_pixels=True)
+            framing = images.Framing(whole, input_size, anchor=recorded.anchor)
             return (framing, False) if framing.crops else None
-    except PresetError:  # a frame of a shape that no camera has
+    except errors.PresetError:  # a frame of a shape that no camera has
         return None
     return None
 
@@ -119,7 +115,7 @@ def page(
     findings: Sequence[Finding] = (),
     configs: Mapping[str, str] | None = None,
     evidence: Mapping[str, Any] | None = None,
-    comparison: Comparison | None = None,
+    comparison: compare.Comparison | None = None,
 ) -> str:
     """The page; write it as UTF-8.
 
@@ -179,7 +175,7 @@ def drawing(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(**values)
 
 
-def _facts(simulation: Simulation, findings: Sequence[Finding], comparison: Comparison | None) -> list[str]:
+def _facts(simulation: Simulation, findings: Sequence[Finding], comparison: compare.Comparison | None) -> list[str]:
     """The sentences below the verdict."""
     frames = simulation.frames
     facts = []
@@ -236,13 +232,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         # What is not markup of ours has no character that hides, turns or breaks.
-        finalize=lambda value: printable(value) if type(value) is str else value,
+        finalize=lambda value: check.printable(value) if type(value) is str else value,
     )
     environment.filters |= {"confidence": number, "in_words": in_words, "count": _count, "named": _name}
     environment.filters["answer"] = answer
     environment.filters |= {"by_class": _by_class, "class_name": _class_name, "size": _size, "region": _region}
     environment.filters |= {"numbers": _numbers, "label_of": lambda class_id, settings: settings.label(class_id)}
-    environment.globals["framing_svg"] = framing_svg
+    environment.globals["framing_svg"] = inspection.framing_svg
     environment.globals["filters"] = load_toml("report/words.toml")["filters"]
     environment.filters["look"] = lambda one: style_of(one.engine, one.class_id).number
     return environment
@@ -392,7 +388,7 @@ def _region(one: ClassSettings) -> str:
 MOST_COMPARED: Final = 500
 """Pictures of a comparison that are listed: those that differ first, then those that drift, in their order."""
 
-_ORDER: Final = (Verdict.DIFFERS, Verdict.DRIFTS, Verdict.SAME)
+_ORDER: Final = (compare.Verdict.DIFFERS, compare.Verdict.DRIFTS, compare.Verdict.SAME)
 
 _MOST_MEASURES: Final = 60
 _LONGEST: Final = 300  # characters of a value this module does not know
@@ -434,7 +430,7 @@ def measures(evidence: Mapping[str, Any]) -> list[Measure]:
     return rows[:_MOST_MEASURES]
 
 
-def answer(one: Prediction) -> str:
+def answer(one: compare.Prediction) -> str:
     """ "apple 0.98", "star 0.93, star 0.5 and 3 more" or "nothing"."""
     if one.label:
         return f"{one.label} {number(one.score)}"

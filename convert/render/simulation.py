@@ -21,12 +21,9 @@ from rich.text import Text
 from convert.compare import DIFFERS, DRIFTS, Comparison, Prediction, Reason, Verdict
 from convert.errors import ConvertError, InputError, OutputError
 from convert.files import Output, write_all
-from convert.render.check import for_target
-from convert.render.drawing import draw, frame_of, jpeg, page_picture
-from convert.render.machine import target_document
+from convert.render import check, drawing, machine, video
 from convert.render.page import MOST_PICTURES, page
 from convert.render.text import console, print_hanging, ranked, show_findings
-from convert.render.video import AnnotatedVideos
 from convert.report import SCHEMA_VERSION, BundleReport, dumps, finding_document, output_document
 from convert.simulate.results import Counts, FrameResult, SimulatedEngine, Simulation, objects_document
 from convert.simulate.settings import NetworkType
@@ -58,7 +55,7 @@ def simulation_document(result: Result, exit_code: int) -> dict[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "exit_code": exit_code,
-        "target": result.target and target_document(result.target),
+        "target": result.target and machine.target_document(result.target),
         "config": None if result.taken is None else str(result.taken),
         "summary": {
             "frames": len(frames),
@@ -79,7 +76,7 @@ def show_simulation(result: Result) -> None:
     if result.taken is not None:
         out.print(f"[dim]of the bundle: {escape(str(result.taken))}[/]")
     if result.target is not None:
-        out.print(f"[dim]for {escape(for_target(result.target))}[/]")
+        out.print(f"[dim]for {escape(check.for_target(result.target))}[/]")
     for engine in simulation.engines:
         print_hanging(out, Text.from_markup(_engine_line(engine)), 2)
         for words in engine.approximated:
@@ -319,10 +316,10 @@ class ResultsFolder:
     _drawn: dict[str, bytes] = field(default_factory=dict)
     _texts: dict[str, bytes] = field(default_factory=dict)
     _waiting: int = 0
-    _videos: AnnotatedVideos = field(init=False)
+    _videos: video.AnnotatedVideos = field(init=False)
 
     def __post_init__(self) -> None:
-        self._videos = AnnotatedVideos(self.path / "video", self.every)
+        self._videos = video.AnnotatedVideos(self.path / "video", self.every)
         self._before = _names(self.path / "objects.json")
 
     def __enter__(self) -> Self:
@@ -349,15 +346,15 @@ class ResultsFolder:
             raise OutputError(
                 "the drawn picture would take the place of the picture itself", path=place, hint="choose another -o"
             )
-        drawn = draw(pixels, frame)
-        self._videos.add(frame.source, frame.name, frame_of(drawn, frame))
-        self._drawn[place.name] = data = jpeg(drawn, _QUALITY)
+        drawn = drawing.draw(pixels, frame)
+        self._videos.add(frame.source, frame.name, drawing.frame_of(drawn, frame))
+        self._drawn[place.name] = data = drawing.jpeg(drawn, _QUALITY)
         self._texts[f"{frame.name}.txt"] = kitti
         self._waiting += len(data) + len(kitti)
         if len(self._drawn) == _TOGETHER or self._waiting > _MOST_BYTES:
             self._write()
         if len(self.drawn) < MOST_PICTURES:
-            self.drawn[frame.name] = page_picture(pixels, frame)
+            self.drawn[frame.name] = drawing.page_picture(pixels, frame)
 
     def _write(self) -> None:
         if not self._drawn:

@@ -11,15 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from convert import types
-from convert.compare import Cause
-from convert.files import load_toml
+from convert import compare, errors, files, images, pipeline, render, report, types
 from convert.findings import Finding, Level
-from convert.images import CENTRE
 from convert.images.resizing import Resizing
-from convert.render import after_conversion, show_next
 from convert.render.machine import failure_document
-from convert.report import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,13 +22,11 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from convert.dsp import Impulse
-    from convert.errors import ConvertError
-    from convert.pipeline import Event, Record, Run
 
 
 def stored_as(form: str) -> str:
     """How a model is stored (`Export.form`), in words."""
-    return str(load_toml("report/words.toml")["forms"].get(form, form))
+    return str(files.load_toml("report/words.toml")["forms"].get(form, form))
 
 
 def kind(facts: types.ModelFacts) -> str:
@@ -71,7 +64,7 @@ def impulse_lines(impulse: Impulse) -> list[str]:
     return [f"{name:<9} {what}" for name, what in impulse_parts(impulse)]
 
 
-def error_lines(error: ConvertError, kind: str = "error") -> list[str]:
+def error_lines(error: errors.ConvertError, kind: str = "error") -> list[str]:
     """`error: PATH:LINE: message` and the hint."""
     place = "".join(f"{part}:" for part in (error.path, error.line) if part is not None)
     lines = [f"{kind}: {place} {error.message}" if place else f"{kind}: {error.message}"]
@@ -80,10 +73,10 @@ def error_lines(error: ConvertError, kind: str = "error") -> list[str]:
     return lines
 
 
-def show_error(error: ConvertError, format_: str) -> None:
+def show_error(error: errors.ConvertError, format_: str) -> None:
     """Text on standard error; in JSON the document on standard output as well."""
     if format_ == "json":
-        sys.stdout.write(dumps(failure_document(error, 3)).decode())
+        sys.stdout.write(report.dumps(failure_document(error, 3)).decode())
     print("\n".join(error_lines(error)), file=sys.stderr)  # noqa: T201 - the one place errors are printed
 
 
@@ -118,7 +111,7 @@ def console(*, stderr: bool = False) -> Console:
     return plain if plain.is_terminal else Console(stderr=stderr, highlight=False, width=10_000, soft_wrap=True)
 
 
-def show_run(run: Run, pictures: Path | None = None) -> None:
+def show_run(run: pipeline.Run, pictures: Path | None = None) -> None:
     """What came out on standard output, and what to type next (`after_conversion`); an error on standard error."""
     out = console()
     _show_subject(run, out)
@@ -139,18 +132,18 @@ def show_run(run: Run, pictures: Path | None = None) -> None:
             out.print(f"  {escape(output.path)}{size}")
         validated = run.last(types.Validated)
         framing = validated.adapted.preprocessing.framing if validated else None
-        show_next(after_conversion(run, pictures), out, str(framing.frame) if framing else None)
+        render.show_next(render.after_conversion(run, pictures), out, str(framing.frame) if framing else None)
     if run.error:
         sys.stdout.flush()
         for line, indent in zip(error_lines(run.error), (2, 4), strict=False):
             print_hanging(console(stderr=True), Text(line, style="red"), indent)
 
 
-def _found(records: Iterable[Record]) -> Iterator[Finding]:
+def _found(records: Iterable[pipeline.Record]) -> Iterator[Finding]:
     return (finding for record in records for finding in record.findings)
 
 
-def _show_subject(run: Run, out: Console) -> None:
+def _show_subject(run: pipeline.Run, out: Console) -> None:
     """What was converted, and how well."""
     if export := run.last(types.Export):
         adapted = run.last(types.Adapted)
@@ -245,7 +238,7 @@ def _evidence_lines(validated: types.Validated) -> list[tuple[str, str]]:
         difference = f"max difference {parity.max_abs_diff:.2g}, {parity.inputs} inputs"
         lines.append(("objects", f"{plain.file}, for a secondary engine, takes pictures of its own size: {difference}"))
     if framing := adapted.preprocessing.framing:
-        part = "" if framing.anchor == CENTRE else f" to the {framing.part}"
+        part = "" if framing.anchor == images.CENTRE else f" to the {framing.part}"
         crops = f", which the model {framing.does}{part}" if framing.crops else ""
         other = f"for another camera's give --frame {framing.frame.other}"
         if isinstance(framing, Resizing) and framing.is_exact:
@@ -338,7 +331,7 @@ def _answers_line(answers: types.AnswerEvidence) -> str:
     if len(causes) == 1:
         causes = [_CAUSES.get(cause, cause) for cause in answers.causes]
     line += f"{some} because of {', '.join(causes)}"
-    if Cause.INTERPOLATION in answers.causes:
+    if compare.Cause.INTERPOLATION in answers.causes:
         line += "; with --frame WIDTHxHEIGHT --resize graph the model scales frames as Edge Impulse does"
     return line
 
@@ -375,7 +368,7 @@ def _clock(console: Console) -> Progress:
 
 
 @contextmanager
-def progress() -> Iterator[Callable[[Event], None]]:
+def progress() -> Iterator[Callable[[pipeline.Event], None]]:
     """An observer for `convert.convert`: live on a terminal, silent when standard error is not one.
 
     The line at the bottom shows the present stage and how many seconds it has been running. rich is imported when the
@@ -384,7 +377,7 @@ def progress() -> Iterator[Callable[[Event], None]]:
     shown: list[Any] = []  # console and running clock, once there is something to show
     with ExitStack() as stack:
 
-        def observe(event: Event) -> None:
+        def observe(event: pipeline.Event) -> None:
             if not shown:
                 console = Console(stderr=True, highlight=False)
                 shown.extend((console, stack.enter_context(_clock(console)) if console.is_terminal else None))

@@ -9,12 +9,11 @@ import math
 import re
 from typing import TYPE_CHECKING, Final
 
+from convert import files, findings
 from convert.check.analytics import PROPERTY, SMOOTHING, Fault, kinds, on_analytics, read_tracker, tracker_groups
 from convert.check.app import number, on_app, stream_count
 from convert.check.rules.keys import closest
 from convert.check.rules.syntax import BOOLEANS, quoted
-from convert.files import load_toml
-from convert.findings import Level, Rule
 from convert.nvinfer.targets import between
 
 if TYPE_CHECKING:
@@ -22,28 +21,27 @@ if TYPE_CHECKING:
 
     from convert.check.analytics import AnalyticsFile, Group, Shape, TrackerGroup
     from convert.check.app import AppContext
-    from convert.findings import Finding
     from convert.nvinfer.keys import Entry, Section
 
-TRACKER_KEY = Rule("NVI120")
-TRACKER_VALUE = Rule("NVI124")
+TRACKER_KEY = findings.Rule("NVI120")
+TRACKER_VALUE = findings.Rule("NVI124")
 
 
 def _found(
     file: AnalyticsFile,
-    about: Rule,
+    about: findings.Rule,
     message: str,
     at: Entry | Section,
     hint: str | None = None,
-    level: Level | None = None,
-) -> Finding:
+    level: findings.Level | None = None,
+) -> findings.Finding:
     """A finding at a value, or at the head of a group."""
     line, column = getattr(at, "value_line", at.line), getattr(at, "value_column", at.column)
     return about.found(message, path=file.path, line=line, column=column, hint=hint, level=level)
 
 
 @on_analytics("NVI110")
-def refused(file: AnalyticsFile) -> Iterator[Finding]:
+def refused(file: AnalyticsFile) -> Iterator[findings.Finding]:
     """What ends the reading."""
     for fault in file.faults:
         message = fault.message
@@ -64,13 +62,13 @@ def refused(file: AnalyticsFile) -> Iterator[Finding]:
 
 
 @on_analytics("NVI111")
-def numbers(file: AnalyticsFile) -> Iterator[Finding]:
+def numbers(file: AnalyticsFile) -> Iterator[findings.Finding]:
     """Counts that the parsers do not test."""
     for group, shape in _shapes(file):
         row, count = kinds()[group.kind], len(shape.numbers)
         needs = f"{shape.entry.key} has {count} number{'s' if count != 1 else ''}, and needs"
         if row.numbers and count != row.numbers:
-            level = Level.ERROR if count < row.numbers else Level.WARNING
+            level = findings.Level.ERROR if count < row.numbers else findings.Level.WARNING
             what = "the others are read from memory" if count < row.numbers else "the rest is not read"
             yield _found(file, numbers, f"{needs} {row.numbers}: {what}", shape.entry, level=level)
         elif not row.numbers and count % 2:
@@ -87,7 +85,7 @@ def _shapes(file: AnalyticsFile, kind: str = "") -> Iterator[tuple[Group, Shape]
 
 
 @on_analytics("NVI112")
-def same(file: AnalyticsFile) -> Iterator[Finding]:
+def same(file: AnalyticsFile) -> Iterator[findings.Finding]:
     """Names of shapes that are used twice."""
     known: dict[tuple[str, int, str], tuple[Group, Shape]] = {}
     cut = file.form == "yaml" and file.release == _CUT
@@ -111,7 +109,7 @@ _CUT: Final = "6.3"  # g_strlcpy with the length of the prefix and its NUL taken
 
 
 @on_analytics("NVI113")
-def modes(file: AnalyticsFile) -> Iterator[Finding]:
+def modes(file: AnalyticsFile) -> Iterator[findings.Finding]:
     """`mode` of lines and directions."""
     for group in file.groups:
         row, entry = kinds()[group.kind], group.entry("mode")
@@ -126,7 +124,7 @@ def modes(file: AnalyticsFile) -> Iterator[Finding]:
 
 
 @on_analytics("NVI114")
-def unread(file: AnalyticsFile) -> Iterator[Finding]:
+def unread(file: AnalyticsFile) -> Iterator[findings.Finding]:
     """Names that Gst-nvdsanalytics does not know."""
     names = [PROPERTY, *(f"{kind}-stream" for kind in kinds() if kind != PROPERTY)]
     for section in file.ignored:
@@ -150,7 +148,7 @@ _ALIKE: Final = 0.8
 
 
 @on_analytics("NVI115")
-def streams(file: AnalyticsFile) -> Iterator[Finding]:
+def streams(file: AnalyticsFile) -> Iterator[findings.Finding]:
     """Groups without a number."""
     for group in file.groups:
         if not re.fullmatch("[0-9]+", group.suffix):
@@ -161,7 +159,7 @@ def streams(file: AnalyticsFile) -> Iterator[Finding]:
 
 
 @on_analytics("NVI116")
-def off(file: AnalyticsFile) -> Iterator[Finding]:
+def off(file: AnalyticsFile) -> Iterator[findings.Finding]:
     """Groups that are off without saying so, and files without groups."""
     if file.head and not file.groups and not file.ignored:
         yield _found(file, off, "the file has no lines, directions or zones", file.head.section)
@@ -172,7 +170,7 @@ def off(file: AnalyticsFile) -> Iterator[Finding]:
 
 
 @on_analytics("NVI117")
-def endless(file: AnalyticsFile) -> Iterator[Finding]:
+def endless(file: AnalyticsFile) -> Iterator[findings.Finding]:
     """Lines that go on beyond their points by default."""
     for group in file.groups:
         if group.kind == "line-crossing" and group.is_on and group.entry("extended") is None:
@@ -181,7 +179,7 @@ def endless(file: AnalyticsFile) -> Iterator[Finding]:
 
 
 @on_analytics("NVI118")
-def arrows(file: AnalyticsFile) -> Iterator[Finding]:
+def arrows(file: AnalyticsFile) -> Iterator[findings.Finding]:
     """Arrows and lines without a direction."""
     for _group, shape in _shapes(file, "direction-detection"):
         if len(shape.numbers) >= 4 and shape.numbers[:2] == shape.numbers[2:4]:
@@ -211,7 +209,7 @@ def arrows(file: AnalyticsFile) -> Iterator[Finding]:
 
 
 @on_analytics("NVI119")
-def outside(file: AnalyticsFile) -> Iterator[Finding]:
+def outside(file: AnalyticsFile) -> Iterator[findings.Finding]:
     """Lines and zones beyond config-width and config-height."""
     width, height = file.size
     if min(width, height) <= 0:
@@ -225,11 +223,11 @@ def outside(file: AnalyticsFile) -> Iterator[Finding]:
             none = all(x > width for x, _ in points) or all(y > height for _, y in points)
             x, y = beyond[0]
             message = f"{shape.entry.key}: the point {x};{y} is outside a frame of {width}x{height}"
-            yield _found(file, outside, message, shape.entry, level=None if none else Level.NOTE)
+            yield _found(file, outside, message, shape.entry, level=None if none else findings.Level.NOTE)
 
 
 @on_analytics("NVI123")
-def history(file: AnalyticsFile) -> Iterator[Finding]:
+def history(file: AnalyticsFile) -> Iterator[findings.Finding]:
     """What smooths object counts, and is also the length of a track."""
     entry = file.head.entry(SMOOTHING) if file.head else None
     lines = any(group.is_on and kinds()[group.kind].modes for group in file.groups)
@@ -241,7 +239,7 @@ def history(file: AnalyticsFile) -> Iterator[Finding]:
 
 
 @on_app("NVI121")
-def waiting(app: AppContext) -> Iterator[Finding]:
+def waiting(app: AppContext) -> Iterator[findings.Finding]:
     """Class ids and streams that there are not."""
     file = app.analytics
     if file is None:
@@ -254,10 +252,10 @@ def waiting(app: AppContext) -> Iterator[Finding]:
         if count and group.stream >= count:
             others = any(each.is_on and each.stream < count for each in file.groups)
             message = f"[{group.section.name}]: {app.file.path} has {count} stream{'s' if count > 1 else ''}, from 0"
-            yield _found(file, waiting, message, group.section, level=Level.NOTE if others else None)
+            yield _found(file, waiting, message, group.section, level=findings.Level.NOTE if others else None)
         wanted, entry = group.values.get("class-id", ()), group.entry("class-id")
         if entry and classes and min(classes) >= 0 and -1 not in wanted and (never := set(wanted) - classes):
-            level = None if never == set(wanted) else Level.NOTE
+            level = None if never == set(wanted) else findings.Level.NOTE
             words = ", ".join(map(str, sorted(never)))
             hint = f"write {file.line('class-id', ';'.join(map(str, sorted(set(wanted) & classes))) or -1)}"
             hint += f"; it has {min(classes)} to {max(classes)}"
@@ -266,7 +264,7 @@ def waiting(app: AppContext) -> Iterator[Finding]:
 
 
 @on_app("NVI122")
-def small(app: AppContext) -> Iterator[Finding]:
+def small(app: AppContext) -> Iterator[findings.Finding]:
     """Frames in which slow objects do not move far enough."""
     file = app.analytics
     width, height = (number(app.file, "streammux", side, 0) or 0 for side in ("width", "height"))
@@ -280,7 +278,7 @@ def small(app: AppContext) -> Iterator[Finding]:
 _SMALL: Final = 480 * 270  # pixels of a frame; with as many all slow passages were counted
 
 
-def tracker_findings(data: bytes, path: str, release: str) -> Iterator[Finding]:
+def tracker_findings(data: bytes, path: str, release: str) -> Iterator[findings.Finding]:
     """What the rule finds in the low-level tracker's config."""
     file = read_tracker(data, release)
     if isinstance(file, Fault):
@@ -305,12 +303,12 @@ def tracker_findings(data: bytes, path: str, release: str) -> Iterator[Finding]:
                     yield TRACKER_VALUE.found(wrong[0], path=path, line=line, column=column, hint=wrong[1])
 
 
-def _tracker_key(entry: Entry, group: TrackerGroup, path: str, release: str) -> Iterator[Finding]:
+def _tracker_key(entry: Entry, group: TrackerGroup, path: str, release: str) -> Iterator[findings.Finding]:
     key, since, hint = entry.key, group.since(entry.key), None
     if key in group.keys:
         if not since or between(release, since, None):
             return
-        message, level = f"{key} is in NVIDIA's samples since {since}; this is for {release}", Level.NOTE
+        message, level = f"{key} is in NVIDIA's samples since {since}; this is for {release}", findings.Level.NOTE
     else:
         message, level = f"{entry.group} has no key {quoted(key)}", None
         elsewhere = [name for name, each in tracker_groups().items() if key in each.keys]
@@ -329,7 +327,7 @@ _ALIKE_KEY: Final = 0.9
 def _wrong_value(entry: Entry, group: TrackerGroup) -> tuple[str, str | None] | None:
     """What is wrong with a value, and what to write; None: nothing, or its type is not known."""
     key, text, kind = entry.key, entry.text, group.type_of(entry.key) or ""
-    row = load_toml("nvinfer/advice.toml")["tracker-types"].get(kind)
+    row = files.load_toml("nvinfer/advice.toml")["tracker-types"].get(kind)
     if row is None:
         return None
     words = row["words"]

@@ -12,18 +12,16 @@ from typing import TYPE_CHECKING, Final
 
 from convert.check.app import AppContext, app_groups, group_named, is_on, number, on_app, troubles
 from convert.check.context import SDK, Place
-from convert.check.rules import outputs
+from convert.check.rules import outputs, syntax
 from convert.check.rules.engine import ELSEWHERE, absence
 from convert.check.rules.keys import closest
-from convert.check.rules.syntax import quoted, value_and_comment
 from convert.files import load_toml
 from convert.findings import Finding, Level, Rule
-from convert.nvinfer.keys import ATTRS
+from convert.nvinfer import keys
 from convert.nvinfer.targets import Target, between, catalogue, sinks, trtexec_accepts
 
 if TYPE_CHECKING:
     from convert.check.app import AppEngine, AppFile, Named
-    from convert.nvinfer.keys import Entry
 
 _MOST_SECONDARY: Final = 16
 _ALIKE: Final = 0.85  # one letter of eight is another
@@ -121,13 +119,13 @@ def no_config(app: AppContext) -> Iterator[Finding]:
             if named.key == "config-file":
                 yield app.found(no_config, f"[{named.group}] is switched on, but has no config-file", place)
         elif named.presence.sure and not named.presence.here:
-            message = f"{named.key}: {quoted(named.text)} {absence(named.text, named.path)}"
+            message = f"{named.key}: {syntax.quoted(named.text)} {absence(named.text, named.path)}"
             hint = f"it is looked for at {os.path.abspath(named.path)}"  # noqa: PTH100
             yield app.found(no_config, message, place, hint)
         elif not named.presence.here and named.group != "tracker" and not named.text.startswith(SDK):
             elsewhere.append(named)
     if elsewhere:
-        names = ", ".join(quoted(named.text) for named in elsewhere)
+        names = ", ".join(syntax.quoted(named.text) for named in elsewhere)
         message = f"not on this machine, and so not checked: config-file {names}"
         place = app.file.place(elsewhere[0].group, "config-file")
         yield app.found(no_config, message, place, ELSEWHERE, Level.NOTE)
@@ -138,7 +136,7 @@ def app_refused(app: AppContext) -> Iterator[Finding]:
     """The file, or a value of an engine."""
     for trouble in troubles(app.file, app.target.deepstream):
         place = Place(trouble.path or app.file.path, trouble.line, trouble.column)
-        value, words = value_and_comment(trouble.entry.text, "") if trouble.entry else ("", "")
+        value, words = syntax.value_and_comment(trouble.entry.text, "") if trouble.entry else ("", "")
         hint = f"write {app.file.line(trouble.entry.key, value)}" if trouble.entry and words else None
         yield app.found(app_refused, trouble.message, place, hint)
     if len(app.secondary) > _MOST_SECONDARY:
@@ -207,7 +205,7 @@ def is_other(app: AppFile) -> bool:
     return bool(app.groups) and (not has_frame or foreign)
 
 
-def _is_foreign(name: str, entries: Mapping[str, Entry]) -> bool:
+def _is_foreign(name: str, entries: Mapping[str, keys.Entry]) -> bool:
     """Whether deepstream-app would not have a group with that name and these keys, not even by a slip of the pen."""
     if "-gie" in name:
         return "config-file-path" in entries or bool(re.fullmatch("primary-gie[0-9]+", name))
@@ -250,7 +248,7 @@ def unread(app: AppContext) -> Iterator[Finding]:
                     Place(app.file.path, entry.line, entry.column),
                     f"write {app.file.line(meant, entry.text)}",
                 )
-                yield app.found(unread, f"[{name}]: deepstream-app has no key {quoted(key)}", place, hint)
+                yield app.found(unread, f"[{name}]: deepstream-app has no key {syntax.quoted(key)}", place, hint)
 
 
 _NEEDED: Final = {
@@ -274,7 +272,7 @@ def _classes_hint(have: set[int]) -> str:
 
 def _largest(engine: AppEngine, key: str) -> int:
     """The largest object of any class; 0: no limit, or not known."""
-    classes = engine.context.values.get(ATTRS, ()) if engine.context else ()
+    classes = engine.context.values.get(keys.ATTRS, ()) if engine.context else ()
     limits = [each.get(key, 0) for each in classes]
     return max(limits) if limits and all(limits) else 0
 

@@ -6,18 +6,15 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+from convert import files, findings
 from convert.check import context as checking
 from convert.check.rules.syntax import as_head, as_line, quoted, unread_numbers
-from convert.files import load_toml
-from convert.findings import Level
-from convert.nvinfer.config import ELEMENT_BYTES
+from convert.nvinfer import config, targets
 from convert.nvinfer.keys import ATTRS, ATTRS_ALL, NETWORKS_WITH_ATTRS, PROPERTY, Reason, key_named, keys, version
-from convert.nvinfer.targets import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from convert.findings import Finding
     from convert.nvinfer.keys import Entry, Key
 
 _STOI = re.compile(r"\s*[+-]?[0-9]+")
@@ -27,7 +24,7 @@ _STOI = re.compile(r"\s*[+-]?[0-9]+")
 
 
 @checking.on_config("NVI009", refused=True)
-def unknown_key(context: checking.RuleContext) -> Iterator[Finding]:
+def unknown_key(context: checking.RuleContext) -> Iterator[findings.Finding]:
     """Keys no release has, or not here."""
     for entry in context.parsed.unknown:
         if _newer(context, entry) or entry.key == "is-classifier":
@@ -38,7 +35,7 @@ def unknown_key(context: checking.RuleContext) -> Iterator[Finding]:
 
 
 @checking.on_config("NVI010", refused=True)
-def unknown_group(context: checking.RuleContext) -> Iterator[Finding]:
+def unknown_group(context: checking.RuleContext) -> Iterator[findings.Finding]:
     """Groups no element reads."""
     refused = {fault.problem.line for fault in context.faults}
     for unread in context.parsed.unread:
@@ -74,7 +71,7 @@ def _outside(context: checking.RuleContext, name: str, at: int) -> tuple[str, st
 
 
 @checking.on_config("NVI012", refused=True)
-def legacy(context: checking.RuleContext) -> Iterator[Finding]:
+def legacy(context: checking.RuleContext) -> Iterator[findings.Finding]:
     """Old names that still work, or are ignored beside the new one."""
     for entry in context.parsed.entries:
         key = checking.key_of(entry)
@@ -88,7 +85,7 @@ def legacy(context: checking.RuleContext) -> Iterator[Finding]:
             message = f"{entry.key} is ignored, because {new} is given"
             other = context.last.get((entry.group, new or ""))
             same = other is not None and other.text.strip() == new_value(entry, key)
-            level = Level.NOTE if same else Level.WARNING
+            level = findings.Level.NOTE if same else findings.Level.WARNING
             yield context.found(legacy, message, at=context.at_key(entry), hint="remove it", level=level)
         elif new:
             message, hint = f"{entry.key} is an old name for {new}", f"write {new}"
@@ -114,7 +111,7 @@ def new_value(entry: Entry, key: Key) -> str | None:
 
 
 @checking.on_config("NVI013", refused=True)
-def too_new(context: checking.RuleContext) -> Iterator[Finding]:
+def too_new(context: checking.RuleContext) -> Iterator[findings.Finding]:
     """Keys that a later release has."""
     for entry in context.parsed.unknown:
         if since := _newer(context, entry):
@@ -124,7 +121,7 @@ def too_new(context: checking.RuleContext) -> Iterator[Finding]:
 
 
 @checking.on_config("NVI018", refused=True)
-def suppression(context: checking.RuleContext) -> Iterator[Finding]:
+def suppression(context: checking.RuleContext) -> Iterator[findings.Finding]:
     """`# check: ignore ...` with a misspelt id."""
     from convert.check.rules import RULES  # which this module is a part of
 
@@ -136,7 +133,7 @@ def suppression(context: checking.RuleContext) -> Iterator[Finding]:
 
 
 @checking.on_config("NVI016", refused=True)
-def escape(context: checking.RuleContext) -> Iterator[Finding]:
+def escape(context: checking.RuleContext) -> Iterator[findings.Finding]:
     """Control characters that came from a backslash."""
     if context.parsed.form != "ini":
         return
@@ -159,7 +156,7 @@ def escape(context: checking.RuleContext) -> Iterator[Finding]:
 
 
 @checking.on_config("NVI017", refused=True)
-def yaml_value(context: checking.RuleContext) -> Iterator[Finding]:
+def yaml_value(context: checking.RuleContext) -> Iterator[findings.Finding]:
     """Conversions of the YAML parser that lose something."""
     if context.parsed.form != "yaml":
         return
@@ -187,7 +184,7 @@ def yaml_value(context: checking.RuleContext) -> Iterator[Finding]:
         if problem.reason is Reason.OVERRUN:
             place = context.at(problem.line, problem.column)
             is_path = problem.key == "op-tensor-files"
-            hint = "use a shorter path" if is_path else f"use at most {ELEMENT_BYTES - 1} bytes"
+            hint = "use a shorter path" if is_path else f"use at most {config.ELEMENT_BYTES - 1} bytes"
             yield context.found(yaml_value, problem.message, at=place, hint=hint)
 
 
@@ -195,24 +192,24 @@ def yaml_value(context: checking.RuleContext) -> Iterator[Finding]:
 
 
 @checking.on_config("NVI011")
-def unread_attrs(context: checking.RuleContext) -> Iterator[Finding]:
+def unread_attrs(context: checking.RuleContext) -> Iterator[findings.Finding]:
     """[class-attrs-*] of a classifier."""
     for unread in context.parsed.unread:
         if unread.why == "network-type":
             message = f"{quoted(as_head(context, unread.section.name))} is not read: network-type is {context.kind}"
             place = context.at(unread.section.line, unread.section.column)
-            hint, level = "remove the group", Level.NOTE
+            hint, level = "remove the group", findings.Level.NOTE
             if context.kind == checking.CLASSIFIER:
-                level = level if context.given("classifier-threshold") else Level.WARNING
+                level = level if context.given("classifier-threshold") else findings.Level.WARNING
                 hint += f"; a classifier has classifier-threshold in {as_head(context, PROPERTY)}"
             elif checking.wants_instances(context):
-                level = Level.WARNING
+                level = findings.Level.WARNING
                 hint = f"write {as_line(context, 'network-type', int(checking.INSTANCES))}"
             yield context.found(unread_attrs, message, at=place, hint=hint, level=level)
 
 
 @checking.on_config("NVI014")
-def needs(context: checking.RuleContext) -> Iterator[Finding]:
+def needs(context: checking.RuleContext) -> Iterator[findings.Finding]:
     """Keys whose partner is missing; a locale's keys; what mean-file wins over."""
     for ignored in context.parsed.ignored:
         if ignored.why == "locale":
@@ -230,9 +227,9 @@ def needs(context: checking.RuleContext) -> Iterator[Finding]:
 
 
 @checking.on_config("NVI015")
-def not_for_type(context: checking.RuleContext) -> Iterator[Finding]:
+def not_for_type(context: checking.RuleContext) -> Iterator[findings.Finding]:
     """Keys of another network-type or process-mode."""
-    advice = load_toml("nvinfer/advice.toml")
+    advice = files.load_toml("nvinfer/advice.toml")
     types = advice["types"]
     for entry in context.last.values():
         if entry.group != PROPERTY:
@@ -248,21 +245,21 @@ def not_for_type(context: checking.RuleContext) -> Iterator[Finding]:
         elif entry.key in advice["secondary"]["keys"] and not context.is_secondary:
             message = f"{entry.key} is for secondary engines; process-mode is 1, whole frames"
             hint = f"remove it, or write {as_line(context, 'process-mode', 2)} if it looks at another engine's objects"
-            level = Level.NOTE if entry.key.startswith("input-object") else Level.WARNING
+            level = findings.Level.NOTE if entry.key.startswith("input-object") else findings.Level.WARNING
             yield context.found(not_for_type, message, at=context.at_key(entry), hint=hint, level=level)
 
 
 @checking.on_config("NVI019")
-def no_effect(context: checking.RuleContext) -> Iterator[Finding]:
+def no_effect(context: checking.RuleContext) -> Iterator[findings.Finding]:
     """Keys whose code is gone."""
     for entry in context.last.values():
-        until = catalogue().keys_work_until.get(entry.key) if entry.group == PROPERTY else None
+        until = targets.catalogue().keys_work_until.get(entry.key) if entry.group == PROPERTY else None
         if until is not None and version(context.parsed.release) > version(until) and _is_read(context, entry):
             release = context.parsed.release
             message = f"{entry.key} had an effect up to DeepStream {until}; {release} reads it and no more"
-            level, hint = Level.NOTE, "remove it"
+            level, hint = findings.Level.NOTE, "remove it"
             if entry.key in _DEAD and not (entry.key in _OF_UFF and not context.value("uff-file", "")):
-                level, hint = Level.WARNING, "only ONNX models are built: convert the model"
+                level, hint = findings.Level.WARNING, "only ONNX models are built: convert the model"
             yield context.found(no_effect, message, at=context.at_key(entry), hint=hint, level=level)
 
 
