@@ -341,6 +341,9 @@ class Worker:
 
     def _read(self, length: int, limit: _Limit) -> bytes:
         data = io.BytesIO()  # gives what was written without a copy
+        data.seek(length - 1)
+        data.write(b"\0")  # the end first: it grows once
+        data.seek(0)
         with selectors.DefaultSelector() as selector:
             selector.register(self._answers, selectors.EVENT_READ)
             while left := length - data.tell():

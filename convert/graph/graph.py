@@ -27,12 +27,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-WHOLE_OPSET = 11
-"""The first that has what most translations need: slices by steps, Resize around half pixels, Pad by constants."""
-
-TOO_OLD = "an opset below 11 lacks too much: leave out --opset, or export the ONNX model with opset 13"
-"""The hint of what an older one may be the reason of."""
-
 PICTURES_FIRST = frozenset(
     {
         "AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "DepthToSpace", "GlobalAveragePool",
@@ -61,6 +55,14 @@ REDUCTIONS = frozenset(
     }
 )  # fmt: skip
 """Over `axes`, an attribute or (ReduceSum since opset 13, all since 18) a second input."""
+
+
+def hint_at(opset: int, hint: str | None) -> str | None:
+    """`hint`, or what may help where the opset is the reason: before 11 there are no slices by steps, no joins with
+    constants for every picture, and no resizing around half pixels."""
+    if opset >= 11:
+        return hint
+    return "an opset below 11 lacks too much: leave out --opset, or export the ONNX model with opset 13"
 
 
 def load_model(data: bytes) -> ModelProto:

@@ -157,9 +157,9 @@ _OPSET = 13  # the first in which DequantizeLinear has an axis
 _LOW, _HIGH = -128, 127
 _TIE = 2.0**-15
 """Averages of a few codes often lie in the middle of two, and TFLite rounds these away from code 0
-(reference/integer_ops/pooling.h, reference/resize_bilinear.h). A step that is so much smaller does, too: 127 becomes
-127.004, less than what other averages are away from a middle."""
-_FEW = {"AveragePool", "Resize"}  # ReduceMean: LiteRT's default kernels round to the even code, as ONNX does
+(reference/integer_ops/pooling.h). A step that is so much smaller does, too: 127 becomes 127.004, less than what other
+averages are away from a middle. Of a linear Resize LiteRT's default kernels round them up (XNNPACK's s8-ibilinear), as
+does so small a part of a step more. Of ReduceMean they round to the even code, as ONNX does."""
 _QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 
 _MOVES = {
@@ -312,9 +312,12 @@ class _Rewriter:
         grid = self._grid(node)
         name, step = node.input[0], node.input[1]
         producer = self.editor.producers.get(name)
-        if producer is not None and producer.op_type in _FEW:
-            step = self.editor.floats(grid.step * (1 - _TIE))
         more = self.shift_of(name) + grid.step * grid.zero
+        kind = "" if producer is None else producer.op_type
+        if kind == "AveragePool":
+            step = self.editor.floats(grid.step * (1 - _TIE))
+        elif producer is not None and kind == "Resize" and attribute(producer, "mode", b"nearest") == b"linear":
+            more = more + grid.step * _TIE
         name = self.shifted_before(name, more, grid, node)
         self.editor.set_inputs(node, [name, step, self.editor.add_constant(np.zeros((), np.int8))])
         self.grids[node.output[0]] = grid

@@ -460,7 +460,7 @@ def _batch(value: Mapping[str, Any]) -> list[Measure]:
 def _agreement(value: Mapping[str, Any]) -> list[Measure]:
     words = _agreed(value)
     if value.get("rounded"):
-        words += "; the first layer keeps its rounding"
+        words += f"; rounded as the original: {value.get('layers', 'first')} layer"
     if value.get("kernels") is not None:
         words += f"; two sets of the original's own kernels on {percent(float(value['kernels']))}"
     return [Measure("Integer original against its float rewriting", words)]
@@ -470,6 +470,8 @@ def _codes(value: Mapping[str, Any]) -> list[Measure]:
     """Ours beside the original's second kernels."""
     own = f"two sets of the original's own kernels: {_agreed(value['kernels'])}"
     words = f"{_agreed(value['plain'])}; {own}; {percent(float(value['share']))} of multiplications in INT8"
+    if value.get("moved"):
+        words += "; half of the boxes within {:.2g} pixels of the original's ({:.2g})".format(*value["moved"])
     return [Measure("Integer original against the same codes in ONNX", words)]
 
 

@@ -172,7 +172,7 @@ def _sign(writer: _Writer) -> str:
 
 
 def _select(writer: _Writer) -> str:
-    """tf2onnx multiplies by 0 and 1, which makes NaN of what is infinite on the side that is not chosen: x / 0."""
+    """tf2onnx multiplies by 0 and 1, which makes NaN of what is infinite on the side not chosen: x / 0, log(0)."""
     condition, *values = writer.inputs
     shape, rank = writer.shape_of(0), len(writer.target)
     if writer.node.type == "TFL_SELECT" and len(shape) == 1 and rank > 1:  # one for each row
@@ -461,12 +461,12 @@ def _add_n(writer: _Writer) -> str:
 
 def _fake_quant(writer: _Writer) -> str:
     """Rounding to steps of which one is 0 (`NudgeQuantizationRange`, `FakeQuantizeArray`): halves go up."""
-    low, high = (np.float32(writer.attributes[end]) for end in ("min", "max"))
+    least, largest = (np.float32(writer.attributes[end]) for end in ("min", "max"))
     steps = (1 << writer.attributes["num_bits"]) - 1
-    scale = (high - low) / np.float32(steps)
-    zero = np.float32(np.floor(np.clip(-low / scale, 0, steps) + 0.5))
-    low, high = -zero * scale, (steps - zero) * scale
-    inside = writer.add("Sub", writer.clip(writer.inputs[0], float(low), float(high)), writer.constant(low))
+    scale = (largest - least) / np.float32(steps)
+    zero = np.float32(np.floor(np.clip(-least / scale, 0, steps) + 0.5))
+    low, high = float(-zero * scale), float((steps - zero) * scale)
+    inside = writer.add("Sub", writer.clip(writer.inputs[0], low, high), writer.constant(low))
     codes = writer.add("Mul", inside, writer.constant(np.float32(1) / scale))
     codes = writer.add("Floor", writer.add("Add", codes, writer.constant(0.5)))
     return writer.add("Add", writer.add("Mul", codes, writer.constant(scale)), writer.constant(low))
@@ -610,17 +610,15 @@ def _nearest(writer: _Writer) -> str:
     return name
 
 
-def _mixture(before: int, after: int, *, corners: bool, centers: bool) -> NDArray[np.float32]:
+def _mixture(before: int, after: int, *, corners: bool, centers: bool) -> NDArray[Any]:
     """How much of each old pixel is in each new one, [after, before] (`ComputeInterpolationValues`)."""
     scale = np.float32((before - 1) / (after - 1) if corners and after > 1 else before / after)
     places = np.arange(after, dtype=np.float32)
     places = (places + np.float32(0.5)) * scale - np.float32(0.5) if centers else places * scale
     low, high = np.floor(places).clip(0), np.ceil(places).clip(None, before - 1)
     pixels, share = np.arange(before), (places - low)[:, np.newaxis]
-    weights: NDArray[np.float32] = (1 - share) * (pixels == low[:, np.newaxis]) + share * (
-        pixels == high[:, np.newaxis]
-    )
-    return weights
+    shares: NDArray[Any] = (1 - share) * (pixels == low[:, np.newaxis]) + share * (pixels == high[:, np.newaxis])
+    return shares
 
 
 def _bilinear(writer: _Writer) -> str:
@@ -636,10 +634,7 @@ def _bilinear(writer: _Writer) -> str:
     elif scales is None:
         raise ValueError(f"no scale gives {sizes[1]} for {sizes[0]}")
     else:
-        factors = (
-            writer.constant([]),
-            writer.constant([1, 1, *scales]),
-        )  # the first are of a crop, which there is none of
+        factors = (writer.constant([]), writer.constant([1, 1, *scales]))  # the first are of a crop: there is none
         coordinates = "align_corners" if corners else "half_pixel" if centers else "asymmetric"
         name = writer.add("Resize", name, *factors, mode="linear", coordinate_transformation_mode=coordinates)
     return writer.add("Transpose", name, perm=[0, 2, 3, 1])
@@ -672,37 +667,18 @@ _HANDLERS: dict[str, Callable[[_Writer], str]] = {
     "TFL_STABLEHLO_MINIMUM": lambda writer: writer.add("Min", *writer.inputs),
     "TFL_STABLEHLO_MULTIPLY": lambda writer: writer.add("Mul", *writer.inputs),
     "TFL_ATAN2": _atan2, "TFL_BITWISE_XOR": _bitwise_xor, "TFL_BUCKETIZE": _bucketize, "TFL_DILATE": _dilate,
-    "TFL_DYNAMIC_UPDATE_SLICE": _dynamic_update_slice, "TFL_FAKE_QUANT": _fake_quant,
-    "TFL_GATHER_ND": _gather_nd, "TFL_GELU": _gelu, "TFL_HARD_SWISH": _hard_swish,
-    "TFL_L2_POOL_2D": _l2_pool, "TFL_MATRIX_DIAG": _matrix_diag, "TFL_MATRIX_SET_DIAG": _matrix_set_diag,
-    "TFL_MIRROR_PAD": _mirror_pad, "TFL_ONE_HOT": _one_hot, "TFL_REVERSE_SEQUENCE": _reverse_sequence,
-    "TFL_REVERSE_V2": _reverse, "TFL_RIGHT_SHIFT": _right_shift, "TFL_ROUND": _round, "TFL_SCATTER_ND": _scatter_nd,
-    "TFL_SEGMENT_SUM": _segment_sum, "TFL_SIGN": _sign, "TFL_UNSORTED_SEGMENT_SUM": _segment_sum,
+    "TFL_DYNAMIC_UPDATE_SLICE": _dynamic_update_slice, "TFL_FAKE_QUANT": _fake_quant, "TFL_GATHER_ND": _gather_nd,
+    "TFL_GELU": _gelu, "TFL_HARD_SWISH": _hard_swish, "TFL_L2_POOL_2D": _l2_pool, "TFL_MATRIX_DIAG": _matrix_diag,
+    "TFL_MATRIX_SET_DIAG": _matrix_set_diag, "TFL_MIRROR_PAD": _mirror_pad, "TFL_ONE_HOT": _one_hot,
+    "TFL_REVERSE_SEQUENCE": _reverse_sequence, "TFL_REVERSE_V2": _reverse, "TFL_RIGHT_SHIFT": _right_shift,
+    "TFL_ROUND": _round, "TFL_SCATTER_ND": _scatter_nd, "TFL_SEGMENT_SUM": _segment_sum, "TFL_SIGN": _sign,
+    "TFL_UNSORTED_SEGMENT_SUM": _segment_sum,
 }  # fmt: skip
 
 
-def _is_integer(ctx: Any, node: Any) -> bool:
-    return ctx.get_dtype(node.output[0]) in _INTEGERS
-
-
-def _is_old_power(ctx: Any, node: Any) -> bool:
-    """Whether a POW of integers is of an opset in which Pow has none."""
-    return bool(ctx.opset < 12) and _is_integer(ctx, node)
-
-
-def _compares_old_floats(ctx: Any, node: Any) -> bool:
-    """Whether an EQUAL or NOT_EQUAL of floats is of an opset in which Equal has none."""
-    return bool(ctx.opset < 11 and ctx.get_dtype(node.input[0]) == TensorProto.FLOAT)
-
-
-def _selects_floats(ctx: Any, node: Any) -> bool:
-    """Whether a SELECT is of floats, and of an opset that has Where."""
-    return bool(ctx.opset >= 9 and ctx.get_dtype(node.output[0]) == TensorProto.FLOAT)
-
-
-def _is_old(ctx: Any, node: Any) -> bool:
-    """Whether TensorRT 7 may read it, of which a release lacks what tf2onnx writes."""
-    return bool(ctx.opset < 13 and ctx.get_dtype(node.output[0]) == TensorProto.FLOAT)
+def _of(kinds: set[int], *, since: int = 0, until: int = 99) -> Callable[[Any, Any], bool]:
+    """Whether an operator takes one of these types, and the opset is `since` or later and before `until`."""
+    return lambda ctx, node: since <= ctx.opset < until and any(ctx.get_dtype(name) in kinds for name in node.input)
 
 
 def _reaches_too_little(ctx: Any, node: Any) -> bool:
@@ -804,27 +780,29 @@ _INTEGERS = {
     TensorProto.INT8, TensorProto.UINT8, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64,
 }  # fmt: skip
 
-# Only where tf2onnx is wrong: what it writes for the others stays as it is.
+_FLOATS = {TensorProto.FLOAT}
+
+# Only where tf2onnx is wrong, or writes what TensorRT 7 (opset 11) lacks: what it writes for the others stays as it is.
 _SOMETIMES: dict[str, tuple[Callable[[Any, Any], bool], Callable[[_Writer], str]]] = {
-    "TFL_ADD_N": (_is_integer, _add_n),
+    "TFL_ADD_N": (_of(_INTEGERS), _add_n),
     "TFL_ARG_MAX": (_lists_its_axis, partial(_arg_most, operator="ArgMax")),
     "TFL_ARG_MIN": (_lists_its_axis, partial(_arg_most, operator="ArgMin")),
     "TFL_CONV_2D": (_computes_weights, _convolution),
-    "TFL_CUMSUM": (_is_old, _cumulative_sum),
+    "TFL_CUMSUM": (_of(_FLOATS, until=13), _cumulative_sum),
     "TFL_DEPTHWISE_CONV_2D": (_computes_weights, _depthwise_convolution),
-    "TFL_EQUAL": (_compares_old_floats, _equal),
-    "TFL_FLOOR_DIV": (_is_integer, _floor_div),
-    "TFL_FLOOR_MOD": (_is_integer, partial(_floor_div, modulo=True)),
+    "TFL_EQUAL": (_of(_FLOATS, until=11), _equal),
+    "TFL_FLOOR_DIV": (_of(_INTEGERS), _floor_div),
+    "TFL_FLOOR_MOD": (_of(_INTEGERS), partial(_floor_div, modulo=True)),
     "TFL_GATHER": (_has_own_indices, _gather),
-    "TFL_L2_NORMALIZATION": (_is_old, _l2_normalization),
+    "TFL_L2_NORMALIZATION": (_of(_FLOATS, until=13), _l2_normalization),
     "TFL_LOCAL_RESPONSE_NORMALIZATION": (_is_wide, _local_response_normalization),
-    "TFL_NOT_EQUAL": (_compares_old_floats, _equal),
+    "TFL_NOT_EQUAL": (_of(_FLOATS, until=11), _equal),
     "TFL_PADV2": (_pads_floats, _pad),
-    "TFL_POW": (_is_old_power, _pow),
+    "TFL_POW": (_of(_INTEGERS, until=12), _pow),
     "TFL_RESIZE_BILINEAR": (_resizes_otherwise, _bilinear),
     "TFL_RESIZE_NEAREST_NEIGHBOR": (_is_not_repeated, _nearest),
-    "TFL_SELECT": (_selects_floats, _select),
-    "TFL_SELECT_V2": (_selects_floats, _select),
+    "TFL_SELECT": (_of(_FLOATS, since=9), _select),
+    "TFL_SELECT_V2": (_of(_FLOATS, since=9), _select),
     "TFL_SOFTMAX": (_has_another_beta, _softmax),
     "TFL_SPACE_TO_BATCH_ND": (_has_unequal_blocks, _space_to_batch),
     "TFL_TRANSPOSE_CONV": (_reaches_too_little, _transposed_convolution),

@@ -260,6 +260,8 @@ def load(model: bytes, providers: Sequence[Any] = ("CPUExecutionProvider",), *, 
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
     options.log_severity_level = _FATAL
+    # Else weights are in an arena that doubles as it grows.
+    options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:

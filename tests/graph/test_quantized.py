@@ -430,21 +430,22 @@ def _doubled(values: _Real) -> _Real:
 def test_averages_in_the_middle_of_two_codes_are_rounded_as_tflite_rounds_them(
     operator: str, step: float, zero: int, seed: int
 ) -> None:
-    """Away from code 0, whatever the zero point: (sum + n / 2) / n of whole numbers."""
+    """Whatever the zero point: of a pool away from code 0, of a Resize up; (sum + n / 2) / n of whole numbers."""
     codes = np.random.default_rng(seed).integers(-128, 128, (1, 4, 6, 5))
     step = float(np.float32(step))
     net = _Network()
     given_codes = net.coded("x", step, zero)
     if operator == "Resize":
         made = net.add("Resize", given_codes, "", net.constant([1, 1, 2, 2]), mode="linear")
-        count, sums = 16, _doubled(codes.astype(np.float64))
+        wanted = (_doubled(codes.astype(np.float64)) + 8) // 16
     else:
         made = net.add("AveragePool", given_codes, kernel_shape=[2, 2])
-        count, sums = 4, _pooled(codes.astype(np.float64), (2, 2), (0, 0, 0, 0), np.sum)
+        sums = _pooled(codes.astype(np.float64), (2, 2), (0, 0, 0, 0), np.sum)
+        wanted = np.sign(sums) * ((np.abs(sums) + 2) // 4)
     same = np.eye(4, dtype=np.float32)[:, :, np.newaxis, np.newaxis]
     shifted = _shifted(net.model(net.add("Conv", net.coded(made, step, zero), net.constant(same))))
     found = np.rint(_run(shifted, ((codes - zero) * step).astype(np.float32)) / step) + zero
-    np.testing.assert_array_equal(found, np.sign(sums) * ((np.abs(sums) + count // 2) // count))
+    np.testing.assert_array_equal(found, wanted)
 
 
 def test_what_brings_frames_to_the_model_is_no_part_of_the_count() -> None:

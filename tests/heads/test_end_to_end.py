@@ -202,6 +202,19 @@ def test_the_order_of_equally_good_objects_is_no_difference() -> None:
         np.testing.assert_array_equal(left, right)
 
 
+@pytest.mark.parametrize("unit", ["relative", "pixels"])
+def test_the_reference_reads_a_row_as_one_box_and_the_score_of_its_class(unit: str) -> None:
+    head = replace(synthetic.adapt(model := end_to_end(), export_of(model), Options()).head, coordinates=unit)
+    scale = 64 if unit == "pixels" else 1
+    rows = np.array([[[0.1, 0.2, 0.3, 0.4, 0.9, 2], [0.5, 0.5, 1, 1, 0.25, 0]]], np.float32)
+    rows[..., :4] *= scale
+    found = END_TO_END.read(decoding.ReferenceDecoder(head, 64, 64), [rows])
+    np.testing.assert_allclose(found.boxes, [[[0.2, 0.1, 0.4, 0.3], [0.5, 0.5, 1, 1]]], rtol=1e-6)
+    np.testing.assert_array_equal(found.of_classes, np.array([[[0, 0, 0.9], [0.25, 0, 0]]], np.float32))
+    np.testing.assert_array_equal(found.scores, rows[..., 4])
+    np.testing.assert_array_equal(found.labels, [[2, 0]])
+
+
 def test_what_nvinfer_makes_of_a_bundle(tmp_path: Path, worker: Worker) -> None:
     """No class's objects are suppressed, and their edges are those of the rows."""
     model = end_to_end()

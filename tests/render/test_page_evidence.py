@@ -38,7 +38,7 @@ EVIDENCE = Evidence(
     BatchParity((1, 2, 8), 0.0),
     "builds, batch 1 to 8",
     decoding=3.1e-06,
-    int8_agreement=Int8Agreement(0.9987, 0.0021, 0.08, 500, rounded=1),
+    int8_agreement=Int8Agreement(0.9987, 0.0021, 0.08, 500, rounded=1, layers="first"),
 )
 
 
@@ -56,7 +56,7 @@ def test_measures_of_a_report() -> None:
         Measure(
             "Integer original against its float rewriting",
             "the same decision on 99.87 % of 500 inputs; mean difference 0.0021, largest 0.08;"
-            " the first layer keeps its rounding",
+            " rounded as the original: first layer",
         ),
     ]
 

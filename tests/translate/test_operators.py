@@ -11,7 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from convert.errors import TranslationError
 from convert.export.tflite import pack, unpack
-from tests.graph.flat import Flat, flatten, options
+from tests.graph.flat import Flat, flatten, options, softmax
 from tests.graph.proof import litert, onnxruntime
 
 if TYPE_CHECKING:
@@ -357,3 +357,22 @@ def test_powers_of_integers(opset: int, same: Callable[..., onnx.ModelProto]) ->
     flat.operator("POW", [whole, flat.constant(np.int32(3))], [power])
     flat.operator("CAST", [power], [target], options("Cast", inDataType=2, outDataType=0))
     same(flat.build([picture], [flatten(flat, target)]), opset=opset)
+
+
+def test_what_an_old_opset_lacks(export: Callable[..., Export], adapted: Callable[..., Any]) -> None:
+    """Slices by steps, and constants joined to every picture; the hint's way is one that works."""
+    limits = (np.array(each, np.int32) for each in ([0, 0, 0, 0], [1, 6, 8, 3], [1, 2, 1, 1]))
+    flat = Flat()
+    picture, joined = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(1, 6, 8, 4)
+    flat.operator(
+        "CONCATENATION",
+        [picture, flat.constant(np.ones((1, 6, 8, 1), np.float32))],
+        [joined],
+        options("Concatenation", axis=3),
+    )
+    sliced = network("STRIDED_SLICE", (1, 3, 8, 3), *limits, option=options("StridedSlice"))
+    for model in (sliced, flat.build([picture], [softmax(flat, flatten(flat, joined))])):
+        with pytest.raises(TranslationError) as caught:
+            adapted(export(model), opset=9)
+        assert "leave out --opset" in str(caught.value.hint)
+        assert adapted(export(model))
