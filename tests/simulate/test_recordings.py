@@ -135,6 +135,7 @@ def test_the_page(bundle: Path, tmp_path: Path) -> None:
     page = (tmp_path / "out" / "report.html").read_text()
     assert "<script" not in page
     assert "&lt;b&gt;a.wav" in page
+    assert '<li class="next"><strong>Window</strong>' in page
     assert "<b>" not in page
     svgs = [ET.fromstring(each) for each in re.findall(r"<svg.*?</svg>", page)]
     assert len(svgs) == 4, "scores and anomaly of two recordings"
