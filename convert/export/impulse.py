@@ -438,7 +438,9 @@ class _Reader:
         """Ids of the blocks that feed the network, or the anomaly block; () where that is not recorded."""
         entries = self._learning(reached, anomaly=anomaly)
         if not anomaly and len(entries) > 1:
-            entries = [each for each in entries if self.names & set(each.names)] or entries[:1]
+            entries = [
+                each for each in entries if self.names & set(each.names) & self.header.declarations.keys()
+            ] or entries[:1]
         for name in (name for entry in entries for name in entry.names):
             if name.endswith("_inputs") and name in self.header.declarations:
                 return tuple(int(value) for value in self._array(name, "the inputs of a learning block"))

@@ -143,6 +143,30 @@ def test_of_two_impulses_the_one_whose_network_is_named(tmp_path: Path) -> None:
     assert [model.reason for model in shown.models] == [None, None]
 
 
+@pytest.mark.parametrize(("name", "inputs"), [("tflite_learn_5", (9,)), ("tflite_learn_6", (4,))])
+def test_of_two_networks_of_one_impulse_each_has_its_own_inputs(
+    name: str, inputs: tuple[int, ...], tmp_path: Path
+) -> None:
+    parts, path = (block("raw", 1, 3, 4), block("flatten", 1, 3, 9)), "model-parameters/model_variables.h"
+    whole = replace(impulse(*parts, samples=20, axes=3, frequency=10), sensor="fusion")
+    first, second = (
+        impulse_library(
+            tiny.features(size),
+            replace(whole, inputs=(number,)),
+            Parameters(labels=("a", "b", "c", "d"), year=2025, resize_mode=None, block_id=learning),
+        )
+        for size, number, learning in ((21, 9, 5), (60, 4, 6))
+    )
+    text, other = first[path].decode(), second[path].decode()
+    config = other[other.index("const ei_config_tflite_graph_t") : other.index("const ei_learning_block_t")]
+    (entry,) = re.findall(r"\n    \{ 6, &run_nn_inference.*", other)
+    text = text.replace("const ei_learning_block_t", config + "const ei_learning_block_t")
+    text = re.sub(r"(\n    \{ 5, &run_nn_inference.*)", lambda match: match[1] + entry, text)
+    result = found({**second, **first, path: text.encode()}, tmp_path, name)
+    assert result is not None
+    assert result.impulse.inputs == inputs
+
+
 def changed(files: dict[str, bytes], name: str, old: str, new: str) -> dict[str, bytes]:
     text = files[f"model-parameters/{name}"].decode()
     assert old in text
