@@ -27,7 +27,7 @@ import numpy as np
 
 from convert.errors import MissingDependencyError, ValidationError, pip_install
 from convert.heads import ssd
-from convert.isolation import Died, Failed, Worker
+from convert.isolation import LARGE, Died, Failed, Worker, return_freed_memory
 from convert.onnx_header import read_header
 from convert.validate.inputs import as_edge_impulse
 
@@ -254,10 +254,13 @@ def load(model: bytes, providers: Sequence[Any] = ("CPUExecutionProvider",), *, 
     if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
-        return onnxruntime.InferenceSession(model, options, providers=list(providers))
+        session = onnxruntime.InferenceSession(model, options, providers=list(providers))
     except Exception as error:  # its exceptions share no other base class
         message = f"ONNX Runtime does not load the model: {_reason(error)}"
         raise ValidationError(message, hint="convert with another --opset, or report the model") from error
+    if len(model) > LARGE:
+        return_freed_memory()  # more than the weights take
+    return session
 
 
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
