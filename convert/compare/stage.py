@@ -4,6 +4,7 @@ The files that `emit` is about to write are written into the stage's own folder.
 are read back as Gst-nvinfer does it (`convert.simulate`), and run against the original (`convert.compare.run`): on
 generated frames of the aspect that the app config's streammux has, and on the user's pictures. The worker does it, as
 it has just validated the same model; of one that is too large to be sent there once more, only the original runs there.
+A rewritten model, whose original runs in a second process already, is compared there while it is validated.
 
 Importing this module brings neither numpy nor onnx.
 """
@@ -15,10 +16,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from convert import compare, findings, heads, isolation, types
+from convert.compare import NOT_COMPARED
 from convert.emit.files import bundle_names
 from convert.emit.streams import sample
 from convert.errors import ConvertError
+from convert.findings import Level, worst
+from convert.heads import head
+from convert.isolation import LARGE, SENT, Died, InProcessWorker, Worker, return_freed_memory
+from convert.types import Adapted, ModelFormat, Stage, StageResult
 
 if TYPE_CHECKING:
     from convert.emit import Emit
@@ -39,48 +44,53 @@ class WithComparison:
         timeout: seconds the original may take for a picture.
         worker: what compares a model of at most `SENT` bytes, and runs the original of others; one is started where
             none is given.
+        beside: a second process, which compares a rewritten model of at most `SENT` bytes while it is validated.
     """
 
     name: ClassVar[str] = "validate"
-    validate: types.Stage
+    validate: Stage
     emit: Emit
     images: Path | None = None
     timeout: float = 300.0
-    worker: isolation.Worker | None = field(default=None, compare=False, repr=False)
+    worker: Worker | None = field(default=None, compare=False, repr=False)
+    beside: Worker | None = field(default=None, compare=False, repr=False)
 
-    def __call__(self, artifact: object, workdir: Path) -> types.StageResult:
+    def __call__(self, artifact: object, workdir: Path) -> StageResult:
         """Validate, then compare.
 
         Raises:
             ValidationError: the original or the model cannot be run.
             InputError: a picture in `images` cannot be read.
         """
-        assert isinstance(artifact, types.Adapted)
-        result = self.validate(artifact, workdir)  # which has read all of `images`
-        if findings.worst(result.findings) is findings.Level.ERROR:
-            return result
+        assert isinstance(artifact, Adapted)
         config, size, worker = self._config(artifact, workdir), len(artifact.onnx.data), self.worker
-        if size > isolation.LARGE:
-            isolation.return_freed_memory()
         if config is None:
-            return result
+            return self.validate(artifact, workdir)
         given = config, self.emit.where, self._usual(), self.images, self.timeout, artifact
+        function, there, here = "convert.compare.run:compare_bundle", InProcessWorker(), size > SENT
+        if self.beside is not None and artifact.export.original is not None and not here:
+            worker = self.beside
+            worker.begin(function, *given, there, timeout=math.inf, told=worker.limit)
+        result = self.validate(artifact, workdir)  # which has read all of `images`
+        if worst(result.findings) is Level.ERROR:
+            return result
+        if size > LARGE:
+            return_freed_memory()
         try:
-            if worker is None or isinstance(worker, isolation.InProcessWorker) or size > isolation.SENT:
+            if worker is None or isinstance(worker, InProcessWorker) or here:
                 from convert.compare.run import compare_bundle  # brings numpy and `simulate`
 
                 evidence = compare_bundle(*given, worker)
             else:
-                function, there = "convert.compare.run:compare_bundle", isolation.InProcessWorker()
                 evidence = worker.call(function, *given, there, timeout=math.inf, told=worker.limit)
-        except (ConvertError, isolation.Died) as error:  # the bundle is proven all the same
+        except (ConvertError, Died) as error:  # the bundle is proven all the same
             reason = error.message if isinstance(error, ConvertError) else f"the comparison ended: {error.reason}"
-            found = compare.NOT_COMPARED.found(f"not compared with what Edge Impulse answers: {reason}")
+            found = NOT_COMPARED.found(f"not compared with what Edge Impulse answers: {reason}")
             return replace(result, findings=(*result.findings, found))
         validated = replace(result.artifact, evidence=replace(result.artifact.evidence, answers=evidence))
         return replace(result, artifact=validated)
 
-    def _config(self, adapted: types.Adapted, workdir: Path) -> Path | None:
+    def _config(self, adapted: Adapted, workdir: Path) -> Path | None:
         """The primary engine's, written with all it names; None where nothing is compared."""
         if not self._is_compared(adapted):
             return None
@@ -99,8 +109,8 @@ class WithComparison:
         """The frames that the app gives the engine, where the model is not made for others."""
         return (self.emit.frames_from or sample(self.emit.where)).usual
 
-    def _is_compared(self, adapted: types.Adapted) -> bool:
+    def _is_compared(self, adapted: Adapted) -> bool:
         """Whether Edge Impulse's decoding of such a model is known; of an ONNX file's boxes the unit is not."""
-        spec = heads.head(adapted.head.task)
-        known = adapted.export.format is types.ModelFormat.TFLITE or not spec.detects or spec.merges_cells
+        spec = head(adapted.head.task)
+        known = adapted.export.format is ModelFormat.TFLITE or not spec.detects or spec.merges_cells
         return self.emit.primary is not None and spec.is_comparable and known
