@@ -2,7 +2,8 @@
 
 The child is `python -m convert.isolation`. It reads (function name, arguments) from standard input and writes the
 result or error to a pipe of its own, so that what libraries print on stdout or stderr never mixes with the answer. A
-`Worker` uses one child for many calls: imports are done once. When the child dies or runs too long, the call raises
+`Worker` uses one child for many calls: imports are done once, and a model that goes there and back in many of them is
+sent once (`_Messages`). When the child dies or runs too long, the call raises
 `Died` and the next call starts a new child. A function reports progress to the caller with `tell`.
 
 A stage that calls functions in a worker can be done as a whole in a worker (`Worker.apply`): it then calls them there,
@@ -18,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import io
 import math
 import os
 import pickle
@@ -32,6 +34,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -50,7 +53,8 @@ SENT = 16 << 20
 """Bytes of a model up to which a worker does a whole stage (`Worker.apply`): beyond, copies take memory and time, and
 starting up is little of the whole."""
 
-_LENGTH = struct.Struct("<Q")
+_APART = 1 << 20  # bytes of an object from which on it is no part of what is pickled
+_SIZES = struct.Struct("<QQ")  # of a message: bytes that are pickled, and how many objects are apart
 _TAIL = 4096  # bytes of the child's stderr that are worth showing
 _MEMORY_INTERVAL = 0.05  # seconds between two checks of the child's memory: some 100 MiB can be filled meanwhile
 
@@ -80,10 +84,72 @@ class Failed(Exception):
         self.add_note(details)
 
 
+class _Messages:
+    """Values as bytes for another process, and back, one message behind the other.
+
+    A `bytes` object of at least `_APART` is sent as it is, without a copy. If it was in the last message that had such
+    objects, which both sides keep, only its place there is sent, and the other side gets the object that it knows.
+    """
+
+    def __init__(self) -> None:
+        self._known: list[bytes] = []
+
+    def packed(self, value: object) -> list[bytes]:
+        """`value` in parts, to be sent in this order."""
+        content = io.BytesIO()
+        pickler = _Pickler(content)
+        pickler.dump(value)
+        known = {id(each): place for place, each in enumerate(self._known)}
+        # Below 0 for one that is known: -1 less its place; else its length.
+        sizes = [-1 - known[id(each)] if id(each) in known else len(each) for each in pickler.apart]
+        new = [each for each, size in zip(pickler.apart, sizes, strict=True) if size >= 0]
+        self._known = pickler.apart or self._known
+        head = _SIZES.pack(content.tell(), len(sizes)) + struct.pack(f"<{len(sizes)}q", *sizes)
+        return [head, content.getvalue(), *new]
+
+    def unpacked(self, read: Callable[[int], bytes]) -> Any:
+        """The value of the next message, of which `read` gives as many bytes as it is asked for.
+
+        Raises:
+            EOFError: there is no further message: `read` gave nothing.
+        """
+        if not (head := read(_SIZES.size)):
+            raise EOFError
+        length, count = _SIZES.unpack(head)
+        sizes = struct.unpack(f"<{count}q", read(8 * count)) if count else ()
+        content = read(length)
+        apart = [read(size) if size >= 0 else self._known[-1 - size] for size in sizes]
+        self._known = apart or self._known
+        unpickler = pickle.Unpickler(io.BytesIO(content))  # noqa: S301 - from our own parent or child
+        unpickler.persistent_load = apart.__getitem__  # type: ignore[method-assign]
+        return unpickler.load()
+
+
+class _Pickler(pickle.Pickler):
+    """Leaves out large `bytes` objects.
+
+    Attributes:
+        apart: these, each once; what is pickled has their places.
+    """
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file, pickle.HIGHEST_PROTOCOL)
+        self.apart: list[bytes] = []
+
+    def persistent_id(self, value: Any) -> int | None:
+        """The place of `value` in `apart`; None for all that is pickled."""
+        if type(value) is not bytes or len(value) < _APART:
+            return None
+        if all(each is not value for each in self.apart):
+            self.apart.append(value)
+        return next(place for place, each in enumerate(self.apart) if each is value)
+
+
 class _Child(subprocess.Popen[bytes]):
     """The process of a worker, with the folder of its temporary files."""
 
     folder: TemporaryFolder
+    messages: _Messages
 
 
 @dataclass
@@ -127,7 +193,7 @@ class Worker:
                 },
                 start_new_session=True,
             )
-            self._process.folder = folder
+            self._process.folder, self._process.messages = folder, _Messages()
             os.close(write)
             self._answers = read
         return self
@@ -183,15 +249,14 @@ class Worker:
         assert process is not None
         self._limit = limit = _Limit(process.pid, timeout, memory)
         self._inside = ""
-        request = pickle.dumps((function, arguments), pickle.HIGHEST_PROTOCOL)
+        request = process.messages.packed((function, arguments))
         try:
-            self._write(_LENGTH.pack(len(request)), limit)
-            self._write(request, limit)
-            del request  # a model may be hundreds of megabytes
+            for part in request:
+                self._write(part, limit)
+            del request, part  # a model may be hundreds of megabytes
             kind = "told"
             while kind == "told":
-                (length,) = _LENGTH.unpack(self._read(_LENGTH.size, limit))
-                kind, value = pickle.loads(self._read(length, limit))  # noqa: S301 - from our own child
+                kind, value = process.messages.unpacked(partial(self._read, limit=limit))
                 if kind == "told" and told is not None:
                     told(value)
         except BrokenPipeError:
@@ -265,19 +330,19 @@ class Worker:
                     raise self._died(broken)
                 view = view[os.write(pipe, view[: 1 << 20]) :]
 
-    def _read(self, length: int, limit: _Limit) -> bytearray:
-        data = bytearray(length)
-        view = memoryview(data)
+    def _read(self, length: int, limit: _Limit) -> bytes:
+        data = io.BytesIO()  # gives what was written without a copy
+        data.seek(length - 1)
+        data.write(b"\0")  # the end first: it grows once
+        data.seek(0)
         with selectors.DefaultSelector() as selector:
             selector.register(self._answers, selectors.EVENT_READ)
-            while view:
+            while left := length - data.tell():
                 if broken := limit.wait(selector):  # an answer that comes too late is too late
                     raise self._died(broken)
-                count = os.readv(self._answers, [view[: 1 << 20]])
-                if not count:
+                if not data.write(os.read(self._answers, min(left, 1 << 20))):
                     raise self._dead()
-                view = view[count:]
-        return data
+        return data.getvalue()
 
     def _dead(self) -> Died:
         assert self._process is not None
@@ -438,6 +503,8 @@ _parent: int | None = None
 """In the child: the pipe to the parent. This file is the child's `__main__`; functions import it once more, as
 `convert.isolation`, so that is where it is set."""
 
+_messages = _Messages()  # in the child: with the parent
+
 
 before_call: Callable[[str, tuple[Any, ...]], None] | None = None
 """For tests, which set it in a preloaded module: in the child it is called with the name and the arguments of each
@@ -451,8 +518,7 @@ def tell(value: Any) -> None:
 
 
 def _send(pipe: int, answer: tuple[str, object]) -> None:
-    data = pickle.dumps(answer, pickle.HIGHEST_PROTOCOL)
-    for part in (_LENGTH.pack(len(data)), data):
+    for part in _messages.packed(answer):
         view = memoryview(part)
         while view:
             view = view[os.write(pipe, view) :]
@@ -474,11 +540,11 @@ def _serve(answers: int, parent: int, preload: Sequence[str]) -> None:
         imported_module = importlib.import_module(module)
         if function:
             getattr(imported_module, function)()
-    while header := requests.read(_LENGTH.size):
-        (length,) = _LENGTH.unpack(header)
-        function, arguments = pickle.loads(requests.read(length))  # noqa: S301 - from our own parent
-        _send(answers, imported.answer(function, arguments))
-        del arguments  # a model, while the next request with one is read
+    with contextlib.suppress(EOFError):  # the parent is done
+        while True:
+            function, arguments = imported._messages.unpacked(requests.read)  # noqa: SLF001
+            imported._send(answers, imported.answer(function, arguments))  # noqa: SLF001
+            del arguments  # a model, while the next request with one is read
 
 
 def _apply(function: Callable[..., Any], *arguments: Any) -> Any:

@@ -313,6 +313,7 @@ class CommonOptions(TypedDict, total=False):
     resize_mode: ResizeMode | str | None
     image_scaling: ImageScaling | str | None
     dequantize: bool
+    rounding: Literal["auto", "none", "first", "every"]
 
     # How tf2onnx is run
     opset: int | None

@@ -134,8 +134,8 @@ def unpacking(
         return unpack
     from convert.agreement import TIMEOUT, WithAgreement  # the stage alone, as a rule, does without
 
-    timeout = max(TIMEOUT, options.get("timeout", TIMEOUT))
-    return WithAgreement(unpack, options.get("images"), options.get("role") != "sgie", timeout, worker, meanwhile)
+    given = pick(WithAgreement, {**options, "timeout": max(TIMEOUT, options.get("timeout", TIMEOUT))})
+    return WithAgreement(unpack, as_primary=options.get("role") != "sgie", worker=worker, meanwhile=meanwhile, **given)
 
 
 def adapting(options: Options, *, one: bool = False) -> Adapt:
@@ -196,7 +196,7 @@ def stages(
         adapt = InWorker(adapt, adapt, worker)
         proof = InWorker(proof, proving(options, InProcessWorker()), worker)
     if emit is not None:
-        proof = WithComparison(proof, emit, options.get("images"), worker=worker)
+        proof = WithComparison(proof, emit, options.get("images"), worker=worker, beside=beside)
     made = (unpack, translate, adapt, proof)
     return made if output is None or emit is None else (*made, emit)
 
@@ -254,7 +254,7 @@ def _opset(at: Target) -> int:
 _STAGES: tuple[type[Any], ...] = (Unpack, Translate, Adapt, Validate, Emit, EmitPair)
 _OWN = {"folder", "no_suppression", "pads", "worker", "frame_assumed", "for_objects", "tracked", "whole", "canvas"}
 _FIELDS = frozenset(each.name for kind in _STAGES for each in fields(kind))
-_KNOWN = _FIELDS - _OWN | {"sgie_labels", "samples", "sdk_log"}
+_KNOWN = _FIELDS - _OWN | {"sgie_labels", "samples", "sdk_log", "rounding"}
 
 
 @dataclass(frozen=True, slots=True)

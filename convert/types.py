@@ -217,6 +217,11 @@ class Export:
         return sha256(self.original or self.model)
 
     @property
+    def is_stepped(self) -> bool:
+        """Whether `model` rounds activations, with jumps: as `original` in every layer, or as it was found."""
+        return self.agreement.layers == "every" if self.agreement else "FLOOR" in self.facts.operators
+
+    @property
     def provenance(self) -> str:
         """What an ONNX model says it was made from: the same for a flatbuffer and the C++ it was compiled to."""
         return self.content or self.digest
@@ -335,6 +340,11 @@ class Adapted:
         return self.export.coded or self.calibrated > 0
 
     @property
+    def has_steps(self) -> bool:
+        """Whether activations are rounded: the last bit of a sum, which depends on the runtime, may become a step."""
+        return self.has_own_codes or self.export.is_stepped
+
+    @property
     def export(self) -> Export:
         """Where it came from."""
         return self.translated.export
@@ -384,13 +394,15 @@ class Int8Agreement(Agreement):
     """Of a quantized model and its rewriting in float32.
 
     Attributes:
-        rounded: how many activations, the first ones, keep the rounding of the quantized model.
+        rounded: how many activations keep the rounding of the quantized model.
+        layers: which these are: "none", those of the "first" layer, or of "every" layer.
         kernels: the share of equal decisions of the quantized model with itself, on the same inputs, run by two sets of
             LiteRT's own kernels, 0..1; measured only where `top1` is below 98 %.
     """
 
     rounded: int = 0
     kernels: float | None = None
+    layers: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,6 +416,9 @@ class Int8Evidence:
         plain: the model in ONNX Runtime without optimisations, each node as ONNX defines it.
         optimized: the same with them: integer arithmetic, as it was found in the graph.
         kernels: the original itself, run by LiteRT's second set of kernels.
+        moved: of a detector, in pixels of its input: how far the sides of the best box lie from the original's, the
+            farthest side, on half of the inputs at most; first of `plain`, then of `kernels`. None where no input shows
+            an object.
     """
 
     nodes: dict[str, int]
@@ -412,6 +427,7 @@ class Int8Evidence:
     plain: Agreement
     optimized: Agreement
     kernels: Agreement
+    moved: tuple[float, float] | None = None
 
 
 SAME_DECISIONS: Final = 0.99

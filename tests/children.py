@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _MOST = 4  # children kept at a time: each holds up to 200 MiB
 _TRANSLATION = "convert.translate.worker:"
+_FRAMES = "tests.frames"  # what a child keeps besides
 
 Key = tuple[object, ...]
 Child = tuple[Any, int, int]  # as `Worker` has them: the process, the pipe, its stderr
@@ -49,12 +50,17 @@ class Children:
                 key = _key(worker)
                 if self.active and (child := self._taken(key)):
                     worker._process, worker._answers, worker._stderr = child
+                # A child dies with the thread that started it; one with modules of a test may do anything.
+                elif threading.current_thread() is threading.main_thread() and _ours(worker):
+                    given, worker.preload = worker.preload, (*worker.preload, _FRAMES)
+                    try:
+                        start(worker)
+                    finally:
+                        worker.preload = given
+                    assert worker._process is not None
+                    self._keys[worker._process.pid] = key
                 else:
                     start(worker)
-                    assert worker._process is not None
-                    # A child dies with the thread that started it; one with modules of a test may do anything.
-                    if threading.current_thread() is threading.main_thread() and _ours(worker):
-                        self._keys[worker._process.pid] = key
             return worker
 
         def called(worker: Worker, function: str, *arguments: Any, **options: Any) -> Any:

@@ -18,7 +18,8 @@ from convert.isolation import Worker
 from convert.options import ConvertOptions, defaults
 from convert.pipeline import convert, unpacking
 from convert.translate import PRELOAD
-from convert.types import Export, Int8Agreement, StageResult
+from convert.types import Export, Int8Agreement, StageResult, Validated
+from convert.validate import Validate
 from convert.validate.inputs import image_like
 from tests.export.eon.networks import Network, small_int8
 
@@ -72,11 +73,13 @@ def by_brightness(step: float, threshold: float) -> bytes:
     return net.model([source], [end])
 
 
-def unpacked(model: bytes, folder: Path, worker: Worker | None, **options: Any) -> tuple[Export, list[str], str]:
+def unpacked(
+    model: bytes, folder: Path, worker: Worker | None, rounding: str = "auto", **options: Any
+) -> tuple[Export, list[str], str]:
     """The export, its findings' ids, and what EI154 says."""
     path = folder / "m.tflite"
     path.write_bytes(model)
-    result = WithAgreement(Unpack(dequantize=True, **options), worker=worker)(path, folder)
+    result = WithAgreement(Unpack(dequantize=True, **options), worker=worker, rounding=rounding)(path, folder)
     assert isinstance(result.artifact, Export)
     said = "".join(finding.message for finding in result.findings if finding.id == "EI154")
     return result.artifact, [finding.id for finding in result.findings], said
@@ -84,7 +87,7 @@ def unpacked(model: bytes, folder: Path, worker: Worker | None, **options: Any) 
 
 def test_coarse_steps_of_the_first_layer_are_kept(worker: Worker, tmp_path: Path) -> None:
     model = by_brightness(0.7, 0.45)
-    export, ids, said = unpacked(model, tmp_path, worker)
+    export, ids, said = unpacked(model, tmp_path, worker, "first")
     agreement = export.agreement
     assert agreement is not None
     assert ids[-2:] == ["EI151", "EI154"]
@@ -94,10 +97,11 @@ def test_coarse_steps_of_the_first_layer_are_kept(worker: Worker, tmp_path: Path
     shape, scaling = (16, 16, 1), ImageScaling.NONE
     kept = compare(model, export.model, shape, scaling, "classifier", 1000)
     plain = compare(model, dequantize(model).model, shape, scaling, "classifier", 1000)
-    assert agreement == Int8Agreement(kept.top1, kept.mean_abs_diff, kept.max_abs_diff, 1000, rounded=1)
+    measured = kept.top1, kept.mean_abs_diff, kept.max_abs_diff, 1000
+    assert agreement == Int8Agreement(*measured, rounded=1, layers="first")
     assert plain.top1 < GOOD <= kept.top1
-    assert f"on {kept.top1:.1%} of 1000 inputs, and on {plain.top1:.1%} without" in said
-    assert unpacked(model, tmp_path, worker)[0] == export, "the same bytes every time"
+    assert f"first layer, with the same decision on {kept.top1:.1%} of 1000 inputs; without" in said
+    assert unpacked(model, tmp_path, worker, "first")[0] == export, "the same bytes every time"
 
 
 def test_a_model_that_agrees_is_left_alone_and_measured_no_longer_than_it_takes(
@@ -121,7 +125,7 @@ def test_a_model_that_agrees_is_left_alone_and_measured_no_longer_than_it_takes(
 
 
 def test_what_stays_below_is_said(worker: Worker, tmp_path: Path) -> None:
-    export, ids, _ = unpacked(by_brightness(0.5, 0.5), tmp_path, worker)
+    export, ids, _ = unpacked(by_brightness(0.5, 0.5), tmp_path, worker, "first")
     assert ids[-3:] == ["EI151", "EI154", "EI153"]
     assert export.agreement is not None
     assert export.agreement.top1 < 0.97
@@ -130,13 +134,42 @@ def test_what_stays_below_is_said(worker: Worker, tmp_path: Path) -> None:
 
 
 def test_less_than_a_point_below_is_measured_and_not_said(worker: Worker, tmp_path: Path) -> None:
-    export, ids, _ = unpacked(by_brightness(0.05, 0.55), tmp_path, worker)  # rounding makes it worse
+    export, ids, _ = unpacked(by_brightness(0.05, 0.55), tmp_path, worker, "none")
     assert not {"EI153", "EI154"} & set(ids)
     assert export.agreement is not None
     assert 0.97 < export.agreement.top1 < 0.98
     assert export.agreement.kernels == 1
     assert export.agreement.rounded == 0
     assert "FLOOR" not in export.facts.operators
+
+
+def test_every_layer_is_rounded_where_less_does_not_suffice(worker: Worker, tmp_path: Path) -> None:
+    model = by_brightness(0.5, 0.5)
+    export, ids, said = unpacked(model, tmp_path, worker)
+    assert ids[-2:] == ["EI151", "EI154"]
+    assert export.model == dequantize(model, stepped=True).model
+    assert export.agreement is not None
+    assert (export.agreement.layers, export.agreement.rounded, export.agreement.top1) == ("every", 4, 1)
+    assert export.is_stepped
+    assert "rounded as the original: every layer" in said
+    assert unpacked(model, tmp_path, worker, "none")[0].model == dequantize(model).model
+    good = by_brightness(0.4, 0.35)
+    assert unpacked(good, tmp_path, worker, "every")[0].model == dequantize(good, stepped=True).model
+
+
+def test_a_model_that_rounds_is_held_against_the_quantized_original(tmp_path: Path) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(by_brightness(0.5, 0.5))
+    with Worker(PRELOAD) as child:
+        run = convert([path], tmp_path / "out", defaults(ConvertOptions), child)
+    assert run.is_good, run.error
+    validated = next(each for each in run.artifacts if isinstance(each, Validated))
+    assert validated.evidence.parity is not None
+    assert validated.evidence.parity.top1 == 1
+    export = replace(validated.adapted.export, original=by_brightness(0.5, 0.2))
+    translated = replace(validated.adapted.translated, export=export)
+    found = Validate()(replace(validated.adapted, translated=translated), tmp_path).findings
+    assert any(each.id == "EI403" and "rounded alike" in each.message for each in found)
 
 
 def hint_of(result: StageResult) -> str:
@@ -150,7 +183,8 @@ def test_pictures_count_and_the_choice_does_not_depend_on_them(worker: Worker, t
     images.mkdir()
     for number, level in enumerate((20, 30, 40, 220)):  # all decided alike, whatever is rounded
         Image.new("RGB", (50, 30), (level, level, level)).save(images / f"{number}.png")
-    stage = WithAgreement(Unpack(dequantize=True, resize_mode=ResizeMode.FIT_SHORTEST), worker=worker)
+    unpack = Unpack(dequantize=True, resize_mode=ResizeMode.FIT_SHORTEST)
+    stage = WithAgreement(unpack, worker=worker, rounding="first")
     without, with_pictures = stage(path, tmp_path), replace(stage, images=images)(path, tmp_path)
     assert with_pictures.artifact.model == without.artifact.model
     one, other = without.artifact.agreement, with_pictures.artifact.agreement

@@ -223,8 +223,8 @@ def test_a_float_model_gets_no_config_for_int8(tmp_path: Path, invent: Callable[
     (0.97, 0.97, 300, 0), (0.965, 0.97, 300, 0), (0.955, 0.97, 100, 0), (0.90, 0.97, 300, 1), (1.0, 0.97, 300, 0),
 ])  # fmt: skip
 def test_more_than_chance_is_said(ours: float, own: float, inputs: int, found: int) -> None:
-    both = (Agreement(share, 0.01, 0.1, inputs) for share in (ours, ours, own))
-    findings = int8_findings(Int8Evidence({"Conv": 1}, {}, 1.0, *both))
+    plain, kernels = (Agreement(share, 0.01, 0.1, inputs) for share in (ours, own))
+    findings = int8_findings(Int8Evidence({"Conv": 1}, {}, 1.0, plain, plain, kernels))
     assert len(findings) == found
     assert all("LiteRT's own kernels agree on 97.0%" in each.message for each in findings)
 

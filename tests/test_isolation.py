@@ -220,6 +220,30 @@ def test_the_child_and_its_files_go_with_its_parent(tmp_path: Path) -> None:
     assert soon(lambda: not list(tmp_path.iterdir()))
 
 
+def test_large_objects_come_back_as_they_are(worker: Worker) -> None:
+    """Known ones, new ones and both, twice in one message, behind one that has none, in a new child."""
+    one, two, three, short = b"a" * (2 << 20), b"b" * (2 << 20), bytes(range(256)) * 8192, b"c" * 1000
+    for sent in ([one], [one, short, two], [two, two, one], [], [two, three], [short, one]):
+        found = worker.call("builtins:list", sent, timeout=60)
+        assert found == sent
+        assert all(left is right for left, right in zip(found, sent, strict=True) if len(right) > len(short))
+    with pytest.raises(Died):
+        worker.call("os:_exit", 3, timeout=60)
+    assert worker.call("builtins:list", [one], timeout=60) == [one]
+
+
+def tell_large(value: bytes) -> bytes:
+    tell(value * 2)
+    return value
+
+
+def test_large_objects_that_are_told(worker: Worker) -> None:
+    value, told = b"a" * (2 << 20), list[bytes]()
+    assert worker.call("tests.test_isolation:tell_large", value, timeout=60, told=told.append) == value
+    assert told == [value * 2]
+    assert worker.call("builtins:list", [value, told[0]], timeout=60) == [value, told[0]]
+
+
 def test_a_temporary_folder_without_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise FileNotFoundError(2, "No such file or directory")

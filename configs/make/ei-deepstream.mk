@@ -18,6 +18,9 @@
 #   EI_TARGET, EI_PLATFORM     DeepStream release, jetson or dgpu   deepstream-7.1, jetson    NAME.target, NAME.platform
 #   EI_UNPACK, EI_TRANSLATE, EI_ADAPT, EI_VALIDATE, EI_EMIT, EI_CHECK, EI_SIMULATE            NAME.unpack, ...
 #                              options of these commands, as in a shell: --labels 'a;b' --batch-size 4
+#                              The stages write one network, where `convert` writes two of a model trained on cropped
+#                              pictures: EI_ADAPT := --frame 16:9 for whole frames of a camera (with EI_EMIT := --role
+#                              pgie), nothing for the objects of another engine (--role sgie).
 #   NAME.pictures              what `simulate` looks at, as in a shell: pictures, videos, folders; build/NAME/simulated has
 #                              report.html and the rest
 #

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 @cli.options(
     BatchOptions, "time_limit", "memory_limit", "scheduler", "force", "cache_dir", "object_batch_size", "sgie_labels"
 )
-@cli.options(BatchOptions, "labels", "task", "resize_mode", "image_scaling", "dequantize", "precision", "calibrate")
-@cli.options(BatchOptions, "samples", "sdk_log")
+@cli.options(BatchOptions, "labels", "task", "resize_mode", "image_scaling", "dequantize", "rounding")
+@cli.options(BatchOptions, "precision", "calibrate", "samples", "sdk_log")
 @cli.translating
 @cli.framing
 @cli.adapting

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -65,7 +67,7 @@ def _options(command: str) -> Callable[[_F], _F]:
     return stack(*made)
 
 
-def _findings_document(findings: Iterable[Finding], exit_code: int, **rest: Any) -> dict[str, Any]:
+def _findings_document(findings: Iterable[Finding], exit_code: int | None, **rest: Any) -> dict[str, Any]:
     """The JSON document of a command that has findings, with the keys all commands have."""
     from convert.report import SCHEMA_VERSION, finding_document  # --help does without
 
@@ -250,40 +252,39 @@ def classify(  # noqa: PLR0913 - one parameter an option
     if not inputs and not features:
         raise click.UsageError("Give pictures, recordings or --features FILE.")
     from convert.eim.client import Timeouts, talk  # --help does without
-    from convert.errors import InputError
+    from convert.errors import ConvertError, InputError
 
-    shown: list[dict[str, Any]] = []
-    errors: dict[str, ConvertError] = {}
-    count = 0
-    with talk(target, stdio=stdio, shared=not unshared, limits=Timeouts(timeout, timeout)) as client:
-        for block, key, value in thresholds:
-            _set_threshold(client, block, key, value)
-        for name, data, note in _classify_inputs(
-            client.model, inputs, features, continuous=continuous, resample=resample
-        ):
-            count += 1
-            if isinstance(data, InputError):
-                errors[name] = data
-                continue
-            try:
-                reply = client.classify_slice(data) if continuous else client.classify(data)
-            except InputError as error:
-                if client.is_broken:
-                    raise
-                errors[name] = error
-                continue
-            row = {"input": name, "result": reply.result, "timing": reply.timing, "seconds": round(reply.seconds, 6)}
-            if format_ == "json":
-                shown.append(row | ({"note": note} if note else {}))
-            elif not quiet:
-                _show_reply(name, note, reply, client.model)
-    if count == len(errors) == 1:
-        raise errors[name]
-    no_answer = Rule("EI640")
-    findings = [no_answer.found(error.message, path=name, hint=error.hint) for name, error in errors.items()]
+    document = _AnswersDocument()
+    findings: list[Finding] = []
+    count, no_answer = 0, Rule("EI640")
+    try:
+        with talk(target, stdio=stdio, shared=not unshared, limits=Timeouts(timeout, timeout)) as client:
+            _set_thresholds(client, thresholds)
+            for name, reply, note in _answers(client, inputs, features, continuous=continuous, resample=resample):
+                count += 1
+                if isinstance(reply, InputError):
+                    alone = reply
+                    findings.append(no_answer.found(reply.message, path=name, hint=reply.hint))
+                elif format_ == "json":
+                    document.add(name, note, reply)
+                elif not quiet:
+                    _show_reply(name, note, reply, client.model)
+        if count == len(findings) == 1:
+            raise alone
+    except (ConvertError, KeyboardInterrupt) as error:
+        if not document.begun:
+            raise
+        stopped = error if isinstance(error, ConvertError) else ConvertError("ended by a signal before the last answer")
+        document.end(findings, 3 if stopped is error else None, stopped)
+        if stopped is not error:
+            raise
+        from convert.render.text import show_error  # only a failing run needs it
+
+        show_error(stopped, "text")
+        return 3
     code = exit_code(findings, fail_on)
     if format_ == "json":
-        write_json(_findings_document(findings, code, answers=shown))
+        document.end(findings, code)
     elif findings and not quiet:
         from convert.render.text import console, show_findings
 
@@ -291,26 +292,86 @@ def classify(  # noqa: PLR0913 - one parameter an option
     return code
 
 
-def _set_threshold(client: Client, block: int | None, key: str, value: float) -> None:
-    blocks = [block] if block is not None else list(client.model.detectors)
-    if not blocks:
-        from convert.errors import PresetError
+class _AnswersDocument:
+    """The JSON document of `classify`: each answer is written when it comes, what is known at the end stands behind.
 
-        raise PresetError("this .eim has no detection threshold", hint="see `ei-deepstream eim inspect --hello`")
-    for each in blocks:
-        client.set_threshold(each, key, value)
+    So the first is seen at once, and memory does not grow with the answers. An error or a signal ends the document,
+    too, unless the signal comes while an answer is being written: then it stays as it is.
+
+    Attributes:
+        begun: whether an answer was written.
+    """
+
+    def __init__(self) -> None:
+        self.begun = False
+        self._is_whole = True
+
+    def add(self, name: str, note: str, reply: Reply) -> None:
+        """Write one answer."""
+        from convert.report import dumps
+
+        row = {"input": name, "result": reply.result, "timing": reply.timing, "seconds": round(reply.seconds, 6)}
+        text = indent(dumps(row | ({"note": note} if note else {})).decode().rstrip(), "    ")
+        before = "," if self.begun else self._around([], 0)[0]
+        self.begun, self._is_whole = True, False
+        sys.stdout.write(f"{before}\n{text}")
+        sys.stdout.flush()
+        self._is_whole = True
+
+    def end(self, findings: Iterable[Finding], exit_code: int | None, error: ConvertError | None = None) -> None:
+        """Write the rest; `exit_code` is None where a signal ends the run."""
+        before, behind = self._around(findings, exit_code, error)
+        if self._is_whole:
+            sys.stdout.write(f"\n  {behind}" if self.begun else before + behind)
+
+    @staticmethod
+    def _around(findings: Iterable[Finding], exit_code: int | None, error: ConvertError | None = None) -> list[str]:
+        """The document before and behind the answers."""
+        from convert.render.machine import error_document
+        from convert.report import SCHEMA_VERSION, dumps
+
+        rest = _findings_document(findings, exit_code) | {"error": error and error_document(error)}
+        whole = dumps({"schema_version": SCHEMA_VERSION, "answers": []} | rest).decode()
+        begin, _, end = whole.partition("[]")
+        return [f"{begin}[", f"]{end}"]
 
 
-def _classify_inputs(
-    model: ModelInfo, inputs: tuple[Path, ...], features: tuple[Path, ...], *, continuous: bool, resample: bool
-) -> Iterator[tuple[str, NDArray[np.float32] | InputError, str]]:
-    """Of all that is to be sent name, features or why there are none, and a note; read one after the other."""
+def _set_thresholds(client: Client, thresholds: Iterable[tuple[int | None, str, float]]) -> None:
+    for block, key, value in thresholds:
+        blocks = [block] if block is not None else list(client.model.detectors)
+        if not blocks:
+            from convert.errors import PresetError
+
+            raise PresetError("this .eim has no detection threshold", hint="see `ei-deepstream eim inspect --hello`")
+        for each in blocks:
+            client.set_threshold(each, key, value)
+
+
+def _answers(
+    client: Client, inputs: tuple[Path, ...], features: tuple[Path, ...], *, continuous: bool, resample: bool
+) -> Iterator[tuple[str, Reply | InputError, str]]:
+    """Of all that is sent name, answer or why there is none, and a note; read and sent one after the other.
+
+    Raises:
+        InputError: the .eim does not answer.
+    """
     from convert.errors import InputError
 
-    for path in (*features, *inputs) if features else _files(model, inputs):
+    send = client.classify_slice if continuous else client.classify
+    for path in (*features, *inputs) if features else _files(client.model, inputs):
+        pieces = _pieces(client.model, path, is_features=bool(features), continuous=continuous, resample=resample)
         try:
-            yield from _pieces(model, path, is_features=bool(features), continuous=continuous, resample=resample)
+            for name, data, note in pieces:
+                try:
+                    answer: Reply | InputError = send(data)
+                except InputError as error:
+                    if client.is_broken:
+                        raise
+                    answer = error
+                yield name, answer, note
         except InputError as error:
+            if client.is_broken:
+                raise
             yield str(path), error, ""
 
 

@@ -165,7 +165,7 @@ common = reporting("text", "json")
 naming = options(ConvertOptions, "model", "bundle_name", "labels", "task", "resize_mode", "image_scaling")
 """What to take from an export, and what to believe instead of it."""
 
-unpacking = stack(naming, options(ConvertOptions, "dequantize", "precision", "calibrate"))
+unpacking = stack(naming, options(ConvertOptions, "dequantize", "rounding", "precision", "calibrate"))
 """The same, and whether, and how, a quantized model is rewritten."""
 
 translating = options(ConvertOptions, "opset", "timeout", "tensorflow")

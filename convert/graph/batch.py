@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 BATCH = "N"
 _MANY = 7919  # a prime, so that no division inside the graph happens to come out even
+_QUANTIZERS = {"DequantizeLinear", "QuantizeLinear"}
 _END = np.iinfo(np.int64).max  # "to the end" in Slice
 
 
@@ -106,7 +107,7 @@ class BatchState:
             raise _no_batch(f"{label} makes a tensor whose size is only known when it runs")
         self.node, self.added = node, []
         if not self.single.isdisjoint(node.input):
-            if node.op_type not in POINTWISE | {"Reshape"}:
+            if node.op_type not in POINTWISE | _QUANTIZERS | {"Reshape"}:
                 raise _no_batch(f"{label} takes a single number of each picture")
             if all(name in self.single or not self.shapes[name] for name in node.input if name):
                 self.single.update(outputs if node.op_type != "Reshape" else ())
@@ -304,7 +305,7 @@ def _apply_rule(state: BatchState) -> None:
         if any(state.place_of(index) for index in range(1, len(state.node.input))):
             raise Refused("takes more than the picture's values from the picture")
         _check_axes(state)
-    elif operator not in POINTWISE | {"DequantizeLinear", "Expand", "QuantizeLinear", "Transpose"}:
+    elif operator not in POINTWISE | _QUANTIZERS | {"Expand", "Transpose"}:
         raise Refused("may treat a batch differently from single pictures")
 
 

@@ -271,7 +271,7 @@ def merge_reshapes(model: ModelProto) -> ModelProto:
         elif node.op_type not in _RESHAPES:
             continue
         before = editor.producers.get(source)
-        if before is not None and before.op_type == "Reshape":
+        if before is not None and before.op_type == "Reshape" and before.input[0] in shapes:
             source = before.input[0]
         if shapes[source] == shapes[target]:
             editor.replace(node, source)

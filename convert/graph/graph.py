@@ -57,6 +57,14 @@ REDUCTIONS = frozenset(
 """Over `axes`, an attribute or (ReduceSum since opset 13, all since 18) a second input."""
 
 
+def hint_at(opset: int, hint: str | None) -> str | None:
+    """`hint`, or what may help where the opset is the reason: before 11 there are no slices by steps, no joins with
+    constants for every picture, and no resizing around half pixels."""
+    if opset >= 11:
+        return hint
+    return "an opset below 11 lacks too much: leave out --opset, or export the ONNX model with opset 13"
+
+
 def load_model(data: bytes) -> ModelProto:
     """A serialised model.
 
@@ -364,7 +372,7 @@ class Shapes(dict[str, tuple[int, ...]]):
                 opset_imports=self._opsets,
                 ir_version=self._editor.model.ir_version,
             )
-        except (shape_inference.InferenceError, onnx.defs.SchemaError) as error:
+        except (shape_inference.InferenceError, onnx.defs.SchemaError, onnx.checker.ValidationError) as error:
             reason = str(error).strip().splitlines()[-1]
             raise TranslationError(
                 f"the translation does not fit together at a {node.op_type} node: {reason}",

@@ -10,6 +10,7 @@ container, the labels, the project or the time goes in.
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,16 +19,18 @@ import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
 from convert import __version__, types
+from convert.errors import TranslationError
 from convert.findings import Finding, Rule
 from convert.graph.batch import BATCH, dynamic_batch
 from convert.graph.cleanup import CLEANING, clean, plain_quantization, transposes
-from convert.graph.graph import GraphEditor, load_model, opset_of, shape_of, signature, without_weights
+from convert.graph.graph import GraphEditor, hint_at, load_model, opset_of, shape_of, signature, without_weights
 from convert.graph.quantized import pair_codes, shift
 from convert.graph.resize import crop, resize_frames, scale, take_levels
 from convert.heads import head
 from convert.heads.base import Options
 from convert.images import ImageScaling
 from convert.images.resizing import Resizing
+from convert.onnx_header import field_start
 from convert.report import OnnxMetadata
 
 if TYPE_CHECKING:
@@ -81,10 +84,7 @@ def adapted(
         count = "one Transpose is" if left == 1 else f"{left} Transposes are"
         found = (*found, TRANSPOSES_LEFT.found(f"{count} left in the graph"))
     shipped = types.OnnxModel(
-        model.SerializeToString(deterministic=True),
-        signature(model.graph.input[0]),
-        tuple(map(signature, model.graph.output)),
-        opset_of(model),
+        serialized(model), signature(model.graph.input[0]), tuple(map(signature, model.graph.output)), opset_of(model)
     )
     return types.Adapted(translated, shipped, kind, before, calibrated=pictures), found
 
@@ -105,7 +105,10 @@ def copy_of(model: ModelProto) -> ModelProto:
 def _run(model: ModelProto, *passes: Callable[[ModelProto], ModelProto]) -> ModelProto:
     """`passes`, in order, each one's result checked."""
     for step in passes:
-        model = step(model)
+        try:
+            model = step(model)
+        except TranslationError as error:
+            raise TranslationError(error.message, hint=hint_at(opset_of(model), error.hint)) from error
         onnx.checker.check_model(without_weights(model))
     return model
 
@@ -155,6 +158,33 @@ def canonical(
         # from_array stores raw bytes, whatever field the values were in before.
         result.graph.initializer.append(numpy_helper.from_array(editor.constant(name), names[name]))
     return result
+
+
+def serialized(model: ModelProto) -> bytes:
+    """`SerializeToString` of what `canonical` returns, where protobuf itself holds all weights twice more meanwhile.
+
+    They are written one by one to their place: ModelProto{7: GraphProto{5: TensorProto{9: raw_data}}} (onnx.proto).
+    """
+    graph = model.graph
+    nodes = onnx.GraphProto(node=graph.node, name=graph.name).SerializeToString()
+    ends = onnx.GraphProto(input=graph.input, output=graph.output).SerializeToString()
+    starts, length = [], len(nodes) + len(ends)
+    for tensor in graph.initializer:  # what `from_array` makes
+        light, size = TensorProto(dims=tensor.dims, data_type=tensor.data_type, name=tensor.name), len(tensor.raw_data)
+        start = light.SerializeToString() + field_start(9, size)
+        starts.append(field_start(5, len(start) + size) + start)
+        length += len(starts[-1]) + size
+    front = ModelProto(ir_version=model.ir_version, producer_name=_PRODUCER, producer_version=__version__)
+    back = ModelProto(opset_import=model.opset_import, metadata_props=model.metadata_props)
+    before = front.SerializeToString() + field_start(7, length)
+    data = io.BytesIO()  # gives what was written without a copy
+    data.seek(len(before) + length - len(ends))  # the end first: it grows once
+    data.write(ends + back.SerializeToString())
+    data.seek(0)
+    data.write(before + nodes)
+    for start, tensor in zip(starts, graph.initializer, strict=True):
+        data.writelines((start, tensor.raw_data))
+    return data.getvalue()
 
 
 def _assert_shippable(model: ModelProto) -> None:

@@ -158,7 +158,8 @@ _LOW, _HIGH = -128, 127
 _TIE = 2.0**-15
 """Averages of a few codes often lie in the middle of two, and TFLite rounds these away from code 0
 (reference/integer_ops/pooling.h). A step that is so much smaller does, too: 127 becomes 127.004, less than what other
-averages are away from a middle."""
+averages are away from a middle. Of a linear Resize LiteRT's default kernels round them up (XNNPACK's s8-ibilinear), as
+does so small a part of a step more. Of ReduceMean they round to the even code, as ONNX does."""
 _QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 
 _MOVES = {
@@ -310,10 +311,13 @@ class _Rewriter:
         """Quantize with zero point 0 what is s z more."""
         grid = self._grid(node)
         name, step = node.input[0], node.input[1]
-        pool = self.editor.producers.get(name)
-        if pool is not None and pool.op_type == "AveragePool":
-            step = self.editor.floats(grid.step * (1 - _TIE))
+        producer = self.editor.producers.get(name)
         more = self.shift_of(name) + grid.step * grid.zero
+        kind = "" if producer is None else producer.op_type
+        if kind == "AveragePool":
+            step = self.editor.floats(grid.step * (1 - _TIE))
+        elif producer is not None and kind == "Resize" and attribute(producer, "mode", b"nearest") == b"linear":
+            more = more + grid.step * _TIE
         name = self.shifted_before(name, more, grid, node)
         self.editor.set_inputs(node, [name, step, self.editor.add_constant(np.zeros((), np.int8))])
         self.grids[node.output[0]] = grid

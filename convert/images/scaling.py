@@ -121,6 +121,10 @@ def scale(
     down = _axis(placement.top, placement.source_height, placement.height, len(picture), bilinear=bilinear)
     across = _axis(placement.left, placement.source_width, placement.width, picture.shape[1], bilinear=bilinear)
     axes = [down, across]
+    if down[-1] == across[-1] == 1:  # nothing is mixed, as of a frame of the network's size
+        rows, columns = (near if only is None else near[only[number]] for number, (near, *_) in enumerate(axes))
+        chosen = picture[rows[:, np.newaxis], columns]
+        return luma(chosen)[..., np.newaxis] if grey else chosen
     if only is not None:
         axes = [
             (near[of], far[of], weight[of], whole) for (near, far, weight, whole), of in zip(axes, only, strict=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape as escape_html
 from itertools import pairwise, zip_longest
-from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from convert.dsp import Impulse
     from convert.export.unpack import InspectedModel, Inspection
 
 _AREA = 240  # characters of the text picture, about; a character is twice as high as it is wide
@@ -174,7 +174,6 @@ def _fitted(width: int, height: int) -> tuple[float, float]:
 
 _USUAL = Frame(16, 9)  # most cameras
 _TOLERANCE = 0.01  # of the shape of a picture, as in `convert.simulate`
-_WRAPPED = 42  # characters of 13 units in a box of 340
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!$"
 _PROJECT = ("project_id", "project_name", "project_owner", "deploy_version", "studio_version")
 
@@ -280,23 +279,18 @@ def _of_project(project: types.Metadata) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class ChainPart:
-    """A box in the picture of an impulse's chain, from `top` to `bottom`; `arrow`: one leads to it from above."""
+    """A box in the picture of an impulse's chain; `arrow`: one leads to it from the box above."""
 
     title: str
-    lines: list[str]
-    top: int
-    bottom: int
+    text: str
     arrow: bool
 
 
-def chain(inspection: Inspection) -> list[ChainPart]:
-    """The impulse from the sensor to the scores, for a drawing 340 units wide; empty without one.
+def chain(impulse: Impulse, network: str) -> list[ChainPart]:
+    """The impulse from the sensor to the scores; `network` says what gives the scores, "" where nothing does.
 
     Several blocks get the same window, and a network and an anomaly block the same features: no arrow is between them.
     """
-    impulse = inspection.impulse
-    if impulse is None:
-        return []
     _, *parts = impulse_parts(impulse)
     axes = f"{impulse.axes} axes" if impulse.axes > 1 else "1 axis"
     named = f" ({', '.join(impulse.axis_names)})" if impulse.axis_names else ""
@@ -305,22 +299,20 @@ def chain(inspection: Inspection) -> list[ChainPart]:
         ("sensor", f"{impulse.sensor}, {impulse.frequency:g} Hz, {axes}{named}"),
         ("window", f"{impulse.samples:,} samples each axis{length}"),
         *parts[: len(impulse.blocks)],
+        *([("network", network)] if network else []),
+        *parts[len(impulse.blocks) :],
     ]
-    beside = {f"block {block.id}" for block in impulse.blocks[1:]}
+    beside = {"sensor", *(f"block {block.id}" for block in impulse.blocks[1:]), *(["anomaly"] if network else [])}
+    return [ChainPart(name.capitalize(), text, name not in beside) for name, text in told]
+
+
+def _network(inspection: Inspection) -> str:
+    """What gives the scores; empty where nothing does."""
     chosen = next((model for model in inspection.models if model.chosen), None)
-    if chosen is not None and (facts := chosen.facts):
-        labels = f": {', '.join(chosen.metadata.labels)}" if chosen.metadata.labels else ""
-        told.append(("network", f"{kind(facts)}, {facts.quantization}; scores{labels}"))
-        beside.add("anomaly")
-    told += parts[len(impulse.blocks) :]
-    drawn: list[ChainPart] = []
-    bottom = 4
-    for name, words in told:
-        lines, arrow = wrap(words, _WRAPPED), bool(drawn) and name not in beside
-        top = bottom + (24 if arrow else 6 if drawn else 0)
-        bottom = top + 30 + 18 * len(lines)
-        drawn.append(ChainPart(name.capitalize(), lines, top, bottom, arrow))
-    return drawn
+    if chosen is None or chosen.facts is None:
+        return ""
+    labels = f": {', '.join(chosen.metadata.labels)}" if chosen.metadata.labels else ""
+    return f"{kind(chosen.facts)}, {chosen.facts.quantization}; scores{labels}"
 
 
 def write_page(
@@ -366,7 +358,7 @@ def write_page(
         usual=frame or _USUAL,
         size=size,
         pictured=pixels is not None,
-        chain=chain(inspection),
+        chain=inspection.impulse and chain(inspection.impulse, _network(inspection)),
         directions=directions,
         framing_of=_framing,
         kind=kind,

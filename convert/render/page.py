@@ -16,7 +16,7 @@ import io
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -416,10 +416,15 @@ def measures(evidence: Mapping[str, Any]) -> list[Measure]:
     What is not as that document has it is shown as it stands, under its own name.
     """
     rows: list[Measure] = []
+    agreed = evidence.get("int8_agreement")
+    # Rounded activations may differ by a step: no limit says whether that is too much.
+    has_steps = bool(evidence.get("int8")) or (isinstance(agreed, Mapping) and agreed.get("layers") == "every")
     for name, value in evidence.items():
         reader = _READERS.get(name)
         try:
-            rows += reader(value) if reader and value is not None else _plain(name.replace("_", " "), value, 0)
+            found = reader(value) if reader and value is not None else _plain(name.replace("_", " "), value, 0)
+            has_limit = not (name == "parity" and has_steps)
+            rows += found if has_limit else [replace(each, limit="", passed=None) for each in found]
         except (KeyError, OverflowError, TypeError, ValueError):
             rows += _plain(name.replace("_", " "), value, 0)
     return rows[:_MOST_MEASURES]
@@ -456,7 +461,7 @@ def _batch(value: Mapping[str, Any]) -> list[Measure]:
 def _agreement(value: Mapping[str, Any]) -> list[Measure]:
     words = _agreed(value)
     if value.get("rounded"):
-        words += "; the first layer keeps its rounding"
+        words += f"; rounded as the original: {value.get('layers', 'first')} layer"
     if value.get("kernels") is not None:
         words += f"; two sets of the original's own kernels on {percent(float(value['kernels']))}"
     return [Measure("Integer original against its float rewriting", words)]
@@ -466,6 +471,8 @@ def _codes(value: Mapping[str, Any]) -> list[Measure]:
     """Ours beside the original's second kernels."""
     own = f"two sets of the original's own kernels: {_agreed(value['kernels'])}"
     words = f"{_agreed(value['plain'])}; {own}; {percent(float(value['share']))} of multiplications in INT8"
+    if value.get("moved"):
+        words += "; half of the boxes within {:.2g} pixels of the original's ({:.2g})".format(*value["moved"])
     return [Measure("Integer original against the same codes in ONNX", words)]
 
 

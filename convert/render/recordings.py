@@ -17,6 +17,7 @@ from rich.text import Text
 
 from convert.files import Output, make_folder, write_all
 from convert.render.drawing import STYLES, number
+from convert.render.inspection import chain
 from convert.render.page import drawing, rendered
 from convert.render.text import console, print_hanging, ranked, short, show_findings
 from convert.report import SCHEMA_VERSION, dumps, finding_document, output_document
@@ -51,7 +52,14 @@ def write_recordings(simulation: RecordingsSimulation, folder: Path) -> Recordin
     """Write scores.json and report.html; raises OutputError."""
     make_folder(folder)
     views = [recording_view(each) for each in simulation.recordings]
-    page = rendered("recordings.html.j2", simulation=simulation, recordings=views, facts=facts(simulation))
+    labels = ", ".join(simulation.model.labels)
+    page = rendered(
+        "recordings.html.j2",
+        simulation=simulation,
+        recordings=views,
+        facts=facts(simulation),
+        chain=chain(simulation.model.impulse, labels and f"scores: {labels}"),
+    )
     files = {"report.html": page.encode("utf-8", "replace"), "scores.json": dumps(scores_document(simulation))}
     return RecordingsResult(simulation, write_all(folder, files))
 

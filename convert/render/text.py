@@ -223,9 +223,10 @@ def _impulse_evidence(validated: types.ValidatedImpulse) -> list[tuple[str, str]
 
 
 def _evidence_lines(validated: types.Validated) -> list[tuple[str, str]]:
-    evidence, lines = validated.evidence, []
+    evidence, adapted, lines = validated.evidence, validated.adapted, []
     if parity := evidence.parity:
-        limit = f" (limit {parity.tolerance:g})" if not validated.adapted.has_own_codes else ", of codes"
+        rounded = ", of codes" if adapted.has_own_codes else ", of rounded activations"
+        limit = rounded if adapted.has_steps else f" (limit {parity.tolerance:g})"
         difference = f"max difference {parity.max_abs_diff:.2g}{limit}"
         lines.append(("parity", f"{difference}, top-1 equal {percent(parity.top1)}, {parity.inputs} inputs"))
     if batch := evidence.batch:
@@ -233,7 +234,6 @@ def _evidence_lines(validated: types.Validated) -> list[tuple[str, str]]:
         lines.append(("batch", f"{sizes} give the same, max difference {batch.max_abs_diff:.2g}"))
     if evidence.decoding is not None:
         lines.append(("decoding", f"max difference to an independent decoding {evidence.decoding:.2g}"))
-    adapted = validated.adapted
     if (plain := adapted.for_objects) and (measured := evidence.for_objects) and (parity := measured.parity):
         difference = f"max difference {parity.max_abs_diff:.2g}, {parity.inputs} inputs"
         lines.append(("objects", f"{plain.file}, for a secondary engine, takes pictures of its own size: {difference}"))
@@ -251,7 +251,8 @@ def _evidence_lines(validated: types.Validated) -> list[tuple[str, str]]:
     if (agreement := evidence.int8_agreement) and (original := validated.adapted.export.original):
         from convert.export.facts import facts  # a float model has none
 
-        done = "rewritten in float32, first layer rounded" if agreement.rounded else "rewritten in float32"
+        rounded = f", rounded as the original: {agreement.layers} layer" if agreement.rounded else ""
+        done = f"rewritten in float32{rounded}"
         same = f"decides as the original on {percent(agreement.top1)} of {agreement.inputs:,} inputs"
         own = agreement.kernels
         as_own = "" if own is None else f" (its own two kernels: {percent(own)})"
@@ -269,8 +270,9 @@ def _precision_lines(rows: Sequence[types.PrecisionEvidence]) -> Iterator[tuple[
     for row in rows:
         known = [] if row.weights is None else [f"weights {row.weights / 1000:,.0f} kB"]
         if same := row.agreement:
-            of = "" if row.shown is None else f" ({row.shown} of {same.inputs} inputs show an object)"
-            known.append(f"same decisions {percent(same.top1)}{of}, max difference {same.max_abs_diff:.2g}")
+            shown = "" if row.shown is None else f" ({row.shown} show an object)"
+            known.append(f"same decisions {percent(same.top1)} of {same.inputs:,} inputs{shown}")
+            known.append(f"max difference {same.max_abs_diff:.2g}")
             known.append(f"{sum(row.nodes.values())} nodes")
         else:
             known.append("not measured")
@@ -284,9 +286,12 @@ def _precision_lines(rows: Sequence[types.PrecisionEvidence]) -> Iterator[tuple[
 def _codes_line(codes: types.Int8Evidence) -> str:
     """How a model of 8-bit codes decides beside the original's own kernels."""
     ours, own = codes.plain, codes.kernels
+    boxes = ""
+    if codes.moved and any(codes.moved):
+        boxes = "; half of the boxes within {:.2g} pixels of the original's ({:.2g})".format(*codes.moved)
     return (
         f"the original's: decides as it does on {percent(ours.top1)} of {ours.inputs:,} inputs (its own two kernels: "
-        f"{percent(own.top1)}), mean difference {ours.mean_abs_diff:.2g} ({own.mean_abs_diff:.2g}); "
+        f"{percent(own.top1)}), mean difference {ours.mean_abs_diff:.2g} ({own.mean_abs_diff:.2g}){boxes}; "
         f"{percent(codes.share)} of multiplications in INT8"
     )
 

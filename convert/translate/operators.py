@@ -100,11 +100,11 @@ class _Writer:
             return self.add("Pad", name, pads=widths.tolist())
         return self.add("Pad", name, self.constant(widths, np.int64))
 
-    def sum(self, name: str, axis: int) -> str:
-        """Without `axis`: an attribute of ReduceSum until opset 13, an input since."""
+    def sum(self, name: str, axis: int, *, keep: bool = False) -> str:
+        """Along `axis`: an attribute of ReduceSum until opset 13, an input since."""
         if self.ctx.opset < 13:
-            return self.add("ReduceSum", name, axes=[axis], keepdims=0)
-        return self.add("ReduceSum", name, self.constant([axis], np.int64), keepdims=0)
+            return self.add("ReduceSum", name, axes=[axis], keepdims=int(keep))
+        return self.add("ReduceSum", name, self.constant([axis], np.int64), keepdims=int(keep))
 
     def compare(self, operator: str, first: str, second: str) -> str:
         """A node that gives bool."""
@@ -169,6 +169,61 @@ def _sign(writer: _Writer) -> str:
     x, zero = writer.inputs[0], writer.constant(0, writer.result)
     above, below = (writer.compare(each, x, zero) for each in ("Greater", "Less"))
     return writer.add("Sub", writer.cast(above, writer.result), writer.cast(below, writer.result))
+
+
+def _select(writer: _Writer) -> str:
+    """tf2onnx multiplies by 0 and 1, which makes NaN of what is infinite on the side not chosen: x / 0, log(0)."""
+    condition, *values = writer.inputs
+    shape, rank = writer.shape_of(0), len(writer.target)
+    if writer.node.type == "TFL_SELECT" and len(shape) == 1 and rank > 1:  # one for each row
+        condition = writer.reshape(condition, [*shape, *([1] * (rank - 1))])
+    return writer.add("Where", condition, *values, dtype=TensorProto.FLOAT)
+
+
+def _equal(writer: _Writer) -> str:
+    """Neither less nor greater; ONNX's Equal has floats since opset 11, and tf2onnx cuts them to integers before."""
+    unequal = writer.add("Or", *(writer.compare(each, *writer.inputs) for each in ("Less", "Greater")))
+    return unequal if writer.node.type == "TFL_NOT_EQUAL" else writer.add("Not", unequal)
+
+
+def _pow(writer: _Writer) -> str:
+    """Integers, which ONNX's Pow has since opset 12, by floats: exact up to 2^24."""
+    power = writer.add("Pow", *(writer.cast(name, np.float32) for name in writer.inputs))
+    return writer.cast(power, writer.result)
+
+
+def _atan2(writer: _Writer) -> str:
+    """Left of the y axis half a turn more or less; on it the quotient is as good as infinite, and 0 / 0 is 0.
+
+    TensorRT has Sign, which tf2onnx writes, since 8.2.
+    """
+    y, x = writer.inputs
+    zero = writer.constant(0)
+    left, right = (writer.compare(each, x, zero) for each in ("Less", "Greater"))
+    on_axis = writer.cast(writer.add("Not", writer.add("Or", left, right)), np.float32)
+    divisor = writer.add("Add", x, writer.add("Mul", on_axis, writer.constant(1e-30)))
+    below = writer.cast(writer.compare("Less", y, zero), np.float32)
+    turn = writer.add("Sub", writer.constant(pi), writer.add("Mul", below, writer.constant(2 * pi)))
+    turn = writer.add("Mul", writer.cast(left, np.float32), turn)
+    return writer.add("Add", writer.add("Atan", writer.add("Div", y, divisor)), turn)
+
+
+def _l2_normalization(writer: _Writer) -> str:
+    """Along the last axis; TensorRT has LpNormalization since 7.2."""
+    (x,) = writer.inputs
+    length = writer.add("Sqrt", writer.sum(writer.add("Mul", x, x), len(writer.target) - 1, keep=True))
+    return writer.add("Div", x, writer.add("Max", length, writer.constant(1e-6)))
+
+
+def _cumulative_sum(writer: _Writer) -> str:
+    """A product of matrices, as TensorRT has CumSum since 7.2."""
+    size, axis = writer.target, int(writer.values(1)) % len(writer.target)
+    later = np.tri(size[axis], k=-1 if writer.attributes["exclusive"] else 0)
+    order = list(range(len(size)))
+    order[axis], order[-1] = order[-1], order[axis]
+    rows = writer.add("Transpose", writer.inputs[0], perm=order)
+    sums = writer.add("MatMul", rows, writer.constant(later if writer.attributes["reverse"] else later.T))
+    return writer.add("Transpose", sums, perm=order)
 
 
 def _round(writer: _Writer) -> str:
@@ -406,12 +461,12 @@ def _add_n(writer: _Writer) -> str:
 
 def _fake_quant(writer: _Writer) -> str:
     """Rounding to steps of which one is 0 (`NudgeQuantizationRange`, `FakeQuantizeArray`): halves go up."""
-    low, high = (np.float32(writer.attributes[end]) for end in ("min", "max"))
+    least, largest = (np.float32(writer.attributes[end]) for end in ("min", "max"))
     steps = (1 << writer.attributes["num_bits"]) - 1
-    scale = (high - low) / np.float32(steps)
-    zero = np.float32(np.floor(np.clip(-low / scale, 0, steps) + 0.5))
-    low, high = -zero * scale, (steps - zero) * scale
-    inside = writer.add("Sub", writer.clip(writer.inputs[0], float(low), float(high)), writer.constant(low))
+    scale = (largest - least) / np.float32(steps)
+    zero = np.float32(np.floor(np.clip(-least / scale, 0, steps) + 0.5))
+    low, high = float(-zero * scale), float((steps - zero) * scale)
+    inside = writer.add("Sub", writer.clip(writer.inputs[0], low, high), writer.constant(low))
     codes = writer.add("Mul", inside, writer.constant(np.float32(1) / scale))
     codes = writer.add("Floor", writer.add("Add", codes, writer.constant(0.5)))
     return writer.add("Add", writer.add("Mul", codes, writer.constant(scale)), writer.constant(low))
@@ -555,16 +610,33 @@ def _nearest(writer: _Writer) -> str:
     return name
 
 
+def _mixture(before: int, after: int, *, corners: bool, centers: bool) -> NDArray[Any]:
+    """How much of each old pixel is in each new one, [after, before] (`ComputeInterpolationValues`)."""
+    scale = np.float32((before - 1) / (after - 1) if corners and after > 1 else before / after)
+    places = np.arange(after, dtype=np.float32)
+    places = (places + np.float32(0.5)) * scale - np.float32(0.5) if centers else places * scale
+    low, high = np.floor(places).clip(0), np.ceil(places).clip(None, before - 1)
+    pixels, share = np.arange(before), (places - low)[:, np.newaxis]
+    shares: NDArray[Any] = (1 - share) * (pixels == low[:, np.newaxis]) + share * (pixels == high[:, np.newaxis])
+    return shares
+
+
 def _bilinear(writer: _Writer) -> str:
     """Runtimes multiply sizes by scales in float32 and round down: a scale must not be a bit too small."""
-    scales = resize_scales(np.array(writer.shape_of(0)[1:3]), writer.values(1))
-    if scales is None:
-        raise ValueError(f"no scale gives {writer.values(1).tolist()} for {writer.shape_of(0)[1:3]}")
+    sizes = writer.shape_of(0)[1:3], writer.values(1).tolist()
     corners, centers = (bool(writer.attributes.get(each)) for each in ("align_corners", "half_pixel_centers"))
     name = writer.add("Transpose", writer.inputs[0], perm=[0, 3, 1, 2])
-    factors = writer.constant([]), writer.constant([1, 1, *scales])  # the first are of a crop, which there is none of
-    coordinates = "align_corners" if corners else "half_pixel" if centers else "asymmetric"
-    name = writer.add("Resize", name, *factors, mode="linear", coordinate_transformation_mode=coordinates)
+    scales = resize_scales(*map(np.array, sizes))
+    if _has_no_resize(writer.ctx, corners=corners):
+        rows, columns = (_mixture(*each, corners=corners, centers=centers) for each in zip(*sizes, strict=True))
+        name = writer.add("MatMul", writer.constant(rows), name)
+        name = writer.add("MatMul", name, writer.constant(columns.T))
+    elif scales is None:
+        raise ValueError(f"no scale gives {sizes[1]} for {sizes[0]}")
+    else:
+        factors = writer.constant([]), writer.constant([1, 1, *scales])  # the first are of a crop: there is none
+        coordinates = "align_corners" if corners else "half_pixel" if centers else "asymmetric"
+        name = writer.add("Resize", name, *factors, mode="linear", coordinate_transformation_mode=coordinates)
     return writer.add("Transpose", name, perm=[0, 2, 3, 1])
 
 
@@ -594,18 +666,19 @@ _HANDLERS: dict[str, Callable[[_Writer], str]] = {
     "TFL_STABLEHLO_MAXIMUM": lambda writer: writer.add("Max", *writer.inputs),
     "TFL_STABLEHLO_MINIMUM": lambda writer: writer.add("Min", *writer.inputs),
     "TFL_STABLEHLO_MULTIPLY": lambda writer: writer.add("Mul", *writer.inputs),
-    "TFL_BITWISE_XOR": _bitwise_xor, "TFL_BUCKETIZE": _bucketize, "TFL_DILATE": _dilate,
-    "TFL_DYNAMIC_UPDATE_SLICE": _dynamic_update_slice, "TFL_FAKE_QUANT": _fake_quant,
-    "TFL_GATHER_ND": _gather_nd, "TFL_GELU": _gelu, "TFL_HARD_SWISH": _hard_swish,
-    "TFL_L2_POOL_2D": _l2_pool, "TFL_MATRIX_DIAG": _matrix_diag, "TFL_MATRIX_SET_DIAG": _matrix_set_diag,
-    "TFL_MIRROR_PAD": _mirror_pad, "TFL_ONE_HOT": _one_hot, "TFL_REVERSE_SEQUENCE": _reverse_sequence,
-    "TFL_REVERSE_V2": _reverse, "TFL_RIGHT_SHIFT": _right_shift, "TFL_ROUND": _round, "TFL_SCATTER_ND": _scatter_nd,
-    "TFL_SEGMENT_SUM": _segment_sum, "TFL_SIGN": _sign, "TFL_UNSORTED_SEGMENT_SUM": _segment_sum,
+    "TFL_ATAN2": _atan2, "TFL_BITWISE_XOR": _bitwise_xor, "TFL_BUCKETIZE": _bucketize, "TFL_DILATE": _dilate,
+    "TFL_DYNAMIC_UPDATE_SLICE": _dynamic_update_slice, "TFL_FAKE_QUANT": _fake_quant, "TFL_GATHER_ND": _gather_nd,
+    "TFL_GELU": _gelu, "TFL_HARD_SWISH": _hard_swish, "TFL_L2_POOL_2D": _l2_pool, "TFL_MATRIX_DIAG": _matrix_diag,
+    "TFL_MATRIX_SET_DIAG": _matrix_set_diag, "TFL_MIRROR_PAD": _mirror_pad, "TFL_ONE_HOT": _one_hot,
+    "TFL_REVERSE_SEQUENCE": _reverse_sequence, "TFL_REVERSE_V2": _reverse, "TFL_RIGHT_SHIFT": _right_shift,
+    "TFL_ROUND": _round, "TFL_SCATTER_ND": _scatter_nd, "TFL_SEGMENT_SUM": _segment_sum, "TFL_SIGN": _sign,
+    "TFL_UNSORTED_SEGMENT_SUM": _segment_sum,
 }  # fmt: skip
 
 
-def _is_integer(ctx: Any, node: Any) -> bool:
-    return ctx.get_dtype(node.output[0]) in _INTEGERS
+def _of(kinds: set[int], *, since: int = 0, until: int = 99) -> Callable[[Any, Any], bool]:
+    """Whether an operator takes one of these types, and the opset is `since` or later and before `until`."""
+    return lambda ctx, node: since <= ctx.opset < until and any(ctx.get_dtype(name) in kinds for name in node.input)
 
 
 def _reaches_too_little(ctx: Any, node: Any) -> bool:
@@ -637,11 +710,17 @@ def _is_not_repeated(ctx: Any, node: Any) -> bool:
     return too_old or bool(node.get_attr_int("align_corners") or np.any(sizes[1] % sizes[0]))
 
 
-def _becomes_too_small(ctx: Any, node: Any) -> bool:
-    """Whether the scales that tf2onnx computes for a bilinear resize give another size somewhere."""
+def _has_no_resize(ctx: Any, *, corners: bool) -> bool:
+    """Whether a bilinear resize is no Resize: it has these modes since opset 11, and TensorRT 7, which reads no newer
+    opset, none around corners by scales."""
+    return bool(ctx.opset < (13 if corners else 11))
+
+
+def _resizes_otherwise(ctx: Any, node: Any) -> bool:
+    """Whether a bilinear resize is no Resize, or the scales that tf2onnx computes give another size somewhere."""
     sizes = _sizes_of_resize(ctx, node)
-    if sizes is None or ctx.opset < 11:
-        return False
+    if sizes is None or _has_no_resize(ctx, corners=bool(node.get_attr_int("align_corners"))):
+        return sizes is not None
     scales = resize_scales(*sizes)
     return scales is None or not np.array_equal(scales, (sizes[1] / sizes[0]).astype(np.float32))
 
@@ -701,20 +780,29 @@ _INTEGERS = {
     TensorProto.INT8, TensorProto.UINT8, TensorProto.INT16, TensorProto.INT32, TensorProto.INT64,
 }  # fmt: skip
 
-# Only where tf2onnx is wrong: what it writes for the others stays as it is.
+_FLOATS = {TensorProto.FLOAT}
+
+# Only where tf2onnx is wrong, or writes what TensorRT 7 (opset 11) lacks: what it writes for the others stays as it is.
 _SOMETIMES: dict[str, tuple[Callable[[Any, Any], bool], Callable[[_Writer], str]]] = {
-    "TFL_ADD_N": (_is_integer, _add_n),
+    "TFL_ADD_N": (_of(_INTEGERS), _add_n),
     "TFL_ARG_MAX": (_lists_its_axis, partial(_arg_most, operator="ArgMax")),
     "TFL_ARG_MIN": (_lists_its_axis, partial(_arg_most, operator="ArgMin")),
     "TFL_CONV_2D": (_computes_weights, _convolution),
+    "TFL_CUMSUM": (_of(_FLOATS, until=13), _cumulative_sum),
     "TFL_DEPTHWISE_CONV_2D": (_computes_weights, _depthwise_convolution),
-    "TFL_FLOOR_DIV": (_is_integer, _floor_div),
-    "TFL_FLOOR_MOD": (_is_integer, partial(_floor_div, modulo=True)),
+    "TFL_EQUAL": (_of(_FLOATS, until=11), _equal),
+    "TFL_FLOOR_DIV": (_of(_INTEGERS), _floor_div),
+    "TFL_FLOOR_MOD": (_of(_INTEGERS), partial(_floor_div, modulo=True)),
     "TFL_GATHER": (_has_own_indices, _gather),
+    "TFL_L2_NORMALIZATION": (_of(_FLOATS, until=13), _l2_normalization),
     "TFL_LOCAL_RESPONSE_NORMALIZATION": (_is_wide, _local_response_normalization),
+    "TFL_NOT_EQUAL": (_of(_FLOATS, until=11), _equal),
     "TFL_PADV2": (_pads_floats, _pad),
-    "TFL_RESIZE_BILINEAR": (_becomes_too_small, _bilinear),
+    "TFL_POW": (_of(_INTEGERS, until=12), _pow),
+    "TFL_RESIZE_BILINEAR": (_resizes_otherwise, _bilinear),
     "TFL_RESIZE_NEAREST_NEIGHBOR": (_is_not_repeated, _nearest),
+    "TFL_SELECT": (_of(_FLOATS, since=9), _select),
+    "TFL_SELECT_V2": (_of(_FLOATS, since=9), _select),
     "TFL_SOFTMAX": (_has_another_beta, _softmax),
     "TFL_SPACE_TO_BATCH_ND": (_has_unequal_blocks, _space_to_batch),
     "TFL_TRANSPOSE_CONV": (_reaches_too_little, _transposed_convolution),

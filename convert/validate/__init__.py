@@ -47,6 +47,10 @@ _LARGE = 1 << 20
 _FEWEST_CODED, _MOST_CODED, _CODED_PIXELS = 60, 300, 5_000_000
 """Pictures that a model of codes is measured on: some seconds, whatever the size of one."""
 
+_FEWEST_QUICK, _QUICK_PIXELS = 20, 1_500_000
+"""For an engine in FP32 FP16 is measured, too, since it may be taken next: on at most `_FEWEST_CODED` pictures, which
+takes less than a second of one core. Where the pixels are not enough for the fewest, it is not measured."""
+
 _CHUNK = 32  # pictures at a time: bounds memory for folders of any size
 _CHUNK_BYTES = 1 << 24  # of them, where they are large: a whole frame of 1920x1080 is 6 MB
 
@@ -62,7 +66,7 @@ class Validate:
         batches: batch sizes compared with one picture at a time.
         tensorrt: also parse and build with TensorRT-RTX on the CPU, for batches up to `batch_size`.
         timeout: seconds LiteRT (for 32 pictures) or TensorRT may take.
-        precision: of the engine; "fp16": also measure what it changes.
+        precision: of the engine; "fp16": also measure thoroughly what it changes.
         calibrate: pictures that a calibrated model was made from, 200 at most: on them, or on `images`, it is measured
             how it decides.
         worker: the process LiteRT runs in; one is started where none is given.
@@ -167,6 +171,8 @@ class Validate:
         if adapted.for_objects is None or inner is None or evidence.parity is None:
             return evidence, found
         del comparison  # and its sessions, of a large model hundreds of megabytes
+        if len(adapted.onnx.data) > LARGE:
+            return_freed_memory()
         decoder = replace(decoding.decoder, framing=None) if decoding else None
         objects = Comparison(
             adapted.for_objects, worker, self.timeout, self.tolerance, first_size=size, decoder=decoder
@@ -180,15 +186,18 @@ class Validate:
         self, adapted: Adapted, evidence: Evidence, files: Sequence[Path], channels: int, height: int, width: int
     ) -> tuple[Evidence, tuple[Finding, ...]]:
         """Decisions, on image-like pictures and the user's: of codes beside those of LiteRT's second kernels, of a
-        float model, for an engine in FP16, in float16 beside float32. Of a calibrated model they are the user's, if
-        there are any."""
+        float model in float16 beside float32, for an engine in FP32 on a few generated ones. Of a calibrated model
+        they are the user's, if there are any."""
         import numpy as np  # as in `_measure`
 
         from convert.validate import inputs, precision
 
-        if not adapted.has_own_codes and self.precision != "fp16":
-            return replace(evidence, precisions=precision.table(adapted, evidence)), ()
+        is_quick = not adapted.has_own_codes and self.precision != "fp16"
         count = max(_FEWEST_CODED, min(_MOST_CODED, _CODED_PIXELS // (height * width)))
+        if is_quick:
+            count, files = min(_FEWEST_CODED, _QUICK_PIXELS // (height * width)), ()
+            if count < _FEWEST_QUICK:
+                return replace(evidence, precisions=precision.table(adapted, evidence)), ()
         generated = inputs.image_like(count, height, width, channels)
         if self.calibrate is not None:
             from convert.images.read import find  # few runs need it
@@ -199,7 +208,8 @@ class Validate:
         with contextlib.ExitStack() as stack:
             worker = self.worker or stack.enter_context(Worker(("convert.validate.runtimes",)))
             chunks = iter(lambda: tuple(islice(pictures, max(1, _CHUNK_BYTES // (height * width * channels)))), ())
-            return precision.measured(adapted, evidence, map(np.stack, chunks), worker, self.timeout)
+            every = map(np.stack, chunks)
+            return precision.measured(adapted, evidence, every, worker, self.timeout, advise=not is_quick)
 
     def _proven(self, comparison: Comparison, adapted: Adapted) -> tuple[Evidence, tuple[Finding, ...]]:
         """What `comparison` shows, and batch parity."""
@@ -211,7 +221,9 @@ class Validate:
             return Evidence(), comparison.findings()
         few, alone = comparison.first
         values = as_nvinfer(few, adapted.preprocessing)
-        measured, found = measure(comparison.session, values, alone, self.batches, comparison.decode)
+        measured, found = measure(
+            comparison.session, values, alone, self.batches, comparison.decode, exact=not adapted.export.is_stepped
+        )
         decoded = comparison.decoding.difference if comparison.decoding else None
         return Evidence(parity, measured, decoding=decoded), (*comparison.findings(), *found)
 

@@ -105,12 +105,35 @@ def agreement(left: Predictions, right: Predictions, *, least: float = 0) -> Agr
     return Agreement(float(same.mean()), float(difference.mean()), float(difference.max()), len(same))
 
 
+def moved(left: Predictions, right: Predictions, *, least: float, size: Sequence[int]) -> float | None:
+    """How far the farthest side of the best box lies apart in two models' predictions, on half of the pictures at most.
+
+    Args:
+        least: the lowest score of an object.
+        size: width and height of the model's picture, in the unit of the result.
+
+    Returns:
+        None for classifiers, and where there is no picture on which both predict an object of the same class.
+    """
+    both = left.shows(least) & right.shows(least) & (left.labels == right.labels)
+    if left.boxes is None or right.boxes is None or not both.any():
+        return None
+    distance = np.abs(left.boxes[both] - right.boxes[both]) * np.tile(size, 2)
+    return float(np.median(distance.max(axis=1)))
+
+
 _MARGIN = 0.01  # what a share of equal decisions may be below the kernels'
 _SIGMAS = 2  # of the difference of two shares, which chance alone makes in one of twenty models
 
 
 def measured(
-    adapted: Adapted, evidence: Evidence, chunks: Iterator[NDArray[np.uint8]], worker: Worker, timeout: float
+    adapted: Adapted,
+    evidence: Evidence,
+    chunks: Iterator[NDArray[np.uint8]],
+    worker: Worker,
+    timeout: float,
+    *,
+    advise: bool = True,
 ) -> tuple[Evidence, tuple[Finding, ...]]:
     """`evidence` with the table of precisions, and what was found.
 
@@ -120,20 +143,23 @@ def measured(
     Args:
         chunks: pictures [n,H,W,C] of the shipped model's size.
         timeout: seconds the original may take for a chunk.
+        advise: as `half_evidence` takes it.
 
     Raises:
         ValidationError: one of them cannot be run.
     """
     if not adapted.has_own_codes:
-        half = half_evidence(adapted, chunks, worker, timeout)
+        half = half_evidence(adapted, chunks, worker, timeout, advise=advise)
         return replace(evidence, precisions=table(adapted, evidence, half)), ()
     what, codes = layers(load_model(adapted.onnx.data)), None
     if adapted.export.coded:
         kinds = runtimes.DEFAULT, runtimes.BUILTIN
-        shown, (own, plain, optimized) = _agreements(adapted, chunks, worker, timeout, kinds, (False, True))
-        codes = Int8Evidence(what.int8, what.other, what.share, plain, optimized, own)
+        shown, compared = _compared(adapted, chunks, worker, timeout, kinds, (False, True))
+        (own, of_own), (plain, of_plain), (optimized, _) = compared
+        boxes = None if of_plain is None or of_own is None else (of_plain, of_own)
+        codes = Int8Evidence(what.int8, what.other, what.share, plain, optimized, own, boxes)
     else:
-        shown, (plain,) = _agreements(adapted, chunks, worker, timeout, (runtimes.DEFAULT,), (False,))
+        shown, ((plain, _),) = _compared(adapted, chunks, worker, timeout, (runtimes.DEFAULT,), (False,))
     whole = replace(row("int8", adapted.onnx.data, plain, what), shown=shown)
     found = int8_findings(codes) if codes else calibrated_findings(whole)
     return replace(evidence, int8=codes, precisions=table(adapted, evidence, whole)), found
@@ -148,16 +174,16 @@ def calibrated_findings(row: PrecisionEvidence) -> tuple[Finding, ...]:
     return (CALIBRATED.found(f"{message}; scores differ by up to {same.max_abs_diff:.2g}", hint=CALIBRATED.fix),)
 
 
-def _agreements(
+def _compared(
     adapted: Adapted,
     chunks: Iterator[NDArray[np.uint8]],
     worker: Worker,
     timeout: float,
     kernels: Sequence[str],
     optimized: Sequence[bool],
-) -> tuple[int | None, list[Agreement]]:
-    """On how many pictures the original, with the first of LiteRT's `kernels`, finds an object, and how it decides
-    beside itself with the others, then beside the model, ONNX Runtime `optimized` or not."""
+) -> tuple[int | None, list[tuple[Agreement, float | None]]]:
+    """On how many pictures the original, with the first of LiteRT's `kernels`, finds an object, and how it decides and
+    `moved` beside itself with the others, then beside the model, ONNX Runtime `optimized` or not."""
     network = _Network(adapted, worker, timeout)
     sessions = [runtimes.load(network.data, optimized=each) for each in optimized]
     found: list[list[Predictions]] = [[] for _ in (*kernels, *optimized)]
@@ -170,7 +196,10 @@ def _agreements(
             for place, each in zip(found, (*predicted, *(run.result()[0] for run in runs)), strict=True):
                 place.append(each)
     first, *others = map(Predictions.joined, found)
-    return network.shown(first), [agreement(first, each, least=network.least) for each in others]
+    least, size = network.least, inside.shape[2:0:-1]
+    return network.shown(first), [
+        (agreement(first, each, least=least), moved(first, each, least=least, size=size)) for each in others
+    ]
 
 
 def int8_findings(evidence: Int8Evidence) -> tuple[Finding, ...]:
@@ -327,13 +356,14 @@ class _Network:
 
 
 def half_evidence(
-    adapted: Adapted, chunks: Iterable[NDArray[np.uint8]], worker: Worker, timeout: float
+    adapted: Adapted, chunks: Iterable[NDArray[np.uint8]], worker: Worker, timeout: float, *, advise: bool = True
 ) -> PrecisionEvidence:
     """The row "fp16": how the shipped model decides in float16 beside float32.
 
     Args:
         chunks: pictures [n,H,W,C] of the shipped model's size.
         worker: reads the anchors of an SSD, in `timeout` seconds.
+        advise: where too many decisions change, find the nodes to keep in float32, which takes as long up to ten times.
 
     Raises:
         ValidationError: ONNX Runtime cannot run the model.
@@ -352,7 +382,7 @@ def half_evidence(
         compared = agreement(first, predicted, least=network.least)
         return replace(whole, agreement=compared, overflow=()).is_good, more
 
-    return whole if whole.is_good else replace(whole, keep=_kept(network.names, sources, trial))
+    return replace(whole, keep=_kept(network.names, sources, trial)) if advise and not whole.is_good else whole
 
 
 def _kept(

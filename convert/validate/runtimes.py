@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.heads.decoding import Anchors
     from convert.images import ImageScaling
 
 DEFAULT, BUILTIN, REFERENCE = "XNNPACK", "built-in", "reference"
@@ -83,16 +82,6 @@ def onnx_outputs(
     result: list[NDArray[np.float32]] = call_original(
         "convert.validate.runtimes:run_onnx_reference", worker, timeout, *arguments, engine="ONNX Runtime"
     )
-    return result
-
-
-def anchors(model: bytes, worker: Worker, timeout: float) -> Anchors:
-    """What `convert.heads.ssd.anchors` returns, computed in `worker` in at most `timeout` seconds.
-
-    Raises:
-        ValidationError: as `outputs`.
-    """
-    result: Anchors = call_original("convert.heads.ssd:anchors", worker, timeout, model)
     return result
 
 
@@ -260,6 +249,8 @@ def load(model: bytes, providers: Sequence[Any] = ("CPUExecutionProvider",), *, 
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
     options.log_severity_level = _FATAL
+    # Else weights are in an arena that doubles as it grows.
+    options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
     if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:

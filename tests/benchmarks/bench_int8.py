@@ -1,7 +1,7 @@
 """Real int8 models against their float32 rewritings, both in LiteRT, on 1,000 image-like inputs.
 
 The goal is the same decision on 98 % of them; neither noise nor edges are among them. "Plain" rounds nothing, "rounded"
-rounds the first layer as the original does; `--dequantize` measures, and chooses one of the two.
+rounds the first layer as the original does, "every" each; `--dequantize` measures, and chooses one of the three.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main(count: int = 1000) -> None:
     with Worker(("convert.agreement", "ai_edge_litert.interpreter")) as worker:
         rows = [_row(path, count, worker) for path in paths]
     head = [
-        *("model", "clamps", "rewriting", "choosing", "on", "plain", "rounded"),
+        *("model", "clamps", "rewriting", "choosing", "on", "plain", "rounded", "every"),
         *("chosen", "same decision", "mean difference", "greatest"),
     ]
     table(f"int8 models and their float32 rewritings in LiteRT, on {count:,} inputs", head, rows)
@@ -45,19 +45,19 @@ def _row(path: Path, count: int, worker: Worker) -> list[str]:
     start = time.perf_counter()
     plain = dequantize(model)
     seconds = time.perf_counter() - start
-    rounded = dequantize(model, rounded=True)
+    ways = {"none": plain, "first": dequantize(model, rounded=True), "every": dequantize(model, stepped=True)}
     start = time.perf_counter()
     export = WithAgreement(Unpack(dequantize=True), worker=worker)(path, Path()).artifact
     choosing = time.perf_counter() - start
     assert isinstance(export, Export)
     assert export.agreement is not None
     inputs = _inputs(export.facts.input.shape, count)
-    both = [int8_agreement(model, rewriting.model, inputs, export.facts.task) for rewriting in (plain, rounded)]
-    chosen = both[bool(export.agreement.rounded)]
+    found = {name: int8_agreement(model, way.model, inputs, export.facts.task) for name, way in ways.items()}
+    chosen = found[export.agreement.layers]
     return [
         *(path.stem, str(plain.clamps), f"{seconds * 1000:.0f} ms", f"{choosing:.2f} s", str(export.agreement.inputs)),
-        *(f"{agreement.top1:.2%}" for agreement in both),
-        *("rounded" if export.agreement.rounded else "plain", f"{chosen.top1:.2%}"),
+        *(f"{agreement.top1:.2%}" for agreement in found.values()),
+        *(export.agreement.layers, f"{chosen.top1:.2%}"),
         *(f"{chosen.mean_abs_diff:.4f}", f"{chosen.max_abs_diff:.3f}"),
     ]
 

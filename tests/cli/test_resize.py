@@ -94,16 +94,17 @@ def test_what_cannot_be(say: Callable[..., Said], tmp_path: Path, options: tuple
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["fit-shortest", "squash", "fit-longest"])
 @pytest.mark.parametrize("model", ["fomo-96x96x1-f32.tflite", "yolov5-160x160x3-f16.lite", "ssd-320x320x3-int8.lite"])
-def test_every_kind_of_head(say: Callable[..., Said], models: Path, tmp_path: Path, model: str, mode: str) -> None:
-    options = ("--frame", "640x360", "--resize", "graph", "--resize-mode", mode, "--format", "json")
-    document = say("convert", models / model, "-o", tmp_path, *options).document
-    assert document["exit_code"] == 0
-    evidence: dict[str, Any] = document["evidence"]
+def test_every_kind_of_head(
+    say: Callable[..., Said], convert: Callable[..., Path], models: Path, model: str, mode: str
+) -> None:
+    bundle = convert(models / model, "--frame", "640x360", "--resize", "graph", "--resize-mode", mode)
+    report = json.loads((bundle / "report.json").read_text())
+    evidence: dict[str, Any] = report["evidence"]
     assert evidence["parity"]["max_abs_diff"] < 1e-4
     assert evidence["batch"] == {"sizes": [1, 2, 8], "max_abs_diff": pytest.approx(0, abs=1e-6)}
     assert evidence["decoding"] < 1e-6
-    assert json.loads((tmp_path / "report.json").read_text())["model"]["input"]["shape"] == [None, 3, 360, 640]
-    assert say("check", tmp_path, "--format", "json").document["findings"] == []
+    assert report["model"]["input"]["shape"] == [None, 3, 360, 640]
+    assert say("check", bundle, "--format", "json").document["findings"] == []
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -215,7 +216,9 @@ def test_an_object_that_ends_below_the_frame(convert: Convert) -> None:
         placed = Ablation(found.models, np.zeros((90, 160, 3), np.uint8)).placement()
         tall = Detection(0, "fruit", 12, placed.view.offset_top - 3, 24, placed.height + 6, 0.9)
         assert found.models.attached([tall], placed, frozenset()) == ()
-        (kept,) = found.models.attached([tall], placed, frozenset({Cause.LIMITS}))
+        unknown = replace(tall, class_id=len(found.models.shipped.loaded.engine.settings.classes))
+        (kept,) = found.models.attached([unknown, tall], placed, frozenset({Cause.LIMITS}))
+        assert kept.label == "fruit"
         assert (kept.box.top, kept.box.height) == (0, 90)
         texts = CauseTexts(found.models, 160, 90)
     assert "black bar below" in texts.reason(Cause.LIMITS)[0]

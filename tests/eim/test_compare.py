@@ -469,12 +469,12 @@ def test_a_bundle_for_whole_frames_gets_them(
     labels: str | None,
 ) -> None:  # fmt: skip
     """What the .eim gets is cut out of the frame; a crop that lies elsewhere would differ."""
-    options = ["--resize-mode", "fit-shortest", "--frame", "320x240", "--resize", resize]
+    options = ["--frame", "640x360", "--resize", resize, "--resize-mode", "fit-shortest"]  # as tests/cli/test_resize.py
     bundle = convert(models / model, *options, *(["--labels", labels] if labels else []))
     pack(bundle, tmp_path / "model.eim")
     impulse = read_impulse(bundle, whole=True)
-    width, height = Framing(Frame(320, 240, in_pixels=True), (small, small)).network
-    assert impulse.input_size == ((height, width, channels) if resize == "device" else (240, 320, 3))
+    width, height = Framing(Frame(640, 360, in_pixels=True), (small, small)).network
+    assert impulse.input_size == ((height, width, channels) if resize == "device" else (360, 640, 3))
     comparison = compared(
         tmp_path / "model.eim",
         bundle,

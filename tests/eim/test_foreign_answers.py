@@ -78,7 +78,7 @@ def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 @st.composite
 def answers(draw: st.DrawFn) -> list[bytes]:
-    """Hello, then what follows; in one of them something is replaced, left out, or cut off."""
+    """Hello, then what follows; in one of them something is replaced, left out, said twice, or cut off."""
     hello: dict[str, Any] = draw(st.sampled_from((HELLO, HELLO | {"model_parameters": SOUND})))
     documents = [hello, {"id": 2, "success": True, "result": draw(st.sampled_from(RESULTS)), "timing": {"dsp": 1}}]
     which = draw(st.sampled_from((0, 1, 1)))
@@ -91,8 +91,17 @@ def answers(draw: st.DrawFn) -> list[bytes]:
     if draw(st.integers(0, 9)) == 0:
         del holder[place[-1]]
     texts = [json.dumps(each) for each in documents]
-    texts[which] = json.dumps(document).replace('"@@"', draw(VALUES))
-    return [text.encode("utf-8", "surrogatepass") + b"\n\0" for text in texts]
+    name = f'"{place[-1]}": ' if isinstance(holder, dict) else ""  # perhaps twice
+    twice = f"{draw(VALUES)}, {name}" if draw(st.integers(0, 9)) == 0 else ""
+    texts[which] = json.dumps(document).replace('"@@"', twice + draw(VALUES))
+    frames = [text.encode("utf-8", "surrogatepass") + b"\n\0" for text in texts]
+    if draw(st.integers(0, 4)) == 0:  # bytes that are no JSON, or no UTF-8; the end of a frame missing
+        at, length = draw(st.integers(0, len(frames[which]))), draw(st.sampled_from((0, 1, 8, 10_000)))
+        frames[which] = frames[which][:at] + draw(st.binary(max_size=8)) + frames[which][at + length :]
+    if draw(st.integers(0, 4)) == 0:  # a frame in two parts; the second one comes with the next frame, or alone
+        at = draw(st.integers(1, max(len(frames[which]) - 1, 1)))
+        frames[which : which + 1] = [part for part in (frames[which][:at], frames[which][at:]) if part]
+    return frames
 
 
 class Link:

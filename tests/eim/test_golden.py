@@ -20,6 +20,7 @@ from convert.eim import inspect as inspecting
 from convert.eim.client import ModelInfo, ProxyEvent, Reply, Timeouts
 from convert.eim.compare import BOX_DIFFERS, OTHER_LABELS, AnswerPair, EimComparison, PictureComparison, Reference
 from convert.eim.inspect import ELF_MAGIC, Binary, Host, UnreadableBinary
+from convert.errors import InputError
 from convert.images import ImageScaling
 from tests.eim.executables import BANNER
 
@@ -44,6 +45,8 @@ MODEL = ModelInfo(6, 2, ("face", "hand"), 3, 2, 1, "squash", "object_detection",
 
 class FakeClient:
     """Remembers what it is asked and gives `results` in order."""
+
+    is_broken = False
 
     def __init__(self, model: ModelInfo, results: list[dict[str, Any]]) -> None:
         self.model = model
@@ -248,6 +251,41 @@ def test_classify(capsys: pytest.CaptureFixture[str], fake: Any, tmp_path: Path)
             ],
         },
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("stop", "code", "said_code", "message"),
+    [(InputError("the .eim was killed"), 3, 3, "the .eim was killed"),
+     (KeyboardInterrupt(), 130, None, "ended by a signal before the last answer")],
+)  # fmt: skip
+def test_answers_are_written_one_by_one(
+    capsys: pytest.CaptureFixture[str], fake: Any, tmp_path: Path, stop: BaseException, code: int,
+    said_code: int | None, message: str,
+) -> None:  # fmt: skip
+    """What is written when the second one is asked for, and how the document ends when there is none."""
+    files = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    for file in files:
+        file.write_text("1 2 3 4 5")
+    client = fake(MODEL, {"a": 1})
+    classify, written = client.classify, []
+
+    def asked(features: Any) -> Reply:
+        written.append(capsys.readouterr().out)
+        if len(written) == 2:
+            client.is_broken = True
+            raise stop
+        reply: Reply = classify(features)
+        return reply
+
+    client.classify = asked
+    assert main(["eim", "classify", "m.eim", "--features", *map(str, files), "--format", "json"]) == code
+    rest, err = capsys.readouterr()
+    assert written[0] == ""
+    assert json.loads(written[1] + "]}")["answers"][0]["input"] == str(files[0])
+    document = json.loads("".join(written) + rest)
+    assert ([row["result"] for row in document["answers"]], document["exit_code"]) == ([{"a": 1}], said_code)
+    assert document["error"]["message"] == message
+    assert err.lstrip().startswith("error: the .eim was killed\n" if code == 3 else "interrupted\n")
 
 
 def test_classify_features(capsys: pytest.CaptureFixture[str], fake: Any, tmp_path: Path) -> None:

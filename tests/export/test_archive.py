@@ -117,6 +117,8 @@ def test_too_large_a_member(tmp_path: Path) -> None:
     path.write_bytes(zip_bytes(FILES))
     with open_tree(path) as tree, pytest.raises(InputError, match="larger than"):
         tree.read("b/c.txt", 2999)
+    with open_zip_bytes(zip_bytes(FILES), Path("in.zip")) as tree:
+        assert tree.read("b/c.txt", 3000) == FILES["b/c.txt"]
     (tmp_path / "f").write_bytes(b"123")
     with pytest.raises(InputError, match="larger than"):
         read_file(tmp_path / "f", 2)

@@ -406,6 +406,21 @@ def test_options_of_operators(kind: str, values: dict[str, Any], name: str) -> N
             read_graph(damaged)
 
 
+@pytest.mark.parametrize(
+    ("place", "form", "value"),
+    [("table", "i", None), ("fields", "H", 3), ("fields", "H", 5), ("fields", "H", 2 * 256 + 6), ("size", "H", 3)],
+)
+def test_a_table_whose_list_of_fields_cannot_be(place: str, form: str, value: int | None) -> None:
+    """Each is wrong in one way: an odd place, an odd or impossible length of the list, a table too short."""
+    data = bytearray(tiny.classifier())
+    (table,) = struct.unpack_from("<I", data)
+    (back,) = struct.unpack_from("<i", data, table)
+    at = {"table": table, "fields": table - back, "size": table - back + 2}[place]
+    struct.pack_into(f"<{form}", data, at, back + 1 if value is None else value)
+    with pytest.raises(InputError, match=f"the table at {table} has no valid list of fields"):
+        read_graph(bytes(data))
+
+
 def test_data_behind_the_flatbuffer() -> None:
     """Models over 2 GB keep their constants there; small files may."""
     size = 4096

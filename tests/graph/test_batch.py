@@ -229,6 +229,12 @@ def test_a_single_number_of_each_picture(body: str, target: str) -> None:
     prove(f"s = ReduceMean<keepdims = 0>(x) {body}", target=target)
 
 
+def test_a_single_number_in_codes() -> None:
+    steps = "q = Constant<value = float {0.02}>() z = Constant<value = int8 {0}>()"
+    codes = "c = QuantizeLinear(s, q, z) d = DequantizeLinear(c, q, z) y = Add(x, d)"
+    prove(f"s = ReduceMean<keepdims = 0>(x) {steps} {codes}", target="1,3,4,5")
+
+
 def test_tile() -> None:
     prove("r = Constant<value = int64[4] {1,2,1,3}>() y = Tile(x, r)", target="1,6,4,15")
     body = """

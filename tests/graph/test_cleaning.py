@@ -223,6 +223,5 @@ def test_limits_that_are_computed() -> None:
 
 
 def test_limits_that_are_fixed_stay() -> None:
-    low, shape = "low = Constant<value_float = -0.5>()", "s = Constant<value_ints = [1, 60]>()"
-    body = f"{low}  a = Clip(x, low)  {shape}  y = Reshape(a, s)"
+    body = "l = Constant<value_float = -0.5>()  a = Clip(x, l)  s = Constant<value_ints = [1, 60]>()  y = Reshape(a, s)"
     assert operators(plain_clips(clean(model(body)))) == ["Clip", "Reshape"]

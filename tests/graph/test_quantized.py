@@ -414,20 +414,38 @@ def test_operators_give_the_codes_of_exact_arithmetic(
     np.testing.assert_allclose(found[clear], wanted[clear], atol=1e-2)
 
 
+def _doubled(values: _Real) -> _Real:
+    """16 times the bilinear interpolation of [1,C,h,w] at twice the size, whole where `values` are."""
+    for axis in (2, 3):
+        around = np.pad(values, [(0, 0)] * axis + [(1, 1)] + [(0, 0)] * (3 - axis), mode="edge")
+        before, here, behind = (around.take(range(at, at + values.shape[axis]), axis) for at in range(3))
+        values = np.stack([3 * here + before, 3 * here + behind], axis + 1).reshape(
+            *(size * (1 + (at == axis)) for at, size in enumerate(values.shape))
+        )
+    return values
+
+
+@pytest.mark.parametrize("operator", ["AveragePool", "Resize"])
 @given(step=_SCALES, zero=_ZEROS, seed=st.integers(0, 999))
 def test_averages_in_the_middle_of_two_codes_are_rounded_as_tflite_rounds_them(
-    step: float, zero: int, seed: int
+    operator: str, step: float, zero: int, seed: int
 ) -> None:
-    """Away from code 0, whatever the zero point: (sum + n / 2) / n of whole numbers."""
+    """Whatever the zero point: of a pool away from code 0, of a Resize up; (sum + n / 2) / n of whole numbers."""
     codes = np.random.default_rng(seed).integers(-128, 128, (1, 4, 6, 5))
     step = float(np.float32(step))
     net = _Network()
-    pooled = net.add("AveragePool", net.coded("x", step, zero), kernel_shape=[2, 2])
+    given_codes = net.coded("x", step, zero)
+    if operator == "Resize":
+        made = net.add("Resize", given_codes, "", net.constant([1, 1, 2, 2]), mode="linear")
+        wanted = (_doubled(codes.astype(np.float64)) + 8) // 16
+    else:
+        made = net.add("AveragePool", given_codes, kernel_shape=[2, 2])
+        sums = _pooled(codes.astype(np.float64), (2, 2), (0, 0, 0, 0), np.sum)
+        wanted = np.sign(sums) * ((np.abs(sums) + 2) // 4)
     same = np.eye(4, dtype=np.float32)[:, :, np.newaxis, np.newaxis]
-    made = _shifted(net.model(net.add("Conv", net.coded(pooled, step, zero), net.constant(same))))
-    found = np.rint(_run(made, ((codes - zero) * step).astype(np.float32)) / step) + zero
-    sums = _pooled(codes.astype(np.float64), (2, 2), (0, 0, 0, 0), np.sum)
-    np.testing.assert_array_equal(found, np.sign(sums) * ((np.abs(sums) + 2) // 4))
+    shifted = _shifted(net.model(net.add("Conv", net.coded(made, step, zero), net.constant(same))))
+    found = np.rint(_run(shifted, ((codes - zero) * step).astype(np.float32)) / step) + zero
+    np.testing.assert_array_equal(found, wanted)
 
 
 def test_what_brings_frames_to_the_model_is_no_part_of_the_count() -> None:
@@ -465,6 +483,18 @@ def test_codes_are_paired_where_moves_lie_between_them() -> None:
     model = pair_codes(net.model(net.add("DequantizeLinear", codes, *both)))
     assert [node.op_type for node in model.graph.node][:3] == ["QuantizeLinear", "DequantizeLinear", "Transpose"]
     assert prod(_run(model, np.ones((1, 4, 6, 5), np.float32)).shape) == 120
+
+
+@given(zero=_ZEROS)
+def test_constants_that_codes_do_not_reach_are_cut(zero: int) -> None:
+    net = _Network()
+    fixed = net.coded(net.constant([[[[-9.0, -2.0, 0.0, 2.0, 9.0]]]]), 1 / 64, zero)
+    model = net.model(net.add("Add", "x", fixed))
+    picture = np.zeros((1, 4, 6, 5), np.float32)
+    wanted = _run(model, picture)
+    made = pair_codes(model)
+    assert not {"QuantizeLinear", "DequantizeLinear"} & {node.op_type for node in made.graph.node}
+    np.testing.assert_array_equal(_run(made, picture), wanted)
 
 
 def test_constants_are_rounded_at_once() -> None:

@@ -28,6 +28,7 @@ from convert.simulate.parsers import Layer
 from convert.translate import Translate
 from convert.types import Adapted, Export, Metadata, ModelFormat
 from convert.validate import Validate
+from convert.validate.precision import half_evidence
 from tests.graph.proof import onnxruntime
 from tests.heads import synthetic
 from tests.simulate.vectors import read_settings
@@ -200,6 +201,35 @@ def test_the_order_of_equally_good_objects_is_no_difference() -> None:
     one, other = (END_TO_END.comparable(network, [each])[0] for each in (rows, rows[:, ::-1]))
     for left, right in zip(one, other, strict=True):
         np.testing.assert_array_equal(left, right)
+
+
+@pytest.mark.parametrize("unit", ["relative", "pixels"])
+def test_the_reference_reads_a_row_as_one_box_and_the_score_of_its_class(unit: str) -> None:
+    head = replace(synthetic.adapt(model := end_to_end(), export_of(model), Options()).head, coordinates=unit)
+    scale = 64 if unit == "pixels" else 1
+    rows = np.array([[[0.1, 0.2, 0.3, 0.4, 0.9, 2], [0.5, 0.5, 1, 1, 0.25, 0]]], np.float32)
+    rows[..., :4] *= scale
+    found = END_TO_END.read(decoding.ReferenceDecoder(head, 64, 64), [rows])
+    np.testing.assert_allclose(found.boxes, [[[0.2, 0.1, 0.4, 0.3], [0.5, 0.5, 1, 1]]], rtol=1e-6)
+    np.testing.assert_array_equal(found.of_classes, np.array([[[0, 0, 0.9], [0.25, 0, 0]]], np.float32))
+    np.testing.assert_array_equal(found.scores, rows[..., 4])
+    np.testing.assert_array_equal(found.labels, [[2, 0]])
+
+
+def test_float16_is_measured_without_what_decodes_the_rows(worker: Worker) -> None:
+    artifact = converted(export_of(end_to_end()), worker)
+    model = onnx.load_model_from_string(artifact.onnx.data)
+    name = model.graph.output[0].name
+    (last,) = (node for node in model.graph.node if name in node.output)
+    last.output[0] = "boxes_as_they_were"
+    model.graph.initializer.extend(numpy_helper.from_array(np.float32(each), str(each)) for each in (1e6, 1e-6))
+    model.graph.node.append(helper.make_node("Mul", ["boxes_as_they_were", "1000000.0"], ["far"], name="far"))
+    model.graph.node.append(helper.make_node("Mul", ["far", "1e-06"], [name], name="back"))
+    changed = replace(artifact, onnx=replace(artifact.onnx, data=model.SerializeToString()))
+    frames = np.random.default_rng(1).integers(0, 256, (2, *SIZE, 3), np.uint8)
+    found = half_evidence(changed, [frames], worker, 60.0, advise=False)
+    assert found.overflow == ()
+    assert found.agreement == half_evidence(artifact, [frames], worker, 60.0, advise=False).agreement
 
 
 def test_what_nvinfer_makes_of_a_bundle(tmp_path: Path, worker: Worker) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from convert.errors import InputError, MissingDependencyError, PresetError, pip_install
 from convert.images import read
-from convert.images.read import is_video, video_frames
+from convert.images.read import VideoFacts, is_video, video_facts, video_frames
 from tests.examples import examples
 
 if TYPE_CHECKING:
@@ -249,3 +249,9 @@ def test_without_pyav_the_command_is_named(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(builtins, "__import__", broken)
     with pytest.raises(MissingDependencyError, match="does not load"):
         video_frames(path)
+
+
+@pytest.mark.parametrize("name", ["broken.mp4", "missing.mp4"])
+def test_nothing_is_told_of_a_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"\0\0\0\x18ftypmp42 and nothing else")
+    assert video_facts(tmp_path / name) == VideoFacts()

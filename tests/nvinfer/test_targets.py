@@ -117,7 +117,7 @@ def test_an_unknown_release_gets_a_guess_and_the_list(name: str, guess: str) -> 
 
 
 @pytest.mark.parametrize(
-    "name", ["newest", "", "deepstream", "\0", "9" * 5000, f"nvidia{'-' * 100_000}sdk{'-' * 100_000}x"]
+    "name", ["newest", "", "deepstream", "\0", "9" * 5000, f"nvidia{'-' * 100_000}sdk{'-' * 10_000}x"]
 )
 def test_nonsense_gets_the_list_only(name: str) -> None:
     with pytest.raises(PresetError) as caught:

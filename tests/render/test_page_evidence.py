@@ -38,7 +38,7 @@ EVIDENCE = Evidence(
     BatchParity((1, 2, 8), 0.0),
     "builds, batch 1 to 8",
     decoding=3.1e-06,
-    int8_agreement=Int8Agreement(0.9987, 0.0021, 0.08, 500, rounded=1),
+    int8_agreement=Int8Agreement(0.9987, 0.0021, 0.08, 500, rounded=1, layers="first"),
 )
 
 
@@ -56,7 +56,7 @@ def test_measures_of_a_report() -> None:
         Measure(
             "Integer original against its float rewriting",
             "the same decision on 99.87 % of 500 inputs; mean difference 0.0021, largest 0.08;"
-            " the first layer keeps its rounding",
+            " rounded as the original: first layer",
         ),
     ]
 
@@ -70,6 +70,15 @@ def test_a_difference_beyond_the_limit_fails() -> None:
     assert row.passed is False
     text = page(_simulation(), {}, evidence={"parity": {**evidence_document(EVIDENCE)["parity"], "max_abs_diff": 0.5}})
     assert Document(text).row("Original against ONNX model")[2:] == ["0.0001", "no"]
+
+
+def test_a_difference_between_rounded_activations_has_no_limit() -> None:
+    parity = {**evidence_document(EVIDENCE)["parity"], "max_abs_diff": 0.5}
+    for layers, passed in (("first", False), ("every", None)):
+        row, _ = measures(
+            {"parity": parity, "int8_agreement": {**evidence_document(EVIDENCE)["int8_agreement"], "layers": layers}}
+        )
+        assert row.passed is passed
 
 
 def test_other_figures_have_their_own_names() -> None:

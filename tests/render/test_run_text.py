@@ -48,7 +48,7 @@ EVIDENCE = Evidence(
     BatchParity((1, 2, 8), 0.0000123),
     "tensorrt-rtx 9.9: parsed",
     0.000456,
-    Int8Agreement(0.975, 0.0123, 0.5, 1000, rounded=1, kernels=0.98),
+    Int8Agreement(0.975, 0.0123, 0.5, 1000, rounded=1, kernels=0.98, layers="first"),
     FrameEffect(("16:9", "4:3"), Agreement(0.95, 0.0123, 1.0, 40), Agreement(0.5, 0.123, 1.0, 41)),
 )
 
@@ -108,8 +108,8 @@ def test_a_whole_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
         "  decoding  max difference to an independent decoding 0.00046",
         ("  framing   best answer as in Edge Impulse on 95 % cropped, mean difference 0.012; on 50 % squashed, mean "
         "difference 0.12; 40 frames of 16:9, 4:3"),
-        ("  int8      rewritten in float32, first layer rounded: decides as the original on 97.5 % of 1,000 inputs "
-        "(its own two kernels: 98 %)"),
+        ("  int8      rewritten in float32, rounded as the original: first layer: decides as the original "
+        "on 97.5 % of 1,000 inputs (its own two kernels: 98 %)"),
         "  tensorrt  tensorrt-rtx 9.9: parsed",
         "  note EI101 p:3:4: some [thing]", "    hint: do [it]", "  error EI501 some [thing]",
         "  warning EI502 q: some [thing]", "  more: ei-deepstream explain EI501 EI502",
@@ -146,15 +146,18 @@ def test_the_table_of_precisions(capsys: pytest.CaptureFixture[str]) -> None:
     codes = PrecisionEvidence("int8", 300_000, Agreement(0.99, 0.0, 0.125, 60), {"Conv": 2}, {"Sigmoid": 3}, shown=7)
     rows = (whole, replace(half, agreement=None, overflow=()), half, PrecisionEvidence("int8"), codes)
     agreement = Agreement(0.99, 0.003, 0.1, 60)
-    own = Int8Evidence({"Conv": 2}, {"Sigmoid": 3}, 0.875, agreement, agreement, replace(agreement, top1=0.98))
+    own = Int8Evidence(
+        {"Conv": 2}, {"Sigmoid": 3}, 0.875, agreement, agreement, replace(agreement, top1=0.98), (1.5, 2)
+    )
     assert printed(Run([Validated(adapted("a"), Evidence(int8=own, precisions=rows))], []), capsys)[0] == [
         ("  codes     the original's: decides as it does on 99 % of 60 inputs (its own two kernels: 98 %), mean "
-        "difference 0.003 (0.003); 87.5 % of multiplications in INT8"),
-        "  FP32      weights 1,235 kB, same decisions 100 %, max difference 0.25, 3 nodes",
+        "difference 0.003 (0.003); half of the boxes within 1.5 pixels of the original's (2); "
+        "87.5 % of multiplications in INT8"),
+        "  FP32      weights 1,235 kB, same decisions 100 % of 32 inputs, max difference 0.25, 3 nodes",
         "  FP16      weights 617 kB, not measured",
-        "  FP16      weights 617 kB, same decisions 97 %, max difference 0.5, 3 nodes, 1 beyond 65504",
+        "  FP16      weights 617 kB, same decisions 97 % of 60 inputs, max difference 0.5, 3 nodes, 1 beyond 65504",
         "  INT8      not measured",
-        ("  INT8      weights 300 kB, same decisions 99 % (7 of 60 inputs show an object), max difference 0.12, "
+        ("  INT8      weights 300 kB, same decisions 99 % of 60 inputs (7 show an object), max difference 0.12, "
         "2 nodes, in float: Sigmoid"),
     ]  # fmt: skip
 

@@ -223,6 +223,29 @@ def test_why_boxes_fall_out() -> None:
     assert frame.dropped.best(1)[0].class_id == 5
 
 
+@pytest.mark.parametrize(
+    ("parser", "boxes", "keys"),
+    [
+        (TAO[0], [[0, 0, 1, 1], [0.5, 0, 0.4, 1], [0, 0.5, 1, 0.4]], {"num-detected-classes": 1, "box": 2}),
+        (TAO[1], [[0, 0, 9, 9], [9, 0, 8, 9], [0, 9, 9, 8]], {"num-detected-classes": 1, "box": 2}),
+        (EFFICIENTDET, [[0, 0, 9, 9], [9, 0, 8, 9], [0, 9, 9, 8]], {"box": 2}),
+    ],
+)
+def test_why_boxes_with_their_corners_exchanged_fall_out(
+    parser: str, boxes: list[list[float]], keys: dict[str, int]
+) -> None:
+    unknown = "num-detected-classes" in keys
+    outputs = [
+        _layer("n", [3 + unknown], "int32"),
+        _layer("b", [*boxes, boxes[0]]),
+        _layer("s", [0.9] * 4),
+        _layer("c", [0, 1, 0, 5]),
+    ]
+    frame = _decode(parser, outputs, why=True)
+    assert len(frame.objects) == 1
+    assert frame.dropped.keys() == keys
+
+
 def test_why_cells_fall_out() -> None:
     coverage = np.array([[[0.9, 0.2]], [[0.1, 0.1]], [[0.99, 0.99]]])
     box = np.full((12, 1, 2), 0.2)

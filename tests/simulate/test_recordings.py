@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import wave
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
@@ -94,7 +95,10 @@ def test_a_recording_is_not_held(tmp_path: Path) -> None:
     window = Impulse("microphone", 16_000, 1, (), 16_000.0, 4, (), ())
     sound = wav(tmp_path / "long.wav", np.zeros(4_000_000), 16_000)
     counts: list[int | None] = []
+    begun = time.perf_counter()
     done = run(ImpulseModel("a.onnx", window, (), measured), [sound], None, counts.append)
+    assert all(seconds > 0 for seconds in done.seconds.values())
+    assert sum(done.seconds.values()) < time.perf_counter() - begun
     assert len(done.recordings[0]) == (4_000_000 - 16_000) // 4000 + 1 == sum(filter(None, counts))
     assert most <= 32 * 16_000 * 4
 
@@ -131,6 +135,7 @@ def test_the_page(bundle: Path, tmp_path: Path) -> None:
     page = (tmp_path / "out" / "report.html").read_text()
     assert "<script" not in page
     assert "&lt;b&gt;a.wav" in page
+    assert '<li class="next"><strong>Window</strong>' in page
     assert "<b>" not in page
     svgs = [ET.fromstring(each) for each in re.findall(r"<svg.*?</svg>", page)]
     assert len(svgs) == 4, "scores and anomaly of two recordings"

@@ -11,7 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from convert.errors import TranslationError
 from convert.export.tflite import pack, unpack
-from tests.graph.flat import Flat, flatten, options
+from tests.graph.flat import Flat, flatten, options, softmax
 from tests.graph.proof import litert, onnxruntime
 
 if TYPE_CHECKING:
@@ -151,7 +151,13 @@ def test_exact_gelu_needs_an_opset_with_erf(export: Callable[..., Export], trans
 
 
 def test_an_operator_of_a_later_opset(export: Callable[..., Export], translated: Callable[..., Any]) -> None:
-    model = network("CUMSUM", (1, 6, 8, 3), np.array(1, np.int32), option=options("Cumsum"))
+    flat = Flat()
+    picture, target = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(1, 6, 8, 3)
+    whole, sums = (flat.tensor(1, 6, 8, 3, dtype="int32") for _ in range(2))
+    flat.operator("CAST", [picture], [whole], options("Cast", inDataType=0, outDataType=2))
+    flat.operator("CUMSUM", [whole, flat.constant(np.int32(1))], [sums], options("Cumsum"))
+    flat.operator("CAST", [sums], [target], options("Cast", inDataType=2, outDataType=0))
+    model = flat.build([picture], [flatten(flat, target)])
     with pytest.raises(TranslationError, match="at opset 10") as caught:
         translated(export(model), opset=10)
     assert caught.value.hint == "opset 13 has them: leave out --opset"
@@ -273,3 +279,100 @@ def test_normalization_across_channels(radius: int, same: Callable[..., onnx.Mod
     option = options("LocalResponseNormalization", radius=radius, bias=1.5, alpha=0.2, beta=0.75)
     made = same(network("LOCAL_RESPONSE_NORMALIZATION", (1, 6, 8, 3), option=option), opset=9, tolerance=1e-6)
     assert ("LRN" in {node.op_type for node in made.graph.node}) == (radius == 7)
+
+
+def test_what_is_not_chosen_may_be_infinite(same: Callable[..., onnx.ModelProto]) -> None:
+    """log(x) where x is above 0, else x: the logarithms of the others are no numbers."""
+    flat = Flat()
+    picture, above = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(1, 6, 8, 3, dtype="bool")
+    moved, logarithm, target = (flat.tensor(1, 6, 8, 3) for _ in range(3))
+    flat.operator("SUB", [picture, flat.constant(np.array([0.5], np.float32))], [moved], options("Sub"))
+    flat.operator("GREATER", [moved, flat.constant(np.float32(0))], [above], options("Greater"))
+    flat.operator("LOG", [moved], [logarithm])
+    flat.operator("SELECT_V2", [above, logarithm, moved], [target])
+    made = same(flat.build([picture], [flatten(flat, target)]), opset=9, tolerance=1e-6)
+    assert "Where" in {node.op_type for node in made.graph.node}
+
+
+@pytest.mark.parametrize("kind", ["EQUAL", "NOT_EQUAL"])
+def test_equal_floats_at_an_old_opset(kind: str, same: Callable[..., onnx.ModelProto]) -> None:
+    """Which differ behind the point alone; ONNX's Equal has none of them before opset 11."""
+    flat = Flat()
+    picture, found = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(1, 6, 8, 3, dtype="bool")
+    target = flat.tensor(1, 6, 8, 3)
+    flat.operator(kind, [picture, flat.constant(np.float32(0.25))], [found])
+    flat.operator("CAST", [found], [target], options("Cast", inDataType=6, outDataType=0))
+    pictures = np.random.default_rng(0).integers(0, 4, (3, 6, 8, 3)).astype(np.float32) / 4
+    same(flat.build([picture], [flatten(flat, target)]), opset=9, pictures=pictures)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("size", [(12, 16), (7, 11), (3, 4), (1, 1)])
+def test_bilinear_without_resize(mode: str, size: tuple[int, int], same: Callable[..., onnx.ModelProto]) -> None:
+    """At opset 9, where Resize is not, and around corners at 11, where TensorRT 7 has none by scales."""
+    model = network(
+        "RESIZE_BILINEAR", (1, *size, 3), np.array(size, np.int32), option=options("ResizeBilinear", **MODES[mode])
+    )
+    for opset in (9, 11) if mode == "corners" else (9,):
+        made = same(model, opset=opset, tolerance=1e-5)
+        assert not {"Resize", "Upsample"} & {node.op_type for node in made.graph.node}
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("axis", [1, -1])
+def test_cumulative_sums_for_tensorrt_7(
+    axis: int, exclusive: bool, reverse: bool, same: Callable[..., onnx.ModelProto]
+) -> None:
+    option = options("Cumsum", exclusive=exclusive, reverse=reverse)
+    made = same(network("CUMSUM", (1, 6, 8, 3), np.int32(axis), option=option), opset=11, tolerance=1e-5)
+    assert "CumSum" not in {node.op_type for node in made.graph.node}
+
+
+def test_lengths_for_tensorrt_7(same: Callable[..., onnx.ModelProto]) -> None:
+    """A pixel of zeros stays one."""
+    pictures = np.random.default_rng(0).random((3, 6, 8, 3), np.float32)
+    pictures[:, 2] = 0.5
+    made = same(
+        network("L2_NORMALIZATION", (1, 6, 8, 3), option=options("L2Norm")), opset=11, tolerance=1e-6, pictures=pictures
+    )
+    assert "LpNormalization" not in {node.op_type for node in made.graph.node}
+
+
+def test_angles(same: Callable[..., onnx.ModelProto]) -> None:
+    """In all quadrants and on all axes, 0 by 0 among them; TensorRT has no Sign before 8.2."""
+    steps = np.random.default_rng(0).integers(0, 3, (6, 8, 3)).astype(np.float32) * 3 - 3
+    pictures = np.random.default_rng(1).integers(0, 3, (3, 6, 8, 3)).astype(np.float32) / 2
+    made = same(network("ATAN2", (1, 6, 8, 3), steps[np.newaxis]), tolerance=1e-6, pictures=pictures)
+    assert "Sign" not in {node.op_type for node in made.graph.node}
+
+
+@pytest.mark.parametrize("opset", [11, 13])
+def test_powers_of_integers(opset: int, same: Callable[..., onnx.ModelProto]) -> None:
+    flat = Flat()
+    picture, scaled, target = (flat.tensor(1, 6, 8, 3, name=name) for name in ("x", "scaled", "y"))
+    whole, power = (flat.tensor(1, 6, 8, 3, dtype="int32") for _ in range(2))
+    flat.operator("MUL", [picture, flat.constant(np.array([9], np.float32))], [scaled], options("Mul"))
+    flat.operator("CAST", [scaled], [whole], options("Cast", inDataType=0, outDataType=2))
+    flat.operator("POW", [whole, flat.constant(np.int32(3))], [power])
+    flat.operator("CAST", [power], [target], options("Cast", inDataType=2, outDataType=0))
+    same(flat.build([picture], [flatten(flat, target)]), opset=opset)
+
+
+def test_what_an_old_opset_lacks(export: Callable[..., Export], adapted: Callable[..., Any]) -> None:
+    """Slices by steps, and constants joined to every picture; the hint's way is one that works."""
+    limits = (np.array(each, np.int32) for each in ([0, 0, 0, 0], [1, 6, 8, 3], [1, 2, 1, 1]))
+    flat = Flat()
+    picture, joined = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(1, 6, 8, 4)
+    flat.operator(
+        "CONCATENATION",
+        [picture, flat.constant(np.ones((1, 6, 8, 1), np.float32))],
+        [joined],
+        options("Concatenation", axis=3),
+    )
+    sliced = network("STRIDED_SLICE", (1, 3, 8, 3), *limits, option=options("StridedSlice"))
+    for model in (sliced, flat.build([picture], [softmax(flat, flatten(flat, joined))])):
+        with pytest.raises(TranslationError) as caught:
+            adapted(export(model), opset=9)
+        assert "leave out --opset" in str(caught.value.hint)
+        assert adapted(export(model))

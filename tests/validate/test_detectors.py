@@ -357,4 +357,4 @@ def test_anchors_of_what_is_no_ssd(child: Worker) -> None:
     from tests.graph.flat import classifier  # one test's
 
     with pytest.raises(ValidationError, match="does not end in an SSD"):
-        runtimes.anchors(classifier(), child, 60)
+        runtimes.call_original("convert.heads.ssd:anchors", child, 60, classifier())

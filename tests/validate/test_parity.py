@@ -137,6 +137,13 @@ def test_constant_output(spread: float, found: bool) -> None:
     assert all(finding.level is Level.WARNING for finding in result.findings())
 
 
+@pytest.mark.parametrize(("spread", "found"), [(2.0**-12, True), (2.0**-12 + 2.0**-20, False)])
+def test_a_constant_is_within_the_tolerance_of_its_whole_range(spread: float, found: bool) -> None:
+    """In numbers that float32 holds exactly."""
+    same = array([0.5], [0.5 + spread])
+    assert ids(tally(same, 2.0**-13, same)) == (["EI406"] if found else [])
+
+
 @pytest.mark.parametrize("values", [(0.1, 0.9), (0.9, 0.1)])
 def test_chunks_that_are_each_constant_are_not_so_together(values: tuple[float, float]) -> None:
     result = Tally(1e-4)

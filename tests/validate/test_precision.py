@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from onnx import TensorProto
 from convert.graph.graph import load_model
 from convert.types import PrecisionEvidence, Validated
 from convert.validate import Validate, runtimes
-from convert.validate.precision import in_half
+from convert.validate.precision import Predictions, in_half, moved
 from tests.benchmarks import bench_gpu
 from tests.validate.tiny import Classifier, adapted, onnx_model, parse, tflite
 
@@ -114,18 +115,45 @@ def test_of_a_model_that_overflows_the_node_is_named(worker: Worker) -> None:
     assert half.keep == ("the_logits",)
 
 
-def test_of_an_engine_in_fp32_the_others_are_not_measured(worker: Worker) -> None:
-    model = Classifier()
-    result = Validate(worker=worker)(adapted(onnx_model(model), tflite(model)), Path())
+@pytest.mark.parametrize(
+    ("size", "count"), [({}, 60), ({"height": 200, "width": 300}, 25), ({"height": 300, "width": 260}, 0)]
+)
+def test_for_an_engine_in_fp32_fp16_is_measured_where_that_is_quick(
+    worker: Worker, size: dict[str, int], count: int
+) -> None:
+    model = Classifier(**size)
+    result = Validate(worker=worker, inputs=4)(adapted(onnx_model(model), tflite(model)), Path())
     assert isinstance(result.artifact, Validated)
     evidence = result.artifact.evidence
     whole, half, codes = evidence.precisions
     assert whole.agreement is not None
     assert evidence.parity is not None
     assert whole.agreement.max_abs_diff == evidence.parity.max_abs_diff
-    assert (half.agreement, codes.agreement, codes.weights) == (None, None, None)
+    assert (codes.agreement, codes.weights) == (None, None)
     assert half.weights == 2 * (model.weights.size + model.bias.size)
-    assert not half.is_good
+    assert (half.agreement.inputs if half.agreement else 0) == count
+
+
+def test_nodes_to_keep_are_looked_for_where_fp16_is_asked_for(worker: Worker) -> None:
+    model = Classifier(gain=1e5)
+    result = Validate(worker=worker)(adapted(onnx_model(model), tflite(model)), Path())
+    assert isinstance(result.artifact, Validated)
+    _, half, _ = result.artifact.evidence.precisions
+    assert half.overflow
+    assert not half.keep
+
+
+def test_boxes_of_the_same_object_are_measured_in_pixels() -> None:
+    """Of four pictures two show the same object in both; another one is no object, and one another class."""
+    scores = np.array([[0.9, 0], [0.8, 0], [0.2, 0], [0.9, 0]])
+    boxes = np.array([[0.25, 0.25, 0.5, 0.5]] * 4)
+    left = Predictions(scores, scores.argmax(axis=1), boxes)
+    labels = np.array([0, 0, 0, 1])
+    farther = np.array([[0.1, 0, 0, 0.01], [0, 0, 0, 0.02], [1] * 4, [1] * 4])
+    right = Predictions(scores, labels, boxes + farther)
+    assert moved(left, right, least=0.5, size=(100, 200)) == pytest.approx(7)  # between 10 and 4
+    assert moved(left, right, least=0.95, size=(100, 200)) is None
+    assert moved(replace(left, boxes=None), replace(right, boxes=None), least=0.5, size=(100, 200)) is None
 
 
 def test_on_a_gpu_fp16_is_the_model_with_half_constants() -> None:

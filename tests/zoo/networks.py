@@ -169,6 +169,11 @@ def _topk(tf: Any, x: Any) -> Any:
     return tf.math.top_k(tf.reshape(x, [1, 384]), 5).values
 
 
+def _topk_both(tf: Any, x: Any) -> Any:
+    found = tf.math.top_k(tf.reduce_max(x, [1]), 4)
+    return found.values * _floats(tf, found.indices + 1)
+
+
 def _gather_nd(tf: Any, x: Any) -> Any:
     return tf.gather_nd(x, [[0, 1, 2], [0, 3, 4]])
 
@@ -179,6 +184,43 @@ def _shuffle(tf: Any, x: Any) -> Any:
 
 def _n1_to_1(tf: Any, x: Any) -> Any:
     return tf.maximum(tf.minimum(x, 1.0), -1.0)
+
+
+def _lstm(tf: Any, x: Any) -> Any:
+    """Six steps."""
+    hidden, cell, rows = tf.zeros([1, 5]), tf.zeros([1, 5]), tf.reshape(x, [1, 6, 64])
+    for step in range(6):
+        gates = tf.matmul(tf.concat([rows[:, step], hidden], 1), constant(69, 20) * 0.3) + constant(20)
+        begin, forget, new, end = tf.split(gates, 4, 1)
+        cell = tf.sigmoid(forget) * cell + tf.sigmoid(begin) * tf.tanh(new)
+        hidden = tf.sigmoid(end) * tf.tanh(cell)
+    return hidden
+
+
+def _gru(tf: Any, x: Any) -> Any:
+    """Six steps."""
+    hidden = tf.zeros([1, 5])
+    for row in tf.unstack(tf.reshape(x, [1, 6, 64]), axis=1):
+        gates = tf.sigmoid(tf.matmul(row, constant(64, 10) * 0.3) + tf.matmul(hidden, constant(5, 10)))
+        update, reset = tf.split(gates, 2, 1)
+        new = tf.tanh(tf.matmul(row, constant(64, 5) * 0.3) + reset * tf.matmul(hidden, constant(5, 5)))
+        hidden = (1 - update) * new + update * hidden
+    return hidden
+
+
+def _rnn(tf: Any, x: Any) -> Any:
+    """All of six steps."""
+    hidden, steps = tf.zeros([1, 5]), []
+    for row in tf.unstack(tf.reshape(x, [1, 6, 64]), axis=1):
+        hidden = tf.tanh(tf.matmul(row, constant(64, 5) * 0.3) + tf.matmul(hidden, constant(5, 5)))
+        steps.append(hidden)
+    return tf.stack(steps, 1)
+
+
+def _group_norm(tf: Any, x: Any) -> Any:
+    groups = tf.reshape(x, [1, 6, 8, 2, 4])
+    mean, variance = tf.nn.moments(groups, [1, 2, 4], keepdims=True)
+    return tf.reshape((groups - mean) * tf.math.rsqrt(variance + 1e-3), [1, 6, 8, 8]) * constant(8) + constant(8)
 
 
 OPERATORS: dict[str, Operator] = {
@@ -406,6 +448,130 @@ OPERATORS: dict[str, Operator] = {
     "max_pool_same": lambda tf, x: tf.nn.max_pool2d(x, 3, 2, "SAME"),
     "einsum": lambda tf, x: tf.einsum("bhwc,cd->bhwd", x, constant(8, 5)),
     "outer": lambda tf, x: tf.einsum("bhwc,bhwd->bcd", x, x),
+    # variations
+    "depthwise_multiplier_dilated": _depthwise(3, 3, dilation=2, padding="VALID"),
+    "depthwise_multiplier_stride": _depthwise(5, 2, stride=3),
+    "conv_stride_over_kernel": _conv(1, strides=3),
+    "conv_stride_far_over_kernel": _conv(2, strides=5),
+    "conv_unequal": lambda tf, x: tf.nn.conv2d(x, constant(1, 5, 8, 6), [1, 2, 3, 1], "SAME"),
+    "conv_unequal_dilated": lambda tf, x: tf.nn.conv2d(x, constant(3, 2, 8, 6), 1, "SAME", dilations=[1, 2, 3, 1]),
+    "conv_groups_stride": lambda tf, x: tf.nn.conv2d(x, constant(3, 3, 2, 8), 2, "SAME"),
+    "conv_groups_dilated": lambda tf, x: tf.nn.conv2d(x, constant(3, 3, 4, 4), 1, "VALID", dilations=2),
+    "conv_explicit_padding": lambda tf, x: tf.nn.conv2d(x, constant(3, 3, 8, 4), 2, [[0, 0], [1, 2], [2, 1], [0, 0]]),
+    "depthwise_unequal": lambda tf, x: tf.nn.depthwise_conv2d(
+        x, constant(1, 3, 8, 2), [1, 1, 1, 1], "SAME", dilations=[1, 2]
+    ),
+    "conv_3d": lambda tf, x: tf.nn.conv3d(
+        tf.reshape(x, [1, 3, 2, 8, 8]), constant(2, 2, 3, 8, 4), [1, 1, 1, 1, 1], "SAME"
+    ),
+    "tconv_3d": lambda tf, x: tf.nn.conv3d_transpose(
+        tf.reshape(x, [1, 3, 2, 8, 8]), constant(2, 2, 2, 4, 8), [1, 6, 4, 16, 4], [1, 2, 2, 2, 1], "SAME"
+    ),
+    "tconv_k5_s3": _transposed(5, 3, "SAME", 17, 22),
+    "tconv_k5_s2": _transposed(5, 2, "VALID", 15, 19),
+    "tconv_unequal": lambda tf, x: tf.nn.conv2d_transpose(x, constant(3, 2, 5, 8), [1, 12, 8, 5], [1, 2, 1, 1], "SAME"),
+    "tconv_k3_s2_odd": _transposed(3, 2, "SAME", 11, 16),
+    "average_pool_stride_over_kernel": lambda tf, x: tf.nn.avg_pool2d(x, 2, 3, "SAME"),
+    "max_pool_stride_over_kernel": lambda tf, x: tf.nn.max_pool2d(x, 1, 2, "SAME"),
+    "average_pool_unequal": lambda tf, x: tf.nn.avg_pool2d(x, [3, 5], [1, 2], "SAME"),
+    "average_pool_wide": lambda tf, x: tf.nn.avg_pool2d(x, [7, 9], 1, "SAME"),
+    "bilinear_align_unequal": _resize("bilinear", 13, 5, align=True),
+    "bilinear_half_one": _resize("bilinear", 1, 1, half=True),
+    "bilinear_plain_flat": _resize("bilinear", 1, 16),
+    "nearest_half_flat": _resize("nearest", 1, 3, half=True),
+    "nearest_align_flat": _resize("nearest", 1, 3, align=True),
+    "prelu_full": lambda tf, x: tf.nn.relu(x) - constant(6, 8, 8) * tf.nn.relu(-x),
+    "prelu_one": lambda tf, x: tf.nn.relu(x) - constant(1, 1, 1) * tf.nn.relu(-x),
+    "add_rank1": lambda _, x: x + constant(1),
+    "mul_rank2": lambda _, x: x * constant(8, 8),
+    "mul_rank2b": lambda _, x: x * constant(8, 1),
+    "sub_rank3": lambda _, x: constant(6, 8, 1) - x,
+    "broadcast_reduced": lambda tf, x: (
+        tf.reduce_mean(x, [1], keepdims=True) * x + tf.reduce_max(x, [2, 3], keepdims=True)
+    ),
+    "broadcast_one_row": lambda tf, x: x + tf.reduce_mean(x, [0, 1, 2]),
+    "broadcast_outer": lambda _, x: x[:, :, :1, :] * x[:, :1, :, :],
+    "broadcast_five": lambda tf, x: tf.reshape(x, [1, 6, 8, 2, 4]) * constant(6, 1, 2, 1),
+    "batch_matmul_y": lambda tf, x: tf.matmul(x, _mixed(tf, x), transpose_b=True),
+    "batch_matmul_xy": lambda tf, x: tf.matmul(x[:, :, :, :4], _mixed(tf, x)[:, :, :, :8], transpose_a=True),
+    "batch_matmul_constant": lambda tf, x: tf.matmul(x, constant(6, 8, 3)),
+    "batch_matmul_constant_left": lambda tf, x: tf.matmul(constant(6, 3, 8), x),
+    "batch_matmul_broadcast": lambda tf, x: tf.matmul(x[0, :1], _mixed(tf, x)[0]),
+    "batch_matmul_three": lambda tf, x: tf.matmul(
+        tf.reshape(x, [1, 48, 8]), tf.reshape(x, [1, 48, 8]), transpose_a=True
+    ),
+    "strided_slice_ellipsis": lambda _, x: x[..., 1:3],
+    "strided_slice_all": lambda tf, x: x[:, 1, tf.newaxis, ..., tf.newaxis, 2],
+    "strided_slice_no_batch": lambda _, x: x[0, 2:5, 3],
+    "strided_slice_negative": lambda _, x: x[:, -4:-1, -1:-6:-2, ::-1],
+    "strided_slice_beyond": lambda _, x: x[:, 100:1:-1, -100:5],
+    "split_rows": lambda tf, x: tf.concat(tf.split(x, 3, 1)[::-1], 2),
+    "split_v_rest": lambda tf, x: tf.concat(tf.split(x, [2, -1, 1], 1)[::-1], 1) * constant(6, 8, 8),
+    "unpack_channels": lambda tf, x: tf.stack(tf.unstack(x, axis=-1)[1:4][::-1], axis=1),
+    "unpack_one": lambda tf, x: tf.unstack(x, axis=2)[3],
+    "pack_last": lambda tf, x: tf.stack([x, x * x, tf.sin(x)], -1) * constant(8, 3),
+    "pack_rows": lambda tf, x: tf.stack([tf.reduce_mean(x, [1, 2]), tf.reduce_max(x, [1, 2])], 1),
+    "gather_matrix": lambda tf, x: tf.gather(x, [[5, 0], [2, 2]], axis=1),
+    "gather_last": lambda tf, x: tf.gather(x, [7, 1], axis=-1),
+    "any_of_all": lambda tf, x: (
+        _floats(tf, tf.reduce_any(x > 1.0, [1, 2, 3], keepdims=True)) + tf.reduce_mean(x, [1, 2, 3], keepdims=True)
+    ),
+    "max_integers": lambda tf, x: _floats(tf, tf.reduce_max(tf.cast(x * 20, tf.int32), [1])),
+    "sum_integers": lambda tf, x: _floats(tf, tf.reduce_sum(tf.cast(x * 20, tf.int32), [2, 3])),
+    "mean_integers": lambda tf, x: _floats(tf, tf.reduce_mean(tf.cast(x * 20, tf.int32), [1])),
+    "prod_integers": lambda tf, x: _floats(tf, tf.reduce_prod(tf.cast(x * 3, tf.int32) + 1, [3])),
+    "cumsum_integers": lambda tf, x: _floats(tf, tf.cumsum(tf.cast(x * 20, tf.int32), 2, exclusive=True)),
+    "lrn_wide": lambda tf, x: tf.nn.local_response_normalization(x, 9, 1.0, 0.1, 0.5),
+    "space_to_batch_1d": lambda tf, x: tf.space_to_batch(tf.reshape(x, [1, 48, 8]), [2], [[1, 1]])[:, 3:],
+    "conv_1d_dilated": lambda tf, x: tf.nn.conv1d(
+        tf.reshape(x, [1, 48, 8]), constant(5, 8, 5), 1, "VALID", dilations=2
+    ),
+    "mirror_rows": lambda tf, x: tf.pad(tf.reshape(x, [1, 48, 8]), [[0, 0], [3, 2], [1, 7]], "REFLECT"),
+    "top_k_both": _topk_both,
+    "select_nested": lambda tf, x: tf.where(tf.logical_and(x > 0.1, x < 0.8), x * x, tf.where(x < -0.3, -x, 0.25)),
+    "select_v2_broadcast": lambda tf, x: tf.where(tf.reduce_mean(x, [3], keepdims=True) > 0, x, constant(1, 8, 1)),
+    "select_v2_row": lambda tf, x: tf.where(constant(8) > 0, x, -x * 2),
+    "select_rank_1": lambda tf, x: tf.raw_ops.Select(condition=tf.constant([True]), x=x, y=-x),
+    "cast_chain": lambda tf, x: _floats(tf, tf.cast(tf.cast(tf.cast(x * 40, tf.int16), tf.int32), tf.int64)),
+    "einsum_attention": lambda tf, x: tf.einsum("bhwc,bhvc->bhwv", x, _mixed(tf, x)),
+    "einsum_rows": lambda tf, x: tf.einsum("bhwc,hcd->bhwd", x, constant(6, 8, 3)),
+    "einsum_columns": lambda tf, x: tf.einsum("bhwc,wk->bhkc", x, constant(8, 5)),
+    "einsum_transposed": lambda tf, x: tf.einsum("bhwc->bcwh", x),
+    "lstm_unrolled": _lstm,
+    "gru_unrolled": _gru,
+    "rnn_unrolled": _rnn,
+    "group_norm": _group_norm,
+    "transpose_six": lambda tf, x: tf.transpose(tf.reshape(x, [1, 3, 2, 4, 2, 8]), [0, 1, 3, 5, 2, 4]),
+    "pad_five": lambda tf, x: (
+        tf.pad(tf.reshape(x, [1, 6, 8, 2, 4]), [[0, 0], [2, 1], [0, 3], [1, 0], [0, 1]]) * constant(9, 11, 3, 5)
+    ),
+    "clip_computed": lambda tf, x: tf.clip_by_value(x, -tf.reduce_max(x) * 0.2, tf.reduce_mean(tf.abs(x))),
+    "clip_row": lambda tf, x: tf.minimum(x, tf.reduce_mean(x, [1], keepdims=True)),
+    "select_logarithm": lambda tf, x: tf.math.xlogy(tf.abs(x) + 0.1, tf.abs(_mixed(tf, x)) + 0.1),
+    "div_no_nan": lambda tf, x: tf.math.divide_no_nan(x, tf.nn.relu(_mixed(tf, x))),
+    "truncate_div_int": lambda tf, x: _floats(tf, tf.truncatediv(tf.cast(x * 20, tf.int32), 3)),
+    "add_int64": lambda tf, x: _floats(tf, tf.cast(x * 20, tf.int64) + tf.cast(x * 3, tf.int64)),
+    "equal_bool": lambda tf, x: _floats(tf, tf.equal(x > 0, _mixed(tf, x) > 0.2)),
+    "scatter_add": lambda tf, x: tf.tensor_scatter_nd_add(tf.reshape(x, [384]), [[3], [7]], [0.5, 0.7]),
+    "scatter_integers": lambda tf, x: _floats(
+        tf, tf.scatter_nd([[1], [4], [1]], tf.cast(tf.reshape(x[:, :3], [3, 64]) * 20, tf.int32), [6, 64])
+    ),
+    "fake_quant_uneven": lambda tf, x: tf.quantization.fake_quant_with_min_max_vars(x, -1.0, 2.0),
+    "fake_quant_narrow": lambda tf, x: tf.quantization.fake_quant_with_min_max_args(x, -1, 2, narrow_range=True),
+    "rfft": lambda tf, x: tf.abs(tf.signal.rfft(tf.reshape(x, [1, 24, 16]))),
+    "constant_five": lambda tf, x: tf.reshape(x, [1, 6, 8, 2, 4]) + constant(1, 6, 8, 2, 4),
+    "constant_six": lambda tf, x: tf.reshape(x, [1, 3, 2, 8, 2, 4]) * constant(1, 3, 2, 8, 2, 4),
+    "meshgrid": lambda tf, x: tf.concat(
+        [
+            x,
+            tf.cast(tf.stack(tf.meshgrid(tf.range(8), tf.range(6)), -1)[None], tf.float32)
+            * 0.1
+            * tf.ones_like(x[..., :2]),
+        ],
+        3,
+    ),
+    "pow_constants": lambda tf, x: tf.pow(x, 2.0) + tf.pow(tf.abs(x) + 0.1, -0.5) + tf.pow(x, 3.0),
+    "pow_integers": lambda tf, x: _floats(tf, tf.pow(tf.cast(x * 5, tf.int32), 2)),
     # blocks
     "mobilenet_v3": _mobilenet_v3,
     "vit": _vit,

@@ -241,13 +241,16 @@ def test_frames_that_are_scaled_too_far(
         ("", (20, 6)),
         ("input-object-min-height=20", None),
         ("input-object-min-height=19", (20, 6)),
+        ("input-object-min-width=64", (20, 6)),
+        ("infer-dims=3;96;320\ninput-object-min-height=64", (6, 20)),
+        ("infer-dims=3;96;320\ninput-object-min-width=20", None),
         ("maintain-aspect-ratio=1", None),
         ("scaling-compute-hw=1", None),
         ("process-mode=1", None),
     ],
 )
 def test_objects_that_are_scaled_too_far(tmp_path: Path, config: str, needed: tuple[int, int] | None) -> None:
-    """320 pixels of 16 are 20 times as many; a width of 96 needs nothing."""
+    """320 pixels of 16 are 20 times as many; 96 need nothing."""
     text = _DETECTOR.format(more=f"process-mode=2\noperate-on-gie-id=3\ninfer-dims=3;320;96\n{config}")
     found = [each for each in _found(tmp_path, text, name="d.txt") if each.id == "NVI107"]
     assert bool(found) == (needed is not None)
