@@ -21,7 +21,9 @@ from typing import Any
 
 import click
 
-from convert import OBJECTS, cli, errors
+from convert import OBJECTS
+from convert.cli import commands
+from convert.errors import ConvertError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,14 +75,14 @@ def _main(arguments: Sequence[str] | None, received: Sequence[int]) -> int:
         if isinstance(stream, io.TextIOWrapper):  # file names need not be text; showing one must not end the run
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = cli.commands.main(arguments, prog_name="ei-deepstream", obj=state, standalone_mode=False)
+        code = commands.main(arguments, prog_name="ei-deepstream", obj=state, standalone_mode=False)
         sys.stdout.flush()
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except errors.ConvertError as error:
+    except ConvertError as error:
         from convert.render.text import show_error  # only a failing run needs it
 
         show_error(error, state.get("format", "text"))

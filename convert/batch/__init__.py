@@ -26,11 +26,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from convert import files, isolation, make_callable
+from convert import make_callable
 from convert.batch.cache import BundleChanged, Cache, DamagedEntry, Ledger, key_of, restore, store
 from convert.batch.plan import GOOD, Job, Outcome, State, bug, execute, failure
 from convert.errors import ConvertError, OutputError
+from convert.files import make_folder, remove_leftovers
 from convert.findings import Finding, Rule
+from convert.isolation import CallEnded, CallStarted, Died, Failed, InProcessWorker, Worker, tell
 from convert.report import REPORT
 
 if TYPE_CHECKING:
@@ -136,7 +138,7 @@ class _WorkerThread:
 
     def __init__(self, pool: Pool, todo: queue.SimpleQueue[Job | None], messages: queue.SimpleQueue[_Message]) -> None:
         self._pool, self._todo, self._messages = pool, todo, messages
-        self._worker = isolation.Worker(pool.preload)
+        self._worker = Worker(pool.preload)
         self._stopped = False
         self._progress: _Progress | None = None  # of the job it has
         self._thread = threading.Thread(target=self._run, name="batch", daemon=True)
@@ -173,22 +175,22 @@ class _WorkerThread:
 
         def receive(message: Any) -> None:
             worker.within(progress.update(message))
-            if not isinstance(message, isolation.CallStarted | isolation.CallEnded):
+            if not isinstance(message, CallStarted | CallEnded):
                 self._messages.put((job, message))
 
         try:
             outcome: Outcome = worker.call(
                 "convert.batch:perform", job, timeout=pool.seconds, memory=pool.memory, told=receive
             )
-        except isolation.Died as death:
-            files.remove_leftovers(job.output)
+        except Died as death:
+            remove_leftovers(job.output)
             with contextlib.suppress(OSError):  # it holds a bundle, or nothing was written yet
                 job.output.rmdir()
             error = progress.error(death, pool.seconds)
             findings = tuple(finding for record in progress.records for finding in record.findings)
             ended = failure(job, error, time.perf_counter() - start)
             return replace(ended, findings=findings, records=tuple(progress.records))
-        except isolation.Failed as fault:
+        except Failed as fault:
             return bug(job, str(fault), fault.details, time.perf_counter() - start)
         finally:
             self._progress = None
@@ -201,14 +203,14 @@ class _Progress:
 
     records: list[Record] = field(default_factory=list)
     stage: str = ""
-    inside: isolation.CallStarted | None = None
+    inside: CallStarted | None = None
 
-    def update(self, message: isolation.CallStarted | isolation.CallEnded | Event) -> float:
+    def update(self, message: CallStarted | CallEnded | Event) -> float:
         """Record `message`; returns how many seconds the next one may take."""
-        if isinstance(message, isolation.CallStarted):
+        if isinstance(message, CallStarted):
             self.inside = message
             return message.seconds
-        if isinstance(message, isolation.CallEnded):
+        if isinstance(message, CallEnded):
             self.inside = None
         elif message.status == "started":
             self.stage = message.name
@@ -216,7 +218,7 @@ class _Progress:
             self.records.append(message)
         return math.inf
 
-    def error(self, death: isolation.Died, seconds: float) -> ConvertError:
+    def error(self, death: Died, seconds: float) -> ConvertError:
         """Why the worker died: as `convert` reports it where that is known, else in terms of the batch's limits.
 
         Args:
@@ -252,7 +254,7 @@ def ready() -> None:
 
 def perform(job: Job) -> Outcome:
     """`execute`, with a message to the parent for every stage."""
-    return execute(job, isolation.InProcessWorker(), isolation.tell)
+    return execute(job, InProcessWorker(), tell)
 
 
 class Scheduler(Protocol):
@@ -333,7 +335,7 @@ def run(
         OutputError: `folder` cannot be written.
     """
     start = time.perf_counter()
-    files.make_folder(folder)
+    make_folder(folder)
     ended = ended or {}
     begun = [job for job in jobs if job.name not in ended]
     batch = _Batch(begun, scheduler, cache, Ledger(cache.ledger(folder), trust=not force), force, observer)
