@@ -29,6 +29,9 @@ INPUT_NAME: Final = "x_input"
 DETECTOR_THRESHOLD: Final = 0.5
 """The confidence threshold that Studio gives a detector where nobody chose another, 0..1."""
 
+ROUNDED: Final = "float32, rounded as in int8"
+"""The description of a flatbuffer that `dequantize` wrote with the rounding of every layer."""
+
 TORCH_MEAN: Final = (0.485, 0.456, 0.406)
 TORCH_STD: Final = (0.229, 0.224, 0.225)
 """Of ImageNet, RGB, in 0..1: `ImageScaling.TORCH` is (value - mean) / std (Edge Impulse's SDK, ei_image_scaling.h)."""
@@ -218,8 +221,8 @@ class Export:
 
     @property
     def is_stepped(self) -> bool:
-        """Whether `model` rounds activations, with jumps: as `original` in every layer, or as it was found."""
-        return self.agreement.layers == "every" if self.agreement else "FLOOR" in self.facts.operators
+        """Whether `model` is a rewriting that rounds every layer as `original`, with jumps."""
+        return self.agreement.layers == "every" if self.agreement else ROUNDED.encode() in self.model
 
     @property
     def provenance(self) -> str:

@@ -151,6 +151,9 @@ def test_every_layer_is_rounded_where_less_does_not_suffice(worker: Worker, tmp_
     assert export.agreement is not None
     assert (export.agreement.layers, export.agreement.rounded, export.agreement.top1) == ("every", 4, 1)
     assert export.is_stepped
+    assert replace(export, agreement=None).is_stepped, "by its description, where a stage is called alone"
+    first = dequantize(model, rounded=True).model
+    assert not replace(export, agreement=None, model=first).is_stepped, "which has FLOOR, too"
     assert "rounded as the original: every layer" in said
     assert unpacked(model, tmp_path, worker, "none")[0].model == dequantize(model).model
     good = by_brightness(0.4, 0.35)

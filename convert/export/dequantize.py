@@ -40,6 +40,7 @@ from convert.export.eon_operators import DTYPES, OPERATORS, VERSIONS, Quantizati
 from convert.export.facts import facts_of
 from convert.export.tflite import POST_PROCESS, called_operator, operator_codes, pack, read_graph, unpack
 from convert.findings import Finding, Rule
+from convert.types import ROUNDED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -383,6 +384,8 @@ def dequantize(model: bytes, *, rounded: bool = False, stepped: bool = False, co
         low, high = rewriter.input_range
         found.append(INPUT_CLAMP.found(f"the input is cut to {low:.5g} .. {high:.5g}"))
     calls = keep_steps(root, rewriter.calls, steps, soft=not stepped)
+    if stepped and steps:
+        root.description = ROUNDED  # a stage that is called alone has nothing else to tell it by
     return Dequantized(
         finish(root, calls), rewriter.clamps, rewriter.constants, len(steps), rewriter.input_range, tuple(found)
     )
