@@ -16,10 +16,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from convert import compare, findings, heads, isolation, types
+from convert.compare import NOT_COMPARED
 from convert.emit.files import bundle_names
 from convert.emit.streams import sample
 from convert.errors import ConvertError
+from convert.findings import Level, worst
+from convert.heads import head
+from convert.isolation import LARGE, SENT, Died, InProcessWorker, Worker, return_freed_memory
+from convert.types import Adapted, ModelFormat, Stage, StageResult
 
 if TYPE_CHECKING:
     from convert.emit import Emit
@@ -44,49 +48,49 @@ class WithComparison:
     """
 
     name: ClassVar[str] = "validate"
-    validate: types.Stage
+    validate: Stage
     emit: Emit
     images: Path | None = None
     timeout: float = 300.0
-    worker: isolation.Worker | None = field(default=None, compare=False, repr=False)
-    beside: isolation.Worker | None = field(default=None, compare=False, repr=False)
+    worker: Worker | None = field(default=None, compare=False, repr=False)
+    beside: Worker | None = field(default=None, compare=False, repr=False)
 
-    def __call__(self, artifact: object, workdir: Path) -> types.StageResult:
+    def __call__(self, artifact: object, workdir: Path) -> StageResult:
         """Validate, then compare.
 
         Raises:
             ValidationError: the original or the model cannot be run.
             InputError: a picture in `images` cannot be read.
         """
-        assert isinstance(artifact, types.Adapted)
+        assert isinstance(artifact, Adapted)
         config, size, worker = self._config(artifact, workdir), len(artifact.onnx.data), self.worker
         if config is None:
             return self.validate(artifact, workdir)
         given = config, self.emit.where, self._usual(), self.images, self.timeout, artifact
-        function, there, here = "convert.compare.run:compare_bundle", isolation.InProcessWorker(), size > isolation.SENT
+        function, there, here = "convert.compare.run:compare_bundle", InProcessWorker(), size > SENT
         if self.beside is not None and artifact.export.original is not None and not here:
             worker = self.beside
             worker.begin(function, *given, there, timeout=math.inf, told=worker.limit)
         result = self.validate(artifact, workdir)  # which has read all of `images`
-        if findings.worst(result.findings) is findings.Level.ERROR:
+        if worst(result.findings) is Level.ERROR:
             return result
-        if size > isolation.LARGE:
-            isolation.return_freed_memory()
+        if size > LARGE:
+            return_freed_memory()
         try:
-            if worker is None or isinstance(worker, isolation.InProcessWorker) or here:
+            if worker is None or isinstance(worker, InProcessWorker) or here:
                 from convert.compare.run import compare_bundle  # brings numpy and `simulate`
 
                 evidence = compare_bundle(*given, worker)
             else:
                 evidence = worker.call(function, *given, there, timeout=math.inf, told=worker.limit)
-        except (ConvertError, isolation.Died) as error:  # the bundle is proven all the same
+        except (ConvertError, Died) as error:  # the bundle is proven all the same
             reason = error.message if isinstance(error, ConvertError) else f"the comparison ended: {error.reason}"
-            found = compare.NOT_COMPARED.found(f"not compared with what Edge Impulse answers: {reason}")
+            found = NOT_COMPARED.found(f"not compared with what Edge Impulse answers: {reason}")
             return replace(result, findings=(*result.findings, found))
         validated = replace(result.artifact, evidence=replace(result.artifact.evidence, answers=evidence))
         return replace(result, artifact=validated)
 
-    def _config(self, adapted: types.Adapted, workdir: Path) -> Path | None:
+    def _config(self, adapted: Adapted, workdir: Path) -> Path | None:
         """The primary engine's, written with all it names; None where nothing is compared."""
         if not self._is_compared(adapted):
             return None
@@ -105,8 +109,8 @@ class WithComparison:
         """The frames that the app gives the engine, where the model is not made for others."""
         return (self.emit.frames_from or sample(self.emit.where)).usual
 
-    def _is_compared(self, adapted: types.Adapted) -> bool:
+    def _is_compared(self, adapted: Adapted) -> bool:
         """Whether Edge Impulse's decoding of such a model is known; of an ONNX file's boxes the unit is not."""
-        spec = heads.head(adapted.head.task)
-        known = adapted.export.format is types.ModelFormat.TFLITE or not spec.detects or spec.merges_cells
+        spec = head(adapted.head.task)
+        known = adapted.export.format is ModelFormat.TFLITE or not spec.detects or spec.merges_cells
         return self.emit.primary is not None and spec.is_comparable and known
