@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from onnx import TensorProto
 
-from convert.dsp import blocks, graph, sound
+from convert.dsp import blocks, sound
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from convert.dsp import Impulse
+    from convert.dsp import Impulse, graph
 
 Section = tuple[float, float, float, float, float]
 """b0, b1, b2, a1, a2: y0 = b0 x0 + b1 x1 + b2 x2 - a1 y1 - a2 y2."""

@@ -173,6 +173,7 @@ def _fitted(width: int, height: int) -> tuple[float, float]:
 
 
 _USUAL = Frame(16, 9)  # most cameras
+_SHOWN_LABELS = 20
 _TOLERANCE = 0.01  # of the shape of a picture, as in `convert.simulate`
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!$"
 _PROJECT = ("project_id", "project_name", "project_owner", "deploy_version", "studio_version")
@@ -287,14 +288,16 @@ class ChainPart:
 
 
 def chain(impulse: Impulse, network: str) -> list[ChainPart]:
-    """The impulse from the sensor to the scores; `network` says what gives the scores, "" where nothing does.
+    """The impulse from the sensor to the scores; `network` says what gives the scores, where something does.
 
-    Several blocks get the same window, and a network and an anomaly block the same features: no arrow is between them.
+    Several blocks get the same window, and a network and an anomaly block features: no arrow is between them.
     """
     _, *parts = impulse_parts(impulse)
     axes = f"{impulse.axes} axes" if impulse.axes > 1 else "1 axis"
     named = f" ({', '.join(impulse.axis_names)})" if impulse.axis_names else ""
     length = f", {impulse.samples / impulse.frequency:.4g} s" if impulse.frequency else ""
+    if network and len(impulse.inputs) < len(impulse.blocks):
+        network += f"; of {', '.join(f'block {number}' for number in impulse.inputs)}"
     told = [
         ("sensor", f"{impulse.sensor}, {impulse.frequency:g} Hz, {axes}{named}"),
         ("window", f"{impulse.samples:,} samples each axis{length}"),
@@ -302,8 +305,8 @@ def chain(impulse: Impulse, network: str) -> list[ChainPart]:
         *([("network", network)] if network else []),
         *parts[len(impulse.blocks) :],
     ]
-    beside = {"sensor", *(f"block {block.id}" for block in impulse.blocks[1:]), *(["anomaly"] if network else [])}
-    return [ChainPart(name.capitalize(), text, name not in beside) for name, text in told]
+    below = {1, 2, 2 + len(impulse.blocks)}
+    return [ChainPart(name.capitalize(), text, number in below) for number, (name, text) in enumerate(told)]
 
 
 def _network(inspection: Inspection) -> str:
@@ -311,7 +314,9 @@ def _network(inspection: Inspection) -> str:
     chosen = next((model for model in inspection.models if model.chosen), None)
     if chosen is None or chosen.facts is None:
         return ""
-    labels = f": {', '.join(chosen.metadata.labels)}" if chosen.metadata.labels else ""
+    names = chosen.metadata.labels or ()
+    labels = f": {', '.join(names[:_SHOWN_LABELS])}" if names else ""
+    labels += f" and {len(names) - _SHOWN_LABELS} more" if len(names) > _SHOWN_LABELS else ""
     return f"{kind(chosen.facts)}, {chosen.facts.quantization}; scores{labels}"
 
 

@@ -425,7 +425,7 @@ def measures(evidence: Mapping[str, Any]) -> list[Measure]:
             found = reader(value) if reader and value is not None else _plain(name.replace("_", " "), value, 0)
             has_limit = not (name == "parity" and has_steps)
             rows += found if has_limit else [replace(each, limit="", passed=None) for each in found]
-        except (KeyError, OverflowError, TypeError, ValueError):
+        except (LookupError, OverflowError, TypeError, ValueError):
             rows += _plain(name.replace("_", " "), value, 0)
     return rows[:_MOST_MEASURES]
 

@@ -183,6 +183,10 @@ def test_the_chain_of_an_impulse(say: Callable[..., Said], tmp_path: Path) -> No
     assert [(part.title, part.arrow) for part in chain(several, "scores: a")] == [
         ("Sensor", False), ("Window", True), ("Block 3", True), ("Block 7", False), ("Network", True),
     ]  # fmt: skip
+    assert chain(several, "scores: a")[-1].text == "scores: a; of block 3"
     assert [part.title for part in chain(several, "")][-1] == "Block 7", "no network, no box of one"
+    alike = replace(several, blocks=(block, block), inputs=(block.id,) * 2)
+    assert [part.arrow for part in chain(alike, "scores: a")] == [False, True, True, False, True]
+    assert chain(alike, "scores: a")[-1].text == "scores: a"
     say("inspect", EXPORTS / "table-fomo-2025.zip", "-o", tmp_path)
     assert '<ol class="chain">' not in (tmp_path / "report.html").read_text()
