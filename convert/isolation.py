@@ -223,10 +223,13 @@ class Worker:
     def begin(self, function: str, *arguments: Any, timeout: float, told: Listener | None = None) -> None:
         """Start a call while the caller does something else. `call` with the same arguments takes its result or error.
 
-        The result of a call that nobody takes is lost, and its error, too. `told` is called in another thread.
+        The result of a call that nobody takes is lost, and its error, too. `told` is called in another thread. One that
+        was begun before and not taken is ended.
         """
         from concurrent.futures import ThreadPoolExecutor  # few runs need it
 
+        if self._begun is not None:
+            self.close()
         self.start()  # in this thread, as the child ends with the one that started it
         thread = ThreadPoolExecutor(1)
         future = thread.submit(self._call, function, *arguments, timeout=timeout, told=told)

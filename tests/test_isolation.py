@@ -364,6 +364,16 @@ class TestBegun:
         assert threading.active_count() == before
         assert time.monotonic() - start < 30
 
+    def test_another_that_is_begun_ends_it(self) -> None:
+        """Its answer is not taken for that of the next, and nobody waits for it."""
+        start = time.monotonic()
+        with Worker() as worker:
+            worker.begin("time:sleep", 60, timeout=100)
+            worker.begin("tests.test_isolation:told_twice", 3, timeout=60)
+            assert worker.call("tests.test_isolation:told_twice", 3, timeout=60) == (3, 1)
+            assert worker.call("operator:neg", 3, timeout=60) == -3
+        assert time.monotonic() - start < 30
+
     def test_closing_does_not_wait_for_it(self) -> None:
         start = time.monotonic()
         with Worker() as worker:

@@ -371,6 +371,7 @@ def half_evidence(
     network, pictures = _Network(adapted, worker, timeout), list(chunks)
     plain = runtimes.load(network.data)
     first = Predictions.joined([network.run(plain, each)[0] for each in pictures])
+    del plain  # it holds the weights, as the next session does
     predicted, sources = network.half(pictures)
     same = agreement(first, predicted, least=network.least)
     overflow = tuple(name for name in network.names if name in sources)

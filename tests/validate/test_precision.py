@@ -134,6 +134,21 @@ def test_for_an_engine_in_fp32_fp16_is_measured_where_that_is_quick(
     assert (half.agreement.inputs if half.agreement else 0) == count
 
 
+@pytest.mark.parametrize(("more", "is_measured"), [(0, True), (-1, False)])
+def test_for_an_engine_in_fp32_fp16_of_a_large_model_is_not_measured(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, more: int, is_measured: bool
+) -> None:
+    model = Classifier()
+    shipped = onnx_model(model)
+    monkeypatch.setattr("convert.validate._QUICK_BYTES", len(shipped) + more)
+    result = Validate(worker=worker, inputs=4)(adapted(shipped, tflite(model)), Path())
+    _, half, _ = result.artifact.evidence.precisions
+    assert (half.agreement is not None) == is_measured
+    assert half.weights == 2 * (model.weights.size + model.bias.size), "known without running it"
+    _, half, _ = _measured(adapted(shipped, tflite(model)), worker)
+    assert half.agreement is not None, "asked for"
+
+
 def test_nodes_to_keep_are_looked_for_where_fp16_is_asked_for(worker: Worker) -> None:
     model = Classifier(gain=1e5)
     result = Validate(worker=worker)(adapted(onnx_model(model), tflite(model)), Path())
