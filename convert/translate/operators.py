@@ -414,12 +414,13 @@ def _gather(writer: _Writer) -> str:
 
 
 def _scattered(writer: _Writer, rows: NDArray[Any], count: int, values: str) -> str:
-    """The rows of `values`, [n, ...], added up in a tensor of `count` rows: the first in row `rows[0]`, and so on."""
+    """The rows of `values`, [n, ...], added up in a tensor of `count` rows: the first in row `rows[0]`, and so on; those
+    of a row below 0 in none."""
     width = prod(writer.target) // count
     values = writer.reshape(values, [1, len(rows), width])
     if len(set(rows.tolist())) == len(rows):  # no sums: each is moved, and zeros are put behind them for the others
         order = np.full(count, len(rows))
-        order[rows] = np.arange(len(rows))
+        order[rows[rows >= 0]] = np.flatnonzero(rows >= 0)
         zeros = writer.constant(np.zeros((1, 1, width)), writer.result)
         values = writer.gather(writer.add("Concat", values, zeros, axis=1), order, 1)
     elif writer.result == np.float32:

@@ -261,6 +261,18 @@ def test_values_between_the_entries(steps: list[int], same: Callable[..., onnx.M
     same(network("DILATE", shape, np.array(steps, np.int32), np.float32(0.7)))
 
 
+@pytest.mark.parametrize("segments", [[2, 4, 0, 3, 1, -1], [-1, 2, 2, -1, 0, 3]])
+def test_segments_below_0_are_left_out(segments: list[int], same: Callable[..., onnx.ModelProto]) -> None:
+    flat = Flat()
+    picture, rows, target = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(6, 24), flat.tensor(5, 24)
+    flat.operator("RESHAPE", [picture, flat.constant(np.array([6, 24], np.int32))], [rows], options("Reshape"))
+    numbers = [flat.constant(np.array(each, np.int32)) for each in (segments, 5)]
+    flat.operator("UNSORTED_SEGMENT_SUM", [rows, *numbers], [target])
+    row = flat.tensor(1, 120)
+    flat.operator("RESHAPE", [target, flat.constant(np.array([1, 120], np.int32))], [row], options("Reshape"))
+    same(flat.build([picture], [row]), tolerance=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["ADD", "MAXIMUM", "MINIMUM", "MULTIPLY"])
 def test_stablehlo_of_two_tensors(kind: str, same: Callable[..., onnx.ModelProto]) -> None:
     other = np.random.default_rng(1).normal(size=(1, 6, 8, 3)).astype(np.float32)
