@@ -209,7 +209,7 @@ def _atan2(writer: _Writer) -> str:
 
 
 def _l2_normalization(writer: _Writer) -> str:
-    """Along the last axis; TensorRT has LpNormalization since 7.2."""
+    """Along the last axis, a length below 1e-6 counted as that (`L2Normalization`); LpNormalization has no such limit."""
     (x,) = writer.inputs
     length = writer.add("Sqrt", writer.sum(writer.add("Mul", x, x), len(writer.target) - 1, keep=True))
     return writer.add("Div", x, writer.add("Max", length, writer.constant(1e-6)))
@@ -795,7 +795,7 @@ _SOMETIMES: dict[str, tuple[Callable[[Any, Any], bool], Callable[[_Writer], str]
     "TFL_FLOOR_DIV": (_of(_INTEGERS), _floor_div),
     "TFL_FLOOR_MOD": (_of(_INTEGERS), partial(_floor_div, modulo=True)),
     "TFL_GATHER": (_has_own_indices, _gather),
-    "TFL_L2_NORMALIZATION": (_of(_FLOATS, until=13), _l2_normalization),
+    "TFL_L2_NORMALIZATION": (_of(_FLOATS), _l2_normalization),
     "TFL_LOCAL_RESPONSE_NORMALIZATION": (_is_wide, _local_response_normalization),
     "TFL_NOT_EQUAL": (_of(_FLOATS, until=11), _equal),
     "TFL_PADV2": (_pads_floats, _pad),

@@ -341,13 +341,16 @@ def test_cumulative_sums_for_tensorrt_7(
     assert "CumSum" not in {node.op_type for node in made.graph.node}
 
 
-def test_lengths_for_tensorrt_7(same: Callable[..., onnx.ModelProto]) -> None:
-    """A pixel of zeros stays one."""
-    pictures = np.random.default_rng(0).random((3, 6, 8, 3), np.float32)
-    pictures[:, 2] = 0.5
-    made = same(
-        network("L2_NORMALIZATION", (1, 6, 8, 3), option=options("L2Norm")), opset=11, tolerance=1e-6, pictures=pictures
-    )
+@pytest.mark.parametrize("opset", [11, 13])
+def test_lengths(opset: int, same: Callable[..., onnx.ModelProto]) -> None:
+    """A pixel of zeros stays one, and a length below 1e-6 counts as that."""
+    flat = Flat()
+    picture, scaled, target = (flat.tensor(1, 6, 8, 3, name=name) for name in ("x", "scaled", "y"))
+    factors = np.full((1, 6, 8, 1), 1, np.float32)
+    factors[:, 2:4] = [[[0]], [[3e-7]]]
+    flat.operator("MUL", [picture, flat.constant(factors)], [scaled], options("Mul"))
+    flat.operator("L2_NORMALIZATION", [scaled], [target], options("L2Norm"))
+    made = same(flat.build([picture], [flatten(flat, target)]), opset=opset, tolerance=1e-6)
     assert "LpNormalization" not in {node.op_type for node in made.graph.node}
 
 
