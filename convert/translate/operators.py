@@ -209,7 +209,7 @@ def _atan2(writer: _Writer) -> str:
 
 
 def _l2_normalization(writer: _Writer) -> str:
-    """Along the last axis, a length below 1e-6 counted as that (`L2Normalization`); LpNormalization has no such limit."""
+    """Along the last axis; a length below 1e-6 counts as that, which LpNormalization does not know."""
     (x,) = writer.inputs
     length = writer.add("Sqrt", writer.sum(writer.add("Mul", x, x), len(writer.target) - 1, keep=True))
     return writer.add("Div", x, writer.add("Max", length, writer.constant(1e-6)))
@@ -414,8 +414,8 @@ def _gather(writer: _Writer) -> str:
 
 
 def _scattered(writer: _Writer, rows: NDArray[Any], count: int, values: str) -> str:
-    """The rows of `values`, [n, ...], added up in a tensor of `count` rows: the first in row `rows[0]`, and so on; those
-    of a row below 0 in none."""
+    """The rows of `values`, [n, ...], added up in a tensor of `count` rows: the first in row `rows[0]`, and so on;
+    where that is below 0 in none."""
     width = prod(writer.target) // count
     values = writer.reshape(values, [1, len(rows), width])
     if len(set(rows.tolist())) == len(rows):  # no sums: each is moved, and zeros are put behind them for the others
@@ -664,8 +664,6 @@ _HANDLERS: dict[str, Callable[[_Writer], str]] = {
     "TFL_RELU_0_TO_1": lambda writer: writer.clip(writer.inputs[0], 0.0, 1.0),
     "TFL_RELU_N1_TO_1": lambda writer: writer.clip(writer.inputs[0], -1.0, 1.0),
     "TFL_STABLEHLO_ADD": lambda writer: writer.add("Add", *writer.inputs),
-    "TFL_STABLEHLO_MAXIMUM": lambda writer: writer.add("Max", *writer.inputs),
-    "TFL_STABLEHLO_MINIMUM": lambda writer: writer.add("Min", *writer.inputs),
     "TFL_STABLEHLO_MULTIPLY": lambda writer: writer.add("Mul", *writer.inputs),
     "TFL_ATAN2": _atan2, "TFL_BITWISE_XOR": _bitwise_xor, "TFL_BUCKETIZE": _bucketize, "TFL_DILATE": _dilate,
     "TFL_DYNAMIC_UPDATE_SLICE": _dynamic_update_slice, "TFL_FAKE_QUANT": _fake_quant, "TFL_GATHER_ND": _gather_nd,
@@ -819,6 +817,8 @@ def register() -> None:
     separate = partial(_separate, others=tfl_math.separate_fused_activation_function)
     tfl_math.separate_fused_activation_function = separate
     tfl_nn.separate_fused_activation_function = separate
+    for operator in ("MAXIMUM", "MINIMUM"):  # theirs casts integers until opset 12
+        mapping[f"TFL_STABLEHLO_{operator}"] = mapping[f"TFL_{operator}"]
     for operator, write in _HANDLERS.items():
         mapping[operator] = (_handler(write, separate), {})
     for operator, (applies, write) in _SOMETIMES.items():

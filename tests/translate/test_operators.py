@@ -43,6 +43,19 @@ def network(kind: str, shape: tuple[int, ...], *constants: Any, option: Any = No
     return flat.build([picture], [flatten(flat, target)])
 
 
+def of_integers(kind: str, number: int) -> bytes:
+    """`kind` on a picture [1,6,8,3] times 9 as int32, and on `number`."""
+    flat = Flat()
+    picture, scaled, target = (flat.tensor(1, 6, 8, 3, name=name) for name in ("x", "scaled", "y"))
+    whole, result = (flat.tensor(1, 6, 8, 3, dtype="int32") for _ in range(2))
+    flat.operator("MUL", [picture, flat.constant(np.array([9], np.float32))], [scaled], options("Mul"))
+    flat.operator("CAST", [scaled], [whole], options("Cast", inDataType=0, outDataType=2))
+    numbers = np.int32(number) if kind == "POW" else np.full((1, 6, 8, 3), number, np.int32)
+    flat.operator(kind, [whole, flat.constant(numbers)], [result])
+    flat.operator("CAST", [result], [target], options("Cast", inDataType=2, outDataType=0))
+    return flat.build([picture], [flatten(flat, target)])
+
+
 @pytest.fixture
 def same(export: Callable[..., Export], translated: Callable[..., Translated]) -> Callable[..., onnx.ModelProto]:
     """The translation of a flatbuffer, which gives for three pictures what LiteRT gives."""
@@ -279,6 +292,11 @@ def test_stablehlo_of_two_tensors(kind: str, same: Callable[..., onnx.ModelProto
     same(network(f"STABLEHLO_{kind}", (1, 6, 8, 3), other))
 
 
+@pytest.mark.parametrize("kind", ["MAXIMUM", "MINIMUM"])
+def test_stablehlo_of_integers_at_an_old_opset(kind: str, same: Callable[..., onnx.ModelProto]) -> None:
+    same(of_integers(f"STABLEHLO_{kind}", 4), opset=11)
+
+
 def test_an_operator_newer_than_tf2onnx_s_schema_is_named(same: Callable[..., onnx.ModelProto]) -> None:
     option = options("StablehloPad", edgePaddingLow=[0] * 4, edgePaddingHigh=[0] * 4, interiorPadding=[0] * 4)
     with pytest.raises(TranslationError, match=r"no ONNX for these operators at opset 13: STABLEHLO_PAD \(1x\)"):
@@ -364,14 +382,7 @@ def test_angles(same: Callable[..., onnx.ModelProto]) -> None:
 
 @pytest.mark.parametrize("opset", [11, 13])
 def test_powers_of_integers(opset: int, same: Callable[..., onnx.ModelProto]) -> None:
-    flat = Flat()
-    picture, scaled, target = (flat.tensor(1, 6, 8, 3, name=name) for name in ("x", "scaled", "y"))
-    whole, power = (flat.tensor(1, 6, 8, 3, dtype="int32") for _ in range(2))
-    flat.operator("MUL", [picture, flat.constant(np.array([9], np.float32))], [scaled], options("Mul"))
-    flat.operator("CAST", [scaled], [whole], options("Cast", inDataType=0, outDataType=2))
-    flat.operator("POW", [whole, flat.constant(np.int32(3))], [power])
-    flat.operator("CAST", [power], [target], options("Cast", inDataType=2, outDataType=0))
-    same(flat.build([picture], [flatten(flat, target)]), opset=opset)
+    same(of_integers("POW", 3), opset=opset)
 
 
 def test_what_an_old_opset_lacks(export: Callable[..., Export], adapted: Callable[..., Any]) -> None:
