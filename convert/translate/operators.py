@@ -187,25 +187,32 @@ def _equal(writer: _Writer) -> str:
 
 
 def _pow(writer: _Writer) -> str:
-    """Integers, which ONNX's Pow has since opset 12, by floats: exact up to 2^24."""
+    """Integers, which ONNX's Pow has since opset 12, by floats: exact up to 2^24.
+
+    Pow may give a bit less than a whole number: 1/4 more, rounded down, is that number; 1/2 would be too much from
+    2^23 on, where float32 has no halves.
+    """
     power = writer.add("Pow", *(writer.cast(name, np.float32) for name in writer.inputs))
-    return writer.cast(power, writer.result)
+    return writer.cast(writer.add("Floor", writer.add("Add", power, writer.constant(0.25))), writer.result)
 
 
 def _atan2(writer: _Writer) -> str:
-    """Left of the y axis half a turn more or less; on it the quotient is as good as infinite, and 0 / 0 is 0.
+    """The angle of y / x, left of the y axis half a turn more or less; on it a quarter of a turn, or 0 for 0 / 0.
 
-    TensorRT has Sign, which tf2onnx writes, since 8.2.
+    By comparisons: no constant is so small that it is 0 in float16. TensorRT has Sign, which tf2onnx writes, since 8.2.
     """
     y, x = writer.inputs
-    zero = writer.constant(0)
-    left, right = (writer.compare(each, x, zero) for each in ("Less", "Greater"))
-    on_axis = writer.cast(writer.add("Not", writer.add("Or", left, right)), np.float32)
-    divisor = writer.add("Add", x, writer.add("Mul", on_axis, writer.constant(1e-30)))
-    below = writer.cast(writer.compare("Less", y, zero), np.float32)
+    zero, one = writer.constant(0), writer.constant(1)
+    left, right, below, above = (
+        writer.cast(writer.compare(each, name, zero), np.float32) for name in (x, y) for each in ("Less", "Greater")
+    )
+    beside = writer.add("Add", left, right)
+    on_axis = writer.add("Sub", one, beside)
+    angle = writer.add("Mul", writer.add("Atan", writer.add("Div", y, writer.add("Add", x, on_axis))), beside)
+    quarter = writer.add("Mul", writer.add("Sub", above, below), writer.constant(pi / 2))
     turn = writer.add("Sub", writer.constant(pi), writer.add("Mul", below, writer.constant(2 * pi)))
-    turn = writer.add("Mul", writer.cast(left, np.float32), turn)
-    return writer.add("Add", writer.add("Atan", writer.add("Div", y, divisor)), turn)
+    turn = writer.add("Add", writer.add("Mul", left, turn), writer.add("Mul", on_axis, quarter))
+    return writer.add("Add", angle, turn)
 
 
 def _l2_normalization(writer: _Writer) -> str:
