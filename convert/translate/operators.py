@@ -187,29 +187,36 @@ def _equal(writer: _Writer) -> str:
 
 
 def _pow(writer: _Writer) -> str:
-    """Integers, which ONNX's Pow has since opset 12, by floats: exact up to 2^24."""
+    """Integers, which ONNX's Pow has since opset 12, by floats: exact up to 2^24.
+
+    Pow may give a bit less than a whole number: 1/4 more, rounded down, is that number; 1/2 would be too much from
+    2^23 on, where float32 has no halves.
+    """
     power = writer.add("Pow", *(writer.cast(name, np.float32) for name in writer.inputs))
-    return writer.cast(power, writer.result)
+    return writer.cast(writer.add("Floor", writer.add("Add", power, writer.constant(0.25))), writer.result)
 
 
 def _atan2(writer: _Writer) -> str:
-    """Left of the y axis half a turn more or less; on it the quotient is as good as infinite, and 0 / 0 is 0.
+    """The angle of y / x, left of the y axis half a turn more or less; on it a quarter of a turn, or 0 for 0 / 0.
 
-    TensorRT has Sign, which tf2onnx writes, since 8.2.
+    By comparisons: no constant is so small that it is 0 in float16. TensorRT has Sign, which tf2onnx writes, since 8.2.
     """
     y, x = writer.inputs
-    zero = writer.constant(0)
-    left, right = (writer.compare(each, x, zero) for each in ("Less", "Greater"))
-    on_axis = writer.cast(writer.add("Not", writer.add("Or", left, right)), np.float32)
-    divisor = writer.add("Add", x, writer.add("Mul", on_axis, writer.constant(1e-30)))
-    below = writer.cast(writer.compare("Less", y, zero), np.float32)
+    zero, one = writer.constant(0), writer.constant(1)
+    left, right, below, above = (
+        writer.cast(writer.compare(each, name, zero), np.float32) for name in (x, y) for each in ("Less", "Greater")
+    )
+    beside = writer.add("Add", left, right)
+    on_axis = writer.add("Sub", one, beside)
+    angle = writer.add("Mul", writer.add("Atan", writer.add("Div", y, writer.add("Add", x, on_axis))), beside)
+    quarter = writer.add("Mul", writer.add("Sub", above, below), writer.constant(pi / 2))
     turn = writer.add("Sub", writer.constant(pi), writer.add("Mul", below, writer.constant(2 * pi)))
-    turn = writer.add("Mul", writer.cast(left, np.float32), turn)
-    return writer.add("Add", writer.add("Atan", writer.add("Div", y, divisor)), turn)
+    turn = writer.add("Add", writer.add("Mul", left, turn), writer.add("Mul", on_axis, quarter))
+    return writer.add("Add", angle, turn)
 
 
 def _l2_normalization(writer: _Writer) -> str:
-    """Along the last axis; TensorRT has LpNormalization since 7.2."""
+    """Along the last axis; a length below 1e-6 counts as that, which LpNormalization does not know."""
     (x,) = writer.inputs
     length = writer.add("Sqrt", writer.sum(writer.add("Mul", x, x), len(writer.target) - 1, keep=True))
     return writer.add("Div", x, writer.add("Max", length, writer.constant(1e-6)))
@@ -414,12 +421,13 @@ def _gather(writer: _Writer) -> str:
 
 
 def _scattered(writer: _Writer, rows: NDArray[Any], count: int, values: str) -> str:
-    """The rows of `values`, [n, ...], added up in a tensor of `count` rows: the first in row `rows[0]`, and so on."""
+    """The rows of `values`, [n, ...], added up in a tensor of `count` rows: the first in row `rows[0]`, and so on;
+    where that is below 0 in none."""
     width = prod(writer.target) // count
     values = writer.reshape(values, [1, len(rows), width])
     if len(set(rows.tolist())) == len(rows):  # no sums: each is moved, and zeros are put behind them for the others
         order = np.full(count, len(rows))
-        order[rows] = np.arange(len(rows))
+        order[rows[rows >= 0]] = np.flatnonzero(rows >= 0)
         zeros = writer.constant(np.zeros((1, 1, width)), writer.result)
         values = writer.gather(writer.add("Concat", values, zeros, axis=1), order, 1)
     elif writer.result == np.float32:
@@ -663,8 +671,6 @@ _HANDLERS: dict[str, Callable[[_Writer], str]] = {
     "TFL_RELU_0_TO_1": lambda writer: writer.clip(writer.inputs[0], 0.0, 1.0),
     "TFL_RELU_N1_TO_1": lambda writer: writer.clip(writer.inputs[0], -1.0, 1.0),
     "TFL_STABLEHLO_ADD": lambda writer: writer.add("Add", *writer.inputs),
-    "TFL_STABLEHLO_MAXIMUM": lambda writer: writer.add("Max", *writer.inputs),
-    "TFL_STABLEHLO_MINIMUM": lambda writer: writer.add("Min", *writer.inputs),
     "TFL_STABLEHLO_MULTIPLY": lambda writer: writer.add("Mul", *writer.inputs),
     "TFL_ATAN2": _atan2, "TFL_BITWISE_XOR": _bitwise_xor, "TFL_BUCKETIZE": _bucketize, "TFL_DILATE": _dilate,
     "TFL_DYNAMIC_UPDATE_SLICE": _dynamic_update_slice, "TFL_FAKE_QUANT": _fake_quant, "TFL_GATHER_ND": _gather_nd,
@@ -794,7 +800,7 @@ _SOMETIMES: dict[str, tuple[Callable[[Any, Any], bool], Callable[[_Writer], str]
     "TFL_FLOOR_DIV": (_of(_INTEGERS), _floor_div),
     "TFL_FLOOR_MOD": (_of(_INTEGERS), partial(_floor_div, modulo=True)),
     "TFL_GATHER": (_has_own_indices, _gather),
-    "TFL_L2_NORMALIZATION": (_of(_FLOATS, until=13), _l2_normalization),
+    "TFL_L2_NORMALIZATION": (_of(_FLOATS), _l2_normalization),
     "TFL_LOCAL_RESPONSE_NORMALIZATION": (_is_wide, _local_response_normalization),
     "TFL_NOT_EQUAL": (_of(_FLOATS, until=11), _equal),
     "TFL_PADV2": (_pads_floats, _pad),
@@ -818,6 +824,8 @@ def register() -> None:
     separate = partial(_separate, others=tfl_math.separate_fused_activation_function)
     tfl_math.separate_fused_activation_function = separate
     tfl_nn.separate_fused_activation_function = separate
+    for operator in ("MAXIMUM", "MINIMUM"):  # theirs casts integers until opset 12
+        mapping[f"TFL_STABLEHLO_{operator}"] = mapping[f"TFL_{operator}"]
     for operator, write in _HANDLERS.items():
         mapping[operator] = (_handler(write, separate), {})
     for operator, (applies, write) in _SOMETIMES.items():

@@ -43,6 +43,19 @@ def network(kind: str, shape: tuple[int, ...], *constants: Any, option: Any = No
     return flat.build([picture], [flatten(flat, target)])
 
 
+def of_integers(kind: str, number: int) -> bytes:
+    """`kind` on a picture [1,6,8,3] times 9 as int32, and on `number`."""
+    flat = Flat()
+    picture, scaled, target = (flat.tensor(1, 6, 8, 3, name=name) for name in ("x", "scaled", "y"))
+    whole, result = (flat.tensor(1, 6, 8, 3, dtype="int32") for _ in range(2))
+    flat.operator("MUL", [picture, flat.constant(np.array([9], np.float32))], [scaled], options("Mul"))
+    flat.operator("CAST", [scaled], [whole], options("Cast", inDataType=0, outDataType=2))
+    numbers = np.int32(number) if kind == "POW" else np.full((1, 6, 8, 3), number, np.int32)
+    flat.operator(kind, [whole, flat.constant(numbers)], [result])
+    flat.operator("CAST", [result], [target], options("Cast", inDataType=2, outDataType=0))
+    return flat.build([picture], [flatten(flat, target)])
+
+
 @pytest.fixture
 def same(export: Callable[..., Export], translated: Callable[..., Translated]) -> Callable[..., onnx.ModelProto]:
     """The translation of a flatbuffer, which gives for three pictures what LiteRT gives."""
@@ -261,10 +274,27 @@ def test_values_between_the_entries(steps: list[int], same: Callable[..., onnx.M
     same(network("DILATE", shape, np.array(steps, np.int32), np.float32(0.7)))
 
 
+@pytest.mark.parametrize("segments", [[2, 4, 0, 3, 1, -1], [-1, 2, 2, -1, 0, 3]])
+def test_segments_below_0_are_left_out(segments: list[int], same: Callable[..., onnx.ModelProto]) -> None:
+    flat = Flat()
+    picture, rows, target = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(6, 24), flat.tensor(5, 24)
+    flat.operator("RESHAPE", [picture, flat.constant(np.array([6, 24], np.int32))], [rows], options("Reshape"))
+    numbers = [flat.constant(np.array(each, np.int32)) for each in (segments, 5)]
+    flat.operator("UNSORTED_SEGMENT_SUM", [rows, *numbers], [target])
+    row = flat.tensor(1, 120)
+    flat.operator("RESHAPE", [target, flat.constant(np.array([1, 120], np.int32))], [row], options("Reshape"))
+    same(flat.build([picture], [row]), tolerance=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["ADD", "MAXIMUM", "MINIMUM", "MULTIPLY"])
 def test_stablehlo_of_two_tensors(kind: str, same: Callable[..., onnx.ModelProto]) -> None:
     other = np.random.default_rng(1).normal(size=(1, 6, 8, 3)).astype(np.float32)
     same(network(f"STABLEHLO_{kind}", (1, 6, 8, 3), other))
+
+
+@pytest.mark.parametrize("kind", ["MAXIMUM", "MINIMUM"])
+def test_stablehlo_of_integers_at_an_old_opset(kind: str, same: Callable[..., onnx.ModelProto]) -> None:
+    same(of_integers(f"STABLEHLO_{kind}", 4), opset=11)
 
 
 def test_an_operator_newer_than_tf2onnx_s_schema_is_named(same: Callable[..., onnx.ModelProto]) -> None:
@@ -329,34 +359,49 @@ def test_cumulative_sums_for_tensorrt_7(
     assert "CumSum" not in {node.op_type for node in made.graph.node}
 
 
-def test_lengths_for_tensorrt_7(same: Callable[..., onnx.ModelProto]) -> None:
-    """A pixel of zeros stays one."""
-    pictures = np.random.default_rng(0).random((3, 6, 8, 3), np.float32)
-    pictures[:, 2] = 0.5
-    made = same(
-        network("L2_NORMALIZATION", (1, 6, 8, 3), option=options("L2Norm")), opset=11, tolerance=1e-6, pictures=pictures
-    )
+@pytest.mark.parametrize("opset", [11, 13])
+def test_lengths(opset: int, same: Callable[..., onnx.ModelProto]) -> None:
+    """A pixel of zeros stays one, and a length below 1e-6 counts as that."""
+    flat = Flat()
+    picture, scaled, target = (flat.tensor(1, 6, 8, 3, name=name) for name in ("x", "scaled", "y"))
+    factors = np.full((1, 6, 8, 1), 1, np.float32)
+    factors[:, 2:4] = [[[0]], [[3e-7]]]
+    flat.operator("MUL", [picture, flat.constant(factors)], [scaled], options("Mul"))
+    flat.operator("L2_NORMALIZATION", [scaled], [target], options("L2Norm"))
+    made = same(flat.build([picture], [flatten(flat, target)]), opset=opset, tolerance=1e-6)
     assert "LpNormalization" not in {node.op_type for node in made.graph.node}
 
 
 def test_angles(same: Callable[..., onnx.ModelProto]) -> None:
-    """In all quadrants and on all axes, 0 by 0 among them; TensorRT has no Sign before 8.2."""
+    """In all quadrants and on all axes, 0 by 0 among them; TensorRT has no Sign before 8.2.
+
+    In float16 it is the same as long as no constant becomes 0 there.
+    """
     steps = np.random.default_rng(0).integers(0, 3, (6, 8, 3)).astype(np.float32) * 3 - 3
     pictures = np.random.default_rng(1).integers(0, 3, (3, 6, 8, 3)).astype(np.float32) / 2
     made = same(network("ATAN2", (1, 6, 8, 3), steps[np.newaxis]), tolerance=1e-6, pictures=pictures)
     assert "Sign" not in {node.op_type for node in made.graph.node}
+    constants = [onnx.numpy_helper.to_array(each) for each in made.graph.initializer]
+    assert all(np.array_equal(each == 0, each.astype(np.float16) == 0) for each in constants)
 
 
 @pytest.mark.parametrize("opset", [11, 13])
 def test_powers_of_integers(opset: int, same: Callable[..., onnx.ModelProto]) -> None:
-    flat = Flat()
-    picture, scaled, target = (flat.tensor(1, 6, 8, 3, name=name) for name in ("x", "scaled", "y"))
-    whole, power = (flat.tensor(1, 6, 8, 3, dtype="int32") for _ in range(2))
-    flat.operator("MUL", [picture, flat.constant(np.array([9], np.float32))], [scaled], options("Mul"))
-    flat.operator("CAST", [scaled], [whole], options("Cast", inDataType=0, outDataType=2))
-    flat.operator("POW", [whole, flat.constant(np.int32(3))], [power])
-    flat.operator("CAST", [power], [target], options("Cast", inDataType=2, outDataType=0))
-    same(flat.build([picture], [flatten(flat, target)]), opset=opset)
+    same(of_integers("POW", 3), opset=opset)
+
+
+@pytest.mark.parametrize("share", [1 - 1e-6, 1 + 1e-6])
+def test_powers_that_are_not_whole(share: float, same: Callable[..., onnx.ModelProto]) -> None:
+    """An engine's Pow may be a bit off."""
+    made = same(of_integers("POW", 3), opset=11)
+    picture = np.random.default_rng(0).random((1, 3, 6, 8), np.float32)
+    (wanted,) = onnxruntime(made.SerializeToString(), picture)
+    (place,) = (place for place, node in enumerate(made.graph.node) if node.op_type == "Pow")
+    (output,), made.graph.node[place].output[0] = made.graph.node[place].output, "exact"
+    made.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(share), "share"))
+    made.graph.node.insert(place + 1, onnx.helper.make_node("Mul", ["exact", "share"], [output]))
+    (found,) = onnxruntime(made.SerializeToString(), picture)
+    np.testing.assert_array_equal(found, wanted)
 
 
 def test_what_an_old_opset_lacks(export: Callable[..., Export], adapted: Callable[..., Any]) -> None:
