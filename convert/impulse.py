@@ -26,7 +26,7 @@ from convert.export.impulse import refuse
 from convert.files import Output
 from convert.findings import Finding, Rule
 from convert.options import ConvertOptions, table
-from convert.translate import OPSETS, Translation
+from convert.translate import OLDEST, Translation
 from convert.translate import died as translation_died
 from convert.validate import CONSTANT, TENSORRT, runtimes
 from convert.validate.comparison import BATCH, NOT_FINITE, TOLERANCE, Tally
@@ -150,7 +150,7 @@ def translate(
     function = "convert.translate.worker:translate"
     how: tuple[object, ...] = (_OPSET, real, False)
     if is_onnx:
-        function, how = "convert.translate.worker:accept", ((OPSETS[0], _OPSET), False)
+        function, how = "convert.translate.worker:accept", ((OLDEST, _OPSET), False)
     with contextlib.ExitStack() as stack:
         if real:  # the worker has imported the stub for TensorFlow
             worker = stack.enter_context(isolation.Worker())
