@@ -572,6 +572,7 @@ class OnnxMetadata:
         resize: width and height to which the graph resizes that, or the whole frame, as Edge Impulse's SDK does.
         crop_anchor: as `Metadata` has it; recorded where it is not the centre.
         calibrated: as `Adapted` has it, where it is not 0.
+        rounding: of a rewriting in float32, `Int8Agreement.layers`.
     """
 
     source_sha256: str | None = None
@@ -592,6 +593,7 @@ class OnnxMetadata:
     crop_anchor: Anchor | None = None
     box: float | None = None
     calibrated: int | None = None
+    rounding: str | None = None
 
     @property
     def squashes(self) -> bool:
@@ -617,7 +619,7 @@ class OnnxMetadata:
             framing.cut if framing else None,
             framing.model if isinstance(framing, resizing.Resizing) else None,
             framing.anchor if framing and framing.cut and framing.anchor != CENTRE else None,
-            head.box,
+            head.box, rounding=export.agreement.layers if export.agreement else None,
         )  # fmt: skip
 
     @classmethod

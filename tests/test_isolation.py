@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.errors import OutputError
-from convert.isolation import Died, Failed, InProcessWorker, TemporaryFolder, Worker, tell
+from convert.isolation import LARGE, Died, Failed, InProcessWorker, TemporaryFolder, Worker, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -230,6 +230,21 @@ def test_large_objects_come_back_as_they_are(worker: Worker) -> None:
     with pytest.raises(Died):
         worker.call("os:_exit", 3, timeout=60)
     assert worker.call("builtins:list", [one], timeout=60) == [one]
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_very_large_objects_are_kept_on_neither_side(worker: Worker) -> None:
+    value, short = bytes(LARGE), b"a" * (2 << 20)
+    held, before = sys.getrefcount(value), worker.call("tests.test_isolation:resident", timeout=60)
+    for sent in ([value], [short], [value, short], [value, short]):
+        assert worker.call("builtins:list", sent, timeout=60) == sent
+    del sent
+    assert sys.getrefcount(value) == held
+    assert worker.call("tests.test_isolation:resident", timeout=60) - before < LARGE // 2
 
 
 def tell_large(value: bytes) -> bytes:

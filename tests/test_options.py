@@ -259,6 +259,10 @@ def test_mistyped_options() -> None:
         ({"resize": "graph", "frame": Frame(16, 9)}, False, "--resize graph needs the size of the frames"),
         ({"resize": "graph", "frame": Frame(640, 360, in_pixels=True)}, False, None),
         ({"resize": "device"}, False, None),
+        ({"rounding": "none", "precision": "int8"}, False, "with --precision int8 there is none"),
+        ({"rounding": "every", "dequantize": False}, True, "with --no-dequantize there is none"),
+        ({"rounding": "auto", "precision": "int8"}, False, None),
+        ({"rounding": "every", "precision": "fp16", "dequantize": True}, False, None),
     ],
 )
 def test_conversions_that_contradict_themselves(options: dict[str, Any], pair: bool, message: str | None) -> None:

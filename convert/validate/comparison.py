@@ -484,8 +484,8 @@ def measure(
         sizes: how many at a time.
         decoded: gets the outputs of each batch, judges some itself, and returns how many of the first these were: of
             candidates in the order of their scores the last bit of a float decides which comes first.
-        exact: every picture is judged; else, where activations are rounded, the middle one, which a batch that is mixed up
-            moves, too.
+        exact: every picture is judged; else, where activations are rounded, the middle one, which a batch that is mixed
+            up moves, too.
 
     Returns:
         The largest difference over the sizes that run (None when none does), and a finding for each that is wrong.

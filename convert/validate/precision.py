@@ -237,7 +237,7 @@ def in_half(model: ModelProto, keep: Collection[str] = ()) -> tuple[str, ...]:
     """Round all numbers of `model` to float16; what is computed with them stays float32.
 
     Behind its own outputs it gets one for each rounded result, a scalar: the largest absolute value, infinite where
-    float16 cannot hold it.
+    float16 cannot hold it, and -infinity where there is none.
 
     Args:
         keep: names (`node_name`) of nodes whose weights and results are not rounded.
@@ -350,7 +350,8 @@ class _Network:
         ran = [self.run(session, pictures) for pictures in chunks]
         sources = set()
         for most in (row for _, largest in ran for row in zip(*largest, strict=True)):  # of each picture
-            beyond = {name for name, each in zip(names, most, strict=True) if not np.isfinite(each)}
+            # The greatest of no numbers is -inf.
+            beyond = {name for name, each in zip(names, most, strict=True) if not (np.isfinite(each) or each < 0)}
             sources |= {name for name in beyond if beyond.isdisjoint(self._takes[name])}
         return Predictions.joined([each for each, _ in ran]), sources
 

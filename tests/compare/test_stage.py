@@ -204,7 +204,7 @@ def test_nothing_goes_on_beside_a_model_that_is_refused(
     path = tmp_path / "m.tflite"
     path.write_bytes(by_brightness(0.4, 0.35))
 
-    def refuse(stage: Validate, artifact: Any, workdir: Path) -> StageResult:
+    def refuse(_stage: Validate, artifact: Any, _workdir: Path) -> StageResult:
         if fails:
             raise ValidationError("it does not run")
         return StageResult(Validated(artifact, Evidence()), findings=(Finding("EI403", Level.ERROR, "it is wrong"),))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper, numpy_helper
 
 from convert.graph.graph import load_model
 from convert.types import PrecisionEvidence, Validated
@@ -113,6 +113,22 @@ def test_of_a_model_that_overflows_the_node_is_named(worker: Worker) -> None:
     assert half.overflow == ("the_logits",)
     assert not half.is_good
     assert half.keep == ("the_logits",)
+
+
+def test_a_result_without_numbers_is_no_overflow(worker: Worker) -> None:
+    model = Classifier()
+    shipped = load_model(onnx_model(model))
+    name = shipped.graph.output[0].name
+    (last,) = (node for node in shipped.graph.node if name in node.output)
+    last.output[0] = "scores_alone"
+    shipped.graph.initializer.extend(
+        numpy_helper.from_array(np.array([value]), each) for each, value in (("no", 0), ("axis", 1))
+    )
+    shipped.graph.node.append(helper.make_node("Slice", ["scores_alone", "no", "no", "axis"], ["nothing"], name="cut"))
+    shipped.graph.node.append(helper.make_node("Concat", ["scores_alone", "nothing"], [name], name="both", axis=1))
+    _, half, _ = _measured(adapted(shipped.SerializeToString(), tflite(model)), worker)
+    assert half.overflow == ()
+    assert half.is_good
 
 
 @pytest.mark.parametrize(
