@@ -92,6 +92,7 @@ def test_what_unpack_writes_goes_on_as_it_was_chosen(
     one, other = report(tmp_path / "out"), report(convert(coarse, *SAID))
     assert one["export"]["operators"] == other["export"]["operators"]
     assert one["evidence"]["parity"]["top1"] == other["evidence"]["parity"]["top1"] == 1
+    assert one["evidence"]["parity"]["exact"] is other["evidence"]["parity"]["exact"] is False
 
 
 def test_a_dry_run_measures_nothing(
