@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from convert.errors import InputError, PresetError
 from convert.files import Output, TableReader, plain, sha256
-from convert.images import ANCHORS, CENTRE, Anchor, Frame, ResizeMode, parse_frame, resizing
+from convert.images import ANCHORS, CENTRE, Anchor, Frame, Framing, ResizeMode, parse_frame, resizing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from convert import types
     from convert.dsp import Impulse
     from convert.findings import Finding
-    from convert.images import Framing
 
 SCHEMA_VERSION = 1
 REPORT: Final = "report.json"

@@ -46,8 +46,6 @@ _CONTROL_FLOW: Final = re.compile(r"WHILE|CALL|CALL_ONCE|STABLEHLO_(?:CASE|CUSTO
 _COMPOSITE: Final = "STABLEHLO_COMPOSITE"
 _WRITTEN_OUT: Final = frozenset({"IF", _COMPOSITE})
 
-_MOST_CALLS: Final = 1 << 14  # operators of a graph with its conditions; a condition can hold others, or itself
-
 _RESHAPE: Final = 22  # BuiltinOperator; the shape among its options counts only where there is none among its inputs
 _MAX_RANK: Final = 8  # LiteRT's own kernels stop at 6, its broadcasts at 8
 _MAX_BYTES: Final = 1 << 31  # of one tensor; LiteRT counts in 32 bits
@@ -72,7 +70,8 @@ _BITS: Final = {
 """Size of an element; the types that are not here have none."""
 
 _MAX_TABLES: Final = 1 << 17
-"""Tables read from one file; the FlatBuffers verifier stops at a million, real models have under 3,000."""
+"""Tables read from one file, and tensors and operators, each with what it names, that subgraphs add to the first one;
+the FlatBuffers verifier stops at a million, real models have under 3,000."""
 
 _MAX_FIELDS: Final = 256
 """Fields of one table; the schema's largest has 14."""
@@ -153,8 +152,8 @@ def read_graph(data: bytes) -> Graph:
     names = []
     for code in model.tables(1):
         custom, number = code.text(1), max(code.integer(0, "b"), code.integer(3, "i"))  # a byte until 127 was reached
-        if number == _CUSTOM and not custom:
-            raise _damaged("a custom operator has no name")
+        if number == _CUSTOM and custom in {"", *_WRITTEN_OUT}:
+            raise _damaged("a custom operator has no name of its own")
         names.append(custom if number == _CUSTOM else operator_name(number))
     subgraphs = model.tables(2)
     if not subgraphs:
@@ -439,9 +438,8 @@ def operator_name(code: int) -> str:
 def called_operator(model: Any, call: Any) -> str:
     """The kind of the `OperatorT` `call` of `model`: its name in the schema, or a custom one's own."""
     code = model.operatorCodes[call.opcodeIndex]
-    if code.customCode:
-        return str(code.customCode, "utf-8", "replace")
-    return operator_name(max(code.builtinCode, code.deprecatedBuiltinCode))
+    number = max(code.builtinCode, code.deprecatedBuiltinCode)
+    return str(code.customCode, "utf-8", "replace") if number == _CUSTOM else operator_name(number)
 
 
 def operator_codes(codes: Iterable[tuple[int, str | bytes | None, int]]) -> list[Any]:
@@ -518,35 +516,56 @@ def first_subgraph(model: bytes) -> bytes:
 def _write_out(content: Any) -> None:
     """Put the operators of both subgraphs, and SELECT_V2, in the place of each IF of the first subgraph, and those of
     its subgraph in the place of each composite."""
+    for each in content.subgraphs:
+        each.tensors, each.operators = each.tensors or [], each.operators or []
+        for call in (each, *each.operators):
+            ends = (call.inputs, call.outputs)
+            call.inputs, call.outputs = ([] if end is None else list(map(int, end)) for end in ends)
     graph = content.subgraphs[0]
-    calls, done, written = list(graph.operators)[::-1], [], 0
+    calls, done, written = graph.operators[::-1], [], 0
+    same: dict[int, int] = {}  # the tensor that is read in the place of another one
     while calls:
         call = calls.pop()
+        call.inputs = [same.get(index, index) for index in call.inputs]
         kind = called_operator(content, call)
         if kind not in _WRITTEN_OUT:
             done.append(call)
             continue
-        written += 1
-        if len(calls) + len(done) + written > _MOST_CALLS:
-            raise _damaged("its subgraphs run one another")
         if kind == _COMPOSITE:
             index = getattr(call.builtinOptions2, "decompositionSubgraphIndex", 0)
-            inputs, outputs = (list(map(int, end)) for end in (call.inputs, call.outputs))
-            calls += _branch(content, index, inputs, outputs)[0][::-1]
-            continue
-        options, (condition, *given) = call.builtinOptions, map(int, call.inputs)
-        branches = [options.thenSubgraphIndex, options.elseSubgraphIndex]
-        (first, ones), (second, others) = (_branch(content, index, given) for index in branches)
-        if not len(ones) == len(others) == len(call.outputs):
-            raise _damaged("a condition gives another number of tensors")
-        chosen = []
-        for one, other, output in zip(ones, others, map(int, call.outputs), strict=True):
-            if len({str(_plain(graph.tensors[index].shape)) for index in (one, other, output)}) > 1:
-                message = "the model decides between tensors of different sizes"
-                raise UnsupportedModelError(message, hint="export it without conditions")
-            chosen.append(_new_call(content, "SELECT_V2", 1, [condition, one, other], output))
-        calls += [*first, *second, *chosen][::-1]
+            more, results = _branch(content, index, call.inputs, call.outputs)
+            same |= {old: new for old, new in zip(call.outputs, results, strict=True) if old != new}
+        else:
+            options, (condition, *given) = call.builtinOptions, call.inputs or [-1]
+            branches = [getattr(options, name, 0) for name in ("thenSubgraphIndex", "elseSubgraphIndex")]
+            (first, ones), (second, others) = (_branch(content, index, given) for index in branches)
+            if condition < 0 or not len(ones) == len(others) == len(call.outputs):
+                raise _damaged("a condition is absent, or gives another number of tensors")
+            more = [*first, *second]
+            for one, other, output in zip(ones, others, call.outputs, strict=True):
+                if len({str(_plain(graph.tensors[index].shape)) for index in (one, other, output)}) > 1:
+                    message = "the model decides between tensors of different sizes"
+                    raise UnsupportedModelError(message, hint="export it without conditions")
+                more.append(_new_call(content, "SELECT_V2", 1, [condition, one, other], output))
+        written += sum(1 + len(each.inputs) + len(each.outputs) for each in more)
+        if len(graph.tensors) + written > _MAX_TABLES:
+            raise _damaged("its subgraphs run one another")
+        calls += more[::-1]
     graph.operators = done
+    _rename_outputs(content, same)
+
+
+def _rename_outputs(content: Any, same: dict[int, int]) -> None:
+    """Let the first subgraph give those tensors that `same` has in the place of others."""
+    graph = content.subgraphs[0]
+    computed = {index for call in graph.operators for index in call.outputs}
+    for place, index in enumerate(graph.outputs):
+        if index in same:
+            if same[index] not in computed or same[index] in graph.outputs:
+                name = str(graph.tensors[index].name or b"", "utf-8", "replace")
+                message = f"the model's output {name!r} is a constant, its input or another output"
+                raise UnsupportedModelError(message, hint="export it with outputs that are computed")
+            graph.outputs[place], content.signatureDefs = same[index], None  # they name the old one
 
 
 def _branch(
@@ -554,27 +573,29 @@ def _branch(
 ) -> tuple[list[Any], list[int]]:
     """The operators of subgraph `index` for the first one, which gets its tensors, and their outputs there.
 
-    `given`: the tensors it takes, of the first subgraph; `results`: those it computes, if they are there already.
+    `given`: the tensors it takes, of the first subgraph; `results`: those for what its operators compute, if they are
+    there already.
     """
     graph = content.subgraphs[0]
-    if not 0 < index < len(content.subgraphs) or len(content.subgraphs[index].inputs) != len(given):
+    if not 0 < index < len(content.subgraphs) or len(content.subgraphs[index].inputs) != len(given) or -1 in given:
         raise _damaged("an operator runs a subgraph that does not fit")
     branch = content.subgraphs[index]
-    places = dict(zip(map(int, branch.inputs), given, strict=True)) | {-1: -1}
+    places = dict(zip(branch.inputs, given, strict=True)) | {-1: -1}
     if results is not None:
-        outputs = list(map(int, branch.outputs))
-        if len(set(outputs)) != len(results) or len(outputs) != len(results) or not places.keys().isdisjoint(outputs):
+        if not len(set(branch.outputs)) == len(branch.outputs) == len(results):
             raise _damaged("a composite gives other tensors than its subgraph")
-        places |= dict(zip(outputs, results, strict=True))
+        computed = {number for call in branch.operators for number in call.outputs}
+        for number, result in zip(branch.outputs, results, strict=True):
+            if number in computed:
+                places.setdefault(number, result)
     for number, tensor in enumerate(branch.tensors):
         if number not in places:
             places[number] = len(graph.tensors)
             graph.tensors.append(tensor)
     calls = [copy(call) for call in branch.operators]
     for call in calls:
-        for end in ("inputs", "outputs"):
-            setattr(call, end, [places[int(number)] for number in getattr(call, end)])
-    return calls, [places[int(number)] for number in branch.outputs]
+        call.inputs, call.outputs = ([places[number] for number in end] for end in (call.inputs, call.outputs))
+    return calls, [places[number] for number in branch.outputs]
 
 
 def _new_call(content: Any, kind: str, version: int, inputs: list[int], output: int) -> Any:

@@ -75,9 +75,7 @@ class _Writer:
         return str(output)
 
     def clip(self, name: str, low: float, high: float) -> str:
-        """`name` between two numbers: attributes of Clip until opset 11, inputs since."""
-        if self.ctx.opset < 11:
-            return self.add("Clip", name, min=low, max=high)
+        """`name` between two numbers."""
         return self.add("Clip", name, self.constant(low), self.constant(high))
 
     def cast(self, name: str, dtype: Any) -> str:
@@ -94,11 +92,8 @@ class _Writer:
         return self.add("Reshape", name, self.constant(shape, np.int64))
 
     def pad(self, name: str, pads: NDArray[Any]) -> str:
-        """Zeros before and behind each axis, [rank, 2]: an attribute of Pad until opset 11, an input since."""
-        widths = pads.T.reshape(-1)
-        if self.ctx.opset < 11:
-            return self.add("Pad", name, pads=widths.tolist())
-        return self.add("Pad", name, self.constant(widths, np.int64))
+        """Zeros before and behind each axis, [rank, 2]."""
+        return self.add("Pad", name, self.constant(pads.T.reshape(-1), np.int64))
 
     def sum(self, name: str, axis: int, *, keep: bool = False) -> str:
         """Along `axis`: an attribute of ReduceSum until opset 13, an input since."""
@@ -157,8 +152,6 @@ def _gelu(writer: _Writer) -> str:
     if writer.attributes.get("approximate"):
         cube = writer.add("Mul", writer.add("Mul", writer.add("Mul", x, x), x), writer.constant(0.044715))
         inner = writer.add("Tanh", writer.add("Mul", writer.add("Add", x, cube), writer.constant(sqrt(2 / pi))))
-    elif writer.ctx.opset < 9:
-        raise ValueError("Opset 9 is required for GELU")
     else:
         inner = writer.add("Erf", writer.add("Mul", x, writer.constant(sqrt(0.5))))
     return writer.add("Mul", half, writer.add("Add", inner, writer.constant(1)))
@@ -180,36 +173,37 @@ def _select(writer: _Writer) -> str:
     return writer.add("Where", condition, *values, dtype=TensorProto.FLOAT)
 
 
-def _equal(writer: _Writer) -> str:
-    """Neither less nor greater; ONNX's Equal has floats since opset 11, and tf2onnx cuts them to integers before."""
-    unequal = writer.add("Or", *(writer.compare(each, *writer.inputs) for each in ("Less", "Greater")))
-    return unequal if writer.node.type == "TFL_NOT_EQUAL" else writer.add("Not", unequal)
-
-
 def _pow(writer: _Writer) -> str:
-    """Integers, which ONNX's Pow has since opset 12, by floats: exact up to 2^24."""
+    """Integers, which ONNX's Pow has since opset 12, by floats: exact up to 2^24.
+
+    Pow may give a bit less than a whole number: 1/4 more, rounded down, is that number; 1/2 would be too much from
+    2^23 on, where float32 has no halves.
+    """
     power = writer.add("Pow", *(writer.cast(name, np.float32) for name in writer.inputs))
-    return writer.cast(power, writer.result)
+    return writer.cast(writer.add("Floor", writer.add("Add", power, writer.constant(0.25))), writer.result)
 
 
 def _atan2(writer: _Writer) -> str:
-    """Left of the y axis half a turn more or less; on it the quotient is as good as infinite, and 0 / 0 is 0.
+    """The angle of y / x, left of the y axis half a turn more or less; on it a quarter of a turn, or 0 for 0 / 0.
 
-    TensorRT has Sign, which tf2onnx writes, since 8.2.
+    By comparisons: no constant is so small that it is 0 in float16. TensorRT has Sign, which tf2onnx writes, since 8.2.
     """
     y, x = writer.inputs
-    zero = writer.constant(0)
-    left, right = (writer.compare(each, x, zero) for each in ("Less", "Greater"))
-    on_axis = writer.cast(writer.add("Not", writer.add("Or", left, right)), np.float32)
-    divisor = writer.add("Add", x, writer.add("Mul", on_axis, writer.constant(1e-30)))
-    below = writer.cast(writer.compare("Less", y, zero), np.float32)
+    zero, one = writer.constant(0), writer.constant(1)
+    left, right, below, above = (
+        writer.cast(writer.compare(each, name, zero), np.float32) for name in (x, y) for each in ("Less", "Greater")
+    )
+    beside = writer.add("Add", left, right)
+    on_axis = writer.add("Sub", one, beside)
+    angle = writer.add("Mul", writer.add("Atan", writer.add("Div", y, writer.add("Add", x, on_axis))), beside)
+    quarter = writer.add("Mul", writer.add("Sub", above, below), writer.constant(pi / 2))
     turn = writer.add("Sub", writer.constant(pi), writer.add("Mul", below, writer.constant(2 * pi)))
-    turn = writer.add("Mul", writer.cast(left, np.float32), turn)
-    return writer.add("Add", writer.add("Atan", writer.add("Div", y, divisor)), turn)
+    turn = writer.add("Add", writer.add("Mul", left, turn), writer.add("Mul", on_axis, quarter))
+    return writer.add("Add", angle, turn)
 
 
 def _l2_normalization(writer: _Writer) -> str:
-    """Along the last axis; TensorRT has LpNormalization since 7.2."""
+    """Along the last axis; a length below 1e-6 counts as that, which LpNormalization does not know."""
     (x,) = writer.inputs
     length = writer.add("Sqrt", writer.sum(writer.add("Mul", x, x), len(writer.target) - 1, keep=True))
     return writer.add("Div", x, writer.add("Max", length, writer.constant(1e-6)))
@@ -414,12 +408,13 @@ def _gather(writer: _Writer) -> str:
 
 
 def _scattered(writer: _Writer, rows: NDArray[Any], count: int, values: str) -> str:
-    """The rows of `values`, [n, ...], added up in a tensor of `count` rows: the first in row `rows[0]`, and so on."""
+    """The rows of `values`, [n, ...], added up in a tensor of `count` rows: the first in row `rows[0]`, and so on;
+    where that is below 0 in none."""
     width = prod(writer.target) // count
     values = writer.reshape(values, [1, len(rows), width])
     if len(set(rows.tolist())) == len(rows):  # no sums: each is moved, and zeros are put behind them for the others
         order = np.full(count, len(rows))
-        order[rows] = np.arange(len(rows))
+        order[rows[rows >= 0]] = np.flatnonzero(rows >= 0)
         zeros = writer.constant(np.zeros((1, 1, width)), writer.result)
         values = writer.gather(writer.add("Concat", values, zeros, axis=1), order, 1)
     elif writer.result == np.float32:
@@ -663,8 +658,6 @@ _HANDLERS: dict[str, Callable[[_Writer], str]] = {
     "TFL_RELU_0_TO_1": lambda writer: writer.clip(writer.inputs[0], 0.0, 1.0),
     "TFL_RELU_N1_TO_1": lambda writer: writer.clip(writer.inputs[0], -1.0, 1.0),
     "TFL_STABLEHLO_ADD": lambda writer: writer.add("Add", *writer.inputs),
-    "TFL_STABLEHLO_MAXIMUM": lambda writer: writer.add("Max", *writer.inputs),
-    "TFL_STABLEHLO_MINIMUM": lambda writer: writer.add("Min", *writer.inputs),
     "TFL_STABLEHLO_MULTIPLY": lambda writer: writer.add("Mul", *writer.inputs),
     "TFL_ATAN2": _atan2, "TFL_BITWISE_XOR": _bitwise_xor, "TFL_BUCKETIZE": _bucketize, "TFL_DILATE": _dilate,
     "TFL_DYNAMIC_UPDATE_SLICE": _dynamic_update_slice, "TFL_FAKE_QUANT": _fake_quant, "TFL_GATHER_ND": _gather_nd,
@@ -676,9 +669,9 @@ _HANDLERS: dict[str, Callable[[_Writer], str]] = {
 }  # fmt: skip
 
 
-def _of(kinds: set[int], *, since: int = 0, until: int = 99) -> Callable[[Any, Any], bool]:
-    """Whether an operator takes one of these types, and the opset is `since` or later and before `until`."""
-    return lambda ctx, node: since <= ctx.opset < until and any(ctx.get_dtype(name) in kinds for name in node.input)
+def _of(kinds: set[int], *, until: int = 99) -> Callable[[Any, Any], bool]:
+    """Whether an operator takes one of these types, and the opset is before `until`."""
+    return lambda ctx, node: ctx.opset < until and any(ctx.get_dtype(name) in kinds for name in node.input)
 
 
 def _reaches_too_little(ctx: Any, node: Any) -> bool:
@@ -702,18 +695,15 @@ def _sizes_of_resize(ctx: Any, node: Any) -> tuple[NDArray[Any], NDArray[Any]] |
 
 def _is_not_repeated(ctx: Any, node: Any) -> bool:
     """Whether a nearest resize does something else than repeating each pixel a whole number of times, which is the one
-    kind that every TensorRT's Resize does alike; tf2onnx cannot write it around half pixels before opset 11."""
+    kind that every TensorRT's Resize does alike."""
     sizes = _sizes_of_resize(ctx, node)
-    if sizes is None:
-        return False
-    too_old = ctx.opset < 11 and bool(node.get_attr_int("half_pixel_centers"))
-    return too_old or bool(node.get_attr_int("align_corners") or np.any(sizes[1] % sizes[0]))
+    return sizes is not None and bool(node.get_attr_int("align_corners") or np.any(sizes[1] % sizes[0]))
 
 
 def _has_no_resize(ctx: Any, *, corners: bool) -> bool:
-    """Whether a bilinear resize is no Resize: it has these modes since opset 11, and TensorRT 7, which reads no newer
-    opset, none around corners by scales."""
-    return bool(ctx.opset < (13 if corners else 11))
+    """Whether a bilinear resize is no Resize: TensorRT 7, which reads no opset after 11, has none around corners by
+    scales."""
+    return corners and bool(ctx.opset < 13)
 
 
 def _resizes_otherwise(ctx: Any, node: Any) -> bool:
@@ -790,19 +780,17 @@ _SOMETIMES: dict[str, tuple[Callable[[Any, Any], bool], Callable[[_Writer], str]
     "TFL_CONV_2D": (_computes_weights, _convolution),
     "TFL_CUMSUM": (_of(_FLOATS, until=13), _cumulative_sum),
     "TFL_DEPTHWISE_CONV_2D": (_computes_weights, _depthwise_convolution),
-    "TFL_EQUAL": (_of(_FLOATS, until=11), _equal),
     "TFL_FLOOR_DIV": (_of(_INTEGERS), _floor_div),
     "TFL_FLOOR_MOD": (_of(_INTEGERS), partial(_floor_div, modulo=True)),
     "TFL_GATHER": (_has_own_indices, _gather),
-    "TFL_L2_NORMALIZATION": (_of(_FLOATS, until=13), _l2_normalization),
+    "TFL_L2_NORMALIZATION": (_of(_FLOATS), _l2_normalization),
     "TFL_LOCAL_RESPONSE_NORMALIZATION": (_is_wide, _local_response_normalization),
-    "TFL_NOT_EQUAL": (_of(_FLOATS, until=11), _equal),
     "TFL_PADV2": (_pads_floats, _pad),
     "TFL_POW": (_of(_INTEGERS, until=12), _pow),
     "TFL_RESIZE_BILINEAR": (_resizes_otherwise, _bilinear),
     "TFL_RESIZE_NEAREST_NEIGHBOR": (_is_not_repeated, _nearest),
-    "TFL_SELECT": (_of(_FLOATS, since=9), _select),
-    "TFL_SELECT_V2": (_of(_FLOATS, since=9), _select),
+    "TFL_SELECT": (_of(_FLOATS), _select),
+    "TFL_SELECT_V2": (_of(_FLOATS), _select),
     "TFL_SOFTMAX": (_has_another_beta, _softmax),
     "TFL_SPACE_TO_BATCH_ND": (_has_unequal_blocks, _space_to_batch),
     "TFL_TRANSPOSE_CONV": (_reaches_too_little, _transposed_convolution),
@@ -818,6 +806,8 @@ def register() -> None:
     separate = partial(_separate, others=tfl_math.separate_fused_activation_function)
     tfl_math.separate_fused_activation_function = separate
     tfl_nn.separate_fused_activation_function = separate
+    for operator in ("MAXIMUM", "MINIMUM"):  # theirs casts integers until opset 12
+        mapping[f"TFL_STABLEHLO_{operator}"] = mapping[f"TFL_{operator}"]
     for operator, write in _HANDLERS.items():
         mapping[operator] = (_handler(write, separate), {})
     for operator, (applies, write) in _SOMETIMES.items():
@@ -835,14 +825,10 @@ def _separate(ctx: Any, node: Any, others: Callable[[Any, Any], None]) -> None:
     if fused != b"RELU_N1_TO_1":
         return
     (output,) = node.output
-    limits: Sequence[str] = ()
-    attributes = {"min": -1.0, "max": 1.0}
-    if ctx.opset >= 11:
-        from tf2onnx.utils import make_name  # only in the worker
+    from tf2onnx.utils import make_name  # only in the worker
 
-        limits = [ctx.make_const(make_name("limit"), np.float32(value)).output[0] for value in attributes.values()]
-        attributes = {}
-    clip = ctx.insert_new_node_on_output("Clip", output, inputs=[output, *limits], **attributes)
+    limits = [ctx.make_const(make_name("limit"), np.float32(value)).output[0] for value in (-1, 1)]
+    clip = ctx.insert_new_node_on_output("Clip", output, inputs=[output, *limits])
     clip.skip_conversion = True
     ctx.copy_shape(output, clip.output[0])
     ctx.copy_dtype(output, clip.output[0])

@@ -269,13 +269,13 @@ def patch_tf2onnx() -> None:
     from tf2onnx.tflite.ReshapeOptions import ReshapeOptions
     from tf2onnx.tflite.SqueezeOptions import SqueezeOptions
 
-    named = tflite_utils.lookup_enum
-    tflite_utils.lookup_enum = lambda number, kind: _newer_operator(number, kind) or named(number, kind)
-    TransposeOptimizer._optimize_at_current_graph_level = _move_transposes  # noqa: SLF001 - tf2onnx is pinned
     mapping = tfl_op.create_tfl_to_tf_mapping()
     original, settings = mapping[_DENSE]
     if getattr(original, "repaired", False):
         return
+    named = tflite_utils.lookup_enum
+    tflite_utils.lookup_enum = lambda number, kind: _newer_operator(number, kind) or named(number, kind)
+    TransposeOptimizer._optimize_at_current_graph_level = _move_transposes  # noqa: SLF001 - tf2onnx is pinned
     operators.register()
     for kind, name in ((ReshapeOptions, "NewShapeAsNumpy"), (SqueezeOptions, "SqueezeDimsAsNumpy")):
         setattr(kind, name, _as_vector(getattr(kind, name)))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import struct
+import time
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -288,12 +290,37 @@ def test_a_condition_becomes_a_choice_of_two_results() -> None:
         ("subgraphs.0.operators.2.builtinOptions.elseSubgraphIndex", 3, "does not fit"),
         ("subgraphs.2.inputs", [], "does not fit"),
         ("subgraphs.2.outputs", [1, 1], "another number of tensors"),
+        ("subgraphs.0.operators.2.outputs", None, "another number of tensors"),
+        ("subgraphs.0.operators.2.inputs", None, "does not fit"),
+        ("subgraphs.0.operators.2.inputs", [-1, 0], "is absent"),
+        ("subgraphs.0.operators.2.inputs", [2, -1], "does not fit"),
+        ("subgraphs.0.operators.2.builtinOptions", None, "does not fit"),
+        ("subgraphs.0.operators.2.builtinOptionsType", schema.BuiltinOptions.AddOptions, "does not fit"),
+        ("subgraphs.1.inputs", None, "does not fit"),
         ("subgraphs.1.tensors.1.shape", [1, 16], "different sizes"),
     ],
 )
 def test_conditions_that_cannot_be_read(path: str, value: object, message: str) -> None:
     with pytest.raises((InputError, UnsupportedModelError), match=message):
         first_subgraph(deciding(setter(path, value)))
+
+
+@pytest.mark.parametrize("name", ["IF", "STABLEHLO_COMPOSITE"])
+def test_a_custom_operator_is_no_condition(name: str) -> None:
+    flat = Flat()
+    picture, target = flat.tensor(1, 4, 4, 1, name="x"), flat.tensor(1, 4, 4, 1)
+    flat.operator("CUSTOM", [picture], [target], custom="Twice")
+    data = flat.build([picture], [flatten(flat, target)])
+    assert not read_graph(data).calls
+    with pytest.raises(InputError, match="no name of its own"):
+        read_graph(changed(setter("operatorCodes.0.customCode", name), data))
+
+
+def test_a_built_in_operator_is_known_by_its_number() -> None:
+    """Whatever name of its own it has besides."""
+    data = deciding(setter("operatorCodes.2.customCode", "Twice"))
+    assert read_graph(data).calls
+    assert [each.name for each in read_graph(first_subgraph(data)).operators][2:4] == ["SIN", "NEG"]
 
 
 def test_conditions_that_run_one_another() -> None:
@@ -344,6 +371,64 @@ def test_composites_are_written_out() -> None:
     np.testing.assert_array_equal(litert(model, pictures), litert(data, pictures))
 
 
+def test_a_composite_that_runs_itself_ends_soon() -> None:
+    """With 3,000 tensors, each of which an operator reads."""
+
+    def change(model: Any) -> None:
+        inner, (outer,) = model.subgraphs[1].operators[0], model.subgraphs[2].operators
+        inner.builtinOptions2.decompositionSubgraphIndex = 1
+        tensors = model.subgraphs[1].tensors
+        tensors += [tensors[0]] * 3000
+        joined = copy(outer)
+        joined.inputs, joined.outputs = range(len(tensors)), [2]
+        model.subgraphs[1].operators.append(joined)
+
+    began = time.process_time()
+    with pytest.raises(InputError, match="run one another"):
+        first_subgraph(composed(change))
+    assert time.process_time() - began < 10
+
+
+def gives(kind: str, last: bool = False) -> bytes:
+    """Composites that give what they get, or a constant; `last`: as the model's output."""
+
+    def change(model: Any) -> None:
+        graph, branch = model.subgraphs[:2]
+        branch.operators, branch.outputs = None, [0 if kind == "input" else 1]
+        if kind == "constant":
+            branch.tensors[1].buffer = len(model.buffers)
+            model.buffers.append(schema.BufferT(np.frombuffer(np.arange(16, dtype=np.float32).tobytes(), np.uint8)))
+        if last:
+            graph.outputs = graph.operators[1].outputs
+
+    return composed(change)
+
+
+@pytest.mark.parametrize("kind", ["input", "constant"])
+def test_composites_that_compute_nothing(kind: str) -> None:
+    data = gives(kind)
+    model = first_subgraph(data)
+    assert [each.name for each in read_graph(model).operators] == ["RESHAPE"]
+    pictures = np.random.default_rng(0).random((2, 4, 4, 1), np.float32)
+    np.testing.assert_array_equal(litert(model, pictures), litert(data, pictures))
+    with pytest.raises(UnsupportedModelError, match="the model's output 'tensor_2;x:0' is a constant"):
+        first_subgraph(gives(kind, last=True))
+
+
+def test_an_output_that_a_composite_hands_on() -> None:
+    def change(model: Any) -> None:
+        graph, branch = model.subgraphs[:2]
+        branch.operators, branch.outputs = None, [0]
+        graph.operators[0].builtinOptions2.decompositionSubgraphIndex = 2
+        graph.outputs = graph.operators[1].outputs
+
+    data = composed(change)
+    model = first_subgraph(data)
+    assert [each.name for each in read_graph(model).operators] == ["SIN", "RESHAPE"]
+    pictures = np.random.default_rng(0).random((2, 4, 4, 1), np.float32)
+    np.testing.assert_array_equal(litert(model, pictures), litert(data, pictures))
+
+
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
@@ -351,7 +436,7 @@ def test_composites_are_written_out() -> None:
         ("subgraphs.0.operators.0.builtinOptions2.decompositionSubgraphIndex", 3, "does not fit"),
         ("subgraphs.0.operators.0.builtinOptions2", None, "does not fit"),
         ("subgraphs.1.inputs", [], "does not fit"),
-        ("subgraphs.1.outputs", [0], "other tensors"),
+        ("subgraphs.0.operators.0.inputs", [-1], "does not fit"),
         ("subgraphs.1.outputs", [1, 1], "other tensors"),
         ("subgraphs.1.operators.0.builtinOptions2.decompositionSubgraphIndex", 1, "run one another"),
     ],
@@ -475,6 +560,22 @@ def test_changed_bytes_are_read_or_refused(changes: list[tuple[int, int]], cut: 
     else:
         used = {index for each in graph.operators for index in (*each.inputs, *each.outputs)}
         assert used | {*graph.inputs, *graph.outputs} <= {-1, *range(len(graph.tensors))}
+
+
+@examples(400)
+@given(
+    st.sampled_from((deciding(), composed())),
+    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=6),
+)
+def test_changed_calls_are_written_out_or_refused(data: bytes, changes: list[tuple[float, int]]) -> None:
+    made = bytearray(data)
+    for share, value in changes:
+        made[int(share * len(made))] = value
+    try:
+        if read_graph(bytes(made)).calls:
+            read_graph(first_subgraph(bytes(made)))
+    except (InputError, UnsupportedModelError) as error:
+        assert error.hint  # noqa: PT017 - the error is one of two right outcomes
 
 
 @given(st.binary(max_size=400))

@@ -66,7 +66,10 @@ def is_patched_once() -> bool:
     from tf2onnx import tflite_utils  # only after _choose
     from tf2onnx.tflite.ReshapeOptions import ReshapeOptions
 
+    def patched() -> tuple[object, ...]:
+        return tflite_utils.lookup_enum, tflite_utils.op_has_scalar_output, ReshapeOptions.NewShapeAsNumpy
+
     patch_tf2onnx()
-    before = tflite_utils.op_has_scalar_output, ReshapeOptions.NewShapeAsNumpy
+    before = patched()
     patch_tf2onnx()
-    return before == (tflite_utils.op_has_scalar_output, ReshapeOptions.NewShapeAsNumpy)
+    return before == patched()
