@@ -64,6 +64,7 @@ def test_a_stage_that_rounds_otherwise_than_the_one_before_is_refused(
     """Else it is measured and described as another model than it is; the hint is what helps."""
     assert say("unpack", coarse, "-o", tmp_path, *SAID).code == 0
     assert say("translate", tmp_path / "coarse.tflite", "-o", tmp_path, "--rounding", "none").code == 0
+    hint = ""
     for command, read, to in (
         ("adapt", "coarse.translated.onnx", tmp_path),
         ("validate", "coarse.onnx", tmp_path),
@@ -74,7 +75,8 @@ def test_a_stage_that_rounds_otherwise_than_the_one_before_is_refused(
             assert said.code != 0
             found = re.search("give (--rounding none) to each command", said.err)
             assert found, said.err
-        assert say(command, tmp_path / read, "-o", to, *found[1].split()).code == 0
+            hint = found[1]
+        assert say(command, tmp_path / read, "-o", to, *hint.split()).code == 0
     evidence = report(tmp_path / "bundle")["evidence"]
     assert evidence["int8_agreement"]["layers"] == "none"
     assert evidence["parity"]["max_abs_diff"] < 1e-4
