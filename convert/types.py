@@ -360,13 +360,18 @@ class Adapted:
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """The original against the ONNX model on the same inputs; differences are absolute, in output units."""
+    """The original against the ONNX model on the same inputs; differences are absolute, in output units.
+
+    Attributes:
+        exact: one beyond `tolerance` is a fault; not where activations are rounded, which may differ by a step.
+    """
 
     max_abs_diff: float
     mean_abs_diff: float
     top1: float
     inputs: int
     tolerance: float
+    exact: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,7 +224,14 @@ def test_report() -> None:
     assert report["schema_version"] == 1
     assert report["tool"] == {"name": "ei-deepstream", "version": __version__}
     assert report["evidence"] == {
-        "parity": {"max_abs_diff": 1e-6, "mean_abs_diff": 1e-7, "top1": 1.0, "inputs": 32, "tolerance": 1e-4},
+        "parity": {
+            "max_abs_diff": 1e-6,
+            "mean_abs_diff": 1e-7,
+            "top1": 1.0,
+            "inputs": 32,
+            "tolerance": 1e-4,
+            "exact": True,
+        },
         "batch": {"sizes": [1, 2, 8], "max_abs_diff": 0.0},
         "tensorrt": None,
         "decoding": None,

@@ -123,7 +123,7 @@ class Tally:
         if self._broken or not self._values:
             return None
         top1 = self._agreed / self._ranked if self._ranked else 1.0
-        return Parity(self._worst, self._sum / self._values, top1, self.inputs, self.tolerance)
+        return Parity(self._worst, self._sum / self._values, top1, self.inputs, self.tolerance, self.exact)
 
     def findings(self) -> tuple[Finding, ...]:
         """What is wrong with them, worst first."""

@@ -81,6 +81,13 @@ def test_a_difference_between_rounded_activations_has_no_limit() -> None:
         assert row.passed is passed
 
 
+def test_a_model_that_was_rounded_before_it_was_an_export_has_no_limit() -> None:
+    """There is no `int8_agreement` of it: what `unpack` wrote is all that is known."""
+    parity = Parity(0.5, 0.1, 1.0, 32, 0.0001, exact=False)
+    (row,) = measures(evidence_document(Evidence(parity)))
+    assert (row.limit, row.passed) == ("", None)
+
+
 def test_other_figures_have_their_own_names() -> None:
     assert measures({"new_one": {"squash": {"top1": 0.712345}, "stretch": None, "frame": "16:9"}}) == [
         Measure("New one, squash, top1", "0.7123"),
