@@ -37,6 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             said = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
             with contextlib.suppress(OSError):  # the terminal is gone
                 print(said, file=sys.stderr)  # noqa: T201 - nothing else is sure to work now
+            try:
+                if sys.stdout:  # None where it is closed
+                    sys.stdout.flush()
+            except OSError:
+                _discard_output()
             # CPython notes that a KeyboardInterrupt left exec(), which dataclasses call, and `python -m` then ends by
             # SIGINT whatever is returned (run_eval_code_obj and Py_RunMain, 3.11 to 3.13). An evaluation resets that.
             eval("0")  # noqa: S307 - a constant
@@ -90,8 +95,7 @@ def _main(arguments: Sequence[str] | None, received: Sequence[int]) -> int:
     except click.Abort:  # click makes it of a KeyboardInterrupt
         raise
     except (BrokenPipeError, SystemExit):  # click makes the second of the first
-        # The reader of our standard output went away (`| head`): not an error of this program.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 128 + signal.SIGPIPE
     except Exception:  # noqa: BLE001 - the one place that separates a bug of ours from a user's error
         if received:  # a library in C may make another exception of the KeyboardInterrupt
@@ -100,6 +104,11 @@ def _main(arguments: Sequence[str] | None, received: Sequence[int]) -> int:
         print("this is a bug in ei-deepstream; please report it with the lines above", file=sys.stderr)  # noqa: T201
         return 70
     return code if isinstance(code, int) else 0
+
+
+def _discard_output() -> None:
+    """The reader of our standard output went away (`| head`): not an error of this program."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ class WithAgreement:
             files = find([self.images], videos=False)
         worker = self.worker or Worker()
         try:
-            if self.meanwhile is not None:
+            if self.meanwhile is not None and self.rounding in {"auto", "none"}:  # others rarely leave it as it is
                 self.meanwhile(export)
             chosen, found = self._choose(export, files, worker)
         finally:

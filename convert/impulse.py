@@ -15,28 +15,27 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+import numpy as np
+
 from convert import isolation, types
-from convert.dsp import Mixture
+from convert.dsp import KMeans, Mixture
 from convert.dsp import blocks as kinds
 from convert.emit.impulse import EmitImpulse
 from convert.errors import InputError, PresetError, ValidationError
 from convert.export.impulse import refuse
 from convert.files import Output
-from convert.findings import Rule
+from convert.findings import Finding, Rule
 from convert.options import ConvertOptions, table
-from convert.translate import OPSETS, Translation
+from convert.translate import OLDEST, Translation
 from convert.translate import died as translation_died
-from convert.validate import CONSTANT, TENSORRT
-from convert.validate.comparison import BATCH, NOT_FINITE
+from convert.validate import CONSTANT, TENSORRT, runtimes
+from convert.validate.comparison import BATCH, NOT_FINITE, TOLERANCE, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
-    from convert.dsp import KMeans
-    from convert.findings import Finding
 
 FEATURES, FOLLOWED, LEFT_OUT = Rule("EI411"), Rule("EI412"), Rule("EI414")
 
@@ -151,7 +150,7 @@ def translate(
     function = "convert.translate.worker:translate"
     how: tuple[object, ...] = (_OPSET, real, False)
     if is_onnx:
-        function, how = "convert.translate.worker:accept", ((OPSETS[0], _OPSET), False)
+        function, how = "convert.translate.worker:accept", ((OLDEST, _OPSET), False)
     with contextlib.ExitStack() as stack:
         if real:  # the worker has imported the stub for TensorFlow
             worker = stack.enter_context(isolation.Worker())
@@ -308,11 +307,8 @@ class ValidateImpulse:
             MissingDependencyError: `tensorrt` without that package.
         """
         assert isinstance(artifact, types.ImpulseModel)
-        import numpy as np  # heavy; `--help` does without
-
         from convert.dsp import recordings
         from convert.dsp.reference import reference_anomaly, reference_features
-        from convert.validate import runtimes
 
         if self.tensorrt:
             runtimes.require()
@@ -383,10 +379,6 @@ class ValidateImpulse:
     def _network(
         self, model: types.ImpulseModel, features: NDArray[Any], scores: NDArray[Any]
     ) -> tuple[types.Parity | None, tuple[Finding, ...]]:
-        import numpy as np
-
-        from convert.validate.comparison import Tally
-
         wanted = self._original(model.export, model.export.model, features)
         # Of a regression the scores have any range: float32 keeps about seven digits of each. A quantized network's
         # activations are rounded, which may go either way; the agreement with the original says what comes of it.
@@ -397,7 +389,6 @@ class ValidateImpulse:
 
     def _scores(self, export: types.Export, features: NDArray[Any], scores: NDArray[Any]) -> types.Agreement:
         """The shipped model against the original network, on features computed independently."""
-        import numpy as np
 
         original = self._original(export, export.original or export.model, features)
         apart = np.abs(original.astype(np.float64) - scores)
@@ -413,18 +404,12 @@ class ValidateImpulse:
     def _mixture(self, anomaly: KMeans | Mixture | None, features: NDArray[Any]) -> NDArray[Any]:
         """The scores of a Gaussian mixture in LiteRT."""
         assert isinstance(anomaly, Mixture)
-        from convert.validate import runtimes
-
         return runtimes.outputs(anomaly.model, features[:, None, None, :], None, self.worker, self.timeout)[0]
 
     def _original(
         self, export: types.Export, model: bytes, features: NDArray[Any], kernels: str = "XNNPACK"
     ) -> NDArray[np.float32]:
         """[n, C] of a flatbuffer in LiteRT, or of a network that is ONNX in ONNX Runtime, for features [n, F]."""
-        import numpy as np
-
-        from convert.validate import runtimes
-
         if export.format is types.ModelFormat.ONNX:
             session = runtimes.load(model)
             rows = features.astype(np.float32).reshape(-1, 1, *(export.facts.input.shape[1:]))
@@ -457,8 +442,6 @@ class ValidateImpulse:
     def _build(self, model: types.ImpulseModel) -> tuple[str | None, tuple[Finding, ...]]:
         if not self.tensorrt:
             return None, ()
-        from convert.validate import runtimes
-
         size = model.impulse.samples * model.impulse.axes
         try:
             return runtimes.build(model.onnx.data, (size,), self.batch_size, timeout=max(self.timeout, 300.0)), ()
@@ -468,25 +451,17 @@ class ValidateImpulse:
 
 def _run(session: Any, windows: NDArray[np.float32]) -> list[NDArray[Any]]:
     """All outputs, a few windows at a time."""
-    import numpy as np
-
-    from convert.validate import runtimes
-
     parts = [runtimes.run_onnx(session, windows[at : at + _AT_ONCE]) for at in range(0, len(windows), _AT_ONCE)]
     return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
 def _in_parts(compute: Callable[[NDArray[np.float32]], Any], windows: NDArray[np.float32]) -> NDArray[Any]:
     """What `compute` gives for a few windows at a time: the frames of all would take gigabytes."""
-    import numpy as np
-
     return np.concatenate([compute(windows[at : at + _AT_ONCE]) for at in range(0, len(windows), _AT_ONCE)])
 
 
 def _rounded(features: NDArray[Any], step: float | None) -> NDArray[np.float32]:
     """As the graph rounds them for a network that was quantized, in float32 as there."""
-    import numpy as np
-
     single = features.astype(np.float32)
     if step is None:
         return single
@@ -496,8 +471,6 @@ def _rounded(features: NDArray[Any], step: float | None) -> NDArray[np.float32]:
 
 def _features(got: NDArray[Any], wanted: NDArray[Any]) -> tuple[types.Differences, tuple[Finding, ...]]:
     """How far values are from an independent computation, and EI411 or EI405 where that is too far."""
-    import numpy as np
-
     is_finite = np.isfinite(got).all()
     apart = np.abs(np.nan_to_num(got).astype(np.float64) - wanted)
     close = float((apart <= _NEAR + _SHARE * np.abs(wanted)).mean())
@@ -518,11 +491,6 @@ def _batches(
     Where a quantized network's activations are rounded, a last bit may move the scores of a few windows by some steps:
     the middle one of the windows counts, which a batch that is mixed up moves, too.
     """
-    import numpy as np
-
-    from convert.validate import runtimes
-    from convert.validate.comparison import TOLERANCE
-
     windows = windows[: max(_BATCHES)]
     single = [runtimes.run_onnx(session, windows[number : number + 1]) for number in range(len(windows))]
     alone = [np.concatenate(column) for column in zip(*single, strict=True)]

@@ -88,7 +88,8 @@ class _Messages:
     """Values as bytes for another process, and back, one message behind the other.
 
     A `bytes` object of at least `_APART` is sent as it is, without a copy. If it was in the last message that had such
-    objects, which both sides keep, only its place there is sent, and the other side gets the object that it knows.
+    objects, which both sides keep where they are not `LARGE` together, only its place there is sent, and the other side
+    gets the object that it knows.
     """
 
     def __init__(self) -> None:
@@ -103,7 +104,7 @@ class _Messages:
         # Below 0 for one that is known: -1 less its place; else its length.
         sizes = [-1 - known[id(each)] if id(each) in known else len(each) for each in pickler.apart]
         new = [each for each, size in zip(pickler.apart, sizes, strict=True) if size >= 0]
-        self._known = pickler.apart or self._known
+        self._keep(pickler.apart)
         head = _SIZES.pack(content.tell(), len(sizes)) + struct.pack(f"<{len(sizes)}q", *sizes)
         return [head, content.getvalue(), *new]
 
@@ -119,10 +120,15 @@ class _Messages:
         sizes = struct.unpack(f"<{count}q", read(8 * count)) if count else ()
         content = read(length)
         apart = [read(size) if size >= 0 else self._known[-1 - size] for size in sizes]
-        self._known = apart or self._known
+        self._keep(apart)
         unpickler = pickle.Unpickler(io.BytesIO(content))  # noqa: S301 - from our own parent or child
         unpickler.persistent_load = apart.__getitem__  # type: ignore[method-assign]
         return unpickler.load()
+
+    def _keep(self, apart: list[bytes]) -> None:
+        """Until the next message that has such objects; both sides by the same rule."""
+        if apart:
+            self._known = apart if sum(map(len, apart)) <= LARGE else []
 
 
 class _Pickler(pickle.Pickler):
@@ -223,10 +229,13 @@ class Worker:
     def begin(self, function: str, *arguments: Any, timeout: float, told: Listener | None = None) -> None:
         """Start a call while the caller does something else. `call` with the same arguments takes its result or error.
 
-        The result of a call that nobody takes is lost, and its error, too. `told` is called in another thread.
+        The result of a call that nobody takes is lost, and its error, too. `told` is called in another thread. One that
+        was begun before and not taken is ended.
         """
         from concurrent.futures import ThreadPoolExecutor  # few runs need it
 
+        if self._begun is not None:
+            self.close()
         self.start()  # in this thread, as the child ends with the one that started it
         thread = ThreadPoolExecutor(1)
         future = thread.submit(self._call, function, *arguments, timeout=timeout, told=told)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from convert.errors import InputError, PresetError
 from convert.files import Output, TableReader, plain, sha256
-from convert.images import ANCHORS, CENTRE, Anchor, Frame, ResizeMode, parse_frame, resizing
+from convert.images import ANCHORS, CENTRE, Anchor, Frame, Framing, ResizeMode, parse_frame, resizing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from convert import types
     from convert.dsp import Impulse
     from convert.findings import Finding
-    from convert.images import Framing
 
 SCHEMA_VERSION = 1
 REPORT: Final = "report.json"
@@ -573,6 +572,7 @@ class OnnxMetadata:
         resize: width and height to which the graph resizes that, or the whole frame, as Edge Impulse's SDK does.
         crop_anchor: as `Metadata` has it; recorded where it is not the centre.
         calibrated: as `Adapted` has it, where it is not 0.
+        rounding: of a rewriting in float32, `Int8Agreement.layers`.
     """
 
     source_sha256: str | None = None
@@ -593,6 +593,7 @@ class OnnxMetadata:
     crop_anchor: Anchor | None = None
     box: float | None = None
     calibrated: int | None = None
+    rounding: str | None = None
 
     @property
     def squashes(self) -> bool:
@@ -618,7 +619,7 @@ class OnnxMetadata:
             framing.cut if framing else None,
             framing.model if isinstance(framing, resizing.Resizing) else None,
             framing.anchor if framing and framing.cut and framing.anchor != CENTRE else None,
-            head.box,
+            head.box, rounding=export.agreement.layers if export.agreement else None,
         )  # fmt: skip
 
     @classmethod

@@ -251,6 +251,16 @@ def test_the_stage_starts_a_worker_of_its_own_and_is_named_as_unpack(tmp_path: P
     assert export.agreement is not None
 
 
+@pytest.mark.parametrize(("rounding", "count"), [("auto", 1), ("none", 1), ("first", 0), ("every", 0)])
+def test_a_rewriting_that_another_replaces_is_not_translated(
+    worker: Worker, tmp_path: Path, rounding: str, count: int
+) -> None:
+    path, begun = tmp_path / "m.tflite", list[Export]()
+    path.write_bytes(by_brightness(0.4, 0.35))
+    WithAgreement(Unpack(dequantize=True), worker=worker, rounding=rounding, meanwhile=begun.append)(path, tmp_path)
+    assert len(begun) == count
+
+
 def test_the_road_measures_what_is_rewritten_and_gives_it_time() -> None:
     assert unpacking({"dequantize": False}) == Unpack()
     for options, seconds in (({}, TIMEOUT), ({"timeout": 1.0}, TIMEOUT), ({"timeout": 900.0}, 900)):

@@ -213,7 +213,7 @@ WRONG: list[tuple[Callable[..., object], dict[str, Any], str, str]] = [
     (lambda **options: simulate("x", "y", "z", **options), {"evry": 2}, "there is no option 'evry'", "'every'"),
     (lambda **options: batch("x", "y", **options), {"job": 2}, "there is no option 'job'", "'jobs'"),
     (lambda **options: batch("x", "y", **options), {"bundle_name": "a"}, "there is no option 'bundle_name'", ""),
-    (lambda **options: convert("x", "y", **options), {"opset": 99}, "opset: 99 is not in the range 7<=x<=18", ""),
+    (lambda **options: convert("x", "y", **options), {"opset": 99}, "opset: 99 is not in the range 11<=x<=18", ""),
     (lambda **options: convert("x", "y", **options), {"threshold": 0}, "threshold: 0.0 is not in the range x>0", ""),
     (lambda **options: convert("x", "y", **options), {"threshold": 1}, "--threshold is 1", "above 0 and below 1"),
     (lambda **options: convert("x", "y", **options), {"fomo_merge": "all"}, "'all' is not one of 'touching', ", ""),

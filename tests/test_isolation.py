@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.errors import OutputError
-from convert.isolation import Died, Failed, InProcessWorker, TemporaryFolder, Worker, tell
+from convert.isolation import LARGE, Died, Failed, InProcessWorker, TemporaryFolder, Worker, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -232,6 +232,21 @@ def test_large_objects_come_back_as_they_are(worker: Worker) -> None:
     assert worker.call("builtins:list", [one], timeout=60) == [one]
 
 
+def resident() -> int:
+    """Bytes of memory that this process holds."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_very_large_objects_are_kept_on_neither_side(worker: Worker) -> None:
+    value, short = bytes(LARGE), b"a" * (2 << 20)
+    held, before = sys.getrefcount(value), worker.call("tests.test_isolation:resident", timeout=60)
+    for sent in ([value], [short], [value, short], [value, short]):
+        assert worker.call("builtins:list", sent, timeout=60) == sent
+    del sent
+    assert sys.getrefcount(value) == held
+    assert worker.call("tests.test_isolation:resident", timeout=60) - before < LARGE // 2
+
+
 def tell_large(value: bytes) -> bytes:
     tell(value * 2)
     return value
@@ -362,6 +377,16 @@ class TestBegun:
                 worker.call("time:sleep", 60, timeout=100)
         timer.join()
         assert threading.active_count() == before
+        assert time.monotonic() - start < 30
+
+    def test_another_that_is_begun_ends_it(self) -> None:
+        """Its answer is not taken for that of the next, and nobody waits for it."""
+        start = time.monotonic()
+        with Worker() as worker:
+            worker.begin("time:sleep", 60, timeout=100)
+            worker.begin("tests.test_isolation:told_twice", 3, timeout=60)
+            assert worker.call("tests.test_isolation:told_twice", 3, timeout=60) == (3, 1)
+            assert worker.call("operator:neg", 3, timeout=60) == -3
         assert time.monotonic() - start < 30
 
     def test_closing_does_not_wait_for_it(self) -> None:

@@ -49,7 +49,7 @@ OPTIONS = table(ConvertOptions)
         ("image_scaling", "torch", ImageScaling.TORCH),
         ("image_scaling", ImageScaling.NONE, ImageScaling.NONE),
         ("dequantize", True, True),
-        ("opset", "7", 7),
+        ("opset", "12", 12),
         ("opset", 18, 18),
         ("timeout", "1", 1.0),
         ("timeout", 1e9, 1e9),
@@ -87,8 +87,8 @@ def test_values(name: str, given: object, value: object) -> None:
         ("resize_mode", "none", "'none' is not one of 'squash', 'fit-shortest', 'fit-longest'."),
         ("dequantize", 1, "it is true or false"),
         ("dequantize", "yes", "it is true or false"),
-        ("opset", 6, "6 is not in the range 7<=x<=18."),
-        ("opset", 19, "19 is not in the range 7<=x<=18."),
+        ("opset", 10, "10 is not in the range 11<=x<=18."),
+        ("opset", 19, "19 is not in the range 11<=x<=18."),
         ("opset", 13.0, "it is a whole number"),
         ("opset", "13.0", "'13.0' is not a valid integer range."),
         ("opset", True, "it is a text or a number"),
@@ -189,7 +189,7 @@ def test_no_sizes(given: str) -> None:
 
 def test_what_is_not_given_is_not_there() -> None:
     assert checked(ConvertOptions, {}) == {}
-    assert checked(ConvertOptions, {"opset": "9", "labels": None}) == {"opset": 9, "labels": None}
+    assert checked(ConvertOptions, {"opset": "12", "labels": None}) == {"opset": 12, "labels": None}
     assert set(defaults(ConvertOptions)) == set(OPTIONS) - {"jetpack"}
     assert (defaults(ConvertOptions)["timeout"], defaults(ConvertOptions)["opset"]) == (120.0, None)
     assert defaults(ConvertOptions)["dequantize"]
@@ -259,6 +259,10 @@ def test_mistyped_options() -> None:
         ({"resize": "graph", "frame": Frame(16, 9)}, False, "--resize graph needs the size of the frames"),
         ({"resize": "graph", "frame": Frame(640, 360, in_pixels=True)}, False, None),
         ({"resize": "device"}, False, None),
+        ({"rounding": "none", "precision": "int8"}, False, "with --precision int8 there is none"),
+        ({"rounding": "every", "dequantize": False}, True, "with --no-dequantize there is none"),
+        ({"rounding": "auto", "precision": "int8"}, False, None),
+        ({"rounding": "every", "precision": "fp16", "dequantize": True}, False, None),
     ],
 )
 def test_conversions_that_contradict_themselves(options: dict[str, Any], pair: bool, message: str | None) -> None:

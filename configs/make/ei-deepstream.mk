@@ -21,6 +21,8 @@
 #                              The stages write one network, where `convert` writes two of a model trained on cropped
 #                              pictures: EI_ADAPT := --frame 16:9 for whole frames of a camera (with EI_EMIT := --role
 #                              pgie), nothing for the objects of another engine (--role sgie).
+#   EI_ROUNDING                what of a quantized model is rounded in float32: auto, none, first or every (as --rounding,
+#                              which every stage from translate to emit has to get alike)    auto    NAME.rounding
 #   NAME.pictures              what `simulate` looks at, as in a shell: pictures, videos, folders; build/NAME/simulated has
 #                              report.html and the rest
 #
@@ -76,12 +78,13 @@ ei-and     = $(if $(strip $1), $1)
 # (--no-dequantize among EI_UNPACK or NAME.unpack: they do not, and refuse it).
 ei-unpack-options = $(call ei-and,$(EI_UNPACK))$(call ei-and,$($1.unpack))
 ei-dequantize     = $(if $(findstring --no-dequantize,$(ei-unpack-options)), --no-dequantize)
+ei-rewriting      = $(ei-dequantize)$(if $(strip $($1.rounding)$(EI_ROUNDING)), --rounding $(strip $(or $($1.rounding),$(EI_ROUNDING))))
 
 ei-do-unpack    = $(EI) unpack $(call ei-quote,$(ei-export)) -o $(ei-work) --name $1$(subst --no-dequantize,,$(subst --dequantize,,$(ei-unpack-options)))
-ei-do-translate = $(EI) translate $(ei-tflite) -o $(ei-work)$(ei-dequantize)$(call ei-and,$(EI_TRANSLATE))$(call ei-and,$($1.translate))
-ei-do-adapt     = $(EI) adapt $(ei-work)/$1.translated.onnx --tflite $(ei-tflite) -o $(ei-work)$(ei-dequantize)$(call ei-and,$(EI_ADAPT))$(call ei-and,$($1.adapt))
-ei-do-validate  = $(EI) validate $(ei-work)/$1.onnx --tflite $(ei-tflite) -o $(ei-work)$(ei-dequantize)$(call ei-and,$(EI_VALIDATE))$(call ei-and,$($1.validate))
-ei-do-emit      = $(EI) emit $(ei-work)/$1.onnx --tflite $(ei-tflite) -o $(ei-bundle)$(ei-dequantize) $(ei-for)$(call ei-and,$(EI_EMIT))$(call ei-and,$($1.emit))
+ei-do-translate = $(EI) translate $(ei-tflite) -o $(ei-work)$(ei-rewriting)$(call ei-and,$(EI_TRANSLATE))$(call ei-and,$($1.translate))
+ei-do-adapt     = $(EI) adapt $(ei-work)/$1.translated.onnx --tflite $(ei-tflite) -o $(ei-work)$(ei-rewriting)$(call ei-and,$(EI_ADAPT))$(call ei-and,$($1.adapt))
+ei-do-validate  = $(EI) validate $(ei-work)/$1.onnx --tflite $(ei-tflite) -o $(ei-work)$(ei-rewriting)$(call ei-and,$(EI_VALIDATE))$(call ei-and,$($1.validate))
+ei-do-emit      = $(EI) emit $(ei-work)/$1.onnx --tflite $(ei-tflite) -o $(ei-bundle)$(ei-rewriting) $(ei-for)$(call ei-and,$(EI_EMIT))$(call ei-and,$($1.emit))
 ei-do-check     = $(EI) check $(ei-bundle) $(ei-for)$(call ei-and,$(EI_CHECK))$(call ei-and,$($1.check))
 ei-do-simulate  = $(EI) simulate $(firstword $(ei-configs)) $($1.pictures) -o $(ei-work)/simulated $(ei-for)$(call ei-and,$(EI_SIMULATE))$(call ei-and,$($1.simulate))
 

@@ -15,7 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from convert.check import context as checking
-from convert.check.analytics import READERS, Fault, known_groups
+from convert.check.analytics import READERS, AnalyticsFile, Fault, known_groups
 from convert.errors import InputError
 from convert.files import load_toml
 from convert.nvinfer import keyfile
@@ -28,7 +28,6 @@ from convert.nvinfer.targets import Target, between, catalogue
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from convert.check.analytics import AnalyticsFile
     from convert.findings import Finding, Level, Rule
 
 

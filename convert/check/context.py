@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from convert.errors import InputError, PresetError
 from convert.files import load_toml
-from convert.findings import Rule
+from convert.findings import Finding, Level, Rule
 from convert.nvinfer import config, keyfile, keys, numbers
 from convert.nvinfer.context import Binding, Engine, Initialised, Library, initialise, library_of, split_labels
 from convert.nvinfer.targets import Target, opsets, target
@@ -32,7 +32,6 @@ from convert.options import PLATFORM, RELEASE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from convert.findings import Finding, Level
     from convert.nvinfer.yaml import Node
     from convert.onnx_header import Header, Value
     from convert.report import BundleReport

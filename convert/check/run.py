@@ -23,13 +23,12 @@ from convert.check.rules import RULES, engine, findings, model, preprocessing
 from convert.check.rules.analytics import tracker_findings
 from convert.check.rules.app import app_findings, no_config, script_findings
 from convert.errors import ConvertError, InputError, PresetError, ValidationError
-from convert.findings import Level
+from convert.findings import Finding, Level
 from convert.nvinfer import config, keys, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-    from convert.findings import Finding
     from convert.nvinfer.targets import Target
 
 

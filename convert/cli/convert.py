@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from convert.findings import Level
     from convert.images import Frame, Mark
     from convert.pipeline import Event
+    from convert.report import OnnxMetadata
 
 
 NOT_MEASURED = Rule("EI550")
@@ -180,9 +181,7 @@ def translate(source: Path, output: Path, *, format_: str, fail_on: Level, quiet
 
         stage = _Saved(
             Translate(**pipeline.pick(Translate, values), worker=worker),
-            lambda result: (
-                write(_place(output, f"{result.artifact.export.name}.translated", ".onnx"), result.artifact.onnx.data),
-            ),
+            lambda result: (_save_translated(result.artifact, output),),
         )
         run = pipeline.run((pipeline.unpacking(values, worker), stage), source)
     return cli.finish(run, format_=format_, fail_on=fail_on, quiet=quiet)
@@ -304,11 +303,19 @@ class _PickUpTranslated:
     name: str = "translate"
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - a stage's signature
-        """Read it."""
+        """Read it.
+
+        Raises:
+            InputError: it is no model, or rounds otherwise than this command chose.
+        """
         from convert.graph.adapt import read_onnx  # brings onnx
+        from convert.onnx_header import parse_header
+        from convert.report import OnnxMetadata  # --help does without
 
         assert isinstance(artifact, Export)
-        return StageResult(Translated(artifact, read_onnx(self.onnx)))
+        model = read_onnx(self.onnx)
+        _refuse_other_rounding(OnnxMetadata.parse(parse_header(model.data).metadata, "rounding"), artifact, self.onnx)
+        return StageResult(Translated(artifact, model))
 
 
 @dataclass(frozen=True)
@@ -325,7 +332,8 @@ class _PickUpAdapted:
         """Read it.
 
         Raises:
-            InputError: it was made from another model, or for frames that are cropped where this export's are not.
+            InputError: it was made from another model, rounds otherwise than this command chose, or was made for frames
+                that are cropped where this export's are not.
         """
         from convert.graph.adapt import read_head, read_onnx, recorded, without_assumed
         from convert.graph.preprocessing import preprocessing  # brings onnx
@@ -341,6 +349,7 @@ class _PickUpAdapted:
                 path=self.onnx,
                 hint="give the .tflite it was made from with --tflite",
             )
+        _refuse_other_rounding(properties, artifact, self.onnx)
         _, _, height, width = model.input.shape
         whole = properties.frame
         exact = whole is not None and whole.in_pixels and whole.pixels == (width, height)
@@ -390,6 +399,30 @@ class _PickUpEvidence:
             )
             return StageResult(Validated(artifact, Evidence()), findings=(found,))
         return StageResult(Validated(artifact, read_evidence(self.evidence, artifact.onnx.data)))
+
+
+def _refuse_other_rounding(recorded: OnnxMetadata, export: Export, path: Path) -> None:
+    """Raises InputError where `recorded` of the model at `path` names another rounding than that of `export`."""
+    if export.agreement and recorded.rounding not in {None, export.agreement.layers}:
+        raise InputError(
+            f"made with --rounding {recorded.rounding}, and this command chose {export.agreement.layers}",
+            path=path,
+            hint=f"give --rounding {recorded.rounding} to each command, translate and those behind it",
+        )
+
+
+def _save_translated(translated: Translated, output: Path) -> Output:
+    """What `adapt` picks up again; of a rewriting in float32 with the rounding it has."""
+    from onnx import ModelProto, helper  # brings numpy
+
+    from convert.report import OnnxMetadata  # --help does without
+
+    data, agreement = translated.onnx.data, translated.export.agreement
+    if agreement is not None:
+        recorded = ModelProto()
+        helper.set_model_props(recorded, OnnxMetadata(rounding=agreement.layers).properties())
+        data += recorded.SerializeToString()  # protobuf merges what stands one behind the other
+    return write(_place(output, f"{translated.export.name}.translated", ".onnx"), data)
 
 
 def _save_evidence(validated: object, output: Path) -> tuple[Output, ...]:

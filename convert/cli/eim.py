@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import sys
+from functools import partial
 from pathlib import Path
-from textwrap import indent
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from convert.cli import Command, Group
 from convert.cli.options import EXISTING, common, declaration, exit_code, keywords, stack, write_json
-from convert.files import load_toml, plain
+from convert.errors import ConvertError, InputError, PresetError
+from convert.files import load_toml, plain, signals_wait
 from convert.findings import Rule
 from convert.options import ConvertOptions, Option
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from convert.eim.client import Client, ModelInfo, ProxyEvent, Reply
     from convert.eim.compare import EimComparison
     from convert.eim.inspect import EimInspection
-    from convert.errors import ConvertError, InputError
     from convert.findings import Finding, Level
     from convert.images import ImageScaling
 
@@ -252,51 +253,50 @@ def classify(  # noqa: PLR0913 - one parameter an option
     if not inputs and not features:
         raise click.UsageError("Give pictures, recordings or --features FILE.")
     from convert.eim.client import Timeouts, talk  # --help does without
-    from convert.errors import ConvertError, InputError
 
     document = _AnswersDocument()
     findings: list[Finding] = []
     count, no_answer = 0, Rule("EI640")
+    stopped: ConvertError | None = None
     try:
         with talk(target, stdio=stdio, shared=not unshared, limits=Timeouts(timeout, timeout)) as client:
             _set_thresholds(client, thresholds)
+            show = document.add if format_ == "json" else partial(_show_reply, client.model)
             for name, reply, note in _answers(client, inputs, features, continuous=continuous, resample=resample):
                 count += 1
                 if isinstance(reply, InputError):
                     alone = reply
                     findings.append(no_answer.found(reply.message, path=name, hint=reply.hint))
-                elif format_ == "json":
-                    document.add(name, note, reply)
-                elif not quiet:
-                    _show_reply(name, note, reply, client.model)
-        if count == len(findings) == 1:
-            raise alone
-    except (ConvertError, KeyboardInterrupt) as error:
-        if not document.begun:
+                elif format_ == "json" or not quiet:
+                    show(name, note, reply)
+    except ConvertError as error:
+        if not document.begun and not findings:
             raise
-        stopped = error if isinstance(error, ConvertError) else ConvertError("ended by a signal before the last answer")
-        document.end(findings, 3 if stopped is error else None, stopped)
-        if stopped is not error:
-            raise
-        from convert.render.text import show_error  # only a failing run needs it
-
-        show_error(stopped, "text")
-        return 3
-    code = exit_code(findings, fail_on)
+        stopped = error
+    except (Exception, KeyboardInterrupt) as error:
+        document.stop(findings, error, format_)
+        raise
+    if count == len(findings) == 1 and stopped is None:
+        raise alone
+    code = exit_code(findings, fail_on, error=stopped)
     if format_ == "json":
-        document.end(findings, code)
+        document.end(findings, code, stopped)
     elif findings and not quiet:
         from convert.render.text import console, show_findings
 
         show_findings(findings, console())
+    if stopped is not None:
+        from convert.render.text import show_error  # only a failing run needs it
+
+        show_error(stopped, "text")
     return code
 
 
 class _AnswersDocument:
     """The JSON document of `classify`: each answer is written when it comes, what is known at the end stands behind.
 
-    So the first is seen at once, and memory does not grow with the answers. An error or a signal ends the document,
-    too, unless the signal comes while an answer is being written: then it stays as it is.
+    So the first is seen at once, and memory does not grow with the answers. Errors, bugs and signals end the document,
+    too, unless they come while an answer is being written: then it stays as it is.
 
     Attributes:
         begun: whether an answer was written.
@@ -311,18 +311,28 @@ class _AnswersDocument:
         from convert.report import dumps
 
         row = {"input": name, "result": reply.result, "timing": reply.timing, "seconds": round(reply.seconds, 6)}
-        text = indent(dumps(row | ({"note": note} if note else {})).decode().rstrip(), "    ")
+        text = dumps(row | ({"note": note} if note else {})).decode().rstrip("\n").replace("\n", "\n    ")
         before = "," if self.begun else self._around([], 0)[0]
         self.begun, self._is_whole = True, False
-        sys.stdout.write(f"{before}\n{text}")
+        sys.stdout.write(f"{before}\n    {text}")
         sys.stdout.flush()
         self._is_whole = True
 
     def end(self, findings: Iterable[Finding], exit_code: int | None, error: ConvertError | None = None) -> None:
-        """Write the rest; `exit_code` is None where a signal ends the run."""
-        before, behind = self._around(findings, exit_code, error)
-        if self._is_whole:
-            sys.stdout.write(f"\n  {behind}" if self.begun else before + behind)
+        """Write the rest, however many signals come; `exit_code` is None where one ends the run."""
+        with signals_wait():
+            before, behind = self._around(findings, exit_code, error)
+            if self._is_whole:
+                sys.stdout.write(f"\n  {behind}" if self.begun else before + behind)
+                sys.stdout.flush()
+
+    def stop(self, findings: Iterable[Finding], error: BaseException, format_: str) -> None:
+        """Write the rest where a signal ends the run, or, after the first answer, a bug."""
+        is_signal = isinstance(error, KeyboardInterrupt)
+        if self.begun or (is_signal and format_ == "json"):
+            cause = ConvertError(f"ended by {'a signal' if is_signal else 'a bug'} before the last answer")
+            with contextlib.suppress(OSError):  # the reader is gone, too: the exit code says what ended the run
+                self.end(findings, None if is_signal else 70, cause)
 
     @staticmethod
     def _around(findings: Iterable[Finding], exit_code: int | None, error: ConvertError | None = None) -> list[str]:
@@ -340,8 +350,6 @@ def _set_thresholds(client: Client, thresholds: Iterable[tuple[int | None, str, 
     for block, key, value in thresholds:
         blocks = [block] if block is not None else list(client.model.detectors)
         if not blocks:
-            from convert.errors import PresetError
-
             raise PresetError("this .eim has no detection threshold", hint="see `ei-deepstream eim inspect --hello`")
         for each in blocks:
             client.set_threshold(each, key, value)
@@ -355,8 +363,6 @@ def _answers(
     Raises:
         InputError: the .eim does not answer.
     """
-    from convert.errors import InputError
-
     send = client.classify_slice if continuous else client.classify
     for path in (*features, *inputs) if features else _files(client.model, inputs):
         pieces = _pieces(client.model, path, is_features=bool(features), continuous=continuous, resample=resample)
@@ -396,7 +402,6 @@ def _pieces(
     """
     from convert.compare.edge_impulse import pack, read_features
     from convert.dsp import recordings
-    from convert.errors import InputError
     from convert.images.read import read_fitted
 
     window, suffix = model.window, path.suffix.lower()
@@ -433,7 +438,7 @@ def _pieces(
         sent = found
 
 
-def _show_reply(name: str, note: str, reply: Reply, model: ModelInfo) -> None:
+def _show_reply(model: ModelInfo, name: str, note: str, reply: Reply) -> None:
     from convert.eim.client import BOXES
     from convert.render.text import console, short  # rich is not needed for JSON
 
@@ -442,8 +447,7 @@ def _show_reply(name: str, note: str, reply: Reply, model: ModelInfo) -> None:
     for label, score in reply.result.get("classification", {}).items():
         out.print(f"  {label:<20} {score:.3f}", markup=False)
     for kind in BOXES:
-        boxes = reply.result.get(kind, [])
-        if boxes:
+        if boxes := reply.result.get(kind, []):
             title = "" if kind == "bounding_boxes" else f"{kind.replace('_', ' ')}, "
             out.print(f"  {title}in pixels of the model's {model.width}x{model.height}:", markup=False)
         for box in boxes:
@@ -558,9 +562,8 @@ def _show_comparison(comparison: EimComparison, tolerance: float, *, features: b
         show_findings(each.findings, out, explain=False)
     count = len(comparison.pictures)
     verdict = "they agree" if comparison.agrees else "they do not agree"
-    what = "input" if features else "picture"
-    pictures = f"{count} {what}{'' if count == 1 else 's'}"
-    out.print(f"{verdict}: {pictures}, {_largest(comparison.largest)} (limit {tolerance:g})")
+    what = ("input" if features else "picture") + ("" if count == 1 else "s")
+    out.print(f"{verdict}: {count} {what}, {_largest(comparison.largest)} (limit {tolerance:g})")
 
 
 def _largest(difference: float | None) -> str:

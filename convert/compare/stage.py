@@ -11,6 +11,7 @@ Importing this module brings neither numpy nor onnx.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -68,12 +69,15 @@ class WithComparison:
             return self.validate(artifact, workdir)
         given = config, self.emit.where, self._usual(), self.images, self.timeout, artifact
         function, there, here = "convert.compare.run:compare_bundle", InProcessWorker(), size > SENT
-        if self.beside is not None and artifact.export.original is not None and not here:
-            worker = self.beside
-            worker.begin(function, *given, there, timeout=math.inf, told=worker.limit)
-        result = self.validate(artifact, workdir)  # which has read all of `images`
-        if worst(result.findings) is Level.ERROR:
-            return result
+        with contextlib.ExitStack() as unless_taken:
+            if self.beside is not None and artifact.export.original is not None and not here:
+                worker = self.beside
+                worker.begin(function, *given, there, timeout=math.inf, told=worker.limit)
+                unless_taken.callback(worker.close)
+            result = self.validate(artifact, workdir)  # which has read all of `images`
+            if worst(result.findings) is Level.ERROR:
+                return result
+            unless_taken.pop_all()
         if size > LARGE:
             return_freed_memory()
         try:

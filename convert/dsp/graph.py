@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from onnx import ModelProto, TensorProto, helper
 
-from convert.dsp import Mixture, blocks, motion, sound
+from convert.dsp import Block, Impulse, KMeans, Mixture, blocks, motion, sound
 from convert.errors import UnsupportedModelError
 from convert.graph.batch import BATCH, dynamic_batch
 from convert.graph.graph import GraphEditor, infer, opset_of, signature
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from convert.dsp import Block, Impulse, KMeans
 
 SAMPLES, FEATURES, SCORES, ANOMALY = "samples", "features", "scores", "anomaly"
 _OPSET = 13

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from convert.dsp import KMeans, blocks
+from convert.dsp import Impulse, KMeans, blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
-
-    from convert.dsp import Impulse
 
     Array = NDArray[np.float64]
 

@@ -419,16 +419,19 @@ class Client:
             result |= {"freeform": [self._read_freeform(each) for each in self.model.freeform]}
         return Reply(result, timing if isinstance(timing, dict) else {}, seconds)
 
-    def _read_freeform(self, described: dict[str, Any]) -> list[float]:
-        """What a network that only the user's code understands gave, from the shared memory it is in."""
+    def _read_freeform(self, described: dict[str, Any]) -> list[float | None]:
+        """What a network that only the user's code understands gave, from the shared memory it is in.
+
+        None: it is not finite; where eim.cpp writes the numbers as JSON, it writes null for these.
+        """
         import numpy as np
 
         memory = attach(described)
         if memory is None:
             raise self._invalid("its answer is in shared memory that cannot be opened")
         with memory:
-            values: list[float] = np.frombuffer(memory[:], np.float32).astype(np.float64).tolist()
-        return values
+            values = np.frombuffer(memory[:], np.float32).astype(np.float64).tolist()
+        return [value if math.isfinite(value) else None for value in values]
 
     def _valid(self, answer: dict[str, Any], read: Callable[[dict[str, Any]], _T]) -> _T:
         """What `read` makes of `answer`; its ValueError says what is wrong with that."""

@@ -23,17 +23,15 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from convert import errors, findings, images, types
-from convert.counting import clipped, entries, fitted, placement
+from convert.counting import Segment, Values, clipped, entries, fitted, placement
 from convert.emit.config import Entry, Group, config_file
 from convert.files import load_text
 from convert.heads import head
-from convert.nvinfer.targets import sdk_path, tracker
+from convert.nvinfer.targets import Target, sdk_path, tracker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from convert.counting import Segment, Values
-    from convert.nvinfer.targets import Target
 
 TRACKING_DIFFERS = findings.Rule("EI514")
 COUNTING_DIFFERS = findings.Rule("EI515")

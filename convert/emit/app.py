@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from convert.emit.config import Entry, Gie, Group, config_file
-from convert.emit.streams import push_timeout, sink_sections, source_sections
+from convert.emit.streams import Source, push_timeout, sink_sections, source_sections
 from convert.images import Frame
 from convert.nvinfer.targets import Target, sdk_path, tracker
 
 if TYPE_CHECKING:
     from convert.emit.files import EngineBuild
-    from convert.emit.streams import Source
 
 _WINDOW = (1280, 720)  # the most of it, pixels
 

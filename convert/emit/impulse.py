@@ -27,13 +27,12 @@ from convert.emit.files import (
 from convert.files import filled
 from convert.nvinfer.targets import Target, sdk_path, target, trtexec_flags
 from convert.report import REPORT, impulse_report
-from convert.types import Bundle, Export, StageResult, ValidatedImpulse
+from convert.types import Bundle, Export, ImpulseModel, StageResult, ValidatedImpulse
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from convert.findings import Finding
-    from convert.types import ImpulseModel
 
 TRITON: Final = "config.pbtxt"
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from convert import files, images, types
-from convert.emit.app import tracker_files
+from convert.emit.app import App, tracker_files
 from convert.emit.files import SCRIPT
 from convert.emit.streams import OUTPUT_FILE, RTSP_PORT, gst_sink, gst_source, sample
 from convert.images.resizing import Resizing
@@ -23,7 +23,6 @@ from convert.nvinfer.targets import Target, between, container, sdk_path
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from convert.emit.app import App
 
 _CODECS_LEFT_OUT = "6.1.1"  # from this release on the images leave codecs out (its documentation on containers)
 

@@ -40,14 +40,13 @@ from convert.export.eon_operators import DTYPES, OPERATORS, VERSIONS, Quantizati
 from convert.export.facts import facts_of
 from convert.export.tflite import POST_PROCESS, called_operator, operator_codes, pack, read_graph, unpack
 from convert.findings import Finding, Rule
-from convert.types import ROUNDED
+from convert.types import ROUNDED, Export
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from convert.types import Export
 
 DEQUANTIZED = Rule("EI151")
 INPUT_CLAMP = Rule("EI152")

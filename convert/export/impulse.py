@@ -21,13 +21,12 @@ from convert.dsp import Block, Impulse, KMeans, Mixture, Value, blocks
 from convert.errors import InputError, NoModelError, UnsupportedModelError
 from convert.export import cpp_declarations, cpp_scanner, facts, parameters
 from convert.export.choose import choose, one_of_twins, without_flatbuffer
-from convert.export.models import MAX_DOCUMENT, describe
+from convert.export.models import MAX_DOCUMENT, ListedModel, Listing, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from convert.export.archive import Tree
-    from convert.export.models import ListedModel, Listing
 
 _FOLDER: Final = "model-parameters"
 _FIRST, _LAST = "model_metadata.h", "model_variables.h"

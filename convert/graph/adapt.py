@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from convert import types
 from convert.errors import InputError, PresetError, UnsupportedModelError
-from convert.findings import Rule
+from convert.findings import Finding, Rule
 from convert.graph.preprocessing import RESIZE_ASSUMED, SCALING_ASSUMED, preprocessing
 from convert.heads import CONVERTIBLE, head
 from convert.heads.base import GENERIC_LABELS
-from convert.images import ImageScaling
+from convert.images import Frame, ImageScaling
 from convert.images.resizing import RESIZES
 from convert.isolation import LARGE
 from convert.onnx_header import Damaged, Value, parse_header
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from onnx import ModelProto
 
-    from convert.findings import Finding
-    from convert.images import Frame
 
 CALIBRATED = Rule("EI308")
 

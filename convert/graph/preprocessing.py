@@ -20,13 +20,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from convert.errors import PresetError
-from convert.findings import Rule
+from convert.findings import Finding, Rule
 from convert.images import CENTRE, Frame, Framing, ImageScaling, ResizeMode, anchor_name
 from convert.images.resizing import PIXELS, Resizing, usual_size
 from convert.types import IMAGENET_MEAN_BGR, Export, Preprocessing
 
 if TYPE_CHECKING:
-    from convert.findings import Finding
     from convert.images import Anchor
 
 FRAME_UNUSED = Rule("EI306")

@@ -1,8 +1,6 @@
 """Text for `check`, `explain` and `targets`: findings with their lines, rules, releases; JSON of the last two.
 
 Colours are plain SGR codes: rich would take longer to import than most checks take.
-
-`python -m convert.render.check [FILE]`: writes the page of all rules, convert/check/rules/README.md.
 """
 
 from __future__ import annotations
@@ -12,14 +10,13 @@ import re
 import sys
 from collections import Counter
 from functools import partial
-from pathlib import Path
 from textwrap import fill, indent, wrap
 from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
 
 from convert.check.fixes import FIXABLE, fixable
 from convert.errors import InputError, PresetError
-from convert.files import load_toml, write
-from convert.findings import Finding, Level, Rule, rulebook
+from convert.files import load_toml
+from convert.findings import Finding, Level, Rule
 from convert.nvinfer import targets
 from convert.nvinfer.numbers import read_ordinary
 
@@ -53,14 +50,6 @@ def _coloured(text: str, code: str) -> str:
 
 _WIDTH: Final = 100
 _COLOURS: Final = {Level.ERROR: "1;31", Level.WARNING: "1;33", Level.NOTE: "1;36"}
-_PAGE: Final = """# Findings and rules
-
-Made by `python -m convert.render.check`; `ei-deepstream explain ID` shows the same on the terminal. NVI come from
-`check`, EI from the other commands. An error keeps a bundle from being written, or is what stops a pipeline.
-
-"""
-
-
 _EXAMPLES: Final = "nvinfer/examples.toml"
 _SHOWN: Final = {"bad": "Bad", "says": "What check says", "good": "Good"}
 
@@ -100,22 +89,6 @@ def rules_document(rules: Iterable[Rule]) -> dict[str, Any]:
         for rule in rules
     ]
     return {"schema_version": SCHEMA_VERSION, "rules": documents}
-
-
-def rules_page(rules: Iterable[Rule]) -> str:
-    """The page of all rules, in Markdown."""
-    parts = [_PAGE]
-    for rule in rules:
-        fixed = ", `check --fix` does it" if rule.id in FIXABLE else ""
-        sentences = " ".join(rule.why.split()), " ".join(rule.fix.split())
-        parts.append(f"## {rule.id}: {rule.title}\n\nLevel: {rule.level.value}.\n\nWhy: {sentences[0]}\n\n")
-        parts.append(f"What to do{fixed}: {sentences[1]}\n\n")
-    return "".join(parts).rstrip() + "\n"
-
-
-def main(path: Path) -> None:
-    """Write the page of all rules to the file `path`."""
-    write(path, rules_page(rulebook().values()).encode())
 
 
 _CELLS: Final = (
@@ -421,7 +394,3 @@ def _width(text: str) -> int:
 
     wide = sum(unicodedata.east_asian_width(each) in "WF" for each in text)
     return len(text) + wide - sum(bool(unicodedata.combining(each)) for each in text)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "convert/check/rules/README.md"))

@@ -314,9 +314,9 @@ def _network(inspection: Inspection) -> str:
     chosen = next((model for model in inspection.models if model.chosen), None)
     if chosen is None or chosen.facts is None:
         return ""
-    labels = f": {', '.join(chosen.metadata.labels[:_SHOWN_LABELS])}" if chosen.metadata.labels else ""
-    if len(chosen.metadata.labels) > _SHOWN_LABELS:
-        labels += f" and {len(chosen.metadata.labels) - _SHOWN_LABELS} more"
+    names = chosen.metadata.labels or ()
+    labels = f": {', '.join(names[:_SHOWN_LABELS])}" if names else ""
+    labels += f" and {len(names) - _SHOWN_LABELS} more" if len(names) > _SHOWN_LABELS else ""
     return f"{kind(chosen.facts)}, {chosen.facts.quantization}; scores{labels}"
 
 

@@ -1,7 +1,7 @@
 """A deployment target inside Edge Impulse's Studio: an input folder becomes one `deploy.zip` with the bundle.
 
 Studio starts the container with `--metadata FILE` and a `--PARAM VALUE` for each parameter of `parameters.json`, which
-`python -m convert.studio.block` makes of the options of `convert`. Both folders are on slow network storage, and the
+`python -m tests.studio.test_block` makes of the options of `convert`. Both folders are on slow network storage, and the
 input is never written to. Where Studio mounts the data of the learn block, its validation pictures are used to measure
 parity, and some are shown in the report; they are arrays of the size and scaling that the network was trained with.
 """
@@ -20,12 +20,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from convert import api
 from convert.errors import ConvertError, InputError
-from convert.files import configs, part_of, write
+from convert.files import part_of
 from convert.images import ImageScaling
 from convert.isolation import TemporaryFolder
-from convert.nvinfer.targets import catalogue
-from convert.options import BLOCK, ConvertOptions, Option, table
-from convert.report import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -47,7 +44,6 @@ _RANGES: Final = {
 }
 """The values of black and white."""
 
-_PARAMETERS: Final = configs() / "deployment-block" / "parameters.json"
 _MEASURED, _SHOWN = 100, 12  # pictures
 _INTERVAL: Final = 2.0  # seconds between two lines, as in Edge Impulse's own blocks
 _LARGEST: Final = 16 << 20  # bytes of the metadata; it has 20 kB
@@ -211,38 +207,3 @@ def _pack(files: Mapping[str, Path], target: Path) -> None:
             member.create_system = 3  # Unix, whatever this runs on
             member.external_attr = (0o755 if path.stat().st_mode & 0o100 else 0o644) << 16
             packed.writestr(member, path.read_bytes(), zipfile.ZIP_DEFLATED)
-
-
-def parameters_document() -> dict[str, Any]:
-    """`parameters.json`: what Studio shows on the Deployment page; all but the parameters is said there."""
-    options = table(ConvertOptions)
-    said: dict[str, Any] = json.loads(_PARAMETERS.read_bytes())
-    return said | {"parameters": [_parameter(options[name]) for name in BLOCK]}
-
-
-def _parameter(option: Option) -> dict[str, Any]:
-    """One option as a parameter; a value that is not given is an empty one, which `block` leaves out."""
-    choices = [str(choice) for choice in option.choices]
-    if option.name == "target":
-        choices = [f"deepstream-{release}" for release in catalogue().releases]
-    elif option.name == "platform":
-        choices = list(catalogue().platforms)
-    default = "" if option.default is None else option.default
-    kind = {int: "int", float: "float"}.get(option.type, "string")
-    shown: dict[str, Any] = {
-        "name": option.name.replace("_", " ").capitalize(),
-        "value": default if kind != "string" else str(default),
-        "type": "select" if choices else kind,
-        "param": option.name.replace("_", "-"),
-        "help": option.help,
-    }
-    if choices:
-        empty = [] if str(default) in choices else [{"label": "default", "value": ""}]
-        shown["valid"] = [*empty, *choices]
-    if option.default is None:
-        shown["optional"] = True
-    return shown
-
-
-if __name__ == "__main__":
-    write(_PARAMETERS, dumps(parameters_document()))

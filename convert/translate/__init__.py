@@ -20,8 +20,11 @@ from convert.types import Export, ModelFormat, OnnxModel, StageResult, Translate
 
 TF2ONNX_WARNED = Rule("EI200")
 
-OPSETS = range(7, 19)
-"""7 is the oldest tf2onnx writes, 18 the newest."""
+OPSETS = range(11, 19)
+"""Of a translation: TensorRT 7.1, the oldest of the targets, reads 11; 18 is the newest that tf2onnx writes."""
+
+OLDEST = 7
+"""Of an ONNX export, which keeps its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Translate:
         worker: the process tf2onnx runs in, started with `PRELOAD`; None starts one for this call.
 
     Raises:
-        PresetError: an opset outside 7 to 18, or a time limit that is not positive.
+        PresetError: an opset outside 11 to 18, or a time limit that is not positive.
     """
 
     name: ClassVar[str] = "translate"
@@ -58,7 +61,7 @@ class Translate:
     def __post_init__(self) -> None:
         if self.opset not in OPSETS:
             raise PresetError(
-                f"opset {self.opset} does not exist here", hint="choose 7 to 18; 13 suits TensorRT 8 to 10"
+                f"opset {self.opset} does not exist here", hint="choose 11 to 18; 13 suits TensorRT 8 to 10"
             )
         if not self.timeout > 0:
             raise PresetError(f"a time limit of {self.timeout:g} s leaves no time", hint="give a number above 0")
@@ -94,7 +97,7 @@ class Translate:
         facts = export.facts
         model, shape, outputs = export.model, facts.input.shape, len(facts.outputs)
         if export.format is ModelFormat.ONNX:
-            return "convert.translate.worker:accept", (model, shape, outputs, (OPSETS[0], OPSETS[-1]))
+            return "convert.translate.worker:accept", (model, shape, outputs, (OLDEST, OPSETS[-1]))
         model, outputs = head(facts.task).before_translation(model, outputs)
         given = _as_file(model, workdir) if len(model) > LARGE else model
         return "convert.translate.worker:translate", (given, shape, outputs, self.opset, self.tensorflow)

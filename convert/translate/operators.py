@@ -75,9 +75,7 @@ class _Writer:
         return str(output)
 
     def clip(self, name: str, low: float, high: float) -> str:
-        """`name` between two numbers: attributes of Clip until opset 11, inputs since."""
-        if self.ctx.opset < 11:
-            return self.add("Clip", name, min=low, max=high)
+        """`name` between two numbers."""
         return self.add("Clip", name, self.constant(low), self.constant(high))
 
     def cast(self, name: str, dtype: Any) -> str:
@@ -94,11 +92,8 @@ class _Writer:
         return self.add("Reshape", name, self.constant(shape, np.int64))
 
     def pad(self, name: str, pads: NDArray[Any]) -> str:
-        """Zeros before and behind each axis, [rank, 2]: an attribute of Pad until opset 11, an input since."""
-        widths = pads.T.reshape(-1)
-        if self.ctx.opset < 11:
-            return self.add("Pad", name, pads=widths.tolist())
-        return self.add("Pad", name, self.constant(widths, np.int64))
+        """Zeros before and behind each axis, [rank, 2]."""
+        return self.add("Pad", name, self.constant(pads.T.reshape(-1), np.int64))
 
     def sum(self, name: str, axis: int, *, keep: bool = False) -> str:
         """Along `axis`: an attribute of ReduceSum until opset 13, an input since."""
@@ -157,8 +152,6 @@ def _gelu(writer: _Writer) -> str:
     if writer.attributes.get("approximate"):
         cube = writer.add("Mul", writer.add("Mul", writer.add("Mul", x, x), x), writer.constant(0.044715))
         inner = writer.add("Tanh", writer.add("Mul", writer.add("Add", x, cube), writer.constant(sqrt(2 / pi))))
-    elif writer.ctx.opset < 9:
-        raise ValueError("Opset 9 is required for GELU")
     else:
         inner = writer.add("Erf", writer.add("Mul", x, writer.constant(sqrt(0.5))))
     return writer.add("Mul", half, writer.add("Add", inner, writer.constant(1)))
@@ -178,12 +171,6 @@ def _select(writer: _Writer) -> str:
     if writer.node.type == "TFL_SELECT" and len(shape) == 1 and rank > 1:  # one for each row
         condition = writer.reshape(condition, [*shape, *([1] * (rank - 1))])
     return writer.add("Where", condition, *values, dtype=TensorProto.FLOAT)
-
-
-def _equal(writer: _Writer) -> str:
-    """Neither less nor greater; ONNX's Equal has floats since opset 11, and tf2onnx cuts them to integers before."""
-    unequal = writer.add("Or", *(writer.compare(each, *writer.inputs) for each in ("Less", "Greater")))
-    return unequal if writer.node.type == "TFL_NOT_EQUAL" else writer.add("Not", unequal)
 
 
 def _pow(writer: _Writer) -> str:
@@ -679,9 +666,9 @@ _HANDLERS: dict[str, Callable[[_Writer], str]] = {
 }  # fmt: skip
 
 
-def _of(kinds: set[int], *, since: int = 0, until: int = 99) -> Callable[[Any, Any], bool]:
-    """Whether an operator takes one of these types, and the opset is `since` or later and before `until`."""
-    return lambda ctx, node: since <= ctx.opset < until and any(ctx.get_dtype(name) in kinds for name in node.input)
+def _of(kinds: set[int], *, until: int = 99) -> Callable[[Any, Any], bool]:
+    """Whether an operator takes one of these types, and the opset is before `until`."""
+    return lambda ctx, node: ctx.opset < until and any(ctx.get_dtype(name) in kinds for name in node.input)
 
 
 def _reaches_too_little(ctx: Any, node: Any) -> bool:
@@ -705,18 +692,15 @@ def _sizes_of_resize(ctx: Any, node: Any) -> tuple[NDArray[Any], NDArray[Any]] |
 
 def _is_not_repeated(ctx: Any, node: Any) -> bool:
     """Whether a nearest resize does something else than repeating each pixel a whole number of times, which is the one
-    kind that every TensorRT's Resize does alike; tf2onnx cannot write it around half pixels before opset 11."""
+    kind that every TensorRT's Resize does alike."""
     sizes = _sizes_of_resize(ctx, node)
-    if sizes is None:
-        return False
-    too_old = ctx.opset < 11 and bool(node.get_attr_int("half_pixel_centers"))
-    return too_old or bool(node.get_attr_int("align_corners") or np.any(sizes[1] % sizes[0]))
+    return sizes is not None and bool(node.get_attr_int("align_corners") or np.any(sizes[1] % sizes[0]))
 
 
 def _has_no_resize(ctx: Any, *, corners: bool) -> bool:
-    """Whether a bilinear resize is no Resize: it has these modes since opset 11, and TensorRT 7, which reads no newer
-    opset, none around corners by scales."""
-    return bool(ctx.opset < (13 if corners else 11))
+    """Whether a bilinear resize is no Resize: TensorRT 7, which reads no opset after 11, has none around corners by
+    scales."""
+    return corners and bool(ctx.opset < 13)
 
 
 def _resizes_otherwise(ctx: Any, node: Any) -> bool:
@@ -793,19 +777,17 @@ _SOMETIMES: dict[str, tuple[Callable[[Any, Any], bool], Callable[[_Writer], str]
     "TFL_CONV_2D": (_computes_weights, _convolution),
     "TFL_CUMSUM": (_of(_FLOATS, until=13), _cumulative_sum),
     "TFL_DEPTHWISE_CONV_2D": (_computes_weights, _depthwise_convolution),
-    "TFL_EQUAL": (_of(_FLOATS, until=11), _equal),
     "TFL_FLOOR_DIV": (_of(_INTEGERS), _floor_div),
     "TFL_FLOOR_MOD": (_of(_INTEGERS), partial(_floor_div, modulo=True)),
     "TFL_GATHER": (_has_own_indices, _gather),
     "TFL_L2_NORMALIZATION": (_of(_FLOATS), _l2_normalization),
     "TFL_LOCAL_RESPONSE_NORMALIZATION": (_is_wide, _local_response_normalization),
-    "TFL_NOT_EQUAL": (_of(_FLOATS, until=11), _equal),
     "TFL_PADV2": (_pads_floats, _pad),
     "TFL_POW": (_of(_INTEGERS, until=12), _pow),
     "TFL_RESIZE_BILINEAR": (_resizes_otherwise, _bilinear),
     "TFL_RESIZE_NEAREST_NEIGHBOR": (_is_not_repeated, _nearest),
-    "TFL_SELECT": (_of(_FLOATS, since=9), _select),
-    "TFL_SELECT_V2": (_of(_FLOATS, since=9), _select),
+    "TFL_SELECT": (_of(_FLOATS), _select),
+    "TFL_SELECT_V2": (_of(_FLOATS), _select),
     "TFL_SOFTMAX": (_has_another_beta, _softmax),
     "TFL_SPACE_TO_BATCH_ND": (_has_unequal_blocks, _space_to_batch),
     "TFL_TRANSPOSE_CONV": (_reaches_too_little, _transposed_convolution),
@@ -839,14 +821,10 @@ def _separate(ctx: Any, node: Any, others: Callable[[Any, Any], None]) -> None:
     if fused != b"RELU_N1_TO_1":
         return
     (output,) = node.output
-    limits: Sequence[str] = ()
-    attributes = {"min": -1.0, "max": 1.0}
-    if ctx.opset >= 11:
-        from tf2onnx.utils import make_name  # only in the worker
+    from tf2onnx.utils import make_name  # only in the worker
 
-        limits = [ctx.make_const(make_name("limit"), np.float32(value)).output[0] for value in attributes.values()]
-        attributes = {}
-    clip = ctx.insert_new_node_on_output("Clip", output, inputs=[output, *limits], **attributes)
+    limits = [ctx.make_const(make_name("limit"), np.float32(value)).output[0] for value in (-1, 1)]
+    clip = ctx.insert_new_node_on_output("Clip", output, inputs=[output, *limits])
     clip.skip_conversion = True
     ctx.copy_shape(output, clip.output[0])
     ctx.copy_dtype(output, clip.output[0])

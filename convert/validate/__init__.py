@@ -47,9 +47,10 @@ _LARGE = 1 << 20
 _FEWEST_CODED, _MOST_CODED, _CODED_PIXELS = 60, 300, 5_000_000
 """Pictures that a model of codes is measured on: some seconds, whatever the size of one."""
 
-_FEWEST_QUICK, _QUICK_PIXELS = 20, 1_500_000
+_FEWEST_QUICK, _QUICK_PIXELS, _QUICK_BYTES = 20, 1_500_000, 8 << 20
 """For an engine in FP32 FP16 is measured, too, since it may be taken next: on at most `_FEWEST_CODED` pictures, which
-takes less than a second of one core. Where the pixels are not enough for the fewest, it is not measured."""
+takes less than a second of one core. Where the pixels are not enough for the fewest, or the model has more than
+`_QUICK_BYTES` (the time and memory of a pass grow with its weights), it is not measured."""
 
 _CHUNK = 32  # pictures at a time: bounds memory for folders of any size
 _CHUNK_BYTES = 1 << 24  # of them, where they are large: a whole frame of 1920x1080 is 6 MB
@@ -196,7 +197,7 @@ class Validate:
         count = max(_FEWEST_CODED, min(_MOST_CODED, _CODED_PIXELS // (height * width)))
         if is_quick:
             count, files = min(_FEWEST_CODED, _QUICK_PIXELS // (height * width)), ()
-            if count < _FEWEST_QUICK:
+            if count < _FEWEST_QUICK or len(adapted.onnx.data) > _QUICK_BYTES:
                 return replace(evidence, precisions=precision.table(adapted, evidence)), ()
         generated = inputs.image_like(count, height, width, channels)
         if self.calibrate is not None:

@@ -484,8 +484,8 @@ def measure(
         sizes: how many at a time.
         decoded: gets the outputs of each batch, judges some itself, and returns how many of the first these were: of
             candidates in the order of their scores the last bit of a float decides which comes first.
-        exact: every picture counts; else, where activations are rounded, the middle one, which a batch that is mixed up
-            moves, too.
+        exact: every picture is judged; else, where activations are rounded, the middle one, which a batch that is mixed
+            up moves, too.
 
     Returns:
         The largest difference over the sizes that run (None when none does), and a finding for each that is wrong.
@@ -509,15 +509,16 @@ def measure(
             np.abs(left - right).reshape(size, -1).max(axis=1)
             for left, right in zip(wanted, together[judged:], strict=True)
         ]
-        differences = [float(each.max() if exact else np.median(each)) for each in rows]
+        judges = np.max if exact else np.median
         limits = [TOLERANCE * max(1.0, float(np.abs(left).max())) for left in wanted]
-        if not np.isfinite(differences).all():
+        greatest = [float(each.max()) for each in rows]
+        if not np.isfinite(greatest).all():
             wrong.append(f"a batch of {size} gives NaN or infinity")
             continue
         ran.append(size)
-        worst = max(worst, *differences)
-        if any(most > limit for most, limit in zip(differences, limits, strict=True)):
-            difference = f"outputs differ by up to {max(differences):.3g}"
+        worst = max(worst, *greatest)
+        if any(judges(each) > limit for each, limit in zip(rows, limits, strict=True)):
+            difference = f"outputs differ by up to {max(greatest):.3g}"
             wrong.append(f"in a batch of {size} {difference} from the same pictures one at a time")
     findings = tuple(BATCH.found(message, hint=BATCH.fix) for message in wrong)
     return (BatchParity(tuple(ran), worst) if ran else None), findings

@@ -237,7 +237,7 @@ def in_half(model: ModelProto, keep: Collection[str] = ()) -> tuple[str, ...]:
     """Round all numbers of `model` to float16; what is computed with them stays float32.
 
     Behind its own outputs it gets one for each rounded result, a scalar: the largest absolute value, infinite where
-    float16 cannot hold it.
+    float16 cannot hold it, and -infinity where there is none.
 
     Args:
         keep: names (`node_name`) of nodes whose weights and results are not rounded.
@@ -350,7 +350,8 @@ class _Network:
         ran = [self.run(session, pictures) for pictures in chunks]
         sources = set()
         for most in (row for _, largest in ran for row in zip(*largest, strict=True)):  # of each picture
-            beyond = {name for name, each in zip(names, most, strict=True) if not np.isfinite(each)}
+            # The greatest of no numbers is -inf.
+            beyond = {name for name, each in zip(names, most, strict=True) if not (np.isfinite(each) or each < 0)}
             sources |= {name for name in beyond if beyond.isdisjoint(self._takes[name])}
         return Predictions.joined([each for each, _ in ran]), sources
 
@@ -371,6 +372,7 @@ def half_evidence(
     network, pictures = _Network(adapted, worker, timeout), list(chunks)
     plain = runtimes.load(network.data)
     first = Predictions.joined([network.run(plain, each)[0] for each in pictures])
+    del plain  # it holds the weights, as the next session does
     predicted, sources = network.half(pictures)
     same = agreement(first, predicted, least=network.least)
     overflow = tuple(name for name in network.names if name in sources)

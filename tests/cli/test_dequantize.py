@@ -58,6 +58,28 @@ def test_convert_and_its_stages_one_by_one_choose_alike(say: Callable[..., Said]
     assert one["evidence"]["parity"]["max_abs_diff"] <= 1 / 256, "one step of the scores"
 
 
+def test_a_stage_that_rounds_otherwise_than_the_one_before_is_refused(
+    say: Callable[..., Said], coarse: Path, tmp_path: Path
+) -> None:
+    """Else it is measured and described as another model than it is; the hint is what helps."""
+    assert say("unpack", coarse, "-o", tmp_path, *SAID).code == 0
+    assert say("translate", tmp_path / "coarse.tflite", "-o", tmp_path, "--rounding", "none").code == 0
+    for command, read, to in (
+        ("adapt", "coarse.translated.onnx", tmp_path),
+        ("validate", "coarse.onnx", tmp_path),
+        ("emit", "coarse.onnx", tmp_path / "bundle"),
+    ):
+        for other in ("auto", "first"):
+            said = say(command, tmp_path / read, "-o", to, "--rounding", other)
+            assert said.code != 0
+            found = re.search("give (--rounding none) to each command", said.err)
+            assert found, said.err
+        assert say(command, tmp_path / read, "-o", to, *found[1].split()).code == 0
+    evidence = report(tmp_path / "bundle")["evidence"]
+    assert evidence["int8_agreement"]["layers"] == "none"
+    assert evidence["parity"]["max_abs_diff"] < 1e-4
+
+
 def test_what_unpack_writes_goes_on_as_it_was_chosen(
     say: Callable[..., Said], convert: Callable[..., Path], coarse: Path, tmp_path: Path
 ) -> None:

@@ -6,26 +6,30 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Self
 
+import pytest
 from PIL import Image
 
 from convert import convert as run_convert
 from convert.compare import Verdict, run, stage
 from convert.compare.run import ComparisonRun
 from convert.errors import ValidationError
+from convert.findings import Finding, Level
 from convert.images import parse_frame
 from convert.isolation import Worker
 from convert.options import ConvertOptions, defaults
 from convert.pipeline import convert as conversion
 from convert.translate import PRELOAD
+from convert.types import Evidence, StageResult, Validated
+from convert.validate import Validate
 from convert.validate.inputs import with_objects
 from tests.compare.bundles import SAMPLES, compared, config_of, judged, photo
+from tests.test_agreement import by_brightness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import numpy as np
-    import pytest
     from numpy.typing import NDArray
 
     from convert.compare import PictureComparison
@@ -191,6 +195,35 @@ def test_no_second_process_without_a_quantized_model(fruit_export: Path, tmp_pat
     with Worker(PRELOAD) as worker:
         done = conversion([fruit_export], tmp_path, defaults(ConvertOptions), worker, beside=_NeverStarted())
     assert done.is_good, done.error
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_nothing_goes_on_beside_a_model_that_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(by_brightness(0.4, 0.35))
+
+    def refuse(_stage: Validate, artifact: Any, _workdir: Path) -> StageResult:
+        if fails:
+            raise ValidationError("it does not run")
+        return StageResult(Validated(artifact, Evidence()), findings=(Finding("EI403", Level.ERROR, "it is wrong"),))
+
+    monkeypatch.setattr(Validate, "__call__", refuse)
+    monkeypatch.setattr("convert.pipeline.SENT", 0)  # it is validated in this process
+    begun: list[str] = []
+
+    class Watched(Worker):
+        def begin(self, function: str, *arguments: Any, **limits: Any) -> None:
+            begun.append(function)
+            super().begin(function, *arguments, **limits)
+
+    with Worker(PRELOAD) as worker, Watched() as beside:
+        done = conversion([path], tmp_path / "out", defaults(ConvertOptions), worker, beside=beside)
+        assert not done.is_good
+        assert begun == ["convert.compare.run:compare_bundle"]
+        assert beside._begun is None
+        assert beside._process is None
 
 
 def test_frames_are_the_same_whether_made_before_or_meanwhile(fruit_export: Path, tmp_path: Path) -> None:

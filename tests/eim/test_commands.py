@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import wave
@@ -130,6 +132,43 @@ def test_one_bad_picture_is_that_pictures_error(
     assert (found["id"], found["path"], document["exit_code"]) == ("EI640", str(folder / "b.png"), 1)
     said = Said(capsys, "classify", made["fomo.eim"], folder)
     assert said.out.count("in pixels of the model's 96x96:\n") == 2
+
+
+WAITING = """#!{python} -S
+import json, socket, sys, time
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+server.listen()
+link, _ = server.accept()
+hello = {{"success": True, "model_parameters": {{"input_features_count": 1}}}}
+for answer in (hello, {{"success": True, "result": {{"a": 1}}}}):
+    link.sendall(json.dumps(answer | {{"id": json.loads(link.recv(999))["id"]}}).encode())
+link.recv(999)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("number", "unbuffered"), [(signal.SIGINT, ""), (signal.SIGTERM, ""), (signal.SIGINT, "1")])
+def test_a_signal_after_the_reader_is_gone(tmp_path: Path, number: signal.Signals, unbuffered: str) -> None:
+    """As Ctrl-C ends both in `classify ... | jq`: the exit code is that of the signal."""
+    eim, features = tmp_path / "m.eim", tmp_path / "f.txt"
+    eim.write_text(WAITING.format(python=sys.executable))
+    eim.chmod(0o755)
+    features.write_text("1")
+    words = (eim, "--features", features, features, "--format", "json")
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "convert", "eim", "classify", *map(str, words)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+    ) as process:  # fmt: skip
+        assert process.stdout
+        assert process.stderr
+        while b'"seconds"' not in process.stdout.readline():
+            pass
+        process.stdout.close()
+        process.send_signal(number)
+        err = process.stderr.read().decode().strip()
+    said = "interrupted" if number == signal.SIGINT else "ended by SIGTERM"
+    assert (process.returncode, err) == (128 + number, said)
 
 
 AUDIO = """#!{python} -S

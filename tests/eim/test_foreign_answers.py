@@ -19,6 +19,7 @@ from convert.__main__ import main
 from convert.cli import eim as command
 from convert.eim import client as module
 from convert.eim import compare as comparing
+from convert.eim import wire
 from convert.eim.compare import Reference
 
 if TYPE_CHECKING:
@@ -196,3 +197,18 @@ def ends_well(foreign: dict[str, str], parts: list[bytes], which: int | None = N
 def test_no_answer_gives_a_traceback(foreign: dict[str, str], parts: list[bytes], which: int | None) -> None:
     """Classify, compare, inspect and proxy end with a documented exit code and one sentence."""
     ends_well(foreign, parts, which)
+
+
+def test_shared_memory_that_is_not_finite(
+    foreign: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such values are null, as in JSON."""
+    (tmp_path / "none").write_bytes(np.array([np.nan, -np.inf], np.float32).tobytes())
+    monkeypatch.setattr(wire, "FOLDER", tmp_path)
+    hello = json.dumps(HELLO).encode()
+    answer = b'{"id": 2, "success": true, "result": {"freeform": "shm", "classification": {"a": 0.5}}}'
+    ends_well(foreign, [hello, answer])
+    monkeypatch.setattr(module, "opened", lambda *_, **_options: contextlib.nullcontext(Link([hello, answer])))
+    assert main(["eim", "classify", foreign["TARGET"], foreign["PICTURE"], "--format", "json"]) == 0
+    result = json.loads(capsys.readouterr().out)["answers"][0]["result"]
+    assert result == {"freeform": [[None, None]], "classification": {"a": 0.5}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 
 from convert.__main__ import main
+from convert.cli import eim as command
 from convert.eim import client as talking
 from convert.eim import compare as comparing
 from convert.eim import inspect as inspecting
@@ -256,7 +258,8 @@ def test_classify(capsys: pytest.CaptureFixture[str], fake: Any, tmp_path: Path)
 @pytest.mark.parametrize(
     ("stop", "code", "said_code", "message"),
     [(InputError("the .eim was killed"), 3, 3, "the .eim was killed"),
-     (KeyboardInterrupt(), 130, None, "ended by a signal before the last answer")],
+     (KeyboardInterrupt(), 130, None, "ended by a signal before the last answer"),
+     (RuntimeError("x"), 70, 70, "ended by a bug before the last answer")],
 )  # fmt: skip
 def test_answers_are_written_one_by_one(
     capsys: pytest.CaptureFixture[str], fake: Any, tmp_path: Path, stop: BaseException, code: int,
@@ -285,7 +288,67 @@ def test_answers_are_written_one_by_one(
     document = json.loads("".join(written) + rest)
     assert ([row["result"] for row in document["answers"]], document["exit_code"]) == ([{"a": 1}], said_code)
     assert document["error"]["message"] == message
-    assert err.lstrip().startswith("error: the .eim was killed\n" if code == 3 else "interrupted\n")
+    begin = {3: "error: the .eim was killed\n", 70: "Traceback", 130: "interrupted\n"}[code]
+    assert err.lstrip().startswith(begin)
+
+
+def test_a_signal_before_the_first_answer(
+    capsys: pytest.CaptureFixture[str], fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The document is whole, also when another signal comes while it is made."""
+    features = tmp_path / "a.txt"
+    features.write_text("1 2")
+    made = command._findings_document
+
+    def interrupted(*arguments: Any, **rest: Any) -> dict[str, Any]:
+        signal.raise_signal(signal.SIGINT)
+        return made(*arguments, **rest)
+
+    def stop(_features: Any) -> Reply:
+        raise KeyboardInterrupt
+
+    fake().classify = stop
+    for name in ("as it is", "interrupted"):
+        if name == "interrupted":
+            monkeypatch.setattr(command, "_findings_document", interrupted)
+        code, out = said(capsys, "classify", "m.eim", "--features", features, "--format", "json")
+        document = json.loads(out)
+        assert (code, document["exit_code"], document["answers"]) == (130, None, []), name
+        assert document["error"]["message"] == "ended by a signal before the last answer"
+
+
+def test_errors_of_inputs_are_told_though_the_eim_ends(
+    capsys: pytest.CaptureFixture[str], fake: Any, tmp_path: Path
+) -> None:
+    features, absent = tmp_path / "a.txt", tmp_path / "b.txt"
+    for path, text in ((features, "1 2"), (absent, "no number")):
+        path.write_text(text)
+    client = fake()
+
+    def end(_features: Any) -> Reply:
+        client.is_broken = True
+        raise InputError("the .eim was killed")
+
+    client.classify = end
+    words = ("classify", "m.eim", "--features", absent, features)
+    code, out = said(capsys, *words, "--format", "json")
+    document = json.loads(out)
+    assert (code, document["exit_code"], document["answers"]) == (3, 3, [])
+    assert [(found["id"], found["path"]) for found in document["findings"]] == [("EI640", str(absent))]
+    assert document["error"]["message"] == "the .eim was killed"
+    client.is_broken = False
+    assert main(["eim", *map(str, words)]) == 3
+    out, err = capsys.readouterr()
+    assert f"error EI640 {absent}: " in out
+    assert err == "error: the .eim was killed\n"
+
+
+def test_foreign_text_is_written_as_it_is(capsys: pytest.CaptureFixture[str], fake: Any, tmp_path: Path) -> None:
+    features, label = tmp_path / "a.txt", "a\u2028b\u2029 c\x85\x0bd\r\n  e"
+    features.write_text("1 2")
+    fake(MODEL, {"classification": {label: 1}})
+    _, out = said(capsys, "classify", "m.eim", "--features", features, "--format", "json")
+    assert json.loads(out)["answers"][0]["result"] == {"classification": {label: 1}}
 
 
 def test_classify_features(capsys: pytest.CaptureFixture[str], fake: Any, tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_transposes_that_stay_are_a_note(export: Callable[..., Export], worker: 
     ]
 
 
-@pytest.mark.parametrize("opset", range(7, 19))
+@pytest.mark.parametrize("opset", range(11, 19))
 def test_every_opset(opset: int, export: Callable[..., Export], adapted: Callable[..., Adapted]) -> None:
     result = adapted(export(classifier()), opset=opset)
     model = onnx.load_model_from_string(result.onnx.data)

@@ -179,11 +179,15 @@ def test_quantized_models_are_compared_with_their_original(empty: Project, model
         f"EI_MODELS := gray\ngray.export := {models / 'classify-32x32x1-int8.lite'}\n"
         "gray.unpack := --labels 'a;b;c' --resize-mode squash --image-scaling 0..1"
     )
-    made = empty.make()
+    made = empty.make("EI_ROUNDING=every")
     assert made.code == 0, made.text
     report = (empty.folder / "bundles" / "gray" / "report.json").read_text()
     assert '"int8_agreement": {' in report
+    assert '"layers": "every"' in report
     assert '"a",' in report
+    made = empty.make("EI_ROUNDING=every", "gray.rounding=first")
+    assert made.code == 0, made.text
+    assert '"layers": "first"' in (empty.folder / "bundles" / "gray" / "report.json").read_text()
     refused = empty.make("gray.unpack=--no-dequantize --labels 'a;b;c'")
     assert refused.code != 0
     assert "leave out --no-dequantize" in refused.text

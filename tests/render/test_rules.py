@@ -1,31 +1,47 @@
-"""The page of all rules, and what `explain` and `targets` print."""
+"""The page of all rules, and what `explain` and `targets` print.
+
+`python -m tests.render.test_rules` writes the page.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from convert.check.fixes import FIXABLE
 from convert.check.rules import RULES
-from convert.findings import rulebook
+from convert.files import write
+from convert.findings import Rule, rulebook
 from convert.nvinfer.targets import container, targets
-from convert.render.check import (
-    details,
-    explanation,
-    listing,
-    main,
-    rules_document,
-    rules_page,
-    table,
-    targets_document,
-)
+from convert.render.check import details, explanation, listing, rules_document, table, targets_document
 from tests.check.rules.examples import FILE, examples
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "convert" / "check" / "rules" / "README.md"
+HEAD = """# Findings and rules
+
+Made by `python -m tests.render.test_rules`; `ei-deepstream explain ID` shows the same on the terminal. NVI come from
+`check`, EI from the other commands. An error keeps a bundle from being written, or is what stops a pipeline.
+
+"""
 
 
-def test_the_page_is_current(tmp_path: Path) -> None:
-    main(tmp_path / "page.md")
-    page = (ROOT / "convert" / "check" / "rules" / "README.md").read_text()
-    assert (tmp_path / "page.md").read_text() == page, "run: python -m convert.render.check"
+def rules_page(rules: Iterable[Rule]) -> str:
+    """The page of all rules, in Markdown."""
+    parts = [HEAD]
+    for rule in rules:
+        fixed = ", `check --fix` does it" if rule.id in FIXABLE else ""
+        sentences = " ".join(rule.why.split()), " ".join(rule.fix.split())
+        parts.append(f"## {rule.id}: {rule.title}\n\nLevel: {rule.level.value}.\n\nWhy: {sentences[0]}\n\n")
+        parts.append(f"What to do{fixed}: {sentences[1]}\n\n")
+    return "".join(parts).rstrip() + "\n"
+
+
+def test_the_page_is_current() -> None:
+    assert rules_page(rulebook().values()) == PAGE.read_text(), "run: python -m tests.render.test_rules"
 
 
 def test_the_examples_are_those_of_the_cases() -> None:
@@ -100,3 +116,7 @@ def test_the_document_of_targets() -> None:
     assert new["trtexec_fp16"].startswith("--skipInference --fp16")
     assert new["container"] == "nvcr.io/nvidia/deepstream:9.1-samples-multiarch"
     assert found["5.1", "dgpu"]["not_verified"].keys() == {"tensorrt", "cuda"}
+
+
+if __name__ == "__main__":
+    write(PAGE, rules_page(rulebook().values()).encode())

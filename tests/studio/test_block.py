@@ -19,9 +19,11 @@ from PIL import Image
 from convert import api
 from convert.__main__ import main
 from convert.errors import InputError
-from convert.files import configs
-from convert.options import BLOCK
-from convert.studio.block import Folders, parameters_document, run, validation_pictures
+from convert.files import configs, write
+from convert.nvinfer.targets import catalogue
+from convert.options import BLOCK, ConvertOptions, Option, table
+from convert.report import dumps
+from convert.studio.block import Folders, run, validation_pictures
 from samples.layouts import Parameters, impulse_library, write_tree
 from tests.test_impulse import LABELS, network, sound
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from convert.dsp import Impulse
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
+PARAMETERS = configs() / "deployment-block" / "parameters.json"
 TYPES = {"string", "int", "float", "select", "boolean", "bucket", "dataset", "flag", "secret"}
 """Of a parameter, as Edge Impulse's CLI lists them (shared/parameters-json-types.ts)."""
 
@@ -189,10 +192,41 @@ def test_pictures_that_are_not_used(tmp_path: Path, array: Any, reason: str) -> 
     assert not (tmp_path / "pictures").exists()
 
 
+def parameters_document() -> dict[str, Any]:
+    """`parameters.json`: what Studio shows on the Deployment page; all but the parameters is said there."""
+    options = table(ConvertOptions)
+    said: dict[str, Any] = json.loads(PARAMETERS.read_bytes())
+    return said | {"parameters": [_parameter(options[name]) for name in BLOCK]}
+
+
+def _parameter(option: Option) -> dict[str, Any]:
+    """One option as a parameter; a value that is not given is an empty one, which `block` leaves out."""
+    choices = [str(choice) for choice in option.choices]
+    if option.name == "target":
+        choices = [f"deepstream-{release}" for release in catalogue().releases]
+    elif option.name == "platform":
+        choices = list(catalogue().platforms)
+    default = "" if option.default is None else option.default
+    kind = {int: "int", float: "float"}.get(option.type, "string")
+    shown: dict[str, Any] = {
+        "name": option.name.replace("_", " ").capitalize(),
+        "value": default if kind != "string" else str(default),
+        "type": "select" if choices else kind,
+        "param": option.name.replace("_", "-"),
+        "help": option.help,
+    }
+    if choices:
+        empty = [] if str(default) in choices else [{"label": "default", "value": ""}]
+        shown["valid"] = [*empty, *choices]
+    if option.default is None:
+        shown["optional"] = True
+    return shown
+
+
 def test_parameters_are_up_to_date() -> None:
     folder = configs() / "deployment-block"
     assert json.loads((folder / "parameters.json").read_bytes()) == parameters_document(), (
-        "run python -m convert.studio.block"
+        "run python -m tests.studio.test_block"
     )
     assert {"Dockerfile", "README.md"} <= {each.name for each in folder.iterdir()}
 
@@ -239,3 +273,7 @@ def test_metadata_that_is_no_json(tmp_path: Path, data: bytes) -> None:
     path.write_bytes(data)
     with pytest.raises(InputError, match="no deployment-metadata"):
         Folders.read(path)
+
+
+if __name__ == "__main__":
+    write(PARAMETERS, dumps(parameters_document()))

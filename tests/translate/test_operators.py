@@ -11,7 +11,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from convert.errors import TranslationError
 from convert.export.tflite import pack, unpack
-from tests.graph.flat import Flat, flatten, options, softmax
+from tests.graph.flat import Flat, flatten, options
 from tests.graph.proof import litert, onnxruntime
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def same(export: Callable[..., Export], translated: Callable[..., Translated]) -
     return prove
 
 
-@pytest.mark.parametrize("opset", [9, 13])
+@pytest.mark.parametrize("opset", [11, 13])
 @pytest.mark.parametrize("kind", ALONE)
 def test_activations(kind: str, opset: int, same: Callable[..., onnx.ModelProto]) -> None:
     option = options("Gelu") if kind == "GELU" else None
@@ -84,7 +84,7 @@ def test_activations(kind: str, opset: int, same: Callable[..., onnx.ModelProto]
 
 @pytest.mark.parametrize("kind", ["SIGN", "ROUND"])
 def test_steps(kind: str, same: Callable[..., onnx.ModelProto]) -> None:
-    made = same(network(kind, (1, 6, 8, 3)), opset=9)
+    made = same(network(kind, (1, 6, 8, 3)), opset=11)
     assert not {"Sign", "Round"} & {node.op_type for node in made.graph.node}
 
 
@@ -94,7 +94,7 @@ def test_halves_are_rounded_to_even_numbers(same: Callable[..., onnx.ModelProto]
     same(model, pictures=np.random.default_rng(0).integers(0, 13, (3, 6, 8, 3)).astype(np.float32) / 12)
 
 
-@pytest.mark.parametrize(("opset", "dtype"), [(10, "float32"), (13, "float32"), (10, "float16")])
+@pytest.mark.parametrize(("opset", "dtype"), [(11, "float32"), (13, "float32"), (11, "float16")])
 def test_padding_with_a_value(opset: int, dtype: str, same: Callable[..., onnx.ModelProto]) -> None:
     pads, value = np.array([[0, 0], [2, 1], [0, 3], [1, 0]], np.int32), np.array([0.7], dtype)
     same(network("PADV2", (1, 9, 11, 4), pads, value, option=options("PadV2")), opset=opset, tolerance=1e-6)
@@ -110,7 +110,7 @@ def test_square_pooling(padding: str, size: tuple[int, int], fused: str, same: C
         **dict.fromkeys(("strideH", "strideW"), 2),
         **dict.fromkeys(("filterHeight", "filterWidth"), 3),
     )
-    same(network("L2_POOL_2D", (1, *size, 3), option=option), opset=9, tolerance=1e-5)
+    same(network("L2_POOL_2D", (1, *size, 3), option=option), opset=11, tolerance=1e-5)
 
 
 @pytest.mark.parametrize("start", [[0, 1, 2, 0], [0, 5, 7, 1]])
@@ -153,31 +153,11 @@ def test_an_open_batch_is_one(
 
 
 def test_gelu_by_tanh(same: Callable[..., onnx.ModelProto]) -> None:
-    made = same(network("GELU", (1, 6, 8, 3), option=options("Gelu", approximate=True)), opset=7, tolerance=2e-6)
+    made = same(network("GELU", (1, 6, 8, 3), option=options("Gelu", approximate=True)), opset=11, tolerance=2e-6)
     assert "Tanh" in {node.op_type for node in made.graph.node}
 
 
-def test_exact_gelu_needs_an_opset_with_erf(export: Callable[..., Export], translated: Callable[..., Any]) -> None:
-    with pytest.raises(TranslationError, match="Opset 9 is required for GELU") as caught:
-        translated(export(network("GELU", (1, 6, 8, 3), option=options("Gelu"))), opset=8)
-    assert caught.value.hint == "leave out --opset, or give --opset 9"
-
-
-def test_an_operator_of_a_later_opset(export: Callable[..., Export], translated: Callable[..., Any]) -> None:
-    flat = Flat()
-    picture, target = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(1, 6, 8, 3)
-    whole, sums = (flat.tensor(1, 6, 8, 3, dtype="int32") for _ in range(2))
-    flat.operator("CAST", [picture], [whole], options("Cast", inDataType=0, outDataType=2))
-    flat.operator("CUMSUM", [whole, flat.constant(np.int32(1))], [sums], options("Cumsum"))
-    flat.operator("CAST", [sums], [target], options("Cast", inDataType=2, outDataType=0))
-    model = flat.build([picture], [flatten(flat, target)])
-    with pytest.raises(TranslationError, match="at opset 10") as caught:
-        translated(export(model), opset=10)
-    assert caught.value.hint == "opset 13 has them: leave out --opset"
-    assert translated(export(model))
-
-
-@pytest.mark.parametrize("opset", [10, 13])
+@pytest.mark.parametrize("opset", [11, 13])
 def test_fused_limits_of_one(opset: int, same: Callable[..., onnx.ModelProto]) -> None:
     fused = options("Add", fusedActivationFunction=schema.ActivationFunctionType.RELU_N1_TO_1)
     same(network("ADD", (1, 6, 8, 3), np.array([0.2], np.float32), option=fused), opset=opset, tolerance=1e-6)
@@ -265,7 +245,7 @@ def test_places_along_an_axis(kind: str, axis: int | list[int], same: Callable[.
 def test_fake_quantization(low: float, high: float, bits: int, same: Callable[..., onnx.ModelProto]) -> None:
     """Steps so that 0 is one; what lies outside gets the nearest."""
     option = options("FakeQuant", min=low, max=high, numBits=bits, narrowRange=False)
-    same(network("FAKE_QUANT", (1, 6, 8, 3), option=option), opset=9, tolerance=2e-6)
+    same(network("FAKE_QUANT", (1, 6, 8, 3), option=option), opset=11, tolerance=2e-6)
 
 
 @pytest.mark.parametrize("steps", [[1, 2, 3, 1], [1, 1, 1, 2]])
@@ -307,7 +287,7 @@ def test_an_operator_newer_than_tf2onnx_s_schema_is_named(same: Callable[..., on
 def test_normalization_across_channels(radius: int, same: Callable[..., onnx.ModelProto]) -> None:
     """TensorRT's LRN takes 15 channels at most."""
     option = options("LocalResponseNormalization", radius=radius, bias=1.5, alpha=0.2, beta=0.75)
-    made = same(network("LOCAL_RESPONSE_NORMALIZATION", (1, 6, 8, 3), option=option), opset=9, tolerance=1e-6)
+    made = same(network("LOCAL_RESPONSE_NORMALIZATION", (1, 6, 8, 3), option=option), opset=11, tolerance=1e-6)
     assert ("LRN" in {node.op_type for node in made.graph.node}) == (radius == 7)
 
 
@@ -320,32 +300,18 @@ def test_what_is_not_chosen_may_be_infinite(same: Callable[..., onnx.ModelProto]
     flat.operator("GREATER", [moved, flat.constant(np.float32(0))], [above], options("Greater"))
     flat.operator("LOG", [moved], [logarithm])
     flat.operator("SELECT_V2", [above, logarithm, moved], [target])
-    made = same(flat.build([picture], [flatten(flat, target)]), opset=9, tolerance=1e-6)
+    made = same(flat.build([picture], [flatten(flat, target)]), opset=11, tolerance=1e-6)
     assert "Where" in {node.op_type for node in made.graph.node}
 
 
-@pytest.mark.parametrize("kind", ["EQUAL", "NOT_EQUAL"])
-def test_equal_floats_at_an_old_opset(kind: str, same: Callable[..., onnx.ModelProto]) -> None:
-    """Which differ behind the point alone; ONNX's Equal has none of them before opset 11."""
-    flat = Flat()
-    picture, found = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(1, 6, 8, 3, dtype="bool")
-    target = flat.tensor(1, 6, 8, 3)
-    flat.operator(kind, [picture, flat.constant(np.float32(0.25))], [found])
-    flat.operator("CAST", [found], [target], options("Cast", inDataType=6, outDataType=0))
-    pictures = np.random.default_rng(0).integers(0, 4, (3, 6, 8, 3)).astype(np.float32) / 4
-    same(flat.build([picture], [flatten(flat, target)]), opset=9, pictures=pictures)
-
-
-@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("size", [(12, 16), (7, 11), (3, 4), (1, 1)])
-def test_bilinear_without_resize(mode: str, size: tuple[int, int], same: Callable[..., onnx.ModelProto]) -> None:
-    """At opset 9, where Resize is not, and around corners at 11, where TensorRT 7 has none by scales."""
+def test_bilinear_without_resize(size: tuple[int, int], same: Callable[..., onnx.ModelProto]) -> None:
+    """Around corners at opset 11: TensorRT 7 has none by scales."""
     model = network(
-        "RESIZE_BILINEAR", (1, *size, 3), np.array(size, np.int32), option=options("ResizeBilinear", **MODES[mode])
+        "RESIZE_BILINEAR", (1, *size, 3), np.array(size, np.int32), option=options("ResizeBilinear", **MODES["corners"])
     )
-    for opset in (9, 11) if mode == "corners" else (9,):
-        made = same(model, opset=opset, tolerance=1e-5)
-        assert not {"Resize", "Upsample"} & {node.op_type for node in made.graph.node}
+    made = same(model, opset=11, tolerance=1e-5)
+    assert not {"Resize", "Upsample"} & {node.op_type for node in made.graph.node}
 
 
 @pytest.mark.parametrize("exclusive", [False, True])
@@ -402,22 +368,3 @@ def test_powers_that_are_not_whole(share: float, same: Callable[..., onnx.ModelP
     made.graph.node.insert(place + 1, onnx.helper.make_node("Mul", ["exact", "share"], [output]))
     (found,) = onnxruntime(made.SerializeToString(), picture)
     np.testing.assert_array_equal(found, wanted)
-
-
-def test_what_an_old_opset_lacks(export: Callable[..., Export], adapted: Callable[..., Any]) -> None:
-    """Slices by steps, and constants joined to every picture; the hint's way is one that works."""
-    limits = (np.array(each, np.int32) for each in ([0, 0, 0, 0], [1, 6, 8, 3], [1, 2, 1, 1]))
-    flat = Flat()
-    picture, joined = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(1, 6, 8, 4)
-    flat.operator(
-        "CONCATENATION",
-        [picture, flat.constant(np.ones((1, 6, 8, 1), np.float32))],
-        [joined],
-        options("Concatenation", axis=3),
-    )
-    sliced = network("STRIDED_SLICE", (1, 3, 8, 3), *limits, option=options("StridedSlice"))
-    for model in (sliced, flat.build([picture], [softmax(flat, flatten(flat, joined))])):
-        with pytest.raises(TranslationError) as caught:
-            adapted(export(model), opset=9)
-        assert "leave out --opset" in str(caught.value.hint)
-        assert adapted(export(model))

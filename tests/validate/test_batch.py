@@ -16,14 +16,14 @@ VALUES = np.random.default_rng(3).random((3, 3, 4, 4), np.float32)
 
 
 def measure(
-    graph: str, sizes: tuple[int, ...] = (1, 2, 8), values: Any = VALUES
+    graph: str, sizes: tuple[int, ...] = (1, 2, 8), values: Any = VALUES, *, exact: bool = True
 ) -> tuple[BatchParity | None, tuple[Finding, ...]]:
     session = runtimes.load(parse(graph).SerializeToString())
     alone = [
         np.concatenate(column)
         for column in zip(*(runtimes.run_onnx(session, value[None]) for value in values), strict=True)
     ]
-    return comparison.measure(session, values, alone, sizes)
+    return comparison.measure(session, values, alone, sizes, exact=exact)
 
 
 def test_a_graph_that_keeps_the_batch() -> None:
@@ -82,6 +82,36 @@ def test_nan_in_batches_only() -> None:
     parity, findings = measure(graph, (1, 2))
     assert parity == BatchParity((1,), 0.0)
     assert "NaN" in findings[0].message
+
+
+def _last_of_three(added: str) -> str:
+    """A graph that adds `added`, of `n` (0 of one picture alone, else above), to the last one only, if it is white."""
+    return (
+        "g (float[N,3,4,4] x_input) => (float[N,3,4,4] y) <float one = {1}, float zero = {0}> {"
+        " least = ReduceMin<axes=[1,2,3], keepdims=1>(x_input) \n white = Equal(least, one)"
+        " m = ReduceMax<axes=[0], keepdims=1>(x_input) \n l = ReduceMin<axes=[0], keepdims=1>(x_input)"
+        f" n = Sub(m, l) \n {added} \n added = Where(white, more, zero) \n y = Add(x_input, added) }}"
+    )
+
+
+WITH_WHITE = np.concatenate([VALUES[:2], np.ones_like(VALUES[:1])])
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_infinity_of_one_picture(exact: bool) -> None:
+    graph = _last_of_three("i = Reciprocal(zero) \n z = Greater(n, zero) \n more = Where(z, i, zero)")
+    parity, findings = measure(graph, (1, 3), WITH_WHITE, exact=exact)
+    assert parity == BatchParity((1,), 0.0)
+    assert "batch of 3 gives NaN or infinity" in findings[0].message
+
+
+@pytest.mark.parametrize(("exact", "found"), [(True, 1), (False, 0)])
+def test_one_picture_of_three_that_moves(exact: bool, found: int) -> None:
+    """Where activations are rounded the middle one counts; what is reported is the largest difference all the same."""
+    parity, findings = measure(_last_of_three("more = Identity(n)"), (3,), WITH_WHITE, exact=exact)
+    assert len(findings) == found
+    assert parity is not None
+    assert parity.max_abs_diff > 0.1
 
 
 @pytest.mark.parametrize(("share", "found"), [(1e-4, 0), (1e-2, 1)])

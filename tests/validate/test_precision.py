@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper, numpy_helper
 
 from convert.graph.graph import load_model
 from convert.types import PrecisionEvidence, Validated
@@ -115,6 +115,22 @@ def test_of_a_model_that_overflows_the_node_is_named(worker: Worker) -> None:
     assert half.keep == ("the_logits",)
 
 
+def test_a_result_without_numbers_is_no_overflow(worker: Worker) -> None:
+    model = Classifier()
+    shipped = load_model(onnx_model(model))
+    name = shipped.graph.output[0].name
+    (last,) = (node for node in shipped.graph.node if name in node.output)
+    last.output[0] = "scores_alone"
+    shipped.graph.initializer.extend(
+        numpy_helper.from_array(np.array([value]), each) for each, value in (("no", 0), ("axis", 1))
+    )
+    shipped.graph.node.append(helper.make_node("Slice", ["scores_alone", "no", "no", "axis"], ["nothing"], name="cut"))
+    shipped.graph.node.append(helper.make_node("Concat", ["scores_alone", "nothing"], [name], name="both", axis=1))
+    _, half, _ = _measured(adapted(shipped.SerializeToString(), tflite(model)), worker)
+    assert half.overflow == ()
+    assert half.is_good
+
+
 @pytest.mark.parametrize(
     ("size", "count"), [({}, 60), ({"height": 200, "width": 300}, 25), ({"height": 300, "width": 260}, 0)]
 )
@@ -132,6 +148,21 @@ def test_for_an_engine_in_fp32_fp16_is_measured_where_that_is_quick(
     assert (codes.agreement, codes.weights) == (None, None)
     assert half.weights == 2 * (model.weights.size + model.bias.size)
     assert (half.agreement.inputs if half.agreement else 0) == count
+
+
+@pytest.mark.parametrize(("more", "is_measured"), [(0, True), (-1, False)])
+def test_for_an_engine_in_fp32_fp16_of_a_large_model_is_not_measured(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, more: int, is_measured: bool
+) -> None:
+    model = Classifier()
+    shipped = onnx_model(model)
+    monkeypatch.setattr("convert.validate._QUICK_BYTES", len(shipped) + more)
+    result = Validate(worker=worker, inputs=4)(adapted(shipped, tflite(model)), Path())
+    _, half, _ = result.artifact.evidence.precisions
+    assert (half.agreement is not None) == is_measured
+    assert half.weights == 2 * (model.weights.size + model.bias.size), "known without running it"
+    _, half, _ = _measured(adapted(shipped, tflite(model)), worker)
+    assert half.agreement is not None, "asked for"
 
 
 def test_nodes_to_keep_are_looked_for_where_fp16_is_asked_for(worker: Worker) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from convert.check.analytics import on_analytics
 from convert.check.app import on_app
-from convert.check.context import on_config
+from convert.check.context import RuleContext, on_config
 
 # isort: off
 # The order of the rules is that of their modules here.
@@ -19,13 +19,11 @@ from convert.check.rules import syntax, keys, engine, preprocessing, labels, out
 from convert.check.rules import streams, app, analytics  # noqa: F401
 
 # isort: on
-from convert.findings import Rule
+from convert.findings import Finding, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from convert.check.context import RuleContext
-    from convert.findings import Finding
 
 RULES: tuple[Rule, ...] = tuple(
     sorted(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from convert import files, findings
 from convert.check.analytics import PROPERTY, SMOOTHING, Fault, kinds, on_analytics, read_tracker, tracker_groups
-from convert.check.app import number, on_app, stream_count
+from convert.check.app import AppContext, number, on_app, stream_count
 from convert.check.rules.keys import closest
 from convert.check.rules.syntax import BOOLEANS, quoted
 from convert.nvinfer.targets import between
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from convert.check.analytics import AnalyticsFile, Group, Shape, TrackerGroup
-    from convert.check.app import AppContext
     from convert.nvinfer.keys import Entry, Section
 
 TRACKER_KEY = findings.Rule("NVI120")

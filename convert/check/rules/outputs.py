@@ -16,13 +16,12 @@ from convert.check.rules.syntax import as_head, as_line, operators, quoted
 from convert.files import load_toml
 from convert.findings import Finding, Level
 from convert.nvinfer.context import Binding, ParserOutcome, built_in_segments, stock_parser
-from convert.nvinfer.keys import ATTRS, ATTRS_ALL, FUNCTIONS, ClusterMode, version
+from convert.nvinfer.keys import ATTRS, ATTRS_ALL, FUNCTIONS, ClusterMode, Entry, version
 from convert.nvinfer.targets import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from convert.nvinfer.keys import Entry
     from convert.onnx_header import Header
 
 

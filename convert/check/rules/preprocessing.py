@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 from convert.check.app import AppContext, number, on_app
 from convert.check.context import RuleContext, on_config
 from convert.check.rules.syntax import as_line, quoted, unread_numbers
-from convert.findings import Finding
 from convert.nvinfer.keys import PROPERTY
 
 if TYPE_CHECKING:

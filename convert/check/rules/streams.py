@@ -12,17 +12,15 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from convert.check.app import MULTIPLE, absolute, is_on, number, on_app, sources, stream_count, text_of
-from convert.check.context import on_config
+from convert.check.context import RuleContext, on_config
 from convert.check.rules.syntax import quoted
-from convert.findings import Level
+from convert.findings import Finding, Level
 from convert.nvinfer.targets import sdk_path, tracker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from convert.check.app import AppContext, AppFile
-    from convert.check.context import RuleContext
-    from convert.findings import Finding
 
 
 _USB, _URI, _RTSP, _CSI = 1, 2, 4, 5

@@ -9,13 +9,11 @@ from convert.check.context import Fault, RuleContext, key_of, on_config, table_o
 from convert.files import load_toml
 from convert.findings import Finding, Level, Rule
 from convert.nvinfer.config import YAML_SINCE, form_of
-from convert.nvinfer.keys import ATTRS, PROPERTY, Entry, Problem, Reason, Verdict, allowed, key_named
+from convert.nvinfer.keys import ATTRS, PROPERTY, Entry, Key, Problem, Reason, Verdict, allowed, key_named
 from convert.nvinfer.numbers import shortest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from convert.nvinfer.keys import Key
 
 
 _LONGEST: Final = 200  # characters of a value that may be a number or a list of some
