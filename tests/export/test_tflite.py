@@ -372,13 +372,13 @@ def test_composites_are_written_out() -> None:
 
 
 def test_a_composite_that_runs_itself_ends_soon() -> None:
-    """With 3,000 tensors, each of which an operator reads."""
+    """With 10,000 tensors, each of which an operator reads."""
 
     def change(model: Any) -> None:
         inner, (outer,) = model.subgraphs[1].operators[0], model.subgraphs[2].operators
         inner.builtinOptions2.decompositionSubgraphIndex = 1
         tensors = model.subgraphs[1].tensors
-        tensors += [tensors[0]] * 3000
+        tensors += [tensors[0]] * 10_000
         joined = copy(outer)
         joined.inputs, joined.outputs = range(len(tensors)), [2]
         model.subgraphs[1].operators.append(joined)
