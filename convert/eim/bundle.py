@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from convert.eim.wire import Features, attach
 from convert.errors import InputError
-from convert.files import Output, TableReader, sha256, write
+from convert.files import Output, TableReader, filled, load_text, sha256, write
 from convert.findings import Finding, Rule
 from convert.heads import head
 from convert.images import Frame, Framing, ResizeMode
@@ -485,52 +485,12 @@ def pack(
     return write(output, data.getvalue(), executable=True)
 
 
-_PROGRAM = """
-import sys
-sys.path = list(filter(None, sys.path))  # not the folder it is started in
-import importlib.util, os
-sys.path.insert(0, os.path.abspath(sys.argv[1]))
-if sys.version_info < (3, 11):
-    sys.exit("ERR: this model needs Python 3.11 or later; this is %d.%d" % sys.version_info[:2])
-missing = [name for name in ("numpy", "onnxruntime") if importlib.util.find_spec(name) is None]
-if missing:
-    sys.exit("ERR: this model needs %s: %s -m pip install %s" % (
-        " and ".join(missing), sys.executable, " ".join(missing)))
-import runpy
-runpy.run_module("convert.eim", run_name="__main__")
-"""
-"""Starts a standalone file, the first argument. Older versions of Python can read it, to say that they are too old."""
-
-
 def header(interpreter: str, provider: str = "", *, standalone: bool = False) -> bytes:
-    """The shell lines in front of the zip."""
+    """The shell lines in front of the zip.
+
+    A standalone file is started by a program that older versions of Python can read, to say that they are too old.
+    """
     last, option = (f" {provider}", f" --provider {provider}") if provider else ("", "")
-    if standalone:
-        about = "of the bundle and of\n# the program, which needs Python 3.11 or later with numpy and onnxruntime."
-        start = f"""if command -v "$python" >/dev/null 2>&1; then
-  exec "$python" -c {shlex.quote(_PROGRAM)} "$0" "$1"{last}
-fi
-echo "ERR: this model needs Python 3.11 or later; there is no $python"
-"""
-    else:
-        about = "of the bundle."
-        start = f"""if [ -x "$python" ]; then
-  exec "$python" -P -m convert.eim "$0" "$1"{last}
-fi
-if command -v ei-deepstream >/dev/null 2>&1; then
-  case $1 in
-    --print-info) exec ei-deepstream eim serve{option} --print-info "$0" ;;
-    *) exec ei-deepstream eim serve{option} -- "$0" "$1" ;;
-  esac
-fi
-echo "ERR: this model needs ei-deepstream: install its wheel here, or pack the bundle with --standalone"
-"""
-    return f"""#!/bin/sh
-# An Edge Impulse model converted by ei-deepstream, which answers as an .eim. Behind these lines: a zip {about}
-if [ $# -eq 0 ]; then
-  echo {shlex.quote(NO_PARAMETER)}
-  exit 1
-fi
-python={shlex.quote(interpreter)}
-{start}exit 127
-""".encode()
+    no_parameter, python, program = map(shlex.quote, (NO_PARAMETER, interpreter, load_text("bundle/standalone.txt")))
+    values = {"last": last, "option": option, "no_parameter": no_parameter, "interpreter": python, "program": program}
+    return filled("bundle/eim.sh", standalone=standalone, **values)
