@@ -25,23 +25,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
+from convert import options as declared
 from convert.errors import ConvertError, InputError, PresetError, ValidationError
 from convert.findings import Finding, Level
-from convert.options import (
-    BatchOptions,
-    CheckOptions,
-    CommonOptions,
-    ConvertOptions,
-    SimulateOptions,
-    checked,
-    defaults,
-    is_in_studio,
-    refuse_contradictions,
-    refuse_recordings,
-    refuse_simulation,
-    refuse_unknown,
-    table,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -76,7 +62,7 @@ def convert(
     sgie: Path | str | None = None,
     dry_run: bool = False,
     observer: Callable[[Event], None] | None = None,
-    **options: Unpack[ConvertOptions],
+    **options: Unpack[declared.ConvertOptions],
 ) -> Bundle:
     """Turn an Edge Impulse export into a folder that DeepStream runs.
 
@@ -120,7 +106,7 @@ def run_conversion(
     dry_run: bool = False,
     watching: Callable[[], AbstractContextManager[Callable[[Event], None]]],
     studio: Callable[[], Studio] | None = None,
-    **options: Unpack[ConvertOptions],
+    **options: Unpack[declared.ConvertOptions],
 ) -> Run:
     """As `convert`, and returns what became of every stage: `Run.error` is what ended it, instead of an exception.
 
@@ -135,9 +121,9 @@ def run_conversion(
     from convert.isolation import Worker  # `--help` does without
     from convert.translate import PRELOAD
 
-    given = checked(ConvertOptions, options)
-    refuse_contradictions(given, pair=sgie is not None)
-    settings = defaults(ConvertOptions) | given
+    given = declared.checked(declared.ConvertOptions, options)
+    declared.refuse_contradictions(given, pair=sgie is not None)
+    settings = declared.defaults(declared.ConvertOptions) | given
     exports = tuple(Path(path) for path in (export, sgie) if path is not None)
     with (
         contextlib.closing(Worker(PRELOAD)) as worker,
@@ -155,7 +141,7 @@ def _fetched(
     exports: tuple[Path, ...], settings: Mapping[str, Any], studio: Callable[[], Studio] | None = None
 ) -> AbstractContextManager[tuple[Path, ...]]:
     """`exports`, those in Studio as folders; INT8 is made of the int8 model."""
-    if not any(map(is_in_studio, exports)):
+    if not any(map(declared.is_in_studio, exports)):
         return contextlib.nullcontext(exports)
     from convert.studio.pull import fetched  # few exports lie there
 
@@ -205,7 +191,7 @@ def inspect(path: Path | str) -> Inspection:
 
 
 def check(
-    paths: Paths, *, observer: Callable[[Fix], None] | None = None, **options: Unpack[CheckOptions]
+    paths: Paths, *, observer: Callable[[Fix], None] | None = None, **options: Unpack[declared.CheckOptions]
 ) -> CheckReport:
     """Say what Gst-nvinfer will do with configs, without a GPU.
 
@@ -232,7 +218,8 @@ def check(
     from convert.check.run import Checker, select_rules
 
     files = [str(path) for path in ((paths,) if isinstance(paths, str | Path) else paths)]
-    given = defaults(CheckOptions) | read_settings(files) | checked(CheckOptions, options)
+    given = declared.checked(declared.CheckOptions, options)
+    given = declared.defaults(declared.CheckOptions) | read_settings(files) | given
     wanted = select_rules(given["select"], given["ignore"])
     choice = TargetChoice(given["target"], given["platform"], given["tensorrt_version"])
     default = choice.default
@@ -297,12 +284,12 @@ def _settings_table(path: str, keys: tuple[str, ...]) -> object:
 
 
 def _settings_values(path: str, found: object) -> dict[str, Any]:
-    known = {name.replace("_", "-"): name for name in table(CheckOptions) if name != "fix"}
+    known = {name.replace("_", "-"): name for name in declared.table(declared.CheckOptions) if name != "fix"}
     try:
         if not isinstance(found, dict):
             raise PresetError("the settings of check are no table", hint='write select = ["NVI0"] below [...check]')  # noqa: TRY301
-        refuse_unknown(found, known)
-        return checked(CheckOptions, {known[name]: value for name, value in found.items()})
+        declared.refuse_unknown(found, known)
+        return declared.checked(declared.CheckOptions, {known[name]: value for name, value in found.items()})
     except PresetError as error:
         raise PresetError(f"{path}: {error.message}", hint=error.hint) from error
 
@@ -313,7 +300,7 @@ def simulate(
     output: Path | str,
     *,
     observer: Callable[[int | None], None] | None = None,
-    **options: Unpack[SimulateOptions],
+    **options: Unpack[declared.SimulateOptions],
 ) -> Result:
     """Say what DeepStream will show on pictures or videos, and why not, with ONNX Runtime in TensorRT's place.
 
@@ -346,8 +333,8 @@ def simulate(
     from convert.simulate.job import Job as Simulation
     from convert.simulate.job import counting, of_bundle
 
-    given = defaults(SimulateOptions) | checked(SimulateOptions, options)
-    refuse_simulation(given)
+    given = declared.defaults(declared.SimulateOptions) | declared.checked(declared.SimulateOptions, options)
+    declared.refuse_simulation(given)
     if given["stride"] is not None:
         raise PresetError("--stride is for bundles of sound or sensor data", hint="leave out --stride")
     if (config is None) == (given["app"] is None):
@@ -398,7 +385,7 @@ def simulate_recordings(
     output: Path | str,
     *,
     observer: Callable[[int | None], None] | None = None,
-    **options: Unpack[SimulateOptions],
+    **options: Unpack[declared.SimulateOptions],
 ) -> RecordingsResult:
     """Say what a bundle of sound or sensor data gives for recordings: scores and anomaly score over time.
 
@@ -421,8 +408,8 @@ def simulate_recordings(
     from convert.simulate.recordings import ImpulseModel
     from convert.simulate.recordings import simulate as run
 
-    given = defaults(SimulateOptions) | checked(SimulateOptions, options)
-    refuse_recordings(given)
+    given = declared.defaults(declared.SimulateOptions) | declared.checked(declared.SimulateOptions, options)
+    declared.refuse_recordings(given)
     impulse = read_impulse(Path(bundle), whole=True, engine=1)  # an app of two models takes pictures
     if not isinstance(impulse, SampledImpulse):
         raise InputError("this bundle takes pictures", path=bundle, hint="give it to `simulate`, with pictures")
@@ -433,7 +420,7 @@ def simulate_recordings(
 
 
 def batch(
-    paths: Paths, output: Path | str, *, observer: Observer | None = None, **options: Unpack[BatchOptions]
+    paths: Paths, output: Path | str, *, observer: Observer | None = None, **options: Unpack[declared.BatchOptions]
 ) -> BatchReport:
     """Convert many exports: in parallel, only what has changed, whatever happens to one of them.
 
@@ -465,7 +452,7 @@ def run_batch(
     output: Path | str,
     watching: Callable[[Sequence[Job]], AbstractContextManager[Callable[[Job, Event | Outcome], None]]],
     waiting: Callable[[Path], None] = ignore,
-    **options: Unpack[BatchOptions],
+    **options: Unpack[declared.BatchOptions],
 ) -> BatchReport:
     """As `batch`, for a caller that shows progress.
 
@@ -480,18 +467,18 @@ def run_batch(
     from convert.render.machine import batch_document
     from convert.report import dumps
 
-    settings = checked(BatchOptions, options)
+    settings = declared.checked(declared.BatchOptions, options)
     given = {
         name: settings.pop(name, default)
-        for name, default in defaults(BatchOptions).items()
-        if name not in table(CommonOptions)
+        for name, default in declared.defaults(declared.BatchOptions).items()
+        if name not in declared.table(declared.CommonOptions)
     }
     if given["scheduler"] is not None and given["jobs"] is not None:
         raise PresetError("--jobs is about this machine", hint="with --scheduler the cluster's workers say how many")
     folder = Path(output)
     words = [str(path) for path in ((paths,) if isinstance(paths, str | Path) else paths)]
     models, findings = models_of(words, folder)
-    jobs, renamed = plan(models, folder, defaults(ConvertOptions), settings)
+    jobs, renamed = plan(models, folder, declared.defaults(declared.ConvertOptions), settings)
     limits = given["time_limit"], given["memory_limit"]
     scheduler: Any
     if given["scheduler"] is not None:

@@ -22,14 +22,7 @@ import numpy as np
 
 from convert import compare as rules
 from convert.compare import Cause, Comparison, PictureComparison, Reason, Step, Verdict
-from convert.compare.ablation import (
-    Ablation,
-    Criteria,
-    compare_predictions,
-    difference_text,
-    find_causes,
-    possible_causes,
-)
+from convert.compare import ablation as switching
 from convert.compare.edge_impulse import edge_impulse_model, read_edge_impulse_model
 from convert.compare.shipped import ModelPair, load_shipped
 from convert.emit.config import no_suppression
@@ -368,7 +361,7 @@ class ComparisonRun:
         Raises:
             InputError, ValidationError: a model fails, or nvinfer cannot scale the picture.
         """
-        return self._row(name, Ablation(self.models, pixels))
+        return self._row(name, switching.Ablation(self.models, pixels))
 
     def together(self, pictures: Sequence[tuple[str, NDArray[np.uint8]]], *, at_once: bool) -> None:
         """Several pictures: the original, in its child, runs for all of them in one call.
@@ -380,7 +373,7 @@ class ComparisonRun:
         Raises:
             InputError, ValidationError: as for one.
         """
-        ablations = [Ablation(self.models, pixels) for _, pixels in pictures]
+        ablations = [switching.Ablation(self.models, pixels) for _, pixels in pictures]
         done = frozenset(self._causes)
         given = [each.original_input(done) for each in ablations]
         stacked = np.stack(given)
@@ -399,22 +392,22 @@ class ComparisonRun:
         for (name, _), each in zip(pictures, ablations, strict=True):
             self._row(name, each)
 
-    def _row(self, name: str, ablation: Ablation) -> PictureComparison:
+    def _row(self, name: str, ablation: switching.Ablation) -> PictureComparison:
         view = ablation.placement().view
         spec = head(self.models.edge_impulse.task)
         recorded = self.models.shipped.recorded
         cells = spec.merges_cells and recorded.merge != "touching"
         _, _, across, down = self.models.shipped.inside
         pixel = max(across / view.scale_x, down / view.scale_y)
-        criteria = Criteria(spec.detects, cells, self.tolerance, pixel)
+        criteria = switching.Criteria(spec.detects, cells, self.tolerance, pixel)
         ours, theirs = ablation.predict(frozenset()), ablation.predict(frozenset(self._causes))
-        outcome = compare_predictions(ours, theirs, criteria)
+        outcome = switching.compare_predictions(ours, theirs, criteria)
         causes: tuple[Cause, ...] = ()
         differing = sum(row.verdict is Verdict.DIFFERS for row in self.rows)
         if self.explained is None or (outcome.verdict is Verdict.DIFFERS and differing < self.explained):
-            causes = find_causes(ablation, theirs, outcome.verdict, self._causes, criteria)
+            causes = switching.find_causes(ablation, theirs, outcome.verdict, self._causes, criteria)
         height, width = ablation.pixels.shape[:2]
-        words = difference_text(ours, theirs, outcome, detects=spec.detects)
+        words = switching.difference_text(ours, theirs, outcome, detects=spec.detects)
         row = PictureComparison(
             name, width, height, outcome.verdict, ours, theirs, outcome.pairs, causes, outcome.largest, words
         )  # fmt: skip
@@ -434,7 +427,7 @@ class ComparisonRun:
 
     @property
     def _causes(self) -> tuple[Cause, ...]:
-        return possible_causes(self.models)
+        return switching.possible_causes(self.models)
 
     def _reasons(self) -> Iterator[Reason]:
         """Most pictures first."""

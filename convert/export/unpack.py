@@ -11,20 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from convert import errors, heads, images, report
+from convert.export import choose as choosing
 from convert.export.archive import HEAD, ZIP, FileType, OpenExport, file_type, is_folder, open_source, read_head
-from convert.export.choose import (
-    Beside,
-    FoundLabels,
-    bundle_name,
-    choose,
-    find_labels,
-    others,
-    read_beside,
-    reconcile,
-    refusal,
-    the_model,
-    with_options,
-)
 from convert.export.facts import takes_no_pictures
 from convert.export.models import Candidate, ListedModel, Listing, list_models
 from convert.export.tflite import content_digest
@@ -110,22 +98,23 @@ class Unpack:
 
             if (found := find_impulse(tree, listing, self.model, quantized=keeps_codes)) is not None:
                 return self.of_impulse(found, source, listing, path)
-        entry = choose(listing, self.model, tree, quantized=keeps_codes)
+        entry = choosing.choose(listing, self.model, tree, quantized=keeps_codes)
         candidate = entry.candidate
         assert candidate.facts is not None
-        beside = read_beside(tree, candidate)
+        beside = choosing.read_beside(tree, candidate)
         shown = tree.name_of(candidate.member)
         recorded = beside.metadata or entry.metadata
-        metadata, facts, differences = reconcile(recorded, candidate.facts, candidate.tasks, shown)
+        metadata, facts, differences = choosing.reconcile(recorded, candidate.facts, candidate.tasks, shown)
         given = {"labels": self.labels, "resize_mode": self.resize_mode, "image_scaling": self.image_scaling}
-        metadata, facts, replaced = with_options(metadata, facts, given, self.task)
-        files = find_labels(tree, candidate, facts) if metadata.labels is None else FoundLabels()
+        metadata, facts, replaced = choosing.with_options(metadata, facts, given, self.task)
+        files = choosing.find_labels(tree, candidate, facts) if metadata.labels is None else choosing.FoundLabels()
         metadata = replace(metadata, labels=metadata.labels or files.labels)
         is_refused = facts.task in {heads.ANOMALY, heads.NOT_IMAGE}
         if len(metadata.assumed) > 1 and not is_refused:
             differences = (*differences, _assumption(metadata.assumed, files.hint))
         member = "" if source.focus is not None else candidate.member
-        name = bundle_name(self.bundle_name, beside.name, recorded, path, member or path.name, several=entry.several)
+        name, several = self.bundle_name, entry.several
+        name = choosing.bundle_name(name, beside.name, recorded, path, member or path.name, several=several)
         export = replace(
             _export(candidate, name, member, path, metadata, facts),
             labels_from="--labels" if self.labels else files.file or "the export",
@@ -133,7 +122,7 @@ class Unpack:
         )
         findings = (
             *source.findings, *listing.findings, *candidate.findings, *beside.findings, *files.findings,
-            *differences, *replaced, *self._renamed(export.name), *others(listing, entry, tree),
+            *differences, *replaced, *self._renamed(export.name), *choosing.others(listing, entry, tree),
         )  # fmt: skip
         if keeps_codes and _convertible(export):
             heads.refuse_no_codes(export)
@@ -162,7 +151,7 @@ class Unpack:
         assert candidate.facts is not None
         member = "" if source.focus is not None else candidate.member
         several = bool(entry and entry.several)
-        name = bundle_name(self.bundle_name, "", metadata, path, member or path.name, several=several)
+        name = choosing.bundle_name(self.bundle_name, "", metadata, path, member or path.name, several=several)
         facts = replace(candidate.facts, task=heads.NOT_IMAGE if entry else heads.ANOMALY)
         export = replace(
             _export(candidate, name, member, path, metadata, facts),
@@ -320,7 +309,7 @@ def _inspection(source: OpenExport, path: Path, container: str, kind: FileType |
     impulse, chosen, undecided = _impulse(listing, source, path)
     if impulse is None and undecided is None:
         try:
-            chosen = the_model(listing, source.tree)
+            chosen = choosing.the_model(listing, source.tree)
         except errors.ConvertError as error:
             undecided = error
     entries = listing.entries
@@ -377,13 +366,13 @@ def _impulse(
 
 def _found(entry: ListedModel, source: OpenExport, chosen: ListedModel | None) -> InspectedModel:
     candidate = entry.candidate
-    beside = read_beside(source.tree, candidate) if candidate.problem is None else Beside()
+    beside = choosing.read_beside(source.tree, candidate) if candidate.problem is None else choosing.Beside()
     metadata, facts = beside.metadata or entry.metadata, candidate.facts
-    problem = refusal(candidate, metadata)
+    problem = choosing.refusal(candidate, metadata)
     if facts is not None:  # the last layer that is recorded counts, as for `unpack`
-        _, facts, _ = reconcile(metadata, facts, candidate.tasks, candidate.member)
+        _, facts, _ = choosing.reconcile(metadata, facts, candidate.tasks, candidate.member)
         if metadata.labels is None:
-            metadata = replace(metadata, labels=find_labels(source.tree, candidate, facts).labels)
+            metadata = replace(metadata, labels=choosing.find_labels(source.tree, candidate, facts).labels)
     return InspectedModel(
         number=entry.number,
         member="" if source.focus is not None else candidate.member,
