@@ -2,8 +2,7 @@
 
 The child is `python -m convert.isolation`. It reads (function name, arguments) from standard input and writes the
 result or error to a pipe of its own, so that what libraries print on stdout or stderr never mixes with the answer. A
-`Worker` uses one child for many calls: imports are done once, and a model that goes there and back in many of them is
-sent once (`_Messages`). When the child dies or runs too long, the call raises
+`Worker` uses one child for many calls: imports are done once. When the child dies or runs too long, the call raises
 `Died` and the next call starts a new child. A function reports progress to the caller with `tell`.
 
 A stage that calls functions in a worker can be done as a whole in a worker (`Worker.apply`): it then calls them there,
@@ -84,55 +83,8 @@ class Failed(Exception):
         self.add_note(details)
 
 
-class _Messages:
-    """Values as bytes for another process, and back, one message behind the other.
-
-    A `bytes` object of at least `_APART` is sent as it is, without a copy. If it was in the last message that had such
-    objects, which both sides keep where they are not `LARGE` together, only its place there is sent, and the other side
-    gets the object that it knows.
-    """
-
-    def __init__(self) -> None:
-        self._known: list[bytes] = []
-
-    def packed(self, value: object) -> list[bytes]:
-        """`value` in parts, to be sent in this order."""
-        content = io.BytesIO()
-        pickler = _Pickler(content)
-        pickler.dump(value)
-        known = {id(each): place for place, each in enumerate(self._known)}
-        # Below 0 for one that is known: -1 less its place; else its length.
-        sizes = [-1 - known[id(each)] if id(each) in known else len(each) for each in pickler.apart]
-        new = [each for each, size in zip(pickler.apart, sizes, strict=True) if size >= 0]
-        self._keep(pickler.apart)
-        head = _SIZES.pack(content.tell(), len(sizes)) + struct.pack(f"<{len(sizes)}q", *sizes)
-        return [head, content.getvalue(), *new]
-
-    def unpacked(self, read: Callable[[int], bytes]) -> Any:
-        """The value of the next message, of which `read` gives as many bytes as it is asked for.
-
-        Raises:
-            EOFError: there is no further message: `read` gave nothing.
-        """
-        if not (head := read(_SIZES.size)):
-            raise EOFError
-        length, count = _SIZES.unpack(head)
-        sizes = struct.unpack(f"<{count}q", read(8 * count)) if count else ()
-        content = read(length)
-        apart = [read(size) if size >= 0 else self._known[-1 - size] for size in sizes]
-        self._keep(apart)
-        unpickler = pickle.Unpickler(io.BytesIO(content))  # noqa: S301 - from our own parent or child
-        unpickler.persistent_load = apart.__getitem__  # type: ignore[method-assign]
-        return unpickler.load()
-
-    def _keep(self, apart: list[bytes]) -> None:
-        """Until the next message that has such objects; both sides by the same rule."""
-        if apart:
-            self._known = apart if sum(map(len, apart)) <= LARGE else []
-
-
 class _Pickler(pickle.Pickler):
-    """Leaves out large `bytes` objects.
+    """Leaves out large `bytes` objects: they are sent as they are, without a copy.
 
     Attributes:
         apart: these, each once; what is pickled has their places.
@@ -151,11 +103,37 @@ class _Pickler(pickle.Pickler):
         return next(place for place, each in enumerate(self.apart) if each is value)
 
 
+def _packed(value: object) -> list[bytes]:
+    """`value` in parts, to be sent in this order."""
+    content = io.BytesIO()
+    pickler = _Pickler(content)
+    pickler.dump(value)
+    sizes = [len(each) for each in pickler.apart]
+    head = _SIZES.pack(content.tell(), len(sizes)) + struct.pack(f"<{len(sizes)}Q", *sizes)
+    return [head, content.getvalue(), *pickler.apart]
+
+
+def _unpacked(read: Callable[[int], bytes]) -> Any:
+    """The value of the next message, of which `read` gives as many bytes as it is asked for.
+
+    Raises:
+        EOFError: there is no further message: `read` gave nothing.
+    """
+    if not (head := read(_SIZES.size)):
+        raise EOFError
+    length, count = _SIZES.unpack(head)
+    sizes = struct.unpack(f"<{count}Q", read(8 * count)) if count else ()
+    content = read(length)
+    apart = [read(size) for size in sizes]
+    unpickler = pickle.Unpickler(io.BytesIO(content))  # noqa: S301 - from our own parent or child
+    unpickler.persistent_load = apart.__getitem__  # type: ignore[method-assign]
+    return unpickler.load()
+
+
 class _Child(subprocess.Popen[bytes]):
     """The process of a worker, with the folder of its temporary files."""
 
     folder: TemporaryFolder
-    messages: _Messages
 
 
 @dataclass
@@ -199,7 +177,7 @@ class Worker:
                 },
                 start_new_session=True,
             )
-            self._process.folder, self._process.messages = folder, _Messages()
+            self._process.folder = folder
             os.close(write)
             self._answers = read
         return self
@@ -258,14 +236,14 @@ class Worker:
         assert process is not None
         self._limit = limit = _Limit(process.pid, timeout, memory)
         self._inside = ""
-        request = process.messages.packed((function, arguments))
+        request = _packed((function, arguments))
         try:
             for part in request:
                 self._write(part, limit)
             del request, part  # a model may be hundreds of megabytes
             kind = "told"
             while kind == "told":
-                kind, value = process.messages.unpacked(partial(self._read, limit=limit))
+                kind, value = _unpacked(partial(self._read, limit=limit))
                 if kind == "told" and told is not None:
                     told(value)
         except BrokenPipeError:
@@ -512,8 +490,6 @@ _parent: int | None = None
 """In the child: the pipe to the parent. This file is the child's `__main__`; functions import it once more, as
 `convert.isolation`, so that is where it is set."""
 
-_messages = _Messages()  # in the child: with the parent
-
 
 before_call: Callable[[str, tuple[Any, ...]], None] | None = None
 """For tests, which set it in a preloaded module: in the child it is called with the name and the arguments of each
@@ -527,7 +503,7 @@ def tell(value: Any) -> None:
 
 
 def _send(pipe: int, answer: tuple[str, object]) -> None:
-    for part in _messages.packed(answer):
+    for part in _packed(answer):
         view = memoryview(part)
         while view:
             view = view[os.write(pipe, view) :]
@@ -551,7 +527,7 @@ def _serve(answers: int, parent: int, preload: Sequence[str]) -> None:
             getattr(imported_module, function)()
     with contextlib.suppress(EOFError):  # the parent is done
         while True:
-            function, arguments = imported._messages.unpacked(requests.read)  # noqa: SLF001
+            function, arguments = _unpacked(requests.read)
             imported._send(answers, imported.answer(function, arguments))  # noqa: SLF001
             del arguments  # a model, while the next request with one is read
 

@@ -221,12 +221,10 @@ def test_the_child_and_its_files_go_with_its_parent(tmp_path: Path) -> None:
 
 
 def test_large_objects_come_back_as_they_are(worker: Worker) -> None:
-    """Known ones, new ones and both, twice in one message, behind one that has none, in a new child."""
+    """Alone, twice in one message, behind one that has none, in a new child."""
     one, two, three, short = b"a" * (2 << 20), b"b" * (2 << 20), bytes(range(256)) * 8192, b"c" * 1000
     for sent in ([one], [one, short, two], [two, two, one], [], [two, three], [short, one]):
-        found = worker.call("builtins:list", sent, timeout=60)
-        assert found == sent
-        assert all(left is right for left, right in zip(found, sent, strict=True) if len(right) > len(short))
+        assert worker.call("builtins:list", sent, timeout=60) == sent
     with pytest.raises(Died):
         worker.call("os:_exit", 3, timeout=60)
     assert worker.call("builtins:list", [one], timeout=60) == [one]

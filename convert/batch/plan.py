@@ -49,11 +49,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
-from convert import errors, files, isolation, report
+from convert import errors, files, isolation, report, types
 from convert.export import archive, choose
 from convert.findings import Finding, Level, Rule, worst
 from convert.options import ConvertOptions, is_in_studio, settle_target, table
-from convert.types import Metadata, slug
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -113,7 +112,7 @@ class ModelRequest:
 
 def short_name(export: Path) -> str:
     """The name of a model where none is given: its file's, or that of the nearest folder with a telling name."""
-    return choose.bundle_name(None, "", Metadata(), export, "", several=False)
+    return choose.bundle_name(None, "", types.Metadata(), export, "", several=False)
 
 
 def is_glob(pattern: str, base: Path = Path()) -> bool:
@@ -291,7 +290,7 @@ def _project(model: ModelRequest) -> str:
         recorded = inspect(model.export).project.project_name
     except (errors.ConvertError, OSError):
         return ""
-    return slug(recorded) if recorded and slug(recorded) != "model" else ""
+    return types.slug(recorded) if recorded and types.slug(recorded) != "model" else ""
 
 
 BUG = 70
@@ -661,7 +660,7 @@ class _ManifestReader:
             )
         if not _PLACEHOLDER.search(name):
             return name
-        parent = slug(export.absolute().parent.name)
+        parent = types.slug(export.absolute().parent.name)
         return name.replace("{stem}", short_name(export)).replace("{parent}", parent)[:LONGEST_NAME]
 
     def _given(self, table: dict[str, Any], start: int | None, own: tuple[str, ...]) -> dict[str, Any]:

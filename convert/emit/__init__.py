@@ -16,28 +16,9 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from convert.emit import files as bundle
 from convert.emit.app import App, app_file
 from convert.emit.config import Gie, infer_file, preset_for
-from convert.emit.files import (
-    CALIBRATION,
-    FP16,
-    FP16_DIFFERS,
-    NO_CENTRED_PADDING,
-    RUN,
-    SAMPLE_DETECTOR,
-    SCRIPT,
-    SECONDARY_LEFT_OUT,
-    TARGET_NOT_VERIFIED,
-    EngineBuild,
-    build_script,
-    bundle_names,
-    has_codes,
-    label_file,
-    label_findings,
-    parser_findings,
-    unverified_findings,
-    write_bundle,
-)
 from convert.emit.run_md import Instructions, run_md
 from convert.emit.streams import SINKS, Source, parse_source, sample
 from convert.errors import PresetError
@@ -218,14 +199,14 @@ class Emit(_Options):
         """
         if (fitting := self.fitting(framing, for_objects=for_objects)) is not self:
             return fitting.plan(export_name, framing, counted=counted)
-        names, onnx = bundle_names(export_name), onnx_file(export_name, framing)
+        names, onnx = bundle.bundle_names(export_name), onnx_file(export_name, framing)
         models = dict.fromkeys((onnx, names.onnx if for_objects and self.secondary else onnx))
         configs = [*([names.primary] if self.primary else []), *([names.secondary] if self.secondary else [])]
         tables = [names.calibration] if self.mode == "int8" else []
         if counted:
             configs += [names.analytics] if counted.counts else []
             configs += [names.tracker] if counted.writes_tracker(self.where) else []
-        return (*models, names.labels, *tables, *configs, names.app, *_scripts(models), RUN, REPORT)
+        return (*models, names.labels, *tables, *configs, names.app, *_scripts(models), bundle.RUN, REPORT)
 
     def counting(self, export: Export, framing: Framing | None, box: float | None) -> Counting | None:
         """What the app counts; arguments and errors as `analytics.counting` has."""
@@ -255,9 +236,9 @@ class Emit(_Options):
             message = (
                 f"only the config for a primary engine was written: the model takes whole frames of {framing.frame}"
             )
-            found += (SECONDARY_LEFT_OUT.found(message),)
+            found += (bundle.SECONDARY_LEFT_OUT.found(message),)
         report = partial(report_document, artifact, fitting.options(), findings=found)
-        written, around = write_bundle(self.folder, adapted.export.name, files, report)
+        written, around = bundle.write_bundle(self.folder, adapted.export.name, files, report)
         return StageResult(Bundle(str(self.folder), adapted.export.name, written), written, (*found, *around))
 
     def models(self, adapted: Adapted) -> tuple[Adapted, ...]:
@@ -276,20 +257,20 @@ class Emit(_Options):
         """
         framing = adapted.preprocessing.framing
         assert self.fitting(framing, for_objects=adapted.for_objects is not None) is self
-        names = bundle_names(adapted.export.name)
+        names = bundle.bundle_names(adapted.export.name)
         preset = preset_for(adapted.head, self.where)
         models = self.models(adapted)
         engines = {each.file: self.engine(each) for each in models}
         engine = engines[adapted.file]
-        text = label_file(adapted.head.labels, preset.labels, adapted.export.labels_from)
-        if self.precision == "int8" and not has_codes(adapted.onnx.data):
+        text = bundle.label_file(adapted.head.labels, preset.labels, adapted.export.labels_from)
+        if self.precision == "int8" and not bundle.has_codes(adapted.onnx.data):
             raise PresetError(
                 f"{adapted.file} is no model of 8-bit codes",
                 hint="give --precision int8 to translate and adapt, too, or use convert",
             )
         files = {each.file: each.onnx.data for each in models} | {names.labels: text}
         if self.mode == "int8":
-            files[names.calibration] = load_text(CALIBRATION).encode()
+            files[names.calibration] = load_text(bundle.CALIBRATION).encode()
         frame = framing.frame if framing else None
         size = size or self.frame_size(frame)
         for name, gie, model in (
@@ -311,30 +292,30 @@ class Emit(_Options):
         files[names.app] = app_file(app, engine, self.where)
         scripts = _scripts(engines)
         for each, script in zip(models, scripts, strict=False):
-            files[script] = build_script(engines[each.file], each.onnx.input, self.where, script)
+            files[script] = bundle.build_script(engines[each.file], each.onnx.input, self.where, script)
         if len(models) > 1:
-            files[SCRIPT] = _both(scripts[:-1])
+            files[bundle.SCRIPT] = _both(scripts[:-1])
         detects = head(adapted.head.task).detects and self.primary is not None
         about = Instructions(
             *(adapted.export.name, app, {names.labels: preset.labels}, detects, self.gpu_id, framing, effect),
             primary_script=scripts[0] if len(models) > 1 else "",
         )
-        files[RUN] = run_md(about, self.where)
+        files[bundle.RUN] = run_md(about, self.where)
         return files
 
     def app(
         self, name: str, files: Container[str], size: tuple[int, int], frame: Frame | None, *, tracks: bool, **own: Any
     ) -> App:
         """The app of the bundle `name`, which holds `files`; `own`: fields of `App` that are otherwise."""
-        names = bundle_names(name)
+        names = bundle.bundle_names(name)
         counts, follows = (each if each in files else "" for each in (names.analytics, names.tracker))
         gies = self.primary, self.secondary, names.primary, names.secondary
         more: dict[str, Any] = {"frame": frame, "tracks": tracks, "analytics_file": counts, "tracker_file": follows}
         return replace(App(names.app, *gies, size, self.frames_from, self.sink), **more, **own)
 
-    def engine(self, adapted: Adapted) -> EngineBuild:
+    def engine(self, adapted: Adapted) -> bundle.EngineBuild:
         """The engine of a model."""
-        return EngineBuild(adapted.file, self.batch_size, self.gpu_id, self.mode)
+        return bundle.EngineBuild(adapted.file, self.batch_size, self.gpu_id, self.mode)
 
     def frame_size(self, frame: Frame | None) -> tuple[int, int]:
         """Width and height of the app's frames, pixels; `frame` is what the primary model was made for."""
@@ -342,12 +323,12 @@ class Emit(_Options):
 
     def findings(self, adapted: Adapted, evidence: Evidence) -> tuple[Finding, ...]:
         """What is questionable in the files themselves, and in FP16."""
-        where, names = self.where, bundle_names(adapted.export.name)
-        found = list(label_findings(adapted.head.labels, names.labels))
+        where, names = self.where, bundle.bundle_names(adapted.export.name)
+        found = list(bundle.label_findings(adapted.head.labels, names.labels))
         before = adapted.preprocessing
         if before.maintain_aspect_ratio and before.symmetric_padding and not reads_key(where, "symmetric-padding"):
             found.append(
-                NO_CENTRED_PADDING.found(
+                bundle.NO_CENTRED_PADDING.found(
                     f"DeepStream {where.deepstream} pads at the right and the bottom only; the model was trained with "
                     "bars on both sides",
                     path=names.primary if self.primary else names.secondary,
@@ -356,7 +337,7 @@ class Emit(_Options):
             )
         lowest, highest = opsets(where.tensorrt)
         hint = f"--opset {min(max(adapted.onnx.opset, lowest), highest)}"
-        found += parser_findings(adapted.onnx, adapted.file, where, hint)
+        found += bundle.parser_findings(adapted.onnx, adapted.file, where, hint)
         if counted := self.counting(adapted.export, before.framing, adapted.head.box):
             from convert.emit.analytics import counting_findings
 
@@ -364,10 +345,10 @@ class Emit(_Options):
         if self.precision == "fp16":
             half = next((each for each in evidence.precisions if each.precision == "fp16"), None)
             found.append(self._half(half))
-        found += unverified_findings(where, {"tensorrt": SCRIPT, "keys": names.app})
+        found += bundle.unverified_findings(where, {"tensorrt": bundle.SCRIPT, "keys": names.app})
         if not self.primary:
             found.append(
-                SAMPLE_DETECTOR.found(
+                bundle.SAMPLE_DETECTOR.found(
                     f"the primary engine of the app is the SDK's sample, {sdk_path(where, 'sample-detector')}",
                     path=names.app,
                     hint="put your own detector into [primary-gie]",
@@ -379,7 +360,7 @@ class Emit(_Options):
         """What FP16 changes, where that was measured on the CPU."""
         if half is None or half.agreement is None:
             text = "the measured differences are those of FP32; the engine will be FP16"
-            return FP16.found(text, path=SCRIPT)
+            return bundle.FP16.found(text, path=bundle.SCRIPT)
         measured = half.agreement
         shown = "" if half.shown is None else f" ({half.shown} show an object)"
         message = (
@@ -387,15 +368,15 @@ class Emit(_Options):
             f"{shown}; scores differ by up to {measured.max_abs_diff:.2g}"
         )
         if half.is_good:
-            return FP16.found(message, path=SCRIPT)
+            return bundle.FP16.found(message, path=bundle.SCRIPT)
         if half.overflow:
             others = len(half.overflow) - 1
             more = f" and {others} more {'node' if others == 1 else 'nodes'}" if others else ""
             message = f"beyond 65504, the largest number of float16: {half.overflow[0]}{more}; {message}"
         hint = "use --precision fp32"
         if flags := float32_flags(self.where.tensorrt, half.keep):
-            hint += f", or build the engine with these options added: ./{SCRIPT} {flags}"
-        return FP16_DIFFERS.found(message, path=SCRIPT, hint=hint)
+            hint += f", or build the engine with these options added: ./{bundle.SCRIPT} {flags}"
+        return bundle.FP16_DIFFERS.found(message, path=bundle.SCRIPT, hint=hint)
 
     def options(self) -> dict[str, Any]:
         """The options as they were understood, without the folder."""
@@ -417,7 +398,7 @@ class Emit(_Options):
         }
 
 
-_ONCE = {SAMPLE_DETECTOR.id, TARGET_NOT_VERIFIED.id}
+_ONCE = {bundle.SAMPLE_DETECTOR.id, bundle.TARGET_NOT_VERIFIED.id}
 """Findings about the whole target, reported for the primary model only, and EI505, which does not hold here."""
 
 
@@ -474,7 +455,7 @@ class EmitPair(_Options):
         names = self._names(primary, secondary, framing)
         plans = self.primary.plan(names[0], framing, counted=counted), self.secondary.plan(names[1])
         parts = tuple(map(_own, plans, names))
-        return (*parts[0], *parts[1], _app_name(*names), *map(_script_name, names), SCRIPT, RUN, REPORT)
+        return (*parts[0], *parts[1], _app_name(*names), *map(_script_name, names), bundle.SCRIPT, bundle.RUN, REPORT)
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - every stage takes one
         """Write the folder for a `ValidatedPair`.
@@ -492,7 +473,7 @@ class EmitPair(_Options):
         files = self._files(pair)
         found = self._findings(pair)
         parts = ((pair.primary, self.primary.options()), (pair.secondary, self.secondary.options()))
-        written, stale = write_bundle(self.folder, None, files, partial(app_report, *parts, findings=found))
+        written, stale = bundle.write_bundle(self.folder, None, files, partial(app_report, *parts, findings=found))
         return StageResult(Bundle(str(self.folder), "-".join(names), written), written, (*found, *stale))
 
     def _emit(self, **own: Any) -> Emit:
@@ -513,12 +494,12 @@ class EmitPair(_Options):
         size = self.primary.frame_size(frame)
         for emit, validated in ((self.primary, pair.primary), (self.secondary, pair.secondary)):
             adapted = validated.adapted
-            names = bundle_names(adapted.export.name)
+            names = bundle.bundle_names(adapted.export.name)
             written = emit.files(adapted, size)
             files |= {each: written[each] for each in _own(tuple(written), adapted.export.name)}
             engine = emit.engine(adapted)
             script = _script_name(adapted.export.name)
-            scripts[script] = build_script(engine, adapted.onnx.input, emit.where, script)
+            scripts[script] = bundle.build_script(engine, adapted.onnx.input, emit.where, script)
             engines.append(engine)
             labels[names.labels] = preset_for(adapted.head, emit.where).labels
         both = [validated.adapted.export.name for validated in (pair.primary, pair.secondary)]
@@ -528,13 +509,13 @@ class EmitPair(_Options):
             tracks=self.primary.counting(first.export, framing, first.head.box) is not None,
             file=_app_name(*both),
             secondary=self.secondary.secondary,
-            secondary_file=bundle_names(both[1]).secondary,
+            secondary_file=bundle.bundle_names(both[1]).secondary,
             secondary_engine=engines[1],
         )
         files[app.file] = app_file(app, engines[0], self.primary.where)
         effect = pair.primary.evidence.framing
         about = Instructions("-".join(both), app, labels, True, self.gpu_id, framing, effect)  # noqa: FBT003 - it detects
-        return {**files, **scripts, SCRIPT: _both(scripts), RUN: run_md(about, self.primary.where)}
+        return {**files, **scripts, bundle.SCRIPT: _both(scripts), bundle.RUN: run_md(about, self.primary.where)}
 
     def _findings(self, pair: ValidatedPair) -> tuple[Finding, ...]:
         first, second = (
@@ -555,7 +536,7 @@ def refuse_no_objects(task: str) -> None:
 
 def _own(files: tuple[str, ...], name: str) -> tuple[str, ...]:
     """Of the files of the model `name` those that stay its own: all before the app's config."""
-    return files[: files.index(bundle_names(name).app)]
+    return files[: files.index(bundle.bundle_names(name).app)]
 
 
 def _app_name(primary: str, secondary: str) -> str:
@@ -569,7 +550,7 @@ def _script_name(name: str) -> str:
 def _scripts(models: Iterable[str]) -> tuple[str, ...]:
     """The scripts of a bundle with these ONNX files; of several one for each, and one that starts them."""
     each = tuple(_script_name(model.removesuffix(".onnx")) for model in models)
-    return (*each, SCRIPT) if len(each) > 1 else (SCRIPT,)
+    return (*each, bundle.SCRIPT) if len(each) > 1 else (bundle.SCRIPT,)
 
 
 def _both(scripts: Iterable[str]) -> bytes:

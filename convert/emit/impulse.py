@@ -11,19 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from convert.emit.files import (
-    DUPLICATE_LABEL,
-    RUN,
-    SCRIPT,
-    EngineBuild,
-    build_script,
-    bundle_names,
-    label_file,
-    label_findings,
-    parser_findings,
-    unverified_findings,
-    write_bundle,
-)
+from convert.emit import files as bundle
 from convert.files import filled
 from convert.nvinfer.targets import Target, sdk_path, target, trtexec_flags
 from convert.report import REPORT, impulse_report
@@ -68,8 +56,8 @@ class EmitImpulse:
 
     def plan(self, export: Export) -> tuple[str, ...]:
         """Names of the files the bundle gets, in the order they are written."""
-        labels = (bundle_names(export.name).labels,) if export.model else ()
-        return (f"{export.name}.onnx", *labels, SCRIPT, TRITON, RUN, REPORT)
+        labels = (bundle.bundle_names(export.name).labels,) if export.model else ()
+        return (f"{export.name}.onnx", *labels, bundle.SCRIPT, TRITON, bundle.RUN, REPORT)
 
     def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - every stage takes one
         """Write the folder.
@@ -83,7 +71,7 @@ class EmitImpulse:
         files = self.files(model)
         found = self.findings(model)
         report = partial(impulse_report, artifact, self.options(), findings=found)
-        written, around = write_bundle(self.folder, model.export.name, files, report)
+        written, around = bundle.write_bundle(self.folder, model.export.name, files, report)
         return StageResult(Bundle(str(self.folder), model.export.name, written), written, (*found, *around))
 
     def options(self) -> dict[str, Any]:
@@ -98,20 +86,20 @@ class EmitImpulse:
 
     def files(self, model: ImpulseModel) -> dict[str, bytes]:
         """Name and content of every file but the report, in the order of `plan`."""
-        engine = EngineBuild(model.file, self.batch_size, self.gpu_id, "fp32")
-        labels = bundle_names(model.export.name).labels
+        engine = bundle.EngineBuild(model.file, self.batch_size, self.gpu_id, "fp32")
+        labels = bundle.bundle_names(model.export.name).labels
         files = {model.file: model.onnx.data}
         if model.labels:
-            files[labels] = label_file(model.labels, "one-per-line", model.export.labels_from)
-        files[SCRIPT] = build_script(engine, model.onnx.input, self.where, impulse=True)
+            files[labels] = bundle.label_file(model.labels, "one-per-line", model.export.labels_from)
+        files[bundle.SCRIPT] = bundle.build_script(engine, model.onnx.input, self.where, impulse=True)
         about = {"model": model, "labels": labels}
         files[TRITON] = filled("bundle/config.pbtxt", batch_size=self.batch_size, **about)
-        files[RUN] = filled(
+        files[bundle.RUN] = filled(
             "bundle/RUN-impulse.md",
             target=self.where,
             engine=engine.file,
             trtexec=sdk_path(self.where, "trtexec"),
-            script=SCRIPT,
+            script=bundle.SCRIPT,
             triton=TRITON,
             **about,
         )
@@ -119,9 +107,11 @@ class EmitImpulse:
 
     def findings(self, model: ImpulseModel) -> tuple[Finding, ...]:
         """What is questionable in the files themselves."""
-        where, names = self.where, bundle_names(model.export.name)
-        found = [each for each in label_findings(model.labels, names.labels) if each.id == DUPLICATE_LABEL.id]
+        where, names = self.where, bundle.bundle_names(model.export.name)
+        found = [
+            each for each in bundle.label_findings(model.labels, names.labels) if each.id == bundle.DUPLICATE_LABEL.id
+        ]
         hint = "use a --target with TensorRT 8 or newer, or ONNX Runtime"
-        found += parser_findings(model.onnx, model.file, where, hint)
-        found += unverified_findings(where, {"tensorrt": SCRIPT})
+        found += bundle.parser_findings(model.onnx, model.file, where, hint)
+        found += bundle.unverified_findings(where, {"tensorrt": bundle.SCRIPT})
         return tuple(found)

@@ -21,15 +21,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from convert.errors import (
-    ConvertError,
-    InputError,
-    MissingDependencyError,
-    TranslationError,
-    UnsupportedModelError,
-    ValidationError,
-    pip_install,
-)
+from convert import errors
 from convert.export.archive import HDF5, HEAD, SAVED_MODEL, ZIP, Tree, file_type, open_zip_bytes
 from convert.isolation import Died, Failed, Worker
 from convert.types import Parity
@@ -109,7 +101,9 @@ def convert_place(tree: Tree, place: Place) -> tuple[bytes, Parity, str]:
     # Not importlib.util.find_spec: where tf2onnx runs in this process, a stub is called so.
     if PathFinder.find_spec("tensorflow") is None:
         message = f"this is {WORDS[form]}, which TensorFlow has to convert, and that is not installed"
-        raise MissingDependencyError(message, hint=f"{pip_install('ei-deepstream[tensorflow]')}, or {_LITE}")
+        raise errors.MissingDependencyError(
+            message, hint=f"{errors.pip_install('ei-deepstream[tensorflow]')}, or {_LITE}"
+        )
     try:
         with Worker(preload=("tensorflow",)) as worker:
             model, difference, greatest, version = worker.call(
@@ -117,13 +111,15 @@ def convert_place(tree: Tree, place: Place) -> tuple[bytes, Parity, str]:
             )
     except Died as died:
         reason = f"was {died.reason}" if died.reason.startswith("killed") else died.reason
-        raise TranslationError(f"TensorFlow could not convert the model: it {reason}", hint=_LITE) from died
+        raise errors.TranslationError(f"TensorFlow could not convert the model: it {reason}", hint=_LITE) from died
     except Failed as failed:
-        raise TranslationError(f"TensorFlow could not convert the model: {_first_line(failed)}", hint=_LITE) from failed
+        raise errors.TranslationError(
+            f"TensorFlow could not convert the model: {_first_line(failed)}", hint=_LITE
+        ) from failed
     tolerance = _TOLERANCE * max(1.0, greatest)
     if not difference[0] <= tolerance:
         message = f"the .tflite that TensorFlow {version} made of the model is {difference[0]:.2g} away from it"
-        raise ValidationError(message, hint=_LITE)
+        raise errors.ValidationError(message, hint=_LITE)
     return model, Parity(difference[0], difference[1], difference[2], _INPUTS, tolerance), version
 
 
@@ -140,12 +136,12 @@ def _read(tree: Tree, place: Place) -> tuple[str, dict[str, bytes]]:
         if kind is HDF5:  # Keras 2 wrote HDF5 into whatever it was told
             return _read_hdf5(data)
         if kind is not ZIP:
-            raise InputError(f"this is {kind.words}", hint=kind.hint)
+            raise errors.InputError(f"this is {kind.words}", hint=kind.hint)
         with open_zip_bytes(data, Path(tree.name_of(place.member))) as inner:
             deeper = not place.member.lower().endswith(".keras")  # a zip may hold a .keras, which holds no further one
             found = best([each for each in places(inner) if not each.packed or (deeper and each.form == "keras")])
             if len(found) != 1:
-                raise InputError(f"this zip holds {len(found)} models of TensorFlow, not one", hint=_WHOLE)
+                raise errors.InputError(f"this zip holds {len(found)} models of TensorFlow, not one", hint=_WHOLE)
             return _read(inner, found[0])
     folder = PurePosixPath(place.member).parent
     if place.form == "savedmodel":
@@ -153,17 +149,17 @@ def _read(tree: Tree, place: Place) -> tuple[str, dict[str, bytes]]:
         inside = {path.relative_to(folder).as_posix(): str(path) for path in below}
         if _INDEX not in inside:
             message = f"this is {SAVED_MODEL.words}: the folder variables/, which holds its weights, is not beside it"
-            raise InputError(message, hint=f"give the whole folder of the SavedModel, or {_LITE}")
+            raise errors.InputError(message, hint=f"give the whole folder of the SavedModel, or {_LITE}")
         files = {name: tree.read(path) for name, path in inside.items() if _SAVED.fullmatch(name)}
         if (kind := file_type(files[_GRAPH][:HEAD])) is not SAVED_MODEL:
-            raise InputError(f"this is no SavedModel, but {kind.words}", hint=_WHOLE)
+            raise errors.InputError(f"this is no SavedModel, but {kind.words}", hint=_WHOLE)
         return place.form, files
     if place.form == "keras":
         paths = {name: str(folder / name) for name in _KERAS_FILES}
         return place.form, {name: tree.read(path) for name, path in paths.items() if path in tree.members}
     data = tree.read(place.member)
     if (kind := file_type(data[:HEAD])) is not HDF5:
-        raise InputError(f"this is {kind.words}", hint=kind.hint)
+        raise errors.InputError(f"this is {kind.words}", hint=kind.hint)
     return _read_hdf5(data)
 
 
@@ -174,9 +170,9 @@ def _read_hdf5(data: bytes) -> tuple[str, dict[str, bytes]]:
     return "h5", {"model.h5": data}
 
 
-def _no_network() -> InputError:
+def _no_network() -> errors.InputError:
     message = "this HDF5 file holds no Keras model: it has no model_config; it may be weights or data alone"
-    return InputError(message, hint=f"save the whole model (model.save), or {_LITE}")
+    return errors.InputError(message, hint=f"save the whole model (model.save), or {_LITE}")
 
 
 def best(found: Sequence[Place]) -> list[Place]:
@@ -218,7 +214,7 @@ def to_tflite(form: str, files: dict[str, bytes]) -> tuple[bytes, tuple[float, f
             signature = loaded.signatures[key]
         except Exception as error:  # TensorFlow raises whatever comes
             reason = _first_line(error).replace(f"{folder}/", "")
-            raise InputError(f"TensorFlow cannot load the SavedModel: {reason}", hint=_WHOLE) from error
+            raise errors.InputError(f"TensorFlow cannot load the SavedModel: {reason}", hint=_WHOLE) from error
         model = _converted(str(folder), key)
         return model, *_compare(model, signature, call), str(tf.__version__)
 
@@ -240,16 +236,18 @@ def _signature(graph: bytes) -> tuple[str, bytes]:
     try:
         saved.ParseFromString(graph)
     except DecodeError as error:
-        raise InputError("saved_model.pb is damaged", hint=_WHOLE) from error
+        raise errors.InputError("saved_model.pb is damaged", hint=_WHOLE) from error
     if not saved.meta_graphs:
-        raise InputError("saved_model.pb is empty", hint=_WHOLE)
+        raise errors.InputError("saved_model.pb is empty", hint=_WHOLE)
     nodes = [node for meta in saved.meta_graphs for node in meta.graph_def.node]
     nodes += [node for meta in saved.meta_graphs for each in meta.graph_def.library.function for node in each.node_def]
     used = {node.op for node in nodes}
     if code := sorted(used & _CODE):
-        raise UnsupportedModelError(f"the SavedModel calls Python code ({code[0]}), which is not in it", hint=_LITE)
+        raise errors.UnsupportedModelError(
+            f"the SavedModel calls Python code ({code[0]}), which is not in it", hint=_LITE
+        )
     if touched := sorted(used & _FILES):
-        raise UnsupportedModelError(f"the SavedModel reads or writes files ({touched[0]})", hint=_LITE)
+        raise errors.UnsupportedModelError(f"the SavedModel reads or writes files ({touched[0]})", hint=_LITE)
     names = sorted(set(saved.meta_graphs[0].signature_def) - _INTERNAL)
     if "serving_default" in names or len(names) == 1:
         for meta in saved.meta_graphs:
@@ -259,10 +257,10 @@ def _signature(graph: bytes) -> tuple[str, bytes]:
         return name, saved.SerializeToString()
     if not names:
         message = "the SavedModel has no signature, so its input and output are not known"
-        raise UnsupportedModelError(message, hint=f"save it with one (model.export(FOLDER)), or {_LITE}")
+        raise errors.UnsupportedModelError(message, hint=f"save it with one (model.export(FOLDER)), or {_LITE}")
     message = f"the SavedModel has {len(names)} signatures, none of which is serving_default: {', '.join(names)}"
     hint = f"save it with the one that takes a picture as serving_default, or {_LITE}"
-    raise UnsupportedModelError(message, hint=hint)
+    raise errors.UnsupportedModelError(message, hint=hint)
 
 
 _MODULE: Final = re.compile(
@@ -299,16 +297,16 @@ def _load_keras(form: str, files: Mapping[str, bytes], folder: Path) -> Any:
     except Exception as error:  # Keras raises whatever comes
         by = f", which Keras {version} wrote" if version else ""
         message = f"Keras {keras.__version__} cannot load the model{by}: {_first_line(error)}"
-        raise InputError(message, hint=_WHOLE) from error
+        raise errors.InputError(message, hint=_WHOLE) from error
 
 
 def _document(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
     try:
         found = json.loads(files[name])
     except (KeyError, ValueError, RecursionError) as error:
-        raise InputError(f"the .keras file is damaged: {name} is missing or no JSON", hint=_WHOLE) from error
+        raise errors.InputError(f"the .keras file is damaged: {name} is missing or no JSON", hint=_WHOLE) from error
     if not isinstance(found, dict):
-        raise InputError(f"the .keras file is damaged: {name} holds no object", hint=_WHOLE)
+        raise errors.InputError(f"the .keras file is damaged: {name} holds no object", hint=_WHOLE)
     return found
 
 
@@ -320,7 +318,7 @@ def _h5_config(path: Path) -> tuple[dict[str, Any], object]:
         with h5py.File(path, "r") as file:
             text, version = file.attrs.get("model_config"), file.attrs.get("keras_version")
     except Exception as error:  # h5py raises whatever comes
-        raise InputError(f"the HDF5 file is damaged: {_first_line(error)}", hint=_WHOLE) from error
+        raise errors.InputError(f"the HDF5 file is damaged: {_first_line(error)}", hint=_WHOLE) from error
     if text is None:
         raise _no_network()
     version = version.decode("utf-8", "replace") if isinstance(version, bytes) else version
@@ -355,17 +353,17 @@ def _refuse_code(config: dict[str, Any], known: Mapping[str, Any], version: str)
         name = str(item["class_name"])
         if name in {"Lambda", "__lambda__"}:
             message = "the Keras model holds a Lambda layer, whose Python code is not executed"
-            raise UnsupportedModelError(message, hint=_SAVE_GRAPH)
+            raise errors.UnsupportedModelError(message, hint=_SAVE_GRAPH)
         if name in _CALLS:
             message = f"the Keras model holds {name} layers of Keras {version or 2}, which Keras 3 cannot read"
-            raise UnsupportedModelError(message, hint=_SAVE_GRAPH)
+            raise errors.UnsupportedModelError(message, hint=_SAVE_GRAPH)
         module = item.get("module")
         is_foreign = module is not None and not (isinstance(module, str) and _MODULE.fullmatch(module))
         is_custom = is_foreign or ">" in str(item.get("registered_name") or "")
         if is_custom or (is_layer and name not in known and name not in _MODELS):
             what = "layer" if is_layer else "class"
             message = f"the Keras model holds the custom {what} {name}, whose code is not in the file"
-            raise UnsupportedModelError(message, hint=_SAVE_GRAPH)
+            raise errors.UnsupportedModelError(message, hint=_SAVE_GRAPH)
 
 
 def _described(value: object, *, is_layer: bool = True) -> Iterator[tuple[dict[str, Any], bool]]:
@@ -397,9 +395,9 @@ def _converted(folder: str, key: str) -> bytes:
         if lacking := _LACKING.search(str(error)):
             message = f"TensorFlow Lite has no operator for {lacking[1].strip()}, which the model uses"
             hint = "train or save the model without it; no .tflite can hold it"
-            raise UnsupportedModelError(message, hint=hint) from error
+            raise errors.UnsupportedModelError(message, hint=hint) from error
         message = f"TensorFlow {tf.__version__} cannot make a .tflite of the model: {_first_line(error)}"
-        raise TranslationError(message, hint=_LITE) from error
+        raise errors.TranslationError(message, hint=_LITE) from error
     return model
 
 
@@ -415,7 +413,7 @@ def _compare(model: bytes, signature: Any, call: Any) -> tuple[tuple[float, floa
     (name, details), *more = runner.get_input_details().items()
     if more:
         message = f"the model has {1 + len(more)} inputs"
-        raise UnsupportedModelError(message, hint="only models with one input, a picture, can be converted")
+        raise errors.UnsupportedModelError(message, hint="only models with one input, a picture, can be converted")
     random = np.random.default_rng(0)
     greatest, highest, total, count, equal, decisions = 0.0, 0.0, 0.0, 0, 0, 0
     for _ in range(_INPUTS):
@@ -430,7 +428,7 @@ def _compare(model: bytes, signature: Any, call: Any) -> tuple[tuple[float, floa
             one, two = np.asarray(output, np.float64), np.asarray(theirs[key], np.float64)
             if one.shape != two.shape:
                 message = f"the .tflite gives {list(one.shape)} where the model gives {list(two.shape)}"
-                raise ValidationError(message, hint=_LITE)
+                raise errors.ValidationError(message, hint=_LITE)
             difference = np.abs(one - two)
             greatest = float(np.maximum(greatest, difference.max()))  # NaN stays NaN
             highest = max(highest, float(np.abs(two).max()))
@@ -440,6 +438,6 @@ def _compare(model: bytes, signature: Any, call: Any) -> tuple[tuple[float, floa
     return (greatest, total / max(1, count), equal / max(1, decisions)), highest
 
 
-def shown(error: ConvertError, path: str) -> ConvertError:
+def shown(error: errors.ConvertError, path: str) -> errors.ConvertError:
     """The same error about the file `path`."""
     return type(error)(error.message, hint=error.hint, path=error.path or path)

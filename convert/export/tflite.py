@@ -27,6 +27,7 @@ from math import prod
 from typing import Any, Final
 
 from convert.errors import InputError, UnsupportedModelError
+from convert.files import load_toml
 
 IDENTIFIER: Final = b"TFL3"
 """The file identifier, at bytes 4 to 7."""
@@ -81,9 +82,8 @@ _MAX_ELEMENTS: Final = 1 << 22
 
 _SIZES: Final = {"b": 1, "B": 1, "h": 2, "H": 2, "i": 4, "I": 4, "f": 4, "q": 8, "Q": 8, "s": 1}
 
-_VECTORS_IN_OPTIONS: Final = {8: ((5, 1),), 17: ((0, 4),), 30: ((0, 4),)}
-"""Vectors (field, bytes an element) of the option tables FullyConnected, Reshape and Squeeze; others have scalars only
-or belong to operators no Edge Impulse model has."""
+_VECTORS_IN_OPTIONS: Final = load_toml("tflite.toml")
+"""The bytes of an element of each field, by union and number of the options' table; 0 where it is no vector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,12 +279,11 @@ def _read_operators(graph: _Table, tensors: int, names: list[str]) -> tuple[Oper
         code = table.integer(0, "I")
         if code >= len(names):
             raise _damaged(f"an operator has the kind {code}, which does not exist")
-        if (kind := table.integer(3, "B")) and (options := table.table(4)):
-            for index, item in _VECTORS_IN_OPTIONS.get(kind, ()):
-                options.vector(index, item)
-        if table.integer(11, "B") and (options := table.table(12)) and names[code] == _COMPOSITE:
-            options.text(0)
-            options.vector(2)
+        for place, union in ((3, "BuiltinOptions"), (11, "BuiltinOptions2")):
+            if (kind := table.integer(place, "B")) and (options := table.table(place + 1)):
+                for index, item in enumerate(_VECTORS_IN_OPTIONS[union].get(str(kind), ())):
+                    if item:
+                        options.vector(index, item)
         table.vector(5)
         table.vector(7)
         _indices(table, 8, tensors, -1)
@@ -560,12 +559,13 @@ def _rename_outputs(content: Any, same: dict[int, int]) -> None:
     graph = content.subgraphs[0]
     computed = {index for call in graph.operators for index in call.outputs}
     for place, index in enumerate(graph.outputs):
-        if index in same:
-            if same[index] not in computed or same[index] in graph.outputs:
-                name = str(graph.tensors[index].name or b"", "utf-8", "replace")
-                message = f"the model's output {name!r} is a constant, its input or another output"
-                raise UnsupportedModelError(message, hint="export it with outputs that are computed")
-            graph.outputs[place], content.signatureDefs = same[index], None  # they name the old one
+        if index not in same:
+            continue
+        if same[index] not in computed or same[index] in graph.outputs:
+            name = str(graph.tensors[index].name or b"", "utf-8", "replace")
+            message = f"the model's output {name!r} is a constant, its input or another output"
+            raise UnsupportedModelError(message, hint="export it with outputs that are computed")
+        graph.outputs[place], content.signatureDefs = same[index], None  # they name the old one
 
 
 def _branch(
@@ -585,9 +585,7 @@ def _branch(
         if not len(set(branch.outputs)) == len(branch.outputs) == len(results):
             raise _damaged("a composite gives other tensors than its subgraph")
         computed = {number for call in branch.operators for number in call.outputs}
-        for number, result in zip(branch.outputs, results, strict=True):
-            if number in computed:
-                places.setdefault(number, result)
+        places = {old: new for old, new in zip(branch.outputs, results, strict=True) if old in computed} | places
     for number, tensor in enumerate(branch.tensors):
         if number not in places:
             places[number] = len(graph.tensors)

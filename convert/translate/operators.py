@@ -276,9 +276,8 @@ def _reverse_sequence(writer: _Writer) -> str:
 
 def _matrix_diag(writer: _Writer) -> str:
     """Each row as the diagonal of a square that is 0 elsewhere."""
-    shape = writer.shape
-    rows = writer.reshape(writer.inputs[0], [*shape[:-1], 1])
-    return writer.add("Mul", rows, writer.constant(np.eye(shape[-1]), writer.result))
+    rows = writer.reshape(writer.inputs[0], [*writer.shape[:-1], 1])
+    return writer.add("Mul", rows, writer.constant(np.eye(writer.shape[-1]), writer.result))
 
 
 def _matrix_set_diag(writer: _Writer) -> str:
@@ -507,8 +506,7 @@ def _space_to_batch(writer: _Writer) -> str:
     name = writer.pad(writer.inputs[0], widths) if pads.any() else writer.inputs[0]
     sizes = np.add(shape, widths[1:].sum(axis=1)).tolist()
     split = [part for size, block in zip(sizes, blocks, strict=False) for part in (size // block, block)]
-    outer = range(1, 2 * len(blocks), 2)
-    inner = [axis + 1 for axis in outer]
+    outer, inner = (range(first, 2 * len(blocks) + first, 2) for first in (1, 2))
     name = writer.reshape(name, [batch, *split, *sizes[len(blocks) :]])
     rest = range(2 * len(blocks) + 1, 2 * len(blocks) + 1 + more)
     return writer.reshape(writer.add("Transpose", name, perm=[*inner, 0, *outer, *rest]), writer.target)
@@ -539,8 +537,7 @@ def _taps(writer: _Writer, kernel: Sequence[int]) -> list[str]:
 def _convolution(writer: _Writer) -> str:
     """With weights [O,kh,kw,C] that are computed from a picture: as one product of matrices a picture."""
     outputs, *kernel, depth = writer.shape_of(1)
-    _, height, width, channels = writer.shape_of(0)
-    if depth != channels:
+    if depth != writer.shape_of(0)[3]:
         raise ValueError("CONV_2D in groups has weights that are computed from the picture")
     _, height, width, _ = writer.target
     size = prod(kernel) * depth
@@ -804,8 +801,7 @@ def register() -> None:
 
     mapping = tfl_op.create_tfl_to_tf_mapping()
     separate = partial(_separate, others=tfl_math.separate_fused_activation_function)
-    tfl_math.separate_fused_activation_function = separate
-    tfl_nn.separate_fused_activation_function = separate
+    tfl_math.separate_fused_activation_function = tfl_nn.separate_fused_activation_function = separate
     for operator in ("MAXIMUM", "MINIMUM"):  # theirs casts integers until opset 12
         mapping[f"TFL_STABLEHLO_{operator}"] = mapping[f"TFL_{operator}"]
     for operator, write in _HANDLERS.items():

@@ -372,13 +372,13 @@ def test_composites_are_written_out() -> None:
 
 
 def test_a_composite_that_runs_itself_ends_soon() -> None:
-    """With 3,000 tensors, each of which an operator reads."""
+    """With 10,000 tensors, each of which an operator reads."""
 
     def change(model: Any) -> None:
         inner, (outer,) = model.subgraphs[1].operators[0], model.subgraphs[2].operators
         inner.builtinOptions2.decompositionSubgraphIndex = 1
         tensors = model.subgraphs[1].tensors
-        tensors += [tensors[0]] * 3000
+        tensors += [tensors[0]] * 10_000
         joined = copy(outer)
         joined.inputs, joined.outputs = range(len(tensors)), [2]
         model.subgraphs[1].operators.append(joined)
@@ -468,6 +468,9 @@ OPTIONS = [
     ("FULLY_CONNECTED", {"keepNumDims": True, "asymmetricQuantizeInputs": True, "quantSpec": [1, 2]}, "FullyConnected"),
     ("RESHAPE", {"newShape": [1, 4]}, "Reshape"),
     ("SQUEEZE", {"squeezeDims": [0]}, "Squeeze"),
+    ("BUCKETIZE", {"boundaries": [1.0, 2.5]}, "Bucketize"),
+    ("STABLEHLO_PAD", {"edgePaddingHigh": [1, 2, 3]}, "StablehloPad"),
+    ("STABLEHLO_CONVOLUTION", {"outputSpatialDimensions": [1, 2]}, "StablehloConvolution"),
     ("SOFTMAX", {"beta": 1.5}, "Softmax"),
     ("CONV_2D", {"strideH": 2, "strideW": 2, "dilationHFactor": 3}, "Conv2D"),
 ]
@@ -483,7 +486,7 @@ def test_options_of_operators(kind: str, values: dict[str, Any], name: str) -> N
     assert read_graph(data).operators[0].name == kind
     vector = next((value for value in values.values() if isinstance(value, list)), None)
     if vector is not None:
-        item = "B" if name == "FullyConnected" else "i"
+        item = {"FullyConnected": "B", "Bucketize": "f", "Reshape": "i", "Squeeze": "i"}.get(name, "q")
         stored = struct.pack(f"<I{len(vector)}{item}", len(vector), *vector)
         assert data.count(stored) >= 1
         damaged = data.replace(stored, struct.pack(f"<I{len(vector)}{item}", 1 << 20, *vector))

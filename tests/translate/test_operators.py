@@ -331,7 +331,7 @@ def test_lengths(opset: int, same: Callable[..., onnx.ModelProto]) -> None:
     flat = Flat()
     picture, scaled, target = (flat.tensor(1, 6, 8, 3, name=name) for name in ("x", "scaled", "y"))
     factors = np.full((1, 6, 8, 1), 1, np.float32)
-    factors[:, 2:4] = [[[0]], [[3e-7]]]
+    factors[:, 2], factors[:, 3] = 0, 3e-7
     flat.operator("MUL", [picture, flat.constant(factors)], [scaled], options("Mul"))
     flat.operator("L2_NORMALIZATION", [scaled], [target], options("L2Norm"))
     made = same(flat.build([picture], [flatten(flat, target)]), opset=opset, tolerance=1e-6)
