@@ -550,7 +550,11 @@ def refuse_contradictions(options: Mapping[str, Any], *, pair: bool = False) -> 
         )
     if options.get("calibrate") is not None and options.get("precision") != "int8":
         raise PresetError("--calibrate is about INT8", hint="give --precision int8, too, or leave it out")
-    _refuse_rounding(options)
+    has_codes = options.get("precision") == "int8" or options.get("dequantize") is False
+    if has_codes and options.get("rounding", "auto") != "auto":
+        raise PresetError(
+            "--rounding is about a rewriting in float32", hint="leave it out, or --precision int8 and --no-dequantize"
+        )
     frame = options.get("frame")
     refuse_counting(options, frame if isinstance(frame, Frame) else None)
     if options.get("resize") == "graph":
@@ -560,16 +564,6 @@ def refuse_contradictions(options: Mapping[str, Any], *, pair: bool = False) -> 
             )
         if not isinstance(frame, Frame) or not frame.in_pixels:
             raise PresetError("--resize graph needs the size of the frames", hint=PIXELS)
-
-
-def _refuse_rounding(options: Mapping[str, Any]) -> None:
-    """Raises PresetError for `rounding` of a model that is not rewritten in float32."""
-    if options.get("rounding", "auto") == "auto":
-        return
-    for spelt, name, value in (("--precision int8", "precision", "int8"), ("--no-dequantize", "dequantize", False)):
-        if options.get(name) == value:
-            message = f"--rounding is about a rewriting in float32, and with {spelt} there is none"
-            raise PresetError(message, hint="leave one of them out")
 
 
 def refuse_counting(options: Mapping[str, Any], frame: Frame | None) -> None:

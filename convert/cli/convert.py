@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from convert.findings import Level
     from convert.images import Frame, Mark
     from convert.pipeline import Event
-    from convert.report import OnnxMetadata
+    from convert.types import OnnxModel
 
 
 NOT_MEASURED = Rule("EI550")
@@ -309,12 +309,10 @@ class _PickUpTranslated:
             InputError: it is no model, or rounds otherwise than this command chose.
         """
         from convert.graph.adapt import read_onnx  # brings onnx
-        from convert.onnx_header import parse_header
-        from convert.report import OnnxMetadata  # --help does without
 
         assert isinstance(artifact, Export)
         model = read_onnx(self.onnx)
-        _refuse_other_rounding(OnnxMetadata.parse(parse_header(model.data).metadata, "rounding"), artifact, self.onnx)
+        _refuse_other_rounding(model, artifact, self.onnx)
         return StageResult(Translated(artifact, model))
 
 
@@ -349,7 +347,7 @@ class _PickUpAdapted:
                 path=self.onnx,
                 hint="give the .tflite it was made from with --tflite",
             )
-        _refuse_other_rounding(properties, artifact, self.onnx)
+        _refuse_other_rounding(model, artifact, self.onnx)
         _, _, height, width = model.input.shape
         whole = properties.frame
         exact = whole is not None and whole.in_pixels and whole.pixels == (width, height)
@@ -401,14 +399,16 @@ class _PickUpEvidence:
         return StageResult(Validated(artifact, read_evidence(self.evidence, artifact.onnx.data)))
 
 
-def _refuse_other_rounding(recorded: OnnxMetadata, export: Export, path: Path) -> None:
-    """Raises InputError where `recorded` of the model at `path` names another rounding than that of `export`."""
-    if export.agreement and recorded.rounding not in {None, export.agreement.layers}:
-        raise InputError(
-            f"made with --rounding {recorded.rounding}, and this command chose {export.agreement.layers}",
-            path=path,
-            hint=f"give --rounding {recorded.rounding} to each command, translate and those behind it",
-        )
+def _refuse_other_rounding(model: OnnxModel, export: Export, path: Path) -> None:
+    """Raises InputError where the `model` at `path` records another rounding than that of `export`."""
+    from convert.onnx_header import parse_header
+    from convert.report import OnnxMetadata  # --help does without
+
+    made = OnnxMetadata.parse(parse_header(model.data).metadata, "rounding").rounding
+    if export.agreement and made not in {None, export.agreement.layers}:
+        message = f"made with --rounding {made}, and this command chose {export.agreement.layers}"
+        hint = f"give --rounding {made} to each command, translate and those behind it"
+        raise InputError(message, path=path, hint=hint)
 
 
 def _save_translated(translated: Translated, output: Path) -> Output:
