@@ -36,6 +36,14 @@ def test_help_imports_nothing_heavy() -> None:
     assert out.stdout.splitlines()[-1] == "[]"
 
 
+def test_what_prints_imports_no_pipeline() -> None:
+    """`check --format json` and short commands print without numpy and what conversions need."""
+    heavy = {"convert.pipeline", "onnx", "onnxruntime", "numpy", "PIL"}
+    code = f"import sys, convert.render.machine, convert.render.text;print(sorted({heavy} & set(sys.modules)))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert out.stdout.splitlines()[-1] == "[]"
+
+
 def test_lines_are_counted_as_code_lines() -> None:
     source = '''"""A module."""
 
