@@ -82,9 +82,6 @@ _MAX_ELEMENTS: Final = 1 << 22
 
 _SIZES: Final = {"b": 1, "B": 1, "h": 2, "H": 2, "i": 4, "I": 4, "f": 4, "q": 8, "Q": 8, "s": 1}
 
-_VECTORS_IN_OPTIONS: Final = load_toml("tflite.toml")
-"""The bytes of an element of each field, by union and number of the options' table; 0 where it is no vector."""
-
 
 @dataclass(frozen=True, slots=True)
 class GraphTensor:
@@ -281,7 +278,7 @@ def _read_operators(graph: _Table, tensors: int, names: list[str]) -> tuple[Oper
             raise _damaged(f"an operator has the kind {code}, which does not exist")
         for place, union in ((3, "BuiltinOptions"), (11, "BuiltinOptions2")):
             if (kind := table.integer(place, "B")) and (options := table.table(place + 1)):
-                for index, item in enumerate(_VECTORS_IN_OPTIONS[union].get(str(kind), ())):
+                for index, item in enumerate(load_toml("tflite.toml")[union].get(str(kind), ())):
                     if item:
                         options.vector(index, item)
         table.vector(5)
