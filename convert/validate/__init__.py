@@ -47,8 +47,8 @@ _LARGE = 1 << 20
 _FEWEST_CODED, _MOST_CODED, _CODED_PIXELS = 60, 300, 5_000_000
 """Pictures that a model of codes is measured on: some seconds, whatever the size of one."""
 
-_FEWEST_QUICK, _QUICK_PIXELS, _QUICK_BYTES = 20, 1_500_000, 8 << 20
-"""For an engine in FP32 FP16 is measured, too, since it may be taken next: on at most `_FEWEST_CODED` pictures, which
+_FEWEST_QUICK, _MOST_QUICK, _QUICK_PIXELS, _QUICK_BYTES = 20, 30, 5_000_000, 8 << 20
+"""For an engine in FP32 FP16 is measured, too, since it may be taken next: on at most `_MOST_QUICK` pictures, which
 takes less than a second of one core. Where the pixels are not enough for the fewest, or the model has more than
 `_QUICK_BYTES` (the time and memory of a pass grow with its weights), it is not measured."""
 
@@ -196,7 +196,7 @@ class Validate:
         is_quick = not adapted.has_own_codes and self.precision != "fp16"
         count = max(_FEWEST_CODED, min(_MOST_CODED, _CODED_PIXELS // (height * width)))
         if is_quick:
-            count, files = min(_FEWEST_CODED, _QUICK_PIXELS // (height * width)), ()
+            count, files = min(_MOST_QUICK, _QUICK_PIXELS // (height * width)), ()
             if count < _FEWEST_QUICK or len(adapted.onnx.data) > _QUICK_BYTES:
                 return replace(evidence, precisions=precision.table(adapted, evidence)), ()
         generated = inputs.image_like(count, height, width, channels)

@@ -132,13 +132,13 @@ def test_a_result_without_numbers_is_no_overflow(worker: Worker) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "count"), [({}, 60), ({"height": 200, "width": 300}, 25), ({"height": 300, "width": 260}, 0)]
+    ("size", "count"), [({}, 30), ({"height": 400, "width": 430}, 29), ({"height": 500, "width": 520}, 0)]
 )
 def test_for_an_engine_in_fp32_fp16_is_measured_where_that_is_quick(
     worker: Worker, size: dict[str, int], count: int
 ) -> None:
     model = Classifier(**size)
-    result = Validate(worker=worker, inputs=4)(adapted(onnx_model(model), tflite(model)), Path())
+    result = Validate(worker=worker, inputs=4, tolerance=1e-2)(adapted(onnx_model(model), tflite(model)), Path())
     assert isinstance(result.artifact, Validated)
     evidence = result.artifact.evidence
     whole, half, codes = evidence.precisions
