@@ -15,8 +15,9 @@ from collections import Counter
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
-from convert import errors, findings, onnx_header, types
+from convert import errors, onnx_header, types
 from convert.files import Output, load_text, make_folder, sha256, write_all
+from convert.findings import Finding, Rule
 from convert.nvinfer import keys, targets, tensorrt
 from convert.report import REPORT, BundleReport, dumps
 
@@ -25,19 +26,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-DUPLICATE_LABEL = findings.Rule("EI500")
-LONG_LABEL = findings.Rule("EI501")
-NO_CENTRED_PADDING = findings.Rule("EI502")
-FP16 = findings.Rule("EI503")
-TARGET_NOT_VERIFIED = findings.Rule("EI504")
-SAMPLE_DETECTOR = findings.Rule("EI505")
-STALE_ENGINE = findings.Rule("EI506")
-LEFT_FROM_ANOTHER_ROLE = findings.Rule("EI507")
-OTHER_BUNDLE_IN_FOLDER = findings.Rule("EI508")
-OPSET = findings.Rule("EI509")
-SECONDARY_LEFT_OUT = findings.Rule("EI510")
-NOT_BUILT = findings.Rule("EI511")
-FP16_DIFFERS = findings.Rule("EI512")
+DUPLICATE_LABEL = Rule("EI500")
+LONG_LABEL = Rule("EI501")
+NO_CENTRED_PADDING = Rule("EI502")
+FP16 = Rule("EI503")
+TARGET_NOT_VERIFIED = Rule("EI504")
+SAMPLE_DETECTOR = Rule("EI505")
+STALE_ENGINE = Rule("EI506")
+LEFT_FROM_ANOTHER_ROLE = Rule("EI507")
+OTHER_BUNDLE_IN_FOLDER = Rule("EI508")
+OPSET = Rule("EI509")
+SECONDARY_LEFT_OUT = Rule("EI510")
+NOT_BUILT = Rule("EI511")
+FP16_DIFFERS = Rule("EI512")
 
 
 SCRIPT = "build_engine.sh"
@@ -168,7 +169,7 @@ def has_codes(model: bytes) -> bool:
     return any(node.op == "QuantizeLinear" for node in onnx_header.parse_header(model).nodes)
 
 
-def beside(folder: Path, name: str, files: Container[str]) -> tuple[findings.Finding, ...]:
+def beside(folder: Path, name: str, files: Container[str]) -> tuple[Finding, ...]:
     """What lies in `folder` before `files`, the bundle `name`, are written, and is not, or no more, part of it."""
     names = bundle_names(name)
     found = [
@@ -205,7 +206,7 @@ def beside(folder: Path, name: str, files: Container[str]) -> tuple[findings.Fin
     return tuple(found)
 
 
-def stale_engines(folder: Path, onnx: str) -> tuple[findings.Finding, ...]:
+def stale_engines(folder: Path, onnx: str) -> tuple[Finding, ...]:
     """Engines built before the model was last changed; unchanged files keep their time (`convert.files`)."""
     changed = (folder / onnx).lstat().st_mtime_ns
     return tuple(
@@ -221,7 +222,7 @@ def stale_engines(folder: Path, onnx: str) -> tuple[findings.Finding, ...]:
 
 def write_bundle(
     folder: Path, name: str | None, files: dict[str, bytes], report: Callable[[list[Output]], dict[str, Any]]
-) -> tuple[tuple[Output, ...], tuple[findings.Finding, ...]]:
+) -> tuple[tuple[Output, ...], tuple[Finding, ...]]:
     """Write `files` and the report of the bundle `name`, of None that of two models; with findings about the folder.
 
     Args:
@@ -238,7 +239,7 @@ def write_bundle(
     return written, (*around, *(stale for each in models for stale in stale_engines(folder, each)))
 
 
-def parser_findings(model: types.OnnxModel, file: str, where: targets.Target, hint: str) -> list[findings.Finding]:
+def parser_findings(model: types.OnnxModel, file: str, where: targets.Target, hint: str) -> list[Finding]:
     """What of `model`, in `file`, the target's TensorRT does not take; `hint` is about its opset."""
     found = []
     lowest, highest = targets.opsets(where.tensorrt)
@@ -249,7 +250,7 @@ def parser_findings(model: types.OnnxModel, file: str, where: targets.Target, hi
     return found + [NOT_BUILT.found(each.message, path=file, hint=each.hint) for each in refused]
 
 
-def unverified_findings(where: targets.Target, files: Mapping[str, str]) -> list[findings.Finding]:
+def unverified_findings(where: targets.Target, files: Mapping[str, str]) -> list[Finding]:
     """Cells of the target's table that were not verified, of those that decide what is in `files` (cell -> file)."""
     return [
         TARGET_NOT_VERIFIED.found(f"{where.name}, {where.platform}: {cell} not verified: {why}", path=files[cell])
@@ -304,7 +305,7 @@ def label_file(labels: tuple[str, ...], form: str, source: str = "the export") -
     return (text if form == "one-line" else text + "\n").encode()
 
 
-def label_findings(labels: tuple[str, ...], path: str) -> tuple[findings.Finding, ...]:
+def label_findings(labels: tuple[str, ...], path: str) -> tuple[Finding, ...]:
     """What is questionable in a label file `path` that can be written."""
     found = [
         DUPLICATE_LABEL.found(f"{count} classes are called {label!r}", path=path)
