@@ -75,9 +75,7 @@ def adapted(
             passes.append(partial(crop, framing=before.framing))
     names = (*fitted.outputs, *fitted.raw)
     found, shown = fitted.findings, len(fitted.outputs)
-    cleaned = _run(fitted.model, *passes, dynamic_batch, clean)
-    model = canonical(cleaned, names, metadata)
-    del cleaned, fitted  # hundreds of megabytes, of a large model
+    model = canonical(_run(fitted.model, *passes, dynamic_batch, clean), names, metadata)
     del model.graph.output[shown:]  # the raw ones stay inside the graph
     _assert_shippable(model)
     if left := transposes(model):
@@ -120,7 +118,7 @@ _OLDEST_IR = 4  # the first that lets constants stand outside the inputs
 def canonical(
     model: ModelProto, outputs: Sequence[str], metadata: Mapping[str, str], called: str = types.INPUT_NAME
 ) -> ModelProto:
-    """A pass: a new model with canonical names, order and storage; its input is `called` so.
+    """A pass: canonical names, order and storage; the input is `called` so.
 
     Args:
         outputs: names for the graph's outputs, in order.
@@ -150,14 +148,25 @@ def canonical(
     values = [onnx.ValueInfoProto(name=names[value.name], type=value.type) for value in (source, *model.graph.output)]
     graph = helper.make_graph(nodes, _PRODUCER, values[:1], values[1:])
     opset = helper.make_opsetid("", editor.opset)
-    result = helper.make_model(graph, opset_imports=[opset], producer_name=_PRODUCER, producer_version=__version__)
+    light = helper.make_model(graph, opset_imports=[opset], producer_name=_PRODUCER, producer_version=__version__)
     # The oldest that can hold the opset: parsers warn about, or refuse, a newer one than they know.
-    result.ir_version = max(_OLDEST_IR, helper.find_min_ir_version_for([opset]))
-    helper.set_model_props(result, dict(sorted(metadata.items())))
-    for name in constants:  # last, as what is made of a graph holds copies of all of it
-        # from_array stores raw bytes, whatever field the values were in before.
-        result.graph.initializer.append(numpy_helper.from_array(editor.constant(name), names[name]))
-    return result
+    light.ir_version = max(_OLDEST_IR, helper.find_min_ir_version_for([opset]))
+    helper.set_model_props(light, dict(sorted(metadata.items())))
+    weights = model.graph.initializer  # hundreds of megabytes, of a large model: they stay where they are
+    places = {name: place for place, name in enumerate(constants)}
+    weights.sort(key=lambda tensor: places.get(tensor.name, len(places)))
+    del weights[len(places) :]
+    for tensor in weights:
+        if not tensor.HasField("raw_data"):  # from_array stores raw bytes, whatever field the values are in
+            tensor.CopyFrom(numpy_helper.from_array(editor.constant(tensor.name), tensor.name))
+        tensor.name = names[tensor.name]
+        tensor.ClearField("doc_string")
+    for message, kept in ((model.graph, "initializer"), (model, "graph")):
+        for field, _ in message.ListFields():
+            if field.name != kept:
+                message.ClearField(field.name)
+    model.MergeFrom(light)
+    return model
 
 
 def serialized(model: ModelProto) -> bytes:

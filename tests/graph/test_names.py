@@ -78,6 +78,21 @@ def test_the_same_graph_stored_differently_gives_the_same_bytes() -> None:
     assert canonical(one).SerializeToString() == canonical(other).SerializeToString()
 
 
+def test_constants_are_raw_and_nothing_else_whatever_field_they_are_in() -> None:
+    """Those that nothing uses go; the others stay in the model, in the order of their first use."""
+    stored = model("a = Tanh(x) y = Relu(a)", target="1,3,4,5")
+    typed = onnx.helper.make_tensor("first", onnx.TensorProto.FLOAT, [5], [1, 2, 3, 4, 5])
+    raw = onnx.numpy_helper.from_array(np.arange(5, dtype=np.float32), "second")
+    raw.doc_string = typed.doc_string = "hello"
+    for node, name in zip(stored.graph.node, ("second", "first"), strict=True):
+        node.input.append(name)
+    stored.graph.initializer.extend([typed, onnx.numpy_helper.from_array(np.zeros(3), "unused"), raw])
+    wanted = [
+        onnx.numpy_helper.from_array(np.arange(start, start + 5, dtype=np.float32), f"c{start}") for start in (0, 1)
+    ]
+    assert list(CANONICAL(stored).graph.initializer) == wanted
+
+
 def test_attributes_are_sorted() -> None:
     result = canonical(model("y = LRN<size = 3, alpha = 0.1, beta = 0.5>(x)", target="1,3,4,5"))
     assert [item.name for item in result.graph.node[0].attribute] == ["alpha", "beta", "size"]
