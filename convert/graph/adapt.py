@@ -125,7 +125,7 @@ class Adapt:
 
         data = artifact.onnx.data
         # Nothing behind this stage reads tf2onnx's model.
-        translated = replace(artifact, onnx=replace(artifact.onnx, data=b""))
+        translated = replace(artifact, onnx=replace(artifact.onnx, stored=b""))
         more: list[Callable[[ModelProto], ModelProto]] = []
         pictures: tuple[Path, ...] = ()
         if self.calibrate is not None:

@@ -10,10 +10,12 @@ container, the labels, the project or the time goes in.
 
 from __future__ import annotations
 
+import contextlib
 import io
+import tempfile
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
@@ -30,6 +32,7 @@ from convert.heads import head
 from convert.heads.base import Options
 from convert.images import ImageScaling
 from convert.images.resizing import Resizing
+from convert.isolation import LARGE
 from convert.onnx_header import field_start
 from convert.report import OnnxMetadata
 
@@ -82,7 +85,10 @@ def adapted(
         count = "one Transpose is" if left == 1 else f"{left} Transposes are"
         found = (*found, TRANSPOSES_LEFT.found(f"{count} left in the graph"))
     shipped = types.OnnxModel(
-        serialized(model), signature(model.graph.input[0]), tuple(map(signature, model.graph.output)), opset_of(model)
+        stored(serialized(model)),
+        signature(model.graph.input[0]),
+        tuple(map(signature, model.graph.output)),
+        opset_of(model),
     )
     return types.Adapted(translated, shipped, kind, before, calibrated=pictures), found
 
@@ -167,6 +173,17 @@ def canonical(
                 message.ClearField(field.name)
     model.MergeFrom(light)
     return model
+
+
+def stored(data: bytes) -> bytes | BinaryIO:
+    """A large model in a file that goes with it: memory is for what runs it. As it is where there is no room."""
+    if len(data) > LARGE:
+        with contextlib.suppress(OSError):
+            file = tempfile.TemporaryFile()  # noqa: SIM115 - it stays open
+            file.write(data)
+            file.flush()
+            return file
+    return data
 
 
 def serialized(model: ModelProto) -> bytes:
