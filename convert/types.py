@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
 
@@ -236,7 +236,7 @@ class OnnxModel:
     """A serialised ONNX model and its signature.
 
     Attributes:
-        stored: its bytes; of a large one an open file without a name (`convert.graph.passes`).
+        stored: its bytes; of a large one an open file without a name (`convert.isolation.aside`).
     """
 
     stored: bytes | BinaryIO = field(repr=False)
@@ -253,6 +253,10 @@ class OnnxModel:
     def size(self) -> int:
         """How many bytes."""
         return len(self.stored) if isinstance(self.stored, bytes) else os.fstat(self.stored.fileno()).st_size
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process gets the bytes."""
+        return type(self), (self.data, *(getattr(self, each.name) for each in fields(self)[1:]))
 
     @property
     def loadable(self) -> bytes | str:

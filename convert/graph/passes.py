@@ -10,12 +10,9 @@ container, the labels, the project or the time goes in.
 
 from __future__ import annotations
 
-import contextlib
-import io
-import tempfile
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
@@ -32,8 +29,7 @@ from convert.heads import head
 from convert.heads.base import Options
 from convert.images import ImageScaling
 from convert.images.resizing import Resizing
-from convert.isolation import LARGE
-from convert.onnx_header import field_start
+from convert.isolation import aside
 from convert.report import OnnxMetadata
 
 if TYPE_CHECKING:
@@ -84,26 +80,16 @@ def adapted(
     if left := transposes(model):
         count = "one Transpose is" if left == 1 else f"{left} Transposes are"
         found = (*found, TRANSPOSES_LEFT.found(f"{count} left in the graph"))
-    shipped = types.OnnxModel(
-        stored(serialized(model)),
-        signature(model.graph.input[0]),
-        tuple(map(signature, model.graph.output)),
-        opset_of(model),
-    )
+    data = aside(model.SerializeToString(deterministic=True))
+    ends = signature(model.graph.input[0]), tuple(map(signature, model.graph.output))
+    shipped = types.OnnxModel(data, *ends, opset_of(model))
     return types.Adapted(translated, shipped, kind, before, calibrated=pictures), found
 
 
-def prepared(data: bytes, *more: Callable[[ModelProto], ModelProto], coded: bool) -> ModelProto:
+def prepared(translated: types.OnnxModel, *more: Callable[[ModelProto], ModelProto], coded: bool) -> ModelProto:
     """tf2onnx's model, as all heads take it, behind `more` passes; `coded` as `Export` has it."""
     steps = [pair_codes if coded and step is plain_quantization else step for step in CLEANING]
-    return _run(load_model(data), *steps, *more)
-
-
-def copy_of(model: ModelProto) -> ModelProto:
-    """Another one that may be changed."""
-    copy = ModelProto()
-    copy.CopyFrom(model)
-    return copy
+    return _run(load_model(translated.data), *steps, *more)
 
 
 def _run(model: ModelProto, *passes: Callable[[ModelProto], ModelProto]) -> ModelProto:
@@ -173,44 +159,6 @@ def canonical(
                 message.ClearField(field.name)
     model.MergeFrom(light)
     return model
-
-
-def stored(data: bytes) -> bytes | BinaryIO:
-    """A large model in a file that goes with it: memory is for what runs it. As it is where there is no room."""
-    if len(data) > LARGE:
-        with contextlib.suppress(OSError):
-            file = tempfile.TemporaryFile()  # noqa: SIM115 - it stays open
-            file.write(data)
-            file.flush()
-            return file
-    return data
-
-
-def serialized(model: ModelProto) -> bytes:
-    """`SerializeToString` of what `canonical` returns, where protobuf itself holds all weights twice more meanwhile.
-
-    They are written one by one to their place: ModelProto{7: GraphProto{5: TensorProto{9: raw_data}}} (onnx.proto).
-    """
-    graph = model.graph
-    nodes = onnx.GraphProto(node=graph.node, name=graph.name).SerializeToString()
-    ends = onnx.GraphProto(input=graph.input, output=graph.output).SerializeToString()
-    starts, length = [], len(nodes) + len(ends)
-    for tensor in graph.initializer:  # what `from_array` makes
-        light, size = TensorProto(dims=tensor.dims, data_type=tensor.data_type, name=tensor.name), len(tensor.raw_data)
-        start = light.SerializeToString() + field_start(9, size)
-        starts.append(field_start(5, len(start) + size) + start)
-        length += len(starts[-1]) + size
-    front = ModelProto(ir_version=model.ir_version, producer_name=_PRODUCER, producer_version=__version__)
-    back = ModelProto(opset_import=model.opset_import, metadata_props=model.metadata_props)
-    before = front.SerializeToString() + field_start(7, length)
-    data = io.BytesIO()  # gives what was written without a copy
-    data.seek(len(before) + length - len(ends))  # the end first: it grows once
-    data.write(ends + back.SerializeToString())
-    data.seek(0)
-    data.write(before + nodes)
-    for start, tensor in zip(starts, graph.initializer, strict=True):
-        data.writelines((start, tensor.raw_data))
-    return data.getvalue()
 
 
 def _assert_shippable(model: ModelProto) -> None:
