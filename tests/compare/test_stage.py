@@ -193,7 +193,10 @@ class _NeverStarted(Worker):
         raise AssertionError("a second process was started")
 
 
-def test_no_second_process_without_a_quantized_model(fruit_export: Path, tmp_path: Path) -> None:
+def test_no_second_process_without_a_quantized_model(
+    fruit_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure_nothing(monkeypatch)
     with Worker(PRELOAD) as worker:
         done = conversion([fruit_export], tmp_path, defaults(ConvertOptions), worker, beside=_NeverStarted())
     assert done.is_good, done.error
