@@ -280,7 +280,7 @@ def test_numbers_of_cbor(hexadecimal: str, value: float, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("item", "message"),
     [
-        ("f8ff", "a value that does not exist"), ("fc", "a value that does not exist"), ("1c", "a length that does not"),
+        ("f8ff", "a value that does not exist"), ("fc", "a value that does not exist"), ("1c", "a length that"),
         ("5f4101ff", "text or bytes in pieces"), ("7f6161ff", "text or bytes in pieces"), ("19ff", "it is cut off"),
         ("42ff", "it is cut off"), ("9f01", "out of range"), ("a1", "it is cut off"), ("a20102", "out of range"),
         ("bf01ff", "a key without a value"), ("81" * 17 + "00", "nested too deeply"), ("fb00", "unpack_from requires"),
@@ -321,8 +321,8 @@ def test_ill_conditioned_windows() -> None:
     assert found == {"zeros": [0] * 6, "a constant": [100] * 6, "one step": [0, 0, 1000, 1000, 1000, 1000]}
 
 
-@pytest.mark.parametrize(("timed", "first"), [(True, [0.0, 1.0]), (False, [1.0])])
-def test_a_csv_comes_in_blocks(timed: bool, first: list[float], tmp_path: Path) -> None:
+@pytest.mark.parametrize("timed", [True, False])
+def test_a_csv_comes_in_blocks(timed: bool, tmp_path: Path) -> None:
     """Without a name that means time the first column is an axis, and names are no sample."""
     of = replace(MOTION, axes=1 if timed else 2)
     rows = [f"{20 * number},{number}" for number in range(5000)]
