@@ -1,0 +1,86 @@
+"""Rules said in other words: small changes of two good configs, and all that the rules they concern then say.
+
+`variants.json` has them by rule, or by the rules that say different things about the same key: keys to write (null: to
+leave out), a model in the language of onnx.parser or files where they count, and what is found. Each branch of a rule
+and both sides of its limits are there. `python -m tests.check.rules.test_variants` writes what is found: read the
+difference before it is committed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import onnx.parser
+import pytest
+
+from tests.check.rules.cases import CASES, lay_out, said
+
+FILE = Path(__file__).with_name("variants.json")
+VARIANTS: dict[str, list[dict[str, Any]]] = json.loads(FILE.read_text()) if FILE.exists() else {}
+_COMMON = {
+    "gie-unique-id": 1, "batch-size": 1, "network-mode": 0, "infer-dims": "3;8;8", "model-color-format": 0,
+    "net-scale-factor": 0.00392156862745098,
+}  # fmt: skip
+BASES: dict[str, dict[str, Any]] = {
+    "classifier": {
+        **_COMMON, "process-mode": 1, "network-type": 1, "onnx-file": "classifier.onnx",
+        "model-engine-file": "classifier.onnx_b1_gpu0_fp32.engine", "labelfile-path": "classes.txt",
+        "classifier-threshold": 0.5,
+    },
+    "detector": {
+        **_COMMON, "process-mode": 1, "network-type": 0, "onnx-file": "detector.onnx",
+        "model-engine-file": "detector.onnx_b1_gpu0_fp32.engine", "labelfile-path": "objects.txt",
+        "num-detected-classes": 2, "cluster-mode": 2, "class-attrs-all/pre-cluster-threshold": 0.4,
+        "class-attrs-all/nms-iou-threshold": 0.5, "class-attrs-all/topk": 20,
+    },
+}  # fmt: skip
+
+
+def written(variant: dict[str, Any]) -> str:
+    """The config of a variant."""
+    groups: dict[str, list[str]] = {"property": []}
+    for name, value in (BASES[variant.get("base", "classifier")] | variant["keys"]).items():
+        group, _, key = name.rpartition("/")
+        if value is not None:
+            groups.setdefault(group or "property", []).append(f"{key}={value}\n")
+    return "".join(f"[{group}]\n{''.join(lines)}" for group, lines in groups.items())
+
+
+def found(rules: str, variant: dict[str, Any], place: Path) -> list[str]:
+    """What `rules` say, a line for each finding."""
+    lay_out(CASES / "NVI001", place)
+    (place / "config.txt").write_text(written(variant))
+    for name, text in variant.get("files", {}).items():
+        (place / name).write_text(text)
+    if model := variant.get("model"):
+        name = BASES[variant.get("base", "classifier")]["onnx-file"]
+        (place / name).write_bytes(onnx.parser.parse_model(model).SerializeToString())
+    return [
+        f"{each['id']} {each['level']} at {each.get('line')}:{each.get('column')}: {each['message']} | {each.get('hint')}"
+        for each in said(place, "config.txt", variant.get("options", []))
+        if each["id"] in rules
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rules", "variant"),
+    [pytest.param(rules, each, id=f"{rules} {each['keys']}"[:70]) for rules, all_ in VARIANTS.items() for each in all_],
+)
+def test_what_is_said(rules: str, variant: dict[str, Any], tmp_path: Path) -> None:
+    assert found(rules, variant, tmp_path) == variant["found"]
+
+
+def _accept() -> None:
+    for rules, variants in VARIANTS.items():
+        for variant in variants:
+            with tempfile.TemporaryDirectory() as temporary:
+                variant["found"] = found(rules, variant, Path(temporary).resolve())
+    FILE.write_text(json.dumps(VARIANTS, indent=1, ensure_ascii=False) + os.linesep)
+
+
+if __name__ == "__main__":
+    _accept()
