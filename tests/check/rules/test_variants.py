@@ -49,8 +49,8 @@ def written(variant: dict[str, Any]) -> str:
             groups.setdefault(group or "property", []).append(f"{key}={value}\n")
     if "yaml" in variant:
         lines = {group: "".join(f"  {line.replace('=', ': ', 1)}" for line in of) for group, of in groups.items()}
-        return "".join(f"{group}:\n{text}" for group, text in lines.items()) + variant["yaml"]
-    return "".join(f"[{group}]\n{''.join(lines)}" for group, lines in groups.items()) + variant.get("more", "")
+        return "".join(f"{group}:\n{text}" for group, text in lines.items()) + str(variant["yaml"])
+    return "".join(f"[{group}]\n{''.join(lines)}" for group, lines in groups.items()) + str(variant.get("more", ""))
 
 
 def found(rules: str, variant: dict[str, Any], place: Path) -> list[str]:
