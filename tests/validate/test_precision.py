@@ -270,7 +270,7 @@ def test_decisions_of_detectors() -> None:
     equal = [agreement(*(_only(each, place) for each in (left, right)), least=0.5).top1 for place in range(7)]
     assert equal == [1, 0, 1, 1, 0, 0, 0]
     whole = agreement(left, right, least=0.5)
-    assert (whole.top1, whole.inputs, whole.max_abs_diff) == (pytest.approx(3 / 7), 7, pytest.approx(0.7))
+    assert [whole.top1, whole.inputs, whole.max_abs_diff] == pytest.approx([3 / 7, 7, 0.7])
     assert whole.mean_abs_diff == pytest.approx(np.abs(scores - other).mean())
     classes = agreement(replace(left, boxes=None), replace(right, boxes=None), least=0.5)
     assert classes.top1 == pytest.approx(4 / 7)
