@@ -1,4 +1,4 @@
-"""Rules said in other words: small changes of two good configs, and all that the rules they concern then say.
+"""Rules said in other words: small changes of a few good configs, and all that the rules they concern then say.
 
 `variants.json` has them by rule, or by the rules that say different things about the same key: keys to write (null: to
 leave out), a model in the language of onnx.parser or files where they count, and what is found. Each branch of a rule
@@ -37,20 +37,48 @@ BASES: dict[str, dict[str, Any]] = {
         "num-detected-classes": 2, "cluster-mode": 2, "class-attrs-all/pre-cluster-threshold": 0.4,
         "class-attrs-all/nms-iou-threshold": 0.5, "class-attrs-all/topk": 20,
     },
+    "app": {
+        "application/enable-perf-measurement": 1, "source0/enable": 1, "source0/type": 3,
+        "source0/uri": "file:///opt/nvidia/a.mp4", "streammux/batch-size": 1, "streammux/width": 1920,
+        "streammux/height": 1080, "sink0/enable": 1, "sink0/type": 1, "primary-gie/enable": 1,
+        "primary-gie/gie-unique-id": 1, "primary-gie/config-file": "pgie.txt", "secondary-gie0/enable": 1,
+        "secondary-gie0/gie-unique-id": 2, "secondary-gie0/operate-on-gie-id": 1,
+        "secondary-gie0/config-file": "sgie.txt",
+    },
+    "analytics": {
+        "enable": 1, "config-width": 1280, "config-height": 720, "line-crossing-stream-0/enable": 1,
+        "line-crossing-stream-0/line-crossing-Gate": "640;300;640;420;400;360;800;360",
+        "line-crossing-stream-0/extended": 0, "line-crossing-stream-0/mode": "balanced",
+        "line-crossing-stream-0/class-id": -1,
+    },
+    "tracker": {
+        "BaseConfig/minDetectorConfidence": 0, "TargetManagement/maxTargetsPerStream": 150,
+        "TargetManagement/probationAge": 4,
+    },
 }  # fmt: skip
 
 
 def written(variant: dict[str, Any]) -> str:
     """The config of a variant."""
-    groups: dict[str, list[str]] = {"property": []}
-    for name, value in (BASES[variant.get("base", "classifier")] | variant["keys"]).items():
+    base = variant.get("base", "classifier")
+    groups: dict[str, list[str]] = {} if base in {"app", "tracker"} else {"property": []}
+    for name, value in (BASES[base] | variant["keys"]).items():
         group, _, key = name.rpartition("/")
         if value is not None:
             groups.setdefault(group or "property", []).append(f"{key}={value}\n")
     if "yaml" in variant:
         lines = {group: "".join(f"  {line.replace('=', ': ', 1)}" for line in of) for group, of in groups.items()}
         return "".join(f"{group}:\n{text}" for group, text in lines.items()) + str(variant["yaml"])
-    return "".join(f"[{group}]\n{''.join(lines)}" for group, lines in groups.items()) + str(variant.get("more", ""))
+    parts = (f"[{group}]\n{''.join(lines)}" for group, lines in groups.items() if lines or group == "property")
+    return "".join(parts) + str(variant.get("more", ""))
+
+
+def lay_out_bases(place: Path) -> None:
+    """What cases share, and the engines of the app."""
+    lay_out(CASES / "NVI001", place)
+    (place / "pgie.txt").write_text(written({"base": "detector", "keys": {}}))
+    second = {"gie-unique-id": 2, "process-mode": 2, "operate-on-gie-id": 1}
+    (place / "sgie.txt").write_text(written({"keys": second}))
 
 
 def found(rules: str, variant: dict[str, Any], place: Path) -> list[str]:
@@ -68,13 +96,13 @@ def found(rules: str, variant: dict[str, Any], place: Path) -> list[str]:
         if each["id"] in rules
     ]
     if model or "files" in variant:
-        lay_out(CASES / "NVI001", place)
+        lay_out_bases(place)
     return lines
 
 
 @pytest.mark.parametrize("rules", VARIANTS)
 def test_what_is_said(rules: str, tmp_path: Path) -> None:
-    lay_out(CASES / "NVI001", tmp_path)
+    lay_out_bases(tmp_path)
     for variant in VARIANTS[rules]:
         assert found(rules, variant, tmp_path) == variant["found"], {**variant, "found": ""}
 
@@ -83,7 +111,7 @@ def _accept() -> None:
     for rules, variants in VARIANTS.items():
         with tempfile.TemporaryDirectory() as temporary:
             place = Path(temporary).resolve()
-            lay_out(CASES / "NVI001", place)
+            lay_out_bases(place)
             for variant in variants:
                 variant["found"] = found(rules, variant, place)
     FILE.write_text(json.dumps(VARIANTS, indent=1, ensure_ascii=False) + os.linesep)
