@@ -78,8 +78,8 @@ def _changes(before: dict[str, bytes], files: dict[str, bytes]) -> list[str]:
     found = []
     for name in sorted(before.keys() | files.keys()):
         if not name.endswith(".onnx"):
-            sides = (each.get(name, b"").decode().splitlines() for each in (before, files))
-            lines = difflib.unified_diff(*sides, n=0, lineterm="")
+            one, other = (each.get(name, b"").decode().splitlines() for each in (before, files))
+            lines = difflib.unified_diff(one, other, n=0, lineterm="")
             changes = [line for line in lines if not line.startswith(("---", "+++", "@@"))]
             found += [f"  {name}", *(f"    {line}" for line in changes)] if changes else []
     return found
