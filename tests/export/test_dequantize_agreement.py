@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from convert import agreement
-from convert.agreement import agreement_findings, int8_agreement, is_clearly_good
+from convert.agreement import agreement_findings, agreements, int8_agreement, is_clearly_good
 from convert.export.dequantize import Rewriter, add_tensor, dequantize, finish
 from convert.export.tflite import pack, unpack
 from convert.types import Agreement, Int8Agreement
@@ -53,20 +54,23 @@ def test_the_rewriting_agrees_and_the_wrong_one_does_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("top1", "kernels", "is_found"),
+    ("top1", "kernels", "inputs", "is_found"),
     [
-        (0.985, None, False),
-        (0.972, 1.0, False),
-        (0.968, 1.0, True),
-        (0.968, 0.975, False),
-        (0.94, 0.945, False),
-        (0.93, 0.945, True),
-        (0.5, 0.4, False),
+        (0.985, None, 10_000, False),
+        (0.972, 1.0, 10_000, False),
+        (0.968, 1.0, 10_000, True),
+        (0.968, 0.975, 10_000, False),
+        (0.94, 0.945, 10_000, False),
+        (0.93, 0.945, 10_000, True),
+        (0.5, 0.4, 10_000, False),
+        (0.93, 0.945, 400, False),
+        (0.93, 0.98, 400, True),
+        (0.93, 0.98, 100, False),
     ],
 )
-def test_what_is_too_little(top1: float, kernels: float | None, is_found: bool) -> None:
-    """More than a point below both 98 % and what LiteRT's kernels reach."""
-    assert bool(agreement_findings(Int8Agreement(top1, 0, 0, 1, kernels=kernels))) is is_found
+def test_what_is_too_little(top1: float, kernels: float | None, inputs: int, is_found: bool) -> None:
+    """More than a point, and than chance makes on so many inputs, below both 98 % and what LiteRT's kernels reach."""
+    assert bool(agreement_findings(Int8Agreement(top1, 0, 0, inputs, kernels=kernels))) is is_found
 
 
 def test_the_original_is_compared_with_itself_in_other_kernels() -> None:
@@ -124,21 +128,13 @@ def test_when_there_is_little_doubt() -> None:
 
 
 def clear(missed: float, inputs: int) -> bool:
-    return is_clearly_good(1 - missed / inputs, inputs)
+    return is_clearly_good(Agreement(1 - missed / inputs, 0, 0, inputs))
 
 
-def test_it_ends_when_it_is_told_to() -> None:
+def test_behind_each_input_the_agreement_so_far_is_known() -> None:
     rebuilt = dequantize(small_int8()).model
-    asked: list[tuple[float, int]] = []
-
-    def until(top1: float, inputs: int) -> bool:
-        asked.append((top1, inputs))
-        return inputs == 3
-
-    found = int8_agreement(small_int8(), rebuilt, iter(PICTURES), "classifier", until)
-    assert found == int8_agreement(small_int8(), rebuilt, PICTURES[:3])
-    assert [inputs for _, inputs in asked] == [1, 2, 3]
-    assert asked[-1][0] == found.top1
+    found = list(islice(agreements(small_int8(), rebuilt, iter(PICTURES), "classifier"), 3))
+    assert found == [int8_agreement(small_int8(), rebuilt, PICTURES[:count]) for count in (1, 2, 3)]
     assert int8_agreement(small_int8(), rebuilt, []).inputs == 0
 
 
