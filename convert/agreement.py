@@ -45,10 +45,11 @@ ROUNDING = Rule("EI154")
 TIMEOUT = 300.0
 """Seconds a comparison may take; `--timeout` only ever gives it more."""
 
-_LEAST, _MOST = 100, 400
-_PIXELS = 4_000_000  # of all inputs together: a second or two, whatever the size of one
-_FEW = 5, 50  # inputs of large and of small size, behind which what is best so far is translated already
-_FEWEST, _ENOUGH = 50, 5_000_000  # inputs, and pixels of all: without a single difference so many large ones will do
+SOME, ENOUGH, MOST = (500_000, 5, 50), (5_000_000, 50, 145), (5_000_000, 100, 300)
+"""Inputs behind which the best so far is likely to stay that; which are enough without a single difference, of large
+ones fewer than `is_clearly_good` asks for; and how many there are at most. Each: pixels of all of them together, and
+the least and the greatest number."""
+
 LAYERS = ("none", "first", "every")
 """Which layers of a rewriting round as the original's, the simplest first."""
 
@@ -198,25 +199,14 @@ class Fed:
     mode: ResizeMode | None = None
     anchor: Anchor = CENTRE
 
-    @property
-    def most(self) -> int:
-        """On how many inputs it is measured at most: 100 to 400, fewer of large ones."""
+    def count(self, limits: tuple[int, int, int]) -> int:
+        """How many inputs that are, of such pictures: SOME, ENOUGH or MOST."""
+        pixels, least, most = limits
         height, width, _ = self.shape
-        return max(_LEAST, min(_MOST, _PIXELS // (height * width)))
-
-    @property
-    def some(self) -> int:
-        """Behind how many inputs the best so far is likely to stay that."""
-        return max(_FEW[0], min(_FEW[1], self.enough // 10))
-
-    @property
-    def enough(self) -> int:
-        """How many do without a single difference: of large ones fewer than `is_clearly_good` asks for."""
-        height, width, _ = self.shape
-        return max(_FEWEST, _ENOUGH // (height * width))
+        return max(least, min(most, pixels // (height * width)))
 
     def inputs(self, count: int, files: Sequence[Path] = ()) -> Iterator[NDArray[np.float32]]:
-        """`count` image-like ones, then those of `files`, `most` of them at most; each [1,H,W,C].
+        """`count` image-like ones, then those of `files`, MOST of them at most; each [1,H,W,C].
 
         Raises:
             ValidationError: `scaling` does not suit the channels.
@@ -229,9 +219,8 @@ class Fed:
         if files:
             from convert.images.read import read_fitted  # few runs need it
 
-            given = (
-                read_fitted(path, height, width, channels, self.mode, anchor=self.anchor) for path in files[: self.most]
-            )
+            few = files[: self.count(MOST)]
+            given = (read_fitted(path, height, width, channels, self.mode, anchor=self.anchor) for path in few)
             pictures = chain(pictures, given)
         return (as_edge_impulse(picture[np.newaxis], self.scaling) for picture in pictures)
 
@@ -249,7 +238,7 @@ def best_rewriting(
     """Which rewriting in float32 decides as `original` most often, for the worker.
 
     It is always the one with the fewest differences so far that is measured on, of equal ones the simplest, until it is
-    clear that it is good or `Fed.most` inputs are done. The others have as many differences on fewer inputs: on all of
+    clear that it is good or MOST inputs are done. The others have as many differences on fewer inputs: on all of
     these they cannot have less. The caller is told early (`convert.isolation.tell`) which it is likely to be.
 
     Args:
@@ -263,6 +252,7 @@ def best_rewriting(
         RuntimeError, ValueError: LiteRT refuses a model.
         ValidationError: the scaling does not suit the channels.
     """
+    some, enough, most = map(fed.count, (SOME, ENOUGH, MOST))
 
     def measured(layers: str) -> Iterator[Agreement]:
         model = plain
@@ -270,21 +260,23 @@ def best_rewriting(
             from convert.export.dequantize import dequantize  # brings the schema classes
 
             model = dequantize(original, rounded=layers == "first", stepped=layers == "every").model
-        yield from agreements(original, model, fed.inputs(fed.most), task)
+        yield from agreements(original, model, fed.inputs(most), task)
 
-    running = {layers: measured(layers) for layers in LAYERS if rounding in {"auto", layers}}
-    found, is_told = dict.fromkeys(running, Agreement(1, 0, 0, 0)), False
+    running = {layers: measured(layers) for layers in LAYERS}
+    found, is_told = dict.fromkeys(LAYERS, Agreement(1, 0, 0, 0)), False
+    candidates = LAYERS if rounding == "auto" else (rounding,)
     while True:
-        best = min(found, key=lambda layers: found[layers].differences)  # the first of equal ones
+        best = min(candidates, key=lambda layers: found[layers].differences)  # the first of equal ones
         so_far = found[best]
-        if so_far.inputs == fed.most or is_clearly_good(so_far) or (so_far.top1 == 1 and so_far.inputs >= fed.enough):
+        if so_far.inputs == most or is_clearly_good(so_far) or (so_far.top1 == 1 and so_far.inputs == enough):
             break
-        if so_far.inputs == fed.some and not is_told:
+        if so_far.inputs == some and not is_told:
             is_told = True
             tell(best)
         found[best] = next(running[best])
-    without = so_far if best == "none" else compare(original, plain, fed, task, so_far.inputs)
-    return best, so_far, without
+    while found["none"].inputs < so_far.inputs:
+        found["none"] = next(running["none"])
+    return best, so_far, found["none"]
 
 
 def _together(left: Agreement, right: Agreement) -> Agreement:

@@ -9,7 +9,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convert.agreement import GOOD, LAYERS, TIMEOUT, Fed, WithAgreement, best_rewriting, compare, int8_agreement
+from convert.agreement import (
+    ENOUGH,
+    GOOD,
+    LAYERS,
+    MOST,
+    SOME,
+    TIMEOUT,
+    Fed,
+    WithAgreement,
+    best_rewriting,
+    compare,
+    int8_agreement,
+)
 from convert.errors import InputError, ValidationError
 from convert.export.dequantize import Dequantized, dequantize, in_float32
 from convert.export.unpack import Unpack
@@ -97,7 +109,7 @@ def test_coarse_steps_of_the_first_layer_are_kept(worker: Worker, tmp_path: Path
     assert export.original == model
     assert export.model == dequantize(model, rounded=True).model
     assert "FLOOR" in export.facts.operators
-    most = GREY.most
+    most = GREY.count(MOST)
     kept = compare(model, export.model, GREY, "classifier", agreement.inputs)
     plain = compare(model, dequantize(model).model, GREY, "classifier", agreement.inputs)
     measured = kept.top1, kept.mean_abs_diff, kept.max_abs_diff, kept.inputs
@@ -134,8 +146,8 @@ def test_what_stays_below_is_said(worker: Worker, tmp_path: Path) -> None:
     assert ids[-3:] == ["EI151", "EI154", "EI153"]
     assert export.agreement is not None
     assert export.agreement.top1 < 0.97
-    assert export.agreement.inputs == GREY.most
-    kernels = compare(by_brightness(0.5, 0.5), None, GREY, "classifier", GREY.most)
+    assert export.agreement.inputs == GREY.count(MOST)
+    kernels = compare(by_brightness(0.5, 0.5), None, GREY, "classifier", GREY.count(MOST))
     assert export.agreement.kernels == kernels.top1 == 1
 
 
@@ -197,8 +209,8 @@ def test_pictures_count_and_the_choice_does_not_depend_on_them(worker: Worker, t
     without, with_pictures = stage(path, tmp_path), replace(stage, images=images)(path, tmp_path)
     assert with_pictures.artifact.model == without.artifact.model
     one, other = without.artifact.agreement, with_pictures.artifact.agreement
-    assert (one.inputs, other.inputs) == (GREY.most, GREY.most + 4)
-    assert other.top1 == pytest.approx((GREY.most * one.top1 + 4) / (GREY.most + 4))
+    assert (one.inputs, other.inputs) == (GREY.count(MOST), GREY.count(MOST) + 4)
+    assert other.top1 == pytest.approx((GREY.count(MOST) * one.top1 + 4) / (GREY.count(MOST) + 4))
     assert other.max_abs_diff == one.max_abs_diff
     assert "simulate BUNDLE PICTURES -o compared --against edge-impulse" in hint_of(without)
     assert "--images" in hint_of(replace(stage, as_primary=False)(path, tmp_path))
@@ -314,13 +326,11 @@ def test_scaling_is_part_of_what_is_fed() -> None:
 
 def test_large_pictures_are_fewer() -> None:
     counts = [
-        (fed.some, fed.enough, fed.most)
-        for side in (32, 160, 320, 4096)
-        for fed in (Fed((side, side, 3), ImageScaling.NONE),)
+        [Fed((side, side, 3), ImageScaling.NONE).count(limits) for limits in (SOME, ENOUGH, MOST)]
+        for side in (32, 96, 160, 320, 4096)
     ]
     assert counts == sorted(counts, reverse=True)
-    assert all(5 <= some < min(enough, most) for some, enough, most in counts)
-    assert counts[-1] == (5, 50, 100)
+    assert all(some < enough < most for some, enough, most in counts)
 
 
 @dataclass(frozen=True)
