@@ -25,9 +25,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from convert.errors import UnsupportedModelError, ValidationError
-from convert.export.tflite import POST_PROCESS, called_operator, unpack
 from convert.findings import Finding, Rule
-from convert.heads import refuse_unsupported
+from convert.heads import SSD, refuse_unsupported, ssd
 from convert.images import CENTRE, Anchor, ImageScaling, ResizeMode
 from convert.isolation import Died, Failed, Worker, tell
 from convert.types import Agreement, Export, Int8Agreement, Stage, StageResult
@@ -362,7 +361,7 @@ def agreements(
     """
     from convert.validate import runtimes  # for the process that runs LiteRT
 
-    detections = _detections(original)
+    _, *detections, _ = ssd.output_order(original) if task == SSD else (0, 0)  # of classes and scores
     try:
         first = runtimes.LiteRT(original)
     except (RuntimeError, ValueError) as error:
@@ -380,7 +379,7 @@ def agreements(
             right = second(values)
             left = running.result()
             same += np.array_equal(_decide(left, task, detections), _decide(right, task, detections))
-            if detections is not None:
+            if detections:
                 left, right = [left[detections[1]]], [right[detections[1]]]
             for one, two in zip(left, right, strict=True):
                 difference = np.abs(one.astype(np.float64) - two)
@@ -390,9 +389,13 @@ def agreements(
             yield Agreement(same / number, total / max(1, count), greatest, number)
 
 
-def _decide(outputs: list[NDArray[np.float32]], task: str, detections: tuple[int, int] | None) -> NDArray[np.int64]:
-    """What the network decides, as whole numbers; -1 for nothing."""
-    if detections is not None:
+def _decide(outputs: list[NDArray[np.float32]], task: str, detections: Sequence[int]) -> NDArray[np.int64]:
+    """What the network decides, as whole numbers; -1 for nothing.
+
+    Args:
+        detections: of an SSD, the places of classes and scores among the outputs.
+    """
+    if detections:
         classes, scores = outputs[detections[0]].ravel(), outputs[detections[1]].ravel()
         best = int(scores.argmax()) if scores.size else -1
         return np.array([int(classes[best]) if best >= 0 and scores[best] >= _CONFIDENT else -1])
@@ -407,22 +410,3 @@ def _decide(outputs: list[NDArray[np.float32]], task: str, detections: tuple[int
         else:
             decisions.append(output.reshape(-1, output.shape[-1]).argmax(axis=1))
     return np.concatenate(decisions)
-
-
-def _detections(model: bytes) -> tuple[int, int] | None:
-    """The places of classes and scores among the outputs of an SSD; None for other models.
-
-    TFLite_Detection_PostProcess has boxes, classes, scores and their number as outputs, in that order; the graph may
-    have them in another.
-    """
-    if POST_PROCESS.encode() not in model:
-        return None
-    root = unpack(model)
-    graph = root.subgraphs[0]
-    outputs = [int(index) for index in graph.outputs]
-    for call in graph.operators:
-        if called_operator(root, call) == POST_PROCESS:
-            places = [outputs.index(int(index)) if int(index) in outputs else -1 for index in call.outputs]
-            if len(places) == 4 and min(places[1:3]) >= 0:
-                return places[1], places[2]
-    return None

@@ -11,6 +11,7 @@ from convert import agreement
 from convert.agreement import agreement_findings, agreements, int8_agreement, is_clearly_good
 from convert.export.dequantize import Rewriter, add_tensor, dequantize, finish
 from convert.export.tflite import pack, unpack
+from convert.heads.ssd import output_order
 from convert.types import Agreement, Int8Agreement
 from convert.validate.inputs import pictures
 from convert.validate.runtimes import LiteRT
@@ -89,14 +90,14 @@ def test_pictures_and_what_they_are_fed_as_give_the_same() -> None:
 def test_what_is_a_decision() -> None:
     decide = agreement._decide
     cells = np.array([[[[0.8, 0.1, 0.1], [0.2, 0.3, 0.5]]]], np.float32)
-    assert decide([cells], "fomo", None).tolist() == [0, 2]
-    assert decide([np.array([[0.49]], np.float32)], "classifier", None).tolist() == [0]
-    assert decide([np.array([[0.5]], np.float32)], "classifier", None).tolist() == [1]
+    assert decide([cells], "fomo", ()).tolist() == [0, 2]
+    assert decide([np.array([[0.49]], np.float32)], "classifier", ()).tolist() == [0]
+    assert decide([np.array([[0.5]], np.float32)], "classifier", ()).tolist() == [1]
     rows = np.zeros((1, 3, 7), np.float32)
     rows[0, 0, 4:] = 0.9, 0.2, 0.8
     rows[0, 1, 4:] = 0.4, 0.9, 0.1
     rows[0, 2, 4:] = 0.5, 0.9, 0.1
-    assert decide([rows], "yolov5", None).tolist() == [1, -1, 0]
+    assert decide([rows], "yolov5", ()).tolist() == [1, -1, 0]
     classes = np.array([[3, 4]], np.float32)
     for scores, decision in (([[0.2, 0.7]], 4), ([[0.1, 0.35]], -1)):
         assert decide([np.array(scores, np.float32), classes], "ssd", (1, 0)).tolist() == [decision]
@@ -104,13 +105,11 @@ def test_what_is_a_decision() -> None:
 
 def test_detections_are_found_by_the_operator_whatever_the_order_of_outputs() -> None:
     net = Network()
-    source = net.tensor((1, 4), np.float32)
+    sources = [net.tensor((1, 4), np.float32) for _ in range(3)]  # boxes, scores, anchors
     outputs = [net.tensor((), np.float32) for _ in range(4)]  # boxes, classes, scores, their number
-    net.custom("TFLite_Detection_PostProcess", [source], outputs, b"\0")
+    net.custom("TFLite_Detection_PostProcess", sources, outputs, b"\0")
     boxes, classes, scores, number = outputs
-    assert agreement._detections(net.model([source], [scores, boxes, number, classes])) == (3, 0)
-    assert agreement._detections(net.model([source], [boxes])) is None
-    assert agreement._detections(small_int8()) is None
+    assert output_order(net.model(sources, [scores, boxes, number, classes])) == [1, 3, 0, 2]
 
 
 def test_int8_is_fed_as_the_sdk_does() -> None:
