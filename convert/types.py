@@ -396,6 +396,11 @@ class Agreement:
     max_abs_diff: float
     inputs: int
 
+    @property
+    def differences(self) -> int:
+        """How many decisions are not equal."""
+        return round((1 - self.top1) * self.inputs)
+
 
 @dataclass(frozen=True, slots=True)
 class Int8Agreement(Agreement):

@@ -481,8 +481,8 @@ def test_demo_converts_checks_and_shows(tmp_path: Path) -> None:
     # The command of the environment the tests run in, whatever it is called there.
     command = tmp_path / "bin" / "ei-deepstream"
     command.parent.mkdir()
-    run = "import sys; from tests.emitted import unproven; sys.exit(unproven(sys.argv[1:]))"
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -c "{run}" "$@"\n')
+    code = "import sys; from tests.emitted import unproven; sys.exit(unproven(sys.argv[1:]))"
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -c "{code}" "$@"\n')
     command.chmod(0o755)
     environment = {**os.environ, "PATH": f"{command.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT.parent)}
     run = ["sh", str(ROOT / "demo.sh"), "demo"]
