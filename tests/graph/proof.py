@@ -91,7 +91,7 @@ def unbuilt(worker: Worker, models: Mapping[str, bytes], shape: tuple[int, ...],
         return {}
     if len(names) <= TOGETHER:
         try:
-            together = side_by_side([models[name] for name in names])
+            together = side_by_side(list(models.values())) if len(names) > 1 else models[names[0]]
             worker.call("convert.validate.runtimes:_build", together, shape, batch_size, timeout=200)
         except ValidationError as error:
             if len(names) == 1:
