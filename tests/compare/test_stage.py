@@ -148,27 +148,18 @@ def test_frames_of_one_aspect(fruit_export: Path, tmp_path: Path, monkeypatch: p
     assert found["given"] == _counted(compared(config_of(bundle), fruit_export, given[30:60]).rows)
 
 
-def test_of_a_large_model_the_two_never_run_at_once(
+def test_of_a_large_model_causes_are_not_looked_for(
     fruit_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And causes, which need more memory, are not looked for."""
+    """They need more memory."""
     _few(monkeypatch, 20)
     usual = _answers(run_convert(fruit_export, tmp_path / "usual", resize_mode="fit-shortest", frame=None))
     monkeypatch.setattr(stage, "LARGE", 0)
     monkeypatch.setattr(run, "LARGE", 0)
-    ended: list[bool] = []
-    together = ComparisonRun.together
-
-    def watched(self: ComparisonRun, pictures: Any, *, at_once: bool) -> None:
-        together(self, pictures, at_once=at_once)
-        ended.append(at_once)
-
-    monkeypatch.setattr(ComparisonRun, "together", watched)
     large = _answers(run_convert(fruit_export, tmp_path / "large", resize_mode="fit-shortest", frame=None))
     assert large.generated == usual.generated
     assert usual.causes
     assert (large.causes, large.explained) == ({}, 0)
-    assert ended == [False]
 
 
 def _answers(bundle: Any) -> AnswerEvidence:
@@ -282,7 +273,7 @@ def test_some_at_a_time_are_judged_as_each_alone(cropped: Path, fruit_export: Pa
     frames = [(f"p{number}", frame) for number, frame in enumerate(_frames(count=12))]
     with judged(config_of(cropped), fruit_export) as found:
         found.explained = 1
-        found.together(frames, at_once=True)
+        found.together(frames)
     alone = compared(config_of(cropped), fruit_export, *(frame for _, frame in frames)).rows
     assert [(row.name, row.verdict, row.edge_impulse, row.deepstream) for row in found.rows] == [
         (row.name, row.verdict, row.edge_impulse, row.deepstream) for row in alone

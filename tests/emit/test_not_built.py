@@ -31,7 +31,7 @@ _MODEL = '<ir_version: 8, opset_import: ["": 14]> g (float[N,3,8,8] x) => (float
 
 def test_an_operator_that_the_target_does_not_import(tmp_path: Path, classifier: Validated) -> None:
     data = onnx.parser.parse_model(_MODEL).SerializeToString()
-    adapted = replace(classifier.adapted, onnx=replace(classifier.adapted.onnx, data=data))
+    adapted = replace(classifier.adapted, onnx=replace(classifier.adapted.onnx, stored=data))
     model = replace(classifier, adapted=adapted)
     for release, found in (("6.0", ["EI511"]), ("7.0", [])):
         findings = Emit(tmp_path / release, target=f"deepstream-{release}", platform="dgpu")(model, tmp_path).findings
