@@ -78,7 +78,7 @@ def onnxruntime(model: bytes, values: NDArray[Any]) -> list[NDArray[np.float32]]
 
 
 TOGETHER = 8
-"""Models in one engine: each alone takes three times as long to build, and so do thirty."""
+"""Models in one engine: alone each takes three times as long to build, and of thirty each does, too."""
 
 
 def unbuilt(worker: Worker, models: Mapping[str, bytes], shape: tuple[int, ...], batch_size: int) -> dict[str, str]:
