@@ -420,7 +420,9 @@ OTHERS = {
         "MATRIX_SET_DIAG", (6, 3, 8), _RANDOM.normal(size=(6, 3)).astype(np.float32), rows=(6, 3, 8),
         option=options("MatrixSetDiag"),
     ),
-    "one of many": typed("ONE_HOT", (*_PICTURE, 6), *_DEPTH, whole=True, dtype="int32", option=options("OneHot", axis=-1)),
+    "one of many": typed(
+        "ONE_HOT", (*_PICTURE, 6), *_DEPTH, whole=True, dtype="int32", option=options("OneHot", axis=-1)
+    ),
     "one of many in front": typed(
         "ONE_HOT", (1, 6, 6, 8, 3), np.int32(6), np.float32(2), np.float32(0.5), whole=True,
         option=options("OneHot", axis=1),
