@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -193,11 +194,13 @@ def test_zones_and_what_is_drawn() -> None:
     assert counts.totals[-2:] == [("left", "at most 2 at once"), ("left", f"2 or more in {crowds} frames")]
 
 
+_BELT = "belt:0.5,0,0.5,1"
+
+
 @pytest.mark.parametrize("kind", ["yolov5", "fomo"])
-def test_twelve_fruits_on_a_belt(tmp_path: Path, kind: str) -> None:
+def test_twelve_fruits_on_a_belt(emitted: Callable[..., Path], tmp_path: Path, kind: str) -> None:
     pytest.importorskip("av")
-    bundle = tmp_path / "bundle"
-    convert.convert(SAMPLES / "exports" / f"table-{kind}-2025.zip", bundle, line="belt:0.5,0,0.5,1")
+    bundle = emitted(SAMPLES / "exports" / f"table-{kind}-2025.zip", "--line", _BELT)
     result = convert.simulate(bundle, SAMPLES / "belt.mp4", tmp_path / "shown", count_as="edge-impulse")
     (counts,) = result.simulation.counts
     assert dict(counts.lines) == {"belt-left": 12, "belt-right": 0}
@@ -209,9 +212,9 @@ def test_twelve_fruits_on_a_belt(tmp_path: Path, kind: str) -> None:
     assert (tmp_path / "shown" / "video" / "belt.mp4").stat().st_size > 10_000
 
 
-def test_a_config_that_is_refused_is_said_and_the_rest_is_shown(tmp_path: Path) -> None:
+def test_a_config_that_is_refused_is_said_and_the_rest_is_shown(emitted: Callable[..., Path], tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
-    convert.convert(SAMPLES / "exports" / "table-fomo-2025.zip", bundle, line="belt:0.5,0,0.5,1")
+    shutil.copytree(emitted(SAMPLES / "exports" / "table-fomo-2025.zip", "--line", _BELT), bundle)
     config = bundle / "config_nvdsanalytics_fruit-spotter.txt"
     config.write_text(config.read_text().replace("osd-mode=2", "osd-mode=7"))
     pictures = SAMPLES / "pictures" / "table"
@@ -224,9 +227,8 @@ def test_a_config_that_is_refused_is_said_and_the_rest_is_shown(tmp_path: Path) 
     assert "EI709" in [each.id for each in convert.simulate(bundle, pictures, tmp_path / "shown").findings]
 
 
-def test_without_lines_nothing_can_be_counted(tmp_path: Path) -> None:
-    bundle = tmp_path / "bundle"
-    convert.convert(SAMPLES / "exports" / "table-fomo-2025.zip", bundle)
+def test_without_lines_nothing_can_be_counted(emitted: Callable[..., Path], tmp_path: Path) -> None:
+    bundle = emitted(SAMPLES / "exports" / "table-fomo-2025.zip")
     with pytest.raises(PresetError, match="--count-as is about lines"):
         convert.simulate(bundle, SAMPLES / "pictures" / "table", tmp_path / "shown", count_as="edge-impulse")
 
