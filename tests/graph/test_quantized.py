@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from convert.errors import PresetError, UnsupportedModelError
 from convert.graph.cleanup import clean
-from convert.graph.quantized import is_plain, layers, outputs_axis, pads_of, pair_codes, shift, weight_codes
+from convert.graph.quantized import is_plain, layers, outputs_axis, pads_of, pair_codes, products, shift, weight_codes
 from tests.examples import examples
 
 if TYPE_CHECKING:
@@ -556,3 +556,20 @@ def test_padding_in_numbers(
 def test_ordinary_layers(kind: str, attributes: dict[str, Any], weights: NDArray[Any], plain: bool, axis: int) -> None:
     node = onnx.helper.make_node(kind, ["x", "w"], ["y"], **attributes)
     assert (is_plain(node, weights), outputs_axis(node)) == (plain, axis)
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "weights", "result", "count"),
+    [
+        ("Conv", (1, 3, 8, 8), (4, 3, 3, 3), (1, 4, 4, 4), 4 * 4 * 4 * 27),
+        ("Conv", (1, 4, 8, 8), (4, 1, 3, 3), (1, 4, 8, 8), 4 * 8 * 8 * 9),
+        ("ConvTranspose", (1, 3, 4, 4), (3, 5, 2, 2), (1, 5, 8, 8), 3 * 4 * 4 * 20),
+        ("Gemm", (1, 7), (7, 5), (1, 5), 35),
+        ("MatMul", (1, 6, 7), (7, 5), (1, 6, 5), 6 * 35),
+    ],
+)
+def test_multiplications_of_a_layer(
+    kind: str, source: tuple[int, ...], weights: tuple[int, ...], result: tuple[int, ...], count: int
+) -> None:
+    shapes: Any = {"x": source, "w": weights, "y": result}
+    assert products(onnx.helper.make_node(kind, ["x", "w"], ["y"]), shapes) == count
