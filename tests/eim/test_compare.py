@@ -373,6 +373,18 @@ def test_an_other_eim_that_keeps_its_own_threshold(made: dict[str, Path], pictur
     assert [finding.id for finding in comparison.all_findings] == [rules.NO_THRESHOLD.id]
 
 
+def test_another_eim_is_told_a_threshold_once(made: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[Any, ...]] = []
+    with talk(made["fomo.eim"]) as client, talk(made["fomo.eim"]) as other:
+        monkeypatch.setattr(other, "set_threshold", lambda *values: told.append(values))
+        (block,) = other.model.detectors
+        ours = rules._executable(other, client.model, features=False)
+        assert ours.threshold == other.model.detectors[block]
+        for threshold in (ours.threshold, 0.25, 0.25, 0.75):
+            ours.classify(np.zeros(client.model.features, np.float32), threshold)
+    assert told == [(block, "min_score", 0.25), (block, "min_score", 0.75)]
+
+
 def test_against_another_eim(made: dict[str, Path], pictures: Sequence[Path], servers: Servers) -> None:
     _, path = servers.serve(made["fomo"])
     comparison = compared(made["fomo.eim"], path, pictures, threshold=0.3)
