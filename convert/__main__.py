@@ -62,14 +62,27 @@ def _signals_interrupt() -> Iterator[list[int]]:
         if len(received) == 1:
             raise KeyboardInterrupt
 
+    def dropped(lost: sys.UnraisableHookArgs) -> None:
+        # Python drops what is raised in a finalizer or in a weak reference's callback, and an import has many of these:
+        # the signal is sent once more, a moment later.
+        if lost.exc_type is not KeyboardInterrupt:
+            others(lost)
+            return
+        number = received[0] if received else signal.SIGINT
+        received.clear()
+        threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
+
     before = {}
+    others = sys.unraisablehook
     if threading.current_thread() is threading.main_thread():  # Python allows no other to set handlers
+        sys.unraisablehook = dropped
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) == signal.SIG_DFL:
                 before[number] = signal.signal(number, interrupt)
     try:
         yield received
     finally:
+        sys.unraisablehook = others
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -167,7 +167,7 @@ def test_every_layer_is_rounded_where_less_does_not_suffice(worker: Worker, tmp_
     assert ids[-2:] == ["EI151", "EI154"]
     assert export.model == dequantize(model, stepped=True).model
     assert export.agreement is not None
-    assert (export.agreement.layers, export.agreement.rounded, export.agreement.top1) == ("every", 4, 1)
+    assert (export.agreement.layers, export.agreement.rounded, export.agreement.top1) == ("every", 5, 1)
     assert export.is_stepped
     assert replace(export, agreement=None).is_stepped, "by its description, where a stage is called alone"
     first = dequantize(model, rounded=True).model

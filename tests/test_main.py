@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,28 @@ def test_signals_end_a_run_as_ctrl_c_does(
         assert ending(monkeypatch, lambda: signal.raise_signal(number)) == 0, "nohup"
     finally:
         signal.signal(number, previous)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_comes_in_a_finalizer_is_not_lost(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Python drops what is raised there; so does it in the callbacks that imports leave in weak references."""
+
+    class Finalized:
+        def __del__(self) -> None:
+            signal.raise_signal(number)
+
+    def end() -> None:
+        Finalized()
+        time.sleep(20)
+        pytest.fail("the signal was lost")
+
+    hook = sys.unraisablehook
+    assert ending(monkeypatch, end) == 128 + number
+    said = "interrupted" if number == signal.SIGINT else "ended by SIGTERM"
+    assert capsys.readouterr().err.strip() == said
+    assert sys.unraisablehook is hook
 
 
 @pytest.mark.parametrize(

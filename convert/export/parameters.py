@@ -396,8 +396,9 @@ class _Reader:
         mine = [name for name in layers if name.endswith(f"_{metadata.block_id}")] or [*layers]
         values: dict[str, Any] = {}
         for name in mine[:1]:
-            if layers[name] in _LAYERS:
-                values["task"] = _LAYERS[layers[name]]
+            task = _LAYERS.get(layers[name])
+            if task and (task != SSD or metadata.task in {FOMO, *_NO_DETECTOR}):  # SSD's is that of all with boxes
+                values["task"] = task
             if tokens := self.header.declarations[name].named("threshold"):
                 values["threshold"] = self.read("threshold", "fraction", tokens)
         return values

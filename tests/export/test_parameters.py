@@ -76,6 +76,18 @@ def test_a_detector_of_every_year(year: int, layer: str, task: str) -> None:
     assert (metadata.channels, metadata.color, metadata.quantized) == (1, Color.GRAY, True)
 
 
+@pytest.mark.parametrize(("layer", "task"), [("SSD", "ssd"), ("YOLOV5", "yolov5"), ("YOLO_PRO", "yolo-pro")])
+def test_all_detectors_of_boxes_have_one_configuration(layer: str, task: str) -> None:
+    parameters = Parameters(year=2025, last_layer=layer, threshold=0.35)
+    written = model_variables_h([parameters])
+    variables = written.replace(f"ei_fill_result_{layer.lower()}_f32", "ei_fill_result_object_detection_f32")
+    assert variables != written
+    metadata = single(read(model_metadata_h(parameters), variables)).metadata
+    assert (metadata.task, metadata.threshold) == (task, 0.35)
+    other = model_metadata_h(Parameters(year=2025))
+    assert single(read(other, variables)).metadata.task == "ssd", "the macros are those of another impulse"
+
+
 @pytest.mark.parametrize("scaling", list(ImageScaling))
 @pytest.mark.parametrize("year", [2023, 2024, 2026])
 def test_image_scaling(scaling: ImageScaling, year: int) -> None:
