@@ -227,6 +227,18 @@ def _is_current(place: Path, data: bytes, mode: int) -> bool:
         return False
 
 
+def open_streams() -> None:
+    """Give the standard streams that were closed when Python started (`>&-`) /dev/null, here and in what is started.
+
+    A file or a pipe would take the number of the missing one, and get what others print.
+    """
+    for name, mode in ("stdin", "r"), ("stdout", "w"), ("stderr", "w"):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode)  # noqa: PTH123, SIM115 - its number is the lowest that is free
+            os.set_inheritable(stream.fileno(), True)  # noqa: FBT003
+            setattr(sys, name, stream)
+
+
 @contextmanager
 def signals_wait() -> Iterator[None]:
     """Signals that would end the body wait until it has ended: for what must not be left half made or removed.

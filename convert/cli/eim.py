@@ -48,9 +48,10 @@ def _command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
 _target = click.argument("target", type=click.Path(path_type=Path), metavar="FILE|SOCKET")
 """An .eim to start, or the socket of one that runs."""
 
+_FILES = click.Path(exists=True, path_type=Path, allow_dash=True)  # with --features - is standard input
 _features = click.option(
     "--features",
-    type=click.Path(exists=True, path_type=Path, allow_dash=True),
+    type=_FILES,
     multiple=True,
     metavar="FILE",
     help="Numbers from text files instead of pictures; all further names are such files, too, and - is standard input.",
@@ -216,7 +217,7 @@ class _Threshold(click.ParamType):  # type: ignore[type-arg] # not generic befor
 
 @_command("classify")
 @_target
-@click.argument("inputs", type=EXISTING, nargs=-1, metavar="[PICTURE|RECORDING|FOLDER]...")
+@click.argument("inputs", type=_FILES, nargs=-1, metavar="[PICTURE|RECORDING|FOLDER]...")
 @_features
 @_options("classify")
 @click.option(
@@ -467,7 +468,7 @@ _engine = click.option("--engine", type=click.IntRange(1, 2), help="Which model 
 @_command("compare")
 @_target
 @click.argument("other", type=EXISTING, metavar="BUNDLE|TFLITE")
-@click.argument("pictures", type=EXISTING, nargs=-1, metavar="PICTURES...")
+@click.argument("pictures", type=_FILES, nargs=-1, metavar="PICTURES...")
 @_features
 @click.option(
     "--tolerance",

@@ -16,6 +16,7 @@ from pathlib import Path
 from convert.eim.bundle import NO_PARAMETER, read_impulse
 from convert.eim.server import print_info, serve_socket, serve_stdin
 from convert.errors import ConvertError
+from convert.files import open_streams
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -37,6 +38,9 @@ def main(arguments: Sequence[str]) -> int:
         place = f"{error.path}: " if error.path else ""
         sys.stdout.write(f"ERR: {place}{error.message}\n" + (f"  hint: {error.hint}\n" if error.hint else ""))
         return 1
+    except OSError as error:  # nobody reads standard output, or its disk is full
+        sys.stderr.write(f"ERR: cannot write: {error.strerror}\n")
+        return 1
 
 
 def _stopped(number: int, _frame: object) -> None:
@@ -45,6 +49,7 @@ def _stopped(number: int, _frame: object) -> None:
 
 
 if __name__ == "__main__":
+    open_streams()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stopped)
     code = main(sys.argv[1:])

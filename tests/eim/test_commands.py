@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -256,6 +257,20 @@ def test_errors(capsys: pytest.CaptureFixture[str], made: dict[str, Path], pictu
         assert said.code == 3, said.out
         assert said.err.startswith("error: ")
         assert "hint: " in said.err
+
+
+def test_one_of_several_files_of_features_is_standard_input(
+    capsys: pytest.CaptureFixture[str], made: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = " ".join("0" for _ in range(96 * 96))
+    (tmp_path / "features").write_text(numbers)
+    for command in (["classify", made["fomo.eim"]], ["compare", made["fomo.eim"], made["fomo"]]):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(numbers.encode())))
+        said = Said(capsys, *command, "--features", tmp_path / "features", "-", "--format", "json")
+        rows = said.document["answers" if command[0] == "classify" else "pictures"]
+        assert [row.get("input", row.get("path")) for row in rows] == [str(tmp_path / "features"), "-"]
+    said = Said(capsys, "compare", made["motion.eim"], made["fomo"], tmp_path / "features")
+    assert "error: the .eim takes no pictures, the other side ones of 96x96 with 3 channels" in said.err
 
 
 def test_compare(capsys: pytest.CaptureFixture[str], made: dict[str, Path], picture: Path) -> None:
