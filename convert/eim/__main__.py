@@ -24,13 +24,12 @@ def main(arguments: Sequence[str]) -> int:
 
     The third one is the provider (`convert.eim.bundle.Impulse`).
     """
-    try:
-        bundle, mode = arguments[:2]
-    except ValueError:
+    if len(arguments) < 2:
         sys.stdout.write(f"{NO_PARAMETER}\n")
         return 1
+    bundle, mode, *provider = arguments
     try:
-        impulse = read_impulse(Path(bundle), provider="".join(arguments[2:3]))
+        impulse = read_impulse(Path(bundle), provider="".join(provider[:1]))
         if mode == "--print-info":
             return print_info(impulse)
         return serve_stdin(impulse) if mode == "stdin" else serve_socket(impulse, Path(mode))

@@ -296,13 +296,12 @@ class ModelInfo:
     @property
     def window(self) -> Impulse | None:
         """What it takes of sound or sensor data, as far as it is said; None: pictures, or no rate is said."""
-        rate, axes = self.parameters.get("frequency"), self.parameters.get("axis_count")
-        if self.width or type(rate) not in {int, float} or type(axes) is not int:
+        rate, axes = _score(self.parameters.get("frequency")), self.parameters.get("axis_count")
+        if self.width or rate is None or type(axes) is not int:
             return None
-        assert isinstance(rate, int | float)
         if not 0 < rate < _LARGEST or not 0 < axes <= self.features:
             return None
-        return Impulse("unknown", self.features // axes, axes, (), float(rate), 0, (), ())
+        return Impulse("unknown", self.features // axes, axes, (), rate, 0, (), ())
 
     @property
     def freeform(self) -> tuple[dict[str, Any], ...]:

@@ -9,7 +9,6 @@ for an int8 .tflite, of which the one is taken that comes closer (the .eim has o
 from __future__ import annotations
 
 import contextlib
-import stat
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil, prod
@@ -492,10 +491,8 @@ def open_backend(
 
 
 def _is_eim(path: Path) -> bool:
-    if stat.S_ISSOCK(path.stat().st_mode):
-        return True
     if not path.is_file():
-        return False
+        return path.is_socket()
     with path.open("rb") as file:
         return file.read(4) in {ELF_MAGIC, *MACHO_MAGICS}
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import glob
 import json
 import math
 import mmap
@@ -27,8 +26,8 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from convert import files
 from convert.errors import InputError, OutputError
-from convert.files import is_running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -362,11 +361,7 @@ def connected(path: Path, timeout: float) -> socket.socket:
 
 def part_of(path: Path) -> Path:
     """The path this process binds before it renames it to `path`; removes such files of killed processes."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-        number = re.fullmatch(r".*\.(\d+)\.part", left.name)
-        if number and not is_running(int(number[1])):
-            with contextlib.suppress(OSError):
-                left.unlink()
+    files.remove_leftovers(path.parent)
     return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 

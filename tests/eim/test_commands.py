@@ -273,6 +273,41 @@ def test_one_of_several_files_of_features_is_standard_input(
     assert "error: the .eim takes no pictures, the other side ones of 96x96 with 3 channels" in said.err
 
 
+@pytest.mark.parametrize("command", ["inspect", "classify", "compare"])
+@pytest.mark.parametrize("seconds", ["nan", "inf", "1e7", "0", "-1"])
+def test_no_time_limit_but_a_number_of_seconds(
+    capsys: pytest.CaptureFixture[str], made: dict[str, Path], command: str, seconds: str
+) -> None:
+    said = Said(capsys, command, made["fomo.eim"], *[made["fomo"]] * (command != "inspect"), "--timeout", seconds)
+    assert said.code == 2
+    assert "Invalid value for '--timeout'" in said.err
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "value"),
+    [
+        ("compare", "--tolerance", "nan"), ("compare", "--threshold", "nan"), ("compare", "--threshold", "1.1"),
+        ("classify", "--threshold", "nan"), ("classify", "--threshold", "18:min_score=1e400"),
+    ],
+)  # fmt: skip
+def test_numbers_are_finite(
+    capsys: pytest.CaptureFixture[str], made: dict[str, Path], picture: Path, command: str, option: str, value: str
+) -> None:
+    others = (made["fomo"], picture) if command == "compare" else (picture,)
+    said = Said(capsys, command, made["fomo.eim"], *others, option, value)
+    assert said.code == 2
+    assert f"Invalid value for '{option}'" in said.err
+
+
+def test_a_pipe_is_not_waited_for(capsys: pytest.CaptureFixture[str], picture: Path, tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe")
+    said = Said(capsys, "inspect", pipe)
+    assert said.code == 1
+    assert "it is a pipe or a device" in said.out
+    for words in (("serve", pipe, tmp_path / "s"), ("pack", pipe, "-o", tmp_path / "x"), ("classify", pipe, picture)):
+        assert Said(capsys, *words).code == 3
+
+
 def test_compare(capsys: pytest.CaptureFixture[str], made: dict[str, Path], picture: Path) -> None:
     said = Said(capsys, "compare", made["fomo.eim"], made["fomo"], picture.parent)
     assert said.code == 0
