@@ -261,9 +261,9 @@ def signals_wait() -> Iterator[None]:
             signal.raise_signal(came)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove the `.part` files of processes that no longer run."""
-    for candidate in folder.glob(".*.part"):
+def remove_leftovers(folder: Path, names: str = "*") -> None:
+    """Remove the `.part` files of processes that no longer run; `names`: a pattern of NAME.PID."""
+    for candidate in folder.glob(f".{names}.part"):
         match = _PART.fullmatch(candidate.name)
         if match and not is_running(int(match["pid"])):
             with contextlib.suppress(OSError):

@@ -64,7 +64,7 @@ def _options(command: str) -> Callable[[_F], _F]:
     for name, row in load_toml("eim.toml")["options"][command].items():
         values = {"default": None, **row, "choices": tuple(row.get("choices", ()))}
         variable = values.pop("as", name).replace("-", "_")
-        option = Option(**values, type=type(row.get("default", row.get("low", ""))))
+        option = Option(name=name, **values, type=type(row.get("default", row.get("low", ""))))
         finite = {"type": Parsed(option)} if option.type is float else {}
         made.append(click.option(f"--{name}", variable, **keywords(option) | finite))
     return stack(*made)

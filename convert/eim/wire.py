@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import json
 import math
 import mmap
@@ -361,7 +362,7 @@ def connected(path: Path, timeout: float) -> socket.socket:
 
 def part_of(path: Path) -> Path:
     """The path this process binds before it renames it to `path`; removes such files of killed processes."""
-    files.remove_leftovers(path.parent)
+    files.remove_leftovers(path.parent, f"{glob.escape(path.name)}.*")
     return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
