@@ -16,19 +16,19 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from convert.errors import UnsupportedModelError, ValidationError
-from convert.export.tflite import POST_PROCESS, called_operator, unpack
 from convert.findings import Finding, Rule
-from convert.heads import refuse_unsupported
+from convert.heads import SSD, refuse_unsupported, ssd
 from convert.images import CENTRE, Anchor, ImageScaling, ResizeMode
-from convert.isolation import Died, Failed, Worker
+from convert.isolation import Died, Failed, Worker, tell
 from convert.types import Agreement, Export, Int8Agreement, Stage, StageResult
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.validate.runtimes import LiteRT
-
 
 AGREEMENT = Rule("EI153")
 ROUNDING = Rule("EI154")
@@ -46,10 +44,14 @@ ROUNDING = Rule("EI154")
 TIMEOUT = 300.0
 """Seconds a comparison may take; `--timeout` only ever gives it more."""
 
-_LEAST, _MOST = 100, 1000
-_PIXELS = 10_000_000  # of all inputs together: some seconds, whatever the size of one
-_FEWEST, _ENOUGH = 50, 5_000_000  # inputs, and pixels of all: without a single difference so many large ones will do
-_AHEAD = 2  # inputs that are made before the first of them is done: bounds memory
+SOME, ENOUGH, MOST = (500_000, 5, 50), (5_000_000, 50, 145), (5_000_000, 100, 300)
+"""Inputs behind which the best so far is likely to stay that; which are enough without a single difference, of large
+ones fewer than `is_clearly_good` asks for; and how many there are at most. Each: pixels of all of them together, and
+the least and the greatest number."""
+
+LAYERS = ("none", "first", "every")
+"""Which layers of a rewriting round as the original's, the simplest first."""
+
 _HINT = "this is a fault of the rewriting, not of the model: please report it"
 
 
@@ -57,9 +59,9 @@ _HINT = "this is a fault of the rewriting, not of the model: please report it"
 class WithAgreement:
     """The stage `unpack`, and for a model it rewrote: how often that decides as the original does.
 
-    Where that is less often than SAME, the rewriting that keeps the rounding of the first layer is measured, too, and
-    below SAME again that of every layer; the best goes on, of equal ones the simplest. Rounding every layer costs four
-    operators each, which work value by value. Only generated inputs decide: every stage command has to choose alike,
+    Where the two differ, rewritings that keep the rounding of the first layer or of every layer are measured, too
+    (`best_rewriting`); the best goes on, of equal ones the simplest. Rounding every layer costs four operators each,
+    which work value by value. Only generated inputs decide: every stage command has to choose alike,
     whatever pictures it is given. What is less than GOOD in the end is measured beside LiteRT's own second set of
     kernels. A model that is refused later is not measured.
 
@@ -70,7 +72,7 @@ class WithAgreement:
         timeout: seconds a comparison may take.
         rounding: "none" of the original's, that of the "first" layer, of "every" layer, or what "auto" finds.
         worker: the process LiteRT runs in; one is started where none is given.
-        meanwhile: begins what is done with the export while it is measured, in another process.
+        meanwhile: begins what is done with the likely result while it is measured, in another process.
     """
 
     name: ClassVar[str] = "unpack"
@@ -104,42 +106,45 @@ class WithAgreement:
             files = find([self.images], videos=False)
         worker = self.worker or Worker()
         try:
-            if self.meanwhile is not None and self.rounding in {"auto", "none"}:  # others rarely leave it as it is
-                self.meanwhile(export)
             chosen, found = self._choose(export, files, worker)
         finally:
             if self.worker is None:
                 worker.close()
         return replace(result, artifact=chosen, findings=(*result.findings, *found))
 
-    def _choose(self, export: Export, files: tuple[Path, ...], worker: Worker) -> tuple[Export, tuple[Finding, ...]]:
-        plain = measured = self._measure(export, export.model, worker)
-        inputs, rounded, layers, found = measured.inputs, 0, "none", []
-        for which in ("first", "every"):
-            if self.rounding != which and (self.rounding != "auto" or measured.top1 >= SAME):
-                continue
+    def _choose(self, plain: Export, files: tuple[Path, ...], worker: Worker) -> tuple[Export, tuple[Finding, ...]]:
+        @cache
+        def rewriting(layers: str) -> tuple[Export, int]:
+            """The one that rounds these of LAYERS, and how many activations it rounds."""
+            if layers == "none":
+                return plain, 0
             from convert.export.dequantize import in_float32  # brings the schema classes
 
-            other, done = in_float32(export, rounded=which == "first", stepped=which == "every")
-            if not done.rounded:
-                continue
-            better = self._measure(export, other.model, worker, inputs)
-            if better.top1 > measured.top1 or self.rounding == which:
-                export, measured, rounded, layers = other, better, done.rounded, which
-        if layers != "none":
+            other, done = in_float32(plain, rounded=layers == "first", stepped=layers == "every")
+            return other, done.rounded
+
+        def begin(layers: str) -> None:
+            if self.meanwhile is not None:
+                self.meanwhile(rewriting(layers)[0])
+
+        given = plain.model, self.rounding
+        layers, measured, without = self._call("best_rewriting", plain, worker, *given, told=begin)
+        inputs, found = measured.inputs, []
+        export, rounded = rewriting(layers)
+        if rounded:
             message = (
                 f"rounded as the original: {layers} layer, with the same decision on {measured.top1:.1%} of {inputs}"
-                f" inputs; without that on {plain.top1:.1%}"
+                f" inputs; without that on {without.top1:.1%}"
             )
             found.append(ROUNDING.found(message))
         if files:
-            measured = _together(measured, self._measure(export, export.model, worker, 0, files))
+            measured = _together(measured, self._call("compare", export, worker, export.model, 0, files))
         kernels = None
         if measured.top1 < GOOD:
-            kernels = self._measure(export, None, worker, inputs, files).top1
+            kernels = self._call("compare", export, worker, None, inputs, files).top1
         agreement = Int8Agreement(
             measured.top1, measured.mean_abs_diff, measured.max_abs_diff, measured.inputs, rounded=rounded,
-            kernels=kernels, layers=layers,
+            kernels=kernels, layers=layers if rounded else "none",
         )  # fmt: skip
         found += agreement_findings(agreement, self._hint())
         return replace(export, agreement=agreement), tuple(found)
@@ -155,79 +160,122 @@ class WithAgreement:
             "ei-deepstream simulate BUNDLE PICTURES -o compared --against edge-impulse --original EXPORT"
         )
 
-    def _measure(
+    def _call(
         self,
+        function: str,
         export: Export,
-        rebuilt: bytes | None,
         worker: Worker,
-        inputs: int | None = None,
-        files: tuple[Path, ...] = (),
-    ) -> Agreement:
-        """See `compare`, in the worker."""
-        metadata, shape = export.metadata, export.facts.input.shape[1:]
-        scaling = metadata.image_scaling or ImageScaling.NONE
-        how = metadata.resize_mode, metadata.anchor
-        arguments = (export.original, rebuilt, shape, scaling, export.facts.task, inputs, files, *how)
+        rebuilt: bytes | None,
+        *arguments: Any,
+        told: Callable[[str], None] | None = None,
+    ) -> Any:
+        """What a function of this module gives in the worker for the export and `arguments`."""
+        metadata, scaling = export.metadata, export.metadata.image_scaling or ImageScaling.NONE
+        fed = Fed(export.facts.input.sides, scaling, metadata.resize_mode, metadata.anchor)
+        given = (export.original, rebuilt, fed, export.facts.task, *arguments)
         try:
-            agreement: Agreement = worker.call("convert.agreement:compare", *arguments, timeout=self.timeout)
+            return worker.call(f"convert.agreement:{function}", *given, timeout=self.timeout, told=told)
         except Died as error:
             hint = "allow more time with --timeout" if error.reason.startswith("ran longer") else _HINT
             raise ValidationError(f"LiteRT {error.reason} comparing the quantized model", hint=hint) from error
         except Failed as error:
             raise ValidationError(f"LiteRT cannot compare the quantized model: {error}", hint=_HINT) from error
-        return agreement
 
 
-def compare(  # noqa: PLR0913, PLR0917 - what travels to the worker
-    original: bytes,
-    rebuilt: bytes | None,
-    shape: tuple[int, int, int],
-    scaling: ImageScaling,
-    task: str,
-    inputs: int | None = None,
-    files: Sequence[Path] = (),
-    mode: ResizeMode | None = None,
-    anchor: Anchor = CENTRE,
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """What a model takes.
+
+    Attributes:
+        shape: height, width and channels of a picture.
+        scaling: what is done to pixel / 255.
+        mode: how pictures are brought to size, as in training; None is squash.
+        anchor: which part of them a crop keeps.
+    """
+
+    shape: tuple[int, ...]
+    scaling: ImageScaling
+    mode: ResizeMode | None = None
+    anchor: Anchor = CENTRE
+
+    def count(self, limits: tuple[int, int, int]) -> int:
+        """How many inputs that are, of such pictures: SOME, ENOUGH or MOST."""
+        pixels, least, most = limits
+        height, width, _ = self.shape
+        return max(least, min(most, pixels // (height * width)))
+
+    def inputs(self, count: int, files: Sequence[Path] = ()) -> Iterator[NDArray[np.float32]]:
+        """`count` image-like ones, then those of `files`, MOST of them at most; each [1,H,W,C].
+
+        Raises:
+            ValidationError: `scaling` does not suit the channels.
+            InputError: a picture cannot be read.
+        """
+        from convert.validate.inputs import as_edge_impulse, image_like
+
+        height, width, channels = self.shape
+        pictures = image_like(count, height, width, channels)
+        if files:
+            from convert.images.read import read_fitted  # few runs need it
+
+            few = files[: self.count(MOST)]
+            given = (read_fitted(path, height, width, channels, self.mode, anchor=self.anchor) for path in few)
+            pictures = chain(pictures, given)
+        return (as_edge_impulse(picture[np.newaxis], self.scaling) for picture in pictures)
+
+
+def compare(
+    original: bytes, rebuilt: bytes | None, fed: Fed, task: str, inputs: int, files: Sequence[Path] = ()
 ) -> Agreement:
-    """The agreement of two flatbuffers on image-like inputs of `shape` (H,W,C) and on pictures, for the worker.
+    """`int8_agreement` on `inputs` image-like inputs and on the pictures `files`, for the worker."""
+    return int8_agreement(original, rebuilt, fed.inputs(inputs, files), task)
+
+
+def best_rewriting(
+    original: bytes, plain: bytes, fed: Fed, task: str, rounding: str
+) -> tuple[str, Agreement, Agreement]:
+    """Which rewriting in float32 decides as `original` most often, for the worker.
+
+    It is always the one with the fewest differences so far that is measured on, of equal ones the simplest, until it is
+    clear that it is good or MOST inputs are done. The others have as many differences on fewer inputs: on all of
+    these they cannot have less. The caller is told early (`convert.isolation.tell`) which it is likely to be.
 
     Args:
-        original: the quantized model.
-        rebuilt: the float32 model; None: `original` itself, run by LiteRT's second set of kernels.
-        scaling: what is done to pixel / 255.
-        task: what the outputs mean.
-        inputs: how many are generated; by default until it is clear that they agree, `most_inputs` at most.
-        files: pictures, of which `most_inputs` are taken at most.
-        mode: how these are brought to size, as in training; None is squash.
-        anchor: which part of them a crop keeps.
+        plain: the rewriting that rounds nothing.
+        rounding: one of LAYERS; "auto": whatever is best.
+
+    Returns:
+        One of LAYERS, how often that decides alike, and how often `plain` does on the same inputs.
 
     Raises:
         RuntimeError, ValueError: LiteRT refuses a model.
-        ValidationError: `scaling` does not suit the channels.
-        InputError: a picture cannot be read.
+        ValidationError: the scaling does not suit the channels.
     """
-    from convert.validate.inputs import as_edge_impulse, image_like
+    some, enough, most = map(fed.count, (SOME, ENOUGH, MOST))
 
-    most = most_inputs(shape)
-    pictures = image_like(most if inputs is None else inputs, *shape)
-    if files:
-        from convert.images.read import read_fitted  # few runs need it
+    def measured(layers: str) -> Iterator[Agreement]:
+        model = plain
+        if layers != "none":
+            from convert.export.dequantize import dequantize  # brings the schema classes
 
-        pictures = chain(pictures, (read_fitted(path, *shape, mode, anchor=anchor) for path in files[:most]))
-    fed = (as_edge_impulse(picture[np.newaxis], scaling) for picture in pictures)
-    height, width, _ = shape
-    enough = max(_FEWEST, _ENOUGH // (height * width))
+            model = dequantize(original, rounded=layers == "first", stepped=layers == "every").model
+        yield from agreements(original, model, fed.inputs(most), task)
 
-    def until(top1: float, done: int) -> bool:
-        return is_clearly_good(top1, done) or (top1 == 1 and done >= enough)
-
-    return int8_agreement(original, rebuilt, fed, task, until if inputs is None else None)
-
-
-def most_inputs(shape: tuple[int, int, int]) -> int:
-    """On how many inputs of `shape` a model is measured at most: 100 to 1,000, fewer of large ones."""
-    height, width, _ = shape
-    return max(_LEAST, min(_MOST, _PIXELS // (height * width)))
+    running = {layers: measured(layers) for layers in LAYERS}
+    found, is_told = dict.fromkeys(LAYERS, Agreement(1, 0, 0, 0)), False
+    candidates = LAYERS if rounding == "auto" else (rounding,)
+    while True:
+        best = min(candidates, key=lambda layers: found[layers].differences)  # the first of equal ones
+        so_far = found[best]
+        if so_far.inputs == most or is_clearly_good(so_far) or (so_far.top1 == 1 and so_far.inputs == enough):
+            break
+        if so_far.inputs == some and not is_told:
+            is_told = True
+            tell(best)
+        found[best] = next(running[best])
+    while found["none"].inputs < so_far.inputs:
+        found["none"] = next(running["none"])
+    return best, so_far, found["none"]
 
 
 def _together(left: Agreement, right: Agreement) -> Agreement:
@@ -240,15 +288,11 @@ def _together(left: Agreement, right: Agreement) -> Agreement:
     return Agreement(top1, mean, max(left.max_abs_diff, right.max_abs_diff), count)
 
 
-SAME = 0.995
-"""The share of equal decisions below which rewritings that round are measured. Where Edge Impulse's own pictures come
-to the model, 1 difference in 200 is the most that nobody sees; on 300 inputs five real models have 95.0 to 98.3 %
-without rounding, 94.0 to 99.3 % with the first layer's, and 99.3 to 100 % with every layer's."""
-
 GOOD = 0.98
 """The share of equal decisions below which LiteRT's own kernels are measured."""
 
-_MARGIN = 0.01  # what a share may be below GOOD, or below the kernels' own
+_MARGIN = 0.01  # what a share may be below GOOD, or below the kernels' own, however many inputs there are
+_SIGMAS = 2  # of the difference of two shares, which chance alone makes in one of twenty models
 
 _BETTER, _WORSE = 0.99, 0.97  # the shares that are distinguished, as far from GOOD as each other
 _ODDS = 19  # likelihood ratio of the better to the worse: at most 1 in 19 of the worse ever get there
@@ -258,8 +302,13 @@ _OBJECTNESS = 4  # column of a YOLOv5 row; the classes stand behind it
 
 
 def agreement_findings(agreement: Int8Agreement, hint: str = AGREEMENT.fix) -> tuple[Finding, ...]:
-    """EI153 where the two decide differently too often: more than a point below GOOD and below LiteRT's own kernels."""
-    if agreement.kernels is None or agreement.top1 >= min(GOOD, agreement.kernels) - _MARGIN:
+    """EI153 where the two decide differently too often: more than a point, and more than chance makes, below GOOD and
+    below LiteRT's own kernels."""
+    if agreement.kernels is None:
+        return ()
+    shares = agreement.top1, agreement.kernels
+    chance = (sum(share * (1 - share) for share in shares) / agreement.inputs) ** 0.5
+    if agreement.top1 >= min(GOOD, agreement.kernels) - max(_MARGIN, _SIGMAS * chance):
         return ()
     message = (
         f"the same decision on {agreement.top1:.1%} of {agreement.inputs} inputs, where two sets of LiteRT's own"
@@ -269,25 +318,30 @@ def agreement_findings(agreement: Int8Agreement, hint: str = AGREEMENT.fix) -> t
     return (AGREEMENT.found(message, hint=hint),)
 
 
-def is_clearly_good(top1: float, inputs: int) -> bool:
-    """Whether equal decisions in a share of `top1` of `inputs` leave little doubt that GOOD is reached.
+def is_clearly_good(agreement: Agreement) -> bool:
+    """Whether there is little doubt that such a share of equal decisions reaches GOOD.
 
     Wald's sequential probability ratio test (Annals of Mathematical Statistics 16, 1945) for a share of 99 % against
     one of 97 %, asked behind every input. Without a single difference it takes 145 inputs; each one costs 54 more.
     """
-    equal, different = inputs * top1, inputs * (1 - top1)
+    different = agreement.differences
+    equal = agreement.inputs - different
     ratio = equal * math.log(_BETTER / _WORSE) - different * math.log((1 - _WORSE) / (1 - _BETTER))
     return ratio >= math.log(_ODDS)
 
 
 def int8_agreement(
-    original: bytes,
-    rebuilt: bytes | None,
-    inputs: Iterable[NDArray[Any]],
-    task: str = "classifier",
-    until: Callable[[float, int], bool] | None = None,
+    original: bytes, rebuilt: bytes | None, inputs: Iterable[NDArray[Any]], task: str = "classifier"
 ) -> Agreement:
-    """Compare the decisions and outputs of two flatbuffers on the same inputs.
+    """The last of `agreements`."""
+    last = deque(agreements(original, rebuilt, inputs, task), maxlen=1)
+    return last[0] if last else Agreement(0, 0, 0, 0)
+
+
+def agreements(
+    original: bytes, rebuilt: bytes | None, inputs: Iterable[NDArray[Any]], task: str
+) -> Iterator[Agreement]:
+    """Compare the decisions and outputs of two flatbuffers on the same inputs: behind each the agreement so far.
 
     Two decide alike on an input where all their decisions are equal. A decision is: the class with the greatest output,
     for each cell along the last axis (classifier, FOMO), or whether a single output is at least 0.5; for SSD the class
@@ -300,7 +354,6 @@ def int8_agreement(
         rebuilt: the float32 model; None: `original`, run by LiteRT's second set of kernels.
         inputs: each uint8 pictures, fed as pixel / 255, or float32 as the network is fed.
         task: what the outputs mean.
-        until: asked behind each input with the share of equal decisions and the number of inputs so far; True ends it.
 
     Raises:
         ValidationError: LiteRT refuses the original.
@@ -308,7 +361,7 @@ def int8_agreement(
     """
     from convert.validate import runtimes  # for the process that runs LiteRT
 
-    detections = _detections(original)
+    _, *detections, _ = ssd.output_order(original) if task == SSD else (0, 0)  # of classes and scores
     try:
         first = runtimes.LiteRT(original)
     except (RuntimeError, ValueError) as error:
@@ -319,25 +372,30 @@ def int8_agreement(
         ) from error
     second = runtimes.LiteRT(original, runtimes.BUILTIN) if rebuilt is None else runtimes.LiteRT(rebuilt)
     same, total, count, greatest = 0, 0.0, 0, 0.0
-    number = 0
-    for number, outputs in enumerate(_side_by_side(first, second, inputs), 1):
-        left, right = outputs
-        same += np.array_equal(_decide(left, task, detections), _decide(right, task, detections))
-        if detections is not None:
-            left, right = [left[detections[1]]], [right[detections[1]]]
-        for one, two in zip(left, right, strict=True):
-            difference = np.abs(one.astype(np.float64) - two)
-            total += float(difference.sum())
-            count += difference.size
-            greatest = max(greatest, float(difference.max(initial=0)))
-        if until is not None and until(same / number, number):
-            break
-    return Agreement(same / max(1, number), total / max(1, count), greatest, number)
+    with ThreadPoolExecutor(1) as thread:  # LiteRT lets go of Python's lock
+        for number, item in enumerate(inputs, 1):
+            values = item.astype(np.float32) / np.float32(255) if item.dtype == np.uint8 else item
+            running = thread.submit(first, values)
+            right = second(values)
+            left = running.result()
+            same += np.array_equal(_decide(left, task, detections), _decide(right, task, detections))
+            if detections:
+                left, right = [left[detections[1]]], [right[detections[1]]]
+            for one, two in zip(left, right, strict=True):
+                difference = np.abs(one.astype(np.float64) - two)
+                total += float(difference.sum())
+                count += difference.size
+                greatest = max(greatest, float(difference.max(initial=0)))
+            yield Agreement(same / number, total / max(1, count), greatest, number)
 
 
-def _decide(outputs: list[NDArray[np.float32]], task: str, detections: tuple[int, int] | None) -> NDArray[np.int64]:
-    """What the network decides, as whole numbers; -1 for nothing."""
-    if detections is not None:
+def _decide(outputs: list[NDArray[np.float32]], task: str, detections: Sequence[int]) -> NDArray[np.int64]:
+    """What the network decides, as whole numbers; -1 for nothing.
+
+    Args:
+        detections: of an SSD, the places of classes and scores among the outputs.
+    """
+    if detections:
         classes, scores = outputs[detections[0]].ravel(), outputs[detections[1]].ravel()
         best = int(scores.argmax()) if scores.size else -1
         return np.array([int(classes[best]) if best >= 0 and scores[best] >= _CONFIDENT else -1])
@@ -352,44 +410,3 @@ def _decide(outputs: list[NDArray[np.float32]], task: str, detections: tuple[int
         else:
             decisions.append(output.reshape(-1, output.shape[-1]).argmax(axis=1))
     return np.concatenate(decisions)
-
-
-def _detections(model: bytes) -> tuple[int, int] | None:
-    """The places of classes and scores among the outputs of an SSD; None for other models.
-
-    TFLite_Detection_PostProcess has boxes, classes, scores and their number as outputs, in that order; the graph may
-    have them in another.
-    """
-    if POST_PROCESS.encode() not in model:
-        return None
-    root = unpack(model)
-    graph = root.subgraphs[0]
-    outputs = [int(index) for index in graph.outputs]
-    for call in graph.operators:
-        if called_operator(root, call) == POST_PROCESS:
-            places = [outputs.index(int(index)) if int(index) in outputs else -1 for index in call.outputs]
-            if len(places) == 4 and min(places[1:3]) >= 0:
-                return places[1], places[2]
-    return None
-
-
-def _side_by_side(
-    first: LiteRT, second: LiteRT, inputs: Iterable[NDArray[Any]]
-) -> Iterator[tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]]:
-    """The outputs of both for each input, in order. Each runs in a thread of its own (LiteRT lets go of Python's lock),
-    and the next inputs are made meanwhile."""
-    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
-        waiting: deque[tuple[Future[list[NDArray[np.float32]]], Future[list[NDArray[np.float32]]]]] = deque()
-        try:
-            for item in inputs:
-                values = item.astype(np.float32) / np.float32(255) if item.dtype == np.uint8 else item
-                waiting.append((one.submit(first, values), other.submit(second, values)))
-                if len(waiting) > _AHEAD:
-                    left, right = waiting.popleft()
-                    yield left.result(), right.result()
-            for left, right in waiting:
-                yield left.result(), right.result()
-        finally:
-            for pair in waiting:
-                for future in pair:
-                    future.cancel()

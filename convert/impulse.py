@@ -191,7 +191,7 @@ class AdaptImpulse:
         export = artifact.export
         impulse = export.impulse
         assert impulse is not None
-        network = prepared(artifact.onnx.data, coded=False) if artifact.onnx.data else None
+        network = prepared(artifact.onnx, coded=False) if artifact.onnx.size else None
         mixture = self._mixture(impulse.anomaly) if isinstance(impulse.anomaly, Mixture) else None
         step = input_step(export.original) if export.original else None
         model = impulse_graph(impulse, network, mixture, sdk_log=self.sdk_log, step=step, with_features=True)
@@ -230,7 +230,7 @@ class AdaptImpulse:
         from convert.graph.passes import prepared
 
         found = translate(self.mixtures, mixture.model, facts(mixture.model).input.shape, 120.0)
-        return prepared(found.data, coded=False)
+        return prepared(found, coded=False)
 
 
 def input_step(model: bytes) -> float | None:

@@ -36,7 +36,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from convert import OBJECTS, errors
 
@@ -428,6 +428,17 @@ class TemporaryFolder:
 
     def __exit__(self, *_: object) -> None:
         self.remove()
+
+
+def aside(data: bytes) -> bytes | BinaryIO:
+    """A large model in a file that goes with it: memory is for what runs it. As it is, where there is no room."""
+    if len(data) > LARGE:
+        with contextlib.suppress(OSError):
+            file = tempfile.TemporaryFile()  # noqa: SIM115 - it stays open
+            file.write(data)
+            file.flush()
+            return file
+    return data
 
 
 def return_freed_memory() -> None:

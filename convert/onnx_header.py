@@ -436,15 +436,10 @@ def _varint(data: Buffer, position: int, end: int) -> tuple[int, int]:
     raise Damaged("a number is cut off" if last == end else "a number is longer than 64 bits")
 
 
-def field_start(number: int, length: int) -> bytes:
-    """What stands before the `length` bytes of a field of protobuf that holds bytes, a string or a message."""
-    start = bytearray([number << 3 | 2])
+def field_of(number: int, content: bytes) -> bytes:
+    """A field of protobuf that holds bytes, a string or a message."""
+    start, length = bytearray([number << 3 | 2]), len(content)
     while length > 0x7F:
         start.append(length & 0x7F | 0x80)
         length >>= 7
-    return bytes([*start, length])
-
-
-def field_of(number: int, content: bytes) -> bytes:
-    """Such a field."""
-    return field_start(number, len(content)) + content
+    return bytes([*start, length]) + content

@@ -223,7 +223,7 @@ class InWorker:
     def __call__(self, artifact: object, workdir: Path) -> StageResult:
         """As the stage; the end of the worker is an error as it is without one."""
         assert isinstance(artifact, Translated | Adapted)
-        if len(artifact.onnx.data) > SENT:
+        if artifact.onnx.size > SENT:
             return self.here(artifact, workdir)
         try:
             result: StageResult = self.worker.apply(self.there, artifact, workdir)

@@ -8,11 +8,12 @@ modes and image scalings) are written into files.
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
 
 from convert.files import Output, sha256
 from convert.images import CENTRE, Anchor, Framing, ImageScaling, ResizeMode
@@ -232,12 +233,35 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class OnnxModel:
-    """A serialised ONNX model and its signature."""
+    """A serialised ONNX model and its signature.
 
-    data: bytes = field(repr=False)
+    Attributes:
+        stored: its bytes; of a large one an open file without a name (`convert.isolation.aside`).
+    """
+
+    stored: bytes | BinaryIO = field(repr=False)
     input: Tensor
     outputs: tuple[Tensor, ...]
     opset: int
+
+    @property
+    def data(self) -> bytes:
+        """Its bytes; of a file they are read each time."""
+        return self.stored if isinstance(self.stored, bytes) else os.pread(self.stored.fileno(), self.size, 0)
+
+    @property
+    def size(self) -> int:
+        """How many bytes."""
+        return len(self.stored) if isinstance(self.stored, bytes) else os.fstat(self.stored.fileno()).st_size
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process gets the bytes."""
+        return type(self), (self.data, *(getattr(self, each.name) for each in fields(self)[1:]))
+
+    @property
+    def loadable(self) -> bytes | str:
+        """What ONNX Runtime loads: its bytes, or a path of its file."""
+        return self.stored if isinstance(self.stored, bytes) else f"/proc/self/fd/{self.stored.fileno()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,6 +419,11 @@ class Agreement:
     mean_abs_diff: float
     max_abs_diff: float
     inputs: int
+
+    @property
+    def differences(self) -> int:
+        """How many decisions are not equal."""
+        return round((1 - self.top1) * self.inputs)
 
 
 @dataclass(frozen=True, slots=True)

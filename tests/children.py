@@ -8,10 +8,14 @@ as a process of its own use children that nobody keeps.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import pickle
 import sys
+import tempfile
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convert.isolation import Worker
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 _MOST = 4  # children kept at a time: each holds up to 200 MiB
 _TRANSLATION = "convert.translate.worker:"
 _FRAMES = "tests.frames"  # what a child keeps besides
+_AGREEMENT, _FILES = "convert.agreement:compare", 6  # and which of its arguments is the pictures
 
 Key = tuple[object, ...]
 Child = tuple[Any, int, int]  # as `Worker` has them: the process, the pipe, its stderr
@@ -32,10 +37,12 @@ class Children:
     """Replaces methods of `Worker`, so that `close` keeps the child and `start` takes one that was kept.
 
     Attributes:
-        active: children are kept and taken.
+        results: a folder for those of comparisons, which all processes of pytest-xdist share.
+        active: children are kept and taken, and results of comparisons, too.
         idle: the kept ones, the oldest first.
     """
 
+    results: Path
     active: bool = True
     idle: list[tuple[Key, Child]] = field(default_factory=list)
     _keys: dict[int, Key] = field(default_factory=dict)  # by process id, of the children that may be kept
@@ -64,6 +71,9 @@ class Children:
             return worker
 
         def called(worker: Worker, function: str, *arguments: Any, **options: Any) -> Any:
+            kept = self._kept(worker, function, arguments, options)
+            if kept is not None and kept.exists():
+                return pickle.loads(kept.read_bytes())
             started(worker)
             assert worker._process is not None
             pid = worker._process.pid
@@ -74,6 +84,10 @@ class Children:
             unchanged = function.startswith("convert.") and (worker.preload or not function.startswith(_TRANSLATION))
             if key is not None and unchanged:
                 self._keys[pid] = key
+            if kept is not None:
+                with tempfile.NamedTemporaryFile(dir=self.results, delete=False) as file:
+                    file.write(pickle.dumps(result))
+                Path(file.name).replace(kept)
             return result
 
         def closed(worker: Worker) -> None:
@@ -97,6 +111,15 @@ class Children:
 
         for name, method in (("start", started), ("call", called), ("close", closed), ("kill", killed)):
             patch.setattr(Worker, name, method)
+
+    def _kept(self, worker: Worker, function: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> Path | None:
+        """Where the result of such a comparison is.
+
+        None for all other calls, for those of a test's own modules, and where pictures are read, which may change.
+        """
+        if function != _AGREEMENT or not self.active or not _ours(worker) or arguments[_FILES]:
+            return None
+        return self.results / hashlib.sha256(pickle.dumps((arguments, options))).hexdigest()
 
     def _taken(self, key: Key) -> Child | None:
         for place, (kept, child) in reversed(list(enumerate(self.idle))):

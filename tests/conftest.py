@@ -75,10 +75,18 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def _of_all_processes(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
+    """A folder that all processes of pytest-xdist share."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @pytest.fixture(scope="session", autouse=True)
-def children() -> Iterator[Children]:
+def children(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Children]:
     """The kept children of `convert.isolation`."""
-    kept = Children()
+    kept = Children(_of_all_processes(tmp_path_factory, "agreements"))
     with pytest.MonkeyPatch.context() as patch:
         kept.install(patch)
         yield kept
@@ -116,9 +124,7 @@ def convert(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
     Without a path first, the options name the exports. All processes of pytest-xdist share the bundles.
     """
-    base = tmp_path_factory.getbasetemp()
-    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "converted"
-    shared.mkdir(exist_ok=True)
+    shared = _of_all_processes(tmp_path_factory, "converted")
 
     def bundle(*arguments: Path | str) -> Path:
         key = [str(each) for each in arguments]

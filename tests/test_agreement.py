@@ -9,7 +9,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convert.agreement import GOOD, TIMEOUT, WithAgreement, compare, int8_agreement, most_inputs
+from convert.agreement import (
+    ENOUGH,
+    GOOD,
+    LAYERS,
+    MOST,
+    SOME,
+    TIMEOUT,
+    Fed,
+    WithAgreement,
+    best_rewriting,
+    compare,
+    int8_agreement,
+)
 from convert.errors import InputError, ValidationError
 from convert.export.dequantize import Dequantized, dequantize, in_float32
 from convert.export.unpack import Unpack
@@ -32,6 +44,9 @@ if TYPE_CHECKING:
 def worker() -> Iterator[Worker]:
     with Worker() as child:
         yield child
+
+
+GREY = Fed((16, 16, 1), ImageScaling.NONE)
 
 
 def by_brightness(step: float, threshold: float) -> bytes:
@@ -94,13 +109,15 @@ def test_coarse_steps_of_the_first_layer_are_kept(worker: Worker, tmp_path: Path
     assert export.original == model
     assert export.model == dequantize(model, rounded=True).model
     assert "FLOOR" in export.facts.operators
-    shape, scaling = (16, 16, 1), ImageScaling.NONE
-    kept = compare(model, export.model, shape, scaling, "classifier", 1000)
-    plain = compare(model, dequantize(model).model, shape, scaling, "classifier", 1000)
-    measured = kept.top1, kept.mean_abs_diff, kept.max_abs_diff, 1000
+    most = GREY.count(MOST)
+    kept = compare(model, export.model, GREY, "classifier", agreement.inputs)
+    plain = compare(model, dequantize(model).model, GREY, "classifier", agreement.inputs)
+    measured = kept.top1, kept.mean_abs_diff, kept.max_abs_diff, kept.inputs
     assert agreement == Int8Agreement(*measured, rounded=1, layers="first")
     assert plain.top1 < GOOD <= kept.top1
-    assert f"first layer, with the same decision on {kept.top1:.1%} of 1000 inputs; without" in said
+    of = f"of {agreement.inputs} inputs; without that on {plain.top1:.1%}"
+    assert f"first layer, with the same decision on {kept.top1:.1%} {of}" in said
+    assert 145 <= agreement.inputs <= most
     assert unpacked(model, tmp_path, worker, "first")[0] == export, "the same bytes every time"
 
 
@@ -129,12 +146,13 @@ def test_what_stays_below_is_said(worker: Worker, tmp_path: Path) -> None:
     assert ids[-3:] == ["EI151", "EI154", "EI153"]
     assert export.agreement is not None
     assert export.agreement.top1 < 0.97
-    kernels = compare(by_brightness(0.5, 0.5), None, (16, 16, 1), ImageScaling.NONE, "classifier", 1000)
+    assert export.agreement.inputs == GREY.count(MOST)
+    kernels = compare(by_brightness(0.5, 0.5), None, GREY, "classifier", GREY.count(MOST))
     assert export.agreement.kernels == kernels.top1 == 1
 
 
 def test_less_than_a_point_below_is_measured_and_not_said(worker: Worker, tmp_path: Path) -> None:
-    export, ids, _ = unpacked(by_brightness(0.05, 0.55), tmp_path, worker, "none")
+    export, ids, _ = unpacked(by_brightness(0.06, 0.55), tmp_path, worker, "none")
     assert not {"EI153", "EI154"} & set(ids)
     assert export.agreement is not None
     assert 0.97 < export.agreement.top1 < 0.98
@@ -149,7 +167,7 @@ def test_every_layer_is_rounded_where_less_does_not_suffice(worker: Worker, tmp_
     assert ids[-2:] == ["EI151", "EI154"]
     assert export.model == dequantize(model, stepped=True).model
     assert export.agreement is not None
-    assert (export.agreement.layers, export.agreement.rounded, export.agreement.top1) == ("every", 4, 1)
+    assert (export.agreement.layers, export.agreement.rounded, export.agreement.top1) == ("every", 5, 1)
     assert export.is_stepped
     assert replace(export, agreement=None).is_stepped, "by its description, where a stage is called alone"
     first = dequantize(model, rounded=True).model
@@ -191,8 +209,8 @@ def test_pictures_count_and_the_choice_does_not_depend_on_them(worker: Worker, t
     without, with_pictures = stage(path, tmp_path), replace(stage, images=images)(path, tmp_path)
     assert with_pictures.artifact.model == without.artifact.model
     one, other = without.artifact.agreement, with_pictures.artifact.agreement
-    assert (one.inputs, other.inputs) == (1000, 1004)
-    assert other.top1 == pytest.approx((1000 * one.top1 + 4) / 1004)
+    assert (one.inputs, other.inputs) == (GREY.count(MOST), GREY.count(MOST) + 4)
+    assert other.top1 == pytest.approx((GREY.count(MOST) * one.top1 + 4) / (GREY.count(MOST) + 4))
     assert other.max_abs_diff == one.max_abs_diff
     assert "simulate BUNDLE PICTURES -o compared --against edge-impulse" in hint_of(without)
     assert "--images" in hint_of(replace(stage, as_primary=False)(path, tmp_path))
@@ -211,8 +229,23 @@ def test_pictures_are_brought_to_size_as_in_training(tmp_path: Path) -> None:
     bright = dequantize(by_brightness(1 / 255, 0.1)).model  # decides as `model` does, of what is bright all over
     for mode, top1 in ((ResizeMode.FIT_SHORTEST, 1), (ResizeMode.SQUASH, 0), (None, 0)):
         files = (tmp_path / "a.png",)
-        found = compare(model, bright, (16, 16, 1), ImageScaling.NONE, "classifier", 0, files, mode)
+        found = compare(model, bright, replace(GREY, mode=mode), "classifier", 0, files)
         assert (found.top1, found.inputs) == (top1, 1)
+
+
+def test_the_best_has_the_fewest_differences_of_all_on_the_same_inputs() -> None:
+    """As if all three had been measured on all of these inputs."""
+    layers = set()
+    for step, threshold in ((0.4, 0.35), (0.3, 0.45), (0.7, 0.45), (0.5, 0.5)):
+        model = by_brightness(step, threshold)
+        ways = [dequantize(model), dequantize(model, rounded=True), dequantize(model, stepped=True)]
+        best, measured, plain = best_rewriting(model, ways[0].model, GREY, "classifier", "auto")
+        every = [compare(model, way.model, GREY, "classifier", measured.inputs) for way in ways]
+        assert measured == every[LAYERS.index(best)]
+        assert plain == every[0]
+        assert LAYERS.index(best) == np.argmin([each.differences for each in every]), "of equal ones the first"
+        layers.add(best)
+    assert len(layers) > 1
 
 
 def test_no_layer_no_rounding(worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,14 +284,15 @@ def test_the_stage_starts_a_worker_of_its_own_and_is_named_as_unpack(tmp_path: P
     assert export.agreement is not None
 
 
-@pytest.mark.parametrize(("rounding", "count"), [("auto", 1), ("none", 1), ("first", 0), ("every", 0)])
-def test_a_rewriting_that_another_replaces_is_not_translated(
-    worker: Worker, tmp_path: Path, rounding: str, count: int
-) -> None:
+@pytest.mark.parametrize("rounding", ["auto", "none", "first", "every"])
+def test_what_is_likely_to_go_on_is_translated_meanwhile(worker: Worker, tmp_path: Path, rounding: str) -> None:
     path, begun = tmp_path / "m.tflite", list[Export]()
-    path.write_bytes(by_brightness(0.4, 0.35))
-    WithAgreement(Unpack(dequantize=True), worker=worker, rounding=rounding, meanwhile=begun.append)(path, tmp_path)
-    assert len(begun) == count
+    stage = WithAgreement(Unpack(dequantize=True), worker=worker, rounding=rounding, meanwhile=begun.append)
+    for model in (by_brightness(0.4, 0.35), by_brightness(0.5, 0.5)):
+        path.write_bytes(model)
+        chosen = stage(path, tmp_path).artifact
+        assert [each.model for each in begun] == [chosen.model], "it, and nothing else"
+        begun.clear()
 
 
 def test_the_road_measures_what_is_rewritten_and_gives_it_time() -> None:
@@ -283,16 +317,20 @@ def test_stages_in_the_worker_give_the_same_files(tmp_path: Path) -> None:
 
 def test_scaling_is_part_of_what_is_fed() -> None:
     model, rebuilt = small_int8(), dequantize(small_int8()).model
-    found = compare(model, rebuilt, (8, 8, 3), ImageScaling.FROM_0_TO_255, "classifier", 8)
+    fed = Fed((8, 8, 3), ImageScaling.FROM_0_TO_255)
+    found = compare(model, rebuilt, fed, "classifier", 8)
     pictures = [picture.astype(np.float32) for picture in image_like(8, 8, 8, 3)]
     assert found.top1 == int8_agreement(model, rebuilt, pictures).top1
-    assert found != compare(model, rebuilt, (8, 8, 3), ImageScaling.NONE, "classifier", 8)
+    assert found != compare(model, rebuilt, replace(fed, scaling=ImageScaling.NONE), "classifier", 8)
 
 
 def test_large_pictures_are_fewer() -> None:
-    assert most_inputs((32, 32, 1)) == most_inputs((96, 96, 3)) == 1000
-    assert 100 < most_inputs((160, 160, 1)) < 1000
-    assert most_inputs((320, 320, 3)) == most_inputs((4096, 4096, 3)) == 100
+    counts = [
+        [Fed((side, side, 3), ImageScaling.NONE).count(limits) for limits in (SOME, ENOUGH, MOST)]
+        for side in (32, 96, 160, 320, 4096)
+    ]
+    assert counts == sorted(counts, reverse=True)
+    assert all(some < enough < most for some, enough, most in counts)
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def test_a_wrong_model_for_objects_is_found(worker: Worker) -> None:
     both_wrong = found(replace(adapted, onnx=make(worker, classifier(**small, seed=1), "16:9").onnx), other)
     assert [each for each, _ in both_wrong].count("EI403") == 1
     detector, plain = make(worker, ssd(), "16:9"), make(worker, ssd(), None)
-    moved = replace(plain, onnx=replace(plain.onnx, data=_with_boxes_moved(plain.onnx.data)))
+    moved = replace(plain, onnx=replace(plain.onnx, stored=_with_boxes_moved(plain.onnx.data)))
     assert found(detector, plain) == []
     assert ("EI440", "the model for objects") in found(detector, moved)
 
@@ -183,7 +183,7 @@ def _cropping_left(adapted: Adapted) -> Any:
     model.graph.node.insert(0, onnx.helper.make_node("Slice", ["x_input", "s", "e", "a"], ["cut"]))
     del model.graph.value_info[:]
     return replace(
-        adapted.onnx, data=model.SerializeToString(), input=replace(adapted.onnx.input, shape=(None, 3, 16, 28))
+        adapted.onnx, stored=model.SerializeToString(), input=replace(adapted.onnx.input, shape=(None, 3, 16, 28))
     )
 
 

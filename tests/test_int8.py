@@ -177,7 +177,7 @@ net (float[N,3,64,96] x_input) => (float[N,3] scores)
 
 def _with_codes(model: Validated) -> Validated:
     data = onnx.parser.parse_model(_CODES).SerializeToString()
-    found = replace(model.adapted.onnx, data=bytes(data))
+    found = replace(model.adapted.onnx, stored=bytes(data))
     return replace(model, adapted=replace(model.adapted, onnx=found))
 
 
@@ -214,7 +214,7 @@ def test_a_float_model_gets_no_config_for_int8(tmp_path: Path, invent: Callable[
         "DequantizeLinear (codes, s, z)", "Identity (codes)"
     )
     data = bytes(onnx.parser.parse_model(text).SerializeToString())
-    model = replace(model, adapted=replace(model.adapted, onnx=replace(model.adapted.onnx, data=data)))
+    model = replace(model, adapted=replace(model.adapted, onnx=replace(model.adapted.onnx, stored=data)))
     with pytest.raises(PresetError, match="is no model of 8-bit codes"):
         Emit(tmp_path / "bundle", precision="int8")(model, tmp_path)
 

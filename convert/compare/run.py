@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import gcd
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,7 +33,7 @@ from convert.heads.boxes import OVERLAP
 from convert.images import CENTRE, Anchor, Frame, ResizeMode, anchor_name
 from convert.images.resizing import Resizing
 from convert.images.scaling import Placement, place_as_sdk
-from convert.isolation import LARGE, Worker, return_freed_memory
+from convert.isolation import LARGE, Worker
 from convert.nvinfer.numbers import shortest
 from convert.simulate.engine import LoadedEngine, Source, load
 from convert.simulate.settings import ClusterMode, ColorFormat, ScalingFilter
@@ -363,12 +363,11 @@ class ComparisonRun:
         """
         return self._row(name, switching.Ablation(self.models, pixels))
 
-    def together(self, pictures: Sequence[tuple[str, NDArray[np.uint8]]], *, at_once: bool) -> None:
-        """Several pictures: the original, in its child, runs for all of them in one call.
+    def together(self, pictures: Sequence[tuple[str, NDArray[np.uint8]]]) -> None:
+        """Several pictures: the original, in its child, runs for all of them in one call, beside the ONNX model.
 
         Args:
             pictures: name and pixels of each.
-            at_once: the ONNX model runs at the same time; else the child is ended before that needs memory.
 
         Raises:
             InputError, ValidationError: as for one.
@@ -381,11 +380,11 @@ class ComparisonRun:
             stacked = stacked.astype(np.uint8)
         original = self.models.edge_impulse.original
         with ThreadPoolExecutor(1) as thread:
-            shown = [thread.submit(each.predict, frozenset()) for each in ablations] if at_once else []
+            shown = [thread.submit(each.predict, frozenset()) for each in ablations]
             outputs = original.outputs(stacked)
             for future in shown:
                 future.result()
-        if not at_once:
+        if self.explained == 0:  # of a large model: what follows needs no child, but memory
             original.worker.close()
         for number, (each, picture) in enumerate(zip(ablations, given, strict=True)):
             each.keep(done, picture, [output[number : number + 1] for output in outputs])
@@ -486,46 +485,24 @@ def compare_bundle(
         known = replace(adapted.export.metadata, labels=adapted.head.labels)
         export = replace(adapted.export, metadata=known)
         theirs = edge_impulse_model(export, Path(export.source), worker, timeout, Metadata())
-        large = len(adapted.onnx.data) > LARGE  # causes need a second session
-        session = _Session(adapted.onnx.data)
+        large = adapted.onnx.size > LARGE  # causes need a second session
+        session = runtimes.load(adapted.onnx.loadable)  # takes twice what running does: before the original runs
         pair = ModelPair(load_shipped(load(Source(config), at, session=session), theirs), theirs)
         run = ComparisonRun(pair, explained=0 if large else _EXPLAINED)
         framing = adapted.preprocessing.framing
-        spare = session if large else None
-        made = _counted(run, generated(adapted, usual), spare)
-        given = _counted(run, given_pictures(images, framing, 3), spare) if images else None
+        made = _counted(run, generated(adapted, usual))
+        given = _counted(run, given_pictures(images, framing, 3)) if images else None
     causes = Counter(cause.value for row in run.rows for cause in row.causes)
     frame, least = str(framing.frame if framing else usual), theirs.threshold if head(theirs.task).detects else None
     explained = sum(bool(row.causes) for row in run.rows)
     return AnswerEvidence(frame, least, run.tolerance, made, given, dict(causes.most_common()), explained)
 
 
-class _Session:
-    """An `onnxruntime.InferenceSession`, made when it is first asked something, also after it was ended."""
-
-    def __init__(self, model: bytes) -> None:
-        self._model, self._made = model, None
-
-    def __getattr__(self, name: str) -> Any:
-        if self._made is None:
-            self._made = runtimes.load(self._model)
-        return getattr(self._made, name)
-
-    def end(self) -> None:
-        """Let go of its memory."""
-        self._made = None
-        return_freed_memory()
-
-
-def _counted(
-    run: ComparisonRun, pictures: Iterator[tuple[str, NDArray[np.uint8]]], spare: _Session | None
-) -> AnswerCounts:
-    """Compare them; `spare`: the session of a large model, which is not to be there while the original runs."""
+def _counted(run: ComparisonRun, pictures: Iterator[tuple[str, NDArray[np.uint8]]]) -> AnswerCounts:
+    """Compare them."""
     before = len(run.rows)
     for chunk in _chunks(pictures):
-        if spare is not None:
-            spare.end()
-        run.together(chunk, at_once=spare is None)
+        run.together(chunk)
     return _counts(run.rows[before:])
 
 
@@ -537,7 +514,7 @@ def generated(adapted: Adapted, usual: Frame) -> Iterator[tuple[str, NDArray[np.
     side = SCALED if resizing else LONG_SIDE
     frame = framing.frame if framing else usual
     width, height = frame.pixels if resizing and resizing.is_exact else frame.within(side, side)
-    fitting = min(_PIXELS // (high * wide), _BYTES // len(adapted.onnx.data), _FRAME_PIXELS // (height * width))
+    fitting = min(_PIXELS // (high * wide), _BYTES // adapted.onnx.size, _FRAME_PIXELS // (height * width))
     count = min(_FRAMES, max(_FEWEST, fitting))
     yield from ((f"frame {number}", pixels) for number, pixels in enumerate(with_objects(count, height, width, 3)))
 

@@ -64,7 +64,7 @@ class WithComparison:
             InputError: a picture in `images` cannot be read.
         """
         assert isinstance(artifact, Adapted)
-        config, size, worker = self._config(artifact, workdir), len(artifact.onnx.data), self.worker
+        config, size, worker = self._config(artifact, workdir), artifact.onnx.size, self.worker
         if config is None:
             return self.validate(artifact, workdir)
         given = config, self.emit.where, self._usual(), self.images, self.timeout, artifact
@@ -91,6 +91,8 @@ class WithComparison:
             reason = error.message if isinstance(error, ConvertError) else f"the comparison ended: {error.reason}"
             found = NOT_COMPARED.found(f"not compared with what Edge Impulse answers: {reason}")
             return replace(result, findings=(*result.findings, found))
+        if size > LARGE:
+            return_freed_memory()
         validated = replace(result.artifact, evidence=replace(result.artifact.evidence, answers=evidence))
         return replace(result, artifact=validated)
 

@@ -277,18 +277,25 @@ def keep_steps(
     Args:
         model: the `ModelT` of one subgraph that `calls` belong to; it gets tensors and constants.
         calls: name and `OperatorT`, in order.
-        activations: index and step of float32 tensors that one of `calls` writes.
+        activations: index and step of float32 tensors: inputs, and what one of `calls` writes.
         soft: along ramps, else with jumps.
     """
     steps = dict(activations)
     result: list[tuple[str, Any]] = []
+    graph = model.subgraphs[0]
+    instead = {}
+    for index in map(int, graph.inputs):
+        if index in steps:
+            instead[index] = add_tensor(model, f"{tensor_name(model, index)}_rounded", graph.tensors[index].shape)
+            result += _staircase(model, index, instead[index], steps[index], soft=soft)
     for name, call in calls:
+        call.inputs = np.array([instead.get(int(index), int(index)) for index in call.inputs], np.int32)
         outputs = [int(index) for index in call.outputs]
         added: list[tuple[str, Any]] = []
         for place, index in enumerate(outputs):
             if index in steps:
-                shape = model.subgraphs[0].tensors[index].shape
-                outputs[place] = add_tensor(model, f"{tensor_name(model, index)}_unrounded", shape)
+                name_before = f"{tensor_name(model, index)}_unrounded"
+                outputs[place] = add_tensor(model, name_before, graph.tensors[index].shape)
                 added += _staircase(model, outputs[place], index, steps[index], soft=soft)
         call.outputs = np.array(outputs, np.int32)
         result += [(name, call), *added]
@@ -376,7 +383,7 @@ def dequantize(model: bytes, *, rounded: bool = False, stepped: bool = False, co
     rewriter.run()
     if coded:
         return Dequantized(finish(root, rewriter.calls), 0, rewriter.constants, 0, None, ())
-    steps = rewriter.activations if stepped else rewriter.first_layer if rounded else ()
+    steps = [*rewriter.between, *rewriter.activations] if stepped else rewriter.first_layer if rounded else ()
     message = f"rewritten in float32: {rewriter.constants} constants, {rewriter.clamps} clamps for quantized ranges"
     found = [DEQUANTIZED.found(f"{message}, {len(steps)} roundings" if stepped else message)]
     if rewriter.input_range is not None:
@@ -450,6 +457,7 @@ class Rewriter:
         constants: how many tensors of weights and biases became float32.
         input_range: what the input is cut to, None where it is not cut.
         activations: index and step of what is computed and rounded, in order.
+        between: index and step of the inputs that are fed with more than the values of their codes.
     """
 
     def __init__(self, model: Any, *, coded: bool = False) -> None:
@@ -469,6 +477,7 @@ class Rewriter:
         self._instead: dict[int, int] = {}
         self._limits: dict[float, int] = {}
         self.activations: list[tuple[int, float]] = []
+        self.between: list[tuple[int, float]] = []
         self._early = self._layers = 0
         for index, tensor in enumerate(self._tensors):
             if tensor.type not in DTYPES or tensor.sparsity is not None:
@@ -506,7 +515,10 @@ class Rewriter:
         self._graph.outputs = sources
 
     def _cut_input(self, source: int, limits: Range, step: float, target: int | None) -> int:
-        # The SDK feeds pixel/255: a range of 0 to 1 cuts nothing.
+        # The SDK feeds pixel/255. A step of 1/255 has a code for each level, though not for each luma; a range of 0 to
+        # 1 cuts nothing.
+        if self._tensors[source].shape[-1] != 3 or abs(step * 255 - 1) > 1e-3:
+            self.between.append((source, step))
         if abs(limits[0]) <= step and abs(limits[1] - 1) <= step:
             self._ranges[source] = limits
             return source

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -121,11 +122,10 @@ class Adapt:
                 f"there is no way yet to make the outputs of a {spec.id} model readable for Gst-nvinfer",
                 hint="can be converted: " + ", ".join(CONVERTIBLE),
             )
-        from convert.graph.passes import adapted, copy_of, prepared  # brings onnx
+        from convert.graph.passes import adapted, prepared  # brings onnx
 
-        data = artifact.onnx.data
         # Nothing behind this stage reads tf2onnx's model.
-        translated = replace(artifact, onnx=replace(artifact.onnx, data=b""))
+        translated = replace(artifact, onnx=replace(artifact.onnx, stored=b""))
         more: list[Callable[[ModelProto], ModelProto]] = []
         pictures: tuple[Path, ...] = ()
         if self.calibrate is not None:
@@ -136,10 +136,10 @@ class Adapt:
             more = [partial(calibrated, scaling=scaling, before=before, pictures=pictures)]
             message = f"the 8-bit codes were made here, by ONNX Runtime, from {len(pictures)} pictures"
             findings = (*findings, CALIBRATED.found(message))
-        prepare = partial(prepared, data, *more, coded=export.coded)
+        prepare = partial(prepared, artifact.onnx, *more, coded=export.coded)
         twice = self.for_objects and before.framing is not None and before.framing.crops
-        if twice and len(data) <= LARGE:  # a large one is rather read again than kept twice
-            prepare = partial(copy_of, prepare())
+        if twice and artifact.onnx.size <= LARGE:  # a large one is rather read again than kept twice
+            prepare = partial(deepcopy, prepare())
         result, found = adapted(self, prepare, translated, before, len(pictures))
         if twice:
             plain, _ = adapted(self, prepare, translated, preprocessing(export)[0], len(pictures))

@@ -10,7 +10,6 @@ container, the labels, the project or the time goes in.
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -30,7 +29,7 @@ from convert.heads import head
 from convert.heads.base import Options
 from convert.images import ImageScaling
 from convert.images.resizing import Resizing
-from convert.onnx_header import field_start
+from convert.isolation import aside
 from convert.report import OnnxMetadata
 
 if TYPE_CHECKING:
@@ -75,31 +74,22 @@ def adapted(
             passes.append(partial(crop, framing=before.framing))
     names = (*fitted.outputs, *fitted.raw)
     found, shown = fitted.findings, len(fitted.outputs)
-    cleaned = _run(fitted.model, *passes, dynamic_batch, clean)
-    model = canonical(cleaned, names, metadata)
-    del cleaned, fitted  # hundreds of megabytes, of a large model
+    model = canonical(_run(fitted.model, *passes, dynamic_batch, clean), names, metadata)
     del model.graph.output[shown:]  # the raw ones stay inside the graph
     _assert_shippable(model)
     if left := transposes(model):
         count = "one Transpose is" if left == 1 else f"{left} Transposes are"
         found = (*found, TRANSPOSES_LEFT.found(f"{count} left in the graph"))
-    shipped = types.OnnxModel(
-        serialized(model), signature(model.graph.input[0]), tuple(map(signature, model.graph.output)), opset_of(model)
-    )
+    data = aside(model.SerializeToString(deterministic=True))
+    ends = signature(model.graph.input[0]), tuple(map(signature, model.graph.output))
+    shipped = types.OnnxModel(data, *ends, opset_of(model))
     return types.Adapted(translated, shipped, kind, before, calibrated=pictures), found
 
 
-def prepared(data: bytes, *more: Callable[[ModelProto], ModelProto], coded: bool) -> ModelProto:
+def prepared(translated: types.OnnxModel, *more: Callable[[ModelProto], ModelProto], coded: bool) -> ModelProto:
     """tf2onnx's model, as all heads take it, behind `more` passes; `coded` as `Export` has it."""
     steps = [pair_codes if coded and step is plain_quantization else step for step in CLEANING]
-    return _run(load_model(data), *steps, *more)
-
-
-def copy_of(model: ModelProto) -> ModelProto:
-    """Another one that may be changed."""
-    copy = ModelProto()
-    copy.CopyFrom(model)
-    return copy
+    return _run(load_model(translated.data), *steps, *more)
 
 
 def _run(model: ModelProto, *passes: Callable[[ModelProto], ModelProto]) -> ModelProto:
@@ -120,7 +110,7 @@ _OLDEST_IR = 4  # the first that lets constants stand outside the inputs
 def canonical(
     model: ModelProto, outputs: Sequence[str], metadata: Mapping[str, str], called: str = types.INPUT_NAME
 ) -> ModelProto:
-    """A pass: a new model with canonical names, order and storage; its input is `called` so.
+    """A pass: canonical names, order and storage; the input is `called` so.
 
     Args:
         outputs: names for the graph's outputs, in order.
@@ -150,41 +140,25 @@ def canonical(
     values = [onnx.ValueInfoProto(name=names[value.name], type=value.type) for value in (source, *model.graph.output)]
     graph = helper.make_graph(nodes, _PRODUCER, values[:1], values[1:])
     opset = helper.make_opsetid("", editor.opset)
-    result = helper.make_model(graph, opset_imports=[opset], producer_name=_PRODUCER, producer_version=__version__)
+    light = helper.make_model(graph, opset_imports=[opset], producer_name=_PRODUCER, producer_version=__version__)
     # The oldest that can hold the opset: parsers warn about, or refuse, a newer one than they know.
-    result.ir_version = max(_OLDEST_IR, helper.find_min_ir_version_for([opset]))
-    helper.set_model_props(result, dict(sorted(metadata.items())))
-    for name in constants:  # last, as what is made of a graph holds copies of all of it
-        # from_array stores raw bytes, whatever field the values were in before.
-        result.graph.initializer.append(numpy_helper.from_array(editor.constant(name), names[name]))
-    return result
-
-
-def serialized(model: ModelProto) -> bytes:
-    """`SerializeToString` of what `canonical` returns, where protobuf itself holds all weights twice more meanwhile.
-
-    They are written one by one to their place: ModelProto{7: GraphProto{5: TensorProto{9: raw_data}}} (onnx.proto).
-    """
-    graph = model.graph
-    nodes = onnx.GraphProto(node=graph.node, name=graph.name).SerializeToString()
-    ends = onnx.GraphProto(input=graph.input, output=graph.output).SerializeToString()
-    starts, length = [], len(nodes) + len(ends)
-    for tensor in graph.initializer:  # what `from_array` makes
-        light, size = TensorProto(dims=tensor.dims, data_type=tensor.data_type, name=tensor.name), len(tensor.raw_data)
-        start = light.SerializeToString() + field_start(9, size)
-        starts.append(field_start(5, len(start) + size) + start)
-        length += len(starts[-1]) + size
-    front = ModelProto(ir_version=model.ir_version, producer_name=_PRODUCER, producer_version=__version__)
-    back = ModelProto(opset_import=model.opset_import, metadata_props=model.metadata_props)
-    before = front.SerializeToString() + field_start(7, length)
-    data = io.BytesIO()  # gives what was written without a copy
-    data.seek(len(before) + length - len(ends))  # the end first: it grows once
-    data.write(ends + back.SerializeToString())
-    data.seek(0)
-    data.write(before + nodes)
-    for start, tensor in zip(starts, graph.initializer, strict=True):
-        data.writelines((start, tensor.raw_data))
-    return data.getvalue()
+    light.ir_version = max(_OLDEST_IR, helper.find_min_ir_version_for([opset]))
+    helper.set_model_props(light, dict(sorted(metadata.items())))
+    weights = model.graph.initializer  # hundreds of megabytes, of a large model: they stay where they are
+    places = {name: place for place, name in enumerate(constants)}
+    weights.sort(key=lambda tensor: places.get(tensor.name, len(places)))
+    del weights[len(places) :]
+    for tensor in weights:
+        if not tensor.HasField("raw_data"):  # from_array stores raw bytes, whatever field the values are in
+            tensor.CopyFrom(numpy_helper.from_array(editor.constant(tensor.name), tensor.name))
+        tensor.name = names[tensor.name]
+        tensor.ClearField("doc_string")
+    for message, kept in ((model.graph, "initializer"), (model, "graph")):
+        for field, _ in message.ListFields():
+            if field.name != kept:
+                message.ClearField(field.name)
+    model.MergeFrom(light)
+    return model
 
 
 def _assert_shippable(model: ModelProto) -> None:

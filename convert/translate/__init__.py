@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
 from convert.errors import MissingDependencyError, OutputError, PresetError, TranslationError, pip_install
 from convert.findings import Rule
 from convert.heads import head, refuse_unsupported
-from convert.isolation import LARGE, Died, Worker
+from convert.isolation import LARGE, Died, Worker, aside
 from convert.types import Export, ModelFormat, OnnxModel, StageResult, Translated
 
 TF2ONNX_WARNED = Rule("EI200")
@@ -115,6 +115,7 @@ class Translate:
             if len(export.model) > LARGE:
                 worker.close()  # and with it what it has not given back; it starts again when it is needed
                 (workdir / _LARGE_FILE).unlink(missing_ok=True)
+                result = replace(result, stored=aside(result.data))
         return result
 
 

@@ -264,6 +264,7 @@ def _newer_operator(number: int, kind: str) -> str | None:
 def patch_tf2onnx() -> None:
     """Wrap what is wrong; a second call does nothing. tf2onnx must be importable (`install`)."""
     from tf2onnx import tflite_utils  # only in the worker, and only after TensorFlow is settled
+    from tf2onnx.graph import Node
     from tf2onnx.handler import tfl_op
     from tf2onnx.optimizer.transpose_optimizer import TransposeOptimizer
     from tf2onnx.tflite.ReshapeOptions import ReshapeOptions
@@ -277,6 +278,9 @@ def patch_tf2onnx() -> None:
     tflite_utils.lookup_enum = lambda number, kind: _newer_operator(number, kind) or named(number, kind)
     TransposeOptimizer._optimize_at_current_graph_level = _move_transposes  # noqa: SLF001 - tf2onnx is pinned
     operators.register()
+    update = Node.update_proto
+    # Constants become initializers, made of their attribute: a node's message would hold a copy more at each update.
+    Node.update_proto = lambda node, *storage: None if node.is_const() else update(node, *storage)
     for kind, name in ((ReshapeOptions, "NewShapeAsNumpy"), (SqueezeOptions, "SqueezeDimsAsNumpy")):
         setattr(kind, name, _as_vector(getattr(kind, name)))
     doubted = tflite_utils.op_has_scalar_output

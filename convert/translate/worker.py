@@ -40,6 +40,7 @@ from onnx import ModelProto, TensorProto, ValueInfoProto, helper, version_conver
 
 from convert.errors import MissingDependencyError, TranslationError, pip_install
 from convert.graph.graph import hint_at, load_model, opset_of, signature, without_weights
+from convert.isolation import return_freed_memory
 from convert.onnx_header import STANDARD_DOMAINS
 from convert.translate import Translation, tf2onnx_patches
 
@@ -96,6 +97,7 @@ def translate(
             proto = _convert(source, name, opset, same_sizes=same_sizes, is_final=is_final)
             if isinstance(model, str):
                 gc.collect()  # tf2onnx's graph refers to itself
+                return_freed_memory()
         for line in log.lines:
             if line.startswith(_UNLOADABLE):
                 raise TranslationError(  # noqa: TRY301 - as those of the functions called here

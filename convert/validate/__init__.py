@@ -166,13 +166,13 @@ class Validate:
                 comparison.add(names, stacked)
         first, inner, decoding = comparison.first, comparison.inner, comparison.decoding
         pixels = first[0].size if first else 0
-        if self.worker is not None and max(pixels, len(adapted.onnx.data) * _LARGE // LARGE) > _LARGE:
+        if self.worker is not None and max(pixels, adapted.onnx.size * _LARGE // LARGE) > _LARGE:
             self.worker.close()  # a batch of large pictures is a run's peak of memory, and the child has done its part
         evidence, found = self._proven(comparison, adapted)
         if adapted.for_objects is None or inner is None or evidence.parity is None:
             return evidence, found
         del comparison  # and its sessions, of a large model hundreds of megabytes
-        if len(adapted.onnx.data) > LARGE:
+        if adapted.onnx.size > LARGE:
             return_freed_memory()
         decoder = replace(decoding.decoder, framing=None) if decoding else None
         objects = Comparison(
@@ -197,7 +197,7 @@ class Validate:
         count = max(_FEWEST_CODED, min(_MOST_CODED, _CODED_PIXELS // (height * width)))
         if is_quick:
             count, files = min(_MOST_QUICK, _QUICK_PIXELS // (height * width)), ()
-            if count < _FEWEST_QUICK or len(adapted.onnx.data) > _QUICK_BYTES:
+            if count < _FEWEST_QUICK or adapted.onnx.size > _QUICK_BYTES:
                 return replace(evidence, precisions=precision.table(adapted, evidence)), ()
         generated = inputs.image_like(count, height, width, channels)
         if self.calibrate is not None:
@@ -291,7 +291,7 @@ class WithFraming:
         whole |= isinstance(before.framing, Resizing) and before.framing.is_exact  # as parity, which is measured anyway
         if before.resize_mode is not ResizeMode.FIT_SHORTEST or whole or worst(result.findings) is Level.ERROR:
             return result
-        if len(artifact.onnx.data) > LARGE:
+        if artifact.onnx.size > LARGE:
             return_freed_memory()
         with contextlib.ExitStack() as stack:
             worker = self.worker or stack.enter_context(Worker(("convert.validate.runtimes",)))
@@ -323,7 +323,7 @@ class WithFraming:
         task = adapted.head.task
         decoder = reference_decoder(adapted, worker, self.timeout) if head(task).detects else None
         outputs = original(export, np.stack(cropped + squashed), worker, self.timeout)
-        if len(adapted.onnx.data) > LARGE:  # the one behind the other: each needs several times the model's size
+        if adapted.onnx.size > LARGE:  # the one behind the other: each needs several times the model's size
             worker.close()
         trained, plain = (
             predictions(task, decoder, [output[part] for output in outputs])
@@ -367,7 +367,7 @@ def shipped(
     from convert.validate import runtimes
     from convert.validate.comparison import run_each, with_raw
 
-    session = runtimes.load(adapted.onnx.data if decoder is None else with_raw(adapted.onnx.data))
+    session = runtimes.load(adapted.onnx.loadable if decoder is None else with_raw(adapted.onnx.data))
     outputs = run_each(session, pictures, adapted.preprocessing)
     return outputs if decoder is None else head(adapted.head.task).as_original(outputs[len(adapted.onnx.outputs) :])
 

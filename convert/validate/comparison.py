@@ -26,7 +26,7 @@ from convert.errors import ValidationError
 from convert.findings import Finding, Rule
 from convert.heads import HEADS, head
 from convert.images import ImageScaling
-from convert.isolation import LARGE, Worker, return_freed_memory
+from convert.isolation import LARGE, Worker
 from convert.onnx_header import field_of, parse_header
 from convert.types import Adapted, BatchParity, Export, ModelFormat, Parity, Preprocessing
 from convert.validate import CONSTANT, runtimes
@@ -324,7 +324,7 @@ class Comparison:
         last = self._adapted.head
         if self.decoding is not None and (last.overlap is not None or last.merge == "touching"):
             return self._session
-        return runtimes.load(self._adapted.onnx.data)
+        return runtimes.load(self._adapted.onnx.loadable)
 
     @cached_property
     def _session(self) -> Any:
@@ -375,13 +375,8 @@ class Comparison:
     def _both(self, inside: NDArray[Any], pictures: NDArray[np.uint8]) -> tuple[list[Floats], list[NDArray[Any]]]:
         """What the original gives for `inside`, in the worker, and ONNX Runtime for `pictures` meanwhile, here."""
         arguments = self._adapted.export, inside, self._worker, self._timeout
-        if len(self._adapted.onnx.data) > LARGE:  # the one behind the other: each needs several times the model's size
-            self.__dict__.pop("session", None)  # of the chunk before
-            self.__dict__.pop("_session", None)
-            return_freed_memory()
-            wanted = original(*arguments)
-            self._worker.close()
-            return wanted, self._run(pictures)
+        if self._adapted.onnx.size > LARGE:  # loading takes twice what running does: not while the original runs
+            self._run(pictures[:0])
         with ThreadPoolExecutor(1) as thread:
             running = thread.submit(self._run, pictures)
             return original(*arguments), running.result()

@@ -234,10 +234,11 @@ def read_whole(path: Path) -> bytes:
         raise ValidationError(f"the model cannot be read: {_reason(error)}") from error
 
 
-def load(model: bytes, providers: Sequence[Any] = ("CPUExecutionProvider",), *, optimized: bool = True) -> Any:
+def load(model: bytes | str, providers: Sequence[Any] = ("CPUExecutionProvider",), *, optimized: bool = True) -> Any:
     """An `onnxruntime.InferenceSession`, by default on the CPU.
 
     Args:
+        model: its bytes, or a path of its file.
         optimized: let it merge and replace nodes; else it runs each as ONNX defines it.
 
     Raises:
@@ -258,7 +259,7 @@ def load(model: bytes, providers: Sequence[Any] = ("CPUExecutionProvider",), *, 
     except Exception as error:  # its exceptions share no other base class
         message = f"ONNX Runtime does not load the model: {_reason(error)}"
         raise ValidationError(message, hint="convert with another --opset, or report the model") from error
-    if len(model) > LARGE:
+    if isinstance(model, str) or len(model) > LARGE:
         return_freed_memory()  # more than the weights take
     return session
 

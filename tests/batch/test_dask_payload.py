@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
+OPTIONS = {"opset": 13, "frame": "none"}  # half the time of a model for frames
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,7 @@ def test_elsewhere_as_here(export: str, options: dict[str, object], here: Path, 
     shutil.copytree(SAMPLES / "exports" / "fruit-cpp-2022", here / "lib")
     shutil.copytree(SAMPLES / "pictures" / "fruit", here / "pictures")
     (here / "broken.tflite").write_bytes((SAMPLES / "models" / "fruit.tflite").read_bytes()[:40_000])
-    todo = job("fruit", Path(export), Path("out/fruit"), {"opset": 13, **options})
+    todo = job("fruit", Path(export), Path("out/fruit"), {**OPTIONS, **options})
     local = execute(replace(todo, output=Path("out/local")), worker)
     local = replace(
         local, outputs=tuple(replace(each, path=each.path.replace("out/local", "out/fruit")) for each in local.outputs),
@@ -153,7 +154,7 @@ def test_what_cannot_be_read_is_said_before_it_travels(here: Path, monkeypatch: 
 @pytest.fixture
 def done(here: Path, tmp_path: Path, worker: Worker) -> tuple[Job, Payload, Path, Outcome]:
     assert Path.cwd() == here
-    todo = job("shapes", SAMPLES / "exports" / "shapes-cpp-2025", Path("out"), {"opset": 13})
+    todo = job("shapes", SAMPLES / "exports" / "shapes-cpp-2025", Path("out"), OPTIONS)
     payload, folder = pack(todo), tmp_path / "there"
     folder.mkdir()
     return todo, payload, folder, execute(unpack(payload, folder), worker)

@@ -65,7 +65,7 @@ def test_what_holds_nothing_to_convert_is_unsuitable(worker: Worker, tmp_path: P
         assert hint in str(outcome.error.hint)
         assert outcome.error.path == str(tmp_path / name)
         assert (outcome.outputs, type(pickle.loads(pickle.dumps(outcome)).error)) == ((), NoModelError)
-    options = {**defaults(ConvertOptions), "model": "b"}
+    options = {**defaults(ConvertOptions), "model": "b", "frame": "none"}
     assert execute(job("two", tmp_path / "two", tmp_path / "out", options), worker).state is State.DONE
 
 
@@ -93,7 +93,7 @@ def test_an_option_that_does_not_exist_is_an_outcome(
 
 
 def test_a_wrong_result_is_an_outcome(worker: Worker, tmp_path: Path) -> None:
-    outcome = execute(job("strict", ZIP, tmp_path / "out", {"tolerance": 1e-12}), worker)
+    outcome = execute(job("strict", ZIP, tmp_path / "out", {"tolerance": 1e-12, "frame": "none"}), worker)
     assert (outcome.state, outcome.exit_code, outcome.error, outcome.outputs) == (State.WRONG, 1, None, ())
     assert not (tmp_path / "out").exists()
 
@@ -111,9 +111,10 @@ def test_a_bug_is_an_outcome(worker: Worker, tmp_path: Path) -> None:
 
 def test_a_pair(worker: Worker, convert: Callable[..., Path], models: Path, tmp_path: Path) -> None:
     fomo = models / "fomo-96x96x1-f32.tflite"
-    outcome = execute(job("pair", fomo, tmp_path / "batch", defaults(ConvertOptions), LIBRARY), worker)
+    options = {**defaults(ConvertOptions), "frame": "none"}
+    outcome = execute(job("pair", fomo, tmp_path / "batch", options, LIBRARY), worker)
     assert outcome.state is State.DONE
-    assert files(tmp_path / "batch") == files(convert("--pgie", fomo, "--sgie", LIBRARY))
+    assert files(tmp_path / "batch") == files(convert("--pgie", fomo, "--sgie", LIBRARY, "--frame", "none"))
 
 
 def test_equal_options_make_equal_jobs(job_of: Callable[..., Job]) -> None:

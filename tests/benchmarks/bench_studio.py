@@ -179,7 +179,7 @@ def _measured(
     run = ComparisonRun(ModelPair(load_shipped(loaded, theirs), theirs), explained=0)
     frames = enumerate(_frames(count, size))
     while chunk := [(str(number), frame) for number, frame in islice(frames, _CHUNK)]:
-        run.together(chunk, at_once=True)
+        run.together(chunk)
     detects = head(theirs.task).detects
     shown = sum(any(one.label or one.objects for one in (row.deepstream, row.edge_impulse)) for row in run.rows)
     same = sum(_same(row, detects=detects) for row in run.rows)

@@ -16,7 +16,8 @@ import pytest
 
 from convert.batch import PRELOAD, Pool
 from convert.batch.cache import locked
-from convert.batch.plan import bug
+from convert.batch.plan import Outcome, State, bug
+from convert.errors import InputError
 from convert.render.batch import batch_progress
 from tests.batch import poison
 from tests.cli.conftest import ROOT, Said
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 EXPORTS = ROOT / "samples" / "exports"
 SHAPES = ROOT / "samples" / "models" / "shapes.tflite"
+PLAIN = ("--frame", "none")  # half the time of a model for frames
 Say = Callable[..., Said]
 
 
@@ -40,7 +42,8 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def test_a_folder_of_exports(say: Say, convert: Callable[..., Path], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    said = say("batch", EXPORTS, "-o", out, "--role", "pgie", "-j", 2)
+    options = ("--role", "pgie", *PLAIN)
+    said = say("batch", EXPORTS, "-o", out, *options, "-j", 2)
     assert said.code == 0, said.err
     names = [path.stem for path in sorted(EXPORTS.iterdir())]
     count = len(names)
@@ -48,15 +51,15 @@ def test_a_folder_of_exports(say: Say, convert: Callable[..., Path], tmp_path: P
     assert re.search(r"fruit-cpp-2022 +done +classifier +96x96x3 +5", said.out)
     assert said.err == ""
     for name in names[:3]:
-        single = convert(next(EXPORTS.glob(name + "*")), "--role", "pgie")
+        single = convert(next(EXPORTS.glob(name + "*")), *options)
         assert tree(out / name) == tree(single), "the same bytes as convert"
     whole = tree(out)
-    again = say("batch", EXPORTS, "-o", out, "--role", "pgie")
+    again = say("batch", EXPORTS, "-o", out, *options)
     assert again.code == 0
     assert again.out == f"nothing to do: {count} models: {count} unchanged in {out}\n"
     assert tree(out) == whole
     shutil.rmtree(out)
-    restored = say("batch", EXPORTS, "-o", out, "--role", "pgie")
+    restored = say("batch", EXPORTS, "-o", out, *options)
     assert f"{count} models: {count} restored" in restored.out
     assert tree(out) == whole, "batch.json, too, is what a conversion writes"
 
@@ -69,7 +72,8 @@ def poisoned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "truncated.tflite").write_bytes(SHAPES.read_bytes()[:40_000])
     names = ("good", "truncated", "crash", "endless", "missing", "fine")
     models = "".join(f'[[model]]\nexport = "{name}.tflite"\nname = "{name}"\n' for name in names)
-    (tmp_path / "models.toml").write_text("[defaults]\nresize-mode = 'squash'\nlabels = 'a;b;c;d'\n" + models)
+    defaults = "[defaults]\nframe = 'none'\nresize-mode = 'squash'\nlabels = 'a;b;c;d'\n"
+    (tmp_path / "models.toml").write_text(defaults + models)
 
     def pool(jobs: int | None, time_limit: float, memory_limit: int | None) -> Pool:
         return Pool(jobs or 2, time_limit, memory_limit, (*PRELOAD, "tests.batch.poison"))
@@ -117,7 +121,7 @@ def test_nothing_stops_a_batch(say: Say, models: Path, tmp_path: Path) -> None:
     (folder / "empty").mkdir()
     (folder / "big").mkdir()
     (folder / "big" / "big.lite").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
-    said = say("batch", folder, "-o", out, "--format", "json", "-j", 1)
+    said = say("batch", folder, "-o", out, *PLAIN, "--format", "json", "-j", 1)
     assert said.code == 0, said.err
     states = {model["name"]: model["state"] for model in said.document["models"]}
     nothing = ("big", "door", "empty", "notes", "sound", "sound-2")
@@ -132,12 +136,13 @@ def test_nothing_stops_a_batch(say: Say, models: Path, tmp_path: Path) -> None:
     assert [finding["id"] for finding in said.document["findings"]] == ["EI806", "EI803"]
     assert json.loads((out / "batch.json").read_bytes())["counts"]["unsuitable"] == 6
 
-    text = say("batch", folder, "-o", out, "-j", 1)
+    text = say("batch", folder, "-o", out, *PLAIN, "-j", 1)
     assert (text.code, text.err) == (0, "")
     assert "7 models: 6 unsuitable, 1 unchanged" in text.out
     assert text.out.count("for sound, motion or other sensor data (") == 1
     assert f"  sound: {folder / 'sound.lite'}\n  sound-2: {folder / 'weekly' / 'b' / 'sound.lite'}\n" in text.out
-    junit = say("batch", folder, folder / "sound.lite", folder / "empty", "-o", out, "-j", 1, "--format", "junit")
+    named = (folder / "sound.lite", folder / "empty")
+    junit = say("batch", folder, *named, "-o", out, *PLAIN, "-j", 1, "--format", "junit")
     assert junit.code == 3, "what is named has to be convertible"
     suite = ET.fromstring(junit.out).find("testsuite")
     assert suite is not None
@@ -146,18 +151,19 @@ def test_nothing_stops_a_batch(say: Say, models: Path, tmp_path: Path) -> None:
 
 def test_int8_is_refused_and_wrong_is_wrong(say: Say, models: Path, tmp_path: Path) -> None:
     paths = [models / "classify-32x32x1-int8.lite", SHAPES]
-    said = say("batch", *paths, "-o", tmp_path / "out", "--no-dequantize", "--tolerance", "1e-12", "--format", "json")
+    strict = ("-o", tmp_path / "out", "--tolerance", "1e-12", *PLAIN)
+    said = say("batch", *paths, *strict, "--no-dequantize", "--format", "json")
     assert said.code == 3
     one, other = said.document["models"]
     assert (one["state"], one["error"]["code"]) == ("unsuitable", "unsupported")
     assert (other["state"], other["exit_code"], other["files"]) == ("wrong", 1, [])
-    said = say("batch", SHAPES, "-o", tmp_path / "out", "--tolerance", "1e-12")
+    said = say("batch", SHAPES, *strict)
     assert said.code == 1
     assert re.search(r"error EI4\d\d shapes: outputs differ", said.out)
 
 
 def test_fail_on(say: Say, tmp_path: Path) -> None:
-    arguments = ["batch", SHAPES, "-o", tmp_path / "out"]
+    arguments = ["batch", SHAPES, "-o", tmp_path / "out", *PLAIN]
     assert say(*arguments).code == 0
     assert say(*arguments, "--fail-on", "warning").code == 1, "findings of what is unchanged count as well"
     junit = say(*arguments, "--fail-on", "warning", "--format", "junit")
@@ -206,6 +212,13 @@ def test_quiet(say: Say, tmp_path: Path) -> None:
     assert answer.err.startswith(f"gone: error: {tmp_path / 'gone.zip'}: cannot read it")
 
 
+class Absent(Pool):
+    """Starts no process, and cannot read any export."""
+
+    def __call__(self, jobs: Any, _observer: Any) -> Any:
+        return (Outcome(each.name, State.FAILED, 3, error=InputError("gone")) for each in jobs)
+
+
 @pytest.mark.parametrize(
     ("options", "is_hidden"),
     [([], False), (["-q"], True), (["--format", "json"], True), (["--format", "junit"], False)],
@@ -220,6 +233,7 @@ def test_progress_is_shown_to_people(
         return batch_progress(jobs, hidden=hidden)
 
     monkeypatch.setattr("convert.render.batch.batch_progress", progress)
+    monkeypatch.setattr("convert.batch.Pool", Absent)
     assert say("batch", tmp_path / "gone.zip", "-o", tmp_path / "out", *options).code == 3
     assert found == [is_hidden]
 
@@ -242,7 +256,7 @@ def test_two_runs_into_one_folder_take_turns(say: Say, tmp_path: Path, monkeypat
     let_go = contextlib.ExitStack()
     let_go.enter_context(locked(out))
     monkeypatch.setattr(time, "sleep", lambda _: let_go.close())
-    answer = say("batch", SHAPES, "-o", out)
+    answer = say("batch", SHAPES, "-o", out, *PLAIN)
     assert answer.code == 0
     assert answer.err == f"another batch is writing into {out}: waiting for its end\n"
 
@@ -257,7 +271,7 @@ def test_help_shows_the_options_of_convert(say: Say) -> None:
 
 def test_cache_info_and_prune(say: Say, tmp_path: Path) -> None:
     assert say("cache", "info").out == f"{tmp_path / 'cache'}\n0 bundles, 0 bytes\n"
-    assert say("batch", SHAPES, "-o", tmp_path / "out").code == 0
+    assert say("batch", SHAPES, "-o", tmp_path / "out", *PLAIN).code == 0
     document = say("cache", "info", "--format", "json").document
     assert (document["entries"], document["damaged"]) == (1, 0)
     (entry,) = (tmp_path / "cache" / "entries").glob("??/*")
@@ -266,15 +280,14 @@ def test_cache_info_and_prune(say: Say, tmp_path: Path) -> None:
     entry.write_bytes(entry.read_bytes()[:-1])
     assert "1 damaged" in say("cache", "info").out
     assert say("cache", "prune", "--format", "json").document["removed"] == 1
-    assert say("batch", SHAPES, "-o", tmp_path / "out", "--cache-dir", tmp_path / "other").code == 0
+    assert say("batch", SHAPES, "-o", tmp_path / "out", "--cache-dir", tmp_path / "other", *PLAIN).code == 0
     assert say("cache", "prune", "--all", "--cache-dir", tmp_path / "other").out.startswith("1 bundles removed")
 
 
 def test_progress_on_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from rich.console import Console  # only here
 
-    from convert.batch.plan import Outcome, State, job
-    from convert.errors import InputError
+    from convert.batch.plan import job
     from convert.pipeline import Record, Status
     from convert.render.batch import LiveDisplay
 

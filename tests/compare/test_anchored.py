@@ -58,15 +58,15 @@ def test_the_graph_cuts_out_what_edge_impulse_does(cropping: Path, export: Path)
     assert said(found) == ("scales to 170x96, of which the model sees the left", "crops to the left", True)
 
 
-def test_the_graph_resizes_what_edge_impulse_does(convert: Convert, export: Path) -> None:
-    folder = convert(export, "--resize", "graph", "--frame", "160x90", "--role", "pgie")
+def test_the_graph_resizes_what_edge_impulse_does(emitted: Convert, export: Path) -> None:
+    folder = emitted(export, "--resize", "graph", "--frame", "160x90", "--role", "pgie")
     found = compared(config_of(folder), export, *noise(160, 90), tolerance=1e-5)
     assert [row.verdict for row in found.rows] == [Verdict.SAME] * 4
     assert said(found)[1:] == ("crops to the left", True)
 
 
-def test_a_squashed_picture_is_named(convert: Convert, export: Path) -> None:
-    folder = convert(export, "--frame", "none", "--role", "pgie")
+def test_a_squashed_picture_is_named(emitted: Convert, export: Path) -> None:
+    folder = emitted(export, "--frame", "none", "--role", "pgie")
     found = compared(config_of(folder), export, *noise(170, 96), tolerance=1e-5)
     assert said(found) == ("squashes", "crops to the left", False)
     assert {cause for row in found.rows for cause in causes(row)} <= {"framing", "interpolation"}
@@ -88,9 +88,9 @@ def test_the_bundle_says_which_part(cropping: Path) -> None:
     assert "what it was trained on, the left." in (cropping / "RUN.md").read_text()
 
 
-def test_of_frames_that_the_device_scales_too(convert: Convert, export: Path) -> None:
+def test_of_frames_that_the_device_scales_too(emitted: Convert, export: Path) -> None:
     """Frames of the network's size are not scaled; of larger ones, that they are is the only cause."""
-    folder = convert(export, "--frame", "16:9", "--role", "pgie")
+    folder = emitted(export, "--frame", "16:9", "--role", "pgie")
     comment = " ".join(config_of(folder).read_text().replace("#", "").split())
     assert "cuts the left out of it and makes 96x96 of that as Edge Impulse does" in comment
     frames = noise(640, 360), noise(1280, 720), noise(640, 480)

@@ -50,11 +50,11 @@ def test_nothing_differs_where_both_do_the_same(fruit: Path, fruit_export: Path)
     assert comparison.summary == "0 of 20 pictures differ: DeepStream shows what Edge Impulse answers"
 
 
-def test_the_end_of_a_fomo_graph_on_what_the_original_gives(convert: Callable[..., Path]) -> None:
+def test_the_end_of_a_fomo_graph_on_what_the_original_gives(emitted: Callable[..., Path]) -> None:
     """The original's heat map is [1,h,w,C], the graph's [1,C,h,w]."""
     export = SAMPLES / "exports" / "table-fomo-2025.zip"
     picture = photo(min((SAMPLES / "pictures" / "table").iterdir()))
-    with judged(config_of(convert(export)), export) as found:
+    with judged(config_of(emitted(export)), export) as found:
         assert found.models.can_predict(frozenset({Cause.MODEL}))
         ablation = Ablation(found.models, picture)
         ours, theirs = ablation.predict(frozenset()).objects, ablation.predict(frozenset({Cause.MODEL})).objects
@@ -83,8 +83,8 @@ def test_squash_instead_of_crop(cropped: Path, fruit_export: Path) -> None:
     assert {finding.id for finding in comparison.findings} == {"EI750", "EI751"}
 
 
-def test_the_crop_in_the_graph_is_what_edge_impulse_sees(convert: object, fruit_export: Path) -> None:
-    folder = convert(fruit_export, "--resize-mode", "fit-shortest", "--frame", "2:1", "--resize", "device")  # type: ignore[operator]
+def test_the_crop_in_the_graph_is_what_edge_impulse_sees(emitted: object, fruit_export: Path) -> None:
+    folder = emitted(fruit_export, "--resize-mode", "fit-shortest", "--frame", "2:1", "--resize", "device")  # type: ignore[operator]
     pictures = [_framed(_fruit(number), _fruit(-number)) for number in range(1, 6)]
     comparison = compared(config_of(folder), fruit_export, *pictures, tolerance=_TIGHT).comparison
     assert comparison.count(Verdict.SAME) == 5

@@ -34,8 +34,8 @@ def fomo_file(models: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def fomo(convert: Convert, fomo_file: Path) -> Path:
-    return convert(fomo_file, *_SQUASH)
+def fomo(emitted: Convert, fomo_file: Path) -> Path:
+    return emitted(fomo_file, *_SQUASH)
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +58,8 @@ class TestFomo:
         assert row.count("matched") == len(row.deepstream.objects) == len(row.edge_impulse.objects) > 0
         assert all((pair.shift or 0) < 0.1 for pair in row.pairs)
 
-    def test_another_threshold(self, convert: Convert, fomo_file: Path, jan: NDArray[np.uint8]) -> None:
-        folder = convert(fomo_file, *_SQUASH, "--threshold", "0.99")
+    def test_another_threshold(self, emitted: Convert, fomo_file: Path, jan: NDArray[np.uint8]) -> None:
+        folder = emitted(fomo_file, *_SQUASH, "--threshold", "0.99")
         found = compared(config_of(folder), fomo_file, jan)
         (row,) = found.rows
         assert row.verdict is Verdict.DIFFERS
@@ -67,9 +67,9 @@ class TestFomo:
         assert {reason.hint for reason in found.comparison.reasons} == {"convert with --threshold 0.5"}
 
     def test_cells_are_merged(
-        self, convert: Convert, fomo_file: Path, jan: NDArray[np.uint8]
+        self, emitted: Convert, fomo_file: Path, jan: NDArray[np.uint8]
     ) -> None:  # fmt: skip
-        found = compared(config_of(convert(fomo_file, *_SQUASH, "--fomo-merge", "none")), fomo_file, jan)
+        found = compared(config_of(emitted(fomo_file, *_SQUASH, "--fomo-merge", "none")), fomo_file, jan)
         (row,) = found.rows
         assert row.verdict is Verdict.DIFFERS
         assert causes(row) == ["merge"]
@@ -83,9 +83,9 @@ class TestFomo:
         assert [finding.id for finding in found.comparison.findings] == ["EI754", "EI750"]
 
     def test_peaks_are_the_same_objects(
-        self, convert: Convert, fomo_file: Path, jan: NDArray[np.uint8]
+        self, emitted: Convert, fomo_file: Path, jan: NDArray[np.uint8]
     ) -> None:  # fmt: skip
-        folder = convert(fomo_file, *_SQUASH, "--fomo-merge", "peak")
+        folder = emitted(fomo_file, *_SQUASH, "--fomo-merge", "peak")
         (row,) = compared(config_of(folder), fomo_file, jan).rows
         assert row.verdict is Verdict.SAME
         assert row.count("matched") == len(row.deepstream.objects) > 0
@@ -105,31 +105,31 @@ class TestFomo:
     )
     def test_a_key_of_the_config(
         self,
-        convert: Convert,
+        emitted: Convert,
         fomo_file: Path,
         jan: NDArray[np.uint8],
         tmp_path: Path,
         keys: dict[str, object],
         wanted: str,
     ) -> None:
-        folder = convert(fomo_file, *_SQUASH, "--fomo-merge", "peak")
+        folder = emitted(fomo_file, *_SQUASH, "--fomo-merge", "peak")
         found = compared(changed(folder, tmp_path, keys), fomo_file, jan)
         (row,) = found.rows
         assert row.verdict is Verdict.DIFFERS
         assert causes(row) == [wanted]
         assert not next(step for step in found.comparison.steps if step.cause == wanted).same
 
-    def test_labels(self, convert: Convert, fomo_file: Path, jan: NDArray[np.uint8], tmp_path: Path) -> None:
-        folder = convert(fomo_file, *_SQUASH, "--fomo-merge", "peak", "--labels", "face")
+    def test_labels(self, emitted: Convert, fomo_file: Path, jan: NDArray[np.uint8], tmp_path: Path) -> None:
+        folder = emitted(fomo_file, *_SQUASH, "--fomo-merge", "peak", "--labels", "face")
         found = compared(changed(folder, tmp_path, {}, labels={"face": "Face"}), fomo_file, jan)
         assert causes(found.rows[0]) == ["labels"]
         assert found.rows[0].words == "'Face' is 'face' in Edge Impulse"
 
     def test_without_the_network_s_own_outputs(
-        self, convert: Convert, fomo_file: Path, jan: NDArray[np.uint8], tmp_path: Path
+        self, emitted: Convert, fomo_file: Path, jan: NDArray[np.uint8], tmp_path: Path
     ) -> None:
         """As a model that somebody else converted: what was named is still right, and provenance is in doubt."""
-        config = changed(convert(fomo_file, *_SQUASH, "--fomo-merge", "none"), tmp_path, {})
+        config = changed(emitted(fomo_file, *_SQUASH, "--fomo-merge", "none"), tmp_path, {})
         (path,) = tmp_path.glob("*.onnx")
         model = onnx.load_model(path)
         for node in model.graph.node:
@@ -148,10 +148,10 @@ class TestFomo:
         assert causes(found.rows[0]) == ["merge"]
         assert "EI752" in [finding.id for finding in found.comparison.findings]
 
-    def test_crop_in_the_graph(self, convert: Convert, models: Path) -> None:
+    def test_crop_in_the_graph(self, emitted: Convert, models: Path) -> None:
         file = models / "fomo-240x240x3-f32.tflite"
-        folder = convert(file, "--resize-mode", "fit-shortest", "--frame", "4:3", "--resize", "device")
-        squashed = convert(file, "--resize-mode", "fit-shortest")
+        folder = emitted(file, "--resize-mode", "fit-shortest", "--frame", "4:3", "--resize", "device")
+        squashed = emitted(file, "--resize-mode", "fit-shortest")
         pictures = [photo(path) for path in sorted((SAMPLES / "pictures" / "shapes").iterdir())[:5]]
         right, wrong = compared(config_of(folder), file, *pictures), compared(config_of(squashed), file, *pictures)
         assert [row.verdict for row in right.rows] == [Verdict.SAME] * 5
@@ -166,8 +166,8 @@ def yolo_file(models: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def yolo(convert: Convert, yolo_file: Path) -> Path:
-    return convert(yolo_file, *_SQUASH, "--yolo-score", "product")
+def yolo(emitted: Convert, yolo_file: Path) -> Path:
+    return emitted(yolo_file, *_SQUASH, "--yolo-score", "product")
 
 
 class TestYolo:
@@ -177,11 +177,11 @@ class TestYolo:
         assert found.shape == (160, 160, 3)
         return found
 
-    def test_score(self, convert: Convert, yolo: Path, yolo_file: Path, picture: NDArray[np.uint8]) -> None:
+    def test_score(self, emitted: Convert, yolo: Path, yolo_file: Path, picture: NDArray[np.uint8]) -> None:
         (row,) = compared(config_of(yolo), yolo_file, picture, tolerance=1e-4).rows
         assert row.verdict is Verdict.DRIFTS
         assert causes(row) == ["score"]
-        alone = convert(yolo_file, *_SQUASH)
+        alone = emitted(yolo_file, *_SQUASH)
         assert compared(config_of(alone), yolo_file, picture, tolerance=1e-4).rows[0].verdict is Verdict.SAME
 
     @pytest.mark.parametrize(
@@ -208,10 +208,10 @@ class TestYolo:
         assert causes(found.rows[0]) == [wanted]
 
 
-def test_an_object_that_ends_below_the_frame(convert: Convert) -> None:
+def test_an_object_that_ends_below_the_frame(emitted: Convert) -> None:
     """Gst-nvinfer leaves it out where it adds the black bars itself; Edge Impulse does not."""
     export = SAMPLES / "exports" / "table-fomo-2025.zip"
-    with judged(config_of(convert(export, "--resize", "device")), export) as found:
+    with judged(config_of(emitted(export, "--resize", "device")), export) as found:
         assert found.models.edge_impulse.resize_mode is ResizeMode.FIT_LONGEST
         placed = Ablation(found.models, np.zeros((90, 160, 3), np.uint8)).placement()
         tall = Detection(0, "fruit", 12, placed.view.offset_top - 3, 24, placed.height + 6, 0.9)
@@ -231,8 +231,8 @@ def beer_file(models: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def beer_finder(convert: Convert, beer_file: Path) -> Path:
-    return convert(beer_file, *_SQUASH)
+def beer_finder(emitted: Convert, beer_file: Path) -> Path:
+    return emitted(beer_file, *_SQUASH)
 
 
 @pytest.mark.slow
@@ -255,9 +255,9 @@ class TestYoloAsEdgeImpulseHasIt:
         assert steps[Cause.MERGE].deepstream == steps[Cause.MERGE].edge_impulse
 
     def test_with_the_product_nvinfer_looks_at_one_class_at_a_time(
-        self, convert: Convert, beer_file: Path, picture: NDArray[np.uint8]
+        self, emitted: Convert, beer_file: Path, picture: NDArray[np.uint8]
     ) -> None:
-        product = convert(beer_file, *_SQUASH, "--yolo-score", "product")
+        product = emitted(beer_file, *_SQUASH, "--yolo-score", "product")
         found = compared(config_of(product), beer_file, picture)
         merge = next(step for step in found.comparison.steps if step.cause is Cause.MERGE)
         assert not merge.same
@@ -298,9 +298,9 @@ class TestYoloAsEdgeImpulseHasIt:
 
 
 @pytest.mark.slow
-def test_integer_arithmetic_of_an_ssd(convert: Convert, models: Path) -> None:
+def test_integer_arithmetic_of_an_ssd(emitted: Convert, models: Path) -> None:
     file = models / "ssd-320x320x3-int8.lite"
-    folder = convert(file, *_SQUASH)
+    folder = emitted(file, *_SQUASH)
     beer = photo(models / "beer.jpg")
     assert beer.shape == (320, 320, 3)
     found = compared(config_of(folder), file, beer)
@@ -322,9 +322,9 @@ def test_integer_arithmetic_of_an_ssd(convert: Convert, models: Path) -> None:
         pytest.param("ssd-320x320x3-int8.lite", marks=pytest.mark.slow),
     ],
 )
-def test_the_ends_of_the_road_are_what_each_side_gives(convert: Convert, models: Path, name: str) -> None:
+def test_the_ends_of_the_road_are_what_each_side_gives(emitted: Convert, models: Path, name: str) -> None:
     """With nothing changed what `simulate` shows; with everything what the original gives, decoded as for an .eim."""
-    config = config_of(convert(models / name, *_SQUASH))
+    config = config_of(emitted(models / name, *_SQUASH))
     pictures = _pictures(models)[:4]
     with judged(config, models / name) as found:
         for number, pixels in enumerate(pictures):
@@ -352,9 +352,9 @@ def test_the_ends_of_the_road_are_what_each_side_gives(convert: Convert, models:
                 assert (one.box.left, one.box.top, one.box.width, one.box.height) == pytest.approx(wanted_box, rel=1e-5)
 
 
-def test_real_pictures_say_why(convert: Convert, models: Path, fomo_file: Path) -> None:
+def test_real_pictures_say_why(emitted: Convert, models: Path, fomo_file: Path) -> None:
     """On pictures as they come several causes are named, each for its own pictures, none for a picture that agrees."""
-    found = compared(config_of(convert(fomo_file, *_SQUASH)), fomo_file, *_pictures(models))
+    found = compared(config_of(emitted(fomo_file, *_SQUASH)), fomo_file, *_pictures(models))
     for row in found.rows:
         assert bool(row.causes) is (row.verdict is not Verdict.SAME)
     comparison = found.comparison

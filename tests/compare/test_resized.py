@@ -33,18 +33,18 @@ def noise(count: int, width: int = _SIZE[0], height: int = _SIZE[1]) -> list[NDA
 
 
 @pytest.fixture(scope="module")
-def resizing(convert: Convert, fruit_export: Path) -> Path:
-    return convert(fruit_export, "--resize-mode", "fit-shortest", *_OPTIONS)
+def resizing(emitted: Convert, fruit_export: Path) -> Path:
+    return emitted(fruit_export, "--resize-mode", "fit-shortest", *_OPTIONS)
 
 
 @pytest.mark.parametrize("mode", ["fit-shortest", "squash"])
-def test_the_same_pixels(convert: Convert, fruit_export: Path, mode: str) -> None:
-    folder = convert(fruit_export, "--resize-mode", mode, *_OPTIONS)
+def test_the_same_pixels(emitted: Convert, fruit_export: Path, mode: str) -> None:
+    folder = emitted(fruit_export, "--resize-mode", mode, *_OPTIONS)
     assert_alike(compared(config_of(folder), fruit_export, *noise(6), tolerance=_TIGHT))
 
 
-def test_grey_with_black_bars(convert: Convert, shapes_export: Path) -> None:
-    folder = convert(shapes_export, *_OPTIONS)
+def test_grey_with_black_bars(emitted: Convert, shapes_export: Path) -> None:
+    folder = emitted(shapes_export, *_OPTIONS)
     assert_alike(compared(config_of(folder), shapes_export, *noise(6), tolerance=_TIGHT))
 
 
@@ -56,9 +56,9 @@ def assert_alike(found: ComparisonRun) -> None:
     assert not {Cause.INTERPOLATION, Cause.LUMA} & steps.keys()
 
 
-def test_boxes_lie_where_edge_impulse_has_them(convert: Convert) -> None:
+def test_boxes_lie_where_edge_impulse_has_them(emitted: Convert) -> None:
     export = SAMPLES / "exports" / "table-yolov5-2025.zip"
-    folder = convert(export, "--resize", "graph", "--frame", "320x180", "--role", "pgie")
+    folder = emitted(export, "--resize", "graph", "--frame", "320x180", "--role", "pgie")
     photos = [photo(path, (320, 180)) for path in sorted((SAMPLES / "pictures" / "table").iterdir())[:6]]
     found = compared(config_of(folder), export, *photos, tolerance=1e-3)
     pairs = [pair for row in found.rows for pair in row.pairs]

@@ -59,10 +59,10 @@ def model(task: str) -> bytes:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", ["yolox", "yolo-pro"])
-def test_the_same_as_edge_impulse(convert: Convert, tmp_path: Path, task: str) -> None:
+def test_the_same_as_edge_impulse(emitted: Convert, tmp_path: Path, task: str) -> None:
     file = tmp_path / "rows.tflite"
     file.write_bytes(model(task))
-    bundle = convert(file, "--task", task, "--labels", ",".join(LABELS), "--resize-mode", "squash", "--frame", "none")
+    bundle = emitted(file, "--task", task, "--labels", ",".join(LABELS), "--resize-mode", "squash", "--frame", "none")
     found = compared(
         config_of(bundle),
         file,

@@ -157,9 +157,9 @@ class TestCommand:
         assert "against Edge Impulse" not in out
 
     def test_a_difference_can_fail_a_build(
-        self, convert: Callable[..., Path], fruit_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+        self, emitted: Callable[..., Path], fruit_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        folder = convert(fruit_export, "--resize-mode", "squash", "--labels", "a;b;c;d;e")
+        folder = emitted(fruit_export, "--resize-mode", "squash", "--labels", "a;b;c;d;e")
         code, out, _ = self.run(
             capsys, config_of(folder), _PICTURES, "-o", tmp_path / "shown", "--against", "edge-impulse",
             "--original", fruit_export, "--fail-on", "warning",

@@ -75,6 +75,69 @@ def test_values_that_cannot_be_computed(given: Block, reason: str) -> None:
     assert reason in refusal(given, axes=len(given.axes) or 1)
 
 
+@pytest.mark.parametrize(
+    ("kind", "version", "name", "taken", "refused"),
+    [
+        ("mfcc", 4, "num_cepstral", 1, 0),
+        ("mfcc", 4, "num_cepstral", 12, 13),
+        ("mfcc", 4, "num_filters", 8, 6),
+        ("mfcc", 4, "pre_shift", 1, 0),
+        ("mfcc", 4, "pre_shift", 399, 400),
+        ("mfcc", 4, "pre_cof", -1000, -1001),
+        ("mfcc", 4, "win_size", 0, -1),
+        ("mfcc", 4, "win_size", 65535, 65537),
+        ("mfe", 4, "num_filters", 1, 0),
+        ("mfe", 4, "high_frequency", 2000, 2000.5),
+        ("mfe", 4, "low_frequency", 1999, 2000),
+        ("mfe", 4, "noise_floor_db", -1000, -1001),
+        ("mfe", 4, "noise_floor_db", 11, 12),
+        ("mfe", 4, "win_size", 100, None),
+        ("mfe", 2, "win_size", 11, 12),
+        ("mfe", 2, "noise_floor_db", 12, None),
+        ("mfcc", 4, "noise_floor_db", 12, None),
+        ("spectrogram", 4, "fft_length", 4, 2),
+        ("spectrogram", 4, "frame_length", 0.1, 0.1005),
+        ("spectrogram", 1, "frame_length", 0.09, 0.091),
+        ("spectrogram", 4, "frame_length", 0.0003, 0),
+        ("spectrogram", 4, "frame_stride", 0.00025, 0),
+        ("spectrogram", 4, "axes", 1, 2),
+        ("spectral_analysis", 4, "filter_order", 32, 33),
+        ("spectral_analysis", 4, "filter_order", 0, -1),
+        ("spectral_analysis", 4, "filter_cutoff", 1999, 2000),
+        ("spectral_analysis", 4, "fft_length", 4, 2),
+        ("spectral_analysis", 4, "do_log", 1, 2),
+        ("spectral_analysis", 4, "do_fft_overlap", 1, 2),
+        ("spectral_analysis", 4, "extra_low_freq", 1, 2),
+        ("spectral_analysis", 3, "extra_low_freq", 2, None),
+        ("spectral_analysis", 3, "input_decimation_ratio", 7, None),
+        ("spectral_analysis", 1, "spectral_peaks_count", 0, -1),
+        ("spectral_analysis", 1, "spectral_power_edges", 3.0, ""),
+        ("spectral_analysis", 1, "analysis_type", "Wavelet", None),
+        ("flatten", 1, "kurtosis", 1, 2),
+        ("flatten", 1, "moving_avg_num_windows", 0, 1),
+    ],
+)
+def test_the_last_value_that_is_taken(kind: str, version: int, name: str, taken: Any, refused: Any) -> None:
+    """None: nothing is refused, as the implementation does not read it."""
+    given = block(kind, version)
+    assert blocks.settings(replace(given, values={**given.values, name: taken}), EMPTY).features
+    if refused is not None:
+        with pytest.raises(UnsupportedModelError):
+            blocks.settings(replace(given, values={**given.values, name: refused}), EMPTY)
+
+
+@pytest.mark.parametrize(("order", "refused"), [(1, False), (2, True)])
+def test_a_filter_is_judged_where_there_is_one(order: int, refused: bool) -> None:
+    """The SDK loses the last section of an odd order: of 1 nothing is left."""
+    given = block("spectral_analysis", filter_order=float(order), filter_cutoff=2000.0)
+    if refused:
+        assert "filter_cutoff is 0.5" in refusal(given)
+    else:
+        assert blocks.settings(given, EMPTY).features
+    said = blocks.settings(block("spectral_analysis", 1, filter_order=float(order)), EMPTY).notes
+    assert any("before the filter" in each for each in said) is refused
+
+
 def test_a_window_too_large_for_a_slow_filter_is_refused() -> None:
     slow = block("spectral_analysis", filter_cutoff=0.01)
     assert "too many products in a window of 100000 samples" in refusal(slow, samples=100_000)

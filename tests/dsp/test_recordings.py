@@ -256,3 +256,111 @@ def test_times_in_whole_milliseconds_tell_the_rate(rate: float, fits: bool, tmp_
         return
     with pytest.raises(InputError, match="samples a second, and the impulse takes 119"):
         read(tmp_path / "a.csv", of)
+
+
+@pytest.mark.parametrize(
+    ("hexadecimal", "value"),
+    [
+        ("00", 0), ("17", 23), ("1818", 24), ("1903e8", 1000), ("1a000f4240", 1000000), ("1b000000e8d4a51000", 1e12),
+        ("20", -1), ("37", -24), ("3863", -100), ("3903e7", -1000), ("f90000", 0), ("f93c00", 1), ("f97bff", 65504),
+        ("f9c400", -4), ("fa47c35000", 100000), ("fbc010666666666666", -4.1), ("c11a514b67b0", 1363896240), ("f4", 0),
+        ("f5", 1),
+    ],
+)  # fmt: skip
+def test_numbers_of_cbor(hexadecimal: str, value: float, tmp_path: Path) -> None:
+    """Most are of RFC 8949, appendix A."""
+    number = bytes.fromhex(hexadecimal)
+    sample = b"\x83" + number + b"\x02" + number
+    # A map of known length with one of unknown length in it; before the values a byte string, a null and undefined.
+    head = b"\xa2" + cbor("ignored") + b"\x83\x42\x01\x02\xf6\xf7" + cbor("payload") + b"\xbf" + cbor("values")
+    (tmp_path / "a.cbor").write_bytes(head + b"\x98\x1e" + 30 * sample + b"\xff")
+    assert read(tmp_path / "a.cbor", MOTION).reshape(-1, 3).tolist() == [[np.float32(value), 2, np.float32(value)]] * 30
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ("f8ff", "a value that does not exist"), ("fc", "a value that does not exist"), ("1c", "a length that"),
+        ("5f4101ff", "text or bytes in pieces"), ("7f6161ff", "text or bytes in pieces"), ("19ff", "it is cut off"),
+        ("42ff", "it is cut off"), ("9f01", "out of range"), ("a1", "it is cut off"), ("a20102", "out of range"),
+        ("bf01ff", "a key without a value"), ("81" * 17 + "00", "nested too deeply"), ("fb00", "unpack_from requires"),
+    ],
+)  # fmt: skip
+def test_what_is_no_cbor(item: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.cbor").write_bytes(bytes.fromhex(item))
+    with pytest.raises(InputError, match=f"it is no CBOR: .*{message}"):
+        read(tmp_path / "a.cbor", MOTION)
+    (tmp_path / "a.cbor").write_bytes(b"\x81" * 16 + b"\x00")
+    with pytest.raises(InputError, match="it holds no payload"):
+        read(tmp_path / "a.cbor", MOTION)
+
+
+SYNTHETIC = [
+    ("microphone", [(-10, 2041, 1010, 1596), (-1, 2596, 3692, 2508), (-1, 2828, 4131, 3360), (1, 1501, 704, 1540)]),
+    ("accelerometer", [(5.6, 1.91, 1.03, 4.75), (-0.07, 3.08, 1.39, 2.5), (6.79, 16.18, 0.15, 0.25),
+                       (-4.49, 4.28, 0.77, 3.25)]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sensor", "expected"), SYNTHETIC)
+def test_synthetic_windows_of_all_releases_are_the_same(sensor: str, expected: list[tuple[float, ...]]) -> None:
+    """Mean, deviation, mean step and the strongest frequency in Hz of the first axis: reports stay comparable."""
+    sound = sensor == "microphone"
+    of = replace(SOUND, samples=4000) if sound else replace(MOTION, samples=200, axes=2)
+    for window, values in zip(recordings.synthetic(of, 4), expected, strict=True):
+        rows = window.reshape(of.samples, of.axes).astype(float)
+        spectrum = np.abs(np.fft.rfft(rows[:, 0] - rows[:, 0].mean()))
+        strongest = spectrum.argmax() * of.frequency / of.samples
+        found = rows.mean(), rows.std(), np.abs(np.diff(rows, axis=0)).mean(), strongest
+        assert found == pytest.approx(values, abs=0.5 if sound else 0.006)
+
+
+def test_ill_conditioned_windows() -> None:
+    of = replace(MOTION, samples=3, axes=2)
+    found = {name: window.tolist() for name, window in recordings.ill_conditioned(of)}
+    assert found == {"zeros": [0] * 6, "a constant": [100] * 6, "one step": [0, 0, 1000, 1000, 1000, 1000]}
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_a_csv_comes_in_blocks(timed: bool, tmp_path: Path) -> None:
+    """Without a name that means time the first column is an axis, and names are no sample."""
+    of = replace(MOTION, axes=1 if timed else 2)
+    rows = [f"{20 * number},{number}" for number in range(5000)]
+    (tmp_path / "a.csv").write_text("\n".join(["timestamp,x" if timed else "a,b", *rows]))
+    found = list(recordings.blocks(tmp_path / "a.csv", of))
+    assert [each.shape for each in found] == [(4096, of.axes), (904, of.axes)]
+    assert found[1][-1].tolist() == ([4999] if timed else [99980, 4999])
+    large = replace(of, samples=4500)
+    assert [len(each) for each in recordings.blocks(tmp_path / "a.csv", large)] == [4500, 500]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"interval_ms": 0}, ""), ({"interval_ms": None}, ""), ({"interval_ms": "x"}, ""), ({"interval_ms": 20.2}, ""),
+        ({"interval_ms": 20.3}, "49.2611 samples a second"), ({"interval_ms": 0.5}, "2000 samples a second"),
+        ({"values": [1, 2]}, "it has 1 channel, and"), ({"values": [[[1]]]}, "no list of samples"),
+        ({"values": [[1, 2, None]]}, "NaN or infinity"), ({"values": [[1, 2, 1e39]]}, "NaN or infinity"),
+        ({"values": []}, "no payload with values"), ({"values": {"a": 1}}, "no payload with values"),
+    ],
+)  # fmt: skip
+def test_documents_of_the_acquisition_format(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(acquired(**{"values": VALUES.tolist()} | changes)))
+    if not message:
+        assert len(read(tmp_path / "a.json", MOTION)) == 2
+        return
+    with pytest.raises(InputError, match=message):
+        read(tmp_path / "a.json", MOTION)
+
+
+def test_of_a_folder_only_documents_with_a_payload(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(" " * 4089 + "payload")
+    (tmp_path / "b.JSON").write_text(" " * 4090 + "payload")
+    assert recordings.find(tmp_path) == (tmp_path / "a.json",)
+    assert recordings.find(tmp_path / "b.JSON") == (tmp_path / "b.JSON",)
+
+
+def test_windows_every_few_samples(tmp_path: Path) -> None:
+    path = wav(tmp_path / "a.wav", np.arange(250, dtype="<i2"))
+    assert [each[0] for each in recordings.windows(path, SOUND, stride=70)] == [0, 70, 140]
+    assert [each[0] for each in recordings.windows(path, SOUND, most=2, stride=70)] == [0, 70]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from convert.dsp import Block, blocks
+from convert.dsp import Block, Impulse, blocks
 from convert.dsp.graph import _KINDS as MADE
 from convert.dsp.reference import _KINDS as COMPUTED
 from convert.dsp.reference import reference_features
@@ -75,12 +77,47 @@ def test_graph_and_reference_agree(chosen: tuple[Block, float], samples: int, se
     settings = blocks.settings(whole.blocks[0], whole)
     if isinstance(settings, blocks.Spectral):  # moments of two or three samples are rounding
         assume(all(band.samples > 10 for band in settings.bands))
+    _agree(whole, seed)
+
+
+def _agree(whole: Impulse, seed: int) -> None:
+    """Up to rounding, and to a step more or less where a value is between two."""
+    part = whole.blocks[0]
     windows = signal(whole, 2, seed)
     result, expected = computed(features_graph(whole), windows)["features"], reference_features(whole, windows)
     difference = np.abs(result - expected) / np.maximum(1, np.abs(expected))
-    if part.kind == "mfe" and part.version > 2:  # a step more or less where a value is between two
+    if part.kind == "mfe" and part.version > 2:
         assert difference.max() < 1 / 255
         assert np.mean(difference > 1e-3) < 0.02
         return
     assert np.mean(difference > 1e-3) < 0.01
     assert difference.max() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "values"),
+    [
+        ("spectral_analysis", 1, {"spectral_peaks_count": 9, "fft_length": 8}),  # more than there are bins
+        ("spectral_analysis", 1, {"spectral_peaks_count": 3, "fft_length": 8}),  # as many
+        ("spectral_analysis", 1, {"spectral_peaks_count": 0, "spectral_power_edges": "0, 31.25"}),
+        ("spectral_analysis", 1, {"spectral_peaks_count": 1, "fft_length": 128, "spectral_peaks_threshold": 0.5}),
+        ("spectral_analysis", 1, {"spectral_power_edges": "7.8125, 27.4, 31.2, 31.3", "fft_length": 16}),
+        ("spectral_analysis", 2, {"filter_type": "high", "filter_order": 3, "filter_cutoff": 9}),
+        ("spectral_analysis", 4, {"filter_order": 1}),
+        ("spectral_analysis", 4, {"filter_order": 2, "do_fft_overlap": 0, "extra_low_freq": 1}),
+        ("flatten", 1, {"skewness": 0, "rms": 0}),
+        ("mfe", 1, {"num_filters": 40, "win_size": 0}),
+        ("mfe", 2, {"num_filters": 9, "low_frequency": 100, "high_frequency": 1000}),
+        ("mfe", 3, {"num_filters": 40}),
+        ("mfe", 4, {"noise_floor_db": -90, "frame_stride": 0.02}),
+        ("mfcc", 1, {"win_size": 3, "num_cepstral": 12}),
+        ("mfcc", 4, {"pre_shift": 3, "pre_cof": 0.5, "win_size": 0}),
+        ("spectrogram", 1, {"frame_length": 0.03}),
+        ("spectrogram", 3, {"fft_length": 128}),
+        ("spectrogram", 4, {"noise_floor_db": -10}),
+    ],
+)
+def test_they_agree_at_the_ends_of_their_settings(kind: str, version: int, values: dict[str, Any]) -> None:
+    sound = kind in {"mfe", "mfcc", "spectrogram"}
+    given: dict[str, Any] = {name: value if isinstance(value, str) else float(value) for name, value in values.items()}
+    _agree(impulse(block(kind, version, **given), samples=400, frequency=8000 if sound else 62.5), 3)

@@ -10,10 +10,13 @@ import pytest
 from convert.eim.bundle import pack
 from tests.eim import bundles
 from tests.eim.processes import Servers
+from tests.emitted import emitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+__all__ = ["emitted"]
 
 
 @pytest.fixture(scope="session")

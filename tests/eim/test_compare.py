@@ -126,10 +126,10 @@ def test_pairs_of_boxes_are_made_from_the_surest_on() -> None:
 
 
 def test_an_original_is_resized_as_the_eim_says(
-    convert: Callable[..., Path], pictures: Sequence[Path], tmp_path: Path
+    emitted: Callable[..., Path], pictures: Sequence[Path], tmp_path: Path
 ) -> None:
     sample = next((Path(__file__).resolve().parents[2] / "samples" / "models").glob("shapes.tflite"))
-    pack(convert(sample, "--resize-mode", "fit-longest"), tmp_path / "model.eim")
+    pack(emitted(sample, "--resize-mode", "fit-longest"), tmp_path / "model.eim")
     with talk(tmp_path / "model.eim") as client, open_backend(sample, client.model, ImageScaling.NONE, 60) as ours:
         assert ours.resize_mode is ResizeMode.FIT_LONGEST
         assert (*(ours.size or ()), len(ours.labels)) == (
@@ -284,7 +284,7 @@ def test_an_original_that_cannot_be_compared(made: dict[str, Path], models: Path
 )
 def test_a_packed_bundle_agrees_with_its_original(
     models: Path,
-    convert: Callable[..., Path],
+    emitted: Callable[..., Path],
     tmp_path: Path,
     model: str,
     tolerance: float,
@@ -292,7 +292,7 @@ def test_a_packed_bundle_agrees_with_its_original(
     threshold: float | None,
 ) -> None:
     """Real models, converted by the whole pipeline, and asked over the protocol; LiteRT is the judge."""
-    pack(convert(models / model, "--resize-mode", "squash"), tmp_path / "model.eim")
+    pack(emitted(models / model, "--resize-mode", "squash"), tmp_path / "model.eim")
     random = np.random.default_rng(5)
     for number in range(3):
         small = Image.fromarray(random.integers(0, 256, (6, 8, 3), np.uint8))
@@ -465,12 +465,12 @@ def test_boxes_in_whole_frames_become_those_in_the_picture_that_was_seen(tmp_pat
      ("ssd-320x320x3-int8.lite", 320, 3, None)],
 )  # fmt: skip
 def test_a_bundle_for_whole_frames_gets_them(
-    models: Path, convert: Callable[..., Path], tmp_path: Path, resize: str, model: str, small: int, channels: int,
+    models: Path, emitted: Callable[..., Path], tmp_path: Path, resize: str, model: str, small: int, channels: int,
     labels: str | None,
 ) -> None:  # fmt: skip
     """What the .eim gets is cut out of the frame; a crop that lies elsewhere would differ."""
     options = ["--frame", "640x360", "--resize", resize, "--resize-mode", "fit-shortest"]  # as tests/cli/test_resize.py
-    bundle = convert(models / model, *options, *(["--labels", labels] if labels else []))
+    bundle = emitted(models / model, *options, *(["--labels", labels] if labels else []))
     pack(bundle, tmp_path / "model.eim")
     impulse = read_impulse(bundle, whole=True)
     width, height = Framing(Frame(640, 360, in_pixels=True), (small, small)).network

@@ -299,7 +299,7 @@ def test_an_engine_of_the_old_model_is_named(tmp_path: Path, classifier: Validat
     os.utime(engine, ns=(built, built))
     assert Emit(tmp_path)(classifier, tmp_path).findings == ()
     better = classifier.adapted.onnx.data + b"\x12\x01x"  # a producer's name, one more field of the message
-    adapted = replace(classifier.adapted, onnx=replace(classifier.adapted.onnx, data=better))
+    adapted = replace(classifier.adapted, onnx=replace(classifier.adapted.onnx, stored=better))
     os.utime(engine, ns=(1, 1))
     for _ in range(2):  # it stays true until somebody builds
         (found,) = Emit(tmp_path)(replace(classifier, adapted=adapted), tmp_path).findings

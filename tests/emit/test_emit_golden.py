@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from convert.emit import Emit
-from convert.types import Preprocessing
+from convert.errors import PresetError
+from convert.images import Frame, ResizeMode, parse_line, parse_zone
+from convert.types import Metadata, Preprocessing, Tracking
+from tests.emit.test_analytics import fomo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,3 +46,63 @@ def test_a_bundle_looks_as_it_should(case: str, invent: Callable[..., Validated]
     assert {path.name: path.read_text() for path in sorted(folder.iterdir())} == {
         name: data.decode() for name, data in sorted(files.items())
     }
+
+
+LINE, ZONE = parse_line("gate:0.5,0,0.5,1"), parse_zone("desk:0,0.5;0.5,0.5;0.5,1;0,1")
+COUNTED: dict[str, Any] = {"source": "belt.mp4", "role": "pgie"}
+OF_CLASSIFIER: list[dict[str, Any]] = [
+    *({"target": release, "platform": platform} for release in ("5.1", "6.0", "6.3", "7.0", "8.0", "9.1")
+      for platform in ("dgpu", "jetson")),
+    *({"precision": precision, "target": release} for precision in ("fp16", "int8") for release in ("7.1", "8.0")),
+    *({"precision": precision, "target": "9.1", "platform": "dgpu"} for precision in ("fp16", "int8")),
+    *({"role": "sgie", "gie_id": own, "operate_on_gie_id": other} for own, other in ((None, None), (4, 3), (1, 2))),
+    {"role": "sgie", "min_size": 20, "batch_size": 16}, {"gie_id": 5, "batch_size": 2, "gpu_id": 1},
+    {"min_size": 1}, {"operate_on_gie_id": 7}, {"role": "pgie", "gie_id": 9},
+    *({"source": each} for each in ("csi", "csi:1", "/dev/video2", "rtsp://camera/one", "https://a/b.mp4", "a b.mp4")),
+    *({"sink": sink, "platform": platform, "target": "8.0"} for sink in ("screen", "file", "rtsp", "none")
+      for platform in ("dgpu", "jetson")),
+    {"precision": "int9"}, {"sink": "tape"}, {"role": "tgie"}, {"batch_size": 0}, {"gpu_id": -1}, {"min_size": 0},
+    {"gie_id": 0}, {"role": "sgie", "gie_id": 1}, {"role": "pgie", "operate_on_gie_id": 3},
+]  # fmt: skip
+OF_FOMO: list[dict[str, Any]] = [
+    {}, {"line": (LINE,)}, {"zone": (ZONE,)}, {"line": (LINE,), "zone": (ZONE,), "overcrowding": 2},
+    {"overcrowding": 2}, {"zone": (ZONE,), "overcrowding": 0}, {"line": (LINE,), "target": "5.1"},
+    {"line": (LINE,), "target": "6.0", "platform": "dgpu"}, {"line": (parse_line("a:9,9,9,90"),)},
+    {"line": (parse_line("a:9,9,9,90"),), "canvas": Frame(640, 480, in_pixels=True)},
+    {"line": (LINE,), "role": "sgie", "source": None},
+]  # fmt: skip
+
+
+def _changes(before: dict[str, bytes], files: dict[str, bytes]) -> list[str]:
+    """The lines that are otherwise than in another bundle."""
+    found = []
+    for name in sorted(before.keys() | files.keys()):
+        if not name.endswith(".onnx"):
+            one, other = (each.get(name, b"").decode().splitlines() for each in (before, files))
+            lines = difflib.unified_diff(one, other, n=0, lineterm="")
+            changes = [line for line in lines if not line.startswith(("---", "+++", "@@"))]
+            found += [f"  {name}", *(f"    {line}" for line in changes)] if changes else []
+    return found
+
+
+@pytest.mark.parametrize("model", ["classifier", "fomo", "tracking"])
+def test_what_options_change(model: str, tmp_path: Path, invent: Callable[..., Validated]) -> None:
+    """Of a bundle, line by line: of a classifier, of a FOMO, and of one that tracks in the Studio."""
+    own = Metadata(
+        labels=("apple", "pear"), resize_mode=ResizeMode.SQUASH, tracking=Tracking(True, 9, 2, 0.25, True),
+        segments=((10, 5, 60, 90),),
+    ) if model == "tracking" else None  # fmt: skip
+    made = invent() if model == "classifier" else fomo(tmp_path, own, tracked=True)
+    common = {} if model == "classifier" else COUNTED
+    before = Emit(tmp_path, **common).files(made.adapted)
+    lines = []
+    for options in OF_CLASSIFIER if model == "classifier" else OF_FOMO:
+        lines.append(str({name: getattr(value, "name", value) for name, value in options.items()}))
+        try:
+            lines += _changes(before, Emit(tmp_path, **common | options).files(made.adapted))
+        except PresetError as error:
+            lines.append(f"  {error.message} | {error.hint}")
+    file = GOLDEN / f"options-{model}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.write_text("\n".join(lines) + "\n")
+    assert lines == file.read_text().splitlines()

@@ -11,12 +11,17 @@ import pytest
 
 from convert.emit import Emit
 from convert.findings import Level
+from convert.images import parse_frame
+from convert.isolation import Worker
 from convert.nvinfer.targets import target
 from convert.nvinfer.tensorrt import refusals
-from convert.onnx_header import read_header
+from convert.onnx_header import parse_header
+from convert.pipeline import run, stages
+from convert.translate import PRELOAD
+from convert.types import Adapted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from convert.types import Validated
 
@@ -26,7 +31,7 @@ _MODEL = '<ir_version: 8, opset_import: ["": 14]> g (float[N,3,8,8] x) => (float
 
 def test_an_operator_that_the_target_does_not_import(tmp_path: Path, classifier: Validated) -> None:
     data = onnx.parser.parse_model(_MODEL).SerializeToString()
-    adapted = replace(classifier.adapted, onnx=replace(classifier.adapted.onnx, data=data))
+    adapted = replace(classifier.adapted, onnx=replace(classifier.adapted.onnx, stored=data))
     model = replace(classifier, adapted=adapted)
     for release, found in (("6.0", ["EI511"]), ("7.0", [])):
         findings = Emit(tmp_path / release, target=f"deepstream-{release}", platform="dgpu")(model, tmp_path).findings
@@ -38,22 +43,29 @@ def test_an_operator_that_the_target_does_not_import(tmp_path: Path, classifier:
             assert "--target deepstream-6.1.1" in (each.hint or "")
 
 
-@pytest.mark.slow
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    with Worker(PRELOAD) as child:
+        yield child
+
+
 @pytest.mark.parametrize(
     ("export", "options"),
     [
-        ("fruit-cpp-2022", ["--frame", "16:9"]),
-        ("shapes-arduino-2025.zip", []),
-        *(("table-fomo-2025.zip", ["--fomo-merge", merge]) for merge in ("touching", "peak", "none")),
-        ("table-yolov5-2025.zip", []),
+        ("fruit-cpp-2022", {"frame": parse_frame("16:9")}),
+        ("shapes-arduino-2025.zip", {}),
+        *(("table-fomo-2025.zip", {"fomo_merge": merge}) for merge in ("touching", "peak", "none")),
+        ("table-yolov5-2025.zip", {}),
     ],
 )
 def test_the_oldest_tensorrt_takes_what_is_written_for_it(
-    convert: Callable[..., Path], export: str, options: list[str]
+    export: str, options: dict[str, object], worker: Worker, tmp_path: Path
 ) -> None:
-    folder = convert(EXPORTS / export, "--target", "deepstream-5.1", "--platform", "jetson", *options)
-    models = list(folder.glob("*.onnx"))
-    assert models
-    for path in models:
+    """The models of the stage `adapt`, which are those that are written."""
+    given = {"target": "deepstream-5.1", "platform": "jetson", **options}
+    adapted = run(stages(tmp_path, given, worker)[:3], EXPORTS / export).last(Adapted)
+    assert adapted
+    assert adapted.for_objects
+    for model in (adapted, adapted.for_objects):
         for release, platform in (("5.1", "jetson"), ("5.1", "dgpu"), ("6.0", "dgpu")):
-            assert list(refusals(read_header(path), target(release, platform))) == []
+            assert list(refusals(parse_header(model.onnx.data), target(release, platform))) == []

@@ -202,7 +202,7 @@ def _real(model: Validated) -> Validated:
     graph = helper.make_graph(nodes, "mean", [x], [y])
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=6)
     onnx.checker.check_model(made)
-    small = replace(model.adapted.onnx, data=made.SerializeToString(), opset=11)
+    small = replace(model.adapted.onnx, stored=made.SerializeToString(), opset=11)
     return replace(model, adapted=replace(model.adapted, onnx=small))
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -7,9 +8,10 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from convert import agreement
-from convert.agreement import agreement_findings, int8_agreement, is_clearly_good
+from convert.agreement import agreement_findings, agreements, int8_agreement, is_clearly_good
 from convert.export.dequantize import Rewriter, add_tensor, dequantize, finish
 from convert.export.tflite import pack, unpack
+from convert.heads.ssd import output_order
 from convert.types import Agreement, Int8Agreement
 from convert.validate.inputs import pictures
 from convert.validate.runtimes import LiteRT
@@ -53,20 +55,23 @@ def test_the_rewriting_agrees_and_the_wrong_one_does_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("top1", "kernels", "is_found"),
+    ("top1", "kernels", "inputs", "is_found"),
     [
-        (0.985, None, False),
-        (0.972, 1.0, False),
-        (0.968, 1.0, True),
-        (0.968, 0.975, False),
-        (0.94, 0.945, False),
-        (0.93, 0.945, True),
-        (0.5, 0.4, False),
+        (0.985, None, 10_000, False),
+        (0.972, 1.0, 10_000, False),
+        (0.968, 1.0, 10_000, True),
+        (0.968, 0.975, 10_000, False),
+        (0.94, 0.945, 10_000, False),
+        (0.93, 0.945, 10_000, True),
+        (0.5, 0.4, 10_000, False),
+        (0.93, 0.945, 400, False),
+        (0.93, 0.98, 400, True),
+        (0.93, 0.98, 100, False),
     ],
 )
-def test_what_is_too_little(top1: float, kernels: float | None, is_found: bool) -> None:
-    """More than a point below both 98 % and what LiteRT's kernels reach."""
-    assert bool(agreement_findings(Int8Agreement(top1, 0, 0, 1, kernels=kernels))) is is_found
+def test_what_is_too_little(top1: float, kernels: float | None, inputs: int, is_found: bool) -> None:
+    """More than a point, and than chance makes on so many inputs, below both 98 % and what LiteRT's kernels reach."""
+    assert bool(agreement_findings(Int8Agreement(top1, 0, 0, inputs, kernels=kernels))) is is_found
 
 
 def test_the_original_is_compared_with_itself_in_other_kernels() -> None:
@@ -85,14 +90,14 @@ def test_pictures_and_what_they_are_fed_as_give_the_same() -> None:
 def test_what_is_a_decision() -> None:
     decide = agreement._decide
     cells = np.array([[[[0.8, 0.1, 0.1], [0.2, 0.3, 0.5]]]], np.float32)
-    assert decide([cells], "fomo", None).tolist() == [0, 2]
-    assert decide([np.array([[0.49]], np.float32)], "classifier", None).tolist() == [0]
-    assert decide([np.array([[0.5]], np.float32)], "classifier", None).tolist() == [1]
+    assert decide([cells], "fomo", ()).tolist() == [0, 2]
+    assert decide([np.array([[0.49]], np.float32)], "classifier", ()).tolist() == [0]
+    assert decide([np.array([[0.5]], np.float32)], "classifier", ()).tolist() == [1]
     rows = np.zeros((1, 3, 7), np.float32)
     rows[0, 0, 4:] = 0.9, 0.2, 0.8
     rows[0, 1, 4:] = 0.4, 0.9, 0.1
     rows[0, 2, 4:] = 0.5, 0.9, 0.1
-    assert decide([rows], "yolov5", None).tolist() == [1, -1, 0]
+    assert decide([rows], "yolov5", ()).tolist() == [1, -1, 0]
     classes = np.array([[3, 4]], np.float32)
     for scores, decision in (([[0.2, 0.7]], 4), ([[0.1, 0.35]], -1)):
         assert decide([np.array(scores, np.float32), classes], "ssd", (1, 0)).tolist() == [decision]
@@ -100,13 +105,11 @@ def test_what_is_a_decision() -> None:
 
 def test_detections_are_found_by_the_operator_whatever_the_order_of_outputs() -> None:
     net = Network()
-    source = net.tensor((1, 4), np.float32)
+    sources = [net.tensor((1, 4), np.float32) for _ in range(3)]  # boxes, scores, anchors
     outputs = [net.tensor((), np.float32) for _ in range(4)]  # boxes, classes, scores, their number
-    net.custom("TFLite_Detection_PostProcess", [source], outputs, b"\0")
+    net.custom("TFLite_Detection_PostProcess", sources, outputs, b"\0")
     boxes, classes, scores, number = outputs
-    assert agreement._detections(net.model([source], [scores, boxes, number, classes])) == (3, 0)
-    assert agreement._detections(net.model([source], [boxes])) is None
-    assert agreement._detections(small_int8()) is None
+    assert output_order(net.model(sources, [scores, boxes, number, classes])) == [1, 3, 0, 2]
 
 
 def test_int8_is_fed_as_the_sdk_does() -> None:
@@ -124,21 +127,13 @@ def test_when_there_is_little_doubt() -> None:
 
 
 def clear(missed: float, inputs: int) -> bool:
-    return is_clearly_good(1 - missed / inputs, inputs)
+    return is_clearly_good(Agreement(1 - missed / inputs, 0, 0, inputs))
 
 
-def test_it_ends_when_it_is_told_to() -> None:
+def test_behind_each_input_the_agreement_so_far_is_known() -> None:
     rebuilt = dequantize(small_int8()).model
-    asked: list[tuple[float, int]] = []
-
-    def until(top1: float, inputs: int) -> bool:
-        asked.append((top1, inputs))
-        return inputs == 3
-
-    found = int8_agreement(small_int8(), rebuilt, iter(PICTURES), "classifier", until)
-    assert found == int8_agreement(small_int8(), rebuilt, PICTURES[:3])
-    assert [inputs for _, inputs in asked] == [1, 2, 3]
-    assert asked[-1][0] == found.top1
+    found = list(islice(agreements(small_int8(), rebuilt, iter(PICTURES), "classifier"), 3))
+    assert found == [int8_agreement(small_int8(), rebuilt, PICTURES[:count]) for count in (1, 2, 3)]
     assert int8_agreement(small_int8(), rebuilt, []).inputs == 0
 
 

@@ -64,6 +64,24 @@ def test_every_age_is_read_as_it_was_written(year: int, tmp_path: Path) -> None:
     assert read(library(given, year), tmp_path) == given
 
 
+@pytest.mark.parametrize(
+    ("interval", "frequency", "read_as"), [(20, None, 50), (20, 0, 50), (20, 25.0, 25), (0, 25.0, 25)]
+)
+def test_without_a_frequency_the_interval_says_it(
+    interval: float, frequency: float | None, read_as: float, tmp_path: Path
+) -> None:
+    changed = {}
+    for path, data in library(motion(number=7), 2024).items():
+        text = data.decode("latin-1")
+        text = re.sub(r"(INTERVAL_MS |interval_ms = )16", rf"\g<1>{interval}", text)
+        if frequency is None:
+            text = re.sub(r"#define EI_CLASSIFIER_FREQUENCY.*|    \.frequency = .*", "", text)
+        else:
+            text = re.sub(r"(_FREQUENCY |\.frequency = )62.5", rf"\g<1>{frequency}", text)
+        changed[path] = text.encode("latin-1")
+    assert read(changed, tmp_path).frequency == read_as
+
+
 def test_several_blocks_feed_the_network_in_the_order_that_is_recorded(tmp_path: Path) -> None:
     parts = (block("raw", 1, 3, 4), block("flatten", 1, 3, 9))
     given = replace(impulse(*parts, samples=20, axes=3, frequency=10), sensor="fusion", inputs=(9, 4))

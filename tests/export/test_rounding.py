@@ -153,9 +153,10 @@ def test_with_every_rounding_a_network_gives_what_its_integers_give() -> None:
         )
     model = net.model([source], [last])
     stepped = dequantize(model, stepped=True)
-    assert stepped.rounded == 4
+    assert stepped.rounded == 5, "with the input, whose codes stand for other values than pixels have"
     codes = random.integers(-128, 128, (50, 1, 10)).astype(np.int8)
-    fed = (codes - np.float32(3)) * np.float32(0.05)
+    between = random.uniform(-0.49, 0.49, codes.shape)
+    fed = ((codes + between - 3) * 0.05).astype(np.float32)
     wanted = np.stack([run(model, one) for one in codes])
     plain, kept = (
         np.abs(np.stack([run(each.model, one) for one in fed]) - wanted) for each in (dequantize(model), stepped)
@@ -163,3 +164,22 @@ def test_with_every_rounding_a_network_gives_what_its_integers_give() -> None:
     assert kept.max() < 1.01 * 0.053
     assert (kept > 1e-4).mean() < 0.05, "LiteRT's integer arithmetic rounds twice"
     assert (plain > 1e-4).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("channels", "step", "rounded"),
+    [
+        pytest.param(3, 1 / 255, 0, id="a code for each level"), pytest.param(1, 1 / 255, 1, id="a luma has fractions"),
+        pytest.param(3, 1 / 256, 1, id="levels between codes"), pytest.param(3, 2 / 255, 1, id="two levels a code"),
+    ],
+)  # fmt: skip
+def test_an_input_is_rounded_where_pixels_come_between_its_codes(channels: int, step: float, rounded: int) -> None:
+    net = Network()
+    shape = (1, 2, 2, channels)
+    source = net.tensor(shape, np.int8, ([step], [-128], 0))
+    end = net.call("RESHAPE", [source, net.constant(shape)], [net.tensor(shape, np.int8, ([step], [-128], 0))])
+    done = dequantize(net.model([source], [end]), stepped=True)
+    assert done.rounded == rounded
+    levels = np.linspace(0, 250, 4 * channels, dtype=np.float32).reshape(shape) / np.float32(255)
+    wanted = np.floor(levels / step + 0.5) * step if rounded else levels
+    assert np.allclose(run(done.model, levels), wanted, atol=1e-6)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ from convert.graph.preprocessing import RESIZE_ASSUMED
 from convert.images import ImageScaling
 from convert.translate import Translate
 from convert.types import TORCH_MEAN, TORCH_STD, Export, Metadata, Translated
+from convert.validate.runtimes import load
 from tests.graph.flat import Flat, classifier, convolution, dense, flatten, options, reshape, softmax
 from tests.graph.proof import litert, onnxruntime
 
@@ -50,6 +53,29 @@ def assert_parity(adapted: Adapted, *, tolerance: float = 1e-4) -> None:
         (scores,) = onnxruntime(adapted.onnx.data, batch)
         assert scores.shape == wanted[:size].shape
         np.testing.assert_allclose(scores, wanted[:size], rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_a_large_model_is_in_a_file_where_there_is_room(
+    room: bool, export: Callable[..., Export], adapted: Callable[..., Adapted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gives the same bytes, is loaded from there, and another process gets the bytes."""
+
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    made = export(classifier())
+    usual = adapted(made).onnx
+    monkeypatch.setattr("convert.isolation.LARGE", 0)
+    if not room:
+        monkeypatch.setattr("convert.isolation.tempfile.TemporaryFile", full)
+    large = adapted(made).onnx
+    assert (large.data, large.data, large.size) == (usual.data, usual.data, len(usual.data))
+    assert pickle.loads(pickle.dumps(large)) == usual
+    assert [each.name for each in load(large.loadable).get_outputs()] == [each.name for each in usual.outputs]
+    assert isinstance(large.stored, bytes) is not room
+    if not isinstance(large.stored, bytes):
+        large.stored.close()
 
 
 @pytest.mark.parametrize("name", FLOAT_CLASSIFIERS)

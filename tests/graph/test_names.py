@@ -47,19 +47,6 @@ def test_names_order_and_header() -> None:
     assert not result.graph.doc_string
 
 
-@pytest.mark.parametrize("sizes", [(), (1,), (0, 3), (40, 5000, 700000)])
-def test_what_is_written_is_what_protobuf_writes(sizes: tuple[int, ...]) -> None:
-    """Lengths of one to four bytes, a constant without values, none at all."""
-    stored = model("y = Relu(x)", target="1,3,4,5")
-    named = [f"c{number}" for number in range(len(sizes))]
-    for name, size in zip(named, sizes, strict=True):
-        stored.graph.initializer.append(onnx.numpy_helper.from_array(np.arange(size, dtype=np.int32), name))
-    stored.graph.node[0].input.extend(named)
-    result = CANONICAL(stored)
-    assert len(result.graph.initializer) == len(sizes)
-    assert passes.serialized(result) == result.SerializeToString(deterministic=True)
-
-
 @pytest.mark.parametrize(("opset", "ir"), [(7, 4), (9, 4), (11, 6), (13, 7), (15, 8), (18, 8)])
 def test_ir_version_is_the_oldest_that_holds_the_opset(opset: int, ir: int) -> None:
     result = canonical(model("y = Relu(x)", target="1,3,4,5", opset=opset))
@@ -76,6 +63,21 @@ def test_the_same_graph_stored_differently_gives_the_same_bytes() -> None:
     )
     other.graph.node[0].doc_string = "hello"
     assert canonical(one).SerializeToString() == canonical(other).SerializeToString()
+
+
+def test_constants_are_raw_and_nothing_else_whatever_field_they_are_in() -> None:
+    """Those that nothing uses go; the others stay in the model, in the order of their first use."""
+    stored = model("a = Tanh(x) y = Relu(a)", target="1,3,4,5")
+    typed = onnx.helper.make_tensor("first", onnx.TensorProto.FLOAT, [5], [1, 2, 3, 4, 5])
+    raw = onnx.numpy_helper.from_array(np.arange(5, dtype=np.float32), "second")
+    raw.doc_string = typed.doc_string = "hello"
+    for node, name in zip(stored.graph.node, ("second", "first"), strict=True):
+        node.input.append(name)
+    stored.graph.initializer.extend([typed, onnx.numpy_helper.from_array(np.zeros(3), "unused"), raw])
+    wanted = [
+        onnx.numpy_helper.from_array(np.arange(start, start + 5, dtype=np.float32), f"c{start}") for start in (0, 1)
+    ]
+    assert list(CANONICAL(stored).graph.initializer) == wanted
 
 
 def test_attributes_are_sorted() -> None:

@@ -188,7 +188,7 @@ def test_validate_sees_columns_that_are_mixed_up(swap: tuple[int, int], worker: 
         node.input[list(node.input).index("raw_candidates")] = "mixed"
     producer = next(number for number, node in enumerate(model.graph.node) if "raw_candidates" in node.output)
     model.graph.node.insert(producer + 1, helper.make_node("Gather", ["raw_candidates", "order"], ["mixed"], axis=2))
-    broken = replace(artifact, onnx=replace(artifact.onnx, data=model.SerializeToString()))
+    broken = replace(artifact, onnx=replace(artifact.onnx, stored=model.SerializeToString()))
     found = Validate(inputs=2, worker=worker)(broken, Path()).findings
     assert "EI440" in {finding.id for finding in found}
 
@@ -225,7 +225,7 @@ def test_float16_is_measured_without_what_decodes_the_rows(worker: Worker) -> No
     model.graph.initializer.extend(numpy_helper.from_array(np.float32(each), str(each)) for each in (1e6, 1e-6))
     model.graph.node.append(helper.make_node("Mul", ["boxes_as_they_were", "1000000.0"], ["far"], name="far"))
     model.graph.node.append(helper.make_node("Mul", ["far", "1e-06"], [name], name="back"))
-    changed = replace(artifact, onnx=replace(artifact.onnx, data=model.SerializeToString()))
+    changed = replace(artifact, onnx=replace(artifact.onnx, stored=model.SerializeToString()))
     frames = np.random.default_rng(1).integers(0, 256, (2, *SIZE, 3), np.uint8)
     found = half_evidence(changed, [frames], worker, 60.0, advise=False)
     assert found.overflow == ()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from tests.conftest import SHARED
+from tests.emitted import emitted
+
+__all__ = ["emitted"]
 
 RECORDED = SHARED / "vectors" / "outputs"
 

@@ -9,7 +9,7 @@ import pytest
 from convert.check.context import check_target
 from convert.errors import ConvertError, InputError
 from convert.simulate.engine import Source, load
-from convert.simulate.job import app, in_order
+from convert.simulate.job import app, in_order, of_bundle
 from tests.simulate.engines import classifier, detector
 
 if TYPE_CHECKING:
@@ -116,3 +116,59 @@ config-file=no.txt
     def test_not_there(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="the app config cannot be read"):
             app(tmp_path / "no.txt", HERE)
+
+
+class TestBundle:
+    """Which of a folder's configs is simulated."""
+
+    @pytest.mark.parametrize(
+        ("configs", "apps", "one", "expected"),
+        [
+            ("cells", "", False, ("cells.txt", None)),
+            ("cells colour", "", False, ("cells.txt", None)),
+            ("cells colour", "two", False, (None, "app.txt")),
+            ("cells colour", "two", True, ("cells.txt", None)),
+            ("cells colour", "one", False, ("cells.txt", None)),
+            ("cells colour", "server", False, ("cells.txt", None)),
+            ("cells", "two", False, ("cells.txt", None)),
+            ("cells below/other", "", False, ("cells.txt", None)),
+            ("cells other", "", False, "the folder holds 2 configs: cells.txt, other.txt | name one of them"),
+            ("colour", "", False, "the bundle is for the objects of another engine, and none in it finds any"),
+            ("", "", False, "there is no Gst-nvinfer config in the folder | name a bundle or a config"),
+            ("", "two", False, "there is no Gst-nvinfer config in the folder | name a bundle or a config"),
+        ],
+    )
+    def test_what_is_found(
+        self, configs: str, apps: str, one: bool, expected: tuple[str | None, str | None] | str, tmp_path: Path
+    ) -> None:
+        (tmp_path / "below").mkdir()
+        for name in configs.split():
+            folder = (tmp_path / name).parent
+            if name == "colour":
+                classifier(folder)
+            else:
+                detector(folder, (tmp_path / name).name)
+        if apps:
+            second = (
+                "" if apps == "one" else "[secondary-gie0]\nenable=1\noperate-on-gie-id=1\nconfig-file=colour.txt\n"
+            )
+            second += "plugin-type=1\n" if apps == "server" else ""
+            _app(tmp_path, f"[application]\n[primary-gie]\nenable=1\nconfig-file=cells.txt\n{second}")
+        if isinstance(expected, str):
+            with pytest.raises(InputError) as caught:
+                of_bundle(tmp_path, HERE, one=one)
+            assert f"{caught.value.message} | {caught.value.hint}".startswith(expected)
+            assert caught.value.path == str(tmp_path)
+        else:
+            found = of_bundle(tmp_path, HERE, one=one)
+            assert tuple(path and path.name for path in found) == expected
+
+
+@pytest.mark.parametrize(
+    ("muxer", "expected"),
+    [("width=640\nheight=360\n", (640, 360)), ("width=640\n", None), ("height=360\n", None), ("", None)],
+)
+def test_the_size_of_the_muxer(muxer: str, expected: tuple[int, int] | None, tmp_path: Path) -> None:
+    detector(tmp_path)
+    text = f"[streammux]\n{muxer}[primary-gie]\nenable=1\ngie-unique-id=1\nconfig-file=cells.txt\n"
+    assert app(_app(tmp_path, text), HERE).muxer == expected

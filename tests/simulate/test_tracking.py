@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -193,11 +194,13 @@ def test_zones_and_what_is_drawn() -> None:
     assert counts.totals[-2:] == [("left", "at most 2 at once"), ("left", f"2 or more in {crowds} frames")]
 
 
+_BELT = "belt:0.5,0,0.5,1"
+
+
 @pytest.mark.parametrize("kind", ["yolov5", "fomo"])
-def test_twelve_fruits_on_a_belt(tmp_path: Path, kind: str) -> None:
+def test_twelve_fruits_on_a_belt(emitted: Callable[..., Path], tmp_path: Path, kind: str) -> None:
     pytest.importorskip("av")
-    bundle = tmp_path / "bundle"
-    convert.convert(SAMPLES / "exports" / f"table-{kind}-2025.zip", bundle, line="belt:0.5,0,0.5,1")
+    bundle = emitted(SAMPLES / "exports" / f"table-{kind}-2025.zip", "--line", _BELT)
     result = convert.simulate(bundle, SAMPLES / "belt.mp4", tmp_path / "shown", count_as="edge-impulse")
     (counts,) = result.simulation.counts
     assert dict(counts.lines) == {"belt-left": 12, "belt-right": 0}
@@ -209,9 +212,9 @@ def test_twelve_fruits_on_a_belt(tmp_path: Path, kind: str) -> None:
     assert (tmp_path / "shown" / "video" / "belt.mp4").stat().st_size > 10_000
 
 
-def test_a_config_that_is_refused_is_said_and_the_rest_is_shown(tmp_path: Path) -> None:
+def test_a_config_that_is_refused_is_said_and_the_rest_is_shown(emitted: Callable[..., Path], tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
-    convert.convert(SAMPLES / "exports" / "table-fomo-2025.zip", bundle, line="belt:0.5,0,0.5,1")
+    shutil.copytree(emitted(SAMPLES / "exports" / "table-fomo-2025.zip", "--line", _BELT), bundle)
     config = bundle / "config_nvdsanalytics_fruit-spotter.txt"
     config.write_text(config.read_text().replace("osd-mode=2", "osd-mode=7"))
     pictures = SAMPLES / "pictures" / "table"
@@ -224,9 +227,8 @@ def test_a_config_that_is_refused_is_said_and_the_rest_is_shown(tmp_path: Path) 
     assert "EI709" in [each.id for each in convert.simulate(bundle, pictures, tmp_path / "shown").findings]
 
 
-def test_without_lines_nothing_can_be_counted(tmp_path: Path) -> None:
-    bundle = tmp_path / "bundle"
-    convert.convert(SAMPLES / "exports" / "table-fomo-2025.zip", bundle)
+def test_without_lines_nothing_can_be_counted(emitted: Callable[..., Path], tmp_path: Path) -> None:
+    bundle = emitted(SAMPLES / "exports" / "table-fomo-2025.zip")
     with pytest.raises(PresetError, match="--count-as is about lines"):
         convert.simulate(bundle, SAMPLES / "pictures" / "table", tmp_path / "shown", count_as="edge-impulse")
 
@@ -280,3 +282,54 @@ def test_a_trackers_config_may_begin_with_a_comment(tmp_path: Path) -> None:
     setup = setup_of(tmp_path / "app.txt", target("7.1", "jetson"))
     assert setup
     assert setup.age == 7
+
+
+LINE = "[line-crossing-stream-0]\nenable=1\nline-crossing-a=1;2;3;4;5;6;7;8\n"
+ROI = "[roi-filtering-stream-0]\nenable=1\nroi-z=0;0;9;0;9;9\n"
+CORNERS = ((0, 0), (9, 0), (9, 9))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, {"lines": (Line("a", (1, 2, 3, 4, 5, 6, 7, 8)),), "zones": (Zone("z", CORNERS),), "history": 50}),
+        ({LINE: LINE.replace("enable=1", "enable=0"), ROI: ROI.replace("stream-0", "stream-1")}, {"zones": ()}),
+        ({LINE: ""}, {"lines": ()}),
+        ({LINE: LINE + "mode=balanced\nextended=0\n"}, {"lines[0].mode": "balanced", "lines[0].extended": False}),
+        ({LINE: LINE + "class-id=1;3\n"}, {"lines[0].classes": (1, 3)}),
+        ({ROI: ROI + "inverse-roi=1\nclass-id=2\n"}, {"zones": (Zone("z", CORNERS, (2,), True),)}),
+        ({ROI: ROI.replace("roi-filtering", "overcrowding") + "object-threshold=3\n"}, {"zones[0].threshold": 3}),
+        ({"width=640\nheight=360\n[tracker]": "width=640\n[tracker]"}, {"muxer": None}),
+        ({"width=640\nheight=360\n[tracker]": "height=640\n[tracker]"}, {"muxer": None}),
+        ({"ll-config-file=tracker.yml": "ll-lib-file=/opt/libnvds.so"}, {"stands_for": "libnvds.so", "age": 5}),
+        ({"Age: 7": "Age: 7\n  minMatchingScore4Iou: 0.5"}, {"overlap": 0.5, "age": 7, "stands_for": "tracker.yml"}),
+        ({"Age: 7": "Age: 7\n  visualTrackerType: 1"}, {"age": 5}),
+        ({"Age: 7": "Age: 7\n  stateEstimatorType: 1"}, {"age": 5}),
+        ({"Age: 7": "Age: .inf"}, {"age": 5}),
+        ({"Age: 7": "Age: 7\n  probationAge: 3\n  checkClassMatch: 1"}, {"hits": 3, "same_class": True}),
+        ({"enable=1\nconfig-width": "enable=0\nconfig-width"}, None),
+        ({"[tracker]\nenable=1": "[tracker]\nenable=0"}, None),
+    ],
+)  # fmt: skip
+def test_what_an_app_counts(changes: dict[str, str], expected: dict[str, object] | None, tmp_path: Path) -> None:
+    files = {"app.txt": APP, "counts.txt": PROPERTY + LINE + ROI, "tracker.yml": "T:\n  maxShadowTrackingAge: 7\n"}
+    for name, text in files.items():
+        for old, new in changes.items():
+            text = text.replace(old, new)  # noqa: PLW2901
+        (tmp_path / name).write_text(text)
+    setup = setup_of(tmp_path / "app.txt", target("9.1", "dgpu"))
+    assert (setup is None) is (expected is None)
+    for name, value in (expected or {}).items():
+        found: object = setup
+        for part in name.split("."):
+            found = getattr(found, part.removesuffix("[0]"))
+            found = found[0] if part.endswith("[0]") else found  # type: ignore[index]
+        assert found == value, name
+
+
+@pytest.mark.parametrize("size", ["config-width=0\nconfig-height=360", "config-width=640\nconfig-height=0"])
+def test_a_config_without_a_size_is_refused(size: str, tmp_path: Path) -> None:
+    (tmp_path / "app.txt").write_text(APP)
+    (tmp_path / "counts.txt").write_text(f"[property]\nenable=1\n{size}\n{ROI}")
+    with pytest.raises(InputError, match="config-width or config-height is 0"):
+        setup_of(tmp_path / "app.txt", target("9.1", "dgpu"))

@@ -25,6 +25,7 @@ from convert.options import BLOCK, ConvertOptions, Option, table
 from convert.report import dumps
 from convert.studio.block import Folders, run, validation_pictures
 from samples.layouts import Parameters, impulse_library, write_tree
+from tests.emitted import prove_nothing
 from tests.test_impulse import LABELS, network, sound
 
 if TYPE_CHECKING:
@@ -75,7 +76,11 @@ def contents(folder: Path) -> dict[str, bytes]:
     "name",
     ["shapes-cpp-2025", *(pytest.param(name, marks=pytest.mark.slow) for name in ("table-fomo-2025.zip", "sound"))],
 )
-def test_the_bundle_is_that_of_convert(name: str, prepared: Callable[..., Path], tmp_path: Path) -> None:
+def test_the_bundle_is_that_of_convert(
+    name: str, prepared: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if name != "shapes-cpp-2025":  # one is compared with its proof
+        prove_nothing(monkeypatch)
     metadata = prepared(library(name) if name != "sound" else impulse_library(*of_sound()))
     before = contents(tmp_path / "input")
     place = run(metadata, {"target": "deepstream-6.2"})

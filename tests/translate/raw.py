@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import io
+import logging
+import sys
 import tempfile
 from typing import TYPE_CHECKING
+from unittest import mock
 
 from convert.graph import passes
 from convert.translate import worker
@@ -53,6 +57,21 @@ def forgetful(model: bytes, shape: tuple[int, ...]) -> object:
 
     tfonnx.transpose_inputs = lambda *_: None
     return worker.translate(model, shape, 1, 13)
+
+
+def command(source: str, target: str) -> str:
+    """What tf2onnx's own command logs, with the real TensorFlow; it returns, so its exit code is 0."""
+    worker._choose(tensorflow=True)
+    from tf2onnx import convert  # only after _choose
+
+    text, words = io.StringIO(), ["tf2onnx.convert", "--tflite", source, "--output", target]
+    handler = logging.StreamHandler(text)
+    logger = logging.getLogger("tf2onnx")
+    logger.addHandler(handler)
+    with mock.patch.object(sys, "argv", words):
+        convert.main()
+    logger.removeHandler(handler)
+    return text.getvalue()
 
 
 def versions() -> str:

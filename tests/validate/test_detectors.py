@@ -71,7 +71,7 @@ def changed(artifact: Adapted, change: Callable[[ModelProto], None]) -> Adapted:
     before = model.SerializeToString()
     change(model)
     assert model.SerializeToString() != before, "nothing was broken"
-    return replace(artifact, onnx=replace(artifact.onnx, data=model.SerializeToString()))
+    return replace(artifact, onnx=replace(artifact.onnx, stored=model.SerializeToString()))
 
 
 @pytest.mark.parametrize("score", ["product", "objectness", None])

@@ -189,3 +189,67 @@ def test_layouts_are_aligned() -> None:
     for other in (grid[:, :2], flat[:, :-1], grid.transpose(0, 2, 1, 3)):
         with pytest.raises(ValidationError, match="cannot be compared"):
             align(grid, other)
+
+
+BY = "outputs differ by up to {} (mean {}) from the original's over {} inputs, most on '{}'; the tolerance is 0.25"
+USUAL = "check --image-scaling; otherwise report the model"
+LARGER = "the outputs are no probabilities, they reach {}: --tolerance {} asks for the same precision"
+CONSTANT = "output 0 of the original moves by {} over 2 inputs, which a tolerance of 0.25 cannot tell from a constant"
+
+
+@pytest.mark.parametrize(
+    ("reference", "candidate", "expected"),
+    [  # all numbers are exact
+        ([[0, 1], [1, 0]], [[0.25, 1], [1, 0]], []),
+        ([[0, 1], [1, 0]], [[0.3125, 1], [1, 0.3125]], [f"{BY.format('0.312', '0.156', 2, 'black')} | {USUAL}"]),
+        ([[0, 1], [1, 0]], [[0.3125, 1], [1, 0.375]], [f"{BY.format('0.375', '0.172', 2, 'white')} | {USUAL}"]),
+        ([[0, 4], [4, 0]], [[1, 4], [4, 0]], [f"{BY.format('1', '0.25', 2, 'black')} | {LARGER.format('4', '1.1')}"]),
+        ([[0, -4], [4, 0]], [[1.125, -4], [4, 0]], [f"{BY.format('1.12', '0.281', 2, 'black')} | {USUAL}"]),
+        # as good as first: the class that is ranked first has a quarter less in the original
+        ([[0.75, 0.5], [0, 1]], [[0.625, 0.6875], [0, 1]], []),
+        ([[0.75, 0.4375], [0, 1]], [[0.5625, 0.625], [0, 1]], ["top-1 differs in 1 of 2 answers | None"]),
+        ([[0.5], [0]], [[0.5], [0]], [f"{CONSTANT.format('0.5')} | None"]),
+        ([[0.5, 0], [0.5, 0.5]], [[0.5, 0], [0.5, 0.5]], [f"{CONSTANT.format('0.5')} | None"]),
+        ([[0.5625], [0]], [[0.5625], [0]], []),
+        ([[0.5]], [[0.5]], []),
+    ],
+)  # fmt: skip
+def test_both_sides_of_a_tolerance(reference: list[Any], candidate: list[Any], expected: list[str]) -> None:
+    result = tally(array(*candidate), 0.25, array(*reference))
+    found = [f"{each.message} | {each.hint if each.id == 'EI403' else None}" for each in result.findings()]
+    assert found == expected
+
+
+@pytest.mark.parametrize(("middle", "expected"), [(0.25, []), (0.2, ["25.0%"])])
+def test_rounded_alike_the_middle_input_counts(middle: float, expected: list[str]) -> None:
+    result = Tally(0.125, exact=False, middle=middle)
+    candidate = array([1, 0], [0.75, 0], [0, 0])
+    result.add(NAMES, [array([1, 0], [1, 0], [1, 0])], [candidate])
+    assert [each.id for each in result.findings() if "on half" in each.message] == ["EI403"] * len(expected)
+    assert all(share in each.message for share in expected for each in result.findings()[:1])
+    parity = result.parity()
+    assert parity is not None
+    assert (parity.max_abs_diff, parity.mean_abs_diff, parity.top1, parity.exact) == (1, 1.25 / 6, 1, False)
+
+
+def test_outputs_without_classes_have_no_first_one() -> None:
+    result = Tally(0.25, ranked=(False, True))
+    result.add(NAMES[:1], [array([1, 0]), array([0, 1])], [array([0.875, 1]), array([0, 1])])
+    parity = result.parity()
+    assert parity is not None
+    assert (parity.top1, parity.max_abs_diff, parity.mean_abs_diff) == (1, 1, 1.125 / 4)
+
+
+@pytest.mark.parametrize(
+    ("value", "where", "expected"),
+    [
+        (np.nan, "white", ["the original gives NaN or infinity, first on input 'white'"]),
+        (np.inf, "black", ["the original gives NaN or infinity, first on input 'black'"]),
+    ],
+)
+def test_the_first_input_that_is_no_number_is_named(value: float, where: str, expected: list[str]) -> None:
+    reference = GOOD.copy()
+    reference[NAMES.index(where) :, 0] = value
+    result = tally(GOOD, reference=reference)
+    assert [each.message for each in result.findings()] == expected
+    assert result.parity() is None

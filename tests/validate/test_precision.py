@@ -12,9 +12,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from convert.graph.graph import load_model
-from convert.types import PrecisionEvidence, Validated
+from convert.types import Agreement, PrecisionEvidence, Validated
 from convert.validate import Validate, runtimes
-from convert.validate.precision import Predictions, in_half, moved
+from convert.validate.precision import Predictions, _kept, agreement, calibrated_findings, in_half, moved
 from tests.benchmarks import bench_gpu
 from tests.validate.tiny import Classifier, adapted, onnx_model, parse, tflite
 
@@ -207,3 +207,85 @@ def test_without_a_gpu_a_sentence_is_printed(
     monkeypatch.setattr(ctypes, "CDLL", missing)
     bench_gpu.main(["model.onnx"])
     assert capsys.readouterr().out == "no GPU can be measured here: libcuda.so.1: no such file\n"
+
+
+@pytest.mark.parametrize(
+    ("needed", "left", "expected"),
+    [
+        ("b", {"b"}, ("b",)),  # what overflows, alone
+        ("bc", {"b"}, ("b", "c")),  # then the next one overflows
+        ("a", set(), ("a",)),
+        ("h", set(), ("h",)),
+        ("ab", set(), ("a", "b")),
+        ("fgh", set(), ("e", "f", "g", "h")),  # twice as many each time
+        ("d", set(), ("a", "b", "c", "d")),
+        ("bh", {"b"}, ("b", "h")),
+        ("ah", set(), ()),  # both ends are never kept
+        ("abcdefgh", set(), ()),
+    ],
+)
+def test_few_nodes_are_kept(needed: str, left: set[str], expected: tuple[str, ...]) -> None:
+    """Of eight nodes: decisions stay where all `needed` are kept; those in `left` overflow, then those behind them."""
+
+    def trial(keep: Any) -> tuple[bool, set[str]]:
+        overflowing = {name for name in needed if chr(ord(name) - 1) in keep and name not in keep} if left else set()
+        return set(needed) <= set(keep), overflowing
+
+    assert _kept("abcdefgh", left, trial) == expected
+
+
+@pytest.mark.parametrize("count", [16, 17])
+def test_more_nodes_than_a_user_can_be_asked_to_keep(count: int) -> None:
+    names = [f"n{number}" for number in range(20)]
+    sources = set(names[:count])
+    assert _kept(names, sources, lambda _: (True, set())) == (tuple(names[:16]) if count == 16 else ())
+
+
+@pytest.mark.parametrize(
+    ("top1", "inputs", "overflow", "good"),
+    [
+        (1.0, 30, (), True), (29 / 30, 30, (), True), (28 / 30, 30, (), False), (0.99, 300, (), True),
+        (296 / 300, 300, (), False), (1.0, 30, ("a",), False),
+    ],
+)  # fmt: skip
+def test_of_few_inputs_one_may_fall_the_other_way(
+    top1: float, inputs: int, overflow: tuple[str, ...], good: bool
+) -> None:
+    row = PrecisionEvidence("int8", agreement=Agreement(top1, 0.01, 0.123, inputs), overflow=overflow)
+    assert row.is_good is good
+    said = [each.message for each in calibrated_findings(row)]
+    words = f"in INT8 the same decision as the float original on {top1:.1%} of {inputs} pictures"
+    assert said == ([] if good else [f"{words}; scores differ by up to 0.12"])
+    assert not calibrated_findings(PrecisionEvidence("int8"))
+
+
+def test_decisions_of_detectors() -> None:
+    """Both nothing; one alone; the same box; half of it; less; another class; at the limit of a score."""
+    scores = np.array([[0.1, 0.2], [0.9, 0.2], [0.9, 0.2], [0.9, 0.2], [0.9, 0.2], [0.9, 0.2], [0.5, 0.2]])
+    other = np.array([[0.2, 0.1], [0.2, 0.4], [0.8, 0.2], [0.9, 0.2], [0.9, 0.2], [0.2, 0.9], [0.4, 0.2]])
+    boxes = np.tile([[0.0, 0.0, 0.4, 0.4]], (7, 1))
+    moves = np.array([[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0], [0, 0.2, 0, 0], [0, 0.21, 0, 0], [0] * 4, [0] * 4])
+    left = Predictions(scores, scores.argmax(axis=1), boxes)
+    right = Predictions(other, other.argmax(axis=1), boxes + moves)
+    equal = [agreement(*(_only(each, place) for each in (left, right)), least=0.5).top1 for place in range(7)]
+    assert equal == [1, 0, 1, 1, 0, 0, 0]
+    whole = agreement(left, right, least=0.5)
+    assert [whole.top1, whole.inputs, whole.max_abs_diff] == pytest.approx([3 / 7, 7, 0.7])
+    assert whole.mean_abs_diff == pytest.approx(np.abs(scores - other).mean())
+    classes = agreement(replace(left, boxes=None), replace(right, boxes=None), least=0.5)
+    assert classes.top1 == pytest.approx(4 / 7)
+    empty = Predictions(scores[:1] + 0.8, scores[:1].argmax(axis=1), np.zeros((1, 4)))
+    assert agreement(empty, empty, least=0.5).top1 == 0, "boxes without a size have nothing in common"
+
+
+def _only(predicted: Predictions, place: int) -> Predictions:
+    scores, labels, boxes = predicted.scores, predicted.labels, predicted.boxes
+    assert boxes is not None
+    return Predictions(scores[[place]], labels[[place]], boxes[[place]])
+
+
+def test_boxes_in_shares_of_the_frame() -> None:
+    predicted = Predictions(np.ones((2, 1)), np.zeros(2), np.array([[0.5, 0.25, 1.5, 0.75], [-1, 0, 1, 1]]))
+    found = predicted.placed(np.array([[0.25, 0.5, 0.5, 0.25]])).boxes
+    assert found is not None
+    assert found.tolist() == [[0.5, 0.5625, 0.75, 0.6875], [0.25, 0.5, 0.75, 0.75]]

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -213,3 +214,69 @@ def test_onnx_runtime_loads_quietly_and_sends_nothing(tmp_path: Path) -> None:
     )
     assert (done.stdout, done.stderr) == ("[]\n", "after")
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+
+
+_NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "installed", "loaded", "chosen", "warning"),
+    [
+        ("", "cpu", "cpu", "cpu", ""),
+        ("cpu", "cpu cuda", "cpu", "cpu", ""),
+        ("cuda", "cuda cpu", "cuda cpu", "cuda cpu", ""),
+        ("cuda", "cpu", "cpu", "cpu", "this onnxruntime has CPUExecutionProvider; onnxruntime-gpu has more"),
+        ("cuda", "tensorrt cuda cpu", "cpu", "cuda cpu", "its libraries or the driver do not load"),
+        ("tensorrt", "cuda cpu", "cuda cpu", "cuda cpu", "this onnxruntime has CUDAExecutionProvider, CPU"),
+        ("tensorrt", "tensorrt cuda cpu", "tensorrt cuda cpu", "tensorrt cuda cpu", ""),
+        ("tensorrt", "tensorrt cuda cpu", "cuda cpu", "tensorrt cuda cpu", "its libraries or the driver do not load"),
+    ],
+)
+@pytest.mark.parametrize("kept", [False, True])
+def test_on_which_provider_a_model_runs(
+    asked: str, installed: str, loaded: str, chosen: str, warning: str, kept: bool, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def names(words: str) -> list[str]:
+        return [_NAMES[word] for word in words.split()]
+
+    given: list[Any] = []
+    session = SimpleNamespace(get_providers=lambda: names(loaded))
+    available = SimpleNamespace(get_available_providers=lambda: names(installed))
+    monkeypatch.setattr(runtimes, "_onnxruntime", lambda: available)
+
+    def load(_model: bytes, providers: list[Any]) -> Any:
+        given.extend(providers)
+        return session
+
+    monkeypatch.setattr(runtimes, "load", load)
+    cache = tmp_path / "engines" if kept else None
+    found, said = runtimes.load_on(b"", asked, cache)
+    assert found is session
+    assert said.startswith(f"no {asked}: {warning}") if warning else not said
+    first, *rest = given
+    keeps = kept and "tensorrt" in chosen
+    if keeps:
+        name, options = first
+        assert options == {
+            "trt_engine_cache_enable": True, "trt_timing_cache_enable": True,
+            "trt_engine_cache_path": str(cache), "trt_timing_cache_path": str(cache),
+        }  # fmt: skip
+        given = [name, *rest]
+    assert given == names(chosen)
+    assert (tmp_path / "engines").exists() is (keeps and not warning), "of an engine that is not built nothing is left"
+
+
+def test_engines_that_cannot_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    everything = SimpleNamespace(get_available_providers=lambda: list(_NAMES.values()))
+    session = SimpleNamespace(get_providers=lambda: [_NAMES["tensorrt"]])
+    monkeypatch.setattr(runtimes, "_onnxruntime", lambda: everything)
+    monkeypatch.setattr(runtimes, "load", lambda _model, _providers: session)
+    (tmp_path / "file").touch()
+    cache = tmp_path / "file" / "engines"
+    said = f"engines are not kept: {cache} cannot be made (Not a directory)"
+    assert runtimes.load_on(b"", "tensorrt", cache)[1] == said
+    (tmp_path / "kept").mkdir()
+    session.get_providers = lambda: [_NAMES["cpu"]]
+    assert runtimes.load_on(b"", "tensorrt", tmp_path / "kept")[1]
+    assert (tmp_path / "kept").exists(), "it was there before"

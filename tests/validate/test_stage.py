@@ -63,7 +63,7 @@ def test_the_same_twice(measure: Measure) -> None:
     assert measure(artifact) == measure(artifact)
 
 
-def test_a_large_model_is_run_behind_its_original(measure: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_model_is_loaded_before_its_original_runs(measure: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
     artifact = adapted(onnx_model(MODEL), tflite(MODEL))
     usual = measure(artifact)
     monkeypatch.setattr("convert.validate.comparison.LARGE", 0)

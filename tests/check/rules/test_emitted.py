@@ -32,7 +32,7 @@ net (float[N,3,64,96] x_input) => (float[N,3] scores) {{
 def _real(model: Validated, text: str) -> Validated:
     """The invented model with an ONNX file that can be read."""
     data = onnx.parser.parse_model(text).SerializeToString()
-    found = replace(model.adapted.onnx, data=bytes(data))
+    found = replace(model.adapted.onnx, stored=bytes(data))
     return replace(model, adapted=replace(model.adapted, onnx=found))
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -258,6 +259,51 @@ def test_sizes_of_a_fully_connected_layer(source: tuple[int, ...], result: tuple
     error = error_of(write(net.model([1], [2]), FORMS["2020"]))
     assert (error is None) is fits
     assert error is None or "node 0 (FULLY_CONNECTED) do not fit together" in error.message
+
+
+CONV = {"padding": 0, "strideW": 1, "strideH": 1, "dilationWFactor": 1, "dilationHFactor": 1}
+
+
+@pytest.mark.parametrize(
+    ("operator", "source", "weights", "bias", "result", "fits"),
+    [
+        ("FULLY_CONNECTED", (1, 4), (2, 4), (2,), (1, 2), True),
+        ("FULLY_CONNECTED", (1, 4), (2, 4), (1, 2), (1, 2), True),
+        ("FULLY_CONNECTED", (1, 4), (2, 4), (3,), (1, 2), False),
+        ("FULLY_CONNECTED", (1, 4), (2, 2, 2), None, (1, 2), False),
+        ("CONV_2D", (1, 4, 4, 6), (5, 3, 3, 6), (5,), (1, 4, 4, 5), True),
+        ("CONV_2D", (1, 4, 4, 6), (5, 3, 3, 6), None, (1, 4, 4, 5), True),
+        ("CONV_2D", (1, 4, 4, 6), (6, 3, 3, 3), (6,), (1, 4, 4, 6), True),  # two groups
+        ("CONV_2D", (1, 4, 4, 6), (5, 3, 3, 4), (5,), (1, 4, 4, 5), False),
+        ("CONV_2D", (1, 4, 4, 6), (5, 3, 3, 6), (6,), (1, 4, 4, 5), False),
+        ("CONV_2D", (1, 4, 4, 6), (5, 3, 3, 6), (5,), (1, 4, 4, 6), False),
+        ("CONV_2D", (1, 4, 4, 6), (5, 54), (5,), (1, 4, 4, 5), False),
+        ("CONV_2D", (4, 4, 6), (5, 3, 3, 6), (5,), (1, 4, 4, 5), False),
+        ("CONV_2D", (1, 4, 4, 6), (5, 3, 3, 6), (5,), (4, 4, 5), False),
+        ("DEPTHWISE_CONV_2D", (1, 4, 4, 6), (1, 3, 3, 6), (6,), (1, 4, 4, 6), True),
+        ("DEPTHWISE_CONV_2D", (1, 4, 4, 6), (1, 3, 3, 6), (1,), (1, 4, 4, 6), False),
+        ("DEPTHWISE_CONV_2D", (1, 4, 4, 6), (1, 3, 3, 5), (5,), (1, 4, 4, 6), False),
+        ("RESHAPE", (1, 4, 4, 6), None, None, (1, 96), True),
+        ("RESHAPE", (1, 4, 4, 6), None, None, (1, 95), False),
+        ("RELU", (1, 4), None, None, (4, 1), True),
+    ],
+)
+def test_which_shapes_fit_together(
+    operator: str, source: tuple[int, ...], weights: tuple[int, ...] | None, bias: tuple[int, ...] | None,
+    result: tuple[int, ...], fits: bool,
+) -> None:  # fmt: skip
+    net = Network()
+    inputs = [net.tensor(source, "f4")]
+    inputs += [-1 if each is None else net.tensor(each, "f4", None, np.ones(each)) for each in (weights, bias)]
+    tables = {"CONV_2D": "Conv2D", "DEPTHWISE_CONV_2D": "DepthwiseConv2D", "FULLY_CONNECTED": "FullyConnected"}
+    options: dict[str, Any] = {"table": tables.get(operator, "Reshape")} if operator != "RELU" else {}
+    options |= CONV if "CONV" in operator else {}
+    options |= {"depthMultiplier": 1} if "DEPTH" in operator else {}
+    outputs = [net.tensor(result, "f4")]
+    net.call(operator, inputs if weights else inputs[:1], outputs, **options)
+    error = error_of(write(net.model([0], outputs), FORMS["2020"]))
+    assert (error is None) is fits
+    assert error is None or "do not fit together" in error.message
 
 
 def test_the_type_that_all_tensors_share_is_set_once() -> None:

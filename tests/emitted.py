@@ -1,0 +1,68 @@
+"""Bundles without their proof, for tests of what is done with a bundle: measuring is most of a conversion's time.
+
+Import the fixture in a room's conftest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+
+from convert import pipeline
+from convert.__main__ import main
+from convert.export.unpack import Unpack
+from convert.types import Adapted, Evidence, StageResult, Validated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["emitted", "measure_nothing", "prove_nothing", "unproven"]
+
+
+@dataclass(frozen=True)
+class _Unproven:
+    """The stage `validate`, which measures nothing."""
+
+    name: ClassVar[str] = "validate"
+
+    def __call__(self, artifact: object, workdir: Path) -> StageResult:  # noqa: ARG002 - every stage takes one
+        assert isinstance(artifact, Adapted)
+        return StageResult(Validated(artifact, Evidence()))
+
+
+def measure_nothing(patch: pytest.MonkeyPatch) -> None:
+    """Conversions in this process do not validate: they only compare what the bundle shows with the original."""
+    patch.setattr(pipeline, "proving", lambda *_: _Unproven())
+    patch.setattr(pipeline, "InWorker", lambda here, *_: here)
+
+
+def prove_nothing(patch: pytest.MonkeyPatch) -> None:
+    """Conversions in this process neither validate nor compare, and round no layer of a rewritten int8 model."""
+
+    def unpacking(options: pipeline.Options, *_others: Any, whole: bool = False) -> Unpack:
+        return Unpack(**pipeline.pick(Unpack, options), whole=whole)
+
+    measure_nothing(patch)
+    patch.setattr(pipeline, "unpacking", unpacking)
+    patch.setattr(pipeline, "WithComparison", lambda proof, *_, **__: proof)
+
+
+def unproven(words: list[str]) -> int:
+    """The command, in a process of its own that proves nothing; its exit code."""
+    prove_nothing(pytest.MonkeyPatch())
+    return main(words)
+
+
+@pytest.fixture(scope="session")
+def emitted(convert: Callable[..., Path]) -> Callable[..., Path]:
+    """As `convert`; the bundle's report and RUN.md hold no evidence."""
+
+    def bundle(*arguments: Path | str) -> Path:
+        with pytest.MonkeyPatch.context() as patch:
+            prove_nothing(patch)
+            return convert(*arguments, "--quiet")  # said once more, it names another bundle than the proven one
+
+    return bundle
