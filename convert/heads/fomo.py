@@ -417,11 +417,11 @@ def _enlarged(decoder: ReferenceDecoder, edges: NDArray[np.float64], grid: tuple
 
     if decoder.head.box is None:
         return edges
-    inside = decoder.framing.inside if decoder.framing else (0, 0, decoder.width, decoder.height)
+    width, height = decoder.framing.inside[2:] if decoder.framing else (decoder.width, decoder.height)
     low, high = edges[:2], edges[2:]
     middle, half = (low + high) / 2, (high - low) / 2
     shape = (2, *[1] * (edges.ndim - 1))
-    wanted = np.reshape([decoder.head.box * inside[2] / grid[1] / 2, decoder.head.box * inside[3] / grid[0] / 2], shape)
+    wanted = np.reshape([decoder.head.box * width / grid[1] / 2, decoder.head.box * height / grid[0] / 2], shape)
     last = np.reshape([side - 0.01 for side in decoder.whole], shape)
     half = np.maximum(half, np.minimum(wanted, np.minimum(middle, last - middle)))
     return np.concatenate([middle - half, middle + half])

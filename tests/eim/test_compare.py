@@ -265,9 +265,18 @@ def test_the_threshold_is_that_of_the_eim(made: dict[str, Path], pictures: Seque
     ]
 
 
+def test_what_an_int8_detector_may_differ_in(made: dict[str, Path], pictures: Sequence[Path]) -> None:
+    with talk(made["yolov5.eim"]) as client, open_backend(made["yolov5"], client.model, ImageScaling.NONE, 60) as ours:
+        rounded = replace(ours, rounding="rounded", classify=lambda *_, **__: {"bounding_boxes": []})
+        found = compare(client, rounded, pictures, tolerance=0.01, pixels=1).findings
+    hint = "compare the .eim with the .tflite of the same export, or allow for it with --tolerance and --pixels"
+    assert [(each.id, each.hint) for each in found] == [(rules.ROUNDING.id, hint)]
+
+
 def test_an_original_that_cannot_be_compared(made: dict[str, Path], models: Path, pictures: Sequence[Path]) -> None:
-    with pytest.raises(UnsupportedModelError, match="cannot be compared"):
+    with pytest.raises(UnsupportedModelError, match="cannot be compared") as caught:
         compared(made["fomo.eim"], models / "motion-33-f32.tflite", pictures)
+    assert "compare with the bundle" in (caught.value.hint or "")
 
 
 @pytest.mark.slow
@@ -371,6 +380,18 @@ def test_an_other_eim_that_keeps_its_own_threshold(made: dict[str, Path], pictur
             compare(client, ours, pictures, tolerance=0.01, pixels=1, threshold=0.9)
         comparison = compare(client, ours, pictures, tolerance=0.01, pixels=1)
     assert [finding.id for finding in comparison.all_findings] == [rules.NO_THRESHOLD.id]
+
+
+def test_another_eim_is_told_a_threshold_once(made: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[Any, ...]] = []
+    with talk(made["fomo.eim"]) as client, talk(made["fomo.eim"]) as other:
+        monkeypatch.setattr(other, "set_threshold", lambda *values: told.append(values))
+        (block,) = other.model.detectors
+        ours = rules._executable(other, client.model, features=False)
+        assert ours.threshold == other.model.detectors[block]
+        for threshold in (ours.threshold, 0.25, 0.25, 0.75):
+            ours.classify(np.zeros(client.model.features, np.float32), threshold)
+    assert told == [(block, "min_score", 0.25), (block, "min_score", 0.75)]
 
 
 def test_against_another_eim(made: dict[str, Path], pictures: Sequence[Path], servers: Servers) -> None:

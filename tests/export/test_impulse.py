@@ -335,6 +335,10 @@ def test_unpack_gives_the_whole_impulse_where_asked_for(tmp_path: Path) -> None:
     export = Unpack(whole=True)(place, tmp_path).artifact
     assert export.impulse == motion(number=7)
     assert export.name == "garden-watch"
+    assert export.metadata.labels == ("a", "b", "c", "d")
+    named = Unpack(whole=True, labels=("w", "x", "y", "z"))(place, tmp_path).artifact
+    metadata = replace(export.metadata, labels=("w", "x", "y", "z"))
+    assert named == replace(export, metadata=metadata, labels_from="--labels")
     # Who names a last layer says that the export takes pictures.
     assert Unpack(whole=True, task="classifier")(place, tmp_path).artifact.impulse is None
 

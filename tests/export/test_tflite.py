@@ -599,3 +599,33 @@ def test_flipped_bits_of_real_models(models: Path) -> None:
                 read_graph(bytes(data))
             except (InputError, UnsupportedModelError):
                 continue
+
+
+def dense(fused: int | None) -> Callable[[Any], None]:
+    """Gives the dense layer options with this activation."""
+
+    def change(model: Any) -> None:
+        call = model.subgraphs[0].operators[0]
+        call.builtinOptionsType = schema.BuiltinOptions.FullyConnectedOptions
+        call.builtinOptions = schema.FullyConnectedOptionsT()
+        call.builtinOptions.fusedActivationFunction = fused
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        (setter("description", "other"), True),
+        (setter("subgraphs.0.tensors.0.name", "other"), True),
+        (setter("operatorCodes.0.version", 3), True),
+        (dense(schema.ActivationFunctionType.NONE), True),  # as without options
+        (dense(schema.ActivationFunctionType.RELU), False),
+        (setter("subgraphs.0.tensors.0.type", schema.TensorType.INT8), False),
+        (setter("subgraphs.0.operators.0.inputs", [0, 2, 2]), False),
+        (setter("subgraphs.0.outputs", [0]), False),
+        (setter("buffers.1.data", [1, 2, 3, 4]), False),
+    ],
+)
+def test_what_a_digest_counts(change: Callable[[Any], None], same: bool) -> None:
+    assert (content_digest(changed(change)) == content_digest(tiny.classifier())) is same

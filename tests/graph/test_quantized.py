@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from convert.errors import PresetError, UnsupportedModelError
 from convert.graph.cleanup import clean
-from convert.graph.quantized import layers, pair_codes, shift, weight_codes
+from convert.graph.quantized import is_plain, layers, outputs_axis, pads_of, pair_codes, products, shift, weight_codes
 from tests.examples import examples
 
 if TYPE_CHECKING:
@@ -506,3 +506,70 @@ def test_constants_are_rounded_at_once() -> None:
     made = _shifted(before)
     assert np.abs(_run(made, picture) - wanted).mean() < 1e-3
     assert layers(made).int8 == {"Conv": 1}  # the constant is part of its bias, or added
+
+
+@pytest.mark.parametrize(
+    ("auto", "size", "output", "kernel", "stride", "dilation", "pads"),
+    [
+        ("SAME_UPPER", (8, 8), (4, 4), (3, 3), (2, 2), (1, 1), [0, 0, 1, 1]),
+        ("SAME_LOWER", (8, 8), (4, 4), (3, 3), (2, 2), (1, 1), [1, 1, 0, 0]),
+        ("SAME_UPPER", (8, 7), (8, 7), (3, 4), (1, 1), (1, 1), [1, 1, 1, 2]),
+        ("SAME_LOWER", (8, 7), (8, 7), (3, 4), (1, 1), (1, 1), [1, 2, 1, 1]),
+        ("SAME_UPPER", (8, 8), (8, 8), (3, 3), (1, 1), (2, 3), [2, 3, 2, 3]),
+        ("SAME_UPPER", (8, 8), (4, 3), (1, 2), (2, 3), (1, 1), [0, 0, 0, 0]),
+        ("NOTSET", (8, 8), (8, 8), (3, 3), (1, 1), (1, 1), [0, 0, 0, 0]),
+        ("VALID", (8, 8), (6, 6), (3, 3), (1, 1), (1, 1), [0, 0, 0, 0]),
+    ],
+)
+def test_padding_in_numbers(
+    auto: str, size: tuple[int, ...], output: tuple[int, ...], kernel: tuple[int, ...], stride: tuple[int, ...],
+    dilation: tuple[int, ...], pads: list[int],
+) -> None:  # fmt: skip
+    node = onnx.helper.make_node("Conv", ["x", "w"], ["y"], auto_pad=auto, strides=stride, dilations=dilation)
+    shapes: Any = {"x": (1, 3, *size), "w": (4, 3, *kernel), "y": (1, 4, *output)}
+    assert pads_of(node, shapes) == pads
+    known = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
+    if auto.startswith("SAME"):
+        assert (known["auto_pad"], known["pads"]) == (b"NOTSET", pads)
+    node = onnx.helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 2, 3, 4])
+    assert pads_of(node, shapes) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes", "weights", "plain", "axis"),
+    [
+        ("Conv", {"group": 2}, np.zeros((4, 3, 1, 1), np.float32), True, 0),
+        ("Conv", {}, np.zeros((4, 3, 1, 1), np.float16), False, 0),
+        ("Gemm", {}, np.zeros((4, 3), np.float32), True, 1),
+        ("Gemm", {"transB": 1}, np.zeros((4, 3), np.float32), True, 0),
+        ("Gemm", {"alpha": 2.0}, np.zeros((4, 3), np.float32), False, 1),
+        ("Gemm", {"beta": 0.5}, np.zeros((4, 3), np.float32), False, 1),
+        ("Gemm", {"transA": 1}, np.zeros((4, 3), np.float32), False, 1),
+        ("MatMul", {}, np.zeros((4, 3), np.float32), True, 1),
+        ("MatMul", {}, np.zeros((2, 4, 3), np.float32), False, 1),
+        ("MatMul", {}, np.zeros(4, np.float32), False, 1),
+        ("ConvTranspose", {}, np.zeros((4, 3, 1, 1), np.float32), True, 1),
+        ("ConvTranspose", {"group": 2}, np.zeros((4, 3, 1, 1), np.float32), False, 1),
+        ("ConvTranspose", {"auto_pad": "SAME_UPPER"}, np.zeros((4, 3, 1, 1), np.float32), False, 1),
+    ],
+)
+def test_ordinary_layers(kind: str, attributes: dict[str, Any], weights: NDArray[Any], plain: bool, axis: int) -> None:
+    node = onnx.helper.make_node(kind, ["x", "w"], ["y"], **attributes)
+    assert (is_plain(node, weights), outputs_axis(node)) == (plain, axis)
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "weights", "result", "count"),
+    [
+        ("Conv", (1, 3, 8, 8), (4, 3, 3, 3), (1, 4, 4, 4), 4 * 4 * 4 * 27),
+        ("Conv", (1, 4, 8, 8), (4, 1, 3, 3), (1, 4, 8, 8), 4 * 8 * 8 * 9),
+        ("ConvTranspose", (1, 3, 4, 4), (3, 5, 2, 2), (1, 5, 8, 8), 3 * 4 * 4 * 20),
+        ("Gemm", (1, 7), (7, 5), (1, 5), 35),
+        ("MatMul", (1, 6, 7), (7, 5), (1, 6, 5), 6 * 35),
+    ],
+)
+def test_multiplications_of_a_layer(
+    kind: str, source: tuple[int, ...], weights: tuple[int, ...], result: tuple[int, ...], count: int
+) -> None:
+    shapes: Any = {"x": source, "w": weights, "y": result}
+    assert products(onnx.helper.make_node(kind, ["x", "w"], ["y"]), shapes) == count

@@ -64,12 +64,14 @@ def test_fomo_cells_that_touch_are_one_box(rows: tuple[str, ...], expected: list
     ("rows", "expected"),
     [
         ((".a..", "a..."), [("a", 0, 0, 8, 16)]),  # the right column is lost
+        ((".aaa", "a..."), [("a", 0, 0, 24, 16)]),
+        (("..aa", ".a..", "a..."), [("a", 0, 0, 16, 24)]),
         (("aa..", "aa.."), [("a", 0, 0, 16, 16)]),
         (("a.a.", "aaa."), [("a", 0, 0, 24, 16)]),
     ],
 )
 def test_the_slips_of_the_sdk(rows: tuple[str, ...], expected: list[object]) -> None:
-    assert places(decode.fomo(heat(*rows), Rules(AB, 0.5, (16, 32), as_sdk=True))) == expected
+    assert places(decode.fomo(heat(*rows), Rules(AB, 0.5, (8 * len(rows), 32), as_sdk=True))) == expected
 
 
 def test_a_late_touch_is_dropped_by_the_sdk() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from convert.heads.decoding import Anchors, ReferenceDecoder
+from convert.heads.decoding import Anchors, Detections, ReferenceDecoder
 from convert.heads.fomo import cells, centres, heat
 from convert.heads.ssd import SSD
 from convert.types import Head
@@ -111,3 +112,37 @@ def test_heat_without_background_and_with_peaks_only() -> None:
     raw[0, 1] = np.array([[0.5, 0.5, 0, 0.25], [0.5, 0.125, 0, 0.375], [0, 0, 0, 1]])
     np.testing.assert_array_equal(heat(raw, "none"), raw[:, 1:])
     np.testing.assert_array_equal(heat(raw, "peak")[0, 0], [[0.5, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]])
+
+
+def candidates(*, objectness: bool) -> Detections:
+    """Two candidates of two classes in one picture; the second lies partly beside it."""
+    boxes = np.array([[[0.1, 0.2, 0.5, 0.75], [-0.5, 0.25, 1.5, 2.0]]], np.float32)
+    classes = np.array([[[0.5, 0.25], [0.125, 0.75]]], np.float32)
+    sure = np.array([[[1.0], [0.5]]], np.float32) if objectness else None
+    scores, labels = classes.max(axis=2), np.array([[0, 1]], np.float32)
+    return Detections(boxes, scores, labels, classes, sure)
+
+
+@pytest.mark.parametrize("objectness", [True, False])
+def test_what_parity_compares(objectness: bool) -> None:
+    found = candidates(objectness=objectness)
+    arrays, ranked = found.comparable()
+    assert ranked == [False, True, False][: 2 + objectness]
+    np.testing.assert_array_equal(arrays[0], np.array([[[0.1, 0.2, 0.5, 0.75], [0, 0.25, 1, 1]]], np.float32))
+    assert arrays[1] is found.of_classes
+    assert arrays[2:] == [found.objectness] * objectness
+    best, box = found.prediction()
+    assert best.tolist() == ([[0.5, 0.375]] if objectness else [[0.5, 0.75]])
+    expected = [[0.2, 0.1, 0.75, 0.5]] if objectness else [[0.25, -0.5, 2, 1.5]]
+    np.testing.assert_array_equal(box, np.array(expected, np.float32))
+
+
+@pytest.mark.parametrize("objectness", [True, False])
+def test_every_candidate_for_every_class(objectness: bool) -> None:
+    found = candidates(objectness=objectness).each_class()
+    assert found.labels.tolist() == [[0, 0, 1, 1]]
+    assert found.scores.tolist() == [[0.5, 0.0625, 0.25, 0.375] if objectness else [0.5, 0.125, 0.25, 0.75]]
+    np.testing.assert_array_equal(found.boxes[0, :2], found.boxes[0, 2:])
+    first = replace(found, of_classes=np.zeros((1, 4, 2), np.float32), objectness=None).best(2)
+    assert first.scores.tolist() == [[0.5, 0.375] if objectness else [0.75, 0.5]]
+    assert first.labels.tolist() == ([[0, 1]] if objectness else [[1, 0]])

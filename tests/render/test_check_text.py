@@ -53,6 +53,9 @@ def test_the_caret_is_under_the_value() -> None:
         ("blank=1 ", 7, "1 "),
         ("café = ü", 8, "ü"),
         ("x=" + "y" * 300 + "=z", 303, "=z"),
+        (" " * 200 + "key = value", 201, "key"),
+        (" " * 120 + "key = value", 121, "key"),
+        (" " * 121 + "key = value", 122, "key"),
     ],
 )
 def test_what_is_marked(text: str, column: int, marked: str) -> None:

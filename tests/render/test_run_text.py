@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from convert.dsp import KMeans, Mixture
 from convert.errors import ConvertError, InputError
 from convert.files import Output
 from convert.findings import Finding, Level
 from convert.images import ResizeMode
 from convert.pipeline import Record, Run, Status
 from convert.render import text as module
-from convert.render.text import console, error_lines, percent, progress, show_error, show_run
+from convert.render.text import console, error_lines, impulse_lines, percent, progress, show_error, show_run
 from convert.types import (
     Adapted,
     Agreement,
@@ -24,10 +25,13 @@ from convert.types import (
     AnswerEvidence,
     BatchParity,
     Bundle,
+    Differences,
     Evidence,
     Export,
     FrameEffect,
     Head,
+    ImpulseEvidence,
+    ImpulseModel,
     Int8Agreement,
     Int8Evidence,
     Metadata,
@@ -39,7 +43,9 @@ from convert.types import (
     Tensor,
     Translated,
     Validated,
+    ValidatedImpulse,
 )
+from tests.dsp.impulses import block, impulse
 from tests.export import tiny
 
 SOURCE = Tensor("x", (None, 96, None, 3), "float32")
@@ -293,3 +299,57 @@ _NONE = AnswerCounts(20, 0, 20, 0, 0)
 def test_answers(answers: AnswerEvidence, line: str, capsys: pytest.CaptureFixture[str]) -> None:
     run = Run([Validated(adapted("a"), Evidence(answers=answers))], [])
     assert printed(run, capsys)[0] == [f"  answers   {line}"]
+
+
+FEATURES, BATCH = Differences(0.00012345, 0, 1, 40), BatchParity((1, 8), 1.25e-7)
+
+
+def test_an_impulse(capsys: pytest.CaptureFixture[str]) -> None:
+    kmeans = KMeans((0, 1), (0.0, 0.0), (1.0, 1.0), ((0.0, 0.0), (1.0, 1.0)), (0.5, 0.25), 2)
+    sound = replace(
+        impulse(block("mfe", number=2), samples=16000, frequency=8000.5, anomaly=kmeans), sensor="microphone"
+    )
+    given = export(("a",), impulse=sound)
+    model = ImpulseModel(given, OnnxModel(b"", SOURCE, (), 13), ("a",), b"")
+    kernels = Int8Agreement(0.5, 0.1, 0.2, 40, kernels=0.99)
+    evidence = ImpulseEvidence(
+        FEATURES, Parity(0.00025, 0.0001, 1.0, 40, 0.001), Agreement(0.975, 0.01, 0.125, 40),
+        Differences(0.5, 0, 1, 40), BATCH, {}, kernels, "tensorrt-rtx 9.9: parsed", 3,
+    )  # fmt: skip
+    lines, _ = printed(Run([given, model, ValidatedImpulse(model, evidence)], []), capsys)
+    source = f"  from      [a].zip (C array, sha256 {given.digest[:12]})"
+    window = "  impulse   microphone, 16,000 samples at 8000.5 Hz, 1 axis"
+    assert lines == [
+        "[door]: fomo 96x?x3, 1 label (a), int8", source, window,
+        ("  block 2   Audio (MFE), version 4: 2,388 features (frame length 0.02 s, frame stride 0.01 s, "
+        "num filters 12, fft length 64, low frequency 0 Hz, high frequency 0 Hz, noise floor db -52 dB)"),
+        "  anomaly   K-means, 2 clusters, 2 features of block 2",
+        "  features  max difference to an independent computation 0.00012, 40 windows, 3 of them recorded",
+        "  network   max difference 0.00025 (limit 0.001)",
+        ("  scores    decides as the original on 97.5 % of 40 windows (its own two kernels: 99 %), max difference "
+        "0.12"),
+        "  anomaly   max difference 0.5", "  batch     1/8 give the same, max difference 1.2e-07",
+        "  tensorrt  tensorrt-rtx 9.9: parsed",
+    ]  # fmt: skip
+    few = ImpulseEvidence(FEATURES, Parity(0.5, 0.25, 1, 40, 0.001), Agreement(1, 0, 0, 40), None, BATCH, {})
+    lines, _ = printed(Run([ValidatedImpulse(replace(model, step=0.25), few)], []), capsys)
+    assert lines == [
+        "  features  max difference to an independent computation 0.00012, 40 windows",
+        "  network   max difference 0.5",
+        "  scores    decides as the original on 100 % of 40 windows, max difference 0",
+        "  batch     1/8 give the same, max difference 1.2e-07",
+    ]  # fmt: skip
+    alone = ImpulseEvidence(FEATURES, None, None, None, BATCH, {})
+    assert len(printed(Run([ValidatedImpulse(model, alone)], []), capsys)[0]) == 2
+
+
+def test_parts_of_an_impulse() -> None:
+    raw = block("raw", 1, 3, 4)
+    motion = replace(impulse(raw, samples=125, axes=3, frequency=62.5), sensor="fusion", axis_names=("x", "y", "z"))
+    scaled = replace(motion.blocks[0], normalisation=((0.0,), (1.0,)))
+    whole = replace(motion, blocks=(scaled,), anomaly=Mixture((0, 1, 5), b"", 4))
+    assert impulse_lines(whole) == [
+        "impulse   fusion, 125 samples at 62.5 Hz, 3 axes (x, y, z)",
+        "block 4   Raw data, version 1: 375 features, normalised (scale axes 1)",
+        "anomaly   Gaussian mixture, 3 features of block 4",
+    ]

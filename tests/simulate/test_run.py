@@ -314,8 +314,11 @@ class TestSecondary:
 
     def test_behind_a_primary_classifier_the_whole_picture_is_looked_at(self, tmp_path: Path) -> None:
         first = classifier(tmp_path, "first", gie_unique_id=1, process_mode=1)
-        frame = _one(_runner(first, classifier(tmp_path)), tmp_path, plain(20, 20, GREEN))
+        picture = plain(16, 16, GREEN)
+        picture[:3], picture[-1], picture[:, 0], picture[:, -2:] = 0, 0, 0, 0
+        frame = _one(_runner(first, classifier(tmp_path, classifier_threshold=0.1)), tmp_path, picture)
         assert [(said.engine, said.label) for said in frame.classifications] == [(1, "green"), (2, "green")]
+        assert [said.confidence for said in frame.classifications] == pytest.approx([12 * 13 / 256] * 2)
         assert frame.label == "green "
 
     def test_class_ids_behind_a_classifier_end_the_process(self, tmp_path: Path) -> None:

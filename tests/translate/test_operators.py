@@ -368,3 +368,119 @@ def test_powers_that_are_not_whole(share: float, same: Callable[..., onnx.ModelP
     made.graph.node.insert(place + 1, onnx.helper.make_node("Mul", ["exact", "share"], [output]))
     (found,) = onnxruntime(made.SerializeToString(), picture)
     np.testing.assert_array_equal(found, wanted)
+
+
+def typed(
+    kind: str, shape: tuple[int, ...], *constants: Any, dtype: str = "float32", whole: bool = False,
+    rows: tuple[int, ...] = (1, 6, 8, 3), place: int = 0, option: Any = None,
+) -> bytes:  # fmt: skip
+    """`kind` on a picture [1,6,8,3] times 18 less 9.
+
+    Args:
+        shape: of what the operator gives, of type `dtype`.
+        constants: its other inputs; the picture is input `place`.
+        whole: the picture is cast to int32.
+        rows: the shape the picture is given.
+    """
+    flat, numbers = Flat(), {"float32": 0, "int32": 2, "bool": 6}
+    picture, scaled, moved = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(1, 6, 8, 3), flat.tensor(1, 6, 8, 3)
+    flat.operator("MUL", [picture, flat.constant(np.array([18], np.float32))], [scaled], options("Mul"))
+    flat.operator("SUB", [scaled, flat.constant(np.array([9], np.float32))], [moved], options("Sub"))
+    if whole:
+        scaled, moved = moved, flat.tensor(1, 6, 8, 3, dtype="int32")
+        flat.operator("CAST", [scaled], [moved], options("Cast", inDataType=0, outDataType=2))
+    if rows != (1, 6, 8, 3):
+        scaled, moved = moved, flat.tensor(*rows, dtype="int32" if whole else "float32")
+        flat.operator("RESHAPE", [scaled, flat.constant(np.array(rows, np.int32))], [moved], options("Reshape"))
+    inputs = [flat.constant(each) for each in constants]
+    inputs.insert(place, moved)
+    result = flat.tensor(*shape, dtype=dtype)
+    flat.operator(kind, inputs, [result], option)
+    if dtype != "float32":
+        given, result = result, flat.tensor(*shape)
+        flat.operator("CAST", [given], [result], options("Cast", inDataType=numbers[dtype], outDataType=0))
+    row = flat.tensor(1, int(np.prod(shape)))
+    flat.operator("RESHAPE", [result, flat.constant(np.array([1, -1], np.int32))], [row], options("Reshape"))
+    return flat.build([picture], [row])
+
+
+_RANDOM = np.random.default_rng(7)
+_PICTURE = (1, 6, 8, 3)
+_DEPTH = (np.int32(6), np.int32(3), np.int32(-1))
+OTHERS = {
+    "some of each row turned round": typed(
+        "REVERSE_SEQUENCE", _PICTURE, np.array([0, 1, 2, 7, 8, 3], np.int32),
+        option=options("ReverseSequence", seqDim=2, batchDim=1),
+    ),
+    "rows as diagonals": typed("MATRIX_DIAG", (1, 6, 8, 3, 3), option=options("MatrixDiag")),
+    "another diagonal, high": typed(
+        "MATRIX_SET_DIAG", _PICTURE, _RANDOM.normal(size=(1, 6, 3)).astype(np.float32), option=options("MatrixSetDiag")
+    ),
+    "another diagonal, wide": typed(
+        "MATRIX_SET_DIAG", (6, 3, 8), _RANDOM.normal(size=(6, 3)).astype(np.float32), rows=(6, 3, 8),
+        option=options("MatrixSetDiag"),
+    ),
+    "one of many": typed(
+        "ONE_HOT", (*_PICTURE, 6), *_DEPTH, whole=True, dtype="int32", option=options("OneHot", axis=-1)
+    ),
+    "one of many in front": typed(
+        "ONE_HOT", (1, 6, 6, 8, 3), np.int32(6), np.float32(2), np.float32(0.5), whole=True,
+        option=options("OneHot", axis=1),
+    ),
+    "true for one of many": typed(
+        "ONE_HOT", (*_PICTURE, 4), np.int32(4), np.True_, np.False_, whole=True, dtype="bool",
+        option=options("OneHot", axis=-1),
+    ),
+    "false for one of many": typed(
+        "ONE_HOT", (*_PICTURE, 4), np.int32(4), np.False_, np.True_, whole=True, dtype="bool",
+        option=options("OneHot", axis=-1),
+    ),
+    "buckets": typed(
+        "BUCKETIZE", _PICTURE, dtype="int32", option=options("Bucketize", boundaries=[-5.5, -1, 0, 2.25, 7])
+    ),
+    "buckets of integers": typed(
+        "BUCKETIZE", _PICTURE, dtype="int32", whole=True, option=options("Bucketize", boundaries=[-5.5, -1, 0, 2.25, 7])
+    ),
+    "each row by its own indices": typed(
+        "GATHER", (6, 3, 4), _RANDOM.integers(0, 8, (6, 4)).astype(np.int32), rows=(6, 3, 8),
+        option=options("Gather", axis=2, batchDims=1),
+    ),
+    "entries by constant indices": typed(
+        "GATHER_ND", (4, 3), np.array([[0, 1, 2], [0, 5, 7], [0, 0, 0], [0, 5, 0]], np.int32),
+        option=options("GatherNd"),
+    ),
+    "scattered rows": typed(
+        "SCATTER_ND", (8, 24), np.array([[1], [7], [0], [2], [5], [4]], np.int32), np.array([8, 24], np.int32),
+        rows=(6, 24), place=1, option=options("ScatterNd"),
+    ),
+    "scattered rows, some in one place": typed(
+        "SCATTER_ND", (2, 3, 24), np.array([[1, 0], [1, 2], [0, 0], [1, 0], [0, 2], [1, 0]], np.int32),
+        np.array([2, 3, 24], np.int32), rows=(6, 24), place=1, option=options("ScatterNd"),
+    ),
+    "scattered integers, some in one place": typed(
+        "SCATTER_ND", (3, 24), np.array([[1], [2], [0], [1], [0], [1]], np.int32), np.array([3, 24], np.int32),
+        rows=(6, 24), place=1, whole=True, dtype="int32", option=options("ScatterNd"),
+    ),
+    "chosen row by row": typed(
+        "SELECT", (6, 24), np.array([True, False, False, True, True, False]),
+        _RANDOM.normal(size=(6, 24)).astype(np.float32), rows=(6, 24), place=1, option=options("Select"),
+    ),
+    "blocks of unequal sides": typed(
+        "SPACE_TO_BATCH_ND", (6, 3, 3, 3), np.array([2, 3], np.int32), np.array([[0, 0], [1, 0]], np.int32),
+        option=options("SpaceToBatchND"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_operators(name: str, same: Callable[..., onnx.ModelProto]) -> None:
+    same(OTHERS[name], tolerance=1e-5)
+
+
+@pytest.mark.parametrize("number", [4, -4, 3, -7])
+@pytest.mark.parametrize("kind", ["FLOOR_DIV", "FLOOR_MOD", "RIGHT_SHIFT", "BITWISE_XOR"])
+def test_integers_below_0(kind: str, number: int, same: Callable[..., onnx.ModelProto]) -> None:
+    """From -9 to 8."""
+    if kind == "RIGHT_SHIFT":
+        number = abs(number)
+    same(typed(kind, _PICTURE, np.full(_PICTURE, number, np.int32), whole=True, dtype="int32"))

@@ -86,6 +86,15 @@ def test_a_newer_opset_is_brought_to_one_that_is_known() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("opset", "pictures", "becomes"), [(7, True, 7), (18, True, 18), (18, False, 18), (17, False, 18), (12, True, 12)]
+)
+def test_an_opset_that_is_known_stays(opset: int, pictures: bool, becomes: int) -> None:
+    """Signal processing is put before a network of features, in the newest opset."""
+    found = accept(classifier(NCHW, opset=opset), NHWC if pictures else NCHW, 1, OPSETS, pictures)
+    assert found.opset == becomes
+
+
 def test_an_opset_that_is_too_old() -> None:
     with pytest.raises(TranslationError, match="has opset 6") as caught:
         accept(classifier(NCHW, opset=6), NHWC, 1, OPSETS)

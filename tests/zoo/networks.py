@@ -606,7 +606,8 @@ def _converted(tf: Any, operator: Operator, form: str) -> bytes:
     """Made in a session: TensorFlow's newer converter writes and reads a SavedModel, for twice the time."""
     v1 = tf.compat.v1
     config = v1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
-    config.graph_options.rewrite_options.disable_meta_optimizer = True  # takes longer than it saves, and crashes on some
+    # It takes longer than it saves, and crashes on some.
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
     pictures = np.random.default_rng(1).random((16, *SHAPE), np.float32)
     with tf.Graph().as_default(), v1.Session(config=config) as session:
         picture = v1.placeholder(tf.float32, SHAPE, "picture")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import InputError
-from convert.export.cpp_declarations import Declarations, Field, read_header
+from convert.export.cpp_declarations import Declarations, Field, read_header, string_of
 from convert.export.cpp_scanner import Scanner, text_of
 from tests.examples import examples
 
@@ -175,3 +175,16 @@ def test_any_source_is_read_or_refused(text: str) -> None:
         assert error.line  # noqa: PT017 - the error is one of two right outcomes
     else:
         assert all(each.line for each in header.declarations.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('"a"', "a"), ('"a" "b" /* c */ "d"', "abd"), ('u8"a" L"b"', "ab"), ('u"\\x41" U"\\102"', "AB"), ('""', ""),
+        ('x"a"', None), ('x "a"', None), ('"a" b', None), ('"a" + "b"', None), ("u8", None), ("", None), ("'a'", None),
+        ('"\\xe9"', "\xe9"), ('"\xc3\xa9"', "\u00e9"),
+    ],
+)  # fmt: skip
+def test_text_of_string_literals(text: str, value: str | None) -> None:
+    scanner = Scanner(text.encode("latin-1"))
+    assert string_of(tuple(iter(scanner.next, None))) == value

@@ -171,3 +171,22 @@ def test_no_more_tokens_than_asked_for() -> None:
     with pytest.raises(InputError, match="too long") as caught:
         list(iter(Scanner(b"a\nb c", most=2).next, None))
     assert caught.value.line == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "plain", "position"),
+    [
+        (b"1, 2\n,3 } x", b"1, 2\n,3 ", 9), (b"1 /* a */, 2 // b\n, 3 }", b"1  , 2  \n, 3 ", 23),
+        (b"1 /* a\n\n */, 2}", b"1 \n\n, 2", 15), (b"1 // a\\\n2\n,3}", b"1 \n\n,3", 13),
+        (b"'a', 'b' }", b" 97 ,  98  ", 10), (b"1'000, 0x1c}", b"1'000, 0x1c", 12), (b"A, (B) }", b"A, (B) ", 8),
+        (b"#if 1\n1,\n#else\n2,\n#endif\n3 }", b"\n1,\n\n\n\n3 ", 28),
+        (b"#if 0\n1,\n#else\n2,\n#endif\n3 } x", b"\n\n\n2,\n\n3 ", 28), (b"1,\n#define X 3\nX }", b"1,\n\nX ", 18),
+        (b'"}", 1}', b' "}", 1', 7), (b"}", b"", 1), (b"", None, 0), (b"1, 2", None, 0), (b"1 /* open", None, 0),
+    ],
+)  # fmt: skip
+def test_text_up_to_a_brace(text: bytes, plain: bytes | None, position: int) -> None:
+    """As many newlines as before it, so that a place has the same line."""
+    scanner = Scanner(text)
+    assert scanner.plain_text() == plain
+    assert scanner.position == position
+    assert plain is None or plain.count(b"\n") == text[:position].count(b"\n")
