@@ -138,6 +138,25 @@ def test_a_filter_is_judged_where_there_is_one(order: int, refused: bool) -> Non
     assert any("before the filter" in each for each in said) is refused
 
 
+@pytest.mark.parametrize(
+    ("kind", "values", "samples", "refused"),
+    [
+        ("spectrogram", {"frame_length": 0.25575, "frame_stride": 0.25}, 4096, False),  # 1023 of 16385 bins
+        ("spectrogram", {"frame_length": 0.256, "frame_stride": 0.25}, 4096, True),
+        ("spectrogram", {"frame_length": 0.001, "frame_stride": 0.001}, 4096, True),  # 1024 frames
+        ("spectral_analysis", {"filter_type": "none"}, 1023, False),
+        ("spectral_analysis", {"filter_type": "none"}, 1024, True),
+    ],
+)
+def test_the_largest_matrix_of_a_transform(kind: str, values: dict[str, Any], samples: int, refused: bool) -> None:
+    """2^24 numbers, of 16,385 bins."""
+    given = block(kind, fft_length=32768.0, **values)
+    if refused:
+        assert "are too large for a matrix" in refusal(given, samples=samples)
+    else:
+        assert blocks.settings(given, replace(EMPTY, samples=samples)).features
+
+
 def test_a_window_too_large_for_a_slow_filter_is_refused() -> None:
     slow = block("spectral_analysis", filter_cutoff=0.01)
     assert "too many products in a window of 100000 samples" in refusal(slow, samples=100_000)
