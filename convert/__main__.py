@@ -8,6 +8,7 @@ whole, and what is temporary is removed.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import io
 import os
@@ -24,22 +25,32 @@ import click
 from convert import OBJECTS
 from convert.cli import commands
 from convert.errors import ConvertError
+from convert.files import open_streams
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What writing ends in, of standard output too, where a disk is full or a file as large as it may be."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     gc.set_threshold(OBJECTS)
+    open_streams()
     with _signals_interrupt() as received:
         try:
             return _main(arguments, received)
+        except OSError as error:  # of standard output, perhaps while another error was told
+            _discard_output()
+            if isinstance(error, BrokenPipeError):
+                return 128 + signal.SIGPIPE
+            print(f"error: cannot write: {error.strerror}\n  hint: make room, or write elsewhere", file=sys.stderr)  # noqa: T201
+            return 3
         except (KeyboardInterrupt, click.Abort):
             number = received[0] if received else signal.SIGINT
             said = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
             with contextlib.suppress(OSError):  # the terminal is gone
                 print(said, file=sys.stderr)  # noqa: T201 - nothing else is sure to work now
             try:
-                if sys.stdout:  # None where it is closed
-                    sys.stdout.flush()
+                sys.stdout.flush()
             except OSError:
                 _discard_output()
             # CPython notes that a KeyboardInterrupt left exec(), which dataclasses call, and `python -m` then ends by
@@ -110,9 +121,11 @@ def _main(arguments: Sequence[str] | None, received: Sequence[int]) -> int:
     except (BrokenPipeError, SystemExit):  # click makes the second of the first
         _discard_output()
         return 128 + signal.SIGPIPE
-    except Exception:  # noqa: BLE001 - the one place that separates a bug of ours from a user's error
+    except Exception as error:
         if received:  # a library in C may make another exception of the KeyboardInterrupt
             raise KeyboardInterrupt from None
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise
         traceback.print_exc()
         print("this is a bug in ei-deepstream; please report it with the lines above", file=sys.stderr)  # noqa: T201
         return 70

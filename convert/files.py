@@ -227,6 +227,18 @@ def _is_current(place: Path, data: bytes, mode: int) -> bool:
         return False
 
 
+def open_streams() -> None:
+    """Give the standard streams that were closed when Python started (`>&-`) /dev/null, here and in what is started.
+
+    A file or a pipe would take the number of the missing one, and get what others print.
+    """
+    for name, mode in ("stdin", "r"), ("stdout", "w"), ("stderr", "w"):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode)  # noqa: PTH123, SIM115 - its number is the lowest that is free
+            os.set_inheritable(stream.fileno(), True)  # noqa: FBT003
+            setattr(sys, name, stream)
+
+
 @contextmanager
 def signals_wait() -> Iterator[None]:
     """Signals that would end the body wait until it has ended: for what must not be left half made or removed.
@@ -249,9 +261,9 @@ def signals_wait() -> Iterator[None]:
             signal.raise_signal(came)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove the `.part` files of processes that no longer run."""
-    for candidate in folder.glob(".*.part"):
+def remove_leftovers(folder: Path, names: str = "*") -> None:
+    """Remove the `.part` files of processes that no longer run; `names`: a pattern of NAME.PID."""
+    for candidate in folder.glob(f".{names}.part"):
         match = _PART.fullmatch(candidate.name)
         if match and not is_running(int(match["pid"])):
             with contextlib.suppress(OSError):

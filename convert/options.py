@@ -291,8 +291,8 @@ class Option:
             raise ValueError(f"{given!r} is no number of anything")
         small = (self.low is not None and number < self.low) or (self.above is not None and number <= self.above)
         if small or (self.high is not None and number > self.high):
-            lowest = f"x>{self.above}" if self.low is None else f"x>={self.low}"
-            limits = lowest if self.high is None else f"{self.low}<=x<={self.high}"
+            low, sign = (self.above, "<") if self.low is None else (self.low, "<=")
+            limits = f"x{sign.replace('<', '>')}{low}" if self.high is None else f"{low}{sign}x<={self.high}"
             raise ValueError(f"{number} is not in the range {limits}.")
         return number
 

@@ -9,7 +9,7 @@ import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -19,13 +19,13 @@ from samples.scenes import View, expose, luminance, mix, shadow, surface
 from samples.wooden import SHAPES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from samples.scenes import Array, Painter
 
-__all__ = ["RESIZE_MODES", "SUBJECTS", "draw", "model_input", "photograph"]
+__all__ = ["RESIZE_MODES", "SUBJECTS", "draw", "model_input", "photograph", "spread"]
 
 SUBJECTS: Mapping[str, Mapping[str, Painter]] = {"fruit": FRUIT, "shapes": SHAPES}
 """Sample -> label -> painter; the labels stand in the order of the model's outputs."""
@@ -98,13 +98,21 @@ def draw(
     """
     labels = list(SUBJECTS[subject])
     jobs = [(label, (seed, number, index)) for index in range(per_class) for number, label in enumerate(labels)]
-    # spawned, not forked: TensorFlow's threads do not survive a fork
-    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
-        inputs = list(pool.map(partial(_one, subject, size, mode), *zip(*jobs, strict=True), chunksize=32))
+    inputs = spread(partial(_one, subject, size, mode), jobs, 32)
     return np.stack(inputs), np.array([seed[1] for _, seed in jobs])
 
 
-def _one(subject: str, size: tuple[int, int, int], mode: str | None, label: str, seed: tuple[int, ...]) -> Array:
+def spread(one: Callable[[Any], Any], jobs: Sequence[Any], chunk: int) -> list[Any]:
+    """`one` of each job, in order, by as many processes as there are processors; one chunk is done in this process."""
+    if len(jobs) <= chunk:
+        return list(map(one, jobs))
+    # spawned, not forked: TensorFlow's threads do not survive a fork
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
+        return list(pool.map(one, jobs, chunksize=chunk))
+
+
+def _one(subject: str, size: tuple[int, int, int], mode: str | None, job: tuple[str, tuple[int, int, int]]) -> Array:
     width, height, channels = size
+    label, seed = job
     picture = photograph(subject, label, seed, 144, 108, harsh=float(np.random.default_rng(seed).random()))
     return model_input(picture, width, height, channels, mode or RESIZE_MODES[seed[-1] % len(RESIZE_MODES)])

@@ -11,9 +11,6 @@ Here there is one class: fruit, whatever kind it is. What kind is said by a clas
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -185,9 +182,7 @@ def tally(found: Iterable[Thing], things: Sequence[Thing], least: float) -> Tall
 
 
 def _spread(one: Callable[[tuple[int, int]], Any], seed: int, count: int) -> list[Any]:
-    # spawned, not forked: TensorFlow's threads do not survive a fork
-    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
-        return list(pool.map(one, [(seed, index) for index in range(count)], chunksize=16))
+    return dataset.spread(one, [(seed, index) for index in range(count)], 16)
 
 
 def _table(side: int, seed: tuple[int, int]) -> tuple[Array, Array]:

@@ -119,7 +119,8 @@ class Children:
         """
         if function != _AGREEMENT or not self.active or not _ours(worker) or arguments[_FILES]:
             return None
-        return self.results / hashlib.sha256(pickle.dumps((arguments, options))).hexdigest()
+        given = arguments[:_FILES], options  # what stands behind them is how they are brought to size
+        return self.results / hashlib.sha256(pickle.dumps(given)).hexdigest()
 
     def _taken(self, key: Key) -> Child | None:
         for place, (kept, child) in reversed(list(enumerate(self.idle))):

@@ -75,7 +75,7 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-def _of_all_processes(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
+def of_all_processes(tmp_path_factory: pytest.TempPathFactory, name: str) -> Path:
     """A folder that all processes of pytest-xdist share."""
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
@@ -86,7 +86,7 @@ def _of_all_processes(tmp_path_factory: pytest.TempPathFactory, name: str) -> Pa
 @pytest.fixture(scope="session", autouse=True)
 def children(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Children]:
     """The kept children of `convert.isolation`."""
-    kept = Children(_of_all_processes(tmp_path_factory, "agreements"))
+    kept = Children(of_all_processes(tmp_path_factory, "agreements"))
     with pytest.MonkeyPatch.context() as patch:
         kept.install(patch)
         yield kept
@@ -124,7 +124,7 @@ def convert(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
     Without a path first, the options name the exports. All processes of pytest-xdist share the bundles.
     """
-    shared = _of_all_processes(tmp_path_factory, "converted")
+    shared = of_all_processes(tmp_path_factory, "converted")
 
     def bundle(*arguments: Path | str) -> Path:
         key = [str(each) for each in arguments]

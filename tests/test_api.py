@@ -51,7 +51,8 @@ FOMO = ROOT / "samples" / "exports" / "table-fomo-2025.zip"
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> package.Bundle:
-    return convert(SHAPES, tmp_path_factory.mktemp("api") / "bundle", target="7.1")
+    """Without a model for frames, which takes as much time again."""
+    return convert(SHAPES, tmp_path_factory.mktemp("api") / "bundle", target="7.1", frame="none")
 
 
 INT8 = ROOT.parent / "shared" / "models" / "classify-32x32x1-int8.lite"
@@ -157,7 +158,8 @@ def test_a_package_of_the_same_name_is_the_function(name: str) -> None:
 
 
 def test_a_bundle_is_that_of_the_command(bundle: package.Bundle, tmp_path: Path) -> None:
-    assert main(["convert", str(SHAPES), "-o", str(tmp_path / "bundle"), "-q", "--target", "7.1"]) == 0
+    words = ["convert", str(SHAPES), "-o", str(tmp_path / "bundle"), "-q", "--target", "7.1", "--frame", "none"]
+    assert main(words) == 0
     assert contents(tmp_path / "bundle") == contents(Path(bundle.folder))
     assert [Path(file.path).name for file in bundle.files][-1] == "report.json"
     report = json.loads((Path(bundle.folder) / "report.json").read_bytes())
@@ -171,7 +173,7 @@ def test_a_bundle_is_that_of_the_command(bundle: package.Bundle, tmp_path: Path)
 
 def test_nothing_is_printed_and_the_observer_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     events: list[Event] = []
-    convert(SHAPES, tmp_path / "bundle", observer=events.append)
+    convert(SHAPES, tmp_path / "bundle", observer=events.append, frame="none")
     stages = ("unpack", "translate", "adapt", "validate", "emit")
     assert [(event.name, event.status) for event in events] == [
         (name, status) for name in stages for status in ("started", "done")
@@ -187,6 +189,7 @@ def test_options_are_values_or_text(tmp_path: Path) -> None:
         resize_mode="squash",
         image_scaling="0..1",
         task="classifier",
+        frame="none",
     )
     values = convert(
         SHAPES,
@@ -195,6 +198,7 @@ def test_options_are_values_or_text(tmp_path: Path) -> None:
         resize_mode=package.ResizeMode.SQUASH,
         image_scaling=package.ImageScaling.NONE,
         task="classifier",
+        frame=None,
     )
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert text.findings == values.findings
@@ -257,11 +261,12 @@ def test_an_error_is_raised_and_nothing_written(tmp_path: Path) -> None:
 def test_a_finding_of_level_error_ends_a_conversion(tmp_path: Path) -> None:
     """The command ends with 1 and writes nothing, too."""
     with pytest.raises(ValidationError) as caught:
-        convert(SHAPES, tmp_path / "bundle", tolerance=1e-12)
+        convert(SHAPES, tmp_path / "bundle", tolerance=1e-12, frame="none")
     wrong = [finding for finding in caught.value.findings if finding.level == "error"]
     assert caught.value.message == wrong[0].message
     assert not (tmp_path / "bundle").exists()
-    assert main(["convert", str(SHAPES), "-o", str(tmp_path / "bundle"), "-q", "--tolerance", "1e-12"]) == 1
+    words = ["convert", str(SHAPES), "-o", str(tmp_path / "bundle"), "-q", "--tolerance", "1e-12", "--frame", "none"]
+    assert main(words) == 1
     assert not (tmp_path / "bundle").exists()
 
 
@@ -316,7 +321,7 @@ def test_simulate(bundle: package.Bundle, tmp_path: Path, capfd: pytest.CaptureF
 
 def test_batch(bundle: package.Bundle, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     outcomes: list[str] = []
-    options: BatchOptions = {"cache_dir": tmp_path / "cache", "jobs": 1, "target": 7.1}
+    options: BatchOptions = {"cache_dir": tmp_path / "cache", "jobs": 1, "target": 7.1, "frame": "none"}
     report = batch([SHAPES], tmp_path / "out", observer=lambda job, _event: outcomes.append(job.name), **options)
     assert [outcome.state for outcome in report.outcomes] == ["done"]
     assert set(outcomes) == {SHAPES.name}
@@ -333,10 +338,11 @@ def test_a_script_needs_no_guard(tmp_path: Path) -> None:
         "import sys, threading\n"
         "print('once', flush=True)\n"
         "from convert import batch, convert\n"
-        f"bundle = convert({str(SHAPES)!r}, 'bundle')\n"
-        f"report = batch({str(SHAPES)!r}, 'bundles', cache_dir='cache', jobs=2)\n"
+        f"bundle = convert({str(SHAPES)!r}, 'bundle', frame='none')\n"
+        f"report = batch({str(SHAPES)!r}, 'bundles', cache_dir='cache', jobs=2, frame='none')\n"
         "print(bundle.evidence.parity.inputs, report.outcomes[0].state)\n"
-        f"thread = threading.Thread(target=convert, args=({str(SHAPES)!r}, 'thread'))\n"
+        f"words = {{'target': convert, 'args': ({str(SHAPES)!r}, 'thread'), 'kwargs': {{'frame': 'none'}}}}\n"
+        "thread = threading.Thread(**words)\n"
         "thread.start()\n"
         "thread.join()\n"
     )

@@ -131,6 +131,40 @@ def test_a_reader_that_goes_away() -> None:
     process.stdout.close()
     _, err = process.communicate()
     assert (process.returncode, err) == (141, b"")
+    failing = [sys.executable, "-m", "convert", "inspect", "/no/such.zip", "--format", "json"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(failing, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("version",), 0),
+        (("inspect", "/no/such.zip"), 3),
+        (("inspect", "/no/such.zip", "--format", "json"), 3),
+        (("eim", "inspect", sys.executable), 1),  # a child reads it, through pipes
+    ],
+)
+def test_streams_that_are_closed(words: tuple[str, ...], code: int, closed: str) -> None:
+    command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "convert", *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("words", [("version",), ("inspect", "/no/such.zip", "--format", "json")])
+def test_a_disk_that_is_full(words: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "convert", *words], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    said = b"error: cannot write: No space left on device\n  hint: make room, or write elsewhere\n"
+    assert (done.returncode, done.stderr) == (3, said)
 
 
 def test_names_that_are_no_text(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import os
 import re
 import subprocess
 import sys
@@ -19,11 +18,14 @@ from PIL import Image
 
 from convert.__main__ import main
 from samples import dataset, finding, layouts, make_samples, scoring, sounds, tables
+from tests.make.conftest import command, forks
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from samples.scenes import Array, View
+
+__all__ = ["forks"]
 
 ROOT = make_samples.HERE
 SUBJECTS = tuple(sample.name for sample in make_samples.SAMPLES)
@@ -476,15 +478,9 @@ def test_two_models_find_and_name_the_fruits(app: tuple[str, Path], tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_demo_converts_checks_and_shows(tmp_path: Path) -> None:
-    """The script: `tests/cli/test_convert.py` has a bundle of every export proven, which is most of its time."""
-    # The command of the environment the tests run in, whatever it is called there.
-    command = tmp_path / "bin" / "ei-deepstream"
-    command.parent.mkdir()
-    code = "import sys; from tests.emitted import unproven; sys.exit(unproven(sys.argv[1:]))"
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -c "{code}" "$@"\n')
-    command.chmod(0o755)
-    environment = {**os.environ, "PATH": f"{command.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT.parent)}
+def test_demo_converts_checks_and_shows(tmp_path: Path, forks: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    environment = command(tmp_path / "bin", forks)
     run = ["sh", str(ROOT / "demo.sh"), "demo"]
     done = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -502,8 +498,8 @@ def test_demo_converts_checks_and_shows(tmp_path: Path) -> None:
 def test_script_runs_from_anywhere_and_makes_everything(tmp_path: Path) -> None:
     if importlib.util.find_spec("tensorflow") is None:
         pytest.skip("TensorFlow is not installed (extra: tensorflow)")
-    command = [sys.executable, str(ROOT / "make_samples.py"), "--quick", "--out", str(tmp_path)]
-    subprocess.run(command, check=True, cwd=tmp_path, capture_output=True, timeout=600)
+    run = [sys.executable, str(ROOT / "make_samples.py"), "--quick", "--out", str(tmp_path)]
+    subprocess.run(run, check=True, cwd=tmp_path, capture_output=True, timeout=600)
     made = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     made_by_it = ("models", "exports", "pictures", "recordings", "belt.mp4", "overview.jpg")
     ours = {name for path in committed() if (name := path.relative_to(ROOT).as_posix()).startswith(made_by_it)}

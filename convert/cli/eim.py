@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from convert.cli import Command, Group
-from convert.cli.options import EXISTING, common, declaration, exit_code, keywords, stack, write_json
+from convert.cli.options import EXISTING, Parsed, common, declaration, exit_code, keywords, stack, write_json
 from convert.errors import ConvertError, InputError, PresetError
 from convert.files import load_toml, plain, signals_wait
 from convert.findings import Rule
@@ -48,9 +48,10 @@ def _command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
 _target = click.argument("target", type=click.Path(path_type=Path), metavar="FILE|SOCKET")
 """An .eim to start, or the socket of one that runs."""
 
+_FILES = click.Path(exists=True, path_type=Path, allow_dash=True)  # with --features - is standard input
 _features = click.option(
     "--features",
-    type=click.Path(exists=True, path_type=Path, allow_dash=True),
+    type=_FILES,
     multiple=True,
     metavar="FILE",
     help="Numbers from text files instead of pictures; all further names are such files, too, and - is standard input.",
@@ -63,8 +64,9 @@ def _options(command: str) -> Callable[[_F], _F]:
     for name, row in load_toml("eim.toml")["options"][command].items():
         values = {"default": None, **row, "choices": tuple(row.get("choices", ()))}
         variable = values.pop("as", name).replace("-", "_")
-        option = Option(**values, type=str if values["default"] is None else type(values["default"]))
-        made.append(click.option(f"--{name}", variable, **keywords(option)))
+        option = Option(name=name, **values, type=type(row.get("default", row.get("low", ""))))
+        finite = {"type": Parsed(option)} if option.type is float else {}
+        made.append(click.option(f"--{name}", variable, **keywords(option) | finite))
     return stack(*made)
 
 
@@ -208,15 +210,15 @@ class _Threshold(click.ParamType):  # type: ignore[type-arg] # not generic befor
             return value
         block, colon, rest = value.rpartition(":")
         key, equals, number = rest.rpartition("=")
-        try:
-            return int(block) if colon else None, key if equals else "min_score", float(number)
-        except ValueError:
-            self.fail(f"{value!r} is neither VALUE nor BLOCK:KEY=VALUE", param, ctx)
+        with contextlib.suppress(ValueError):
+            if math.isfinite(score := float(number)):
+                return int(block) if colon else None, key if equals else "min_score", score
+        self.fail(f"{value!r} is neither VALUE nor BLOCK:KEY=VALUE", param, ctx)
 
 
 @_command("classify")
 @_target
-@click.argument("inputs", type=EXISTING, nargs=-1, metavar="[PICTURE|RECORDING|FOLDER]...")
+@click.argument("inputs", type=_FILES, nargs=-1, metavar="[PICTURE|RECORDING|FOLDER]...")
 @_features
 @_options("classify")
 @click.option(
@@ -467,23 +469,9 @@ _engine = click.option("--engine", type=click.IntRange(1, 2), help="Which model 
 @_command("compare")
 @_target
 @click.argument("other", type=EXISTING, metavar="BUNDLE|TFLITE")
-@click.argument("pictures", type=EXISTING, nargs=-1, metavar="PICTURES...")
+@click.argument("pictures", type=_FILES, nargs=-1, metavar="PICTURES...")
 @_features
-@click.option(
-    "--tolerance",
-    metavar="NUMBER",
-    type=click.FloatRange(min=0),
-    default=0.01,
-    show_default=True,
-    help="Largest difference of a score that is allowed.",
-)
 @_options("compare")
-@click.option(
-    "--threshold",
-    type=click.FloatRange(0, 1),
-    metavar="NUMBER",
-    help="Detection threshold for both.  [default: the .eim's]",
-)
 @click.option(
     "--image-scaling",
     **declaration(ConvertOptions, "image_scaling") | {"help": "Of a .tflite on the other side.  [default: none]"},
@@ -531,22 +519,15 @@ def compare(  # noqa: PLR0913 - one parameter an option
     findings = comparison.all_findings
     code = exit_code(findings, fail_on)
     if format_ == "json":
-        about = _comparison_document(comparison)
+        rows = [
+            {"path": each.path, "seconds": round(each.seconds, 6), "pairs": plain(each.pairs)}
+            for each in comparison.pictures
+        ]
+        about = {"agrees": comparison.agrees, "largest_difference": comparison.largest, "pictures": rows}
         write_json(_findings_document(findings, code, **about, tolerance=tolerance, pixels=pixels))
     elif not quiet:
         _show_comparison(comparison, tolerance, features=bool(features) or not client.model.width)
     return code
-
-
-def _comparison_document(comparison: EimComparison) -> dict[str, Any]:
-    return {
-        "agrees": comparison.agrees,
-        "largest_difference": comparison.largest,
-        "pictures": [
-            {"path": each.path, "seconds": round(each.seconds, 6), "pairs": plain(each.pairs)}
-            for each in comparison.pictures
-        ],
-    }
 
 
 def _show_comparison(comparison: EimComparison, tolerance: float, *, features: bool) -> None:

@@ -67,14 +67,15 @@ def reporting(*formats: str) -> Callable[[_F], _F]:
     )
 
 
-class _Parsed(click.ParamType):  # type: ignore[type-arg] # not generic before click 8.3
-    """What `Option.parse` reads."""
+class Parsed(click.ParamType):  # type: ignore[type-arg] # not generic before click 8.3
+    """What `Option.value` makes of it, and accepts."""
 
     def __init__(self, option: Option) -> None:
         self.name = option.name
         self._option = option
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click calls it."""
         try:
             return self._option.value(value)
         except ValueError as error:
@@ -96,7 +97,7 @@ def keywords(option: Option) -> dict[str, Any]:
     kind: Any = click.STRING
     text, metavar = option.help, None
     if option.parse:
-        kind = _Parsed(replace(option, many=False))
+        kind = Parsed(replace(option, many=False))
     elif option.choices:
         kind = click.Choice([str(choice) for choice in option.choices])
         if len("|".join(kind.choices)) > _LONGEST_CHOICES:

@@ -145,7 +145,10 @@ def read_original(
         raise InputError(f"cannot be read: {error.strerror}", path=path, hint="give a .tflite file") from error
     known = facts(model)
     if not head(known.task).is_comparable:
-        raise UnsupportedModelError(f"a {known.task} model cannot be compared", path=path)
+        raise UnsupportedModelError(
+            f"it cannot be compared: how Edge Impulse decodes outputs of the kind {known.task!r} is not known",
+            path=path, hint="compare with the bundle that `ei-deepstream convert` makes of the export",
+        )  # fmt: skip
     if len(known.input.shape) != 4 or None in known.input.shape:
         raise InputError("the model takes no pictures", path=path)
     return Original(path, model, known, labels, scaling, worker, timeout)
@@ -185,10 +188,10 @@ def read_features(path: Path) -> NDArray[np.float32]:
         raise InputError(f"the features cannot be read: {error}", path=path, hint=_HINT) from error
     try:
         values: list[Any] = json.loads(text) if text.startswith("[") else [_number(w) for w in _words(text)]
-        features = np.array(values, np.float64)
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise InputError(f"not a list of features: {error}", path=path, hint=_HINT) from error
-    if features.ndim != 1 or not features.size:
+        features = np.array([value if type(value) in {int, float} else np.nan for value in values], np.float64)
+    except (ValueError, OverflowError, RecursionError) as error:
+        raise InputError(f"not a list of features: {str(error)[:200]}", path=path, hint=_HINT) from error
+    if not values:
         raise InputError("not a list of features", path=path, hint=_HINT)
     with np.errstate(over="ignore"):
         single = features.astype(np.float32)

@@ -16,6 +16,7 @@ from pathlib import Path
 from convert.eim.bundle import NO_PARAMETER, read_impulse
 from convert.eim.server import print_info, serve_socket, serve_stdin
 from convert.errors import ConvertError
+from convert.files import open_streams
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -23,19 +24,21 @@ def main(arguments: Sequence[str]) -> int:
 
     The third one is the provider (`convert.eim.bundle.Impulse`).
     """
-    try:
-        bundle, mode = arguments[:2]
-    except ValueError:
+    if len(arguments) < 2:
         sys.stdout.write(f"{NO_PARAMETER}\n")
         return 1
+    bundle, mode, *provider = arguments
     try:
-        impulse = read_impulse(Path(bundle), provider="".join(arguments[2:3]))
+        impulse = read_impulse(Path(bundle), provider="".join(provider[:1]))
         if mode == "--print-info":
             return print_info(impulse)
         return serve_stdin(impulse) if mode == "stdin" else serve_socket(impulse, Path(mode))
     except ConvertError as error:
         place = f"{error.path}: " if error.path else ""
         sys.stdout.write(f"ERR: {place}{error.message}\n" + (f"  hint: {error.hint}\n" if error.hint else ""))
+        return 1
+    except OSError as error:  # nobody reads standard output, or its disk is full
+        sys.stderr.write(f"ERR: cannot write: {error.strerror}\n")
         return 1
 
 
@@ -45,6 +48,7 @@ def _stopped(number: int, _frame: object) -> None:
 
 
 if __name__ == "__main__":
+    open_streams()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _stopped)
     code = main(sys.argv[1:])

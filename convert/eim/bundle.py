@@ -228,6 +228,8 @@ def bundle_files(path: Path, *, whole: bool = False, engine: int | None = None) 
     Raises:
         InputError: there is no bundle at `path`.
     """
+    if path.is_fifo():  # opening it would wait for somebody who writes
+        raise InputError("not a bundle", path=path, hint=_HINT)
     try:
         if path.is_dir():
             return _from_folder(path, whole=whole, engine=engine)

@@ -24,7 +24,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from convert.dsp import Impulse
 from convert.eim.server import listening, signals_end
-from convert.eim.wire import FOLDER, AnswerReader, Broken, RequestReader, TooLong, attach, connected, shown
+from convert.eim.wire import FOLDER, LIMIT, AnswerReader, Broken, RequestReader, TooLong, attach, connected, shown
 from convert.errors import InputError
 from convert.files import signals_wait
 from convert.images import ResizeMode
@@ -44,6 +44,9 @@ _CHUNK = 1 << 16
 _PRINTED = 2000  # bytes of the output of a program that ended
 _POLL = 0.01  # seconds between two attempts to connect
 _GRACE = 3.0  # seconds a program gets to end, as the official Node.js client gives it
+_MESSAGES = "`ei-deepstream eim proxy` shows the messages"
+_PARAMETERS = "see the model's parameters with `ei-deepstream eim inspect --hello`"
+_WHY = "what it printed may say why; `ei-deepstream eim inspect FILE` says what it needs"
 _FOLDER_LIMIT = 80  # a socket's path has 107 bytes, and foreign programs do not check it
 
 
@@ -137,19 +140,15 @@ class Child:
         return f"{how}; it printed: {text}" if text else how
 
     def end(self) -> None:
-        """Close its standard input; wait for its end, then interrupt it, then kill it."""
+        """Close its standard input; wait for its end, then interrupt it, then kill it, and what it has started."""
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe:
                 pipe.close()
-        for number in (None, signal.SIGINT, signal.SIGKILL):
-            if number is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(self.process.pid, number)
+        for number, seconds in (0, _GRACE / 10), (signal.SIGINT, _GRACE), (signal.SIGKILL, None):  # 0 is no signal
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, number)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(_GRACE if number else _GRACE / 10)
-                break
-        else:
-            self.process.wait()
+                self.process.wait(seconds)
         if self.process.returncode == -signal.SIGKILL and self.memory.rfind("/") == 0:
             with contextlib.suppress(OSError, ValueError):  # gone, or no name of a file
                 (FOLDER / self.memory.removeprefix("/")).unlink()
@@ -205,7 +204,7 @@ def _connected(address: Path, child: Child, target: Path, deadline: float) -> so
     """A connection to the child as soon as it listens."""
     while True:
         if child.process.poll() is not None:
-            raise InputError(f"the .eim {child.died()}", path=target, hint="`ei-deepstream eim inspect` may say why")
+            raise InputError(f"the .eim {child.died()}", path=target, hint=_WHY)
         try:
             return connected(address, max(_POLL, deadline - time.monotonic()))
         except OSError:  # not there yet, or not yet listening
@@ -246,7 +245,7 @@ def _started(target: Path, arguments: list[str], printed: IO[bytes], *, pipes: b
 
 
 class RequestRefused(InputError):
-    """The program answered with an error; the session can go on."""
+    """The program answers with an error, or would; the session can go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,13 +296,12 @@ class ModelInfo:
     @property
     def window(self) -> Impulse | None:
         """What it takes of sound or sensor data, as far as it is said; None: pictures, or no rate is said."""
-        rate, axes = self.parameters.get("frequency"), self.parameters.get("axis_count")
-        if self.width or type(rate) not in {int, float} or type(axes) is not int:
+        rate, axes = _score(self.parameters.get("frequency")), self.parameters.get("axis_count")
+        if self.width or rate is None or type(axes) is not int:
             return None
-        assert isinstance(rate, int | float)
         if not 0 < rate < _LARGEST or not 0 < axes <= self.features:
             return None
-        return Impulse("unknown", self.features // axes, axes, (), float(rate), 0, (), ())
+        return Impulse("unknown", self.features // axes, axes, (), rate, 0, (), ())
 
     @property
     def freeform(self) -> tuple[dict[str, Any], ...]:
@@ -444,6 +442,8 @@ class Client:
         """Send one message; its successful answer, and seconds between the two."""
         self._number += 1
         data = json.dumps(message | {"id": self._number}, separators=(",", ":")).encode() + b"\n"
+        if len(data) > LIMIT:
+            raise RequestRefused(f"{len(data)} bytes in one message would end it", path=self.target, hint=_PARAMETERS)
         start = time.monotonic()
         self.is_broken = True
         try:
@@ -455,10 +455,10 @@ class Client:
         except AnswerTimeout:
             raise InputError(
                 f"no answer to {next(iter(message))} within {seconds:g} s", path=self.target,
-                hint="allow more with --timeout; `eim proxy` shows the messages",
+                hint=f"allow more with --timeout; {_MESSAGES}",
             ) from None  # fmt: skip
         except TransportClosed as error:
-            raise InputError(f"the .eim {error}", path=self.target, hint="`eim inspect` may say why") from None
+            raise InputError(f"the .eim {error}", path=self.target, hint=_WHY) from None
         except Broken as error:
             raise self._invalid(str(error)) from error
         if answer.get("id", self._number) != self._number:
@@ -470,12 +470,12 @@ class Client:
             raise RequestRefused(
                 f"the .eim answers: {reason[:_LONGEST_REASON]}" if isinstance(reason, str) else
                 f"the .eim answers no success, and no reason: {shown(json.dumps(answer))}",
-                path=self.target, hint="see the model's parameters with `eim inspect --hello`",
+                path=self.target, hint=_MESSAGES if "hello" in message else _PARAMETERS,
             )  # fmt: skip
         return answer, time.monotonic() - start
 
     def _invalid(self, what: str) -> InputError:
-        return InputError(what, path=self.target, hint="this is no .eim, or a damaged one; `eim proxy` shows the bytes")
+        return InputError(what, path=self.target, hint=f"this is no .eim, or a damaged one; {_MESSAGES}")
 
 
 _LARGEST = (

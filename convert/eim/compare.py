@@ -9,7 +9,6 @@ for an int8 .tflite, of which the one is taken that comes closer (the .eim has o
 from __future__ import annotations
 
 import contextlib
-import stat
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil, prod
@@ -197,7 +196,7 @@ def compare(
     comparison = EimComparison(tuple(best), tuple(models))
     if ours.rounding and not comparison.agrees:
         original = "compare the .eim with the .tflite of the same export, or " if client.model.width else ""
-        hint = f"{original}allow for it with --tolerance"
+        hint = f"{original}allow for it with --tolerance{' and --pixels' if client.model.detects else ''}"
         comparison = replace(comparison, findings=(*models, ROUNDING.found(ours.rounding, hint=hint)))
     return comparison
 
@@ -311,9 +310,10 @@ def _models(client: Client, ours: Reference) -> list[Finding]:
     if ours.size is not None:
         height, width, channels = ours.size
         if (theirs.height, theirs.width) != (height, width) or (theirs.channels or channels) != channels:
+            pictures = f"pictures of {theirs.width}x{theirs.height} with {theirs.channels} channels"
             raise InputError(
-                f"the .eim takes pictures of {theirs.width}x{theirs.height} with {theirs.channels} channels, "
-                f"the other side {width}x{height} with {channels}",
+                f"the .eim takes {pictures if theirs.width else 'no pictures'}, "
+                f"the other side ones of {width}x{height} with {channels} channels",
                 hint="compare an .eim with the conversion of the same project and version",
             )
     found = []
@@ -491,10 +491,8 @@ def open_backend(
 
 
 def _is_eim(path: Path) -> bool:
-    if stat.S_ISSOCK(path.stat().st_mode):
-        return True
     if not path.is_file():
-        return False
+        return path.is_socket()
     with path.open("rb") as file:
         return file.read(4) in {ELF_MAGIC, *MACHO_MAGICS}
 

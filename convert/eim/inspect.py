@@ -56,6 +56,7 @@ _WORDS = (b"impulse runner", b"input_features_count")
 # e_machine of elf.h and cputype of mach/machine.h, as `platform.machine()` calls them.
 _ELF_MACHINES = {3: "i386", 40: "armv7", 62: "x86_64", 183: "aarch64", 243: "riscv64"}
 _MACHO_MACHINES = {0x01000007: "x86_64", 0x0100000C: "arm64", 7: "i386", 12: "arm"}
+_HARD_FLOAT = 0x400  # EF_ARM_ABI_FLOAT_HARD of elf.h
 _SECONDS = 60.0
 
 
@@ -152,7 +153,7 @@ def _elf(elf: Any, path: str) -> Binary | str:
         libraries=tuple(elf.libraries),
         search=_search(elf, path),
         glibc=_glibc(elf),
-        hard_float=_is_hard_float(path) if machine == "armv7" else None,
+        hard_float=bool(header.processor_flag & _HARD_FLOAT) if machine == "armv7" else None,
     )
 
 
@@ -174,13 +175,6 @@ def _glibc(elf: Any) -> tuple[int, ...] | None:
             if name == "GLIBC" and digits.replace(".", "").isdigit():
                 versions.append(tuple(map(int, digits.split("."))))
     return max(versions, default=None)
-
-
-def _is_hard_float(path: str) -> bool:
-    """Whether e_flags of a 32-bit ELF header has EF_ARM_ABI_FLOAT_HARD."""
-    with open(path, "rb") as file:  # noqa: PTH123
-        data = file.read(40)
-    return bool(int.from_bytes(data[36:40], "little" if data[5:6] == b"\1" else "big") & 0x400)
 
 
 def _macho(fat: Any) -> Binary:
@@ -345,11 +339,12 @@ def inspect(path: Path, host: Host | None = None) -> EimInspection:
         status = path.stat()
         if stat.S_ISSOCK(status.st_mode):
             return EimInspection(path, "socket", None, (), host, ())
-        if stat.S_ISDIR(status.st_mode):
+        if not stat.S_ISREG(status.st_mode):
+            what = "it is a folder" if stat.S_ISDIR(status.st_mode) else "it is a pipe or a device"
             hint = (
                 "`ei-deepstream eim pack` makes an .eim of a bundle" if (path / REPORT).is_file() else _download(host)
             )
-            found = WRONG_KIND.found("it is a folder", path=path, hint=hint)
+            found = WRONG_KIND.found(what, path=path, hint=hint)
             return EimInspection(path, "other", None, (), host, (found,))
         with path.open("rb") as file:
             head = file.read(_HEAD)

@@ -27,8 +27,8 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from convert import files
 from convert.errors import InputError, OutputError
-from convert.files import is_running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -362,11 +362,7 @@ def connected(path: Path, timeout: float) -> socket.socket:
 
 def part_of(path: Path) -> Path:
     """The path this process binds before it renames it to `path`; removes such files of killed processes."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-        number = re.fullmatch(r".*\.(\d+)\.part", left.name)
-        if number and not is_running(int(number[1])):
-            with contextlib.suppress(OSError):
-                left.unlink()
+    files.remove_leftovers(path.parent, f"{glob.escape(path.name)}.*")
     return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 

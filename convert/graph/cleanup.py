@@ -334,10 +334,8 @@ _Rewrite: TypeAlias = "Callable[[GraphEditor, Shapes, NodeProto], bool]"
 """Rewrites the graph at one node, if it can; whether it did."""
 
 
-def _everywhere(model: ModelProto, rewrite: _Rewrite) -> bool:
-    """`rewrite` at every node, in order; whether anything changed."""
-    editor = GraphEditor(model)
-    shapes = infer(editor)
+def _everywhere(editor: GraphEditor, shapes: Shapes, rewrite: _Rewrite) -> bool:
+    """`rewrite` at every node, in order; whether anything changed: then the graph is stored, and `editor` is done."""
     changed = [rewrite(editor, shapes, node) for node in editor.nodes()]
     if any(changed):
         editor.store()
@@ -449,13 +447,20 @@ def transposes(model: ModelProto) -> int:
 
 def remove_transposes(model: ModelProto) -> ModelProto:
     """A pass: repeat the rewrites of this module until none applies."""
-    while transposes(model) and (
-        _everywhere(model, _merge_around_reshapes)
-        or _everywhere(model, _push_down) | _everywhere(model, _join)
-        or _absorb(model)
-    ):
+    while transposes(model) and _rewritten(model):
         model = merge_reshapes(model)
     return model
+
+
+def _rewritten(model: ModelProto) -> bool:
+    """Apply the first of the rewrites that changes anything; whether one did."""
+    editor = GraphEditor(model)
+    shapes = infer(editor)  # once for all that change nothing
+    if _everywhere(editor, shapes, _merge_around_reshapes):
+        return True
+    is_pushed = _everywhere(editor, shapes, _push_down)
+    is_joined = _everywhere(GraphEditor(model), shapes, _join)
+    return is_pushed or is_joined or _absorb(editor, shapes)
 
 
 def _join(editor: GraphEditor, _: Shapes, node: NodeProto) -> bool:
@@ -535,13 +540,9 @@ def _in_order(shapes: Shapes, chain: list[NodeProto]) -> bool:
     return np.array_equal(moved.reshape(-1), numbers)
 
 
-def _absorb(model: ModelProto) -> bool:
+def _absorb(editor: GraphEditor, shapes: Shapes) -> bool:
     """Take out one Transpose before dense layers: permute their weights instead."""
-    editor = GraphEditor(model)
     candidates = [node for node in editor.nodes() if node.op_type == "Transpose"]
-    if not candidates:
-        return False
-    shapes = infer(editor)
     found = next(((node, path) for node in candidates if (path := _path(editor, shapes, node))), None)
     if found is None:
         return False

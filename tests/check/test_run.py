@@ -200,7 +200,7 @@ _LONG = {
     + b" \r" * 1_000_000
     + b"a\n",
     "groups": b"[property]\nnetwork-type=1\n" + b"".join(b"[class-attrs-%d]\nthreshold=1\n" % n for n in range(30_000)),
-    "keys": b"[property]\n" + b"".join(b"interwal%d=1\n" % n for n in range(60_000)),
+    "keys": b"[property]\n" + b"".join(b"interwal%d=1\n" % n for n in range(20_000)),
     "comments": b"[property]\n" + b"".join(b"batch-size=1 # %d\n" % n for n in range(30_000)),
     "values": b"[property]\nonnx-file=" + b"a " * 1_000_000 + b"\nclassifier-type=" + b"# " * 1_000_000 + b"\n",
 }

@@ -174,7 +174,7 @@ def test_the_command_line_goes_before_the_manifest(say: Say, tmp_path: Path) -> 
     (tmp_path / "m.toml").write_text(
         f"[defaults]\nrole = 'sgie'\ntarget = 6.2\n[[model]]\nexport = '{SHAPES}'\nname = 'door'\n"
     )
-    assert say("batch", tmp_path / "m.toml", "-o", tmp_path / "out", "--role", "pgie").code == 0
+    assert say("batch", tmp_path / "m.toml", "-o", tmp_path / "out", "--role", "pgie", *PLAIN).code == 0
     options = json.loads((tmp_path / "out" / "door" / "report.json").read_bytes())["options"]
     assert (options["role"], options["target"]) == ("pgie", "deepstream-6.2")
     assert (tmp_path / "out" / "door" / "config_infer_primary_door.txt").exists()

@@ -65,6 +65,9 @@ def test_features_from_text(tmp_path: Path, text: str) -> None:
         b"\xff\xfe1",
         b'["a"]',
         b"[null]",
+        b'["1"]',
+        b"[1, true]",
+        b"x" * 100_000,
         b"[" + b"9" * 400 + b"]",
         b"0x" + b"f" * 300,
         b"[" * 100_000,
@@ -77,6 +80,7 @@ def test_what_is_no_list_of_features(tmp_path: Path, data: bytes) -> None:
         read_features(path)
     assert caught.value.path == str(path)
     assert caught.value.hint
+    assert len(caught.value.message) < 300
     with pytest.raises(InputError, match="cannot be read"):
         read_features(tmp_path / "nothing")
 

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from convert.eim.client import RequestRefused, Timeouts, talk
-from convert.eim.wire import FOLDER
+from convert.eim.wire import FOLDER, LIMIT
 from convert.errors import InputError
+from convert.files import is_running
 from tests.eim import bundles
 from tests.eim.processes import eventually
 
@@ -181,6 +182,30 @@ def test_no_child_and_no_memory_is_left(program: Callable[..., Path]) -> None:
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert not (FOLDER / name).exists()
+
+
+def test_what_a_program_starts_ends_with_it(program: Callable[..., Path]) -> None:
+    path = program(
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "if not os.fork():\n"
+        "    open(sys.argv[0] + '.pid', 'w').write(str(os.getpid()))\n"
+        "    time.sleep(600)\n"
+        "link.recv(99); link.sendall(HELLO); link.recv(99)"
+    )
+    with talk(path, limits=SHORT):
+        pid = int(eventually_read(path.with_name("fake.eim.pid")))
+    eventually(lambda: not is_running(pid))
+
+
+def test_a_message_that_is_too_long_is_not_sent(program: Callable[..., Path]) -> None:
+    """An executable ends at 32 MiB; the session goes on."""
+    path = program("link.recv(99); link.sendall(HELLO)\nwhile data := link.recv(9999): link.sendall(ANSWER)")
+    path.write_text(path.read_text().replace("ANSWER", repr(b'{"success":true,"result":{}}')))
+    with talk(path, limits=SHORT) as client:
+        with pytest.raises(RequestRefused, match="bytes in one message would end it"):
+            client.classify(np.full(LIMIT // 10, 0xFFFFFFFF, np.float32))
+        assert not client.is_broken
+        assert client.classify(FOUR).result == {}
 
 
 def eventually_read(path: Path) -> str:

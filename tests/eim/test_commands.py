@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -256,6 +257,55 @@ def test_errors(capsys: pytest.CaptureFixture[str], made: dict[str, Path], pictu
         assert said.code == 3, said.out
         assert said.err.startswith("error: ")
         assert "hint: " in said.err
+
+
+def test_one_of_several_files_of_features_is_standard_input(
+    capsys: pytest.CaptureFixture[str], made: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = " ".join("0" for _ in range(96 * 96))
+    (tmp_path / "features").write_text(numbers)
+    for command in (["classify", made["fomo.eim"]], ["compare", made["fomo.eim"], made["fomo"]]):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(numbers.encode())))
+        said = Said(capsys, *command, "--features", tmp_path / "features", "-", "--format", "json")
+        rows = said.document["answers" if command[0] == "classify" else "pictures"]
+        assert [row.get("input", row.get("path")) for row in rows] == [str(tmp_path / "features"), "-"]
+    said = Said(capsys, "compare", made["motion.eim"], made["fomo"], tmp_path / "features")
+    assert "error: the .eim takes no pictures, the other side ones of 96x96 with 3 channels" in said.err
+
+
+@pytest.mark.parametrize("command", ["inspect", "classify", "compare"])
+@pytest.mark.parametrize("seconds", ["nan", "inf", "1e7", "0", "-1"])
+def test_no_time_limit_but_a_number_of_seconds(
+    capsys: pytest.CaptureFixture[str], made: dict[str, Path], command: str, seconds: str
+) -> None:
+    said = Said(capsys, command, made["fomo.eim"], *[made["fomo"]] * (command != "inspect"), "--timeout", seconds)
+    assert said.code == 2
+    assert "Invalid value for '--timeout'" in said.err
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "value"),
+    [
+        ("compare", "--tolerance", "nan"), ("compare", "--threshold", "nan"), ("compare", "--threshold", "1.1"),
+        ("classify", "--threshold", "nan"), ("classify", "--threshold", "18:min_score=1e400"),
+    ],
+)  # fmt: skip
+def test_numbers_are_finite(
+    capsys: pytest.CaptureFixture[str], made: dict[str, Path], picture: Path, command: str, option: str, value: str
+) -> None:
+    others = (made["fomo"], picture) if command == "compare" else (picture,)
+    said = Said(capsys, command, made["fomo.eim"], *others, option, value)
+    assert said.code == 2
+    assert f"Invalid value for '{option}'" in said.err
+
+
+def test_a_pipe_is_not_waited_for(capsys: pytest.CaptureFixture[str], picture: Path, tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe")
+    said = Said(capsys, "inspect", pipe)
+    assert said.code == 1
+    assert "it is a pipe or a device" in said.out
+    for words in (("serve", pipe, tmp_path / "s"), ("pack", pipe, "-o", tmp_path / "x"), ("classify", pipe, picture)):
+        assert Said(capsys, *words).code == 3
 
 
 def test_compare(capsys: pytest.CaptureFixture[str], made: dict[str, Path], picture: Path) -> None:

@@ -265,9 +265,18 @@ def test_the_threshold_is_that_of_the_eim(made: dict[str, Path], pictures: Seque
     ]
 
 
+def test_what_an_int8_detector_may_differ_in(made: dict[str, Path], pictures: Sequence[Path]) -> None:
+    with talk(made["yolov5.eim"]) as client, open_backend(made["yolov5"], client.model, ImageScaling.NONE, 60) as ours:
+        rounded = replace(ours, rounding="rounded", classify=lambda *_, **__: {"bounding_boxes": []})
+        found = compare(client, rounded, pictures, tolerance=0.01, pixels=1).findings
+    hint = "compare the .eim with the .tflite of the same export, or allow for it with --tolerance and --pixels"
+    assert [(each.id, each.hint) for each in found] == [(rules.ROUNDING.id, hint)]
+
+
 def test_an_original_that_cannot_be_compared(made: dict[str, Path], models: Path, pictures: Sequence[Path]) -> None:
-    with pytest.raises(UnsupportedModelError, match="cannot be compared"):
+    with pytest.raises(UnsupportedModelError, match="cannot be compared") as caught:
         compared(made["fomo.eim"], models / "motion-33-f32.tflite", pictures)
+    assert "compare with the bundle" in (caught.value.hint or "")
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +18,23 @@ if TYPE_CHECKING:
 def test_without_a_parameter(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 1
     assert capsys.readouterr().out.startswith("Requires one parameter (either: '--print-info', 'stdin' or")
+
+
+@pytest.mark.parametrize(("into", "code"), [(">&-", 0), ("> /dev/full", 1)])
+def test_an_output_that_takes_nothing(made: dict[str, Path], into: str, code: int) -> None:
+    command = [
+        "sh",
+        "-c",
+        f'exec "$@" {into}',
+        "sh",
+        sys.executable,
+        "-m",
+        "convert.eim",
+        str(made["fomo"]),
+        "--print-info",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (code, "ERR: cannot write: No space left on device\n" * code)
 
 
 def test_what_is_no_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -281,8 +281,8 @@ def test_memory_that_is_offered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         assert client._memory is None
 
 
-REFUSED = "see the model's parameters with `eim inspect --hello`"
-INVALID = "this is no .eim, or a damaged one; `eim proxy` shows the bytes"
+SHOWS = "`ei-deepstream eim proxy` shows the messages"
+INVALID = f"this is no .eim, or a damaged one; {SHOWS}"
 
 
 @pytest.mark.parametrize(
@@ -291,11 +291,11 @@ INVALID = "this is no .eim, or a damaged one; `eim proxy` shows the bytes"
         ({"success": True}, 'the hello answer holds no model_parameters: {"success": true}', INVALID),
         ({"success": True, "id": 2}, "the answer to message 1 has the id 2", INVALID),
         ({"success": True, "id": None}, "the answer to message 1 has the id null", INVALID),
-        ({"success": 1, "error": "Oh"}, "the .eim answers: Oh", REFUSED),
+        ({"success": 1, "error": "Oh"}, "the .eim answers: Oh", SHOWS),
         (
             {"success": False, "error": 3},
             'the .eim answers no success, and no reason: {"success": false, "error": 3}',
-            REFUSED,
+            SHOWS,
         ),
     ],
 )
@@ -337,9 +337,9 @@ def raising(error: Exception) -> Callable[..., Any]:
 @pytest.mark.parametrize(
     ("error", "message", "hint"),
     [
-        (module.AnswerTimeout(), "no answer to hello within 7 s",
-         "allow more with --timeout; `eim proxy` shows the messages"),
-        (module.TransportClosed("ended with status 3"), "the .eim ended with status 3", "`eim inspect` may say why"),
+        (module.AnswerTimeout(), "no answer to hello within 7 s", f"allow more with --timeout; {SHOWS}"),
+        (module.TransportClosed("ended with status 3"), "the .eim ended with status 3",
+         "what it printed may say why; `ei-deepstream eim inspect FILE` says what it needs"),
     ],
 )  # fmt: skip
 def test_no_answer(error: Exception, message: str, hint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

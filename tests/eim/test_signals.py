@@ -97,7 +97,7 @@ def test_nothing_is_left(
 
     if number != signal.SIGTERM:  # both take the same way
         moments = moments[::3]
-    with ThreadPoolExecutor(3) as pool:  # most of the time is waited
+    with ThreadPoolExecutor(len(moments)) as pool:  # most of the time is waited
         codes = dict(zip(moments, pool.map(code, moments), strict=True))
     # ended before; ended by it; before Python saw it
     assert not {moment: code for moment, code in codes.items() if code not in {0, 128 + number, -number}}

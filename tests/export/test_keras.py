@@ -42,10 +42,25 @@ def saved(tmp_path_factory: pytest.TempPathFactory, tensorflow: Worker) -> Path:
     return folder
 
 
+class _Once:
+    """What the child makes of a model; of the same files it is asked once, wherever they lie."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._made: dict[object, Any] = {}
+
+    def call(self, function: str, form: str, files: dict[str, bytes], **options: Any) -> Any:
+        key = function, form, frozenset(files.items())
+        if key not in self._made:
+            self._made[key] = self._worker.call(function, form, files, **options)
+        return self._made[key]
+
+
 @pytest.fixture
 def child(tensorflow: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Conversions in the child that has TensorFlow already."""
-    monkeypatch.setattr(keras, "Worker", lambda preload: nullcontext(tensorflow))  # noqa: ARG005
+    once = _Once(tensorflow)
+    monkeypatch.setattr(keras, "Worker", lambda preload: nullcontext(once))  # noqa: ARG005
 
 
 def outputs(model: bytes) -> np.ndarray[Any, Any]:

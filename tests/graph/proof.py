@@ -78,7 +78,7 @@ def onnxruntime(model: bytes, values: NDArray[Any]) -> list[NDArray[np.float32]]
 
 
 TOGETHER = 8
-"""Models in one engine: each alone takes three times as long to build, and so do thirty."""
+"""Models in one engine: alone each takes three times as long to build, and of thirty each does, too."""
 
 
 def unbuilt(worker: Worker, models: Mapping[str, bytes], shape: tuple[int, ...], batch_size: int) -> dict[str, str]:
@@ -91,7 +91,7 @@ def unbuilt(worker: Worker, models: Mapping[str, bytes], shape: tuple[int, ...],
         return {}
     if len(names) <= TOGETHER:
         try:
-            together = side_by_side([models[name] for name in names])
+            together = side_by_side(list(models.values())) if len(names) > 1 else models[names[0]]
             worker.call("convert.validate.runtimes:_build", together, shape, batch_size, timeout=200)
         except ValidationError as error:
             if len(names) == 1:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import socket
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.conftest import of_all_processes
 from tests.make.forks import CLIENT
 
 if TYPE_CHECKING:
@@ -114,15 +116,20 @@ def empty(tmp_path: Path, forks: Path) -> Project:
     return Project(folder, command(tmp_path / ".bin", forks))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the samples in which `make -j2` has run."""
-    top = tmp_path_factory.mktemp("samples")
-    for name in ("exports", "pictures", "project"):
-        shutil.copytree(ROOT / "samples" / name, top / name)
-    made = Project(top / "project", command(top)).make("-j2")
-    assert made.code == 0, made.text
-    assert sorted(made.commands) == sorted(["unpack", "translate", "adapt", "validate", "emit", "check"] * 2)
+    """A copy of the samples in which `make -j2` has run; all processes of pytest-xdist share it."""
+    top = of_all_processes(tmp_path_factory, "made") / "samples"
+    with top.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not top.exists():
+            place = Path(tempfile.mkdtemp(dir=top.parent))
+            for name in ("exports", "pictures", "project"):
+                shutil.copytree(ROOT / "samples" / name, place / name)
+            made = Project(place / "project", command(place)).make("-j2")
+            assert made.code == 0, made.text
+            assert sorted(made.commands) == sorted(["unpack", "translate", "adapt", "validate", "emit", "check"] * 2)
+            place.rename(top)
     return top
 
 

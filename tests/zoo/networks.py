@@ -603,29 +603,30 @@ def write(folder: Path, names: tuple[str, ...], formats: tuple[str, ...]) -> dic
 
 
 def _converted(tf: Any, operator: Operator, form: str) -> bytes:
-    def features(picture: Any) -> Any:
+    """Made in a session: TensorFlow's newer converter writes and reads a SavedModel, for twice the time."""
+    v1 = tf.compat.v1
+    config = v1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
+    # It takes longer than it saves, and crashes on some.
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    pictures = np.random.default_rng(1).random((16, *SHAPE), np.float32)
+    with tf.Graph().as_default(), v1.Session(config=config) as session:
+        picture = v1.placeholder(tf.float32, SHAPE, "picture")
         x = tf.nn.conv2d(picture - 0.5, constant(4, 4, 3, 8), 4, "SAME") * 0.6
         y = operator(tf, x)
-        return tf.reshape(y, [1, int(np.prod(y.shape))])
-
-    pictures = np.random.default_rng(1).random((16, *SHAPE), np.float32)
-    found = np.concatenate([features(tf.constant(each)).numpy() for each in pictures[:8]])
-    weights = np.random.default_rng(2).normal(size=(found.shape[1], 4)).astype(np.float32)
-    scores = found @ weights
-    weights /= scores.std(axis=0) + 1e-9
-    bias = -(found @ weights).mean(axis=0)
-
-    def network(picture: Any) -> Any:
-        return tf.nn.softmax(tf.matmul(features(picture), weights) + bias)
-
-    function = tf.function(network, input_signature=[tf.TensorSpec(SHAPE, tf.float32)], autograph=False)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], tf.Module())
-    converter.experimental_lower_to_saved_model = False  # writing one and reading it back takes half of the time
-    if form == "float16":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.target_spec.supported_types = [tf.float16]
-    if form == "int8":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: ([each] for each in pictures)
-    data: bytes = converter.convert()
+        features = tf.reshape(y, [1, int(np.prod(y.shape))])
+        found = np.concatenate([session.run(features, {picture: each}) for each in pictures])
+        weights = np.random.default_rng(2).normal(size=(found.shape[1], 4)).astype(np.float32)
+        scores = found @ weights
+        weights /= scores.std(axis=0) + 1e-9
+        bias = -(found @ weights).mean(axis=0)
+        classes = tf.nn.softmax(tf.matmul(features, weights) + bias)
+        converter = v1.lite.TFLiteConverter.from_session(session, [picture], [classes])
+        converter.experimental_lower_to_saved_model = False
+        if form == "float16":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.target_spec.supported_types = [tf.float16]
+        if form == "int8":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.representative_dataset = lambda: ([each] for each in pictures)
+        data: bytes = converter.convert()
     return data
