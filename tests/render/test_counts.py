@@ -90,7 +90,8 @@ def test_counts_to_the_letter(street: Street, monkeypatch: pytest.MonkeyPatch) -
     out = io.StringIO()
     monkeypatch.setattr(shown_simulation, "console", lambda: Console(file=out, width=200))
     many = replace(
-        COUNTS, every=2, uncounted=(Uncounted("door", "moved too little", tuple(range(11))), Uncounted("up", "gone", (3,))),
+        COUNTS, every=2,
+        uncounted=(Uncounted("door", "moved too little", tuple(range(11))), Uncounted("up", "gone", (3,))),
         differences=(Difference("door", 7, 1, 3, "crossed it once more"), Difference("up", 8, 0, 1, "")),
     )  # fmt: skip
     show_simulation(Result(replace(street.simulation, counts=(many, COUNTS)), (), ()))
