@@ -74,19 +74,21 @@ def _signals_interrupt() -> Iterator[list[int]]:
             raise KeyboardInterrupt
 
     def dropped(lost: sys.UnraisableHookArgs) -> None:
-        # Python drops what is raised in a finalizer or in a weak reference's callback, and an import has many of these:
-        # the signal is sent once more, a moment later.
-        if lost.exc_type is not KeyboardInterrupt:
+        # Python drops what is raised in a finalizer or in a weak reference's callback, and an import has many of these.
+        if lost.exc_type is KeyboardInterrupt:
+            signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+        else:
             others(lost)
-            return
-        number = received[0] if received else signal.SIGINT
-        received.clear()
-        threading.Timer(0.01, os.kill, (os.getpid(), number)).start()
+
+    def again(_number: int, frame: FrameType | None) -> None:
+        if frame is None or frame.f_code is not dropped.__code__:  # where it would be dropped, too
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise KeyboardInterrupt
 
     before = {}
     others = sys.unraisablehook
     if threading.current_thread() is threading.main_thread():  # Python allows no other to set handlers
-        sys.unraisablehook = dropped
+        sys.unraisablehook, before[signal.SIGALRM] = dropped, signal.signal(signal.SIGALRM, again)
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) == signal.SIG_DFL:
                 before[number] = signal.signal(number, interrupt)
