@@ -222,6 +222,7 @@ def test_main_values() -> None:
         ("fft_length", "64"),
         ("noise_floor_db", "-52 dB"),
     )
+    assert (blocks.title("mfe"), blocks.title("own")) == ("Audio (MFE)", "own")
     assert blocks.describe(Block("own", 1, 1, (0,), {"b": (1.0, "x"), "a": "y"}, 1)) == (("a", "y"), ("b", "1, x"))
 
 
