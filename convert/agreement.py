@@ -120,7 +120,7 @@ class WithAgreement:
                 return plain, 0
             from convert.export.dequantize import in_float32  # brings the schema classes
 
-            other, done = in_float32(plain, rounded=layers == "first", stepped=layers == "every")
+            other, done = in_float32(plain, layers)
             return other, done.rounded
 
         def begin(layers: str) -> None:
@@ -268,7 +268,7 @@ def best_rewriting(
         if layers != "none":
             from convert.export.dequantize import dequantize  # brings the schema classes
 
-            model = dequantize(original, rounded=layers == "first", stepped=layers == "every").model
+            model = dequantize(original, layers).model
         yield from agreements(original, model, fed.inputs(most), task)
 
     running = {layers: measured(layers) for layers in LAYERS}
