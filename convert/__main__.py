@@ -35,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     gc.set_threshold(OBJECTS)
     open_streams()
-    with _signals_interrupt() as received:
+    is_main = threading.current_thread() is threading.main_thread()  # Python allows no other to set handlers
+    with contextlib.ExitStack() as stack:
+        received = stack.enter_context(_signals_interrupt()) if is_main else []
         try:
             return _main(arguments, received)
         except OSError as error:  # of standard output, perhaps while another error was told
@@ -76,54 +78,40 @@ def _signals_interrupt() -> Iterator[list[int]]:
         if len(received) == 1:
             raise KeyboardInterrupt
 
-    before = {}
-    if threading.current_thread() is threading.main_thread():  # Python allows no other to set handlers
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) == signal.SIG_DFL:
-                before[number] = signal.signal(number, interrupt)
-    try:
-        with _dropped_ones_come_again(received):
-            yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _dropped_ones_come_again(received: list[int]) -> Iterator[None]:
-    """Python drops what is raised in a finalizer or in a weak reference's callback, and an import has many of these:
-    the signal is sent once more, a moment later."""
-
     def dropped(lost: sys.UnraisableHookArgs) -> None:
+        # Python drops what is raised in a finalizer or in a weak reference's callback, and an import has many of these:
+        # the signal is sent once more, a moment later.
         if lost.exc_type is KeyboardInterrupt:
+            alarms.append(signal.signal(signal.SIGALRM, again))
             signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
         else:
             others(lost)
 
-    def again(alarm: int, frame: FrameType | None) -> None:
-        if frame is not None and frame.f_code is dropped.__code__:
-            return  # here it would be dropped, too: the timer comes again
-        if signal.setitimer(signal.ITIMER_REAL, 0)[1]:  # it is `dropped` that set it
-            number = received[0] if received else signal.SIGINT
+    def again(_number: int, frame: FrameType | None) -> None:
+        if frame is None or frame.f_code is not dropped.__code__:  # there it would be dropped, too
+            calm()
+            number = [*received, signal.SIGINT][0]
             received.clear()
-        else:
-            number = alarm
-            signal.signal(alarm, signal.SIG_DFL)
-        signal.raise_signal(number)
+            signal.raise_signal(number)
 
-    others = sys.unraisablehook
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGALRM) != signal.SIG_DFL:
-        yield
-        return
+    def calm() -> None:
+        while alarms:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, alarms.pop())
+
+    before, others = {}, sys.unraisablehook
+    alarms: list[Any] = []
     sys.unraisablehook = dropped
-    signal.signal(signal.SIGALRM, again)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            before[number] = signal.signal(number, interrupt)
     try:
-        yield
+        yield received
     finally:
         sys.unraisablehook = others
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        calm()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _main(arguments: Sequence[str] | None, received: Sequence[int]) -> int:

@@ -124,16 +124,16 @@ def test_coarse_steps_of_the_first_layer_are_kept(worker: Worker, tmp_path: Path
 def test_a_model_that_agrees_is_left_alone_and_measured_no_longer_than_it_takes(
     worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rewritten: list[bool] = []
+    rewritten: list[str] = []
 
-    def counted(export: Export, *, rounded: bool = False, coded: bool = False) -> tuple[Export, Dequantized]:
-        rewritten.append(rounded)
-        return in_float32(export, rounded=rounded, coded=coded)
+    def counted(export: Export, layers: str = "none", *, coded: bool = False) -> tuple[Export, Dequantized]:
+        rewritten.append(layers)
+        return in_float32(export, layers, coded=coded)
 
     monkeypatch.setattr("convert.export.dequantize.in_float32", counted)
     model = by_brightness(0.4, 0.35)
     export, ids, _ = unpacked(model, tmp_path, worker)
-    assert rewritten == [False]
+    assert rewritten == ["none"]
     assert export.model == dequantize(model).model
     assert "EI151" in ids
     assert not {"EI153", "EI154"} & set(ids)

@@ -6,7 +6,7 @@ rounded once to float32.
 
 An int8 kernel computes the float operator on the real values its integers stand for, rounds the result, and clips it to
 the output's quantized range. Rounding is noise and is left out, except that of the first layer, which `keep_steps` can
-put back, and that of every activation where a network is small and few values decide (`stepped`). Clipping can be a
+put back, and that of every activation where a network is small and few values decide. Clipping can be a
 part of the network (converters drop a ReLU that the range already does, and calibration clips outliers), so it stays:
 as a fused ReLU or ReLU6 where it is one, else as MAXIMUM and MINIMUM. It is left out where `result_range` shows that
 the float result stays inside: after ReLU6 in a range of 0 to 6, behind a softmax, through a reshape. A clip by no more
@@ -369,7 +369,7 @@ def dequantize(model: bytes, layers: str = "none", *, coded: bool = False) -> De
 
     Args:
         model: a flatbuffer that has been verified.
-        layers: whose rounding is kept: "none"; that of the "first" layer, where there is one, in a soft form; or that of
+        layers: whose rounding is kept: "none"; that of the "first" layer, where there is one, in a soft form; that of
             "every" activation, in plain operators: what remains of a difference is one in the last bit of a sum, which
             may move an activation by a step.
         coded: keep the rounding of every activation, as a QUANTIZE and a DEQUANTIZE behind each; nothing else is cut
