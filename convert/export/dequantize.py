@@ -294,8 +294,7 @@ def keep_steps(
         added: list[tuple[str, Any]] = []
         for place, index in enumerate(outputs):
             if index in steps:
-                name_before = f"{tensor_name(model, index)}_unrounded"
-                outputs[place] = add_tensor(model, name_before, graph.tensors[index].shape)
+                outputs[place] = add_tensor(model, f"{tensor_name(model, index)}_unrounded", graph.tensors[index].shape)
                 added += _staircase(model, outputs[place], index, steps[index], soft=soft)
         call.outputs = np.array(outputs, np.int32)
         result += [(name, call), *added]
