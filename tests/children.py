@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _MOST = 4  # children kept at a time: each holds up to 200 MiB
 _TRANSLATION = "convert.translate.worker:"
 _FRAMES = "tests.frames"  # what a child keeps besides
-_AGREEMENT, _FILES = "convert.agreement:compare", 6  # and which of its arguments is the pictures
+_AGREEMENT, _FILES = "convert.agreement:compare", 5  # and which of its arguments is the pictures
 
 Key = tuple[object, ...]
 Child = tuple[Any, int, int]  # as `Worker` has them: the process, the pipe, its stderr
@@ -117,10 +117,9 @@ class Children:
 
         None for all other calls, for those of a test's own modules, and where pictures are read, which may change.
         """
-        if function != _AGREEMENT or not self.active or not _ours(worker) or arguments[_FILES]:
+        if function != _AGREEMENT or not self.active or not _ours(worker) or any(arguments[_FILES:]):
             return None
-        given = arguments[:_FILES], options  # what stands behind them is how they are brought to size
-        return self.results / hashlib.sha256(pickle.dumps(given)).hexdigest()
+        return self.results / hashlib.sha256(pickle.dumps((arguments, options))).hexdigest()
 
     def _taken(self, key: Key) -> Child | None:
         for place, (kept, child) in reversed(list(enumerate(self.idle))):
