@@ -23,7 +23,7 @@ from convert.findings import Finding, Level, Rule, worst
 from convert.graph.adapt import Adapt
 from convert.graph.preprocessing import crop_to
 from convert.isolation import SENT, Died, InProcessWorker, TemporaryFolder, Worker
-from convert.nvinfer.targets import Target, opsets, target
+from convert.nvinfer.targets import opsets, target
 from convert.nvinfer.tensorrt import pads_with_any
 from convert.options import PLATFORM, RELEASE, refuse_contradictions, refuse_unknown
 from convert.translate import Translate
@@ -182,7 +182,8 @@ def stages(
     refuse_unknown(options, _KNOWN)
     at = target(options.get("target", RELEASE), options.get("platform", PLATFORM))
     if options.get("opset") is None:
-        options = {**options, "opset": _opset(at)}
+        # TensorRT 8 and everything after it reads 13; an older one gets the newest it was made for.
+        options = {**options, "opset": min(13, opsets(at.tensorrt)[1])}
     emit = first
     if output is not None:
         refuse_contradictions(options)
@@ -244,11 +245,6 @@ def died(death: Died, function: str) -> errors.ConvertError | None:
 
         return crashed(death, "ONNX Runtime" if function.endswith(":run_onnx_reference") else "LiteRT")
     return None
-
-
-def _opset(at: Target) -> int:
-    """13, which TensorRT 8 and everything after it reads; for an older TensorRT the newest it was made for."""
-    return min(13, opsets(at.tensorrt)[1])
 
 
 _STAGES: tuple[type[Any], ...] = (Unpack, Translate, Adapt, Validate, Emit, EmitPair)

@@ -261,7 +261,10 @@ class OnnxModel:
     @property
     def loadable(self) -> bytes | str:
         """What ONNX Runtime loads: its bytes, or a path of its file."""
-        return self.stored if isinstance(self.stored, bytes) else f"/proc/self/fd/{self.stored.fileno()}"
+        if isinstance(self.stored, bytes):
+            return self.stored
+        path = f"/proc/self/fd/{self.stored.fileno()}"
+        return path if os.path.exists(path) else self.data  # noqa: PTH110 - in a chroot there may be no /proc
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import PresetError
-from convert.images import Frame, Framing, crop_area, parse_frame
+from convert.images import Frame, Framing, crop_area, parse_frame, parse_line, parse_zone, refuse_marks
 from tests.examples import examples
 
 _SIDES = st.integers(1, 3000)
@@ -160,3 +161,57 @@ def test_edge_impulses_crop(size: tuple[int, int], model: tuple[int, int], crop:
 def test_sizes_for_the_app(frame: str, pixels: tuple[int, int], window: tuple[int, int]) -> None:
     assert parse_frame(frame).pixels == pixels
     assert parse_frame(frame).within(1280, 720) == window
+
+
+@pytest.mark.parametrize(
+    ("text", "in_pixels", "said"),
+    [
+        ("a:0,0,1,1", False, ""), ("a:0.5,0,0.5,1", False, ""), ("a:0,0,2,1", True, ""), ("a:0,0,640,480", True, ""),
+        ("a:0,0,1.5,1", None, "a leaves the frame"), ("a:0,-0.1,1,1", None, "a leaves the frame"),
+        ("a:-1,0,9,9", None, "a leaves the frame"), ("a:0,0,x,1", None, "holds something that is no number"),
+        ("a:0,0,inf,1", None, "holds something that is no number"), ("0,0,1,1", None, "it has no name"),
+        (":0,0,1,1", None, "a line cannot be called ''"), ("a b:0,0,1,1", None, "a line cannot be called 'a b'"),
+    ],
+)  # fmt: skip
+def test_ends_of_a_line(text: str, in_pixels: bool | None, said: str) -> None:
+    if said:
+        with pytest.raises(PresetError, match=said):
+            parse_line(text)
+    else:
+        assert parse_line(text).in_pixels is in_pixels
+
+
+@pytest.mark.parametrize(
+    ("corners", "said"),
+    [
+        ("0,0;1,0;1,1", ""), ("0,0;1,0;1,1;", ""), ("0,0;9,0;9,9", ""), ("0,0;1,0", "has fewer than three corners"),
+        ("0,0;1,0;0,0", "has fewer than three corners"), ("0,0;0.5,0;1,0", "has no area"), ("0,0;1,0;1", "two numbers"),
+        ("0,0;1,1;1,0;0,1", "has no area, or its sides cross"),
+    ],
+)  # fmt: skip
+def test_corners_of_a_zone(corners: str, said: str) -> None:
+    if said:
+        with pytest.raises(PresetError, match=said):
+            parse_zone(f"a:{corners}")
+    else:
+        assert len(parse_zone(f"a:{corners}").points) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "frame", "said"),
+    [
+        ("a:0,0,1280,720", "1280x720", ""), ("a:0,0,1281,720", "1280x720", "leaves the frame of 1280x720"),
+        ("a:0,0,1280,721", "1280x720", "leaves the frame of 1280x720"),
+        ("a:0,0,2,2", "16:9", "of what frame is not said"),
+        ("a:0,0,1,1", "16:9", ""),
+    ],
+)  # fmt: skip
+def test_marks_lie_in_their_frame(text: str, frame: str, said: str) -> None:
+    marks = (parse_line(text), replace(parse_line(text), name="b"))
+    if said:
+        with pytest.raises(PresetError, match=said):
+            refuse_marks("line", marks, parse_frame(frame))
+    else:
+        refuse_marks("line", marks, parse_frame(frame))
+        with pytest.raises(PresetError, match="two lines are called b"):
+            refuse_marks("line", (*marks, marks[1]), parse_frame(frame))

@@ -227,7 +227,7 @@ class Scanner:
 
     def _value(self, word: bytes, condition: bytes) -> bool:
         if self.every_branch:
-            return not (word == b"if" and _is_false(condition))
+            return not (word == b"if" and condition.strip() in {b"0", b"false", b"(0)"})
         if word == b"if":
             return bool(evaluate(condition, self.macros))  # a condition that cannot be read is not taken
         return (condition.split(b" ")[0] in self.macros) == (word == b"ifdef")
@@ -303,10 +303,6 @@ def _character(literal: bytes) -> bytes:
     """A character literal as a number, as itself when it is none."""
     value = unescaped(literal[1:-1])
     return str(value[0]).encode() if len(value) == 1 else literal
-
-
-def _is_false(condition: bytes) -> bool:
-    return condition.strip() in {b"0", b"false", b"(0)"}
 
 
 def _comment_end(data: bytes, start: int) -> int:

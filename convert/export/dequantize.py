@@ -515,9 +515,9 @@ class Rewriter:
         self._graph.outputs = sources
 
     def _cut_input(self, source: int, limits: Range, step: float, target: int | None) -> int:
-        # The SDK feeds pixel/255. A step of 1/255 has a code for each level, though not for each luma; a range of 0 to
-        # 1 cuts nothing.
-        if self._tensors[source].shape[-1] != 3 or abs(step * 255 - 1) > 1e-3:
+        # The SDK feeds pixel/255, or levels. Such a step has a code for each level, though not for each luma; a range
+        # of 0 to 1 cuts nothing.
+        if self._tensors[source].shape[-1] != 3 or min(abs(step * 255 - 1), abs(step - 1)) > 1e-3:
             self.between.append((source, step))
         if abs(limits[0]) <= step and abs(limits[1] - 1) <= step:
             self._ranges[source] = limits

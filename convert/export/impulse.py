@@ -526,8 +526,8 @@ def _from_document(file: parameters.File, impulse: Impulse) -> Impulse:
             raise ValueError(f"{len(recorded['dspBlocks'])} signal-processing blocks")  # noqa: TRY301
         axes = int(document["axesCount"])
         listed = tuple(_document_block(each, axes, document) for each in recorded["dspBlocks"])
-        learning = [each for each in recorded["learnBlocks"] if "anomaly" not in each["type"]]
-        if any("anomaly" in each["type"] for each in recorded["learnBlocks"]):
+        learning = recorded["learnBlocks"]
+        if any("anomaly" in each["type"] for each in learning):
             message = "the clusters of its anomaly block are not in the export"
             raise UnsupportedModelError(message, path=file.path, hint="give the C++ library, which holds them")  # noqa: TRY301
         sensor = document.get("sensor") or impulse.sensor

@@ -152,10 +152,10 @@ def canonical(
         if not tensor.HasField("raw_data"):  # from_array stores raw bytes, whatever field the values are in
             tensor.CopyFrom(numpy_helper.from_array(editor.constant(tensor.name), tensor.name))
         tensor.name = names[tensor.name]
-        tensor.ClearField("doc_string")
-    for message, kept in ((model.graph, "initializer"), (model, "graph")):
+    stays = {"dims", "data_type", "name", "raw_data"}
+    for message, kept in (*((tensor, stays) for tensor in weights), (model.graph, {"initializer"}), (model, {"graph"})):
         for field, _ in message.ListFields():
-            if field.name != kept:
+            if field.name not in kept:
                 message.ClearField(field.name)
     model.MergeFrom(light)
     return model

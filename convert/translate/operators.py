@@ -448,11 +448,6 @@ def _dynamic_update_slice(writer: _Writer) -> str:
     return writer.reshape(values, shape)
 
 
-def _add_n(writer: _Writer) -> str:
-    """One by one: ONNX's Sum has no integers."""
-    return reduce(lambda first, second: writer.add("Add", first, second), writer.inputs)
-
-
 def _fake_quant(writer: _Writer) -> str:
     """Rounding to steps of which one is 0 (`NudgeQuantizationRange`, `FakeQuantizeArray`): halves go up."""
     least, largest = (np.float32(writer.attributes[end]) for end in ("min", "max"))
@@ -475,8 +470,8 @@ def _dilate(writer: _Writer) -> str:
     return writer.reshape(writer.gather(writer.add("Concat", *flat, axis=1), places.reshape(-1), 1), places.shape)
 
 
-def _local_response_normalization(writer: _Writer) -> str:
-    """The sums of squares of neighbouring channels are a product of matrices."""
+def _neighbours_normalized(writer: _Writer) -> str:
+    """LOCAL_RESPONSE_NORMALIZATION: the sums of squares of neighbouring channels are a product of matrices."""
     (x,), found = writer.inputs, writer.attributes
     channels = np.arange(writer.shape_of(0)[-1])
     near = np.abs(channels - channels[:, np.newaxis]) <= found["radius"]
@@ -748,16 +743,6 @@ def _lists_its_axis(_: Any, node: Any) -> bool:
     return bool(node.inputs[1].is_const() and node.inputs[1].get_tensor_value(as_list=False).ndim == 1)
 
 
-def _has_another_beta(_: Any, node: Any) -> bool:
-    """Whether a SOFTMAX multiplies before."""
-    return float(node.get_attr_value("beta", 1.0)) != 1.0
-
-
-def _is_wide(_: Any, node: Any) -> bool:
-    """Whether a LOCAL_RESPONSE_NORMALIZATION takes more channels than TensorRT's LRN, 15."""
-    return bool(node.get_attr_value("radius") > 7)
-
-
 def _pads_floats(ctx: Any, node: Any) -> bool:
     """Whether a PADV2 pads float32 numbers by constant widths with one constant."""
     return ctx.get_dtype(node.output[0]) == TensorProto.FLOAT and all(_constant(each) for each in node.inputs[1:])
@@ -771,7 +756,8 @@ _FLOATS = {TensorProto.FLOAT}
 
 # Only where tf2onnx is wrong, or writes what TensorRT 7 (opset 11) lacks: what it writes for the others stays as it is.
 _SOMETIMES: dict[str, tuple[Callable[[Any, Any], bool], Callable[[_Writer], str]]] = {
-    "TFL_ADD_N": (_of(_INTEGERS), _add_n),
+    # ONNX's Sum has no integers.
+    "TFL_ADD_N": (_of(_INTEGERS), lambda writer: reduce(partial(writer.add, "Add"), writer.inputs)),
     "TFL_ARG_MAX": (_lists_its_axis, partial(_arg_most, operator="ArgMax")),
     "TFL_ARG_MIN": (_lists_its_axis, partial(_arg_most, operator="ArgMin")),
     "TFL_CONV_2D": (_computes_weights, _convolution),
@@ -781,14 +767,15 @@ _SOMETIMES: dict[str, tuple[Callable[[Any, Any], bool], Callable[[_Writer], str]
     "TFL_FLOOR_MOD": (_of(_INTEGERS), partial(_floor_div, modulo=True)),
     "TFL_GATHER": (_has_own_indices, _gather),
     "TFL_L2_NORMALIZATION": (_of(_FLOATS), _l2_normalization),
-    "TFL_LOCAL_RESPONSE_NORMALIZATION": (_is_wide, _local_response_normalization),
+    # TensorRT's LRN takes up to 15 channels.
+    "TFL_LOCAL_RESPONSE_NORMALIZATION": (lambda _, node: node.get_attr_value("radius") > 7, _neighbours_normalized),
     "TFL_PADV2": (_pads_floats, _pad),
     "TFL_POW": (_of(_INTEGERS, until=12), _pow),
     "TFL_RESIZE_BILINEAR": (_resizes_otherwise, _bilinear),
     "TFL_RESIZE_NEAREST_NEIGHBOR": (_is_not_repeated, _nearest),
     "TFL_SELECT": (_of(_FLOATS), _select),
     "TFL_SELECT_V2": (_of(_FLOATS), _select),
-    "TFL_SOFTMAX": (_has_another_beta, _softmax),
+    "TFL_SOFTMAX": (lambda _, node: node.get_attr_value("beta", 1.0) != 1.0, _softmax),
     "TFL_SPACE_TO_BATCH_ND": (_has_unequal_blocks, _space_to_batch),
     "TFL_TRANSPOSE_CONV": (_reaches_too_little, _transposed_convolution),
 }

@@ -40,7 +40,7 @@ def test_convert_and_its_stages_one_by_one_choose_alike(say: Callable[..., Said]
     said = say("convert", coarse, "-o", whole, *PLAIN)
     assert said.code == 0, said.err
     same = "rewritten in float32, rounded as the original: every layer: decides as the original on"
-    assert re.search(rf"  int8      {same} (100|9\d\.\d+) % of 1,000 inputs\n", said.out)
+    assert re.search(rf"  int8      {same} (100|9\d\.\d+) % of \d+ inputs\n", said.out)
     assert "EI154" in said.out
     assert say("unpack", coarse, "-o", work, *SAID).code == 0
     assert (work / "coarse.tflite").read_bytes() == coarse.read_bytes(), "as it is"

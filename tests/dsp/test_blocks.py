@@ -138,11 +138,33 @@ def test_a_filter_is_judged_where_there_is_one(order: int, refused: bool) -> Non
     assert any("before the filter" in each for each in said) is refused
 
 
+@pytest.mark.parametrize(
+    ("kind", "values", "samples", "refused"),
+    [
+        ("spectrogram", {"frame_length": 0.25575, "frame_stride": 0.25}, 4096, False),  # 1023 of 16385 bins
+        ("spectrogram", {"frame_length": 0.256, "frame_stride": 0.25}, 4096, True),
+        ("spectrogram", {"frame_length": 0.001, "frame_stride": 0.001}, 4096, True),  # 1024 frames
+        ("spectral_analysis", {"filter_type": "none"}, 1023, False),
+        ("spectral_analysis", {"filter_type": "none"}, 1024, True),
+    ],
+)
+def test_the_largest_matrix_of_a_transform(kind: str, values: dict[str, Any], samples: int, refused: bool) -> None:
+    """2^24 numbers, of 16,385 bins."""
+    given = block(kind, fft_length=32768.0, **values)
+    if refused:
+        assert "are too large for a matrix" in refusal(given, samples=samples)
+    else:
+        assert blocks.settings(given, replace(EMPTY, samples=samples)).features
+
+
 def test_a_window_too_large_for_a_slow_filter_is_refused() -> None:
     slow = block("spectral_analysis", filter_cutoff=0.01)
     assert "too many products in a window of 100000 samples" in refusal(slow, samples=100_000)
-    quick = block("spectral_analysis", filter_cutoff=400.0)
-    assert blocks.settings(quick, replace(EMPTY, samples=100_000)).features
+    for order, cutoff in ((2, 9.27), (6, 25.33), (8, 33.61)):  # the slowest that are computed, by their poles
+        quick = block("spectral_analysis", filter_cutoff=cutoff, filter_order=float(order))
+        assert blocks.settings(quick, replace(EMPTY, samples=100_000)).features
+        slow = block("spectral_analysis", filter_cutoff=cutoff - 0.01, filter_order=float(order))
+        assert "too many products" in refusal(slow, samples=100_000)
 
 
 def test_a_spectrogram_at_a_fractional_frequency_is_refused_where_edge_impulse_fails() -> None:
@@ -200,6 +222,7 @@ def test_main_values() -> None:
         ("fft_length", "64"),
         ("noise_floor_db", "-52 dB"),
     )
+    assert (blocks.title("mfe"), blocks.title("own")) == ("Audio (MFE)", "own")
     assert blocks.describe(Block("own", 1, 1, (0,), {"b": (1.0, "x"), "a": "y"}, 1)) == (("a", "y"), ("b", "1, x"))
 
 

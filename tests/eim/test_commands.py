@@ -11,11 +11,13 @@ import sys
 import wave
 from typing import TYPE_CHECKING, Any
 
+import click
 import numpy as np
 import pytest
 from PIL import Image
 
 from convert.__main__ import main
+from convert.cli.eim import _Threshold
 from tests.eim import bundles
 from tests.eim.executables import elf
 
@@ -368,3 +370,18 @@ def test_help_and_packed_start_import_nothing_heavy() -> None:
 def test_names_are_shown_as_they_are(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "m.eim").write_bytes(elf(62, interpreter="/lib/ld-[bold]x.so"))
     assert "  loader     /lib/ld-[bold]x.so\n" in Said(capsys, "inspect", tmp_path / "m.eim").out
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0.5", (None, "min_score", 0.5)), ("18:min_score=0.5", (18, "min_score", 0.5)), ("18:1", (18, "min_score", 1)),
+        ("3:nms=1e-1", (3, "nms", 0.1)), ("a:b=1", None), ("x", None), ("18:", None), ("", None),
+    ],
+)  # fmt: skip
+def test_how_a_threshold_is_written(text: str, value: tuple[int | None, str, float] | None) -> None:
+    if value is not None:
+        assert _Threshold().convert(text, None, None) == value
+        return
+    with pytest.raises(click.BadParameter, match="is neither VALUE nor BLOCK:KEY=VALUE"):
+        _Threshold().convert(text, None, None)

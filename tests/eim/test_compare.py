@@ -303,7 +303,7 @@ def test_a_packed_bundle_agrees_with_its_original(
     """Real models, converted by the whole pipeline, and asked over the protocol; LiteRT is the judge."""
     pack(emitted(models / model, "--resize-mode", "squash"), tmp_path / "model.eim")
     random = np.random.default_rng(5)
-    for number in range(3):
+    for number in range(1 if "int8" in model else 3):  # LiteRT's reference kernels, too, take seconds a picture
         small = Image.fromarray(random.integers(0, 256, (6, 8, 3), np.uint8))
         small.resize((320, 240), Image.Resampling.BILINEAR).save(tmp_path / f"{number}.png")
     files = [*sorted(tmp_path.glob("*.png")), *sorted(models.glob("*.jpg"))]

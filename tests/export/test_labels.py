@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from convert.export.archive import open_tree, places
 from convert.export.choose import FoundLabels, find_labels
-from convert.export.models import Candidate
+from convert.export.models import Candidate, list_models
 from convert.export.unpack import inspect
 from convert.heads import head
 from convert.options import labels_in
@@ -267,3 +267,30 @@ def test_lists_as_people_write_them(text: str, labels: tuple[str, ...]) -> None:
 def test_any_text_is_a_list(text: str) -> None:
     found = labels_in(text)
     assert all(label and label == label.strip() for label in found)
+
+
+@pytest.mark.parametrize(
+    ("files", "labels", "said", "hint"),
+    [
+        ({"labels.txt": b"\xffa\nb"}, None, ["the labels are no UTF-8"], "labels.txt cannot be read: no UTF-8"),
+        ({"my_labels.txt": b"\xffa\nb"}, None, [], "my_labels.txt cannot be read: no UTF-8"),
+        ({"labels.txt": "a\nb\nc"}, None, [f"{REFUSED}: their number is 3, that of the classes 2"], ""),
+        ({"my_labels.txt": "a\nb\nc"}, None, [], ""),
+        ({"labels.txt": "a\nb"}, ("a", "b"), ["the 2 labels were read from labels.txt: a, b"], ""),
+        ({"my_labels.txt": "a\nb"}, ("a", "b"), ["the 2 labels were read from my_labels.txt: a, b"], ""),
+        ({"a_labels.txt": "a\nb", "b_labels.txt": "a\nc"}, None, [],
+         "a_labels.txt and b_labels.txt fit and disagree"),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_label_files(
+    files: dict[str, bytes | str], labels: tuple[str, ...] | None, said: list[str], hint: str,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    _write(tmp_path, {"m.tflite": MODEL, **files})
+    with open_tree(tmp_path) as tree:
+        (entry,) = list_models(tree).entries
+        found = find_labels(tree, entry.candidate, entry.candidate.facts)
+    assert found.labels == labels
+    assert [finding.message for finding in found.findings] == said
+    assert hint in found.hint
+    assert bool(found.hint) is (labels is None)

@@ -170,7 +170,8 @@ def test_with_every_rounding_a_network_gives_what_its_integers_give() -> None:
     ("channels", "step", "rounded"),
     [
         pytest.param(3, 1 / 255, 0, id="a code for each level"), pytest.param(1, 1 / 255, 1, id="a luma has fractions"),
-        pytest.param(3, 1 / 256, 1, id="levels between codes"), pytest.param(3, 2 / 255, 1, id="two levels a code"),
+        pytest.param(3, 1.0, 0, id="fed with levels"), pytest.param(3, 1 / 256, 1, id="levels between codes"),
+        pytest.param(3, 2 / 255, 1, id="two levels a code"),
     ],
 )  # fmt: skip
 def test_an_input_is_rounded_where_pixels_come_between_its_codes(channels: int, step: float, rounded: int) -> None:
@@ -180,6 +181,6 @@ def test_an_input_is_rounded_where_pixels_come_between_its_codes(channels: int, 
     end = net.call("RESHAPE", [source, net.constant(shape)], [net.tensor(shape, np.int8, ([step], [-128], 0))])
     done = dequantize(net.model([source], [end]), stepped=True)
     assert done.rounded == rounded
-    levels = np.linspace(0, 250, 4 * channels, dtype=np.float32).reshape(shape) / np.float32(255)
+    levels = np.linspace(0, 250, 4 * channels, dtype=np.float32).reshape(shape) / np.float32(1 if step == 1 else 255)
     wanted = np.floor(levels / step + 0.5) * step if rounded else levels
     assert np.allclose(run(done.model, levels), wanted, atol=1e-6)

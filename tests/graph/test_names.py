@@ -71,6 +71,9 @@ def test_constants_are_raw_and_nothing_else_whatever_field_they_are_in() -> None
     typed = onnx.helper.make_tensor("first", onnx.TensorProto.FLOAT, [5], [1, 2, 3, 4, 5])
     raw = onnx.numpy_helper.from_array(np.arange(5, dtype=np.float32), "second")
     raw.doc_string = typed.doc_string = "hello"
+    raw.data_location = onnx.TensorProto.DEFAULT
+    raw.metadata_props.add(key="author", value="somebody")
+    raw.external_data.add(key="location", value="elsewhere")
     for node, name in zip(stored.graph.node, ("second", "first"), strict=True):
         node.input.append(name)
     stored.graph.initializer.extend([typed, onnx.numpy_helper.from_array(np.zeros(3), "unused"), raw])

@@ -68,9 +68,17 @@ def test_an_object_of_one_pixel_cannot_be_scaled(crop: Rect) -> None:
         place(640, 480, Network(3, 96, 96), crop=crop)
 
 
-def test_an_object_outside_of_the_frame() -> None:
+@pytest.mark.parametrize(
+    ("left", "top", "inside"),
+    [(700, 10, False), (640, 10, False), (638, 10, True), (639, 10, False), (10, 480, False), (10, 478, True)],
+)
+def test_an_object_outside_of_the_frame(left: int, top: int, inside: bool) -> None:
+    crop = Rect(left, top, 20, 20)
+    if inside:
+        assert place(640, 480, Network(3, 96, 96), crop=crop).left == left
+        return
     with pytest.raises(InputError, match="outside of the 640x480 frame"):
-        place(640, 480, Network(3, 96, 96), crop=Rect(700, 10, 20, 20))
+        place(640, 480, Network(3, 96, 96), crop=crop)
 
 
 def test_a_picture_too_narrow_for_its_height() -> None:

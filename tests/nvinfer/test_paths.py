@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.nvinfer.numbers import PATH_BYTES, real_path, stored_path
+from convert.errors import InputError
+from convert.nvinfer.numbers import PATH_BYTES, read_ordinary, real_path, stored_path
 from tests.examples import examples
 
 if TYPE_CHECKING:
@@ -102,3 +103,14 @@ def test_long_paths_are_cut(tmp_path: Path) -> None:
 def test_repeated_slashes_take_no_time(tree: bytes, between: bytes) -> None:
     assert real_path(tree + b"/d" + between + b"g") == (tree + b"/d/g", 0)
     assert real_path(tree + b"/f" + between)[1] == errno.ENOTDIR
+
+
+@pytest.mark.parametrize(("size", "most", "read"), [(0, 0, True), (5, 5, True), (5, 6, True), (6, 5, False)])
+def test_a_file_of_so_many_bytes(size: int, most: int, read: bool, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(bytes(size))
+    if read:
+        assert read_ordinary(tmp_path / "a.txt", "config", most) == bytes(size)
+        return
+    with pytest.raises(InputError, match=f"the config has {size} bytes, and cannot have more than {most}") as caught:
+        read_ordinary(tmp_path / "a.txt", "config", most)
+    assert caught.value.path == str(tmp_path / "a.txt")

@@ -86,6 +86,36 @@ def test_a_terminal_tells_them_too(street: Street, monkeypatch: pytest.MonkeyPat
     assert "replacement" in text
 
 
+def test_counts_to_the_letter(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    monkeypatch.setattr(shown_simulation, "console", lambda: Console(file=out, width=200))
+    many = replace(
+        COUNTS, every=2,
+        uncounted=(Uncounted("door", "moved too little", tuple(range(11))), Uncounted("up", "gone", (3,))),
+        differences=(Difference("door", 7, 1, 3, "crossed it once more"), Difference("up", 8, 0, 1, "")),
+    )  # fmt: skip
+    show_simulation(Result(replace(street.simulation, counts=(many, COUNTS)), (), ()))
+    lines = out.getvalue().splitlines()
+    first, second = (place for place, line in enumerate(lines) if line.startswith("counted in"))
+    totals = "counted in <belt>.mp4 door-up 3, door-down 1, desk at most 3 at once, desk 2 or more in 1 frame"
+    assert lines[first] == f"{totals}  (5 objects tracked)"
+    assert [line.rstrip() for line in lines[first + 1 : second]] == EXPECTED
+    assert not any("only one of" in line for line in lines[second:])
+
+
+EXPECTED = [
+    "  as Edge Impulse on the same tracks, both directions together: door 6",
+    "seconds  object  label        line",
+    "   1.50       7  [bold]fruit  door-up",
+    "  door, object 7: DeepStream 1, Edge Impulse 3: crossed it once more",
+    "  up, object 8: DeepStream 0, Edge Impulse 1",
+    "  door: 11 objects moved too little (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, ...)",
+    "  up: 1 object gone (3)",
+    "  only one of 2 frames was tracked (--every); the device tracks all of them",
+    "  The tracker is a replacement by overlap: NVIDIA's is closed (tracker.yml).",
+]
+
+
 def test_objects_json_has_them(street: Street) -> None:
     zone = Shown((("door-up", 2),), ((0, 0), (9, 0), (9, 9)))  # called as a direction of the line
     frame = replace(street.simulation.frames[0], counted=Counted((1,), (*COUNTED.shown, zone), ("desk",)))

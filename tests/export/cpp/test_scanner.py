@@ -61,6 +61,13 @@ def test_tokens(text: str, expected: list[str]) -> None:
         ("#if 0\na", []),
         ("#if (\na\n#endif\nb", ["b"]),
         ("#ifdef __cplusplus\na\n#endif", ["a"]),
+        ("#if 0\n1 / 2\n#else\nb\n#endif", ["b"]),
+        ("#if 0\n/* \n#else\n*/\n#else\nb\n#endif", ["b"]),
+        ("#if 0\n1 / 2 // \\\n#else\n#else\nb\n#endif", ["b"]),
+        ('#if 0\n\'/*\' "/*" "//"\n#else\nb\n#endif', ["b"]),
+        ("#if 0\n1 #else\n#else\nb\n#endif", ["b"]),
+        ("#if 0\n#if 1\n#else\n#endif\n#ifdef X\n#endif\n#ifndef X\n#endif\n#else\nb\n#endif\nc", ["b", "c"]),
+        ("#if 0\na /", []),
         ("x #if 0\na", ["x", "#", "if", "0", "a"]),
     ],
 )
