@@ -27,8 +27,8 @@ from convert.cli import commands
 from convert.errors import ConvertError
 from convert.files import open_streams
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What writing ends in, of standard output too, where a disk is full or a file as large as it may be."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What writing ends in, of standard output too: a disk is full, a file as large as it may be, a terminal gone."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _discard_output()
             if isinstance(error, BrokenPipeError):
                 return 128 + signal.SIGPIPE
-            print(f"error: cannot write: {error.strerror}\n  hint: make room, or write elsewhere", file=sys.stderr)  # noqa: T201
+            with contextlib.suppress(OSError):  # standard error may be what cannot be written
+                where = "" if error.filename is None else f"{error.filename}: "  # without one it is a stream
+                hint = "make room there, or write elsewhere: temporary files go into the folder that TMPDIR names"
+                print(f"error: {where}cannot write: {error.strerror}\n  hint: {hint}", file=sys.stderr)  # noqa: T201
             return 3
         except (KeyboardInterrupt, click.Abort):
             number = received[0] if received else signal.SIGINT
@@ -73,31 +76,54 @@ def _signals_interrupt() -> Iterator[list[int]]:
         if len(received) == 1:
             raise KeyboardInterrupt
 
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # Python allows no other to set handlers
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) == signal.SIG_DFL:
+                before[number] = signal.signal(number, interrupt)
+    try:
+        with _dropped_ones_come_again(received):
+            yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _dropped_ones_come_again(received: list[int]) -> Iterator[None]:
+    """Python drops what is raised in a finalizer or in a weak reference's callback, and an import has many of these:
+    the signal is sent once more, a moment later."""
+
     def dropped(lost: sys.UnraisableHookArgs) -> None:
-        # Python drops what is raised in a finalizer or in a weak reference's callback, and an import has many of these.
         if lost.exc_type is KeyboardInterrupt:
             signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
         else:
             others(lost)
 
-    def again(_number: int, frame: FrameType | None) -> None:
-        if frame is None or frame.f_code is not dropped.__code__:  # where it would be dropped, too
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            raise KeyboardInterrupt
+    def again(alarm: int, frame: FrameType | None) -> None:
+        if frame is not None and frame.f_code is dropped.__code__:
+            return  # here it would be dropped, too: the timer comes again
+        if signal.setitimer(signal.ITIMER_REAL, 0)[1]:  # it is `dropped` that set it
+            number = received[0] if received else signal.SIGINT
+            received.clear()
+        else:
+            number = alarm
+            signal.signal(alarm, signal.SIG_DFL)
+        signal.raise_signal(number)
 
-    before = {}
     others = sys.unraisablehook
-    if threading.current_thread() is threading.main_thread():  # Python allows no other to set handlers
-        sys.unraisablehook, before[signal.SIGALRM] = dropped, signal.signal(signal.SIGALRM, again)
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) == signal.SIG_DFL:
-                before[number] = signal.signal(number, interrupt)
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGALRM) != signal.SIG_DFL:
+        yield
+        return
+    sys.unraisablehook = dropped
+    signal.signal(signal.SIGALRM, again)
     try:
-        yield received
+        yield
     finally:
         sys.unraisablehook = others
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
 
 def _main(arguments: Sequence[str] | None, received: Sequence[int]) -> int:
@@ -111,7 +137,8 @@ def _main(arguments: Sequence[str] | None, received: Sequence[int]) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
-        error.show()
+        with contextlib.suppress(OSError):
+            error.show()
         return error.exit_code
     except ConvertError as error:
         from convert.render.text import show_error  # only a failing run needs it

@@ -107,7 +107,7 @@ def test_coarse_steps_of_the_first_layer_are_kept(worker: Worker, tmp_path: Path
     assert agreement is not None
     assert ids[-2:] == ["EI151", "EI154"]
     assert export.original == model
-    assert export.model == dequantize(model, rounded=True).model
+    assert export.model == dequantize(model, "first").model
     assert "FLOOR" in export.facts.operators
     most = GREY.count(MOST)
     kept = compare(model, export.model, GREY, "classifier", agreement.inputs)
@@ -165,17 +165,17 @@ def test_every_layer_is_rounded_where_less_does_not_suffice(worker: Worker, tmp_
     model = by_brightness(0.5, 0.5)
     export, ids, said = unpacked(model, tmp_path, worker)
     assert ids[-2:] == ["EI151", "EI154"]
-    assert export.model == dequantize(model, stepped=True).model
+    assert export.model == dequantize(model, "every").model
     assert export.agreement is not None
     assert (export.agreement.layers, export.agreement.rounded, export.agreement.top1) == ("every", 5, 1)
     assert export.is_stepped
     assert replace(export, agreement=None).is_stepped, "by its description, where a stage is called alone"
-    first = dequantize(model, rounded=True).model
+    first = dequantize(model, "first").model
     assert not replace(export, agreement=None, model=first).is_stepped, "which has FLOOR, too"
     assert "rounded as the original: every layer" in said
     assert unpacked(model, tmp_path, worker, "none")[0].model == dequantize(model).model
     good = by_brightness(0.4, 0.35)
-    assert unpacked(good, tmp_path, worker, "every")[0].model == dequantize(good, stepped=True).model
+    assert unpacked(good, tmp_path, worker, "every")[0].model == dequantize(good, "every").model
 
 
 def test_a_model_that_rounds_is_held_against_the_quantized_original(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_the_best_has_the_fewest_differences_of_all_on_the_same_inputs() -> None
     layers = set()
     for step, threshold in ((0.4, 0.35), (0.3, 0.45), (0.7, 0.45), (0.5, 0.5)):
         model = by_brightness(step, threshold)
-        ways = [dequantize(model), dequantize(model, rounded=True), dequantize(model, stepped=True)]
+        ways = [dequantize(model), dequantize(model, "first"), dequantize(model, "every")]
         best, measured, plain = best_rewriting(model, ways[0].model, GREY, "classifier", "auto", False)
         every = [compare(model, way.model, GREY, "classifier", measured.inputs) for way in ways]
         assert measured == every[LAYERS.index(best)]
@@ -253,7 +253,7 @@ def test_the_best_has_the_fewest_differences_of_all_on_the_same_inputs() -> None
 def test_rounding_the_first_layer_has_to_be_as_good_as_rounding_every_one() -> None:
     """Of 145 inputs it changes no decision of this model, of more some."""
     model = by_brightness(0.7, 0.45)
-    assert compare(model, dequantize(model, rounded=True).model, GREY, "classifier", 145).top1 == 1
+    assert compare(model, dequantize(model, "first").model, GREY, "classifier", 145).top1 == 1
     assert best_rewriting(model, dequantize(model).model, GREY, "classifier", "auto", False)[0] == "every"
 
 
