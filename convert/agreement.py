@@ -372,7 +372,7 @@ def agreements(
     """
     from convert.validate import runtimes  # for the process that runs LiteRT
 
-    _, *detections, _ = ssd.output_order(original) if task == SSD else (0, 0)  # of classes and scores
+    detections = ssd.output_order(original, (1, 2)) if task == SSD else ()  # of classes and scores
     try:
         first = runtimes.LiteRT(original)
     except (RuntimeError, ValueError) as error:

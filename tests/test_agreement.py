@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from flatbuffers import flexbuffers
 from PIL import Image
 
 from convert.agreement import (
@@ -22,7 +23,7 @@ from convert.agreement import (
     compare,
     int8_agreement,
 )
-from convert.errors import InputError, ValidationError
+from convert.errors import InputError, UnsupportedModelError, ValidationError
 from convert.export.dequantize import Dequantized, dequantize, in_float32
 from convert.export.unpack import Unpack
 from convert.images import ImageScaling, ResizeMode
@@ -34,6 +35,7 @@ from convert.types import Export, Int8Agreement, StageResult, Validated
 from convert.validate import Validate
 from convert.validate.inputs import image_like
 from tests.export.eon.networks import Network, small_int8
+from tests.heads.ssds import PARAMETERS, anchors_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -360,3 +362,35 @@ def test_what_litert_cannot_run_is_an_error_with_a_hint(worker: Worker, tmp_path
         with pytest.raises(ValidationError, match=said) as caught:
             WithAgreement(Broken(export), timeout=timeout, worker=worker)(None, tmp_path)
         assert hint in str(caught.value.hint)
+
+
+def detector(*results: int) -> bytes:
+    """An SSD with these of its boxes, classes, scores and count as outputs; a row is a box and its scores."""
+    net = Network()
+    source = net.tensor((1, 4, 4, 1), np.int8, ([1 / 255], [-128], 0))
+    codes = net.tensor((1, 4, 4), np.int8, ([1 / 255], [-128], 0))
+    net.call("RESHAPE", [source, net.constant([1, 4, 4])], [codes])
+    scores = net.call("LOGISTIC", [codes], [net.tensor((1, 4, 4), np.int8, ([1 / 256], [-128], 0))])
+    net.versions = {"LOGISTIC": 2, "DEQUANTIZE": 2}
+    floats = [net.call("DEQUANTIZE", [each], [net.tensor((1, 4, 4), np.float32)]) for each in (codes, scores)]
+    outputs = [net.tensor((), np.float32) for _ in range(4)]
+    options = bytes(flexbuffers.Dumps({**PARAMETERS, "num_classes": 3, "max_detections": 3}))
+    anchors = net.constant(anchors_of(2, 2, each=1), np.float32)
+    net.custom("TFLite_Detection_PostProcess", [*floats, anchors], outputs, options)
+    return net.model([source], [outputs[result] for result in results])
+
+
+@pytest.mark.parametrize("results", [(3, 1, 0, 2), (0, 1, 2), (2, 1)])
+def test_of_detections_classes_and_scores_are_enough(worker: Worker, tmp_path: Path, results: tuple[int, ...]) -> None:
+    export, _, _ = unpacked(detector(*results), tmp_path, worker, task="ssd")
+    assert export.agreement is not None
+    assert export.agreement.top1 == 1
+
+
+@pytest.mark.parametrize(
+    "model", [detector(0, 1, 3), detector(0, 2), small_int8()], ids=["no scores", "no classes", "classifier"]
+)
+def test_an_ssd_without_what_it_decides_is_refused(worker: Worker, tmp_path: Path, model: bytes) -> None:
+    with pytest.raises(UnsupportedModelError, match="whose results are its outputs; this model does not") as caught:
+        unpacked(model, tmp_path, worker, task="ssd")
+    assert caught.value.hint == "give the real --task, or export the model again"

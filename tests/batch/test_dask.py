@@ -86,8 +86,11 @@ class Dask:
             kill(process)
         self.workers.clear()
         with Client(self.address) as client:
-            while client.nthreads():
+            for _ in range(1200):  # a minute
+                if not client.nthreads():
+                    return
                 time.sleep(0.05)
+        raise AssertionError((self.folder / "scheduler.log").read_text())
 
     def close(self) -> None:
         for process in (*self.workers, self.scheduler):
