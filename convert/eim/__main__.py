@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from convert.eim.bundle import NO_PARAMETER, read_impulse
-from convert.eim.server import print_info, serve_socket, serve_stdin
+from convert.eim.server import ending, print_info, serve_socket, serve_stdin
 from convert.errors import ConvertError
 from convert.files import open_streams
 
@@ -49,7 +49,7 @@ def _stopped(number: int, _frame: object) -> None:
 
 if __name__ == "__main__":
     open_streams()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in ending():
         signal.signal(number, _stopped)
     code = main(sys.argv[1:])
     with contextlib.suppress(OSError):

@@ -274,13 +274,13 @@ class Signals:
 
     def __init__(self) -> None:
         self.code = 0
-        self._armed = False
+        self._armed = self._raised = False
 
     def arm(self) -> None:
         """Let signals end what follows; a signal noted before does so now."""
         self._armed = True
         if self.code:
-            raise _Stopped
+            self.take(self.code - 128, None)
 
     def disarm(self) -> None:
         """Only note signals from now on."""
@@ -289,21 +289,53 @@ class Signals:
     def take(self, number: int, _frame: FrameType | None) -> None:
         """The signal handler."""
         self.code = self.code or 128 + number
-        if self._armed:
-            self._armed = False
+        if self._armed and not self._raised:  # the next one must not end the clean-up
+            self._raised = True
             raise _Stopped
+
+    def send_again(self) -> None:
+        """The first signal once more, because what it raised was lost."""
+        self._raised = False
+        signal.raise_signal(self.code - 128)  # which may be held back just now
+
+
+def ending() -> list[signal.Signals]:
+    """The signals that end a server; one that is ignored (by nohup, for example) stays so.
+
+    Not SIGINT: official clients send it, also to servers in the background, where shells have it ignored.
+    """
+    numbers = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+    return [each for each in numbers if each is signal.SIGINT or signal.getsignal(each) != signal.SIG_IGN]
 
 
 @contextlib.contextmanager
 def signals_end() -> Iterator[Signals]:
     """SIGINT, SIGTERM or SIGHUP ends the body of the `with` statement while the result is armed."""
-    signals = Signals()
-    before = {number: signal.signal(number, signals.take) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    signals, others = Signals(), sys.unraisablehook
+
+    def dropped(lost: sys.UnraisableHookArgs) -> None:
+        # Python drops what is raised in a finalizer or in a weak reference's callback, and an import has many of these.
+        if lost.exc_type is _Stopped:
+            before.setdefault(signal.SIGALRM, signal.signal(signal.SIGALRM, again))
+            signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+        else:
+            others(lost)
+
+    def again(_number: int, frame: FrameType | None) -> None:
+        if frame is None or frame.f_code is not dropped.__code__:  # where it would be dropped, too
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signals.send_again()
+
+    before = {number: signal.signal(number, signals.take) for number in ending()}
+    sys.unraisablehook = dropped
     try:
         with contextlib.suppress(_Stopped):
             yield signals
     finally:
         signals.disarm()
+        sys.unraisablehook = others
+        if signal.SIGALRM in before:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
 

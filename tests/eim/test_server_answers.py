@@ -10,8 +10,10 @@ import signal
 import socket
 import sys
 import threading
+import time
 import zipfile
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +44,7 @@ from tests.eim.bundles import read_impulse
 from tests.eim.processes import eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -350,6 +353,83 @@ def test_signals_are_noted_until_they_may_end_something() -> None:
     assert done[1:] == ["disarmed"]
     assert (signals.code, Signals().code) == (128 + signal.SIGINT, 0)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_comes_in_a_finalizer_is_not_lost(number: signal.Signals) -> None:
+    """Python drops what is raised there, here twice; a second signal does not end the clean-up."""
+    before, hook = [signal.getsignal(each) for each in (number, signal.SIGALRM)], sys.unraisablehook
+    done: list[str] = []
+
+    class Finalized:
+        def __init__(self, end: Callable[[], None]) -> None:
+            self.end = end
+
+        def __del__(self) -> None:
+            self.end()
+
+    def send() -> None:
+        os.kill(os.getpid(), number)
+
+    with signals_end() as signals:
+        signals.arm()
+        Finalized(send)
+        Finalized(partial(time.sleep, 0.05))  # in which it is sent once more
+        try:
+            time.sleep(20)
+            pytest.fail("the signal was lost")
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            done.append("cleaned")
+    assert (signals.code, done) == (128 + number, ["cleaned"])
+    assert [signal.getsignal(each) for each in (number, signal.SIGALRM)] == before
+    assert sys.unraisablehook is hook
+    with signals_end() as signals:
+        signals.arm()
+        Finalized(send)
+        signals.disarm()
+        time.sleep(0.05)
+        done.append("not ended any more")
+        signals.arm()
+    with signals_end() as signals:
+        signals.arm()
+        Finalized(send)
+    assert signals.code == 128 + number
+    time.sleep(0.05)  # SIGALRM would end this process
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    assert done == ["cleaned", "not ended any more"]
+
+
+def test_other_errors_that_python_drops_are_told() -> None:
+    class Finalized:
+        def __del__(self) -> None:
+            raise ValueError("told")
+
+    told: list[object] = []
+    hook, sys.unraisablehook = sys.unraisablehook, lambda lost: told.append(lost.exc_value and lost.exc_value.args)
+    try:
+        with signals_end():
+            Finalized()
+    finally:
+        sys.unraisablehook = hook
+    assert told == [("told",)]
+
+
+def test_signals_that_are_ignored_stay_so() -> None:
+    """By nohup; not SIGINT, which official clients send, and which a shell has its background processes ignore."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGINT)}
+    try:
+        with signals_end() as signals:
+            signals.arm()
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not signals.code
+            os.kill(os.getpid(), signal.SIGINT)
+            pytest.fail("it is ignored")
+        assert signals.code == 128 + signal.SIGINT
+        assert [signal.getsignal(number) for number in before] == [signal.SIG_IGN] * 2
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_what_clients_fail_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,6 +104,17 @@ def test_nothing_is_left(
     eventually(lambda: not leftovers(folder) and set(FOLDER.glob(f"{PREFIX}*")) <= before, 30)
 
 
+def test_a_packed_file_in_the_background(made: dict[str, Path], servers: Servers) -> None:
+    """`nohup FILE SOCKET &` in a script: SIGHUP stays ignored, SIGINT does not."""
+    path = servers.folder / "a.sock"
+    ignored = ("sh", "-c", 'trap "" HUP INT; exec "$@"', "sh")
+    process = servers.start(*ignored, made["classifier.eim"], path, wait_for=path)
+    for number in (signal.SIGHUP, signal.SIGINT):
+        process.send_signal(number)
+    assert process.wait(20) == 128 + signal.SIGINT
+    assert not path.exists()
+
+
 @pytest.mark.slow
 def test_a_terminal_that_is_closed(made: dict[str, Path], servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel sends SIGHUP, and there is nothing left to write to."""
