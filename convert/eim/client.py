@@ -16,6 +16,7 @@ import shlex
 import signal
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -127,31 +128,63 @@ class Child:
         self.memory = ""
         self._printed = printed
 
+    def ended(self, seconds: float = 0) -> str:
+        """How it ended within `seconds`; empty: it runs. It stays a zombie, so that no other gets its number."""
+        deadline = time.monotonic() + seconds
+        try:
+            while not (end := os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)):
+                if time.monotonic() >= deadline:
+                    return ""
+                time.sleep(_POLL)
+        except ChildProcessError:  # there are no zombies where SIGCHLD is ignored
+            return "ended"
+        killed = end.si_code != os.CLD_EXITED
+        return f"was killed by {signal.Signals(end.si_status).name}" if killed else f"ended with status {end.si_status}"
+
     def died(self) -> str:
         """How it ended and what it printed; completes "the .eim ..."."""
-        try:
-            status = self.process.wait(1)
-            how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-        except subprocess.TimeoutExpired:
-            how = "closed the connection and still runs"
+        how = self.ended(1) or "closed the connection and still runs"
         size = os.fstat(self._printed.fileno()).st_size
         start = max(0, size - _PRINTED)
         text = os.pread(self._printed.fileno(), _PRINTED, start).decode("utf-8", "replace").strip()
         return f"{how}; it printed: {text}" if text else how
 
     def end(self) -> None:
-        """Close its standard input; wait for its end, then interrupt it, then kill it, and what it has started."""
+        """Close its standard input; wait for its end, then interrupt it, then kill it, and what it has started.
+
+        What cannot be ended is said on standard error: a program of another user, or one that waits in the kernel.
+        """
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe:
                 pipe.close()
-        for number, seconds in (0, _GRACE / 10), (signal.SIGINT, _GRACE), (signal.SIGKILL, None):  # 0 is no signal
+        killed = False
+        for number, seconds in (0, _GRACE / 10), (signal.SIGINT, _GRACE), (signal.SIGKILL, _GRACE):  # 0 is no signal
+            deadline = time.monotonic() + seconds
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(seconds)
-        if self.process.returncode == -signal.SIGKILL and self.memory.rfind("/") == 0:
+                killed = number == signal.SIGKILL
+            while (running := self._running()) and time.monotonic() < deadline:
+                time.sleep(_POLL)
+            if not running:
+                break
+        else:
+            with contextlib.suppress(OSError):
+                sys.stderr.write(f"warning: process {running} still runs: it could not be ended\n")
+        killed |= self.process.poll() == -signal.SIGKILL  # from here on its number may be another's
+        if killed and self.memory.rfind("/") == 0:
             with contextlib.suppress(OSError, ValueError):  # gone, or no name of a file
                 (FOLDER / self.memory.removeprefix("/")).unlink()
+
+    def _running(self) -> int:
+        """Number of a process that runs: the program, or one of its group, which has what it started; 0: none."""
+        if not self.ended():
+            return self.process.pid
+        for process in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError, ValueError):  # it has ended meanwhile
+                state, _, group, *_ = process.read_bytes().rpartition(b")")[2].split()  # proc(5)
+                if int(group) == self.process.pid and state not in {b"Z", b"X"}:
+                    return int(process.parent.name)
+        return 0
 
 
 @contextlib.contextmanager
@@ -203,7 +236,7 @@ def opened(target: Path, seconds: float, *, stdio: bool = False) -> Iterator[Tra
 def _connected(address: Path, child: Child, target: Path, deadline: float) -> socket.socket:
     """A connection to the child as soon as it listens."""
     while True:
-        if child.process.poll() is not None:
+        if child.ended():
             raise InputError(f"the .eim {child.died()}", path=target, hint=_WHY)
         try:
             return connected(address, max(_POLL, deadline - time.monotonic()))
