@@ -388,7 +388,8 @@ def test_classify_what_does_not_fit(capsys: pytest.CaptureFixture[str], fake: An
     ]  # fmt: skip
     assert failed(capsys, "classify", "m.eim", features, "--threshold", "0.5") == [
         "error: this .eim has no detection threshold",
-        "  hint: while an .eim serves this socket, `ei-deepstream eim inspect --hello m.eim` shows the model's parameters",
+        ("  hint: while an .eim serves this socket, `ei-deepstream eim inspect --hello m.eim` shows the model's "
+         "parameters"),
     ]  # fmt: skip
 
 
