@@ -488,8 +488,12 @@ def _read_stdin() -> bytes:
 
 def _write_stdout(data: bytes) -> None:
     view = memoryview(data)
-    while view:
-        view = view[os.write(1, view) :]
+    try:
+        while view:
+            view = view[os.write(1, view) :]
+    except OSError as error:
+        error.add_note("cannot write")
+        raise
 
 
 def _say(text: str) -> None:

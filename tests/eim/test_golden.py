@@ -49,6 +49,7 @@ class FakeClient:
     """Remembers what it is asked and gives `results` in order."""
 
     is_broken = False
+    target: Path
 
     def __init__(self, model: ModelInfo, results: list[dict[str, Any]]) -> None:
         self.model = model
@@ -77,6 +78,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Any:
         @contextlib.contextmanager
         def talk(target: Path, **options: Any) -> Iterator[FakeClient]:
             client.asked.append(("talk", target.name, options))
+            client.target = target
             yield client
 
         monkeypatch.setattr(talking, "talk", talk)
@@ -385,7 +387,9 @@ def test_classify_what_does_not_fit(capsys: pytest.CaptureFixture[str], fake: An
         f"error: {features}: this .eim does not say how long a slice is", "  hint: leave out --continuous",
     ]  # fmt: skip
     assert failed(capsys, "classify", "m.eim", features, "--threshold", "0.5") == [
-        "error: this .eim has no detection threshold", "  hint: see `ei-deepstream eim inspect --hello`",
+        "error: this .eim has no detection threshold",
+        ("  hint: while an .eim serves this socket, `ei-deepstream eim inspect --hello m.eim` shows the model's "
+         "parameters"),
     ]  # fmt: skip
 
 
