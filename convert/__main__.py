@@ -27,22 +27,27 @@ from convert.cli import commands
 from convert.errors import ConvertError
 from convert.files import open_streams
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What writing ends in, of standard output too, where a disk is full or a file as large as it may be."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What writing ends in, of standard output too: a disk is full, a file as large as it may be, a terminal gone."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     gc.set_threshold(OBJECTS)
     open_streams()
-    with _signals_interrupt() as received:
+    is_main = threading.current_thread() is threading.main_thread()  # Python allows no other to set handlers
+    with contextlib.ExitStack() as stack:
+        received = stack.enter_context(_signals_interrupt()) if is_main else []
         try:
             return _main(arguments, received)
         except OSError as error:  # of standard output, perhaps while another error was told
             _discard_output()
             if isinstance(error, BrokenPipeError):
                 return 128 + signal.SIGPIPE
-            print(f"error: cannot write: {error.strerror}\n  hint: make room, or write elsewhere", file=sys.stderr)  # noqa: T201
+            with contextlib.suppress(OSError):  # standard error may be what cannot be written
+                where = "" if error.filename is None else f"{error.filename}: "  # without one it is a stream
+                hint = "make room there, or write elsewhere: temporary files go into the folder that TMPDIR names"
+                print(f"error: {where}cannot write: {error.strerror}\n  hint: {hint}", file=sys.stderr)  # noqa: T201
             return 3
         except (KeyboardInterrupt, click.Abort):
             number = received[0] if received else signal.SIGINT
@@ -74,28 +79,37 @@ def _signals_interrupt() -> Iterator[list[int]]:
             raise KeyboardInterrupt
 
     def dropped(lost: sys.UnraisableHookArgs) -> None:
-        # Python drops what is raised in a finalizer or in a weak reference's callback, and an import has many of these.
+        # Python drops what is raised in a finalizer or in a weak reference's callback, and an import has many of these:
+        # the signal is sent once more, a moment later.
         if lost.exc_type is KeyboardInterrupt:
+            alarms.append(signal.signal(signal.SIGALRM, again))
             signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
         else:
             others(lost)
 
     def again(_number: int, frame: FrameType | None) -> None:
-        if frame is None or frame.f_code is not dropped.__code__:  # where it would be dropped, too
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            raise KeyboardInterrupt
+        if frame is None or frame.f_code is not dropped.__code__:  # there it would be dropped, too
+            calm()
+            number = [*received, signal.SIGINT][0]
+            received.clear()
+            signal.raise_signal(number)
 
-    before = {}
-    others = sys.unraisablehook
-    if threading.current_thread() is threading.main_thread():  # Python allows no other to set handlers
-        sys.unraisablehook, before[signal.SIGALRM] = dropped, signal.signal(signal.SIGALRM, again)
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) == signal.SIG_DFL:
-                before[number] = signal.signal(number, interrupt)
+    def calm() -> None:
+        while alarms:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, alarms.pop())
+
+    before, others = {}, sys.unraisablehook
+    alarms: list[Any] = []
+    sys.unraisablehook = dropped
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            before[number] = signal.signal(number, interrupt)
     try:
         yield received
     finally:
         sys.unraisablehook = others
+        calm()
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -111,7 +125,8 @@ def _main(arguments: Sequence[str] | None, received: Sequence[int]) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
-        error.show()
+        with contextlib.suppress(OSError):
+            error.show()
         return error.exit_code
     except ConvertError as error:
         from convert.render.text import show_error  # only a failing run needs it

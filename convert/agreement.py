@@ -67,7 +67,7 @@ class WithAgreement:
 
     Attributes:
         unpack: the ordinary stage.
-        images: a folder of pictures to measure on, too: as many as there are generated inputs at most.
+        images: a folder of pictures to measure on, too: MOST at most.
         as_primary: the bundle gets the config of a primary engine, which `simulate` can compare.
         timeout: seconds a comparison may take.
         rounding: "none" of the original's, that of the "first" layer, of "every" layer, or what "auto" finds.
@@ -120,7 +120,7 @@ class WithAgreement:
                 return plain, 0
             from convert.export.dequantize import in_float32  # brings the schema classes
 
-            other, done = in_float32(plain, rounded=layers == "first", stepped=layers == "every")
+            other, done = in_float32(plain, layers)
             return other, done.rounded
 
         def begin(layers: str) -> None:
@@ -128,7 +128,7 @@ class WithAgreement:
             self.meanwhile(rewriting(layers)[0])
 
         given = plain.model, self.rounding, self.meanwhile is not None
-        layers, measured, without = self._call("best_rewriting", plain, worker, *given, told=begin)
+        layers, measured, without = self._call("convert.agreement:best_rewriting", plain, worker, *given, told=begin)
         inputs, found = measured.inputs, []
         export, rounded = rewriting(layers)
         if rounded:
@@ -137,11 +137,12 @@ class WithAgreement:
                 f" inputs; without that on {without.top1:.1%}"
             )
             found.append(ROUNDING.found(message))
+        function = "convert.agreement:compare"
         if files:
-            measured = _together(measured, self._call("compare", export, worker, export.model, 0, files))
+            measured = _together(measured, self._call(function, export, worker, export.model, 0, files))
         kernels = None
         if measured.top1 < GOOD:
-            kernels = self._call("compare", export, worker, None, inputs, files).top1
+            kernels = self._call(function, export, worker, None, inputs, files).top1
         agreement = Int8Agreement(
             measured.top1, measured.mean_abs_diff, measured.max_abs_diff, measured.inputs, rounded=rounded,
             kernels=kernels, layers=layers if rounded else "none",
@@ -174,7 +175,9 @@ class WithAgreement:
         fed = Fed(export.facts.input.sides, scaling, metadata.resize_mode, metadata.anchor)
         given = (export.original, rebuilt, fed, export.facts.task, *arguments)
         try:
-            return worker.call(f"convert.agreement:{function}", *given, timeout=self.timeout, told=told)
+            # `best_rewriting` makes as many comparisons.
+            timeout = self.timeout * len(LAYERS) if told else self.timeout
+            return worker.call(function, *given, timeout=timeout, told=told)
         except Died as error:
             hint = "allow more time with --timeout" if error.reason.startswith("ran longer") else _HINT
             raise ValidationError(f"LiteRT {error.reason} comparing the quantized model", hint=hint) from error
@@ -239,7 +242,7 @@ def best_rewriting(
     rounding: str,
     ahead: bool,  # noqa: FBT001 - what travels
 ) -> tuple[str, Agreement, Agreement]:
-    """Which rewriting in float32 decides as `original` most often, for the worker.
+    """Which rewriting in float32 decides as `original`, for the worker: the first that does so clearly, or most often.
 
     It is always the one with the fewest differences so far that is measured on, of equal ones the simplest, until it is
     clear that it is good or MOST inputs are done. So the others have as many differences already, on fewer inputs as a
@@ -265,7 +268,7 @@ def best_rewriting(
         if layers != "none":
             from convert.export.dequantize import dequantize  # brings the schema classes
 
-            model = dequantize(original, rounded=layers == "first", stepped=layers == "every").model
+            model = dequantize(original, layers).model
         yield from agreements(original, model, fed.inputs(most), task)
 
     running = {layers: measured(layers) for layers in LAYERS}
@@ -300,7 +303,7 @@ GOOD = 0.98
 """The share of equal decisions below which LiteRT's own kernels are measured."""
 
 _MARGIN = 0.01  # what a share may be below GOOD, or below the kernels' own, however many inputs there are
-_SIGMAS = 2  # of the difference of two shares, which chance alone makes in one of twenty models
+_SIGMAS = 1.65  # of the difference of two shares, which chance alone makes in one of twenty models
 
 _BETTER, _WORSE = 0.99, 0.97  # the shares that are distinguished, as far from GOOD as each other
 _ODDS = 19  # likelihood ratio of the better to the worse: at most 1 in 19 of the worse ever get there
@@ -314,7 +317,7 @@ def agreement_findings(agreement: Int8Agreement, hint: str = AGREEMENT.fix) -> t
     below LiteRT's own kernels."""
     if agreement.kernels is None:
         return ()
-    shares = agreement.top1, agreement.kernels
+    shares = (agreement.top1, agreement.kernels)[: 2 if agreement.kernels < GOOD else 1]  # GOOD is exact
     chance = (sum(share * (1 - share) for share in shares) / agreement.inputs) ** 0.5
     if agreement.top1 >= min(GOOD, agreement.kernels) - max(_MARGIN, _SIGMAS * chance):
         return ()
@@ -369,7 +372,7 @@ def agreements(
     """
     from convert.validate import runtimes  # for the process that runs LiteRT
 
-    _, *detections, _ = ssd.output_order(original) if task == SSD else (0, 0)  # of classes and scores
+    detections = ssd.output_order(original, (1, 2)) if task == SSD else ()  # of classes and scores
     try:
         first = runtimes.LiteRT(original)
     except (RuntimeError, ValueError) as error:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from convert import pipeline
-from convert.__main__ import main
 from convert.export.unpack import Unpack
 from convert.types import Adapted, Evidence, StageResult, Validated
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["emitted", "measure_nothing", "prove_nothing", "unproven"]
+__all__ = ["emitted", "measure_nothing", "prove_nothing"]
 
 
 @dataclass(frozen=True)
@@ -48,12 +47,6 @@ def prove_nothing(patch: pytest.MonkeyPatch) -> None:
     measure_nothing(patch)
     patch.setattr(pipeline, "unpacking", unpacking)
     patch.setattr(pipeline, "WithComparison", lambda proof, *_, **__: proof)
-
-
-def unproven(words: list[str]) -> int:
-    """The command, in a process of its own that proves nothing; its exit code."""
-    prove_nothing(pytest.MonkeyPatch())
-    return main(words)
 
 
 @pytest.fixture(scope="session")

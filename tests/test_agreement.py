@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from flatbuffers import flexbuffers
 from PIL import Image
 
 from convert.agreement import (
@@ -22,7 +23,7 @@ from convert.agreement import (
     compare,
     int8_agreement,
 )
-from convert.errors import InputError, ValidationError
+from convert.errors import InputError, UnsupportedModelError, ValidationError
 from convert.export.dequantize import Dequantized, dequantize, in_float32
 from convert.export.unpack import Unpack
 from convert.images import ImageScaling, ResizeMode
@@ -34,6 +35,7 @@ from convert.types import Export, Int8Agreement, StageResult, Validated
 from convert.validate import Validate
 from convert.validate.inputs import image_like
 from tests.export.eon.networks import Network, small_int8
+from tests.heads.ssds import PARAMETERS, anchors_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,7 +109,7 @@ def test_coarse_steps_of_the_first_layer_are_kept(worker: Worker, tmp_path: Path
     assert agreement is not None
     assert ids[-2:] == ["EI151", "EI154"]
     assert export.original == model
-    assert export.model == dequantize(model, rounded=True).model
+    assert export.model == dequantize(model, "first").model
     assert "FLOOR" in export.facts.operators
     most = GREY.count(MOST)
     kept = compare(model, export.model, GREY, "classifier", agreement.inputs)
@@ -124,16 +126,16 @@ def test_coarse_steps_of_the_first_layer_are_kept(worker: Worker, tmp_path: Path
 def test_a_model_that_agrees_is_left_alone_and_measured_no_longer_than_it_takes(
     worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rewritten: list[bool] = []
+    rewritten: list[str] = []
 
-    def counted(export: Export, *, rounded: bool = False, coded: bool = False) -> tuple[Export, Dequantized]:
-        rewritten.append(rounded)
-        return in_float32(export, rounded=rounded, coded=coded)
+    def counted(export: Export, layers: str = "none", *, coded: bool = False) -> tuple[Export, Dequantized]:
+        rewritten.append(layers)
+        return in_float32(export, layers, coded=coded)
 
     monkeypatch.setattr("convert.export.dequantize.in_float32", counted)
     model = by_brightness(0.4, 0.35)
     export, ids, _ = unpacked(model, tmp_path, worker)
-    assert rewritten == [False]
+    assert rewritten == ["none"]
     assert export.model == dequantize(model).model
     assert "EI151" in ids
     assert not {"EI153", "EI154"} & set(ids)
@@ -165,17 +167,17 @@ def test_every_layer_is_rounded_where_less_does_not_suffice(worker: Worker, tmp_
     model = by_brightness(0.5, 0.5)
     export, ids, said = unpacked(model, tmp_path, worker)
     assert ids[-2:] == ["EI151", "EI154"]
-    assert export.model == dequantize(model, stepped=True).model
+    assert export.model == dequantize(model, "every").model
     assert export.agreement is not None
     assert (export.agreement.layers, export.agreement.rounded, export.agreement.top1) == ("every", 5, 1)
     assert export.is_stepped
     assert replace(export, agreement=None).is_stepped, "by its description, where a stage is called alone"
-    first = dequantize(model, rounded=True).model
+    first = dequantize(model, "first").model
     assert not replace(export, agreement=None, model=first).is_stepped, "which has FLOOR, too"
     assert "rounded as the original: every layer" in said
     assert unpacked(model, tmp_path, worker, "none")[0].model == dequantize(model).model
     good = by_brightness(0.4, 0.35)
-    assert unpacked(good, tmp_path, worker, "every")[0].model == dequantize(good, stepped=True).model
+    assert unpacked(good, tmp_path, worker, "every")[0].model == dequantize(good, "every").model
 
 
 def test_a_model_that_rounds_is_held_against_the_quantized_original(tmp_path: Path) -> None:
@@ -238,7 +240,7 @@ def test_the_best_has_the_fewest_differences_of_all_on_the_same_inputs() -> None
     layers = set()
     for step, threshold in ((0.4, 0.35), (0.3, 0.45), (0.7, 0.45), (0.5, 0.5)):
         model = by_brightness(step, threshold)
-        ways = [dequantize(model), dequantize(model, rounded=True), dequantize(model, stepped=True)]
+        ways = [dequantize(model), dequantize(model, "first"), dequantize(model, "every")]
         best, measured, plain = best_rewriting(model, ways[0].model, GREY, "classifier", "auto", False)
         every = [compare(model, way.model, GREY, "classifier", measured.inputs) for way in ways]
         assert measured == every[LAYERS.index(best)]
@@ -253,7 +255,7 @@ def test_the_best_has_the_fewest_differences_of_all_on_the_same_inputs() -> None
 def test_rounding_the_first_layer_has_to_be_as_good_as_rounding_every_one() -> None:
     """Of 145 inputs it changes no decision of this model, of more some."""
     model = by_brightness(0.7, 0.45)
-    assert compare(model, dequantize(model, rounded=True).model, GREY, "classifier", 145).top1 == 1
+    assert compare(model, dequantize(model, "first").model, GREY, "classifier", 145).top1 == 1
     assert best_rewriting(model, dequantize(model).model, GREY, "classifier", "auto", False)[0] == "every"
 
 
@@ -360,3 +362,35 @@ def test_what_litert_cannot_run_is_an_error_with_a_hint(worker: Worker, tmp_path
         with pytest.raises(ValidationError, match=said) as caught:
             WithAgreement(Broken(export), timeout=timeout, worker=worker)(None, tmp_path)
         assert hint in str(caught.value.hint)
+
+
+def detector(*results: int) -> bytes:
+    """An SSD with these of its boxes, classes, scores and count as outputs; a row is a box and its scores."""
+    net = Network()
+    source = net.tensor((1, 4, 4, 1), np.int8, ([1 / 255], [-128], 0))
+    codes = net.tensor((1, 4, 4), np.int8, ([1 / 255], [-128], 0))
+    net.call("RESHAPE", [source, net.constant([1, 4, 4])], [codes])
+    scores = net.call("LOGISTIC", [codes], [net.tensor((1, 4, 4), np.int8, ([1 / 256], [-128], 0))])
+    net.versions = {"LOGISTIC": 2, "DEQUANTIZE": 2}
+    floats = [net.call("DEQUANTIZE", [each], [net.tensor((1, 4, 4), np.float32)]) for each in (codes, scores)]
+    outputs = [net.tensor((), np.float32) for _ in range(4)]
+    options = bytes(flexbuffers.Dumps({**PARAMETERS, "num_classes": 3, "max_detections": 3}))
+    anchors = net.constant(anchors_of(2, 2, each=1), np.float32)
+    net.custom("TFLite_Detection_PostProcess", [*floats, anchors], outputs, options)
+    return net.model([source], [outputs[result] for result in results])
+
+
+@pytest.mark.parametrize("results", [(3, 1, 0, 2), (0, 1, 2), (2, 1)])
+def test_of_detections_classes_and_scores_are_enough(worker: Worker, tmp_path: Path, results: tuple[int, ...]) -> None:
+    export, _, _ = unpacked(detector(*results), tmp_path, worker, task="ssd")
+    assert export.agreement is not None
+    assert export.agreement.top1 == 1
+
+
+@pytest.mark.parametrize(
+    "model", [detector(0, 1, 3), detector(0, 2), small_int8()], ids=["no scores", "no classes", "classifier"]
+)
+def test_an_ssd_without_what_it_decides_is_refused(worker: Worker, tmp_path: Path, model: bytes) -> None:
+    with pytest.raises(UnsupportedModelError, match="whose results are its outputs; this model does not") as caught:
+        unpacked(model, tmp_path, worker, task="ssd")
+    assert caught.value.hint == "give the real --task, or export the model again"

@@ -18,6 +18,7 @@ import pytest
 import convert.__main__
 from convert.__main__ import main
 from convert.errors import InputError
+from convert.files import signals_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +86,30 @@ def test_a_signal_that_comes_in_a_finalizer_is_not_lost(
     said = "interrupted" if number == signal.SIGINT else "ended by SIGTERM"
     assert capsys.readouterr().err.strip() == said
     assert sys.unraisablehook is hook
+
+    renamed: list[int] = []
+
+    def rename() -> None:
+        Finalized()
+        with signals_wait():
+            time.sleep(0.1)
+            renamed.append(number)
+        pytest.fail("the signal was lost")
+
+    assert ending(monkeypatch, rename) == 128 + number
+    assert renamed == [number], "also the second one waits"
+    assert ending(monkeypatch, Finalized) == 0, "it came with the end"
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
+
+
+def test_an_alarm_of_somebody_else_ends_a_run_as_ever() -> None:
+    code = (
+        "import signal, time; import convert.__main__ as run; signal.alarm(1)\n"
+        "run.commands.main = lambda *_, **__: time.sleep(20)\nrun.main([])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
+    assert done.returncode == -signal.SIGALRM
 
 
 @pytest.mark.parametrize(
@@ -163,7 +188,8 @@ def test_a_disk_that_is_full(words: tuple[str, ...]) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "convert", *words], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, check=False
         )
-    said = b"error: cannot write: No space left on device\n  hint: make room, or write elsewhere\n"
+    hint = b"make room there, or write elsewhere: temporary files go into the folder that TMPDIR names"
+    said = b"error: cannot write: No space left on device\n  hint: " + hint + b"\n"
     assert (done.returncode, done.stderr) == (3, said)
 
 

@@ -103,14 +103,6 @@ def _comment(_: checking.RuleContext, line: bytes, entry: Entry) -> _Lines:
     return None if new is None or not words else [indent + words.encode(), *new]
 
 
-def _blank(_: checking.RuleContext, line: bytes, __: Entry) -> _Lines:
-    return [line.rstrip(b" \t")]
-
-
-def _quotes(_: checking.RuleContext, line: bytes, entry: Entry) -> _Lines:
-    return _with_value(line, entry, entry.text.strip(" \t")[1:-1])
-
-
 def _legacy(context: checking.RuleContext, line: bytes, entry: Entry) -> _Lines:
     key = checking.key_of(entry)
     if key is None or key.replaced_by is None:
@@ -136,8 +128,8 @@ def _with_value(line: bytes, entry: Entry, new: str) -> _Lines:
 
 _FIXERS: Final[dict[str, Callable[[checking.RuleContext, bytes, Entry], _Lines]]] = {
     "NVI004": _comment,
-    "NVI005": _blank,
-    "NVI006": _quotes,
+    "NVI005": lambda _, line, __: [line.rstrip(b" \t")],
+    "NVI006": lambda _, line, entry: _with_value(line, entry, entry.text.strip(" \t")[1:-1]),
     "NVI012": _legacy,
 }
 

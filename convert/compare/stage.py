@@ -28,7 +28,6 @@ from convert.types import Adapted, ModelFormat, Stage, StageResult
 
 if TYPE_CHECKING:
     from convert.emit import Emit
-    from convert.images import Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,8 @@ class WithComparison:
         config, size, worker = self._config(artifact, workdir), artifact.onnx.size, self.worker
         if config is None:
             return self.validate(artifact, workdir)
-        given = config, self.emit.where, self._usual(), self.images, self.timeout, artifact
+        usual = (self.emit.frames_from or sample(self.emit.where)).usual  # where the model is not made for others
+        given = config, self.emit.where, usual, self.images, self.timeout, artifact
         function, there, here = "convert.compare.run:compare_bundle", InProcessWorker(), size > SENT
         with contextlib.ExitStack() as unless_taken:
             if self.beside is not None and artifact.export.original is not None and not here:
@@ -110,10 +110,6 @@ class WithComparison:
         for name, data in files.items():
             (folder / name).write_bytes(data)
         return folder / bundle_names(adapted.export.name).primary
-
-    def _usual(self) -> Frame:
-        """The frames that the app gives the engine, where the model is not made for others."""
-        return (self.emit.frames_from or sample(self.emit.where)).usual
 
     def _is_compared(self, adapted: Adapted) -> bool:
         """Whether Edge Impulse's decoding of such a model is known; of an ONNX file's boxes the unit is not."""

@@ -294,10 +294,6 @@ def _axes(block: dsp.Block, impulse: dsp.Impulse) -> tuple[int, ...]:
 # The kinds.
 
 
-def _read_raw(block: dsp.Block, impulse: dsp.Impulse) -> Raw:
-    return Raw(_axes(block, impulse), _Values(block).scale(), impulse.samples)
-
-
 def _read_flatten(block: dsp.Block, impulse: dsp.Impulse) -> Flatten:
     values = _Values(block)
     if values.whole("moving_avg_num_windows", 0, int(_LARGEST_NUMBER), 0):
@@ -509,7 +505,7 @@ def _band(frequency: float, samples: int, kind: str, cutoff: float, fft: int) ->
 
 
 _READ: dict[str, Callable[[dsp.Block, dsp.Impulse], Settings]] = {
-    "raw": _read_raw,
+    "raw": lambda block, impulse: Raw(_axes(block, impulse), _Values(block).scale(), impulse.samples),
     "flatten": _read_flatten,
     "spectral_analysis": _read_spectral,
     **dict.fromkeys(("mfe", "mfcc", "spectrogram"), _read_sound),

@@ -70,6 +70,8 @@ HEAD: Final = 4096
 _WHOLE: Final = "download or copy the file again"
 _UNPACK: Final = "unpack it with another program and give the folder instead"
 _ENCRYPTED: Final = 0x1  # general purpose bit 0
+_ZIP: Final = {b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"}  # none of Edge Impulse's has something in front of it
+_MODELS: Final = (".h", ".c", ".cpp", ".tflite", ".lite", ".onnx")  # what can be or describe a model
 _MODEL_FOLDER: Final = "tflite-model"
 _PARAMETERS: Final = "model-parameters"
 _DEPLOYMENT: Final = "deployment-metadata.json"
@@ -191,7 +193,7 @@ def open_source(path: Path) -> Iterator[OpenExport]:
         return
     with open_tree(path) as tree:
         inner = [name for name in tree.members if name.lower().endswith(".zip")]
-        if tree.kind == "zip" and len(inner) == 1 and not _has_model(tree):
+        if tree.kind == "zip" and len(inner) == 1 and not any(path.lower().endswith(_MODELS) for path in tree.members):
             with open_zip_bytes(tree.read(inner[0]), path / inner[0]) as nested:
                 yield OpenExport(_with_labels(nested, path), None, ())
         else:
@@ -264,11 +266,6 @@ def _with_parameters(path: Path, shown: Path, focus: str | None = None) -> OpenE
     return OpenExport(tree, focus, (finding,))
 
 
-def _has_model(tree: Tree) -> bool:
-    """Whether something besides archives is in it that can be or describe a model."""
-    return any(path.lower().endswith((".h", ".c", ".cpp", ".tflite", ".lite", ".onnx")) for path in tree.members)
-
-
 @contextmanager
 def _surroundings(path: Path) -> Iterator[OpenExport]:
     path = Path(path)
@@ -296,7 +293,7 @@ def open_tree(path: Path, limits: Limits = LIMITS) -> Iterator[Tree]:
     """
     if is_folder(path):
         yield _folder_tree(path, [path], path, limits)
-    elif _is_zip(path):
+    elif read_head(path, 4) in _ZIP:
         try:
             file = path.open("rb")
         except OSError as error:
@@ -352,11 +349,6 @@ def _unreadable(path: Path, error: OSError) -> InputError:
         found = files.alike(path)
         hint = f"did you mean {found}?" if found else "check the name"
     return InputError(f"cannot read it: {error.strerror or error}", path=path, hint=hint)
-
-
-def _is_zip(path: Path) -> bool:
-    """By its first bytes; an archive with something in front (a self-extracting one) is none of Edge Impulse's."""
-    return read_head(path, 4) in {b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"}
 
 
 def read_head(path: Path, size: int) -> bytes:

@@ -6,7 +6,7 @@ rounded once to float32.
 
 An int8 kernel computes the float operator on the real values its integers stand for, rounds the result, and clips it to
 the output's quantized range. Rounding is noise and is left out, except that of the first layer, which `keep_steps` can
-put back, and that of every activation where a network is small and few values decide (`stepped`). Clipping can be a
+put back, and that of every activation where a network is small and few values decide. Clipping can be a
 part of the network (converters drop a ReLU that the range already does, and calibration clips outliers), so it stays:
 as a fused ReLU or ReLU6 where it is one, else as MAXIMUM and MINIMUM. It is left out where `result_range` shows that
 the float result stays inside: after ReLU6 in a range of 0 to 6, behind a softmax, through a reshape. A clip by no more
@@ -294,8 +294,7 @@ def keep_steps(
         added: list[tuple[str, Any]] = []
         for place, index in enumerate(outputs):
             if index in steps:
-                name_before = f"{tensor_name(model, index)}_unrounded"
-                outputs[place] = add_tensor(model, name_before, graph.tensors[index].shape)
+                outputs[place] = add_tensor(model, f"{tensor_name(model, index)}_unrounded", graph.tensors[index].shape)
                 added += _staircase(model, outputs[place], index, steps[index], soft=soft)
         call.outputs = np.array(outputs, np.int32)
         result += [(name, call), *added]
@@ -360,7 +359,7 @@ class Dequantized:
     findings: tuple[Finding, ...]
 
 
-def dequantize(model: bytes, *, rounded: bool = False, stepped: bool = False, coded: bool = False) -> Dequantized:
+def dequantize(model: bytes, layers: str = "none", *, coded: bool = False) -> Dequantized:
     """The float32 network that a quantized one stands for.
 
     Read are int8, uint8 and int16 activations, also between QUANTIZE and DEQUANTIZE, weights of those types and of
@@ -369,9 +368,9 @@ def dequantize(model: bytes, *, rounded: bool = False, stepped: bool = False, co
 
     Args:
         model: a flatbuffer that has been verified.
-        rounded: keep the rounding of the first layer, where there is one, in a soft form.
-        stepped: keep the rounding of every activation, in plain operators: what remains of a difference is one in the
-            last bit of a sum, which may move an activation by a step.
+        layers: whose rounding is kept: "none"; that of the "first" layer, where there is one, in a soft form; that of
+            "every" activation, in plain operators: what remains of a difference is one in the last bit of a sum, which
+            may move an activation by a step.
         coded: keep the rounding of every activation, as a QUANTIZE and a DEQUANTIZE behind each; nothing else is cut
             and nothing is found.
 
@@ -383,32 +382,31 @@ def dequantize(model: bytes, *, rounded: bool = False, stepped: bool = False, co
     rewriter.run()
     if coded:
         return Dequantized(finish(root, rewriter.calls), 0, rewriter.constants, 0, None, ())
-    steps = [*rewriter.between, *rewriter.activations] if stepped else rewriter.first_layer if rounded else ()
+    every = [*rewriter.between, *rewriter.activations]
+    steps = {"none": [], "first": rewriter.first_layer, "every": every}[layers]
     message = f"rewritten in float32: {rewriter.constants} constants, {rewriter.clamps} clamps for quantized ranges"
-    found = [DEQUANTIZED.found(f"{message}, {len(steps)} roundings" if stepped else message)]
+    found = [DEQUANTIZED.found(f"{message}, {len(steps)} roundings" if layers == "every" else message)]
     if rewriter.input_range is not None:
         low, high = rewriter.input_range
         found.append(INPUT_CLAMP.found(f"the input is cut to {low:.5g} .. {high:.5g}"))
-    calls = keep_steps(root, rewriter.calls, steps, soft=not stepped)
-    if stepped and steps:
+    calls = keep_steps(root, rewriter.calls, steps, soft=layers == "first")
+    if layers == "every" and steps:
         root.description = ROUNDED  # a stage that is called alone has nothing else to tell it by
     return Dequantized(
         finish(root, calls), rewriter.clamps, rewriter.constants, len(steps), rewriter.input_range, tuple(found)
     )
 
 
-def in_float32(
-    export: Export, *, rounded: bool = False, stepped: bool = False, coded: bool = False
-) -> tuple[Export, Dequantized]:
+def in_float32(export: Export, layers: str = "none", *, coded: bool = False) -> tuple[Export, Dequantized]:
     """`export`, whose `original` is set, with that in float32 as its model; the task stays what it was.
 
-    `rounded`, `stepped` and `coded` as in `dequantize`.
+    `layers` and `coded` as in `dequantize`.
 
     Raises:
         UnsupportedModelError: an operator or a tensor whose float32 counterpart is not known.
     """
     assert export.original is not None
-    done = dequantize(export.original, rounded=rounded, stepped=stepped, coded=coded)
+    done = dequantize(export.original, layers, coded=coded)
     facts = replace(facts_of(read_graph(done.model)), quantization="float32", task=export.facts.task)
     return replace(export, model=done.model, facts=facts, coded=coded), done
 

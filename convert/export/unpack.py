@@ -162,7 +162,7 @@ class Unpack:
         if self.dequantize and heads.is_quantized(export):
             from convert.export.dequantize import INPUT_CLAMP, in_float32  # brings the schema classes
 
-            export, done = in_float32(replace(export, original=export.model), stepped=True)
+            export, done = in_float32(replace(export, original=export.model), "every")
             findings = (*findings, *(each for each in done.findings if each.id != INPUT_CLAMP.id))  # of features: usual
         return StageResult(export, findings=findings)
 

@@ -415,10 +415,6 @@ def _build_corners(end: GraphEnd, rows: Rows) -> BoxTensors:
     return BoxTensors(low, high, end.part(rows.name, 2, 4, rows.columns))
 
 
-def _read_corners(decoder: ReferenceDecoder, rows: Float) -> Detections:
-    return decoder.detections(rows[..., :2], rows[..., 2:4], rows[..., 4:])
-
-
 # TAO's RetinaNet and SSD: background, classes, then, counted from the end, offsets, the anchor's corners, variances
 
 
@@ -514,7 +510,8 @@ HEADS: tuple[HeadSpec, ...] = (
     ),
     RowsHead(
         "yolo-pro", "YOLO-Pro object detector", (12, "YOLO_PRO"), "yolo_pro", build=_build_corners,
-        reference=_read_corners, columns="left, top, right, bottom, classes", others=4, cuts_first=True,
+        reference=lambda decoder, rows: decoder.detections(rows[..., :2], rows[..., 2:4], rows[..., 4:]),
+        columns="left, top, right, bottom, classes", others=4, cuts_first=True,
         is_comparable=True,
     ),
     HeadSpec(

@@ -205,11 +205,15 @@ def inputs(model: bytes) -> tuple[int, int, int] | None:
     return (operator.Inputs(0), operator.Inputs(1), operator.Inputs(2)) if operator else None
 
 
-def output_order(model: bytes) -> list[int]:
-    """Where boxes, classes, scores and count are among the graph's outputs, which may have them in any order."""
-    tree, operator = _ends_in_it(model)
+def output_order(model: bytes, results: Sequence[int] = range(4)) -> list[int]:
+    """Where boxes, classes, scores and count, or those of them in `results`, are among the outputs, in any order.
+
+    Raises:
+        UnsupportedModelError: the model does not end in the operator, or one of them is no output.
+    """
+    tree, operator = _ends_in_it(model, results)
     given = _outputs(tree.Subgraphs(0))
-    return [given.index(index) for index in _outputs(operator)]
+    return [given.index(operator.Outputs(result)) for result in results]
 
 
 def anchors(model: bytes) -> Anchors:
@@ -262,10 +266,11 @@ def _last_operator(model: bytes) -> tuple[Any, Any]:
     return tree, last if is_it else None
 
 
-def _ends_in_it(model: bytes) -> tuple[Any, Any]:
-    """The flatbuffer and the operator, which makes all of the graph's outputs."""
+def _ends_in_it(model: bytes, needed: Sequence[int] = ()) -> tuple[Any, Any]:
+    """The flatbuffer and the operator, which makes all of the graph's outputs; those `needed` of its own are there."""
     tree, last = _last_operator(model)
-    if last is None or not set(_outputs(tree.Subgraphs(0))) <= set(_outputs(last)):
+    given = set(_outputs(tree.Subgraphs(0)))
+    if last is None or not given <= set(_outputs(last)) or not given >= {last.Outputs(each) for each in needed}:
         raise UnsupportedModelError(
             f"a MobileNet SSD ends in {OPERATOR}, whose results are its outputs; this model does not",
             hint="give the real --task, or export the model again",

@@ -45,7 +45,7 @@ def _row(path: Path, count: int, worker: Worker) -> list[str]:
     start = time.perf_counter()
     plain = dequantize(model)
     seconds = time.perf_counter() - start
-    ways = {"none": plain, "first": dequantize(model, rounded=True), "every": dequantize(model, stepped=True)}
+    ways = {"none": plain, "first": dequantize(model, "first"), "every": dequantize(model, "every")}
     start = time.perf_counter()
     export = WithAgreement(Unpack(dequantize=True), worker=worker)(path, Path()).artifact
     choosing = time.perf_counter() - start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import onnx
@@ -18,6 +19,7 @@ from convert.render.machine import check_document, check_junit, sarif_document
 from tests.examples import examples
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from convert.check.run import CheckReport
@@ -192,24 +194,39 @@ def test_findings_come_in_the_order_of_the_file(tmp_path: Path) -> None:
     assert [path for path, _ in places] == sorted([path for path, _ in places], key=lambda path: path != file.path)
 
 
-_LONG = {
-    "blanks": b"[property]\ninfer-dims=1" + b" " * 2_000_000 + b"x\noffsets=1" + b" \t" * 1_000_000 + b"\n",
-    "suppressions": b"[property]\n"
-    + b"# check: ignore x\n" * 100_000
-    + b"# check: ignore"
-    + b" \r" * 1_000_000
-    + b"a\n",
-    "groups": b"[property]\nnetwork-type=1\n" + b"".join(b"[class-attrs-%d]\nthreshold=1\n" % n for n in range(30_000)),
-    "keys": b"[property]\n" + b"".join(b"interwal%d=1\n" % n for n in range(20_000)),
-    "comments": b"[property]\n" + b"".join(b"batch-size=1 # %d\n" % n for n in range(30_000)),
-    "values": b"[property]\nonnx-file=" + b"a " * 1_000_000 + b"\nclassifier-type=" + b"# " * 1_000_000 + b"\n",
-}
+_LONG: dict[str, tuple[int, Callable[[int], bytes]]] = {
+    "blanks": (
+        2_000_000, lambda n: b"[property]\ninfer-dims=1" + b" " * n + b"x\noffsets=1" + b" \t" * (n // 2) + b"\n"
+    ),
+    "suppressions": (
+        100_000,
+        lambda n: b"[property]\n" + b"# check: ignore x\n" * n + b"# check: ignore" + b" \r" * (10 * n) + b"a\n",
+    ),
+    "groups": (
+        30_000,
+        lambda n: b"[property]\nnetwork-type=1\n" + b"".join(b"[class-attrs-%d]\nthreshold=1\n" % i for i in range(n)),
+    ),
+    "keys": (20_000, lambda n: b"[property]\n" + b"".join(b"interwal%d=1\n" % i for i in range(n))),
+    "comments": (30_000, lambda n: b"[property]\n" + b"".join(b"batch-size=1 # %d\n" % i for i in range(n))),
+    "values": (
+        2_000_000, lambda n: b"[property]\nonnx-file=" + b"a " * n + b"\nclassifier-type=" + b"# " * n + b"\n"
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", _LONG)
 def test_nothing_is_quadratic(tmp_path: Path, name: str) -> None:
-    """Where one is, this takes minutes."""
-    (tmp_path / "c.txt").write_bytes(_LONG[name])
-    report = _check(tmp_path / "c.txt")
-    assert len(report.findings) < 2000
-    _shown(report)
+    """Of four times as much text the time is about four times as long; it would be sixteen times."""
+    count, text = _LONG[name]
+
+    def seconds(count: int) -> float:
+        """Of the processor."""
+        (tmp_path / "c.txt").write_bytes(text(count))
+        begin = time.process_time()
+        report = _check(tmp_path / "c.txt")
+        _shown(report)
+        assert len(report.findings) < 2000
+        return time.process_time() - begin
+
+    seconds(1)  # what is made once
+    assert seconds(count) < 10 * min(seconds(count // 4) for _ in range(3))

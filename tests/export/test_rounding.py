@@ -73,7 +73,7 @@ def test_it_has_the_ends_of_a_range_and_the_middle_of_ramps() -> None:
 
 def test_only_the_first_layer_is_rounded() -> None:
     model = small_int8()
-    plain, kept = dequantize(model), dequantize(model, rounded=True)
+    plain, kept = dequantize(model), dequantize(model, "first")
     assert (plain.rounded, kept.rounded) == (0, 1)
     first, *others = operators(plain.model)
     assert first == "CONV_2D"
@@ -82,7 +82,7 @@ def test_only_the_first_layer_is_rounded() -> None:
 
 
 def test_what_is_cut_is_cut_before_it_is_rounded() -> None:
-    kept = dequantize(dense(([5 / 255], [-128], 0)), rounded=True)
+    kept = dequantize(dense(([5 / 255], [-128], 0)), "first")
     assert operators(kept.model) == ["FULLY_CONNECTED", "MINIMUM", *STAIRCASE]
     graph = unpack(kept.model).subgraphs[0]
     assert graph.tensors[graph.outputs[0]].name == unpack(dense(([1.0], [0], 0))).subgraphs[0].tensors[3].name
@@ -102,7 +102,7 @@ def test_what_normalises_the_input_is_rounded_too_and_what_moves_it_is_not() -> 
     end = net.tensor((1, 1), np.int8, ([0.1], [0], 0))
     net.call("FULLY_CONNECTED", [row, weights, -1], [end], table="FullyConnected")
     result = net.call("LOGISTIC", [end], [net.tensor((1, 1), np.int8, ([1 / 256], [-128], 0))])
-    kept = dequantize(net.model([source], [result]), rounded=True)
+    kept = dequantize(net.model([source], [result]), "first")
     assert kept.rounded == 2
     names = [name for name in operators(kept.model) if name not in {"MAXIMUM", "MINIMUM"}]
     stairs = [name for name in STAIRCASE if name != "MINIMUM"]
@@ -115,13 +115,13 @@ def test_without_a_quantized_layer_there_is_nothing_to_round() -> None:
     source = net.tensor((1, 4), np.int8, UNIT)
     net.call("LOGISTIC", [source], [net.tensor((1, 4), np.int8, ([1 / 256], [-128], 0))])
     for model in (float_model, net.model([0], [1])):
-        kept = dequantize(model, rounded=True)
+        kept = dequantize(model, "first")
         assert kept.rounded == 0
         assert kept.model == dequantize(model).model
 
 
 def test_the_same_bytes_every_time() -> None:
-    assert dequantize(small_int8(), rounded=True).model == dequantize(small_int8(), rounded=True).model
+    assert dequantize(small_int8(), "first").model == dequantize(small_int8(), "first").model
 
 
 @pytest.mark.slow
@@ -129,7 +129,7 @@ def test_the_same_bytes_every_time() -> None:
     "model", [small_int8(), wrapped_image()], ids=["classifier", "between QUANTIZE and DEQUANTIZE"]
 )
 def test_it_translates_to_onnx_that_computes_the_same(model: bytes) -> None:
-    rebuilt = dequantize(model, rounded=True).model
+    rebuilt = dequantize(model, "first").model
     with Worker(PRELOAD) as worker:
         onnx = worker.call("convert.translate.worker:translate", rebuilt, (1, 8, 8, 3), 1, 13, timeout=120)
     session = load(onnx.data)
@@ -152,7 +152,7 @@ def test_with_every_rounding_a_network_gives_what_its_integers_give() -> None:
             table="FullyConnected",
         )
     model = net.model([source], [last])
-    stepped = dequantize(model, stepped=True)
+    stepped = dequantize(model, "every")
     assert stepped.rounded == 5, "with the input, whose codes stand for other values than pixels have"
     codes = random.integers(-128, 128, (50, 1, 10)).astype(np.int8)
     between = random.uniform(-0.49, 0.49, codes.shape)
@@ -179,7 +179,7 @@ def test_an_input_is_rounded_where_pixels_come_between_its_codes(channels: int, 
     shape = (1, 2, 2, channels)
     source = net.tensor(shape, np.int8, ([step], [-128], 0))
     end = net.call("RESHAPE", [source, net.constant(shape)], [net.tensor(shape, np.int8, ([step], [-128], 0))])
-    done = dequantize(net.model([source], [end]), stepped=True)
+    done = dequantize(net.model([source], [end]), "every")
     assert done.rounded == rounded
     levels = np.linspace(0, 250, 4 * channels, dtype=np.float32).reshape(shape) / np.float32(1 if step == 1 else 255)
     wanted = np.floor(levels / step + 0.5) * step if rounded else levels

@@ -68,9 +68,11 @@ def command(source: str, target: str) -> str:
     handler = logging.StreamHandler(text)
     logger = logging.getLogger("tf2onnx")
     logger.addHandler(handler)
-    with mock.patch.object(sys, "argv", words):
-        convert.main()
-    logger.removeHandler(handler)
+    try:
+        with mock.patch.object(sys, "argv", words):
+            convert.main()
+    finally:
+        logger.removeHandler(handler)
     return text.getvalue()
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from convert.findings import Finding, Level
 from convert.images import ImageScaling, ResizeMode
 from convert.isolation import Worker
 from convert.types import Adapted, Evidence, Preprocessing, Validated
-from convert.validate import Validate, runtimes
+from convert.validate import Validate, comparison, runtimes
 from tests.validate.tiny import GRAY, RGB, Classifier, adapted, onnx_model, parse, tflite
 
 MODEL = Classifier()
@@ -65,9 +67,21 @@ def test_the_same_twice(measure: Measure) -> None:
 
 def test_a_large_model_is_loaded_before_its_original_runs(measure: Measure, monkeypatch: pytest.MonkeyPatch) -> None:
     artifact = adapted(onnx_model(MODEL), tflite(MODEL))
+    done: list[str] = []  # in this thread; a small model is loaded in another one, beside its original
+
+    def note(name: str, does: Callable[..., Any], *given: Any, **more: Any) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            done.append(name)
+        return does(*given, **more)
+
+    monkeypatch.setattr(runtimes, "load", partial(note, "load", runtimes.load))
+    monkeypatch.setattr(comparison, "original", partial(note, "original", comparison.original))
     usual = measure(artifact)
+    assert done[0] == "original"
+    done.clear()
     monkeypatch.setattr("convert.validate.comparison.LARGE", 0)
     assert measure(artifact) == usual
+    assert done[:2] == ["load", "original"]
 
 
 def test_a_wrong_weight(measure: Measure) -> None:

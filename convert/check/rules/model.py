@@ -56,7 +56,7 @@ def picture(context: RuleContext, model: Header) -> Iterator[Finding]:
     inputs = model.inputs
     if len(inputs) != 1:
         names = ", ".join(quoted(each.name) for each in inputs) or "none"
-        if not (len(inputs) > 1 and _fills_inputs(context)):
+        if not (len(inputs) > 1 and _library_may_have(context, "NvDsInferInitializeInputLayers")):
             message = f"the model has {len(inputs)} inputs ({names}); nvinfer feeds one"
             yield context.found(picture, message, key="onnx-file")
     if inputs and inputs[0].dims is not None and len(inputs[0].dims) != 4:
@@ -146,10 +146,9 @@ def refused(context: RuleContext) -> Iterator[Finding]:
             yield context.found(refused, problem.message, key=problem.key)
 
 
-def _fills_inputs(context: RuleContext) -> bool:
-    if not context.value("custom-lib-path", ""):
-        return False
-    return context.library is None or context.library.has("NvDsInferInitializeInputLayers")
+def _library_may_have(context: RuleContext, symbol: str) -> bool:
+    """Whether the config names a library, and that has `symbol` or cannot be read."""
+    return bool(context.value("custom-lib-path", "")) and (context.library is None or context.library.has(symbol))
 
 
 def _shown(value: Value) -> str:
@@ -231,17 +230,11 @@ def not_built(context: RuleContext, model: Header) -> Iterator[Finding]:
     """Operators and forms that the target's TensorRT refuses."""
     from convert.nvinfer.tensorrt import refusals  # few configs in the wild have their model beside them
 
+    has_plugins = _library_may_have(context, "getPluginRegistry")  # of TensorRT, with any operator's name
     for each in refusals(model, context.target):
-        if each.missing and (each.operator in operators("quantised") or _may_bring_plugins(context)):
+        if each.missing and (each.operator in operators("quantised") or has_plugins):
             continue  # reported by quantised; not known
         yield context.found(not_built, each.message, key="onnx-file", hint=each.hint)
-
-
-def _may_bring_plugins(context: RuleContext) -> bool:
-    """Whether the library of the config may hold plugins of TensorRT, which can have any operator's name."""
-    if not context.value("custom-lib-path", ""):
-        return False
-    return context.library is None or context.library.has("getPluginRegistry")
 
 
 @on_config.about(model_of, "NVI039")
