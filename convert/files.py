@@ -37,6 +37,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_h
 from convert.errors import ConvertError, InputError, OutputError
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from jinja2 import Template
 
 _WRITES = "ei-deepstream.writes"
@@ -259,6 +261,42 @@ def signals_wait() -> Iterator[None]:
             signal.signal(deferred, handler)
         for came in received:
             signal.raise_signal(came)
+
+
+@contextmanager
+def dropped_come_again(kind: type[BaseException], send: Callable[[], None]) -> Iterator[None]:
+    """What a signal raises comes, wherever it arrives: Python drops what is raised in a finalizer or in a callback of a
+    weak reference, and an import has many of these.
+
+    Args:
+        kind: what the handler raises, in the main thread.
+        send: called there a moment after one was dropped; it sends the signal again.
+    """
+
+    def dropped(lost: sys.UnraisableHookArgs) -> None:
+        if lost.exc_type is kind:
+            alarms.append(signal.signal(signal.SIGALRM, again))
+            signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+        else:
+            others(lost)
+
+    def again(_number: int, frame: FrameType | None) -> None:
+        if frame is None or frame.f_code is not dropped.__code__:  # there it would be dropped, too
+            calm()
+            send()
+
+    def calm() -> None:
+        while alarms:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, alarms.pop())
+
+    alarms: list[Any] = []
+    others, sys.unraisablehook = sys.unraisablehook, dropped
+    try:
+        yield
+    finally:
+        sys.unraisablehook = others
+        calm()
 
 
 def remove_leftovers(folder: Path, names: str = "*") -> None:
