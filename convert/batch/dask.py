@@ -143,7 +143,8 @@ class Cluster:
         going: dict[str, tuple[Job, Any]] = {}
         try:
             while True:
-                room = self._room()
+                threads: dict[str, int] = self._request(self._client.nthreads)
+                room = 2 * max(1, sum(threads.values()))  # so that no thread of a worker waits for its next job
                 while len(going) < room and (job := next(source, None)) is not None:
                     try:
                         future = self._submit(job)
@@ -176,11 +177,6 @@ class Cluster:
         future = self._client.submit(perform, payload, versions, self.seconds, self.memory, key=key, pure=False)
         future.add_done_callback(lambda each: self._done.put(each.key))
         return future
-
-    def _room(self) -> int:
-        """Number of jobs to have at the scheduler, so that no thread of a worker waits for its next one."""
-        threads: dict[str, int] = self._request(self._client.nthreads)
-        return 2 * max(1, sum(threads.values()))
 
     def _next(self) -> str:
         """The key of the next finished future.
