@@ -99,11 +99,9 @@ def refuse_folder(folder: Path, exports: Iterable[Path] = ()) -> None:
         place = Path(os.path.realpath(folder))  # which takes links in circles, too
         for export in exports:
             if export.is_dir() and place.is_relative_to(os.path.realpath(export)):
-                raise OutputError(
-                    f"the output folder would be inside of the export {export}, and part of it from then on",
-                    path=folder,
-                    hint="choose a folder elsewhere with -o, beside the export for example",
-                )
+                message = f"the output folder would be inside of the export {export}, and part of it from then on"
+                hint = "choose a folder elsewhere with -o, beside the export for example"
+                raise OutputError(message, path=folder, hint=hint)
         above = next(each for each in (place, *place.parents) if each.exists())
         if not above.is_dir():
             what = "the output folder is" if above == place else "what the output folder would be in is"
@@ -485,10 +483,9 @@ def escaped(name: str, *, target: bool = False) -> str:
         OutputError: make cannot express it.
     """
     if _IMPOSSIBLE.search(name):
-        raise OutputError(
-            f"make cannot express the file name {name!r}",
-            hint="rename it (without ; | & \\ and line ends, not ending in a bracket or blank), or leave --depfile out",
-        )
+        message = f"make cannot express the file name {name!r}"
+        hint = "rename it (without ; | & \\ and line ends, not ending in a bracket or blank), or leave --depfile out"
+        raise OutputError(message, hint=hint)
     special = r"([ #:*?\[%])" if target else r"([ #:*?\[])"
     text = re.sub(special, r"\\\1", name.replace("$", "$$"))
     text = text.replace("=", "$(subst ,,=)")
