@@ -583,9 +583,8 @@ def _model(answer: dict[str, Any]) -> ModelInfo:
 
 def _score(value: object) -> float | None:
     """`value` where it is a number that a float32 holds."""
-    if type(value) not in {int, float}:
+    if not isinstance(value, int | float) or isinstance(value, bool):
         return None
-    assert isinstance(value, int | float)
     return float(value) if math.isfinite(value) and abs(value) < _FLOAT_MAX else None
 
 

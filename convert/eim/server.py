@@ -25,10 +25,10 @@ import stat
 import sys
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from convert.eim.bundle import Impulse, SampledImpulse, hello
-from convert.eim.wire import LIMIT, Features, RequestReader, TooLong, bound, encode, part_of, remove_leftovers
+from convert.eim.wire import LIMIT, Features, RequestReader, TooLong, bound, encode, part_of, refuse, remove_leftovers
 from convert.errors import ConvertError, InputError, OutputError
 from convert.files import dropped_come_again
 from convert.heads import head
@@ -216,7 +216,7 @@ def _parse(message: bytes) -> dict[str, Any]:
         # Of members with the same name rapidjson finds the first.
         request = json.loads(
             message.decode("utf-8", "replace"),
-            parse_constant=_refuse,
+            parse_constant=refuse,
             parse_float=_double,
             object_pairs_hook=lambda pairs: dict(reversed(pairs)),
         )
@@ -225,14 +225,9 @@ def _parse(message: bytes) -> dict[str, Any]:
     return request if isinstance(request, dict) else {}
 
 
-def _refuse(word: str) -> NoReturn:
-    """NaN and Infinity, which Python's parser accepts and rapidjson does not."""
-    raise ValueError(word)
-
-
 def _double(text: str) -> float:
     value = float(text)
-    return _refuse(text) if math.isinf(value) else value  # of 1e400 rapidjson, too, refuses the whole message
+    return refuse(text) if math.isinf(value) else value  # of 1e400 rapidjson, too, refuses the whole message
 
 
 def _wrong_numbers(values: list[Any], command: str, expected: int) -> dict[str, Any] | None:

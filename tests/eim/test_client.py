@@ -223,7 +223,12 @@ def test_what_a_script_starts_gets_time_to_end(
     script.chmod(0o755)
     removed: list[Path] = []
     unlink = Path.unlink
-    monkeypatch.setattr(Path, "unlink", lambda path, **options: (removed.append(path), unlink(path, **options)))
+
+    def noted(path: Path, missing_ok: bool = False) -> None:
+        removed.append(path)
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", noted)
     with talk(script) as client:
         assert client._memory
         pid = int(eventually_read(path.with_name("fake.eim.pid")))
