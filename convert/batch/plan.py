@@ -207,11 +207,9 @@ class _Search:
             return False
         self._seen.add(identity)
         if len(self._seen) > FOLDERS:
-            raise errors.InputError(
-                f"more than {FOLDERS} folders lie below it",
-                path=top,
-                hint="give the folders that hold the exports, or a glob such as 'weekly/*/export.zip'",
-            )
+            message = f"more than {FOLDERS} folders lie below it"
+            hint = "give the folders that hold the exports, or a glob such as 'weekly/*/export.zip'"
+            raise errors.InputError(message, path=top, hint=hint)
         return True
 
 
@@ -517,21 +515,15 @@ def plan(
     jobs = []
     for model in apart:
         if not NAME.fullmatch(model.name):
-            raise errors.PresetError(
-                f"a model cannot be called {model.name!r}",
-                hint=f"letters, digits, . _ and - only, at most {LONGEST_NAME}",
-                path=model.manifest,
-                line=model.line,
-            )
+            message = f"a model cannot be called {model.name!r}"
+            hint = f"letters, digits, . _ and - only, at most {LONGEST_NAME}"
+            raise errors.PresetError(message, hint=hint, path=model.manifest, line=model.line)
         # Folders may be copied to macOS and Windows, whose file systems ignore case.
         other = places.setdefault(model.name.lower(), model)
         if other is not model:
-            raise errors.PresetError(
-                f"two models are called {model.name!r}: {other.export} and {model.export}",
-                hint="give each a name of its own, or none",
-                path=model.manifest,
-                line=model.line,
-            )
+            message = f"two models are called {model.name!r}: {other.export} and {model.export}"
+            hint = "give each a name of its own, or none"
+            raise errors.PresetError(message, hint=hint, path=model.manifest, line=model.line)
         options = {**defaults, **model.options, **overrides}
         jobs.append(job(model.name, model.export, output / model.name, options, model.sgie, found=model.found))
     return Plan(tuple(jobs), findings)
@@ -566,12 +558,9 @@ def read_manifest(path: Path) -> tuple[ModelRequest, ...]:
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"at line (\d+)", str(error))
         last = len(text.splitlines()) or None
-        raise errors.InputError(
-            f"the manifest is no TOML: {error}",
-            path=path,
-            line=int(line[1]) if line else last,
-            hint="see toml.io; text stands in quotes",
-        ) from error
+        message = f"the manifest is no TOML: {error}"
+        hint = "see toml.io; text stands in quotes"
+        raise errors.InputError(message, path=path, line=int(line[1]) if line else last, hint=hint) from error
     except RecursionError as error:
         raise errors.InputError("the manifest is nested too deep", path=path, hint="see toml.io") from error
     return _ManifestReader(path, text).models(document)

@@ -349,10 +349,12 @@ class _AnswersDocument:
 
 
 def _set_thresholds(client: Client, thresholds: Iterable[tuple[int | None, str, float]]) -> None:
+    from convert.eim.client import parameters_hint
+
     for block, key, value in thresholds:
         blocks = [block] if block is not None else list(client.model.detectors)
         if not blocks:
-            raise PresetError("this .eim has no detection threshold", hint="see `ei-deepstream eim inspect --hello`")
+            raise PresetError("this .eim has no detection threshold", hint=parameters_hint(client.target))
         for each in blocks:
             client.set_threshold(each, key, value)
 

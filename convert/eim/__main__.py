@@ -37,8 +37,8 @@ def main(arguments: Sequence[str]) -> int:
         place = f"{error.path}: " if error.path else ""
         sys.stdout.write(f"ERR: {place}{error.message}\n" + (f"  hint: {error.hint}\n" if error.hint else ""))
         return 1
-    except OSError as error:  # nobody reads standard output, or its disk is full
-        sys.stderr.write(f"ERR: cannot write: {error.strerror}\n")
+    except OSError as error:  # of standard output that nobody reads, for example
+        sys.stderr.write(f"ERR: {': '.join([*getattr(error, '__notes__', ()), error.strerror or str(error)])}\n")
         return 1
 
 

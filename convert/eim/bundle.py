@@ -228,9 +228,9 @@ def bundle_files(path: Path, *, whole: bool = False, engine: int | None = None) 
     Raises:
         InputError: there is no bundle at `path`.
     """
-    if path.is_fifo():  # opening it would wait for somebody who writes
-        raise InputError("not a bundle", path=path, hint=_HINT)
     try:
+        if path.is_fifo():  # opening it would wait for somebody who writes
+            raise zipfile.BadZipFile  # noqa: TRY301 - as what is no zip
         if path.is_dir():
             return _from_folder(path, whole=whole, engine=engine)
         with zipfile.ZipFile(path) as packed:
@@ -281,9 +281,7 @@ def _model(report: bytes, path: Path, *, whole: bool = False, engine: int | None
     if not 1 <= (engine or 1) <= len(models):
         raise InputError("the bundle has one model, and no second engine", path=path, hint="leave --engine out")
     model = models[(engine or 1) - 1]
-    if model.impulse is not None:
-        return model
-    if whole:
+    if model.impulse is not None or whole:
         return model
     if (plain := read.object_model) is None and _frames(model, path):
         raise InputError(

@@ -16,6 +16,7 @@ import shlex
 import signal
 import stat
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -44,10 +45,35 @@ _CHUNK = 1 << 16
 _PRINTED = 2000  # bytes of the output of a program that ended
 _POLL = 0.01  # seconds between two attempts to connect
 _GRACE = 3.0  # seconds a program gets to end, as the official Node.js client gives it
-_MESSAGES = "`ei-deepstream eim proxy` shows the messages"
-_PARAMETERS = "see the model's parameters with `ei-deepstream eim inspect --hello`"
-_WHY = "what it printed may say why; `ei-deepstream eim inspect FILE` says what it needs"
 _FOLDER_LIMIT = 80  # a socket's path has 107 bytes, and foreign programs do not check it
+
+
+def _is_served(target: Path) -> bool:
+    """Whether it is a socket, or was one: that of a server which had its only client."""
+    return target.is_socket() or not target.exists()
+
+
+def _command(target: Path, *words: str) -> str:
+    """A command about the target, as it can be typed, for a hint."""
+    name = str(target)
+    typed = shlex.join(["ei-deepstream", "eim", *words, f"./{name}" if name.startswith("-") else name])
+    return f"while an .eim serves this socket, `{typed}`" if _is_served(target) else f"`{typed}`"
+
+
+def _messages(target: Path) -> str:
+    watched = f"/tmp/{target.stem}-watch.sock"  # noqa: S108 - a proxy's, in any folder that can be written to
+    return f"{_command(target, 'proxy', watched)} shows the messages of a client of {shlex.quote(watched)}"
+
+
+def parameters_hint(target: Path) -> str:
+    """How to see what can be sent."""
+    return f"{_command(target, 'inspect', '--hello')} shows the model's parameters"
+
+
+def _why(target: Path) -> str:
+    if _is_served(target):
+        return "what it printed where it was started may say why"
+    return f"what it printed may say why; {_command(target, 'inspect')} says what it needs"
 
 
 class AnswerTimeout(Exception):
@@ -127,31 +153,63 @@ class Child:
         self.memory = ""
         self._printed = printed
 
+    def ended(self, seconds: float = 0) -> str:
+        """How it ended within `seconds`; empty: it runs. It stays a zombie, so that no other gets its number."""
+        deadline = time.monotonic() + seconds
+        try:
+            while not (end := os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)):
+                if time.monotonic() >= deadline:
+                    return ""
+                time.sleep(_POLL)
+        except ChildProcessError:  # there are no zombies where SIGCHLD is ignored
+            return "ended"
+        killed = end.si_code != os.CLD_EXITED
+        return f"was killed by {signal.Signals(end.si_status).name}" if killed else f"ended with status {end.si_status}"
+
     def died(self) -> str:
         """How it ended and what it printed; completes "the .eim ..."."""
-        try:
-            status = self.process.wait(1)
-            how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-        except subprocess.TimeoutExpired:
-            how = "closed the connection and still runs"
+        how = self.ended(1) or "closed the connection and still runs"
         size = os.fstat(self._printed.fileno()).st_size
         start = max(0, size - _PRINTED)
         text = os.pread(self._printed.fileno(), _PRINTED, start).decode("utf-8", "replace").strip()
         return f"{how}; it printed: {text}" if text else how
 
     def end(self) -> None:
-        """Close its standard input; wait for its end, then interrupt it, then kill it, and what it has started."""
+        """Close its standard input; wait for its end, then interrupt it, then kill it, and what it has started.
+
+        What cannot be ended is said on standard error: a program of another user, or one that waits in the kernel.
+        """
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe:
                 pipe.close()
-        for number, seconds in (0, _GRACE / 10), (signal.SIGINT, _GRACE), (signal.SIGKILL, None):  # 0 is no signal
+        killed = False
+        for number, seconds in (0, _GRACE / 10), (signal.SIGINT, _GRACE), (signal.SIGKILL, _GRACE):  # 0 is no signal
+            deadline = time.monotonic() + seconds
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(seconds)
-        if self.process.returncode == -signal.SIGKILL and self.memory.rfind("/") == 0:
+                killed = number == signal.SIGKILL
+            while (running := self._running()) and time.monotonic() < deadline:
+                time.sleep(_POLL)
+            if not running:
+                break
+        else:
+            with contextlib.suppress(OSError):
+                sys.stderr.write(f"warning: process {running} still runs: it could not be ended\n")
+        killed |= self.process.poll() == -signal.SIGKILL  # from here on its number may be another's
+        if killed and self.memory.rfind("/") == 0:
             with contextlib.suppress(OSError, ValueError):  # gone, or no name of a file
                 (FOLDER / self.memory.removeprefix("/")).unlink()
+
+    def _running(self) -> int:
+        """Number of a process that runs: the program, or one of its group, which has what it started; 0: none."""
+        if not self.ended():
+            return self.process.pid
+        for process in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError, ValueError):  # it has ended meanwhile
+                state, _, group, *_ = process.read_bytes().rpartition(b")")[2].split()  # proc(5)
+                if int(group) == self.process.pid and state not in {b"Z", b"X"}:
+                    return int(process.parent.name)
+        return 0
 
 
 @contextlib.contextmanager
@@ -203,8 +261,8 @@ def opened(target: Path, seconds: float, *, stdio: bool = False) -> Iterator[Tra
 def _connected(address: Path, child: Child, target: Path, deadline: float) -> socket.socket:
     """A connection to the child as soon as it listens."""
     while True:
-        if child.process.poll() is not None:
-            raise InputError(f"the .eim {child.died()}", path=target, hint=_WHY)
+        if child.ended():
+            raise InputError(f"the .eim {child.died()}", path=target, hint=_why(target))
         try:
             return connected(address, max(_POLL, deadline - time.monotonic()))
         except OSError:  # not there yet, or not yet listening
@@ -234,9 +292,7 @@ def _started(target: Path, arguments: list[str], printed: IO[bytes], *, pipes: b
         if child is not None:
             raise
         raise InputError(
-            f"cannot be started: {error.strerror or error}",
-            path=target,
-            hint=f"`ei-deepstream eim inspect {shlex.quote(str(target))}` says why",
+            f"cannot be started: {error.strerror or error}", path=target, hint=f"{_command(target, 'inspect')} says why"
         ) from error
     finally:
         if child is not None:
@@ -443,7 +499,8 @@ class Client:
         self._number += 1
         data = json.dumps(message | {"id": self._number}, separators=(",", ":")).encode() + b"\n"
         if len(data) > LIMIT:
-            raise RequestRefused(f"{len(data)} bytes in one message would end it", path=self.target, hint=_PARAMETERS)
+            refused = f"{len(data)} bytes in one message would end it"
+            raise RequestRefused(refused, path=self.target, hint=parameters_hint(self.target))
         start = time.monotonic()
         self.is_broken = True
         try:
@@ -455,10 +512,10 @@ class Client:
         except AnswerTimeout:
             raise InputError(
                 f"no answer to {next(iter(message))} within {seconds:g} s", path=self.target,
-                hint=f"allow more with --timeout; {_MESSAGES}",
+                hint=f"allow more with --timeout; {_messages(self.target)}",
             ) from None  # fmt: skip
         except TransportClosed as error:
-            raise InputError(f"the .eim {error}", path=self.target, hint=_WHY) from None
+            raise InputError(f"the .eim {error}", path=self.target, hint=_why(self.target)) from None
         except Broken as error:
             raise self._invalid(str(error)) from error
         if answer.get("id", self._number) != self._number:
@@ -470,12 +527,12 @@ class Client:
             raise RequestRefused(
                 f"the .eim answers: {reason[:_LONGEST_REASON]}" if isinstance(reason, str) else
                 f"the .eim answers no success, and no reason: {shown(json.dumps(answer))}",
-                path=self.target, hint=_MESSAGES if "hello" in message else _PARAMETERS,
+                path=self.target, hint=(_messages if "hello" in message else parameters_hint)(self.target),
             )  # fmt: skip
         return answer, time.monotonic() - start
 
     def _invalid(self, what: str) -> InputError:
-        return InputError(what, path=self.target, hint=f"this is no .eim, or a damaged one; {_MESSAGES}")
+        return InputError(what, path=self.target, hint=f"this is no .eim, or a damaged one; {_messages(self.target)}")
 
 
 _LARGEST = (
@@ -526,9 +583,8 @@ def _model(answer: dict[str, Any]) -> ModelInfo:
 
 def _score(value: object) -> float | None:
     """`value` where it is a number that a float32 holds."""
-    if type(value) not in {int, float}:
+    if not isinstance(value, int | float) or isinstance(value, bool):
         return None
-    assert isinstance(value, int | float)
     return float(value) if math.isfinite(value) and abs(value) < _FLOAT_MAX else None
 
 

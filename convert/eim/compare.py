@@ -258,18 +258,13 @@ def _compared(
 
 def _region(box: dict[str, Any], regions: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
     """The first of `regions` that holds the whole box."""
-    return next(
-        (
-            each
-            for each in regions
-            if each["label"] == box["label"]
-            and all(
-                each[at] <= box[at] and box[at] + box[size] <= each[at] + each[size]
-                for at, size in (("x", "width"), ("y", "height"))
-            )
-        ),
-        None,
-    )
+    left, top, right, bottom = _edges(box)
+    for each in regions:
+        first_left, first_top, last_right, last_bottom = _edges(each)
+        inside = first_left <= left and first_top <= top and right <= last_right and bottom <= last_bottom
+        if inside and each["label"] == box["label"]:
+            return each
+    return None
 
 
 def _lies_elsewhere(found: Iterable[Finding]) -> bool:
@@ -438,11 +433,12 @@ def _overlap(one: dict[str, Any], other: dict[str, Any]) -> float:
 
 def _moved(one: dict[str, Any], other: dict[str, Any]) -> int:
     """The largest distance between corresponding edges, in pixels."""
-    starts = [abs(one[name] - other[name]) for name in ("x", "y")]
-    ends = [
-        abs(one[name] + one[size] - other[name] - other[size]) for name, size in (("x", "width"), ("y", "height"))
-    ]  # fmt: skip
-    return int(max(starts + ends))
+    return max(abs(edge - its) for edge, its in zip(_edges(one), _edges(other), strict=True))
+
+
+def _edges(box: dict[str, Any]) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom."""
+    return box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"]
 
 
 def _named(box: dict[str, Any]) -> str:

@@ -60,10 +60,6 @@ _HARD_FLOAT = 0x400  # EF_ARM_ABI_FLOAT_HARD of elf.h
 _SECONDS = 60.0
 
 
-class UnreadableBinary(Exception):
-    """It begins like an executable, but cannot be parsed."""
-
-
 @dataclass(frozen=True, slots=True)
 class Binary:
     """What an executable needs to start.
@@ -89,21 +85,17 @@ class Binary:
     hard_float: bool | None = None
 
 
-def read_binary(path: Path) -> Binary:
-    """The executable at `path`.
+def read_binary(path: Path) -> Binary | str:
+    """The executable at `path`, or why it cannot be read: LIEF refuses it, crashes or hangs.
 
     Raises:
-        UnreadableBinary: LIEF cannot read it, crashes or hangs.
         MissingDependencyError: LIEF is not installed.
     """
     with Worker() as worker:
         try:
-            result = worker.call("convert.eim.inspect:_read", str(path), timeout=_SECONDS)
+            result: Binary | str = worker.call("convert.eim.inspect:_read", str(path), timeout=_SECONDS)
         except (Died, Failed) as error:
-            raise UnreadableBinary(str(error)) from error
-    if isinstance(result, str):
-        raise UnreadableBinary(result)
-    assert isinstance(result, Binary)
+            return str(error)
     return result
 
 
@@ -365,10 +357,9 @@ def inspect(path: Path, host: Host | None = None) -> EimInspection:
 
 
 def _executable(path: Path, host: Host, kind: str) -> EimInspection:
-    try:
-        binary = read_binary(path)
-    except UnreadableBinary as error:
-        found = DAMAGED.found(f"it begins like an executable, but {error}", path=path, hint=_download(host))
+    binary = read_binary(path)
+    if isinstance(binary, str):
+        found = DAMAGED.found(f"it begins like an executable, but {binary}", path=path, hint=_download(host))
         return EimInspection(path, kind, None, (), host, (found,))
     if not _speaks(path):
         message = "an executable, but no .eim: it holds none of the words of an .eim's messages"

@@ -25,11 +25,12 @@ import stat
 import sys
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from convert.eim.bundle import Impulse, SampledImpulse, hello
-from convert.eim.wire import LIMIT, Features, RequestReader, TooLong, bound, encode, part_of, remove_leftovers
+from convert.eim.wire import LIMIT, Features, RequestReader, TooLong, bound, encode, part_of, refuse, remove_leftovers
 from convert.errors import ConvertError, InputError, OutputError
+from convert.files import dropped_come_again
 from convert.heads import head
 from convert.heads.base import Rules
 from convert.heads.boxes import OUTPUTS
@@ -215,7 +216,7 @@ def _parse(message: bytes) -> dict[str, Any]:
         # Of members with the same name rapidjson finds the first.
         request = json.loads(
             message.decode("utf-8", "replace"),
-            parse_constant=_refuse,
+            parse_constant=refuse,
             parse_float=_double,
             object_pairs_hook=lambda pairs: dict(reversed(pairs)),
         )
@@ -224,14 +225,9 @@ def _parse(message: bytes) -> dict[str, Any]:
     return request if isinstance(request, dict) else {}
 
 
-def _refuse(word: str) -> NoReturn:
-    """NaN and Infinity, which Python's parser accepts and rapidjson does not."""
-    raise ValueError(word)
-
-
 def _double(text: str) -> float:
     value = float(text)
-    return _refuse(text) if math.isinf(value) else value  # of 1e400 rapidjson, too, refuses the whole message
+    return refuse(text) if math.isinf(value) else value  # of 1e400 rapidjson, too, refuses the whole message
 
 
 def _wrong_numbers(values: list[Any], command: str, expected: int) -> dict[str, Any] | None:
@@ -311,31 +307,13 @@ def ending() -> list[signal.Signals]:
 @contextlib.contextmanager
 def signals_end() -> Iterator[Signals]:
     """SIGINT, SIGTERM or SIGHUP ends the body of the `with` statement while the result is armed."""
-    signals, others = Signals(), sys.unraisablehook
-
-    def dropped(lost: sys.UnraisableHookArgs) -> None:
-        # Python drops what is raised in a finalizer or in a weak reference's callback, and an import has many of these.
-        if lost.exc_type is _Stopped:
-            before.setdefault(signal.SIGALRM, signal.signal(signal.SIGALRM, again))
-            signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
-        else:
-            others(lost)
-
-    def again(_number: int, frame: FrameType | None) -> None:
-        if frame is None or frame.f_code is not dropped.__code__:  # where it would be dropped, too
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signals.send_again()
-
+    signals = Signals()
     before = {number: signal.signal(number, signals.take) for number in ending()}
-    sys.unraisablehook = dropped
     try:
-        with contextlib.suppress(_Stopped):
+        with contextlib.suppress(_Stopped), dropped_come_again(_Stopped, signals.send_again):
             yield signals
     finally:
         signals.disarm()
-        sys.unraisablehook = others
-        if signal.SIGALRM in before:
-            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -488,8 +466,12 @@ def _read_stdin() -> bytes:
 
 def _write_stdout(data: bytes) -> None:
     view = memoryview(data)
-    while view:
-        view = view[os.write(1, view) :]
+    try:
+        while view:
+            view = view[os.write(1, view) :]
+    except OSError as error:
+        error.add_note("cannot write")
+        raise
 
 
 def _say(text: str) -> None:

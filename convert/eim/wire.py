@@ -25,7 +25,7 @@ import re
 import secrets
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from convert import files
 from convert.errors import InputError, OutputError
@@ -175,7 +175,7 @@ def _parsed(text: str) -> dict[str, Any]:
         Broken: see `AnswerReader.feed`.
     """
     try:
-        answer: dict[str, Any] = json.loads(text, parse_constant=_refused, parse_float=_number, parse_int=_number)
+        answer: dict[str, Any] = json.loads(text, parse_constant=refuse, parse_float=_number, parse_int=_number)
         level: list[Any] = [answer]
         for _ in range(_DEPTH):
             level = [item for value in level if isinstance(value, dict | list)
@@ -193,7 +193,8 @@ def _number(text: str) -> int | float:
     return float(text) if set(text) & {".", "e", "E"} else int(text)
 
 
-def _refused(word: str) -> None:
+def refuse(word: str) -> NoReturn:
+    """Refuse NaN and Infinity, which Python's parser accepts, and the executable's does not."""
     raise ValueError(f"{word} is no number")
 
 

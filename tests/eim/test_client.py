@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from convert.eim import client as module
 from convert.eim.client import RequestRefused, Timeouts, talk
 from convert.eim.wire import FOLDER, LIMIT
 from convert.errors import InputError
@@ -22,7 +25,6 @@ from tests.eim.processes import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.eim.processes import Servers
 
@@ -195,6 +197,89 @@ def test_what_a_program_starts_ends_with_it(program: Callable[..., Path]) -> Non
     with talk(path, limits=SHORT):
         pid = int(eventually_read(path.with_name("fake.eim.pid")))
     eventually(lambda: not is_running(pid))
+
+
+@pytest.mark.parametrize(
+    ("cleans", "handler"),
+    [(True, "lambda *_: (time.sleep(0.5), os.unlink(MEMORY), os._exit(0))"), (False, "signal.SIG_IGN")],
+)
+def test_what_a_script_starts_gets_time_to_end(
+    program: Callable[..., Path], tmp_path: Path, cleans: bool, handler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The script itself ends at once; its memory is removed by the program, or else here."""
+    monkeypatch.setattr(module, "_GRACE", 3.0 if cleans else 1.0)
+    memory = FOLDER / f"shm-test-{os.getpid()}"
+    offered = f'"features_shm":{{"name":"/{memory.name}","size_bytes":16,"elements":4}},"success"'
+    hello = HELLO.replace(b'"success"', offered.encode())
+    path = program(
+        f"MEMORY = {str(memory)!r}\n"
+        "open(MEMORY, 'wb').write(bytes(16))\n"
+        f"signal.signal(signal.SIGINT, {handler})\n"
+        "open(sys.argv[0] + '.pid', 'w').write(str(os.getpid()))\n"
+        f"link.recv(99); link.sendall({hello!r}); time.sleep(600)"
+    )
+    script = tmp_path / "script.eim"
+    script.write_text(f'#!/bin/sh\ntrap "exit 0" INT TERM\n{path} "$@" &\nwait\n')
+    script.chmod(0o755)
+    removed: list[Path] = []
+    unlink = Path.unlink
+
+    def noted(path: Path, missing_ok: bool = False) -> None:
+        removed.append(path)
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", noted)
+    with talk(script) as client:
+        assert client._memory
+        pid = int(eventually_read(path.with_name("fake.eim.pid")))
+        assert memory.exists()
+    assert not is_running(pid)
+    assert not memory.exists()
+    assert (memory in removed) is not cleans
+
+
+def test_no_signal_goes_to_a_number_that_may_be_anothers(
+    program: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that has ended keeps its number until all is done."""
+    sent: list[bool] = []
+    kill = os.killpg
+
+    def killpg(group: int, number: int) -> None:
+        sent.append(os.getpgid(group) == group)
+        kill(group, number)
+
+    monkeypatch.setattr(os, "killpg", killpg)
+    for body, listen, how in ("sys.exit(5)", False, "status 5"), ("sys.exit(3)", True, "status 3"):
+        with pytest.raises(InputError, match=how), talk(program(body, listen)):
+            pass
+    assert sent
+    assert all(sent)
+    with pytest.raises(ChildProcessError):  # none is left
+        os.waitpid(-1, os.WNOHANG)
+
+
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+def test_what_cannot_be_ended_is_not_waited_for(
+    program: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a program of another user, which the file starts by sudo."""
+
+    def killpg(_group: int, number: int) -> None:
+        raise PermissionError(number)
+
+    monkeypatch.setattr(os, "killpg", killpg)
+    monkeypatch.setattr(module, "_GRACE", 0.2)
+    path = program("open(sys.argv[0] + '.pid', 'w').write(str(os.getpid())); link.recv(99); link.sendall(HELLO)")
+    path.write_text(path.read_text() + "\ntime.sleep(20)")
+    start = time.monotonic()
+    with talk(path):
+        pid = int(eventually_read(path.with_name("fake.eim.pid")))
+    assert time.monotonic() - start < 10
+    assert capsys.readouterr().err == f"warning: process {pid} still runs: it could not be ended\n"
+    os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
 
 
 def test_a_message_that_is_too_long_is_not_sent(program: Callable[..., Path]) -> None:

@@ -21,7 +21,7 @@ from convert.eim import compare as comparing
 from convert.eim import inspect as inspecting
 from convert.eim.client import ModelInfo, ProxyEvent, Reply, Timeouts
 from convert.eim.compare import BOX_DIFFERS, OTHER_LABELS, AnswerPair, EimComparison, PictureComparison, Reference
-from convert.eim.inspect import ELF_MAGIC, Binary, Host, UnreadableBinary
+from convert.eim.inspect import ELF_MAGIC, Binary, Host
 from convert.errors import InputError
 from convert.images import ImageScaling
 from tests.eim.executables import BANNER
@@ -49,6 +49,7 @@ class FakeClient:
     """Remembers what it is asked and gives `results` in order."""
 
     is_broken = False
+    target: Path
 
     def __init__(self, model: ModelInfo, results: list[dict[str, Any]]) -> None:
         self.model = model
@@ -77,6 +78,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Any:
         @contextlib.contextmanager
         def talk(target: Path, **options: Any) -> Iterator[FakeClient]:
             client.asked.append(("talk", target.name, options))
+            client.target = target
             yield client
 
         monkeypatch.setattr(talking, "talk", talk)
@@ -163,10 +165,7 @@ Studio's Linux deployment for its processor
         "  here       linux aarch64, 64-bit",
     ]  # fmt: skip
 
-    def unreadable(_: Path) -> Binary:
-        raise UnreadableBinary("it is cut")
-
-    monkeypatch.setattr(inspecting, "read_binary", unreadable)
+    monkeypatch.setattr(inspecting, "read_binary", lambda _: "it is cut")
     for data, shown in ((b"#!/bin/sh\n", "a script"), (b"x", "no .eim"), (b"\x7fELF", "an executable that cannot be")):
         foreign.write_bytes(data)
         assert said(capsys, "inspect", foreign)[1].splitlines()[1].startswith(f"  is         {shown}")
@@ -385,7 +384,9 @@ def test_classify_what_does_not_fit(capsys: pytest.CaptureFixture[str], fake: An
         f"error: {features}: this .eim does not say how long a slice is", "  hint: leave out --continuous",
     ]  # fmt: skip
     assert failed(capsys, "classify", "m.eim", features, "--threshold", "0.5") == [
-        "error: this .eim has no detection threshold", "  hint: see `ei-deepstream eim inspect --hello`",
+        "error: this .eim has no detection threshold",
+        ("  hint: while an .eim serves this socket, `ei-deepstream eim inspect --hello m.eim` shows the model's "
+         "parameters"),
     ]  # fmt: skip
 
 

@@ -11,17 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.eim import inspect as rules
-from convert.eim.inspect import (
-    Binary,
-    EimInspection,
-    Host,
-    UnreadableBinary,
-    here,
-    inspect,
-    missing,
-    read_binary,
-    targets_of,
-)
+from convert.eim.inspect import Binary, EimInspection, Host, here, inspect, missing, read_binary, targets_of
 from convert.errors import InputError
 from convert.findings import Level
 from convert.isolation import Died, Failed, Worker
@@ -89,6 +79,7 @@ def test_what_is_read(tmp_path: Path) -> None:
 def test_this_interpreter() -> None:
     """A real executable: of this machine, with a real loader and libraries."""
     binary = read_binary(Path(sys.executable).resolve())
+    assert isinstance(binary, Binary)
     host = here()
     assert host.runs(binary)
     assert binary.bits == host.bits
@@ -191,7 +182,7 @@ def test_any_damage_is_read_or_unreadable(tmp_path: Path) -> None:
             for _ in range(generator.randint(1, 8)):
                 data[generator.randrange(4, min(len(data), 700))] = generator.choice((0, 1, 127, 128, 255))
             path.write_bytes(data[: generator.choice((len(data), generator.randrange(5, len(data))))])
-            with contextlib.suppress(Failed, Died):  # UnreadableBinary, to the caller
+            with contextlib.suppress(Failed, Died):  # told by `read_binary`
                 result = worker.call("convert.eim.inspect:_read", str(path), timeout=30)
                 assert isinstance(result, Binary | str)
 
@@ -199,5 +190,6 @@ def test_any_damage_is_read_or_unreadable(tmp_path: Path) -> None:
 def test_a_crash_of_the_reader_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("convert.eim.inspect._SECONDS", 0.0)
     (tmp_path / "model.eim").write_bytes(elf(62))
-    with pytest.raises(UnreadableBinary, match="ran longer"):
-        read_binary(tmp_path / "model.eim")
+    reason = read_binary(tmp_path / "model.eim")
+    assert isinstance(reason, str)
+    assert "ran longer" in reason

@@ -19,25 +19,23 @@ def test_without_a_parameter(arguments: list[str], capsys: pytest.CaptureFixture
     assert capsys.readouterr().out.startswith("Requires one parameter (either: '--print-info', 'stdin' or")
 
 
-@pytest.mark.parametrize(("into", "code"), [(">&-", 0), pytest.param("> /dev/full", 1, marks=FULL)])
-def test_an_output_that_takes_nothing(made: dict[str, Path], into: str, code: int) -> None:
-    command = [
-        "sh",
-        "-c",
-        f'exec "$@" {into}',
-        "sh",
-        sys.executable,
-        "-m",
-        "convert.eim",
-        str(made["fomo"]),
-        "--print-info",
-    ]
+@pytest.mark.parametrize(
+    ("streams", "mode", "said"),
+    [
+        (">&-", "--print-info", ""),
+        pytest.param("> /dev/full", "--print-info", "ERR: cannot write: No space left on device\n", marks=FULL),
+        ("0> /dev/null", "stdin", "ERR: Bad file descriptor\n"),  # which cannot be read
+    ],
+)
+def test_streams_that_cannot_be_used(made: dict[str, Path], streams: str, mode: str, said: str) -> None:
+    command = ["sh", "-c", f'exec "$@" {streams}', "sh", sys.executable, "-m", "convert.eim", str(made["fomo"]), mode]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stderr) == (code, "ERR: cannot write: No space left on device\n" * code)
+    assert (done.returncode, done.stderr) == (int(bool(said)), said)
 
 
-def test_what_is_no_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(tmp_path / "gone"), "stdin"]) == 1
+@pytest.mark.parametrize(("name", "why"), [("gone", "No such file or directory"), ("n" * 300, "File name too long")])
+def test_what_is_no_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, why: str) -> None:
+    assert main([str(tmp_path / name), "stdin"]) == 1
     error, hint = capsys.readouterr().out.splitlines()
-    assert error.startswith(f"ERR: {tmp_path}/gone")
+    assert error == f"ERR: {tmp_path}/{name}: the bundle cannot be read: {why}"
     assert hint.startswith("  hint: ")

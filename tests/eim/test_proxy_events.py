@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,6 @@ from tests.eim.processes import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 def follow(link: socket.socket, script: tuple[bytes | int, ...]) -> None:
@@ -281,8 +281,18 @@ def test_memory_that_is_offered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         assert client._memory is None
 
 
-SHOWS = "`ei-deepstream eim proxy` shows the messages"
+SHOWS = (
+    "`ei-deepstream eim proxy '/tmp/-m m-watch.sock' './-m m.eim'` shows the messages of a client of "
+    "'/tmp/-m m-watch.sock'"
+)
 INVALID = f"this is no .eim, or a damaged one; {SHOWS}"
+
+
+def placed(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
+    """A file whose name has to be quoted to be typed."""
+    monkeypatch.chdir(folder)
+    Path("-m m.eim").touch()
+    return Path("-m m.eim")
 
 
 @pytest.mark.parametrize(
@@ -302,9 +312,10 @@ INVALID = f"this is no .eim, or a damaged one; {SHOWS}"
 def test_answers_that_are_refused(
     answer: dict[str, Any], message: str, hint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError) as caught, scripted(monkeypatch, tmp_path, answer):
+    target = placed(monkeypatch, tmp_path)
+    with pytest.raises(InputError) as caught, scripted(monkeypatch, target, answer):
         pass
-    assert (caught.value.message, caught.value.hint, caught.value.path) == (message, hint, str(tmp_path))
+    assert (caught.value.message, caught.value.hint, caught.value.path) == (message, hint, str(target))
 
 
 @pytest.mark.parametrize(
@@ -339,12 +350,36 @@ def raising(error: Exception) -> Callable[..., Any]:
     [
         (module.AnswerTimeout(), "no answer to hello within 7 s", f"allow more with --timeout; {SHOWS}"),
         (module.TransportClosed("ended with status 3"), "the .eim ended with status 3",
-         "what it printed may say why; `ei-deepstream eim inspect FILE` says what it needs"),
+         "what it printed may say why; `ei-deepstream eim inspect './-m m.eim'` says what it needs"),
     ],
 )  # fmt: skip
 def test_no_answer(error: Exception, message: str, hint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    conversation = scripted(monkeypatch, tmp_path, limits=Timeouts(3.0, 4.0))
+    target = placed(monkeypatch, tmp_path)
+    conversation = scripted(monkeypatch, target, limits=Timeouts(3.0, 4.0))
     monkeypatch.setattr(PIPES[-1], "receive", raising(error), raising=False)
     with pytest.raises(InputError) as caught, conversation:
         pass
-    assert (caught.value.message, caught.value.hint, caught.value.path) == (message, hint, str(tmp_path))
+    assert (caught.value.message, caught.value.hint, caught.value.path) == (message, hint, str(target))
+
+
+def test_hints_about_a_socket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A server with one client has ended, and removed it, when the command of the hint is typed."""
+    path = tmp_path / "s.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        with pytest.raises(InputError) as caught, scripted(monkeypatch, path, {"success": False, "error": "Oh"}):
+            pass
+        watched = "/tmp/s-watch.sock"
+        typed = f"`ei-deepstream eim proxy {watched} {path}` shows the messages of a client of {watched}"
+        assert caught.value.hint == f"while an .eim serves this socket, {typed}"
+        with scripted(monkeypatch, path, GREETING, {"success": False, "error": "Oh"}) as client:
+            path.unlink()
+            with pytest.raises(InputError) as caught:
+                client.set_threshold(3, "min_score", 0.5)
+        typed = f"`ei-deepstream eim inspect --hello {path}` shows the model's parameters"
+        assert caught.value.hint == f"while an .eim serves this socket, {typed}"
+        conversation = scripted(monkeypatch, path)
+        monkeypatch.setattr(PIPES[-1], "receive", raising(module.TransportClosed("went")), raising=False)
+        with pytest.raises(InputError, match="eim went") as caught, conversation:
+            pass
+        assert caught.value.hint == "what it printed where it was started may say why"
