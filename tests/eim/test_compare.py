@@ -300,7 +300,7 @@ def test_a_packed_bundle_agrees_with_its_original(
     pixels: int,
     threshold: float | None,
 ) -> None:
-    """Real models, converted by the whole pipeline, and asked over the protocol; LiteRT is the judge."""
+    """Real models, converted but for the proof, and asked over the protocol; LiteRT is the judge."""
     pack(emitted(models / model, "--resize-mode", "squash"), tmp_path / "model.eim")
     random = np.random.default_rng(5)
     for number in range(1 if "int8" in model else 3):  # LiteRT's reference kernels, too, take seconds a picture
