@@ -112,7 +112,7 @@ def test_nothing_is_left(
         return process.wait(40)
 
     taken: list[float] = []
-    codes = {None: code(None)}
+    codes: dict[float | None, int] = {None: code(None)}
     if number != signal.SIGTERM:  # both take the same way
         moments = moments[::3]
     seconds = [share * taken[0] for share in moments]
