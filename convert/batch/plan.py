@@ -460,31 +460,24 @@ def _outcome(job: Job, run: Run, seconds: float) -> Outcome:
 
 
 def _summary(run: Run) -> dict[str, Any]:
-    from convert.types import (  # jobs travel without what conversions need
-        Adapted,
-        Bundle,
-        Export,
-        ImpulseModel,
-        Validated,
-        ValidatedImpulse,
-    )
+    from convert import types  # jobs travel without what conversions need
 
     known: dict[str, Any] = {}
-    if export := run.last(Export):
+    if export := run.last(types.Export):
         known |= {
             "task": export.facts.task,
             "input": "x".join(str(size or "?") for size in export.facts.input.shape[1:]),
         }
-    if adapted := run.last(Adapted):
+    if adapted := run.last(types.Adapted):
         known["labels"] = len(adapted.head.labels)
-    if (validated := run.last(Validated)) and (parity := validated.evidence.parity):
+    if (validated := run.last(types.Validated)) and (parity := validated.evidence.parity):
         known |= {"max_abs_diff": parity.max_abs_diff, "top1": parity.top1}
-    if whole := run.last(ImpulseModel):
+    if whole := run.last(types.ImpulseModel):
         known |= {"task": "impulse", "input": f"{whole.impulse.samples}x{whole.impulse.axes}"}
         known["labels"] = len(whole.labels)
-    if (measured := run.last(ValidatedImpulse)) and (parity := measured.evidence.network):
+    if (measured := run.last(types.ValidatedImpulse)) and (parity := measured.evidence.network):
         known |= {"max_abs_diff": parity.max_abs_diff, "top1": parity.top1}
-    if bundle := run.last(Bundle):
+    if bundle := run.last(types.Bundle):
         known["bundle"] = bundle.name
     return known
 

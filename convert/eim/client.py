@@ -145,19 +145,17 @@ def _wait(descriptor: int, event: int, deadline: float) -> None:
         raise AnswerTimeout
 
 
-class Child:
+class Child(subprocess.Popen[bytes]):
     """A program we started; `printed` is a file with what it prints beside its answers."""
 
-    def __init__(self, process: subprocess.Popen[bytes], printed: IO[bytes]) -> None:
-        self.process = process
-        self.memory = ""
-        self._printed = printed
+    printed: IO[bytes]
+    memory = ""
 
     def ended(self, seconds: float = 0) -> str:
         """How it ended within `seconds`; empty: it runs. It stays a zombie, so that no other gets its number."""
         deadline = time.monotonic() + seconds
         try:
-            while not (end := os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)):
+            while not (end := os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)):
                 if time.monotonic() >= deadline:
                     return ""
                 time.sleep(_POLL)
@@ -169,9 +167,9 @@ class Child:
     def died(self) -> str:
         """How it ended and what it printed; completes "the .eim ..."."""
         how = self.ended(1) or "closed the connection and still runs"
-        size = os.fstat(self._printed.fileno()).st_size
+        size = os.fstat(self.printed.fileno()).st_size
         start = max(0, size - _PRINTED)
-        text = os.pread(self._printed.fileno(), _PRINTED, start).decode("utf-8", "replace").strip()
+        text = os.pread(self.printed.fileno(), _PRINTED, start).decode("utf-8", "replace").strip()
         return f"{how}; it printed: {text}" if text else how
 
     def end(self) -> None:
@@ -179,14 +177,14 @@ class Child:
 
         What cannot be ended is said on standard error: a program of another user, or one that waits in the kernel.
         """
-        for pipe in (self.process.stdin, self.process.stdout):
+        for pipe in (self.stdin, self.stdout):
             if pipe:
                 pipe.close()
         killed = False
         for number, seconds in (0, _GRACE / 10), (signal.SIGINT, _GRACE), (signal.SIGKILL, _GRACE):  # 0 is no signal
             deadline = time.monotonic() + seconds
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, number)
+                os.killpg(self.pid, number)
                 killed = number == signal.SIGKILL
             while (running := self._running()) and time.monotonic() < deadline:
                 time.sleep(_POLL)
@@ -195,7 +193,7 @@ class Child:
         else:
             with contextlib.suppress(OSError):
                 sys.stderr.write(f"warning: process {running} still runs: it could not be ended\n")
-        killed |= self.process.poll() == -signal.SIGKILL  # from here on its number may be another's
+        killed |= self.poll() == -signal.SIGKILL  # from here on its number may be another's
         if killed and self.memory.rfind("/") == 0:
             with contextlib.suppress(OSError, ValueError):  # gone, or no name of a file
                 (FOLDER / self.memory.removeprefix("/")).unlink()
@@ -203,11 +201,11 @@ class Child:
     def _running(self) -> int:
         """Number of a process that runs: the program, or one of its group, which has what it started; 0: none."""
         if not self.ended():
-            return self.process.pid
+            return self.pid
         for process in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError, ValueError):  # it has ended meanwhile
                 state, _, group, *_ = process.read_bytes().rpartition(b")")[2].split()  # proc(5)
-                if int(group) == self.process.pid and state not in {b"Z", b"X"}:
+                if int(group) == self.pid and state not in {b"Z", b"X"}:
                     return int(process.parent.name)
         return 0
 
@@ -242,9 +240,9 @@ def opened(target: Path, seconds: float, *, stdio: bool = False) -> Iterator[Tra
     with tempfile.TemporaryFile() as printed:
         if stdio:
             with _started(target, ["stdin"], printed, pipes=True) as child:
-                assert child.process.stdin
-                assert child.process.stdout
-                yield Transport(child.process.stdout.fileno(), child.process.stdin.fileno(), child)
+                assert child.stdin
+                assert child.stdout
+                yield Transport(child.stdout.fileno(), child.stdin.fileno(), child)
             return
         place = None if len(os.fsencode(tempfile.gettempdir())) < _FOLDER_LIMIT else "/tmp"  # noqa: S108
         with signals_wait():
@@ -278,7 +276,7 @@ def _started(target: Path, arguments: list[str], printed: IO[bytes], *, pipes: b
     child = None
     try:
         with signals_wait():
-            process = subprocess.Popen(  # noqa: S603 - the user asked to run this file
+            child = Child(
                 [str(target.absolute()), *arguments],
                 stdin=subprocess.PIPE if pipes else subprocess.DEVNULL,
                 stdout=subprocess.PIPE if pipes else printed,
@@ -286,7 +284,7 @@ def _started(target: Path, arguments: list[str], printed: IO[bytes], *, pipes: b
                 bufsize=0,
                 start_new_session=True,
             )
-            child = Child(process, printed)
+            child.printed = printed
         yield child
     except OSError as error:
         if child is not None:

@@ -334,22 +334,15 @@ def _threshold(client: Client, ours: Reference, wanted: float | None) -> tuple[f
     """
     settings = client.model.detectors
     if wanted is not None:
-        if not settings:
-            raise PresetError(
-                "the .eim has no detection threshold that can be set, so both cannot have the same", path=client.target,
-                hint="leave --threshold out",
-            )  # fmt: skip
-        if not ours.settable:
-            raise PresetError(
-                "the other .eim has no detection threshold that can be set, so both cannot have the same",
-                hint="leave --threshold out",
-            )
+        for side, has_one, path in ("the .eim", settings, client.target), ("the other .eim", ours.settable, None):
+            if not has_one:
+                message = f"{side} has no detection threshold that can be set, so both cannot have the same"
+                raise PresetError(message, path=path, hint="leave --threshold out")
         for block in settings:
             client.set_threshold(block, "min_score", wanted)
         return wanted, []
-    found = (
-        [] if ours.settable else [NO_THRESHOLD.found("the threshold of the other .eim is not known: it keeps its own")]
-    )
+    unknown = "the threshold of the other .eim is not known: it keeps its own"
+    found = [] if ours.settable else [NO_THRESHOLD.found(unknown)]
     known = next((score for score in settings.values() if score is not None), None)
     if known is not None or not client.model.detects:
         return DETECTOR_THRESHOLD if known is None else known, found

@@ -333,9 +333,8 @@ def inspect(path: Path, host: Host | None = None) -> EimInspection:
             return EimInspection(path, "socket", None, (), host, ())
         if not stat.S_ISREG(status.st_mode):
             what = "it is a folder" if stat.S_ISDIR(status.st_mode) else "it is a pipe or a device"
-            hint = (
-                "`ei-deepstream eim pack` makes an .eim of a bundle" if (path / REPORT).is_file() else _download(host)
-            )
+            pack = "`ei-deepstream eim pack` makes an .eim of a bundle"
+            hint = pack if (path / REPORT).is_file() else _download(host)
             found = WRONG_KIND.found(what, path=path, hint=hint)
             return EimInspection(path, "other", None, (), host, (found,))
         with path.open("rb") as file:
@@ -361,7 +360,9 @@ def _executable(path: Path, host: Host, kind: str) -> EimInspection:
     if isinstance(binary, str):
         found = DAMAGED.found(f"it begins like an executable, but {binary}", path=path, hint=_download(host))
         return EimInspection(path, kind, None, (), host, (found,))
-    if not _speaks(path):
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        speaks = any(data.find(word) >= 0 for word in _WORDS)
+    if not speaks:
         message = "an executable, but no .eim: it holds none of the words of an .eim's messages"
         found = WRONG_KIND.found(message, path=path, hint=_download(host))
         return EimInspection(path, kind, binary, (), host, (found,))
@@ -372,26 +373,21 @@ def _executable(path: Path, host: Host, kind: str) -> EimInspection:
     return EimInspection(path, kind, binary, targets, host, tuple(findings))
 
 
-def _speaks(path: Path) -> bool:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return any(data.find(word) >= 0 for word in _WORDS)
-
-
 def _fit(path: Path, binary: Binary, targets: tuple[EimTarget, ...], host: Host) -> list[Finding]:
     """Why this machine does not start it; later reasons cannot be judged before the first one is removed."""
-    title = targets[0].title if targets else f"{'/'.join(binary.machines)}, {binary.system}"
-    reason = None
-    if binary.system != host.system:
-        reason = NOT_THIS_SYSTEM, f"made for {title}; this is {host.system} on {host.machine}"
-    elif not host.runs(binary):
-        reason = OTHER_MACHINE, f"made for {title}; this machine is {host.machine}, {host.bits}-bit"
-    elif binary.interpreter and not Path(binary.interpreter).exists():
-        reason = NO_LOADER, f"its loader {binary.interpreter} is not installed"
-        if binary.bits == 64 and host.bits == 32:
-            reason = USERLAND, f"made for {title}; the kernel is 64-bit, but the system on it is 32-bit"
-    if reason:
-        rule, message = reason
+
+    def refused(rule: Rule, message: str) -> list[Finding]:
         return [rule.found(message, path=path, hint=_download(host))]
+
+    title = targets[0].title if targets else f"{'/'.join(binary.machines)}, {binary.system}"
+    if binary.system != host.system:
+        return refused(NOT_THIS_SYSTEM, f"made for {title}; this is {host.system} on {host.machine}")
+    if not host.runs(binary):
+        return refused(OTHER_MACHINE, f"made for {title}; this machine is {host.machine}, {host.bits}-bit")
+    if binary.interpreter and not Path(binary.interpreter).exists():
+        if binary.bits == 64 and host.bits == 32:
+            return refused(USERLAND, f"made for {title}; the kernel is 64-bit, but the system on it is 32-bit")
+        return refused(NO_LOADER, f"its loader {binary.interpreter} is not installed")
     found = []
     if binary.bits == host.bits and (names := missing(binary)):
         hint = "install it, or set LD_LIBRARY_PATH to its folder; if it is a vendor's, this is not the vendor's machine"
