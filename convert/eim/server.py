@@ -265,11 +265,13 @@ class Signals:
 
     Attributes:
         code: the exit code of the first signal, 0 before any.
+        raised: whether it has ended what ran; the next one must not end the clean-up.
     """
 
     def __init__(self) -> None:
         self.code = 0
-        self._armed = self._raised = False
+        self.raised = False
+        self._armed = False
 
     def arm(self) -> None:
         """Let signals end what follows; a signal noted before does so now."""
@@ -284,14 +286,9 @@ class Signals:
     def take(self, number: int, _frame: FrameType | None) -> None:
         """The signal handler."""
         self.code = self.code or 128 + number
-        if self._armed and not self._raised:  # the next one must not end the clean-up
-            self._raised = True
+        if self._armed and not self.raised:
+            self.raised = True
             raise _Stopped
-
-    def send_again(self) -> None:
-        """The first signal once more, because what it raised was lost."""
-        self._raised = False
-        signal.raise_signal(self.code - 128)  # which may be held back just now
 
 
 def ending() -> list[signal.Signals]:
@@ -319,7 +316,8 @@ def signals_end() -> Iterator[Signals]:
     def again(_number: int, frame: FrameType | None) -> None:
         if frame is None or frame.f_code is not dropped.__code__:  # where it would be dropped, too
             signal.setitimer(signal.ITIMER_REAL, 0)
-            signals.send_again()
+            signals.raised = False
+            signal.raise_signal(signals.code - 128)  # rather than `take` it, because it may be held back just now
 
     before = {number: signal.signal(number, signals.take) for number in ending()}
     sys.unraisablehook = dropped
@@ -427,10 +425,8 @@ def _memory(impulse: Impulse | SampledImpulse) -> Iterator[Features | str]:
     except OSError as error:
         yield f"shared memory cannot be made: {error.strerror or error}"
         return
-    try:
+    with contextlib.closing(memory):
         yield memory
-    finally:
-        memory.close()
 
 
 def _load(impulse: Impulse | SampledImpulse) -> tuple[Classifier, tuple[str, ...]]:
