@@ -25,7 +25,7 @@ import click
 from convert import OBJECTS
 from convert.cli import commands
 from convert.errors import ConvertError
-from convert.files import open_streams
+from convert.files import dropped_come_again, open_streams
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What writing ends in, of standard output too: a disk is full, a file as large as it may be, a terminal gone."""
@@ -35,9 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     gc.set_threshold(OBJECTS)
     open_streams()
-    is_main = threading.current_thread() is threading.main_thread()  # Python allows no other to set handlers
-    with contextlib.ExitStack() as stack:
-        received = stack.enter_context(_signals_interrupt()) if is_main else []
+    with _signals_interrupt() as received:
         try:
             return _main(arguments, received)
         except OSError as error:  # of standard output, perhaps while another error was told
@@ -78,38 +76,20 @@ def _signals_interrupt() -> Iterator[list[int]]:
         if len(received) == 1:
             raise KeyboardInterrupt
 
-    def dropped(lost: sys.UnraisableHookArgs) -> None:
-        # Python drops what is raised in a finalizer or in a weak reference's callback, and an import has many of these:
-        # the signal is sent once more, a moment later.
-        if lost.exc_type is KeyboardInterrupt:
-            alarms.append(signal.signal(signal.SIGALRM, again))
-            signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
-        else:
-            others(lost)
+    def send_again() -> None:
+        number = [*received, signal.SIGINT][0]
+        received.clear()
+        signal.raise_signal(number)
 
-    def again(_number: int, frame: FrameType | None) -> None:
-        if frame is None or frame.f_code is not dropped.__code__:  # there it would be dropped, too
-            calm()
-            number = [*received, signal.SIGINT][0]
-            received.clear()
-            signal.raise_signal(number)
-
-    def calm() -> None:
-        while alarms:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, alarms.pop())
-
-    before, others = {}, sys.unraisablehook
-    alarms: list[Any] = []
-    sys.unraisablehook = dropped
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) == signal.SIG_DFL:
-            before[number] = signal.signal(number, interrupt)
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # Python allows no other to set handlers
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) == signal.SIG_DFL:
+                before[number] = signal.signal(number, interrupt)
     try:
-        yield received
+        with dropped_come_again(KeyboardInterrupt, send_again):
+            yield received
     finally:
-        sys.unraisablehook = others
-        calm()
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -377,10 +377,9 @@ def agreements(
         first = runtimes.LiteRT(original)
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise ValidationError(
-            f"LiteRT itself cannot run this quantized model: {reason}",
-            hint="the file is as its converter wrote it; export the model in float32, or quantized in another way",
-        ) from error
+        message = f"LiteRT itself cannot run this quantized model: {reason}"
+        hint = "the file is as its converter wrote it; export the model in float32, or quantized in another way"
+        raise ValidationError(message, hint=hint) from error
     second = runtimes.LiteRT(original, runtimes.BUILTIN) if rebuilt is None else runtimes.LiteRT(rebuilt)
     same, total, count, greatest = 0, 0.0, 0, 0.0
     with ThreadPoolExecutor(1) as thread:  # LiteRT lets go of Python's lock

@@ -37,6 +37,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_h
 from convert.errors import ConvertError, InputError, OutputError
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from jinja2 import Template
 
 _WRITES = "ei-deepstream.writes"
@@ -97,11 +99,9 @@ def refuse_folder(folder: Path, exports: Iterable[Path] = ()) -> None:
         place = Path(os.path.realpath(folder))  # which takes links in circles, too
         for export in exports:
             if export.is_dir() and place.is_relative_to(os.path.realpath(export)):
-                raise OutputError(
-                    f"the output folder would be inside of the export {export}, and part of it from then on",
-                    path=folder,
-                    hint="choose a folder elsewhere with -o, beside the export for example",
-                )
+                message = f"the output folder would be inside of the export {export}, and part of it from then on"
+                hint = "choose a folder elsewhere with -o, beside the export for example"
+                raise OutputError(message, path=folder, hint=hint)
         above = next(each for each in (place, *place.parents) if each.exists())
         if not above.is_dir():
             what = "the output folder is" if above == place else "what the output folder would be in is"
@@ -259,6 +259,42 @@ def signals_wait() -> Iterator[None]:
             signal.signal(deferred, handler)
         for came in received:
             signal.raise_signal(came)
+
+
+@contextmanager
+def dropped_come_again(kind: type[BaseException], send: Callable[[], None]) -> Iterator[None]:
+    """What a signal raises comes, wherever it arrives: Python drops what is raised in a finalizer or in a callback of a
+    weak reference, and an import has many of these.
+
+    Args:
+        kind: what the handler raises, in the main thread.
+        send: called there a moment after one was dropped; it sends the signal again.
+    """
+
+    def dropped(lost: sys.UnraisableHookArgs) -> None:
+        if lost.exc_type is kind:
+            alarms.append(signal.signal(signal.SIGALRM, again))
+            signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+        else:
+            others(lost)
+
+    def again(_number: int, frame: FrameType | None) -> None:
+        if frame is None or frame.f_code is not dropped.__code__:  # there it would be dropped, too
+            calm()
+            send()
+
+    def calm() -> None:
+        while alarms:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, alarms.pop())
+
+    alarms: list[Any] = []
+    others, sys.unraisablehook = sys.unraisablehook, dropped
+    try:
+        yield
+    finally:
+        sys.unraisablehook = others
+        calm()
 
 
 def remove_leftovers(folder: Path, names: str = "*") -> None:
@@ -447,10 +483,9 @@ def escaped(name: str, *, target: bool = False) -> str:
         OutputError: make cannot express it.
     """
     if _IMPOSSIBLE.search(name):
-        raise OutputError(
-            f"make cannot express the file name {name!r}",
-            hint="rename it (without ; | & \\ and line ends, not ending in a bracket or blank), or leave --depfile out",
-        )
+        message = f"make cannot express the file name {name!r}"
+        hint = "rename it (without ; | & \\ and line ends, not ending in a bracket or blank), or leave --depfile out"
+        raise OutputError(message, hint=hint)
     special = r"([ #:*?\[%])" if target else r"([ #:*?\[])"
     text = re.sub(special, r"\\\1", name.replace("$", "$$"))
     text = text.replace("=", "$(subst ,,=)")

@@ -510,15 +510,11 @@ def settle_target(given: Mapping[str, Any]) -> dict[str, Any]:
     fitting = [f"deepstream-{release}" for release in catalogue().jetpacks[jetpack]]
     target, platform = (values.get(name) for name in ("target", "platform"))
     if target is not None and target not in fitting:
-        raise PresetError(
-            f"on JetPack {jetpack} runs {' or '.join(fitting)}, and --target says {target}",
-            hint="leave out --target or --jetpack",
-        )
+        message = f"on JetPack {jetpack} runs {' or '.join(fitting)}, and --target says {target}"
+        raise PresetError(message, hint="leave out --target or --jetpack")
     if platform not in {None, "jetson"}:
-        raise PresetError(
-            f"--jetpack {jetpack} is about a Jetson, and --platform says {platform}",
-            hint="leave out --jetpack, and say the release with --target",
-        )
+        message = f"--jetpack {jetpack} is about a Jetson, and --platform says {platform}"
+        raise PresetError(message, hint="leave out --jetpack, and say the release with --target")
     return values | {"target": target or fitting[0], "platform": "jetson"}
 
 
@@ -572,10 +568,8 @@ def refuse_counting(options: Mapping[str, Any], frame: Frame | None) -> None:
     refuse_marks("line", lines, frame)
     refuse_marks("zone", zones, frame)
     if (lines or zones) and options.get("role") == "sgie":
-        raise PresetError(
-            "--line and --zone are about what the primary engine finds, and --role sgie has none",
-            hint="leave --role out",
-        )
+        message = "--line and --zone are about what the primary engine finds, and --role sgie has none"
+        raise PresetError(message, hint="leave --role out")
     if options.get("overcrowding") is not None and not zones:
         raise PresetError("--overcrowding is about zones, and there is none", hint="give a --zone, too")
 

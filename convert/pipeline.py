@@ -481,8 +481,9 @@ def convert(
         made = stages(None, options, worker, emit.primary, beside=beside)
     try:
         files.refuse_folder(output, exports)
-        if len(exports) > 1:
-            _refuse_classifier(exports[0], options)
+        # What else is wrong with the first of two exports is said later.
+        if len(exports) > 1 and (found := _unpacked(exports[0], options)) is not None and found.impulse is None:
+            refuse_no_objects(found.facts.task)
     except errors.ConvertError as error:  # before anything that takes long
         return Run([exports[0]], [Record(Emit.name, Status.FAILED)], error)
     if len(exports) == 1:
@@ -527,13 +528,6 @@ def _refuse_of_impulses(options: Options) -> None:
     for option, value in (("--samples", options.get("samples")), ("--sdk-log", options.get("sdk_log"))):
         if value:
             raise errors.PresetError(f"{option} does not apply to an export of pictures", hint=f"leave out {option}")
-
-
-def _refuse_classifier(export: Path, options: Options) -> None:
-    """Raise PresetError where the first of two exports finds no objects; what else is wrong with it is said later."""
-    found = _unpacked(export, options)
-    if found is not None and found.impulse is None:
-        refuse_no_objects(found.facts.task)
 
 
 def _with_its_option(run: Run) -> Run:

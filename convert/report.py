@@ -306,11 +306,9 @@ class BundleReport:
     def refuse_impulse(self) -> None:
         """Raise InputError for the bundle of a whole impulse, which has neither head nor pictures."""
         if self.is_impulse:
-            raise InputError(
-                "this bundle is a whole impulse of sound or sensor data, and no model of pictures",
-                path=self.path,
-                hint="run `ei-deepstream simulate` with recordings, or see RUN.md in it",
-            )
+            message = "this bundle is a whole impulse of sound or sensor data, and no model of pictures"
+            hint = "run `ei-deepstream simulate` with recordings, or see RUN.md in it"
+            raise InputError(message, path=self.path, hint=hint)
 
     def digest(self, file: str) -> str | None:
         """SHA-256 of the file of that name as it was written; None where the report has none."""

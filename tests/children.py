@@ -9,6 +9,7 @@ as a process of its own use children that nobody keeps.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 import pickle
 import sys
@@ -27,7 +28,6 @@ _MOST = 4  # children kept at a time: each holds up to 200 MiB
 _TRANSLATION = "convert.translate.worker:"
 _FRAMES = "tests.frames"  # what a child keeps besides
 _AGREEMENT = "convert.agreement:"
-_FILES = 5  # which argument of `compare` is the pictures
 
 Key = tuple[object, ...]
 Child = tuple[Any, int, int]  # as `Worker` has them: the process, the pipe, its stderr
@@ -72,7 +72,7 @@ class Children:
             return worker
 
         def called(worker: Worker, function: str, *arguments: Any, **options: Any) -> Any:
-            kept = self._kept(worker, function, arguments)
+            kept = self._kept(worker, function, arguments, options)
             if kept is not None and kept.exists():
                 result = pickle.loads(kept.read_bytes())
                 if function.endswith("best_rewriting") and arguments[-1]:
@@ -116,18 +116,23 @@ class Children:
         for name, method in (("start", started), ("call", called), ("close", closed), ("kill", killed)):
             patch.setattr(Worker, name, method)
 
-    def _kept(self, worker: Worker, function: str, arguments: tuple[Any, ...]) -> Path | None:
+    def _kept(self, worker: Worker, function: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> Path | None:
         """Where the result of such a comparison is.
 
-        None for all other calls, for those of a test's own modules, and where pictures are read, which may change.
+        None for all other calls, for those of a test's own modules or with less time than usual, and where pictures
+        are read, which may change.
         """
         if not (function.startswith(_AGREEMENT) and self.active and _ours(worker)):
             return None
-        if function == f"{_AGREEMENT}compare" and arguments[_FILES]:
+        from convert import agreement  # brings NumPy
+
+        called = getattr(agreement, function.removeprefix(_AGREEMENT))
+        given = inspect.signature(called).bind(*arguments).arguments
+        if given.get("files") or options["timeout"] < agreement.TIMEOUT:
             return None
-        original, rebuilt, fed, *others = arguments  # how pictures are brought to size does not matter without them
-        given = function, original, rebuilt, fed.shape, fed.scaling, others
-        return self.results / hashlib.sha256(pickle.dumps(given)).hexdigest()
+        fed = given.pop("fed")  # how pictures are brought to size does not matter without them
+        named = function, fed.shape, fed.scaling, sorted(given.items())
+        return self.results / hashlib.sha256(pickle.dumps(named)).hexdigest()
 
     def _taken(self, key: Key) -> Child | None:
         for place, (kept, child) in reversed(list(enumerate(self.idle))):

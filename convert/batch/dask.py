@@ -105,10 +105,9 @@ class Cluster:
             )
         except (OSError, ValueError, TimeoutError) as error:
             why = _first_line(error) if str(error) else f"nothing came back within {self.connect:g} s"
-            raise InputError(
-                f"no Dask scheduler answers at {self.address}: {why}",
-                hint="start one with `dask scheduler`, and look at the address, the port and the firewall",
-            ) from error
+            message = f"no Dask scheduler answers at {self.address}: {why}"
+            hint = "start one with `dask scheduler`, and look at the address, the port and the firewall"
+            raise InputError(message, hint=hint) from error
         try:
             self._await_workers()
             self._compare()
@@ -143,7 +142,8 @@ class Cluster:
         going: dict[str, tuple[Job, Any]] = {}
         try:
             while True:
-                room = self._room()
+                threads: dict[str, int] = self._request(self._client.nthreads)
+                room = 2 * max(1, sum(threads.values()))  # so that no thread of a worker waits for its next job
                 while len(going) < room and (job := next(source, None)) is not None:
                     try:
                         future = self._submit(job)
@@ -176,11 +176,6 @@ class Cluster:
         future = self._client.submit(perform, payload, versions, self.seconds, self.memory, key=key, pure=False)
         future.add_done_callback(lambda each: self._done.put(each.key))
         return future
-
-    def _room(self) -> int:
-        """Number of jobs to have at the scheduler, so that no thread of a worker waits for its next one."""
-        threads: dict[str, int] = self._request(self._client.nthreads)
-        return 2 * max(1, sum(threads.values()))
 
     def _next(self) -> str:
         """The key of the next finished future.
@@ -243,10 +238,9 @@ class Cluster:
         found = self._request(lambda: self._client.run(environment, on_error="return"))
         for address, there in sorted(found.items()):
             if isinstance(there, BaseException):
-                raise ConvertError(
-                    f"the worker {address} cannot run this program: {_first_line(there)}",
-                    hint="install the same ei-deepstream there, in the Python that runs `dask worker`",
-                )
+                message = f"the worker {address} cannot run this program: {_first_line(there)}"
+                hint = "install the same ei-deepstream there, in the Python that runs `dask worker`"
+                raise ConvertError(message, hint=hint)
             if there != here:
                 raise _mismatch(EnvironmentMismatch(address, there, here))
 
@@ -265,10 +259,8 @@ class Cluster:
 
     def _gone(self, error: BaseException | None = None) -> NoReturn:
         why = f" ({_first_line(error)})" if error else ""
-        raise ConvertError(
-            f"the scheduler {self.address} is gone{why}",
-            hint="start it again and run the batch again: it goes on where it was",
-        ) from error
+        message = f"the scheduler {self.address} is gone{why}"
+        raise ConvertError(message, hint="start it again and run the batch again: it goes on where it was") from error
 
 
 def _distributed() -> Any:
@@ -376,11 +368,9 @@ def pack(job: Job) -> Payload:
         for root in (place for path in job.paths if path.exists() for place in places(path)):
             content |= _below(root)
     except OSError as error:
-        raise InputError(
-            f"cannot read it: {error.strerror or error}",
-            path=error.filename or job.export,
-            hint="check its permissions, or copy it elsewhere",
-        ) from error
+        message = f"cannot read it: {error.strerror or error}"
+        hint = "check its permissions, or copy it elsewhere"
+        raise InputError(message, path=error.filename or job.export, hint=hint) from error
     return Payload(job, str(Path.cwd()), zlib.compress(pickle.dumps(content), 1))
 
 

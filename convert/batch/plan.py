@@ -207,11 +207,9 @@ class _Search:
             return False
         self._seen.add(identity)
         if len(self._seen) > FOLDERS:
-            raise errors.InputError(
-                f"more than {FOLDERS} folders lie below it",
-                path=top,
-                hint="give the folders that hold the exports, or a glob such as 'weekly/*/export.zip'",
-            )
+            message = f"more than {FOLDERS} folders lie below it"
+            hint = "give the folders that hold the exports, or a glob such as 'weekly/*/export.zip'"
+            raise errors.InputError(message, path=top, hint=hint)
         return True
 
 
@@ -462,31 +460,24 @@ def _outcome(job: Job, run: Run, seconds: float) -> Outcome:
 
 
 def _summary(run: Run) -> dict[str, Any]:
-    from convert.types import (  # jobs travel without what conversions need
-        Adapted,
-        Bundle,
-        Export,
-        ImpulseModel,
-        Validated,
-        ValidatedImpulse,
-    )
+    from convert import types  # jobs travel without what conversions need
 
     known: dict[str, Any] = {}
-    if export := run.last(Export):
+    if export := run.last(types.Export):
         known |= {
             "task": export.facts.task,
             "input": "x".join(str(size or "?") for size in export.facts.input.shape[1:]),
         }
-    if adapted := run.last(Adapted):
+    if adapted := run.last(types.Adapted):
         known["labels"] = len(adapted.head.labels)
-    if (validated := run.last(Validated)) and (parity := validated.evidence.parity):
+    if (validated := run.last(types.Validated)) and (parity := validated.evidence.parity):
         known |= {"max_abs_diff": parity.max_abs_diff, "top1": parity.top1}
-    if whole := run.last(ImpulseModel):
+    if whole := run.last(types.ImpulseModel):
         known |= {"task": "impulse", "input": f"{whole.impulse.samples}x{whole.impulse.axes}"}
         known["labels"] = len(whole.labels)
-    if (measured := run.last(ValidatedImpulse)) and (parity := measured.evidence.network):
+    if (measured := run.last(types.ValidatedImpulse)) and (parity := measured.evidence.network):
         known |= {"max_abs_diff": parity.max_abs_diff, "top1": parity.top1}
-    if bundle := run.last(Bundle):
+    if bundle := run.last(types.Bundle):
         known["bundle"] = bundle.name
     return known
 
@@ -517,21 +508,15 @@ def plan(
     jobs = []
     for model in apart:
         if not NAME.fullmatch(model.name):
-            raise errors.PresetError(
-                f"a model cannot be called {model.name!r}",
-                hint=f"letters, digits, . _ and - only, at most {LONGEST_NAME}",
-                path=model.manifest,
-                line=model.line,
-            )
+            message = f"a model cannot be called {model.name!r}"
+            hint = f"letters, digits, . _ and - only, at most {LONGEST_NAME}"
+            raise errors.PresetError(message, hint=hint, path=model.manifest, line=model.line)
         # Folders may be copied to macOS and Windows, whose file systems ignore case.
         other = places.setdefault(model.name.lower(), model)
         if other is not model:
-            raise errors.PresetError(
-                f"two models are called {model.name!r}: {other.export} and {model.export}",
-                hint="give each a name of its own, or none",
-                path=model.manifest,
-                line=model.line,
-            )
+            message = f"two models are called {model.name!r}: {other.export} and {model.export}"
+            hint = "give each a name of its own, or none"
+            raise errors.PresetError(message, hint=hint, path=model.manifest, line=model.line)
         options = {**defaults, **model.options, **overrides}
         jobs.append(job(model.name, model.export, output / model.name, options, model.sgie, found=model.found))
     return Plan(tuple(jobs), findings)
@@ -566,12 +551,9 @@ def read_manifest(path: Path) -> tuple[ModelRequest, ...]:
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"at line (\d+)", str(error))
         last = len(text.splitlines()) or None
-        raise errors.InputError(
-            f"the manifest is no TOML: {error}",
-            path=path,
-            line=int(line[1]) if line else last,
-            hint="see toml.io; text stands in quotes",
-        ) from error
+        message = f"the manifest is no TOML: {error}"
+        hint = "see toml.io; text stands in quotes"
+        raise errors.InputError(message, path=path, line=int(line[1]) if line else last, hint=hint) from error
     except RecursionError as error:
         raise errors.InputError("the manifest is nested too deep", path=path, hint="see toml.io") from error
     return _ManifestReader(path, text).models(document)

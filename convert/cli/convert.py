@@ -342,11 +342,8 @@ class _PickUpAdapted:
         properties = recorded(model, self.onnx)
         digest = properties.source_sha256 or ""
         if digest != artifact.provenance:
-            raise InputError(
-                f"made from another model ({digest[:12]}) than {artifact.source} ({artifact.provenance[:12]})",
-                path=self.onnx,
-                hint="give the .tflite it was made from with --tflite",
-            )
+            message = f"made from another model ({digest[:12]}) than {artifact.source} ({artifact.provenance[:12]})"
+            raise InputError(message, path=self.onnx, hint="give the .tflite it was made from with --tflite")
         _refuse_other_rounding(model, artifact, self.onnx)
         _, _, height, width = model.input.shape
         whole = properties.frame
@@ -364,11 +361,9 @@ class _PickUpAdapted:
             if properties.resize and mode is not ResizeMode.FIT_SHORTEST:
                 cut = "brought to size as in training"
             hint = f"say how pictures were brought to size in training: --resize-mode {mode or ResizeMode.SQUASH}"
-            raise InputError(
-                f"made for frames of {properties.frame}, {cut}; {artifact.source} says otherwise",
-                path=self.onnx,
-                hint=hint if before.resize_mode != mode else "run adapt again on what unpack wrote",
-            )
+            message = f"made for frames of {properties.frame}, {cut}; {artifact.source} says otherwise"
+            hint = hint if before.resize_mode != mode else "run adapt again on what unpack wrote"
+            raise InputError(message, path=self.onnx, hint=hint)
         head, unnamed = read_head(properties, artifact)
         found = without_assumed((*findings, *unnamed), artifact)
         adapted = Adapted(Translated(artifact, model), model, head, before, calibrated=properties.calibrated or 0)
@@ -453,9 +448,6 @@ def _beside(onnx: Path, given: Path | None) -> Path:
     found = sorted(path for path in both if path.is_file())
     same = [path for path in found if path.name.partition(".")[0] == stem]
     if len(same or found) != 1:
-        raise InputError(
-            f"{'several' if found else 'no'} .tflite files beside it",
-            path=onnx,
-            hint="say which one it was made from: --tflite",
-        )
+        message = f"{'several' if found else 'no'} .tflite files beside it"
+        raise InputError(message, path=onnx, hint="say which one it was made from: --tflite")
     return (same or found)[0]

@@ -501,8 +501,9 @@ def compare_bundle(
 def _counted(run: ComparisonRun, pictures: Iterator[tuple[str, NDArray[np.uint8]]]) -> AnswerCounts:
     """Compare them."""
     before = len(run.rows)
-    for chunk in _chunks(pictures):
-        run.together(chunk)
+    for first in pictures:  # as many at a time as memory should hold
+        some = max(1, min(_CHUNK, _CHUNK_BYTES // first[1].nbytes))
+        run.together([first, *islice(pictures, some - 1)])
     return _counts(run.rows[before:])
 
 
@@ -517,13 +518,6 @@ def generated(adapted: Adapted, usual: Frame) -> Iterator[tuple[str, NDArray[np.
     fitting = min(_PIXELS // (high * wide), _BYTES // adapted.onnx.size, _FRAME_PIXELS // (height * width))
     count = min(_FRAMES, max(_FEWEST, fitting))
     yield from ((f"frame {number}", pixels) for number, pixels in enumerate(with_objects(count, height, width, 3)))
-
-
-def _chunks(pictures: Iterator[tuple[str, NDArray[np.uint8]]]) -> Iterator[Sequence[tuple[str, NDArray[np.uint8]]]]:
-    """Some at a time, as many as memory should hold."""
-    for first in pictures:
-        some = max(1, min(_CHUNK, _CHUNK_BYTES // first[1].nbytes))
-        yield [first, *islice(pictures, some - 1)]
 
 
 def _counts(rows: Sequence[PictureComparison]) -> AnswerCounts:

@@ -528,10 +528,9 @@ def block_kind(kind: str) -> BlockKind:
     if kind in _BY_ID:
         return _BY_ID[kind]
     reason = files.load_toml("dsp.toml")["refused"].get(kind, _CUSTOM)
-    raise errors.UnsupportedModelError(
-        f"signal-processing blocks of the kind {kind} cannot be converted: {reason}",
-        hint="use one of these, train again and export: " + ", ".join(each.title for each in BLOCKS),
-    )
+    message = f"signal-processing blocks of the kind {kind} cannot be converted: {reason}"
+    hint = "use one of these, train again and export: " + ", ".join(each.title for each in BLOCKS)
+    raise errors.UnsupportedModelError(message, hint=hint)
 
 
 def title(kind: str) -> str:

@@ -230,10 +230,8 @@ class _Chain:
             return {}
         nodes, source = self.nodes, self._known[block.block]
         if not block.axes or not all(0 <= axis < source.size for axis in block.axes):
-            raise UnsupportedModelError(
-                f"the anomaly block takes features that are not among the {source.size} of block {source.id}",
-                hint="export it again",
-            )
+            message = f"the anomaly block takes features that are not among the {source.size} of block {source.id}"
+            raise UnsupportedModelError(message, hint="export it again")
         chosen = nodes("Gather", self.features(source), nodes.constant(block.axes, np.int64), axis=1)
         if isinstance(block, Mixture):
             if mixture is None:

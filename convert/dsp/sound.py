@@ -132,15 +132,11 @@ def _mel(block: blocks.Sound) -> NDArray[np.float64]:
         if block.version > 2 or block.cepstral or left < right:
             weights[index, middle] = 1
     if block.version < 3 and not block.cepstral:
-        known = _ratios()
+        # The values that weights of MFE 1 and 2 can have: a/b up to b = 22, and hundredths.
+        ratios = {part / whole for whole in (*range(1, 23), 100) for part in range(whole + 1)}
+        known = np.array(sorted(ratios))
         weights = known[np.searchsorted((known[1:] + known[:-1]) / 2, weights)]  # the nearest
     return weights
-
-
-def _ratios() -> NDArray[np.float64]:
-    """The values that weights of MFE 1 and 2 can have: a/b up to b = 22, and hundredths."""
-    ratios = {part / whole for whole in range(1, 23) for part in range(whole + 1)}
-    return np.array(sorted(ratios | {part / 100 for part in range(101)}))
 
 
 def _decibels(nodes: graph.Nodes, power: str, floor: float) -> str:

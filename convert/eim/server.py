@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from convert.eim.bundle import Impulse, SampledImpulse, hello
 from convert.eim.wire import LIMIT, Features, RequestReader, TooLong, bound, encode, part_of, refuse, remove_leftovers
 from convert.errors import ConvertError, InputError, OutputError
+from convert.files import dropped_come_again
 from convert.heads import head
 from convert.heads.base import Rules
 from convert.heads.boxes import OUTPUTS
@@ -265,13 +266,11 @@ class Signals:
 
     Attributes:
         code: the exit code of the first signal, 0 before any.
-        raised: whether it has ended what ran; the next one must not end the clean-up.
     """
 
     def __init__(self) -> None:
         self.code = 0
-        self.raised = False
-        self._armed = False
+        self._armed = self._raised = False
 
     def arm(self) -> None:
         """Let signals end what follows; a signal noted before does so now."""
@@ -286,9 +285,14 @@ class Signals:
     def take(self, number: int, _frame: FrameType | None) -> None:
         """The signal handler."""
         self.code = self.code or 128 + number
-        if self._armed and not self.raised:
-            self.raised = True
+        if self._armed and not self._raised:  # the next one must not end the clean-up
+            self._raised = True
             raise _Stopped
+
+    def send_again(self) -> None:
+        """The first signal once more, because what it raised was lost."""
+        self._raised = False
+        signal.raise_signal(self.code - 128)  # which may be held back just now
 
 
 def ending() -> list[signal.Signals]:
@@ -303,32 +307,13 @@ def ending() -> list[signal.Signals]:
 @contextlib.contextmanager
 def signals_end() -> Iterator[Signals]:
     """SIGINT, SIGTERM or SIGHUP ends the body of the `with` statement while the result is armed."""
-    signals, others = Signals(), sys.unraisablehook
-
-    def dropped(lost: sys.UnraisableHookArgs) -> None:
-        # Python drops what is raised in a finalizer or in a weak reference's callback, and an import has many of these.
-        if lost.exc_type is _Stopped:
-            before.setdefault(signal.SIGALRM, signal.signal(signal.SIGALRM, again))
-            signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
-        else:
-            others(lost)
-
-    def again(_number: int, frame: FrameType | None) -> None:
-        if frame is None or frame.f_code is not dropped.__code__:  # where it would be dropped, too
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signals.raised = False
-            signal.raise_signal(signals.code - 128)  # rather than `take` it, because it may be held back just now
-
+    signals = Signals()
     before = {number: signal.signal(number, signals.take) for number in ending()}
-    sys.unraisablehook = dropped
     try:
-        with contextlib.suppress(_Stopped):
+        with contextlib.suppress(_Stopped), dropped_come_again(_Stopped, signals.send_again):
             yield signals
     finally:
         signals.disarm()
-        sys.unraisablehook = others
-        if signal.SIGALRM in before:
-            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
             signal.signal(number, handler)
 

@@ -122,15 +122,11 @@ class Emit(_Options):
                 raise PresetError(f"--{option} {number} is out of range", hint=f"{low} to {high}")
         secondary = self.secondary
         if self.role == "pgie" and self.operate_on_gie_id is not None:
-            raise PresetError(
-                "a primary engine looks at whole frames, not at another engine's objects",
-                hint="leave --operate-on-gie-id out, or use --role sgie",
-            )
+            message = "a primary engine looks at whole frames, not at another engine's objects"
+            raise PresetError(message, hint="leave --operate-on-gie-id out, or use --role sgie")
         if secondary and secondary.id == secondary.operate_on:
-            raise PresetError(
-                f"the secondary engine {secondary.id} cannot operate on its own objects",
-                hint="choose another --gie-id or --operate-on-gie-id",
-            )
+            message = f"the secondary engine {secondary.id} cannot operate on its own objects"
+            raise PresetError(message, hint="choose another --gie-id or --operate-on-gie-id")
 
     @property
     def where(self) -> Target:
@@ -264,10 +260,8 @@ class Emit(_Options):
         engine = engines[adapted.file]
         text = bundle.label_file(adapted.head.labels, preset.labels, adapted.export.labels_from)
         if self.precision == "int8" and not bundle.has_codes(adapted.onnx.data):
-            raise PresetError(
-                f"{adapted.file} is no model of 8-bit codes",
-                hint="give --precision int8 to translate and adapt, too, or use convert",
-            )
+            message = f"{adapted.file} is no model of 8-bit codes"
+            raise PresetError(message, hint="give --precision int8 to translate and adapt, too, or use convert")
         files = {each.file: each.onnx.data for each in models} | {names.labels: text}
         if self.mode == "int8":
             files[names.calibration] = load_text(bundle.CALIBRATION).encode()
@@ -528,10 +522,8 @@ class EmitPair(_Options):
 def refuse_no_objects(task: str) -> None:
     """Raise PresetError where a model for `task` finds no objects, and cannot be the primary one of two."""
     if not head(task).detects:
-        raise PresetError(
-            "the primary model is a classifier: it finds no objects that another model could look at",
-            hint="give a detector (FOMO, YOLOv5, SSD, ...) as the primary one",
-        )
+        message = "the primary model is a classifier: it finds no objects that another model could look at"
+        raise PresetError(message, hint="give a detector (FOMO, YOLOv5, SSD, ...) as the primary one")
 
 
 def _own(files: tuple[str, ...], name: str) -> tuple[str, ...]:

@@ -410,18 +410,15 @@ def infer_file(
         groups.append(Group("class-attrs-all", (attributes,)))
         keys += [entry.key for entry in attributes]
     if late := [key for key in keys if not reads_key(target, key)]:  # it would only warn about it and go on
-        raise PresetError(
-            f"DeepStream {target.deepstream} does not know the key {late[0]!r}, which this head needs",
-            hint="choose a newer --target",
-        )
+        message = f"DeepStream {target.deepstream} does not know the key {late[0]!r}, which this head needs"
+        raise PresetError(message, hint="choose a newer --target")
     if any(each.key == "custom-lib-path" and each.value == known["parser-library"] for each in head):
         there = {each.function for each in parsers(target)}
         for entry in head:
             if re.fullmatch(r"parse-.*-func-name", entry.key) and entry.value not in there:
-                raise PresetError(
-                    f"the parser library of DeepStream {target.deepstream} has no {entry.value}",
-                    hint="choose another --target; `ei-deepstream targets` lists the functions of each",
-                )
+                message = f"the parser library of DeepStream {target.deepstream} has no {entry.value}"
+                hint = "choose another --target; `ei-deepstream targets` lists the functions of each"
+                raise PresetError(message, hint=hint)
     does = _fill("the header", preset.primary if gie.operate_on is None else preset.secondary, known)
     header = (
         f"Gst-nvinfer config for DeepStream {target.deepstream} ({target.platform}): {preset.title}.\n"

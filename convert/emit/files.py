@@ -297,10 +297,9 @@ def label_file(labels: tuple[str, ...], form: str, source: str = "the export") -
         elif _SURROGATE.search(label):
             problem = problem or "it is not valid Unicode"
         if problem:
-            raise errors.InputError(
-                f"label {number} {label!r} of {source} cannot be written to a label file: {problem}",
-                hint="rename it in Edge Impulse, or give all labels in output order with --labels",
-            )
+            message = f"label {number} {label!r} of {source} cannot be written to a label file: {problem}"
+            hint = "rename it in Edge Impulse, or give all labels in output order with --labels"
+            raise errors.InputError(message, hint=hint)
     text = _SEPARATORS[form].join(labels)
     return (text if form == "one-line" else text + "\n").encode()
 

@@ -144,7 +144,9 @@ def the_model(listing: Listing, tree: Tree, *, quantized: bool = False) -> Liste
         )
         raise UnsupportedModelError(message, path=tree.source, hint=first.hint)
     message = f"the export holds {len(found)} models:\n" + describe(found)
-    hint = f"name one with --model, for example --model {_shortest(_as_it_is(fit), found)}"
+    # As an example of what to choose the first that needs no --dequantize, else the first.
+    floats = (item for item in fit if item.candidate.facts and item.candidate.facts.quantization == "float32")
+    hint = f"name one with --model, for example --model {_shortest(next(floats, fit[0]), found)}"
     raise NoModelError(message, path=tree.source, hint=hint)
 
 
@@ -261,12 +263,6 @@ def _distinct(entries: Sequence[ListedModel]) -> list[ListedModel]:
     for entry in entries:
         kept.setdefault(entry.candidate.data or entry.number, entry)
     return list(kept.values())
-
-
-def _as_it_is(entries: Sequence[ListedModel]) -> ListedModel:
-    """The first that needs no --dequantize, as an example of what to choose; else the first."""
-    floats = (item for item in entries if item.candidate.facts and item.candidate.facts.quantization == "float32")
-    return next(floats, entries[0])
 
 
 def _shortest(entry: ListedModel, entries: Sequence[ListedModel]) -> str:
@@ -534,7 +530,8 @@ def find_labels(tree: Tree, candidate: Candidate, facts: types.ModelFacts | None
             if labels is not None and (usual or classes is not None):
                 fitting[path] = labels
                 continue
-            hints.append(_does_not_fit(said, found, classes))
+            of_classes = "" if classes is None else f" for {classes} classes"
+            hints.append(f"{said} has {len(found)} label{'' if len(found) == 1 else 's'}{of_classes}")
             if usual:
                 message = "it does not hold this model's labels"
                 if classes is not None:
@@ -595,11 +592,6 @@ def _fitted(labels: tuple[str, ...], classes: int | None, facts: types.ModelFact
     if classes == len(labels) - 1 and is_background:
         return labels[1:]
     return labels if classes in {None, len(labels)} else None
-
-
-def _does_not_fit(path: str, labels: tuple[str, ...], classes: int | None) -> str:
-    count = f"{len(labels)} label{'' if len(labels) == 1 else 's'}"
-    return f"{path} has {count}" + ("" if classes is None else f" for {classes} classes")
 
 
 def _another_model(tree: Tree, level: PurePosixPath, folder: PurePosixPath, labels: str) -> str:

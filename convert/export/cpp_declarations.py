@@ -247,8 +247,8 @@ class Declarations:
                     # Behind `=` it may also be the body of a lambda, or stand in a value like `new int[2] { 1, 2 }`.
                     if head := head or self._ended(words, b";"):
                         yield head
-                    if self.scanner.position == position:
-                        self._pass_over(token)
+                    if self.scanner.position == position and not self.scanner.skip_braces():
+                        self.scopes.append(Scope("function", "", is_typedef=False, at=token.start))
                 words = []
             elif token.text in _ENDS:
                 if head := self._ended(words, token.text):
@@ -262,10 +262,6 @@ class Declarations:
         if words and not self.scopes:
             inner = [Scope("declaration", "", is_typedef=False, at=words[0].start)]
         self.unfinished = next(iter(inner), None)
-
-    def _pass_over(self, brace: Token) -> None:
-        if not self.scanner.skip_braces():
-            self.scopes.append(Scope("function", "", is_typedef=False, at=brace.start))
 
     def members(self, depth: int = 1) -> tuple[Field, ...]:
         """The members up to the closing brace; the scanner stands behind the opening one.

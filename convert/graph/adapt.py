@@ -118,10 +118,8 @@ class Adapt:
         before, findings = preprocessing(export, self.frame, assumed=self.frame_assumed, resize=self.resize)
         spec = head(export.facts.task)
         if spec.refused:
-            raise UnsupportedModelError(
-                f"there is no way yet to make the outputs of a {spec.id} model readable for Gst-nvinfer",
-                hint="can be converted: " + ", ".join(CONVERTIBLE),
-            )
+            message = f"there is no way yet to make the outputs of a {spec.id} model readable for Gst-nvinfer"
+            raise UnsupportedModelError(message, hint="can be converted: " + ", ".join(CONVERTIBLE))
         from convert.graph.passes import adapted, prepared  # brings onnx
 
         # Nothing behind this stage reads tf2onnx's model.

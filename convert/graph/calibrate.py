@@ -50,11 +50,9 @@ def calibration_pictures(folder: Path) -> tuple[Path, ...]:
     """
     files = find([folder], videos=False)
     if len(files) < FEWEST:
-        raise InputError(
-            f"{len(files)} {'picture is' if len(files) == 1 else 'pictures are'} not enough to calibrate with",
-            path=folder,
-            hint=f"give a folder with at least {FEWEST} pictures as the camera takes them, better 100 or more",
-        )
+        message = f"{len(files)} {'picture is' if len(files) == 1 else 'pictures are'} not enough to calibrate with"
+        hint = f"give a folder with at least {FEWEST} pictures as the camera takes them, better 100 or more"
+        raise InputError(message, path=folder, hint=hint)
     return tuple(files[place] for place in np.linspace(0, len(files) - 1, min(len(files), _MOST)).round().astype(int))
 
 

@@ -249,10 +249,8 @@ def _evaluate(editor: GraphEditor, node: NodeProto) -> NDArray[Any]:
     try:
         (value,) = ReferenceEvaluator(model).run(None, values)
     except Exception as error:
-        raise TranslationError(
-            f"a constant of this model cannot be computed ({node.op_type}): {error}",
-            hint="check that the file is whole",
-        ) from error
+        message = f"a constant of this model cannot be computed ({node.op_type}): {error}"
+        raise TranslationError(message, hint="check that the file is whole") from error
     return np.asarray(value)
 
 

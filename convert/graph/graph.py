@@ -374,10 +374,9 @@ class Shapes(dict[str, tuple[int, ...]]):
             )
         except (shape_inference.InferenceError, onnx.defs.SchemaError, onnx.checker.ValidationError) as error:
             reason = str(error).strip().splitlines()[-1]
-            raise TranslationError(
-                f"the translation does not fit together at a {node.op_type} node: {reason}",
-                hint="this is a fault of the translation, not of the model: please report it",
-            ) from error
+            message = f"the translation does not fit together at a {node.op_type} node: {reason}"
+            hint = "this is a fault of the translation, not of the model: please report it"
+            raise TranslationError(message, hint=hint) from error
         for name, kind in inferred.items():
             self._set(name, kind)
 

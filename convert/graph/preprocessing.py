@@ -90,10 +90,8 @@ def preprocessing(
         message = "the export does not say how pixels are scaled; 0..1 is assumed"
         findings.append(SCALING_ASSUMED.found(message, hint="say it with --image-scaling if that is wrong"))
     if channels == 1 and scaling in _COLOUR_ONLY:
-        raise PresetError(
-            f"image scaling {scaling.value} is made for colour pictures, and this model takes grey ones",
-            hint="give the right one with --image-scaling",
-        )
+        message = f"image scaling {scaling.value} is made for colour pictures, and this model takes grey ones"
+        raise PresetError(message, hint="give the right one with --image-scaling")
     factor, offsets, color = _SCALINGS[scaling]
     mode = export.metadata.resize_mode
     framing = crop_to(export, frame, resize=resize)

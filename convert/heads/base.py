@@ -309,10 +309,8 @@ def class_labels(export: types.Export, classes: int) -> tuple[tuple[str, ...], t
         message = f"no labels found: the {classes} classes are called {generic[0]} to {generic[-1]}"
         return generic, (_made_up(export, message),)
     if len(labels) != classes:
-        raise errors.InputError(
-            f"{export.labels_from} has {_count(labels)} ({', '.join(labels)}), the model has {classes} outputs",
-            hint="give the labels of this model, in the order of training, with --labels",
-        )
+        message = f"{export.labels_from} has {_count(labels)} ({', '.join(labels)}), the model has {classes} outputs"
+        raise errors.InputError(message, hint="give the labels of this model, in the order of training, with --labels")
     return labels, ()
 
 

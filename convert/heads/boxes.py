@@ -328,10 +328,8 @@ class RowsHead(Boxes):
 def _build_centres(end: GraphEnd, rows: Rows, first: int) -> BoxTensors:
     """`first` is the column of the first class."""
     if rows.unit == "cells":
-        raise UnsupportedModelError(
-            "the rows of this model do not say where in the picture their boxes are: the decoding was left out",
-            hint="export it with its decoding (Edge Impulse's own exports have it)",
-        )
+        message = "the rows of this model do not say where in the picture their boxes are: the decoding was left out"
+        raise UnsupportedModelError(message, hint="export it with its decoding (Edge Impulse's own exports have it)")
     corners = end.centred(end.part(rows.name, 2, 0, 2), end.part(rows.name, 2, 2, 4))
     low, high = (end.swapped(corner) for corner in corners)
     size = end.swapped(end.part(rows.name, 2, 2, 4))
@@ -573,10 +571,8 @@ class _EndToEnd(Boxes):
         raw, _, (width, height) = end.rows(wanted, lambda sizes: sizes[2] == _COLUMNS)
         classes = _class_count(end, raw) or len(export.metadata.labels or ())
         if not classes:
-            raise InputError(
-                "how many classes the model detects cannot be told from its outputs, and no labels were found",
-                hint="give them in the order of training with --labels",
-            )
+            message = "how many classes the model detects cannot be told from its outputs, and no labels were found"
+            raise InputError(message, hint="give them in the order of training with --labels")
         labels, findings = detector_labels(export, classes)
         unit = _unit(ends.neutral(model)[0], width, height)
         low, high = (end.swapped(end.part(raw, 2, start, start + 2)) for start in (0, 2))

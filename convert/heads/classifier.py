@@ -66,16 +66,12 @@ class _Classifier(HeadSpec):
         shapes = end.shapes()
         outputs = [value.name for value in model.graph.output]
         if len(outputs) != 1:
-            raise UnsupportedModelError(
-                f"a classifier has one output, this model has {len(outputs)}",
-                hint="give the real --task, or another model",
-            )
+            message = f"a classifier has one output, this model has {len(outputs)}"
+            raise UnsupportedModelError(message, hint="give the real --task, or another model")
         (name,) = outputs
         if name not in shapes:
-            raise TranslationError(
-                "how large the model's output is cannot be told before it runs",
-                hint="Gst-nvinfer needs outputs of a fixed size",
-            )
+            message = "how large the model's output is cannot be told before it runs"
+            raise TranslationError(message, hint="Gst-nvinfer needs outputs of a fixed size")
         shape = shapes[name]
         large = [size for size in shape if size != 1]
         if len(large) > 1:

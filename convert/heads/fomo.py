@@ -245,10 +245,8 @@ def _heat_map(end: GraphEnd, height: int, width: int) -> tuple[str, tuple[int, .
     names = [value.name for value in end.model.graph.output]
     shape = end.shapes()[names[0]]
     if len(names) != 1 or len(shape) != 4:
-        raise errors.UnsupportedModelError(
-            f"FOMO gives one grid of scores, this model {len(names)} outputs, the first {list(shape)}",
-            hint="give the real --task",
-        )
+        message = f"FOMO gives one grid of scores, this model {len(names)} outputs, the first {list(shape)}"
+        raise errors.UnsupportedModelError(message, hint="give the real --task")
     (name,) = names
     if not _channels_last(end, name, shape, height, width):
         return name, shape[1:]

@@ -107,20 +107,14 @@ def _check(end: GraphEnd, codes: str, scores: str, process: PostProcess) -> tupl
     boxes, classes = shapes[codes], shapes[scores]
     count = len(process.anchors)
     if len(boxes) != 3 or len(classes) != 3 or boxes[0] != 1 or boxes[2] < 4:
-        raise UnsupportedModelError(
-            f"an SSD gives boxes [1,A,4] and scores [1,A,K], this model {list(boxes)} and {list(classes)}",
-            hint="give the real --task",
-        )
+        message = f"an SSD gives boxes [1,A,4] and scores [1,A,K], this model {list(boxes)} and {list(classes)}"
+        raise UnsupportedModelError(message, hint="give the real --task")
     if not boxes[1] == classes[1] == count:
-        raise InputError(
-            f"the model has {count} anchors for {boxes[1]} boxes and {classes[1]} rows of scores",
-            hint="export the model again",
-        )
+        message = f"the model has {count} anchors for {boxes[1]} boxes and {classes[1]} rows of scores"
+        raise InputError(message, hint="export the model again")
     if classes[2] - process.classes not in {0, 1}:
-        raise InputError(
-            f"the model says it has {process.classes} classes, its scores have {classes[2]} columns",
-            hint="export the model again",
-        )
+        message = f"the model says it has {process.classes} classes, its scores have {classes[2]} columns"
+        raise InputError(message, hint="export the model again")
     return boxes[2], classes[2]
 
 
@@ -271,10 +265,8 @@ def _ends_in_it(model: bytes, needed: Sequence[int] = ()) -> tuple[Any, Any]:
     tree, last = _last_operator(model)
     given = set(_outputs(tree.Subgraphs(0)))
     if last is None or not given <= set(_outputs(last)) or not given >= {last.Outputs(each) for each in needed}:
-        raise UnsupportedModelError(
-            f"a MobileNet SSD ends in {OPERATOR}, whose results are its outputs; this model does not",
-            hint="give the real --task, or export the model again",
-        )
+        message = f"a MobileNet SSD ends in {OPERATOR}, whose results are its outputs; this model does not"
+        raise UnsupportedModelError(message, hint="give the real --task, or export the model again")
     return tree, last
 
 

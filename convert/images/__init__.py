@@ -284,15 +284,12 @@ def refuse_marks(what: str, marks: Sequence[Mark], frame: Frame | None) -> None:
         if not mark.in_pixels:
             continue
         if frame is None or not frame.in_pixels:
-            raise PresetError(
-                f"{what} {mark.name} is in pixels, and of what frame is not said",
-                hint="give shares of the frame from 0 to 1, or with convert --frame WIDTHxHEIGHT, too, as 1280x720",
-            )
+            message = f"{what} {mark.name} is in pixels, and of what frame is not said"
+            hint = "give shares of the frame from 0 to 1, or with convert --frame WIDTHxHEIGHT, too, as 1280x720"
+            raise PresetError(message, hint=hint)
         if any(x > frame.width or y > frame.height for x, y in mark.points):
-            raise PresetError(
-                f"{what} {mark.name} leaves the frame of {frame}",
-                hint=f"x is 0 to {frame.width}, y 0 to {frame.height}",
-            )
+            message = f"{what} {mark.name} leaves the frame of {frame}"
+            raise PresetError(message, hint=f"x is 0 to {frame.width}, y 0 to {frame.height}")
 
 
 def _named(text: str, what: str, hint: str) -> tuple[str, str]:
@@ -300,10 +297,8 @@ def _named(text: str, what: str, hint: str) -> tuple[str, str]:
     if not colon:
         raise PresetError(f"{text!r} is no {what}: it has no name", hint=hint)
     if not re.fullmatch(rf"[A-Za-z0-9_-]{{1,{_LONGEST_NAME}}}", name):
-        raise PresetError(
-            f"a {what} cannot be called {name!r}",
-            hint=f"use 1 to {_LONGEST_NAME} letters, digits, - and _ only, as door",
-        )
+        message = f"a {what} cannot be called {name!r}"
+        raise PresetError(message, hint=f"use 1 to {_LONGEST_NAME} letters, digits, - and _ only, as door")
     return name, rest
 
 

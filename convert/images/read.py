@@ -233,11 +233,8 @@ def _read(
     except Image.DecompressionBombError:  # Pillow has a limit of its own, above ours
         raise _too_large(path, f"far more than {MOST_PIXELS:,} pixels, which is the most that is taken") from None
     except UnidentifiedImageError:
-        raise InputError(
-            "not a picture that can be read: its bytes begin like no picture format that is known",
-            hint="leave it out, or save it again as PNG or JPEG",
-            path=path,
-        ) from None
+        message = "not a picture that can be read: its bytes begin like no picture format that is known"
+        raise InputError(message, hint="leave it out, or save it again as PNG or JPEG", path=path) from None
     except Exception as error:  # noqa: BLE001 - Pillow's decoders raise whatever damaged bytes lead them to
         reason = " ".join(str(error).replace(str(path), "the file").split()) or type(error).__name__
         raise InputError(

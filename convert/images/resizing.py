@@ -63,10 +63,8 @@ class Resizing(Framing):
             )
         width, height = (side + side % 2 for side in self.network)
         if (width, height) != self.network:
-            raise PresetError(
-                f"frames of {self.frame} have an odd side; Gst-nvinfer leaves out its last pixel and would scale",
-                hint=f"give [streammux] even sides, and say them: --frame {width}x{height}",
-            )
+            message = f"frames of {self.frame} have an odd side; Gst-nvinfer leaves out its last pixel and would scale"
+            raise PresetError(message, hint=f"give [streammux] even sides, and say them: --frame {width}x{height}")
         if max(self.network) > _LONGEST:
             raise PresetError(
                 f"frames of {self.frame} are too large for --resize graph: the engine would take "

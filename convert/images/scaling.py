@@ -292,10 +292,8 @@ class Network:
 
     def __post_init__(self) -> None:
         if min(self.channels, self.height, self.width) < 1:
-            raise InputError(
-                f"the network input {self.channels}x{self.height}x{self.width} (channels, height, width) is empty",
-                hint="infer-dims, where it is given, is channels;height;width",
-            )
+            message = f"the network input {self.channels}x{self.height}x{self.width} (channels, height, width) is empty"
+            raise InputError(message, hint="infer-dims, where it is given, is channels;height;width")
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,10 +390,9 @@ def place(
     left, top = left + left % 2, top + top % 2
     width, height = width - width % 2, height - height % 2
     if width < 1 or height < 1:
-        raise InputError(
-            "a picture narrower or lower than 2 pixels cannot be scaled: Gst-nvinfer rounds its size down to even",
-            hint="leave out small objects with input-object-min-width and input-object-min-height",
-        )
+        message = "a picture narrower or lower than 2 pixels cannot be scaled: Gst-nvinfer rounds its size down to even"
+        hint = "leave out small objects with input-object-min-width and input-object-min-height"
+        raise InputError(message, hint=hint)
     if left >= frame_width or top >= frame_height:
         raise InputError(f"the object at {left},{top} lies outside of the {frame_width}x{frame_height} frame")
     to_width, to_height = network.width, network.height

@@ -220,7 +220,10 @@ def set_line(text: str, size: int, widest: int, suffix: str = "") -> Line:
     path = _font_for(text + suffix)
     font, shown = _font(path, size), _visible(text, path)
     if font.getlength(shown + suffix) > widest:
-        shown = _shortened(shown, font, widest - font.getlength(suffix))
+        room = widest - font.getlength(suffix)  # of the longest beginning that fits with an ellipsis behind it
+        ends = range(1, len(shown) + 1)
+        fitting = bisect_right(ends, room, key=lambda end: font.getlength(shown[:end].rstrip() + "…"))
+        shown = shown[:fitting].rstrip() + "…"
     shown += suffix
     ascent, descent = font.getmetrics()
     return Line(shown, font, math.ceil(font.getlength(shown)), ascent, descent)
@@ -256,12 +259,6 @@ def _one_line(text: str) -> str:
 def _fits(text: str, size: int, widest: int) -> bool:
     path = _font_for(text)
     return _font(path, size).getlength(_visible(text, path)) <= widest
-
-
-def _shortened(text: str, font: ImageFont.FreeTypeFont, widest: float) -> str:
-    """The longest beginning that fits with an ellipsis behind it; the ellipsis alone where nothing fits."""
-    fitting = bisect_right(range(1, len(text) + 1), widest, key=lambda end: font.getlength(text[:end].rstrip() + "…"))
-    return text[:fitting].rstrip() + "…"
 
 
 def _visible(text: str, path: str) -> str:

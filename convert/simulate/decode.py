@@ -374,10 +374,9 @@ def _frames(outputs: Sequence[Layer]) -> int:
     counts = {layer.frames for layer in outputs}
     if len(counts) != 1:
         counted = ", ".join(f"{layer.name!r} {layer.frames}" for layer in outputs) or "none"
-        raise InputError(
-            f"the outputs do not belong to one batch (frames: {counted})",
-            hint="a model whose output keeps batch 1 gives frame 2 and later what happens to lie in memory",
-        )
+        message = f"the outputs do not belong to one batch (frames: {counted})"
+        hint = "a model whose output keeps batch 1 gives frame 2 and later what happens to lie in memory"
+        raise InputError(message, hint=hint)
     return counts.pop()
 
 

@@ -233,11 +233,9 @@ class LoadedEngine:
         try:
             found = runtimes.run_onnx(self.session, values)
         except ValidationError as error:
-            raise InputError(
-                error.message,
-                hint="infer-dims, batch-size and the model's own shapes must agree; ei-deepstream check compares them",
-                path=self.engine.model,
-            ) from None
+            message = error.message
+            hint = "infer-dims, batch-size and the model's own shapes must agree; ei-deepstream check compares them"
+            raise InputError(message, hint=hint, path=self.engine.model) from None
         return [self._layer(name, array, len(values), count) for name, array in zip(self.outputs, found, strict=True)]
 
     def _layer(self, name: str, array: Any, given: int, count: int) -> Layer:
@@ -350,11 +348,9 @@ def _model_path(context: RuleContext) -> Path:
     if file is None or not context.value("onnx-file", ""):
         engine = context.value("model-engine-file", "")
         what = "only a TensorRT engine, which runs on its own GPU" if engine else "no model"
-        raise InputError(
-            f"the config names {what}: there is no ONNX file to run",
-            hint="write onnx-file=, or decode recorded outputs with --tensors",
-            path=context.parsed.path,
-        )
+        message = f"the config names {what}: there is no ONNX file to run"
+        hint = "write onnx-file=, or decode recorded outputs with --tensors"
+        raise InputError(message, hint=hint, path=context.parsed.path)
     if not file.presence.here:
         why, hint = absence(file.text, file.path), f"nvinfer looks for {file.path}"
         if file.text.startswith(SDK):

@@ -448,11 +448,8 @@ def replayed(
     recordings = read_recordings(folder, settings, layout)
     single = [part for recording in recordings for part in _frames(recording)]
     if pictures and len(pictures) != len(single):
-        raise InputError(
-            f"there are {len(pictures)} pictures for {len(single)} recorded frames",
-            hint="give the pictures the device saw, in its order, or none",
-            path=folder,
-        )
+        message = f"there are {len(pictures)} pictures for {len(single)} recorded frames"
+        raise InputError(message, hint="give the pictures the device saw, in its order, or none", path=folder)
     frames: list[results.FrameResult] = []
     findings: dict[str, Finding] = {}
     failure = ""

@@ -220,10 +220,9 @@ class Settings:
 def _classes(values: Mapping[str, Any]) -> tuple[ClassSettings, ...]:
     count = int(values.get("num-detected-classes", 0))
     if count > _MOST_CLASSES:
-        raise InputError(
-            f"num-detected-classes={count}: nvinfer runs out of memory",
-            hint="give the number of classes of the model; a negative number is taken as a huge one",
-        )
+        message = f"num-detected-classes={count}: nvinfer runs out of memory"
+        hint = "give the number of classes of the model; a negative number is taken as a huge one"
+        raise InputError(message, hint=hint)
     given = values.get("class-attrs")
     if given is None:
         return (ClassSettings.from_values({}),) * count
@@ -240,10 +239,9 @@ def _function(values: Mapping[str, Any], key: str, library: str) -> str:
     name = PurePosixPath(library).name
     # without ".so" it is what nvinfer keeps of a path that does not exist here: a folder
     if name != STOCK_LIBRARY and ".so" in name:
-        raise UnsupportedModelError(
-            f"{function} of {name} decodes this model's outputs, and only that library knows how",
-            hint=f"only the functions of {STOCK_LIBRARY} and the built-in parsers can be simulated",
-        )
+        message = f"{function} of {name} decodes this model's outputs, and only that library knows how"
+        hint = f"only the functions of {STOCK_LIBRARY} and the built-in parsers can be simulated"
+        raise UnsupportedModelError(message, hint=hint)
     return function
 
 

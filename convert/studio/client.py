@@ -165,10 +165,8 @@ class Studio:
                 "Edge Impulse's API bindings are not installed", hint='pip install "ei-deepstream[studio]"'
             ) from error
         except Exception as error:  # of pydantic, whose old interface they use
-            raise MissingDependencyError(
-                f"Edge Impulse's API bindings do not work with this Python: {str(error)[:200]}",
-                hint="use Python 3.11, 3.12 or 3.13",
-            ) from error
+            message = f"Edge Impulse's API bindings do not work with this Python: {str(error)[:200]}"
+            raise MissingDependencyError(message, hint="use Python 3.11, 3.12 or 3.13") from error
         client = bindings.ApiClient(
             bindings.Configuration(host=self.endpoint, api_key={"ApiKeyAuthentication": self.key})
         )
@@ -181,10 +179,8 @@ class Studio:
         try:
             request = getattr(getattr(bindings, api)(client), call)(*arguments, _preload_content=False, **options)
         except ValueError as error:  # of pydantic: an engine that is newer than the bindings, for example
-            raise InputError(
-                f"Edge Impulse's API bindings refuse to ask: {self.shown(str(error))}",
-                hint=pip_install("edgeimpulse-api") + " --upgrade",
-            ) from None
+            message = f"Edge Impulse's API bindings refuse to ask: {self.shown(str(error))}"
+            raise InputError(message, hint=pip_install("edgeimpulse-api") + " --upgrade") from None
         assert isinstance(request, _Request)
         return request
 
@@ -239,10 +235,9 @@ class Studio:
         except (ValueError, RecursionError):
             document = None
         if len(data) > _LARGEST_ANSWER or not isinstance(document, dict):
-            raise InputError(
-                "the answer of Edge Impulse's server is not what its API gives",
-                hint=f"is {self.endpoint} the right address (EI_API_ENDPOINT), and no login page or proxy between?",
-            )
+            message = "the answer of Edge Impulse's server is not what its API gives"
+            hint = f"is {self.endpoint} the right address (EI_API_ENDPOINT), and no login page or proxy between?"
+            raise InputError(message, hint=hint)
         if document.get("success") is not True:
             raise self.refused(str(document.get("error") or "no reason is given"))
         return document

@@ -123,10 +123,8 @@ class Pull:
         found = named if wanted else projects
         shown = ", ".join(map(str, projects[:20])) + (", ..." if len(projects) > 20 else "")
         if not found:
-            raise PresetError(
-                f"the key does not open a project {wanted!r}, but {self.studio.shown(shown)}",
-                hint="a development key belongs to one project; " + KEYS_HINT,
-            )
+            message = f"the key does not open a project {wanted!r}, but {self.studio.shown(shown)}"
+            raise PresetError(message, hint="a development key belongs to one project; " + KEYS_HINT)
         if len(found) > 1 and self.choose is not None:
             return self.choose(found)
         if len(found) > 1:
@@ -224,22 +222,16 @@ class Pull:
             from difflib import get_close_matches  # only for a mistyped target
 
             near = get_close_matches(str(self.deployment), rows, 3) or sorted(rows)
-            raise PresetError(
-                f"Studio has no deployment {self.deployment!r} for this project",
-                hint=self.studio.shown("it has " + ", ".join(near)),
-            )
+            message = f"Studio has no deployment {self.deployment!r} for this project"
+            raise PresetError(message, hint=self.studio.shown("it has " + ", ".join(near)))
         if row.get("disabledForProject") is True:
             reason = self.studio.shown(str(row.get("reasonTargetDisabled") or "no reason is given"))
-            raise InputError(
-                f"Studio does not build {self.deployment} for this project: {reason}",
-                hint="choose another --deployment, or leave it out and take the trained model",
-            )
+            message = f"Studio does not build {self.deployment} for this project: {reason}"
+            raise InputError(message, hint="choose another --deployment, or leave it out and take the trained model")
         for each in _take(row, "modelVariants", list):
             if _take(each, "variant", str) == self.variant and each.get("supported") is False:
-                raise PresetError(
-                    f"Studio does not build {self.deployment} with {self.variant}",
-                    hint=self.studio.shown(str(each.get("hint") or "try another --variant")),
-                )
+                message = f"Studio does not build {self.deployment} with {self.variant}"
+                raise PresetError(message, hint=self.studio.shown(str(each.get("hint") or "try another --variant")))
         return "tflite" if "tflite" in _take(row, "supportedEngines", list) else _take(row, "preferredEngine", str)
 
     def _last_build(self, project: Project, engine: str) -> int | None:
@@ -307,10 +299,9 @@ class Pull:
             seen = total
             if state.get("finished"):
                 if state.get("finishedSuccessful") is not True:
-                    raise InputError(
-                        f"Studio could not build {self.deployment} (job {job}): {last}",
-                        hint="Studio has the whole log: Jobs; or leave --deployment out and take the trained model",
-                    )
+                    message = f"Studio could not build {self.deployment} (job {job}): {last}"
+                    hint = "Studio has the whole log: Jobs; or leave --deployment out and take the trained model"
+                    raise InputError(message, hint=hint)
                 return
             if time.monotonic() > end:
                 raise InputError(
@@ -334,10 +325,8 @@ def _learn_block(impulse: Mapping[str, Any]) -> dict[str, Any]:
         raise InputError("the impulse has no neural network", hint="add a learn block for pictures in Studio")
     if len(blocks) > 1:
         names = ", ".join(repr(_take(each, "name", str)) for each in blocks)
-        raise InputError(
-            f"the impulse has {len(blocks)} learn blocks: {names}",
-            hint="build a library with --deployment zip, then choose with `convert --model`",
-        )
+        message = f"the impulse has {len(blocks)} learn blocks: {names}"
+        raise InputError(message, hint="build a library with --deployment zip, then choose with `convert --model`")
     block: dict[str, Any] = blocks[0]
     return block
 
@@ -438,10 +427,9 @@ def _take(holder: object, name: str, kind: type[Any]) -> Any:
     """
     value = holder.get(name) if isinstance(holder, dict) else None
     if not isinstance(value, kind) or isinstance(value, bool) is not (kind is bool):
-        raise InputError(
-            f"an answer of Edge Impulse's server lacks {name!r}",
-            hint="its API may have changed: look for a newer ei-deepstream, or download the export in Studio",
-        )
+        message = f"an answer of Edge Impulse's server lacks {name!r}"
+        hint = "its API may have changed: look for a newer ei-deepstream, or download the export in Studio"
+        raise InputError(message, hint=hint)
     return value
 
 

@@ -1,8 +1,9 @@
 """TFLite operators that tf2onnx 1.17.0 does not know at every opset, or writes so that TensorRT cannot build them.
 
 Each is written in operators that every TensorRT takes: arithmetic, comparisons, and Gather with constant indices for
-what only moves values. `register` puts the handlers into tf2onnx's first pass (TFLite to TensorFlow), in the place of
-its own. The definitions are those of TFLite's reference kernels (`tensorflow/lite/kernels`).
+what only moves values; those on pictures stand in `convert.translate.picture_operators`. `register` puts the handlers
+into tf2onnx's first pass (TFLite to TensorFlow), in the place of its own. The definitions are those of TFLite's
+reference kernels (`tensorflow/lite/kernels`).
 
 What a handler cannot write ends in a ValueError, which becomes a TranslationError (`convert.translate.worker`).
 """
@@ -16,10 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from onnx import TensorProto, helper
 
-from convert.graph.cleanup import resize_scales
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -33,7 +32,7 @@ def _constant(node: Any) -> Any | None:
     return node if node is not None and node.is_const() else None
 
 
-class _Writer:
+class Writer:
     """Writes ONNX nodes in the place of one TFLite node."""
 
     def __init__(self, ctx: Any, node: Any) -> None:
@@ -126,26 +125,26 @@ class _Writer:
         self.ctx.make_node("Identity", [name], name=self.node.name, **result)
 
 
-def _handler(write: Callable[[_Writer], str], separate: Callable[[Any, Any], None]) -> Handler:
+def _handler(write: Callable[[Writer], str], separate: Callable[[Any, Any], None]) -> Handler:
     """`write` as tf2onnx calls it, behind `separate`, which takes out a fused activation."""
 
     def handle(ctx: Any, node: Any, **_: Any) -> None:
         if "fused_activation_function" in node.attr:
             separate(ctx, node)
-        writer = _Writer(ctx, node)
+        writer = Writer(ctx, node)
         writer.finish(write(writer))
 
     return handle
 
 
-def _hard_swish(writer: _Writer) -> str:
+def _hard_swish(writer: Writer) -> str:
     """x * min(max(x + 3, 0), 6) / 6; ONNX's own HardSwish is of opset 14."""
     (x,) = writer.inputs
     inner = writer.clip(writer.add("Add", x, writer.constant(3)), 0.0, 6.0)
     return writer.add("Mul", writer.add("Mul", x, inner), writer.constant(1 / 6))
 
 
-def _gelu(writer: _Writer) -> str:
+def _gelu(writer: Writer) -> str:
     """x times the normal distribution up to x, exact or by tanh; ONNX's own Gelu is of opset 20."""
     (x,) = writer.inputs
     half = writer.add("Mul", x, writer.constant(0.5))
@@ -157,14 +156,14 @@ def _gelu(writer: _Writer) -> str:
     return writer.add("Mul", half, writer.add("Add", inner, writer.constant(1)))
 
 
-def _sign(writer: _Writer) -> str:
+def _sign(writer: Writer) -> str:
     """TensorRT has Sign since 8.2."""
     x, zero = writer.inputs[0], writer.constant(0, writer.result)
     above, below = (writer.compare(each, x, zero) for each in ("Greater", "Less"))
     return writer.add("Sub", writer.cast(above, writer.result), writer.cast(below, writer.result))
 
 
-def _select(writer: _Writer) -> str:
+def _select(writer: Writer) -> str:
     """tf2onnx multiplies by 0 and 1, which makes NaN of what is infinite on the side not chosen: x / 0, log(0)."""
     condition, *values = writer.inputs
     shape, rank = writer.shape_of(0), len(writer.target)
@@ -173,7 +172,7 @@ def _select(writer: _Writer) -> str:
     return writer.add("Where", condition, *values, dtype=TensorProto.FLOAT)
 
 
-def _pow(writer: _Writer) -> str:
+def _pow(writer: Writer) -> str:
     """Integers, which ONNX's Pow has since opset 12, by floats: exact up to 2^24.
 
     Pow may give a bit less than a whole number: 1/4 more, rounded down, is that number; 1/2 would be too much from
@@ -183,7 +182,7 @@ def _pow(writer: _Writer) -> str:
     return writer.cast(writer.add("Floor", writer.add("Add", power, writer.constant(0.25))), writer.result)
 
 
-def _atan2(writer: _Writer) -> str:
+def _atan2(writer: Writer) -> str:
     """The angle of y / x, left of the y axis half a turn more or less; on it a quarter of a turn, or 0 for 0 / 0.
 
     By comparisons: no constant is so small that it is 0 in float16. TensorRT has Sign, which tf2onnx writes, since 8.2.
@@ -202,14 +201,14 @@ def _atan2(writer: _Writer) -> str:
     return writer.add("Add", angle, turn)
 
 
-def _l2_normalization(writer: _Writer) -> str:
+def _l2_normalization(writer: Writer) -> str:
     """Along the last axis; a length below 1e-6 counts as that, which LpNormalization does not know."""
     (x,) = writer.inputs
     length = writer.add("Sqrt", writer.sum(writer.add("Mul", x, x), len(writer.target) - 1, keep=True))
     return writer.add("Div", x, writer.add("Max", length, writer.constant(1e-6)))
 
 
-def _cumulative_sum(writer: _Writer) -> str:
+def _cumulative_sum(writer: Writer) -> str:
     """A product of matrices, as TensorRT has CumSum since 7.2."""
     size, axis = writer.target, int(writer.values(1)) % len(writer.target)
     later = np.tri(size[axis], k=-1 if writer.attributes["exclusive"] else 0)
@@ -220,7 +219,7 @@ def _cumulative_sum(writer: _Writer) -> str:
     return writer.add("Transpose", sums, perm=order)
 
 
-def _round(writer: _Writer) -> str:
+def _round(writer: Writer) -> str:
     """Halves to even numbers; TensorRT has Round since 8.2.
 
     One more than the whole number below where the rest is above one half, or one half and the number odd: 2^-25 is the
@@ -235,7 +234,7 @@ def _round(writer: _Writer) -> str:
     return writer.add("Add", below, writer.cast(up, np.float32))
 
 
-def _pad(writer: _Writer) -> str:
+def _pad(writer: Writer) -> str:
     """TensorRT before 8.2 pads with 0 only: the other value is added where the padding is."""
     pads = writer.values(1).astype(np.int64)
     shape = [writer.shape_of(0)[axis] if each.any() else 1 for axis, each in enumerate(pads)]
@@ -244,7 +243,7 @@ def _pad(writer: _Writer) -> str:
     return writer.add("Add", writer.pad(writer.inputs[0], pads), writer.constant(edge))
 
 
-def _reverse(writer: _Writer) -> str:
+def _reverse(writer: Writer) -> str:
     name, rank = writer.inputs[0], writer.ctx.get_rank(writer.inputs[0])
     for axis in sorted({int(axis) % rank for axis in writer.values(1).reshape(-1)}):
         if axis > 0 or writer.shape_of(0)[axis] != 1:
@@ -252,19 +251,19 @@ def _reverse(writer: _Writer) -> str:
     return name
 
 
-def _numbered(writer: _Writer) -> NDArray[Any]:
+def _numbered(writer: Writer) -> NDArray[Any]:
     """The number of each value of the first input, counted through its memory."""
     shape = writer.shape_of(0)
     return np.arange(prod(shape)).reshape(shape)
 
 
-def _moved(writer: _Writer, numbers: NDArray[Any]) -> str:
+def _moved(writer: Writer, numbers: NDArray[Any]) -> str:
     """The values of the first input that have `numbers`, which is of the node's shape."""
     values = writer.gather(writer.reshape(writer.inputs[0], [-1]), numbers.reshape(-1), 0)
     return writer.reshape(values, numbers.shape)
 
 
-def _reverse_sequence(writer: _Writer) -> str:
+def _reverse_sequence(writer: Writer) -> str:
     """The first entries of each row, as many as a constant says, in reverse order."""
     counts, numbers = writer.values(1).reshape(-1), _numbered(writer)
     rows, axis = writer.attributes["batch_dim"], writer.attributes["seq_dim"]
@@ -274,13 +273,13 @@ def _reverse_sequence(writer: _Writer) -> str:
     return _moved(writer, numbers)
 
 
-def _matrix_diag(writer: _Writer) -> str:
+def _matrix_diag(writer: Writer) -> str:
     """Each row as the diagonal of a square that is 0 elsewhere."""
     rows = writer.reshape(writer.inputs[0], [*writer.shape[:-1], 1])
     return writer.add("Mul", rows, writer.constant(np.eye(writer.shape[-1]), writer.result))
 
 
-def _matrix_set_diag(writer: _Writer) -> str:
+def _matrix_set_diag(writer: Writer) -> str:
     """Squares and other matrices with other values along the diagonal."""
     *rest, rows, columns = writer.target
     diagonal = [*rest, 1, columns] if columns <= rows else [*rest, rows, 1]
@@ -289,17 +288,7 @@ def _matrix_set_diag(writer: _Writer) -> str:
     return writer.add("Where", mask, values, writer.inputs[0], dtype=writer.ctx.get_dtype(writer.inputs[0]))
 
 
-def _mirror_pad(writer: _Writer) -> str:
-    """ONNX's Pad mirrors without the edge only ("reflect"), and TensorRT before 8.5 only pads with a constant."""
-    mode = {b"REFLECT": "reflect", b"SYMMETRIC": "symmetric"}[writer.attributes["mode"]]
-    name = writer.inputs[0]
-    for axis, pads in enumerate(writer.values(1)):
-        if pads.any():
-            name = writer.gather(name, np.pad(np.arange(writer.shape_of(0)[axis]), pads, mode), axis)  # type: ignore[call-overload]
-    return name
-
-
-def _one_hot(writer: _Writer) -> str:
+def _one_hot(writer: Writer) -> str:
     """Where indices equal 0, 1, ... depth - 1, the one value, elsewhere the other."""
     depth, on, off = (writer.values(index) for index in (1, 2, 3))
     rank = len(writer.shape)
@@ -318,7 +307,7 @@ def _one_hot(writer: _Writer) -> str:
     return writer.add("Add", scaled, writer.constant(off, writer.result))
 
 
-def _floor_div(writer: _Writer, *, modulo: bool = False) -> str:
+def _floor_div(writer: Writer, *, modulo: bool = False) -> str:
     """The quotient of integers rounded down, or what is left of it; Div rounds towards zero."""
     x, y = writer.inputs
     quotient = writer.add("Div", x, y)
@@ -331,14 +320,14 @@ def _floor_div(writer: _Writer, *, modulo: bool = False) -> str:
     return writer.add("Add", rest, writer.add("Mul", one, y)) if modulo else writer.add("Sub", quotient, one)
 
 
-def _right_shift(writer: _Writer) -> str:
+def _right_shift(writer: Writer) -> str:
     """Of integers with a sign this is a division by a power of 2, rounded down; TensorRT has no shift."""
     powers = writer.constant([1 << bit for bit in range(writer.result.itemsize * 8 - 1)], writer.result)
     writer.inputs[1] = writer.add("Gather", powers, writer.inputs[1], axis=0)
     return _floor_div(writer)
 
 
-def _bitwise_xor(writer: _Writer) -> str:
+def _bitwise_xor(writer: Writer) -> str:
     """Bit by bit, in a dimension behind the others; TensorRT has no operators on bits.
 
     All bits of -1 - x are the other way round than those of x: what is below 0 is turned so, and the result where one
@@ -359,13 +348,13 @@ def _bitwise_xor(writer: _Writer) -> str:
     return writer.cast(_inverted(writer, total, writer.add("Mul", unequal, unequal)), writer.result)
 
 
-def _inverted(writer: _Writer, x: str, where: str) -> str:
+def _inverted(writer: Writer, x: str, where: str) -> str:
     """-1 - x where `where` is 1, x where it is 0; int32."""
     twice = writer.add("Add", x, writer.add("Add", x, writer.constant(1, np.int32)))
     return writer.add("Sub", x, writer.add("Mul", where, twice))
 
 
-def _bucketize(writer: _Writer) -> str:
+def _bucketize(writer: Writer) -> str:
     """How many of the boundaries, which are sorted, are not above each value."""
     limits = np.array(writer.attributes["boundaries"], np.float32)
     (x,), shape, ones = writer.inputs, writer.shape_of(0), writer.constant(np.ones((len(limits), 1)))
@@ -376,7 +365,7 @@ def _bucketize(writer: _Writer) -> str:
     return writer.cast(writer.reshape(count, shape), writer.result)
 
 
-def _picked(writer: _Writer, data: Sequence[int], indices: str, count: int) -> str:
+def _picked(writer: Writer, data: Sequence[int], indices: str, count: int) -> str:
     """Entries of the first input by indices that are computed, too.
 
     Args:
@@ -393,7 +382,7 @@ def _picked(writer: _Writer, data: Sequence[int], indices: str, count: int) -> s
     return writer.reshape(writer.add("GatherElements", values, places, axis=len(rows) + 1), writer.target)
 
 
-def _gather(writer: _Writer) -> str:
+def _gather(writer: Writer) -> str:
     """Of several rows each by its own indices; or by indices that are computed from a picture, as the input is."""
     shape, places = writer.shape_of(0), writer.shape_of(1)
     rows, axis = writer.attributes.get("batch_dims", 0), writer.attributes["axis"] % len(shape)
@@ -406,7 +395,7 @@ def _gather(writer: _Writer) -> str:
     return _picked(writer, data, writer.cast(writer.inputs[1], np.int32), prod(places[rows:]))
 
 
-def _scattered(writer: _Writer, rows: NDArray[Any], count: int, values: str) -> str:
+def _scattered(writer: Writer, rows: NDArray[Any], count: int, values: str) -> str:
     """The rows of `values`, [n, ...], added up in a tensor of `count` rows: the first in row `rows[0]`, and so on;
     where that is below 0 in none."""
     width = prod(writer.target) // count
@@ -424,19 +413,19 @@ def _scattered(writer: _Writer, rows: NDArray[Any], count: int, values: str) -> 
     return writer.reshape(values, writer.target)
 
 
-def _scatter_nd(writer: _Writer) -> str:
+def _scatter_nd(writer: Writer) -> str:
     """By constant indices of the first dimensions, which become one."""
     indices, shape = writer.values(0).astype(np.int64), writer.target
     rows = indices @ _steps(shape, indices.shape[-1])
     return _scattered(writer, rows.reshape(-1), prod(shape[: indices.shape[-1]]), writer.inputs[1])
 
 
-def _segment_sum(writer: _Writer) -> str:
+def _segment_sum(writer: Writer) -> str:
     """By constant numbers of the segments."""
     return _scattered(writer, writer.values(1), writer.target[0], writer.inputs[0])
 
 
-def _dynamic_update_slice(writer: _Writer) -> str:
+def _dynamic_update_slice(writer: Writer) -> str:
     """At a constant place, which is moved inside where the slice would reach out."""
     shape, part = writer.shape_of(0), writer.shape_of(1)
     start = np.clip(writer.values(2), 0, np.subtract(shape, part))
@@ -448,7 +437,7 @@ def _dynamic_update_slice(writer: _Writer) -> str:
     return writer.reshape(values, shape)
 
 
-def _fake_quant(writer: _Writer) -> str:
+def _fake_quant(writer: Writer) -> str:
     """Rounding to steps of which one is 0 (`NudgeQuantizationRange`, `FakeQuantizeArray`): halves go up."""
     least, largest = (np.float32(writer.attributes[end]) for end in ("min", "max"))
     steps = (1 << writer.attributes["num_bits"]) - 1
@@ -461,7 +450,7 @@ def _fake_quant(writer: _Writer) -> str:
     return writer.add("Add", writer.add("Mul", codes, writer.constant(scale)), writer.constant(low))
 
 
-def _dilate(writer: _Writer) -> str:
+def _dilate(writer: Writer) -> str:
     """One value between the entries of each axis, as often as a constant says."""
     numbers, steps = _numbered(writer), writer.values(1)
     places = np.full(writer.target, numbers.size)
@@ -470,161 +459,17 @@ def _dilate(writer: _Writer) -> str:
     return writer.reshape(writer.gather(writer.add("Concat", *flat, axis=1), places.reshape(-1), 1), places.shape)
 
 
-def _neighbours_normalized(writer: _Writer) -> str:
-    """LOCAL_RESPONSE_NORMALIZATION: the sums of squares of neighbouring channels are a product of matrices."""
-    (x,), found = writer.inputs, writer.attributes
-    channels = np.arange(writer.shape_of(0)[-1])
-    near = np.abs(channels - channels[:, np.newaxis]) <= found["radius"]
-    sums = writer.add("MatMul", writer.add("Mul", x, x), writer.constant(near * found["alpha"]))
-    scale = writer.add("Add", sums, writer.constant(found["bias"]))
-    return writer.add("Mul", x, writer.add("Pow", scale, writer.constant(-found["beta"])))
-
-
-def _softmax(writer: _Writer) -> str:
+def _softmax(writer: Writer) -> str:
     """Of values times beta."""
     scaled = writer.add("Mul", writer.inputs[0], writer.constant(writer.attributes["beta"]))
     return writer.add("Softmax", scaled, axis=len(writer.shape) - 1)
 
 
-def _arg_most(writer: _Writer, operator: str) -> str:
+def _arg_most(writer: Writer, operator: str) -> str:
     """Where along one axis, which is given as a list, the largest or smallest value is."""
     axis = writer.values(1).item()
     found = writer.add(operator, writer.inputs[0], dtype=TensorProto.INT64, axis=axis, keepdims=0)
     return writer.cast(found, writer.result)
-
-
-def _space_to_batch(writer: _Writer) -> str:
-    blocks, pads = writer.values(1).tolist(), writer.values(2)
-    batch, *shape = writer.shape_of(0)
-    more = len(shape) - len(blocks)  # dimensions behind
-    widths = np.array([[0, 0], *pads.tolist(), *([[0, 0]] * more)])
-    name = writer.pad(writer.inputs[0], widths) if pads.any() else writer.inputs[0]
-    sizes = np.add(shape, widths[1:].sum(axis=1)).tolist()
-    split = [part for size, block in zip(sizes, blocks, strict=False) for part in (size // block, block)]
-    outer, inner = (range(first, 2 * len(blocks) + first, 2) for first in (1, 2))
-    name = writer.reshape(name, [batch, *split, *sizes[len(blocks) :]])
-    rest = range(2 * len(blocks) + 1, 2 * len(blocks) + 1 + more)
-    return writer.reshape(writer.add("Transpose", name, perm=[*inner, 0, *outer, *rest]), writer.target)
-
-
-def _padding(before: int, after: int, size: int, stride: int) -> list[int]:
-    """Before and behind an axis; `ComputePaddingHeightWidth` puts the larger half at the end."""
-    more = max((after - 1) * stride + size - before, 0)
-    return [more // 2, more - more // 2]
-
-
-def _taps(writer: _Writer, kernel: Sequence[int]) -> list[str]:
-    """What each place of a kernel meets of the first input [N,H,W,C], row by row: each [N,h,w,C]."""
-    widths, rows = [[0, 0], [0, 0], [0, 0], [0, 0]], []
-    for axis, (size, end) in enumerate(zip(kernel, "hw", strict=True), 1):
-        stride, dilation = (writer.attributes[name] for name in (f"stride_{end}", f"dilation_{end}_factor"))
-        before, after = writer.shape_of(0)[axis], writer.target[axis]
-        widths[axis] = _padding(before, after, (size - 1) * dilation + 1, stride)
-        rows.append([place * dilation + stride * np.arange(after) for place in range(size)])
-    name = writer.pad(writer.inputs[0], np.array(widths)) if np.any(widths) else writer.inputs[0]
-    found = []
-    for high in rows[0]:
-        row = writer.gather(name, high, 1)
-        found += [writer.gather(row, wide, 2) for wide in rows[1]]
-    return found
-
-
-def _convolution(writer: _Writer) -> str:
-    """With weights [O,kh,kw,C] that are computed from a picture: as one product of matrices a picture."""
-    outputs, *kernel, depth = writer.shape_of(1)
-    if depth != writer.shape_of(0)[3]:
-        raise ValueError("CONV_2D in groups has weights that are computed from the picture")
-    _, height, width, _ = writer.target
-    size = prod(kernel) * depth
-    places = writer.reshape(writer.add("Concat", *_taps(writer, kernel), axis=3), [1, height * width, size])
-    weights = writer.reshape(writer.inputs[1], [1, outputs, size])
-    product = writer.add("MatMul", places, writer.add("Transpose", weights, perm=[0, 2, 1]))
-    return writer.add("Add", writer.reshape(product, writer.target), writer.inputs[2])
-
-
-def _depthwise_convolution(writer: _Writer) -> str:
-    """With weights [1,kh,kw,C] that are computed from a picture: place by place."""
-    _, *kernel, depth = writer.shape_of(1)
-    if depth != writer.shape_of(0)[3]:
-        raise ValueError("DEPTHWISE_CONV_2D with a multiplier has weights that are computed from the picture")
-    weights = writer.reshape(writer.inputs[1], [1, prod(kernel), 1, 1, depth])
-    taps = [
-        writer.add("Mul", tap, writer.gather(weights, np.array(place), 1))
-        for place, tap in enumerate(_taps(writer, kernel))
-    ]
-    return reduce(lambda first, second: writer.add("Add", first, second), [*taps, *writer.inputs[2:]])
-
-
-def _l2_pool(writer: _Writer) -> str:
-    """The root of the mean square; what is padded does not count."""
-    (x,), sizes, found = writer.inputs, writer.shape_of(0)[1:3], writer.attributes
-    kernel = [found["filter_height"], found["filter_width"]]
-    strides = [found["stride_h"], found["stride_w"]]
-    begin, end = np.transpose(list(map(_padding, sizes, writer.target[1:3], kernel, strides))).tolist()
-    name = writer.add("Transpose", writer.add("Mul", x, x), perm=[0, 3, 1, 2])
-    name = writer.add("AveragePool", name, kernel_shape=kernel, strides=strides, pads=[*begin, *end])
-    return writer.add("Sqrt", writer.add("Transpose", name, perm=[0, 2, 3, 1]))
-
-
-def _transposed_convolution(writer: _Writer) -> str:
-    """NHWC; weights [outputs,kh,kw,inputs]. What no kernel reaches at the end is 0, before the bias."""
-    weights, x = writer.inputs[1:3]
-    strides = [writer.attributes["stride_h"], writer.attributes["stride_w"]]
-    kernel = writer.ctx.get_shape(weights)[1:3]
-    sizes, target = writer.shape_of(2)[1:3], writer.target[1:3]
-    begin, end = np.transpose(list(map(_padding, target, sizes, kernel, strides))).tolist()
-    missing = np.subtract(target, (np.array(sizes) - 1) * strides + kernel).clip(0)
-    name = writer.add("Transpose", x, perm=[0, 3, 1, 2])
-    kernels = writer.add("Transpose", weights, perm=[3, 0, 1, 2])
-    name = writer.add("ConvTranspose", name, kernels, strides=strides, kernel_shape=kernel, pads=[*begin, *end])
-    if missing.any():
-        name = writer.pad(name, np.array([[0, 0], [0, 0], *([0, each] for each in missing)]))
-    name = writer.add("Transpose", name, perm=[0, 2, 3, 1])
-    return writer.add("Add", name, writer.inputs[3]) if len(writer.inputs) > 3 else name
-
-
-def _nearest(writer: _Writer) -> str:
-    """The pixel each one of the result is a copy of, by the rule and in the float32 of TFLite's kernel."""
-    name = writer.inputs[0]
-    corners, centers = (bool(writer.attributes.get(each)) for each in ("align_corners", "half_pixel_centers"))
-    for axis, (before, after) in enumerate(zip(writer.shape_of(0)[1:3], writer.values(1).tolist(), strict=True), 1):
-        scale = np.float32((before - 1) / (after - 1) if corners and after > 1 else before / after)
-        places = (np.arange(after, dtype=np.float32) + np.float32(0.5 if centers else 0)) * scale
-        pixels = np.floor(places + np.float32(0.5) if corners else places)
-        pixels = np.clip(pixels, 0, before - 1).astype(np.int32)
-        if not np.array_equal(pixels, np.arange(before)):
-            name = writer.gather(name, pixels, axis)
-    return name
-
-
-def _mixture(before: int, after: int, *, corners: bool, centers: bool) -> NDArray[Any]:
-    """How much of each old pixel is in each new one, [after, before] (`ComputeInterpolationValues`)."""
-    scale = np.float32((before - 1) / (after - 1) if corners and after > 1 else before / after)
-    places = np.arange(after, dtype=np.float32)
-    places = (places + np.float32(0.5)) * scale - np.float32(0.5) if centers else places * scale
-    low, high = np.floor(places).clip(0), np.ceil(places).clip(None, before - 1)
-    pixels, share = np.arange(before), (places - low)[:, np.newaxis]
-    shares: NDArray[Any] = (1 - share) * (pixels == low[:, np.newaxis]) + share * (pixels == high[:, np.newaxis])
-    return shares
-
-
-def _bilinear(writer: _Writer) -> str:
-    """Runtimes multiply sizes by scales in float32 and round down: a scale must not be a bit too small."""
-    sizes = writer.shape_of(0)[1:3], writer.values(1).tolist()
-    corners, centers = (bool(writer.attributes.get(each)) for each in ("align_corners", "half_pixel_centers"))
-    name = writer.add("Transpose", writer.inputs[0], perm=[0, 3, 1, 2])
-    scales = resize_scales(*map(np.array, sizes))
-    if _has_no_resize(writer.ctx, corners=corners):
-        rows, columns = (_mixture(*each, corners=corners, centers=centers) for each in zip(*sizes, strict=True))
-        name = writer.add("MatMul", writer.constant(rows), name)
-        name = writer.add("MatMul", name, writer.constant(columns.T))
-    elif scales is None:
-        raise ValueError(f"no scale gives {sizes[1]} for {sizes[0]}")
-    else:
-        factors = writer.constant([]), writer.constant([1, 1, *scales])  # the first are of a crop: there is none
-        coordinates = "align_corners" if corners else "half_pixel" if centers else "asymmetric"
-        name = writer.add("Resize", name, *factors, mode="linear", coordinate_transformation_mode=coordinates)
-    return writer.add("Transpose", name, perm=[0, 2, 3, 1])
 
 
 def _steps(shape: Sequence[int], count: int) -> NDArray[np.int64]:
@@ -632,7 +477,7 @@ def _steps(shape: Sequence[int], count: int) -> NDArray[np.int64]:
     return np.array([prod(shape[axis + 1 : count]) for axis in range(count)], np.int64)
 
 
-def _gather_nd(writer: _Writer) -> str:
+def _gather_nd(writer: Writer) -> str:
     """Entries of the first dimensions, which become one, by indices that are constant or computed."""
     shape, (*places, count) = writer.shape_of(0), writer.shape_of(1)
     steps = _steps(shape, count)
@@ -645,7 +490,7 @@ def _gather_nd(writer: _Writer) -> str:
     return _picked(writer, data, writer.cast(indices, np.int32), prod(places))
 
 
-_HANDLERS: dict[str, Callable[[_Writer], str]] = {
+HANDLERS: dict[str, Callable[[Writer], str]] = {
     "TFL_EMBEDDING_LOOKUP": lambda writer: writer.add("Gather", *writer.inputs[::-1], axis=0),
     "TFL_RELU_0_TO_1": lambda writer: writer.clip(writer.inputs[0], 0.0, 1.0),
     "TFL_RELU_N1_TO_1": lambda writer: writer.clip(writer.inputs[0], -1.0, 1.0),
@@ -653,8 +498,8 @@ _HANDLERS: dict[str, Callable[[_Writer], str]] = {
     "TFL_STABLEHLO_MULTIPLY": lambda writer: writer.add("Mul", *writer.inputs),
     "TFL_ATAN2": _atan2, "TFL_BITWISE_XOR": _bitwise_xor, "TFL_BUCKETIZE": _bucketize, "TFL_DILATE": _dilate,
     "TFL_DYNAMIC_UPDATE_SLICE": _dynamic_update_slice, "TFL_FAKE_QUANT": _fake_quant, "TFL_GATHER_ND": _gather_nd,
-    "TFL_GELU": _gelu, "TFL_HARD_SWISH": _hard_swish, "TFL_L2_POOL_2D": _l2_pool, "TFL_MATRIX_DIAG": _matrix_diag,
-    "TFL_MATRIX_SET_DIAG": _matrix_set_diag, "TFL_MIRROR_PAD": _mirror_pad, "TFL_ONE_HOT": _one_hot,
+    "TFL_GELU": _gelu, "TFL_HARD_SWISH": _hard_swish, "TFL_MATRIX_DIAG": _matrix_diag,
+    "TFL_MATRIX_SET_DIAG": _matrix_set_diag, "TFL_ONE_HOT": _one_hot,
     "TFL_REVERSE_SEQUENCE": _reverse_sequence, "TFL_REVERSE_V2": _reverse, "TFL_RIGHT_SHIFT": _right_shift,
     "TFL_ROUND": _round, "TFL_SCATTER_ND": _scatter_nd, "TFL_SEGMENT_SUM": _segment_sum, "TFL_SIGN": _sign,
     "TFL_UNSORTED_SEGMENT_SUM": _segment_sum,
@@ -666,53 +511,7 @@ def _of(kinds: set[int], *, until: int = 99) -> Callable[[Any, Any], bool]:
     return lambda ctx, node: ctx.opset < until and any(ctx.get_dtype(name) in kinds for name in node.input)
 
 
-def _reaches_too_little(ctx: Any, node: Any) -> bool:
-    """Whether a transposed convolution gives more than its kernels reach, as with a kernel smaller than its stride:
-    tf2onnx writes negative pads then; or has a bias, which it leaves out."""
-    kernel, before, after = (ctx.get_shape(name)[1:3] for name in (node.input[1], node.input[2], node.output[0]))
-    strides = [node.get_attr_int(name) for name in ("stride_h", "stride_w")]
-    return len(node.input) > 3 or any(
-        size < stride or (old - 1) * stride + size < new
-        for size, stride, old, new in zip(kernel, strides, before, after, strict=True)
-    )
-
-
-def _sizes_of_resize(ctx: Any, node: Any) -> tuple[NDArray[Any], NDArray[Any]] | None:
-    """Height and width before and after; None where they are not known."""
-    shape = ctx.get_shape(node.input[0])
-    if shape is None or min(shape[1:3]) < 1 or not node.inputs[1].is_const():
-        return None
-    return np.array(shape[1:3]), np.array(node.inputs[1].get_tensor_value())
-
-
-def _is_not_repeated(ctx: Any, node: Any) -> bool:
-    """Whether a nearest resize does something else than repeating each pixel a whole number of times, which is the one
-    kind that every TensorRT's Resize does alike."""
-    sizes = _sizes_of_resize(ctx, node)
-    return sizes is not None and bool(node.get_attr_int("align_corners") or np.any(sizes[1] % sizes[0]))
-
-
-def _has_no_resize(ctx: Any, *, corners: bool) -> bool:
-    """Whether a bilinear resize is no Resize: TensorRT 7, which reads no opset after 11, has none around corners by
-    scales."""
-    return corners and bool(ctx.opset < 13)
-
-
-def _resizes_otherwise(ctx: Any, node: Any) -> bool:
-    """Whether a bilinear resize is no Resize, or the scales that tf2onnx computes give another size somewhere."""
-    sizes = _sizes_of_resize(ctx, node)
-    if sizes is None or _has_no_resize(ctx, corners=bool(node.get_attr_int("align_corners"))):
-        return sizes is not None
-    scales = resize_scales(*sizes)
-    return scales is None or not np.array_equal(scales, (sizes[1] / sizes[0]).astype(np.float32))
-
-
-def _computes_weights(ctx: Any, node: Any) -> bool:
-    """Whether the weights of a convolution depend on the network's input."""
-    return _depends(ctx, node.input[1])
-
-
-def _depends(ctx: Any, source: str) -> bool:
+def depends(ctx: Any, source: str) -> bool:
     """Whether the tensor `source` depends on the network's input, and not on its shape alone."""
     names, known = [source], set(ctx.input_names)
     seen: set[str] = set()
@@ -729,13 +528,7 @@ def _depends(ctx: Any, source: str) -> bool:
 
 def _has_own_indices(ctx: Any, node: Any) -> bool:
     """Whether a GATHER has indices for each row, or ones that are computed as its input is."""
-    return bool(node.get_attr_value("batch_dims", 0)) or all(_depends(ctx, name) for name in node.input)
-
-
-def _has_unequal_blocks(_: Any, node: Any) -> bool:
-    """Whether a SPACE_TO_BATCH_ND with constants has other blocks than squares."""
-    blocks = node.inputs[1].get_tensor_value(as_list=False) if node.inputs[1].is_const() else np.zeros(2)
-    return bool(node.inputs[2].is_const() and (len(blocks) != 2 or blocks[0] != blocks[1]))
+    return bool(node.get_attr_value("batch_dims", 0)) or all(depends(ctx, name) for name in node.input)
 
 
 def _lists_its_axis(_: Any, node: Any) -> bool:
@@ -755,34 +548,34 @@ _INTEGERS = {
 _FLOATS = {TensorProto.FLOAT}
 
 # Only where tf2onnx is wrong, or writes what TensorRT 7 (opset 11) lacks: what it writes for the others stays as it is.
-_SOMETIMES: dict[str, tuple[Callable[[Any, Any], bool], Callable[[_Writer], str]]] = {
+SOMETIMES: dict[str, tuple[Callable[[Any, Any], bool], Callable[[Writer], str]]] = {
     # ONNX's Sum has no integers.
     "TFL_ADD_N": (_of(_INTEGERS), lambda writer: reduce(partial(writer.add, "Add"), writer.inputs)),
     "TFL_ARG_MAX": (_lists_its_axis, partial(_arg_most, operator="ArgMax")),
     "TFL_ARG_MIN": (_lists_its_axis, partial(_arg_most, operator="ArgMin")),
-    "TFL_CONV_2D": (_computes_weights, _convolution),
     "TFL_CUMSUM": (_of(_FLOATS, until=13), _cumulative_sum),
-    "TFL_DEPTHWISE_CONV_2D": (_computes_weights, _depthwise_convolution),
     "TFL_FLOOR_DIV": (_of(_INTEGERS), _floor_div),
     "TFL_FLOOR_MOD": (_of(_INTEGERS), partial(_floor_div, modulo=True)),
     "TFL_GATHER": (_has_own_indices, _gather),
     "TFL_L2_NORMALIZATION": (_of(_FLOATS), _l2_normalization),
-    # TensorRT's LRN takes up to 15 channels.
-    "TFL_LOCAL_RESPONSE_NORMALIZATION": (lambda _, node: node.get_attr_value("radius") > 7, _neighbours_normalized),
     "TFL_PADV2": (_pads_floats, _pad),
     "TFL_POW": (_of(_INTEGERS, until=12), _pow),
-    "TFL_RESIZE_BILINEAR": (_resizes_otherwise, _bilinear),
-    "TFL_RESIZE_NEAREST_NEIGHBOR": (_is_not_repeated, _nearest),
     "TFL_SELECT": (_of(_FLOATS), _select),
     "TFL_SELECT_V2": (_of(_FLOATS), _select),
     "TFL_SOFTMAX": (lambda _, node: node.get_attr_value("beta", 1.0) != 1.0, _softmax),
-    "TFL_SPACE_TO_BATCH_ND": (_has_unequal_blocks, _space_to_batch),
-    "TFL_TRANSPOSE_CONV": (_reaches_too_little, _transposed_convolution),
 }
 
 
-def register() -> None:
-    """Put the handlers into tf2onnx, once (`patch_tf2onnx`); it must be importable."""
+def register(
+    handlers: Mapping[str, Callable[[Writer], str]],
+    sometimes: Mapping[str, tuple[Callable[[Any, Any], bool], Callable[[Writer], str]]],
+) -> None:
+    """Put these into tf2onnx, once (`patch_tf2onnx`); it must be importable.
+
+    Args:
+        handlers: of operators, by TFLite's name behind "TFL_".
+        sometimes: where a node needs one: whether it does, and the handler.
+    """
     from tf2onnx.handler import tfl_op  # only in the worker, and only after TensorFlow is settled
     from tf2onnx.tflite_handlers import tfl_math, tfl_nn
 
@@ -791,9 +584,9 @@ def register() -> None:
     tfl_math.separate_fused_activation_function = tfl_nn.separate_fused_activation_function = separate
     for operator in ("MAXIMUM", "MINIMUM"):  # theirs casts integers until opset 12
         mapping[f"TFL_STABLEHLO_{operator}"] = mapping[f"TFL_{operator}"]
-    for operator, write in _HANDLERS.items():
+    for operator, write in handlers.items():
         mapping[operator] = (_handler(write, separate), {})
-    for operator, (applies, write) in _SOMETIMES.items():
+    for operator, (applies, write) in sometimes.items():
         mapping[operator] = _unless(mapping[operator], applies, write, separate)
 
 
@@ -820,7 +613,7 @@ def _separate(ctx: Any, node: Any, others: Callable[[Any, Any], None]) -> None:
 def _unless(
     entry: tuple[Handler, dict[str, Any]],
     applies: Callable[[Any, Any], bool],
-    write: Callable[[_Writer], str],
+    write: Callable[[Writer], str],
     separate: Callable[[Any, Any], None],
 ) -> tuple[Handler, dict[str, Any]]:
     """tf2onnx's entry for an operator, with our handler where `applies` says so."""

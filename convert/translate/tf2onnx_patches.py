@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.translate import operators
+from convert.translate import operators, picture_operators
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -277,7 +277,8 @@ def patch_tf2onnx() -> None:
     named = tflite_utils.lookup_enum
     tflite_utils.lookup_enum = lambda number, kind: _newer_operator(number, kind) or named(number, kind)
     TransposeOptimizer._optimize_at_current_graph_level = _move_transposes  # noqa: SLF001 - tf2onnx is pinned
-    operators.register()
+    handlers = operators.HANDLERS | picture_operators.HANDLERS
+    operators.register(handlers, operators.SOMETIMES | picture_operators.SOMETIMES)
     update = Node.update_proto
     # Constants become initializers, made of their attribute: a node's message would hold a copy more at each update.
     Node.update_proto = lambda node, *storage: None if node.is_const() else update(node, *storage)

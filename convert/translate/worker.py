@@ -281,10 +281,8 @@ def _assert_operators(proto: ModelProto, opset: int) -> None:
         {node.op_type for node in proto.graph.node for item in node.attribute if item.HasField("g") or item.graphs}
     )
     if control:
-        raise TranslationError(
-            f"the model decides while it runs ({', '.join(control)}), which cannot be given a batch",
-            hint="export it without loops and conditions",
-        )
+        message = f"the model decides while it runs ({', '.join(control)}), which cannot be given a batch"
+        raise TranslationError(message, hint="export it without loops and conditions")
     unknown: Counter[str] = Counter()
     for node in proto.graph.node:
         try:
@@ -412,10 +410,9 @@ def accept(
     # Before `assert_translated`, whose messages are about tf2onnx.
     foreign = {f"{node.domain}.{node.op_type}" for node in proto.graph.node if node.domain not in STANDARD_DOMAINS}
     if foreign:
-        raise TranslationError(
-            f"the ONNX model holds operators that only its own runtime knows: {', '.join(sorted(foreign))}",
-            hint="export it with standard operators only, or give the TensorFlow Lite model",
-        )
+        message = f"the ONNX model holds operators that only its own runtime knows: {', '.join(sorted(foreign))}"
+        hint = "export it with standard operators only, or give the TensorFlow Lite model"
+        raise TranslationError(message, hint=hint)
     try:
         onnx.checker.check_model(proto)
     except onnx.checker.ValidationError as error:
@@ -445,7 +442,5 @@ def _converted(proto: ModelProto, oldest: int, newest: int, *, raised: bool = Fa
         return version_converter.convert_version(proto, newest)
     except Exception as error:  # its C++ exceptions share no other base class
         reason = " ".join(str(error).split())
-        raise TranslationError(
-            f"the ONNX model has opset {opset}, which cannot be brought to {newest}: {reason}",
-            hint=f"export it with opset {newest}, or better 13",
-        ) from error
+        message = f"the ONNX model has opset {opset}, which cannot be brought to {newest}: {reason}"
+        raise TranslationError(message, hint=f"export it with opset {newest}, or better 13") from error

@@ -265,10 +265,8 @@ def check(model: bytes) -> tuple[Finding, ...]:
         raise ValidationError("not an ONNX model", hint=_BROKEN) from error
     # Before the checker, which would look for the file in the current folder.
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in proto.graph.initializer):
-        raise ValidationError(
-            "weights lie outside the model file, where TensorRT on the device will not find them",
-            hint="save the model with its weights inside",
-        )
+        message = "weights lie outside the model file, where TensorRT on the device will not find them"
+        raise ValidationError(message, hint="save the model with its weights inside")
     try:
         for tensor in proto.graph.initializer:
             onnx.checker.check_tensor(tensor)

@@ -338,10 +338,9 @@ def run_onnx(session: Any, values: NDArray[np.float32]) -> list[NDArray[Any]]:
     try:
         outputs: list[NDArray[Any]] = session.run(None, {session.get_inputs()[0].name: values})
     except Exception as error:  # its exceptions share no other base class
-        raise ValidationError(
-            f"ONNX Runtime fails on a batch of {len(values)}: {_reason(error)}",
-            hint="the graph does not fit its declared shapes: convert the export again",
-        ) from error
+        message = f"ONNX Runtime fails on a batch of {len(values)}: {_reason(error)}"
+        hint = "the graph does not fit its declared shapes: convert the export again"
+        raise ValidationError(message, hint=hint) from error
     return outputs
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,8 @@ from tests.eim.processes import eventually
 if TYPE_CHECKING:
     from tests.eim.processes import Servers
 
-MOMENTS = [0.03 * number**1.7 for number in range(1, 11)]  # seconds: 0.03 to 1.5
+MOMENTS = [0.1, 0.3, 0.5, 0.7, 0.9, 1.0, 1.1, 1.3, 1.8, 3.0]  # shares of the time until a command has begun
+AT_ONCE = 5  # with more, all would be struck while they import; what ignores signals takes seconds to end
 STUBBORN = """#!{python} -S
 import signal, socket, sys, time
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -49,11 +51,18 @@ def leftovers(folder: Path) -> list[str]:
     ]  # fmt: skip
 
 
+def has_a_child(process: subprocess.Popen[bytes]) -> bool:
+    """Whether it has started an .eim."""
+    return any(
+        each.read_text() for each in Path(f"/proc/{process.pid}/task").glob("*/children") if process.poll() is None
+    )
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(
     ("words", "moments"),
     [
-        (("proxy", "a.sock", "stubborn.eim"), [0.6]),
+        (("proxy", "a.sock", "stubborn.eim"), []),
         *(
             pytest.param(words, MOMENTS, marks=pytest.mark.slow)
             for words in (
@@ -88,17 +97,28 @@ def test_nothing_is_left(
     names["B"] = str(made["fomo"])
     before = set(FOLDER.glob(f"{PREFIX}*"))
 
-    def code(moment: float) -> int:
-        mine = names | {"a.sock": str(folder / f"{moment:.3f}.sock")}
+    def code(moment: float | None) -> int:
+        """The exit code of one that is struck after so many seconds; None: as soon as it has begun."""
+        socket = folder / f"{moment}.sock"
+        mine = names | {"a.sock": str(socket)}
         process = servers.start(sys.executable, "-P", "-m", "convert", "eim", *(mine.get(word, word) for word in words))
-        time.sleep(moment)
+        if moment is None:
+            begin = time.monotonic()
+            eventually(socket.exists if serves else lambda: has_a_child(process))
+            taken.append(time.monotonic() - begin)
+        else:
+            time.sleep(moment)
         process.send_signal(number)
         return process.wait(40)
 
+    serves = "a.sock" in words and "stubborn.eim" not in words  # which does not answer: nothing is served
+    taken: list[float] = []
+    codes: dict[float | None, int] = {None: code(None)}
     if number != signal.SIGTERM:  # both take the same way
         moments = moments[::3]
-    with ThreadPoolExecutor(len(moments)) as pool:  # most of the time is waited
-        codes = dict(zip(moments, pool.map(code, moments), strict=True))
+    seconds = [share * taken[0] for share in moments]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        codes |= dict(zip(seconds, pool.map(code, seconds), strict=True))
     # ended before; ended by it; before Python saw it
     assert not {moment: code for moment, code in codes.items() if code not in {0, 128 + number, -number}}
     eventually(lambda: not leftovers(folder) and set(FOLDER.glob(f"{PREFIX}*")) <= before, 30)
@@ -129,8 +149,6 @@ def test_a_terminal_that_is_closed(made: dict[str, Path], servers: Servers, monk
         "import fcntl, os, sys, termios\nos.setsid()\nfcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
         "os.execv(sys.executable, [sys.executable, '-P', '-m', 'convert', 'eim', 'proxy', *sys.argv[1:]])"
     )
-    import subprocess
-
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(folder / "a.sock"), str(eim)], stdin=side, stdout=side, stderr=side
     )
