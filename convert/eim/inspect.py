@@ -292,11 +292,7 @@ def targets_of(binary: Binary) -> tuple[EimTarget, ...]:
 
 _HEAD = 4096  # bytes that are enough to recognise a type of file
 _FILE_TYPES = (
-    (
-        rb"PK\x03\x04",
-        "a zip",
-        "if it is an export, `ei-deepstream convert` it; an .eim comes from the Linux deployment",
-    ),
+    (b"PK\x03\x04", "a zip", "if it is an export, `ei-deepstream convert` it; an .eim comes from the Linux deployment"),
     (b"\x1f\x8b", "a gzip file", "unpack it first"),
     (b"MZ", "a Windows program", "choose a Linux deployment in Studio"),
     (rb".{4}TFL3", "a .tflite model", "`ei-deepstream convert` takes it; an .eim is an executable"),
