@@ -432,10 +432,8 @@ def hello_findings(model: ModelInfo, path: Path) -> tuple[Finding, ...]:
         for label in model.labels
         if label.count("{") != label.count("}")
     ]
-    offered = model.raw.get("features_shm")
-    if offered is not None:
-        memory = attach(offered) if isinstance(offered, dict) else None
-        if memory is None:
+    if (offered := model.raw.get("features_shm")) is not None:
+        if (memory := attach(offered)) is None:
             found.append(NO_MEMORY.found("the shared memory it offers cannot be opened", path=path))
         else:
             memory.close()

@@ -167,9 +167,8 @@ class Child(subprocess.Popen[bytes]):
     def died(self) -> str:
         """How it ended and what it printed; completes "the .eim ..."."""
         how = self.ended(1) or "closed the connection and still runs"
-        size = os.fstat(self.printed.fileno()).st_size
-        start = max(0, size - _PRINTED)
-        text = os.pread(self.printed.fileno(), _PRINTED, start).decode("utf-8", "replace").strip()
+        file = self.printed.fileno()
+        text = os.pread(file, _PRINTED, max(0, os.fstat(file).st_size - _PRINTED)).decode("utf-8", "replace").strip()
         return f"{how}; it printed: {text}" if text else how
 
     def end(self) -> None:
@@ -398,12 +397,11 @@ def talk(target: Path, *, stdio: bool = False, shared: bool = True, limits: Time
         InputError: it does not start, listen or answer, or its answer is invalid.
     """
     limits = limits or Timeouts()
-    with opened(target, limits.start, stdio=stdio) as transport:
-        client = Client(transport, target, limits, shared=shared)
-        try:
-            yield client
-        finally:
-            client.close()
+    with (
+        opened(target, limits.start, stdio=stdio) as transport,
+        contextlib.closing(Client(transport, target, limits, shared=shared)) as client,
+    ):
+        yield client
 
 
 class Client:

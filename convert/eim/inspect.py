@@ -295,7 +295,10 @@ _FILE_TYPES = (
     (b"PK\x03\x04", "a zip", "if it is an export, `ei-deepstream convert` it; an .eim comes from the Linux deployment"),
     (b"\x1f\x8b", "a gzip file", "unpack it first"),
     (b"MZ", "a Windows program", "choose a Linux deployment in Studio"),
+    (rb".{4}TFL3", "a .tflite model", "`ei-deepstream convert` takes it; an .eim is an executable"),
+    (rb"[\xef\xbb\xbf \t\r\n]*[{[]", "JSON, perhaps an error message", ""),
 )
+"""How it begins, what it is, what to do; empty: download it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,13 +416,9 @@ def _not_executable(path: Path, head: bytes, host: Host) -> Finding:
     what, hint = "it is no executable", _download(host)
     if not head:
         what = "the file is empty"
-    elif text.startswith((b"{", b"[")):
-        what = "it is JSON, perhaps an error message"
-    elif head[4:8] == b"TFL3":
-        what, hint = "it is a .tflite model", "`ei-deepstream convert` takes it; an .eim is an executable"
-    for magic, name, advice in _FILE_TYPES:
-        if head.startswith(magic):
-            what, hint = f"it is {name}", advice
+    for beginning, name, advice in _FILE_TYPES:
+        if re.match(beginning, head, re.DOTALL):
+            what, hint = f"it is {name}", advice or hint
     return WRONG_KIND.found(what, path=path, hint=hint)
 
 

@@ -410,10 +410,8 @@ def _memory(impulse: Impulse | SampledImpulse) -> Iterator[Features | str]:
     except OSError as error:
         yield f"shared memory cannot be made: {error.strerror or error}"
         return
-    try:
+    with contextlib.closing(memory):
         yield memory
-    finally:
-        memory.close()
 
 
 def _load(impulse: Impulse | SampledImpulse) -> tuple[Classifier, tuple[str, ...]]:

@@ -241,12 +241,7 @@ class Features:
 
     def __init__(self, elements: int) -> None:
         self.elements = elements
-        self._file, self.path = _create(elements * _FLOAT)
-        try:
-            self._map = mmap.mmap(self._file, elements * _FLOAT)
-        except OSError:
-            self._remove()
-            raise
+        self._file, self.path, self._map = _create(elements * _FLOAT)
 
     def described(self) -> dict[str, Any]:
         """The `features_shm` of a hello answer."""
@@ -270,15 +265,12 @@ class Features:
     def close(self) -> None:
         """Remove it; clients that have mapped it can still use it."""
         self._map.close()
-        self._remove()
-
-    def _remove(self) -> None:
         self.path.unlink(missing_ok=True)
         os.close(self._file)
 
 
-def attach(described: dict[str, Any]) -> mmap.mmap | None:
-    """The memory a hello answer describes; None unless it exists and has that size."""
+def attach(described: Any) -> mmap.mmap | None:
+    """The memory a hello answer describes, by an object; None unless it exists and has that size."""
     try:
         name, size = str(described["name"]), int(described["size_bytes"])
         if "/" in name.removeprefix("/") or size != int(described["elements"]) * _FLOAT:
@@ -304,8 +296,8 @@ def remove_leftovers() -> None:
                 os.close(file)
 
 
-def _create(size: int) -> tuple[int, Path]:
-    """A new, locked file of `size` bytes."""
+def _create(size: int) -> tuple[int, Path, mmap.mmap]:
+    """A new, locked file of `size` bytes, mapped."""
     while True:
         path = FOLDER / f"{PREFIX}{secrets.token_hex(6)}"
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -313,7 +305,7 @@ def _create(size: int) -> tuple[int, Path]:
             fcntl.flock(file, fcntl.LOCK_EX)
             os.posix_fallocate(file, 0, size)  # a full /dev/shm is an error now, not SIGBUS later
             if path.exists() and path.stat().st_ino == os.fstat(file).st_ino:
-                return file, path
+                return file, path, mmap.mmap(file, size)
         except OSError:
             path.unlink(missing_ok=True)
             os.close(file)
