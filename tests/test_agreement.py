@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,14 +32,14 @@ from convert.isolation import Worker
 from convert.options import ConvertOptions, defaults
 from convert.pipeline import convert, unpacking
 from convert.translate import PRELOAD
-from convert.types import Export, Int8Agreement, StageResult, Validated
+from convert.types import Agreement, Export, Int8Agreement, StageResult, Validated
 from convert.validate import Validate
 from convert.validate.inputs import image_like
 from tests.export.eon.networks import Network, small_int8
 from tests.heads.ssds import PARAMETERS, anchors_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 
@@ -394,3 +395,31 @@ def test_an_ssd_without_what_it_decides_is_refused(worker: Worker, tmp_path: Pat
     with pytest.raises(UnsupportedModelError, match="whose results are its outputs; this model does not") as caught:
         unpacked(model, tmp_path, worker, task="ssd")
     assert caught.value.hint == "give the real --task, or export the model again"
+
+
+@pytest.mark.parametrize(
+    ("task", "rounding", "mean", "best"),
+    [
+        ("fomo", "auto", 0.003, "every"), ("ssd", "auto", 0.003, "none"), ("ssd", "auto", 0.0019, "every"),
+        ("yolov5", "auto", 0.003, "none"), ("ssd", "every", 0.003, "every"),
+    ],
+)  # fmt: skip
+def test_of_boxes_every_layer_is_rounded_where_that_halves_the_differences(
+    monkeypatch: pytest.MonkeyPatch, task: str, rounding: str, mean: float, best: str
+) -> None:
+    """In a long network of boxes it gains nothing, and the limit of parity is missed."""
+    shares = {b"none": (0.9, 0.004), b"first": (0.9, 0.004), b"every": (1.0, mean)}
+
+    def agreements(_: bytes, rebuilt: bytes, inputs: Iterable[object], __: str) -> Iterator[Agreement]:
+        top1, difference = shares[rebuilt]
+        yield from (Agreement(top1, difference, 1.0, number) for number, _ in enumerate(inputs, 1))
+
+    monkeypatch.setattr("convert.agreement.agreements", agreements)
+
+    monkeypatch.setattr(
+        "convert.export.dequantize.dequantize", lambda _, layers: SimpleNamespace(model=layers.encode())
+    )
+    layers, measured, without = best_rewriting(b"", b"none", GREY, task, rounding, ahead=False)
+    assert (layers, without.mean_abs_diff) == (best, 0.004)
+    assert measured.top1 == (1 if best == "every" else 0.9)
+    assert measured.inputs == without.inputs

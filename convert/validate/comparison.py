@@ -148,7 +148,9 @@ class Tally:
             message = (
                 f"rounded alike, outputs still differ by {middle:.1%} of their largest value on half of all inputs"
             )
-            found.append(PARITY.found(message, hint="check --image-scaling; otherwise report the model"))
+            found.append(
+                PARITY.found(message, hint="leave it out with --rounding none; otherwise check --image-scaling")
+            )
         if self.exact and self._agreed < self._ranked:
             missed = self._ranked - self._agreed
             found.append(TOP1.found(f"top-1 differs in {missed} of {self._ranked} answers", hint=TOP1.fix))
