@@ -19,7 +19,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -208,16 +208,20 @@ class Fed:
         return max(least, min(most, pixels // (height * width)))
 
     def inputs(self, count: int, files: Sequence[Path] = ()) -> Iterator[NDArray[np.float32]]:
-        """`count` image-like ones, then those of `files`, MOST of them at most; each [1,H,W,C].
+        """`count` generated ones, then those of `files`, MOST of them at most; each [1,H,W,C].
+
+        By turns image-like ones and those with objects: a network that answers to objects alone would decide the same
+        on the others whatever it rounds.
 
         Raises:
             ValidationError: `scaling` does not suit the channels.
             InputError: a picture cannot be read.
         """
-        from convert.validate.inputs import as_edge_impulse, image_like
+        from convert.validate.inputs import as_edge_impulse, image_like, with_objects
 
         height, width, channels = self.shape
-        pictures = image_like(count, height, width, channels)
+        kinds = (make(count, height, width, channels) for make in (image_like, with_objects))
+        pictures = islice(chain.from_iterable(zip(*kinds, strict=True)), count)
         if files:
             from convert.images.read import read_fitted  # few runs need it
 
@@ -230,7 +234,7 @@ class Fed:
 def compare(
     original: bytes, rebuilt: bytes | None, fed: Fed, task: str, inputs: int, files: Sequence[Path] = ()
 ) -> Agreement:
-    """`int8_agreement` on `inputs` image-like inputs and on the pictures `files`, for the worker."""
+    """`int8_agreement` on `inputs` generated inputs and on the pictures `files`, for the worker."""
     return int8_agreement(original, rebuilt, fed.inputs(inputs, files), task)
 
 

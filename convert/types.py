@@ -411,7 +411,7 @@ class BatchParity:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How alike two ways to run a model decide on the same image-like inputs.
+    """How alike two ways to run a model decide on the same inputs.
 
     Attributes:
         top1: the share of equal decisions, 0..1.
