@@ -221,7 +221,7 @@ class Fed:
 
         height, width, channels = self.shape
         kinds = (make(count, height, width, channels) for make in (image_like, with_objects))
-        pictures = islice(chain.from_iterable(zip(*kinds, strict=True)), count)
+        pictures: Iterator[NDArray[np.uint8]] = islice(chain.from_iterable(zip(*kinds, strict=True)), count)
         if files:
             from convert.images.read import read_fitted  # few runs need it
 

@@ -334,7 +334,7 @@ class Worker:
     def _dead(self) -> Died:
         assert self._process is not None
         status = self._process.wait()
-        reason = f"killed by {signal.Signals(-status).name}" if status < 0 else f"exited with status {status}"
+        reason = f"killed by {signal_name(-status)}" if status < 0 else f"exited with status {status}"
         died = self._died(reason)
         self._end()
         return died
@@ -505,6 +505,14 @@ _parent: int | None = None
 before_call: Callable[[str, tuple[Any, ...]], None] | None = None
 """For tests, which set it in a preloaded module: in the child it is called with the name and the arguments of each
 function that is about to be called."""
+
+
+def signal_name(number: int) -> str:
+    """Its name, or "signal 40": most real-time signals have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def tell(value: Any) -> None:

@@ -29,7 +29,7 @@ from convert.eim.wire import FOLDER, LIMIT, AnswerReader, Broken, RequestReader,
 from convert.errors import InputError
 from convert.files import signals_wait
 from convert.images import ResizeMode
-from convert.isolation import TemporaryFolder
+from convert.isolation import TemporaryFolder, signal_name
 
 if TYPE_CHECKING:
     import socket
@@ -162,7 +162,7 @@ class Child(subprocess.Popen[bytes]):
         except ChildProcessError:  # there are no zombies where SIGCHLD is ignored
             return "ended"
         killed = end.si_code != os.CLD_EXITED
-        return f"was killed by {signal.Signals(end.si_status).name}" if killed else f"ended with status {end.si_status}"
+        return f"was killed by {signal_name(end.si_status)}" if killed else f"ended with status {end.si_status}"
 
     def died(self) -> str:
         """How it ended and what it printed; completes "the .eim ..."."""

@@ -145,6 +145,7 @@ def test_programs_that_misbehave(program: Callable[..., Path], body: str, messag
     [
         ("sys.exit(5)", "ended with status 5"),
         ("os.kill(os.getpid(), 9)", "was killed by SIGKILL"),
+        ("os.kill(os.getpid(), 40)", "was killed by signal 40"),
         ("print('no socket here', flush=True); time.sleep(60)", "does not listen in time"),
         ("server = socket.socket(socket.AF_UNIX); server.bind(sys.argv[1]); time.sleep(60)", "does not listen in time"),
     ],
