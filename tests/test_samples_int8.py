@@ -13,20 +13,34 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-EXPORTS = {name: make_samples.HERE / "int8" / f"{name}-2025.zip" for name in ("fruit", "shapes", "table-fomo")}
-YOLO = make_samples.HERE / "int8" / "table-yolov5-2025.zip"
+SAMPLES = make_samples.HERE
+NAMES = ("fruit", "shapes", "table-fomo", "table-yolov5")
 
 
-def report_of(bundle: Path) -> Any:
+def converted(convert: Callable[..., Path], name: str, *options: str) -> Any:
+    """The report of the int8 sample, measured on the sample's pictures, too."""
+    pictures = SAMPLES / "pictures" / name.partition("-")[0]
+    bundle = convert(SAMPLES / "int8" / f"{name}-2025.zip", *options, "--frame", "none", "--images", str(pictures))
     return json.loads((bundle / "report.json").read_text())
 
 
-@pytest.mark.parametrize("name", EXPORTS)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_codes_decide_as_the_original_does(convert: Callable[..., Path], name: str) -> None:
-    pictures = make_samples.HERE / "pictures" / name.partition("-")[0]
-    report = report_of(convert(EXPORTS[name], "--precision", "int8", "--frame", "none", "--images", str(pictures)))
+    report = converted(convert, name, "--precision", "int8")
     measured = report["evidence"]["int8"]
     assert measured["share"] == 1
     assert measured["plain"]["top1"] >= measured["kernels"]["top1"] - 0.01
     assert measured["plain"]["mean_abs_diff"] <= 1.2 * measured["kernels"]["mean_abs_diff"] + 1e-4
-    assert not [each for each in report["findings"] if each["level"] != "note"]
+    assert "error" not in {each["level"] for each in report["findings"]}
+    if boxes := measured["moved"]:
+        assert boxes[0] <= max(1, boxes[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_float32_decides_as_the_original_does(convert: Callable[..., Path], name: str) -> None:
+    report = converted(convert, name)
+    measured = report["evidence"]["int8_agreement"]
+    assert measured["top1"] >= min(0.98, measured["kernels"] or 1)
+    assert "error" not in {each["level"] for each in report["findings"]}
