@@ -34,7 +34,7 @@ _AGREEMENT = "convert.agreement:"
 _COMPARISON = "convert.compare.run:compare_bundle"
 _STAGE = "convert.isolation:_apply"
 
-Key = tuple[object, ...]
+Key = tuple[tuple[str, ...], tuple[str, ...], frozenset[tuple[str, str]], str]
 Child = tuple[Any, int, int]  # as `Worker` has them: the process, the pipe, its stderr
 
 
@@ -151,10 +151,12 @@ class Children:
             given = config.name, {path.name: path.read_bytes() for path in sorted(config.parent.iterdir())}, others
         elif function == _STAGE and isinstance(arguments[0], Adapt | Validate | WithFraming):
             given = arguments[:-1]  # none of these stages writes into its folder
-        elif not function.startswith(_TRANSLATION):
+        elif not (function.startswith(_TRANSLATION) and worker.preload):
             return None
         limits = {name: limit for name, limit in options.items() if name != "told"}
-        key = pickle.dumps((function, given, limits))
+        preload, _, environment, _ = _key(worker)
+        changed = {"TMPDIR", "EI_DEEPSTREAM_CACHE"}  # by tests; no stage's result depends on them
+        key = pickle.dumps((function, given, limits, preload, sorted(e for e in environment if e[0] not in changed)))
         return None if b"pathlib" in key else self.results / hashlib.sha256(key).hexdigest()
 
     def _taken(self, key: Key) -> Child | None:
@@ -183,5 +185,5 @@ def _ours(worker: Worker) -> bool:
 
 
 def _key(worker: Worker) -> Key:
-    environment = frozenset((name, value) for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST")
+    environment = frozenset((name, value) for name, value in os.environ.items() if not name.startswith("PYTEST_"))
     return tuple(worker.preload), tuple(sys.path), environment, os.getcwd()  # noqa: PTH109 - a string will do
