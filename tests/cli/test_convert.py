@@ -116,11 +116,12 @@ def test_a_model_and_its_compiled_form_give_one_onnx(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("anew")
 def test_every_float_classifier_converts_and_the_smallest_twice_to_the_same_bytes(
     say: Callable[..., Said], convert: Callable[..., Path], models: Path, tmp_path: Path
 ) -> None:
     found = []
-    squash = ("--resize-mode", "squash")
+    squash = ("--resize-mode", "squash", *PLAIN)
     for model in sorted(models.glob("*lite")):
         facts = facts_of_bytes(model.read_bytes())
         if (facts.task, facts.quantization) != ("classifier", "float32"):
