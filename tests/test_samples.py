@@ -18,14 +18,15 @@ from PIL import Image
 
 from convert.__main__ import main
 from samples import dataset, finding, layouts, make_samples, scoring, sounds, tables
-from tests.make.conftest import command, forks
+from tests.make.conftest import command
+from tests.make.forks import UNPROVEN
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from samples.scenes import Array, View
 
-__all__ = ["forks"]
 
 ROOT = make_samples.HERE
 SUBJECTS = tuple(sample.name for sample in make_samples.SAMPLES)
@@ -428,24 +429,15 @@ def test_a_model_that_learned_nothing_is_not_kept(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture(scope="module", params=["table-fomo", "table-yolov5"])
-def app(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+def app(request: pytest.FixtureRequest, convert: Callable[..., Path]) -> tuple[str, Path]:
     """A detector, and a bundle of it and the fruit classifier, proven in every way there is here."""
-    name, folder = str(request.param), tmp_path_factory.mktemp("app") / "app"
-    exports = ROOT / "exports"
-    options = [
-        "--pgie",
-        str(exports / f"{name}-2025.zip"),
-        "--sgie",
-        str(exports / "fruit-cpp-2022"),
-        "-o",
-        str(folder),
-    ]
+    name, exports = str(request.param), ROOT / "exports"
+    options = ["--pgie", exports / f"{name}-2025.zip", "--sgie", exports / "fruit-cpp-2022"]
     if name == "table-fomo":
         options += ["--fomo-merge", "peak"]
     if importlib.util.find_spec("tensorrt_rtx_bindings"):
         options.append("--tensorrt")
-    assert main(["convert", "--images", str(ROOT / "pictures" / TABLE), "--quiet", *options]) == 0
-    return name, folder
+    return name, convert("--images", ROOT / "pictures" / TABLE, *options)
 
 
 def test_detectors_convert_with_every_proof(app: tuple[str, Path]) -> None:
@@ -489,7 +481,7 @@ def test_two_models_find_and_name_the_fruits(app: tuple[str, Path], tmp_path: Pa
 @pytest.mark.slow
 def test_demo_converts_checks_and_shows(tmp_path: Path, forks: Path) -> None:
     (tmp_path / "bin").mkdir()
-    environment = command(tmp_path / "bin", forks)
+    environment = {**command(tmp_path / "bin", forks), UNPROVEN: "1"}  # other tests prove such bundles
     run = ["sh", str(ROOT / "demo.sh"), "demo"]
     done = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
