@@ -93,6 +93,12 @@ def children(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Children]:
         kept.end()
 
 
+@pytest.fixture
+def anew(children: Children, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each stage computes, also what it gave of the same model before."""
+    monkeypatch.setattr(children, "active", False)
+
+
 @pytest.fixture(scope="session")
 def models() -> Path:
     """Real Edge Impulse models; a stranger's clone does not have them."""

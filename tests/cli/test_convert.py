@@ -65,6 +65,7 @@ def test_the_document_is_about_the_bundle(say: Callable[..., Said], exports: lis
     assert [step[0] for step in document["next"]] == ["ei-deepstream", "cat"]
 
 
+@pytest.mark.usefixtures("anew")
 def test_same_input_same_bytes_wherever_it_lies(
     say: Callable[..., Said], convert: Callable[..., Path], exports: list[Path], tmp_path: Path
 ) -> None:

@@ -222,6 +222,7 @@ def test_nothing_goes_on_beside_a_model_that_is_refused(
         assert beside._process is None
 
 
+@pytest.mark.usefixtures("anew")
 def test_frames_are_the_same_whether_made_before_or_meanwhile(fruit_export: Path, tmp_path: Path) -> None:
     """A conversion without a second process proves first and then makes them."""
     with Worker(PRELOAD) as worker:
