@@ -454,7 +454,7 @@ def test_a_damaged_part_is_named(document: dict[str, Any], said: str) -> None:
 
 ONNX_METADATA = OnnxMetadata(
     "0" * 64, "ssd", "1.0", 3, "peak", "product", "relative", Limits(10, 0.1, 0.6), 0.45, 0.3, "",
-    ResizeMode.FIT_SHORTEST, Frame(16, 9), (8, 0, 96, 96), (48, 48), (0.0, 0.5),
+    ResizeMode.FIT_SHORTEST, Frame(16, 9), (8, 0, 96, 96), (48, 48), (0.0, 0.5), 1.0, 7, "every",
 )  # fmt: skip
 
 
@@ -477,6 +477,9 @@ def test_onnx_metadata_is_read_as_it_was_written() -> None:
         "ei_deepstream.crop": "8;0;96;96",
         "ei_deepstream.resize": "48;48",
         "ei_deepstream.crop_anchor": "0.0;0.5",
+        "ei_deepstream.box": "1.0",
+        "ei_deepstream.calibrated": "7",
+        "ei_deepstream.rounding": "every",
     }
     assert OnnxMetadata.parse({**properties, "author": "me"}, strict=True) == ONNX_METADATA
     assert OnnxMetadata.parse({}) == OnnxMetadata()
@@ -489,6 +492,8 @@ def test_onnx_metadata_is_read_as_it_was_written() -> None:
         ("threshold", "nan"), ("threshold", "1.5"), ("resize_mode", "crumple"), ("frame", "wide"), ("frame", "1:99"),
         ("crop", "1;2;3"), ("crop", "a;b;c;d"), ("resize", "48"),
         ("crop_anchor", "0.5"), ("crop_anchor", "0;2"), ("crop_anchor", "0;nan"), ("crop_anchor", "0;0;0"),
+        ("threshold", "0"), ("threshold", "1"), ("crop", "1;2;3;4;5"), ("crop", "1;2;3;123456"), ("crop", "-1;2;3;4"),
+        ("resize", "1;2;3"), ("box", "0.9"), ("box", "inf"), ("box", "nan"), ("calibrated", "many"),
     ],
 )  # fmt: skip
 def test_a_strangers_onnx_metadata_is_not_recorded(name: str, text: str) -> None:
@@ -496,6 +501,22 @@ def test_a_strangers_onnx_metadata_is_not_recorded(name: str, text: str) -> None
     assert OnnxMetadata.parse(properties) == replace(ONNX_METADATA, **{name: None})
     with pytest.raises(ValueError, match=name):
         OnnxMetadata.parse(properties, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "squashes", "anchor"),
+    [
+        ({}, False, (0.5, 0.5)),
+        ({"resize": (48, 48)}, True, (0.5, 0.5)),
+        ({"resize": (48, 48), "resize_mode": ResizeMode.SQUASH, "crop_anchor": (0.0, 1.0)}, True, (0.0, 1.0)),
+        ({"resize": (48, 48), "resize_mode": ResizeMode.FIT_SHORTEST, "crop_anchor": (0.0, 0.0)}, False, (0.0, 0.0)),
+        ({"resize": (48, 48), "resize_mode": ResizeMode.FIT_LONGEST}, False, (0.5, 0.5)),
+        ({"resize_mode": ResizeMode.SQUASH}, False, (0.5, 0.5)),
+    ],
+)
+def test_what_onnx_metadata_says_of_the_graph(recorded: dict[str, Any], squashes: bool, anchor: object) -> None:
+    found = OnnxMetadata(**recorded)
+    assert (found.squashes, found.anchor) == (squashes, anchor)
 
 
 OURS = {"ei_deepstream.folded": ""}
