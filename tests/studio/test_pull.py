@@ -286,6 +286,24 @@ def test_the_command(server: StudioServer, tmp_path: Path, capfd: pytest.Capture
     assert "error: Edge Impulse's server answers with HTTP 403" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("options", "out", "err"),
+    [
+        ([], "wrote\n", "job 99: Studio builds zip\nCreating job... OK\nExporting TensorFlow Lite model\n"),
+        (["-q"], "", ""),
+        (["--format", "json"], '"version": 8', ""),
+    ],
+)
+def test_what_the_command_says_and_where(
+    server: StudioServer, tmp_path: Path, capfd: pytest.CaptureFixture[str], options: list[str], out: str, err: str
+) -> None:
+    server.polls = 1
+    assert main(["pull", "-o", str(tmp_path), "--deployment", "zip", *options]) == 0
+    shown = capfd.readouterr()
+    assert (out in shown.out, shown.err) == (True, err)
+    assert bool(shown.out) == bool(out)
+
+
 def test_at_a_terminal(
     server: StudioServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
