@@ -397,6 +397,20 @@ def test_an_ssd_without_what_it_decides_is_refused(worker: Worker, tmp_path: Pat
     assert caught.value.hint == "give the real --task, or export the model again"
 
 
+def test_a_model_that_is_refused_later_is_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export = Unpack(dequantize=True)(_written(by_brightness(0.4, 0.35), tmp_path), tmp_path).artifact
+    wide = replace(export, facts=replace(export.facts, input=replace(export.facts.input, shape=(1, 16, 16, 2))))
+    monkeypatch.setattr("convert.agreement.Worker", None)  # nothing is started
+    for given in (wide, replace(wide, original=None)):
+        result = StageResult(given)
+        assert WithAgreement(lambda *_, found=result: found)(tmp_path, tmp_path) is result  # type: ignore[arg-type]
+
+
+def _written(model: bytes, folder: Path) -> Path:
+    (folder / "m.tflite").write_bytes(model)
+    return folder / "m.tflite"
+
+
 @pytest.mark.parametrize(
     ("task", "rounding", "mean", "best"),
     [
