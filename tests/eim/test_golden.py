@@ -451,6 +451,9 @@ def test_compare(
             "pictures": [{"path": "p1", "seconds": 0.123457, "pairs": pairs}],
         },
     )  # fmt: skip
+    comparison = EimComparison(pictures[2:], ())
+    nothing = "nothing to compare: 1 picture, neither shows an object; lower --threshold, or give others"
+    assert said(capsys, *words)[1].splitlines()[-1] == nothing
 
 
 EVENTS = (
