@@ -124,6 +124,14 @@ def test_leftovers_of_the_dead_are_removed(tmp_path: Path) -> None:
     assert names(tmp_path) == sorted([alive, "a", *others])
 
 
+def put(path: Path, content: bytes | None, by: int = 1) -> None:
+    """Write `content`, or nothing; by 0 fails behind it."""
+    with part_of(path) as part:
+        if content is not None:
+            part.write_bytes(content)
+        assert 1 // by
+
+
 def test_a_large_file_takes_its_place_when_it_is_whole(tmp_path: Path) -> None:
     path, left = tmp_path / "folder" / "a", tmp_path / "folder" / f".a.{dead_pid()}.part"
     left.parent.mkdir()
@@ -134,13 +142,11 @@ def test_a_large_file_takes_its_place_when_it_is_whole(tmp_path: Path) -> None:
         assert not path.exists()
         part.write_bytes(b"whole")
     assert (names(path.parent), path.read_bytes()) == (["a"], b"whole")
-    with pytest.raises(ZeroDivisionError), part_of(path) as part:
-        part.write_bytes(b"half")
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        put(path, b"half", by=0)
     for place, content in ((path, None), (path.parent, b"where a folder is")):
-        with pytest.raises(OutputError, match="cannot write") as caught, part_of(place) as part:
-            if content is not None:
-                part.write_bytes(content)
+        with pytest.raises(OutputError, match="cannot write") as caught:
+            put(place, content)
         assert caught.value.path == str(place)
     assert (names(path.parent), path.read_bytes()) == (["a"], b"whole")
 
@@ -438,7 +444,10 @@ class Row:
         ({"least_size": sys.float_info.max}, Row("a", sys.float_info.max)),
         ({"on": False, "colour": "red"}, Row("a", on=False, colour=Colour.RED)),
         ({"colour": None, "inner": None}, Row("a")),
-        ({"inner": {"size": 3}, "rows": [{"size": 1}, {"size": 2}]}, Row("a", inner=Inner(3), rows=(Inner(1), Inner(2)))),
+        (
+            {"inner": {"size": 3}, "rows": [{"size": 1}, {"size": 2}]},
+            Row("a", inner=Inner(3), rows=(Inner(1), Inner(2))),
+        ),
         ({"texts": ["x", "y"], "sizes": {"x": 1}}, Row("a", texts=("x", "y"), sizes={"x": 1})),
         ({"anything": [{}]}, Row("a", anything=[{}])),
     ],

@@ -176,6 +176,8 @@ def test_labels_that_are_no_files(tmp_path: Path, given: str) -> None:
         ("1.5k", 1536),
         ("1T", 1024**4),
         ("7", 7),
+        ("1", 1),
+        ("0.001k", 1),
         (4096, 4096),
         ("1e3", 1000),
     ],
@@ -184,7 +186,7 @@ def test_sizes(given: object, size: int) -> None:
     assert parse_size(given) == size
 
 
-@pytest.mark.parametrize("given", ["", "M", "0", "-1M", "1P", "1MB", "inf", "nan", "1e999"])
+@pytest.mark.parametrize("given", ["", "M", "0", "0.9", "-1M", "1P", "1MB", "inf", "nan", "1e999"])
 def test_no_sizes(given: str) -> None:
     with pytest.raises(ValueError, match="is no size; give 800M or 2G"):
         parse_size(given)
@@ -304,12 +306,7 @@ def test_simulations_that_contradict_themselves(given: str, message: str | None)
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"app": "x"}, "--app is about pictures"),
-        ({"stride": 2.0}, None),
-        ({"app": None}, None),
-    ],
+    ("given", "message"), [({"app": "x"}, "--app is about pictures"), ({"stride": 2.0}, None), ({"app": None}, None)]
 )
 def test_simulations_of_recordings(given: dict[str, Any], message: str | None) -> None:
     _refused(lambda: refuse_recordings({**defaults(SimulateOptions), **given}), message)

@@ -203,6 +203,56 @@ def test_inspect_with_hello(capsys: pytest.CaptureFixture[str], fake: Any, forei
     assert client.asked == [], "what is no program is not started"
 
 
+@pytest.mark.parametrize(
+    ("model", "parameters", "rest", "lines"),
+    [
+        (
+            {}, {"sensor": 1, "frequency": 16000, "axis_count": 1}, {},
+            ["sensor     microphone, 16000 Hz, 1 axis, a window is 0.0005 s"],
+        ),
+        (
+            {"slice": 2}, {"sensor": 2, "frequency": 62.5, "axis_count": 2, "use_continuous_mode": True}, {},
+            ["sensor     accelerometer, 62.5 Hz, 2 axes, a window is 0.064 s, a slice 2 features, continuous"],
+        ),
+        (
+            {}, {"sensor": 7, "frequency": 8, "use_continuous_mode": 1}, {},
+            ["sensor     unknown, 8 Hz, 1 axis, a window is 1 s"],
+        ),
+        ({}, {"sensor": "1", "frequency": 0}, {}, ["sensor     unknown"]),
+        ({"width": 2, "height": 4, "resize_mode": None}, {"sensor": 3, "frequency": 8}, {}, ["sensor     camera"]),
+        ({"labels": ()}, {"has_anomaly": True}, {}, ["sensor     unknown", "labels     none", "anomaly    k-means"]),
+        (
+            {}, {"has_anomaly": 2, "has_object_tracking": True}, {},
+            ["labels     a", "anomaly    Gaussian mixture", "tracking   yes"],
+        ),
+        ({}, {"has_anomaly": 99, "has_object_tracking": 1}, {}, ["labels     a", "anomaly    yes"]),
+        (
+            {}, {"inferencing_engine": 6}, {"inferencing_engine": {"properties": ["fp16", 8]}},
+            ["engine     TensorRT, fp16, 8"],
+        ),
+        ({}, {"inferencing_engine": 99}, {"inferencing_engine": {"properties": "fp16"}}, ["engine     99"]),
+        ({}, {}, {"project": {"owner": "me", "deploy_version": 0}}, ["project    by me, version 0"]),
+        ({}, {}, {"project": {"deploy_version": 3}}, ["project    version 3"]),
+        ({}, {}, {"project": {"name": "Doors"}}, ["project    Doors"]),
+        (
+            {"width": 2, "height": 4, "resize_mode": None}, {}, {},
+            ["project    not said", "model      classification, 2x4x?"],
+        ),
+        ({"resize_mode": "squash"}, {}, {}, ["model      classification, 8 features"]),
+    ],
+)  # fmt: skip
+def test_what_a_hello_says(
+    capsys: pytest.CaptureFixture[str], fake: Any, foreign: Path, model: dict[str, Any], parameters: dict[str, Any],
+    rest: dict[str, Any], lines: list[str],
+) -> None:  # fmt: skip
+    foreign.write_bytes(b"#!/bin/sh\n")
+    plain = ModelInfo(8, 0, ("a",), 0, 0, 0, None, "classification", (), {"model_parameters": parameters, **rest})
+    fake(replace(plain, **model))
+    shown = said(capsys, "inspect", foreign, "--hello")[1].splitlines()
+    names = {line.split()[0] for line in lines}
+    assert [line.strip() for line in shown if line.split()[0] in names] == lines
+
+
 def test_classify(capsys: pytest.CaptureFixture[str], fake: Any, tmp_path: Path) -> None:
     picture, other = tmp_path / "a.png", tmp_path / "b.png"
     for path in (picture, other):

@@ -102,6 +102,28 @@ def test_several_projects(server: StudioServer, studio: Studio, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
+    ("projects", "wanted", "found"),
+    [
+        ([], None, "the key opens no project"),
+        ([(9, "Fruit"), (PROJECT, "fruit")], "fruit", PROJECT),  # the very name goes before another spelling
+        ([(9, "Fruit"), (PROJECT, "Door")], " 4711 ", PROJECT),
+        ([(9, "Fruit"), (PROJECT, "9")], "9", r"the key opens 2 projects: Fruit \(9\), 9 \(4711\)$"),
+        ([(number, "P") for number in range(20)], "x", r"P \(18\), P \(19\)$"),
+        ([(number, "P") for number in range(21)], "x", r"P \(18\), P \(19\), (\.\.\.)?$"),
+    ],
+)
+def test_which_project_is_meant(
+    server: StudioServer, studio: Studio, tmp_path: Path, projects: Any, wanted: str | None, found: str | int
+) -> None:
+    server.projects = projects
+    if isinstance(found, int):
+        assert pulled(studio, tmp_path, project=wanted).project.id == found
+        return
+    with pytest.raises(ConvertError, match=found):
+        pulled(studio, tmp_path, project=wanted)
+
+
+@pytest.mark.parametrize(
     ("change", "message", "hint"),
     [
         ({"trained": {"hasTrainedModel": False}}, "no trained model", "train it"),
@@ -194,6 +216,23 @@ def test_an_eim(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
     assert done.export.name == "wooden-shapes-runner-linux-aarch64.eim"
     assert done.export.stat().st_mode & 0o100
     assert json.loads(next(body for method, _, body, _ in server.log if method == "POST"))["engine"] == "tensorrt"
+
+
+@pytest.mark.parametrize(
+    ("row", "engine"),
+    [
+        ({"supportedEngines": ["tflite-eon", "tflite"], "preferredEngine": "tflite-eon"}, "tflite"),
+        ({"supportedEngines": ["tflite-eon"], "preferredEngine": "tflite-eon"}, "tflite-eon"),
+        ({"modelVariants": [{"variant": "int8", "supported": False}, {"variant": "float32"}]}, "tflite"),
+        ({"disabledForProject": False, "reasonTargetDisabled": "x"}, "tflite"),
+    ],
+)
+def test_targets_that_are_built(
+    server: StudioServer, studio: Studio, tmp_path: Path, row: dict[str, Any], engine: str
+) -> None:
+    server.targets, server.polls = [target("zip", **row)], 1
+    assert pulled(studio, tmp_path, deployment="zip").version == 8
+    assert json.loads(next(body for method, _, body, _ in server.log if method == "POST"))["engine"] == engine
 
 
 @pytest.mark.parametrize(
