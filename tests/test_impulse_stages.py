@@ -45,7 +45,7 @@ ONE = "y = ReduceMean <axes = [1]> (x)"
 
 def network(body: str, classes: int = 2) -> bytes:
     header = f'<ir_version: 7, opset_import: ["": 13]> g (float[N,{SIZE}] x) => (float[N,{classes}] y)'
-    return onnx.parser.parse_model(f"{header} {{ {CONSTANTS} {body} }}").SerializeToString()
+    return bytes(onnx.parser.parse_model(f"{header} {{ {CONSTANTS} {body} }}").SerializeToString())
 
 
 def export(given: Impulse, model: bytes = b"", labels: tuple[str, ...] | None = ("a", "b"), **more: Any) -> Export:
