@@ -15,7 +15,7 @@ import pytest
 from convert.batch import BatchReport, run
 from convert.batch.cache import Cache
 from convert.batch.plan import Job, Outcome, State
-from convert.emit.files import STALE_ENGINE
+from convert.emit.files import LEFT_FROM_ANOTHER_ROLE, STALE_ENGINE, bundle_names
 from convert.errors import InputError, NoModelError, OutputError
 from tests.batch.conftest import Pretend
 
@@ -307,6 +307,25 @@ def test_the_output_folder_has_to_be_one(job_of: JobOf, cache: Cache, tmp_path: 
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OutputError):
         run([job_of("a")], tmp_path / "file", Pretend(), cache)
+
+
+def test_what_lies_beside_a_bundle_of_the_cache_is_said(go: Go, job_of: JobOf) -> None:
+    """As where it is converted; of two engines the files have other names."""
+    pair = replace(job_of("pair", b"2"), sgie=job_of("sgie", b"3").export)
+    jobs = [job_of("a"), pair]
+    go(jobs)
+    for job in jobs:
+        (job.output / bundle_names("m").secondary).write_bytes(b"")
+    for state in ("unchanged", "restored"):
+        report, _ = go(jobs)
+        assert states(report) == [state] * 2
+        rules = [
+            [each.id for each in outcome.findings if each.id == LEFT_FROM_ANOTHER_ROLE.id]
+            for outcome in report.outcomes
+        ]
+        assert rules == [[LEFT_FROM_ANOTHER_ROLE.id], []]
+        for job in jobs:
+            (job.output / "m.onnx").unlink()
 
 
 def test_what_a_report_adds_up(job_of: JobOf) -> None:
