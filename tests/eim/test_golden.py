@@ -7,6 +7,8 @@ import json
 import signal
 import sys
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +25,12 @@ from convert.eim.client import ModelInfo, ProxyEvent, Reply, Timeouts
 from convert.eim.compare import BOX_DIFFERS, OTHER_LABELS, AnswerPair, EimComparison, PictureComparison, Reference
 from convert.eim.inspect import ELF_MAGIC, Binary, Host
 from convert.errors import InputError
+from convert.files import Output
 from convert.images import ImageScaling
 from tests.eim.executables import BANNER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 NANO = Host("linux", "aarch64", 64, (2, 27))
 RAW = {
@@ -504,6 +506,64 @@ def test_compare(
     comparison = EimComparison(pictures[2:], ())
     nothing = "nothing to compare: 1 picture, neither shows an object; lower --threshold, or give others"
     assert said(capsys, *words)[1].splitlines()[-1] == nothing
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "asked", "served"),
+    [
+        (["--print-info"], 4, (None, ""), ("print_info", ("impulse",), {})),
+        (["stdin", "--engine", "2"], 5, (2, ""), ("serve_stdin", ("impulse",), {})),
+        (["s", "--provider", "cuda"], 6, (None, "cuda"), ("serve_socket", ("impulse", Path("s")), {"keep": False})),
+        (["s", "--keep"], 6, (None, ""), ("serve_socket", ("impulse", Path("s")), {"keep": True})),
+    ],
+)
+def test_serve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int, asked: Any, served: Any
+) -> None:
+    told: list[Any] = []
+
+    def read_impulse(bundle: Path, *, engine: int | None, provider: str) -> str:
+        told.append((bundle, engine, provider))
+        return "impulse"
+
+    def serve(name: str, code: int, *arguments: Any, **options: Any) -> int:
+        told.append((name, arguments, options))
+        return code
+
+    monkeypatch.setattr("convert.eim.bundle.read_impulse", read_impulse)
+    for name, result in (("print_info", 4), ("serve_stdin", 5), ("serve_socket", 6)):
+        monkeypatch.setattr(f"convert.eim.server.{name}", partial(serve, name, result))
+    assert main(["eim", "serve", str(tmp_path), *words]) == code
+    assert told == [(tmp_path, *asked), served]
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ([], {"interpreter": None, "engine": None, "provider": "", "standalone": False}),
+        (
+            ["--python", "/x/python", "--engine", "1", "--provider", "tensorrt", "--standalone"],
+            {"interpreter": "/x/python", "engine": 1, "provider": "tensorrt", "standalone": True},
+        ),
+    ],
+)
+def test_pack(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], asked: Any
+) -> None:
+    told: list[Any] = []
+
+    def pack(bundle: Path, output: Path, **options: Any) -> Output:
+        told.append((bundle, output, options))
+        return Output(str(output), "0" * 64)
+
+    monkeypatch.setattr("convert.eim.bundle.pack", pack)
+    command = ("pack", tmp_path, "-o", "m.eim", *words)
+    assert said(capsys, *command) == (0, "wrote m.eim\n")
+    assert said(capsys, *command, "-q") == (0, "")
+    code, out = said(capsys, *command, "--format", "json")
+    document = {"outputs": [{"path": "m.eim", "sha256": "0" * 64}], "findings": [], "error": None}
+    assert (code, json.loads(out)) == (0, {"schema_version": 1, "exit_code": 0, **document})
+    assert told == [(tmp_path, Path("m.eim"), asked)] * 3
 
 
 EVENTS = (
