@@ -231,3 +231,15 @@ def test_recordings_that_cannot_be_used_are_left_out(tmp_path: Path) -> None:
     assert result.evidence.recordings == 6 + 200 // 5, "of each as many"
     with pytest.raises(InputError, match="8000 samples a second"):
         measured(model, tmp_path, tmp_path / "sounds" / "bad.wav")
+
+
+@pytest.mark.parametrize(("windows", "synthetic", "recorded"), [(1000, 48, 200), (20, 20, 20), (3, 8, 8)])
+def test_of_large_windows_fewer_are_measured(
+    windows: int, synthetic: int, recorded: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as the memory for `windows` of them holds, but 8 at least."""
+    monkeypatch.setattr("convert.impulse._MOST_VALUES", windows * SIZE)
+    recording(tmp_path / "sounds", "a.wav", 250)
+    model = adapted(export(RAW, network(TWO)), tmp_path).artifact
+    evidence = measured(model, tmp_path, tmp_path / "sounds")[0].evidence
+    assert (evidence.features.inputs - evidence.recordings, evidence.recordings) == (synthetic, recorded)
