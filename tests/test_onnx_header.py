@@ -312,6 +312,26 @@ def test_a_dimension(dim: bytes, size: int | str | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("type_", "dtype", "numpy_type", "dims", "shape"),
+    [
+        (b"", "no tensor", "unknown", None, ()),
+        (_field(4, _field(1, _number(1, 1))), "no tensor", "unknown", None, ()),  # a sequence
+        (_field(1, b""), "no tensor", "unknown", None, ()),
+        (_field(1, _number(1, 1)), "float", "float32", None, ()),
+        (_field(1, _number(1, 10) + _field(2, b"")), "half", "float16", (), ()),
+        (_field(1, _number(1, 11) + _field(2, _field(1, b""))), "double", "float64", (None,), (None,)),
+        (_field(1, _number(1, 3) + _field(2, _field(1, _field(2, b"N")))), "int8", "int8", ("N",), (None,)),
+        (_field(1, _number(1, 16) + _field(3, b"x")), "bfloat16", "bfloat16", None, ()),
+        (_field(1, _number(1, 99)), "type 99", "unknown", None, ()),
+    ],
+)
+def test_a_type(type_: bytes, dtype: str, numpy_type: str, dims: object, shape: object) -> None:
+    (output,) = parse_header(_field(7, _field(12, _field(1, b"y") + _field(2, type_)))).outputs
+    assert output == ("y", dtype, dims)
+    assert (output.numpy_type, output.shape) == (numpy_type, shape)
+
+
+@pytest.mark.parametrize(
     ("attribute", "found"),
     [
         (_fixed(2, _ONE), 1.0),
