@@ -12,10 +12,12 @@ import pytest
 
 from convert.dsp import Impulse, KMeans, recordings
 from convert.errors import InputError
-from convert.impulse import AdaptImpulse, ValidateImpulse
+from convert.impulse import AdaptImpulse, ValidateImpulse, input_step
 from convert.isolation import InProcessWorker
 from convert.types import Export, ImpulseModel, Metadata, ModelFacts, ModelFormat, OnnxModel, Tensor, Translated
 from tests.dsp.impulses import block, impulse
+from tests.export import tiny
+from tests.graph.flat import Flat
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -207,6 +209,19 @@ def test_how_alike_the_shipped_model_decides(
     assert (evidence.scores.top1, evidence.scores.inputs) == (same, 48)
     if change == FAR:
         assert (evidence.scores.mean_abs_diff, evidence.scores.max_abs_diff) == pytest.approx((1000, 1000), rel=1e-4)
+
+
+@pytest.mark.parametrize("step", [0.001, 1.0, 2.5])
+def test_the_step_of_a_network_s_input(step: float) -> None:
+    """Of codes that it takes, or makes itself of what it takes."""
+    coded, coding, floating = Flat(), Flat(), Flat()
+    source = tiny.quantized(coded, coded.tensor(1, SIZE, dtype="int8"), step, 0)
+    coded.operator("LOGISTIC", [source], [tiny.quantized(coded, coded.tensor(1, SIZE, dtype="int8"), 1 / 256, -128)])
+    given = coding.tensor(1, SIZE)
+    coding.operator("QUANTIZE", [given], [tiny.quantized(coding, coding.tensor(1, SIZE, dtype="int8"), step, 0)])
+    floating.operator("LOGISTIC", [floating.tensor(1, SIZE)], [floating.tensor(1, SIZE)])
+    models = [flat.build([0], [1]) for flat in (coded, coding, floating)]
+    assert [input_step(model) for model in models] == [pytest.approx(step), pytest.approx(step), None]
 
 
 def recording(folder: Path, name: str, windows: int, rate: int = 4000) -> None:

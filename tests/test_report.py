@@ -452,6 +452,40 @@ def test_a_damaged_part_is_named(document: dict[str, Any], said: str) -> None:
     assert caught.value.hint == "convert again"
 
 
+WINDOW = {"sensor": "any", "samples": 10, "axes": 3, "axis_names": [], "frequency": 62.5, "slices": 0}
+
+
+@pytest.mark.parametrize(
+    ("change", "is_read"),
+    [
+        ({}, True),
+        ({"samples": 10**8, "axes": 1}, True),
+        ({"samples": 10**8 + 1, "axes": 1}, False),
+        ({"samples": 10**8, "axes": 2}, False),
+        ({"samples": 0}, False),
+        ({"axes": 0}, False),
+        ({"frequency": 0}, False),
+        ({"frequency": 0.001}, True),
+        ({"samples": -1, "axes": -1}, False),
+        ({"samples": "10"}, False),
+    ],
+)
+def test_the_window_of_an_impulse(change: dict[str, Any], is_read: bool) -> None:
+    document = {"schema_version": 1, "export": {"name": "m"}, "impulse": {**WINDOW, **change, "blocks": [{}]}}
+    (model,) = bundle_report(document).models
+    if is_read:
+        found = model.impulse
+        assert found is not None
+        assert (found.samples, found.axes, found.blocks) == (
+            (WINDOW | change)["samples"],
+            (WINDOW | change)["axes"],
+            (),
+        )
+        return
+    with pytest.raises(InputError, match="damaged: impulse"):
+        _ = model.impulse
+
+
 ONNX_METADATA = OnnxMetadata(
     "0" * 64, "ssd", "1.0", 3, "peak", "product", "relative", Limits(10, 0.1, 0.6), 0.45, 0.3, "",
     ResizeMode.FIT_SHORTEST, Frame(16, 9), (8, 0, 96, 96), (48, 48), (0.0, 0.5), 1.0, 7, "every",

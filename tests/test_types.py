@@ -9,24 +9,30 @@ import pytest
 
 from convert.files import sha256
 from convert.heads import HEADS
-from convert.images import ImageScaling, ResizeMode
+from convert.images import Frame, Framing, ImageScaling, ResizeMode
 from convert.types import (
+    Adapted,
     Agreement,
     Color,
     Export,
+    Head,
     Int8Agreement,
     Metadata,
     ModelFacts,
     ModelFormat,
     OnnxModel,
     PrecisionEvidence,
+    Preprocessing,
     Tensor,
+    Translated,
+    onnx_file,
 )
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 INPUT = Tensor("x", (None, 3, 8, None), "float32")
+BEFORE = Preprocessing(1.0, (), "RGB", False, False, "", ResizeMode.SQUASH)
 
 
 def test_values_that_stand_in_files() -> None:
@@ -79,6 +85,31 @@ def test_what_an_export_was_made_of(values: dict[str, Any], digest: bytes, prove
     assert (export.digest, export.provenance) == (sha256(digest), provenance or sha256(digest))
     assert export.is_stepped == is_stepped
     assert INPUT.sides == (3, 8)
+
+
+@pytest.mark.parametrize(
+    ("coded", "layers", "calibrated", "own", "steps"),
+    [
+        (False, "none", 0, False, False),
+        (False, "first", 0, False, False),
+        (False, "every", 0, False, True),
+        (True, "none", 0, True, True),
+        (False, "none", 1, True, True),
+    ],
+)
+def test_whose_codes_a_model_has(coded: bool, layers: str, calibrated: int, own: bool, steps: bool) -> None:
+    facts = ModelFacts(INPUT, (), (), "int8", "classifier")
+    export = Export(b"model", "m", "F1", "m.zip", "", Metadata(), facts, coded=coded, agreement=agreement(layers))
+    onnx = OnnxModel(b"", INPUT, (), 13)
+    adapted = Adapted(Translated(export, onnx), onnx, Head("classifier", ()), BEFORE, None, calibrated)
+    assert (adapted.has_own_codes, adapted.has_steps) == (own, steps)
+    assert adapted.file == "m.onnx"
+
+
+def test_a_model_of_whole_frames_is_called_after_them() -> None:
+    assert onnx_file("m", None) == "m.onnx"
+    assert onnx_file("m", Framing(Frame(16, 9), (96, 96))) == "m-16x9.onnx"
+    assert onnx_file("m", Framing(Frame(1, 1), (96, 96))) == "m.onnx", "nothing is cropped"
 
 
 @pytest.mark.parametrize(

@@ -346,11 +346,11 @@ def test_what_the_command_says_and_where(
 def test_at_a_terminal(
     server: StudioServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    asked: list[tuple[str, bool]] = []
+    asked: list[tuple[str, bool, bool]] = []
     answers: list[Any] = [KEY + "\n", 2]
 
-    def prompt(text: str, *, hide_input: bool = False, **_: object) -> Any:
-        asked.append((text, hide_input))
+    def prompt(text: str, *, hide_input: bool = False, err: bool = False, **_: object) -> Any:
+        asked.append((text, hide_input, err))
         return answers.pop(0)
 
     monkeypatch.setattr("click.prompt", prompt)
@@ -358,8 +358,10 @@ def test_at_a_terminal(
     monkeypatch.delenv("EI_API_KEY")
     server.projects = [(9, "Fruit"), (PROJECT, "Wooden shapes")]
     assert main(["pull", "-o", str(tmp_path)]) == 0
-    assert asked == [("API key of the project", True), ("which project", False)]
-    assert "  2  Wooden shapes (4711)" in capfd.readouterr().err
+    assert asked == [("API key of the project", True, True), ("which project", False, True)]
+    shown = capfd.readouterr()
+    assert "  2  Wooden shapes (4711)" in shown.err
+    assert shown.out.startswith("Wooden shapes (4711)\n")
 
 
 def test_without_a_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
