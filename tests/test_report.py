@@ -567,7 +567,10 @@ def test_a_strangers_onnx_metadata_is_not_recorded(name: str, text: str) -> None
                 "crop_anchor": (0.0, 0.0),
             },
         ),
-        (Framing(Frame(1, 1), (96, 96), anchor=(0.0, 0.0)), {"resize_mode": ResizeMode.FIT_LONGEST, "frame": Frame(1, 1)}),
+        (
+            Framing(Frame(1, 1), (96, 96), anchor=(0.0, 0.0)),
+            {"resize_mode": ResizeMode.FIT_LONGEST, "frame": Frame(1, 1)},
+        ),
     ],
 )  # fmt: skip
 def test_what_a_model_records_of_its_frames(framing: Framing | None, recorded: dict[str, Any]) -> None:
