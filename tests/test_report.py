@@ -576,7 +576,12 @@ def test_a_strangers_onnx_metadata_is_not_recorded(name: str, text: str) -> None
 def test_what_a_model_records_of_its_frames(framing: Framing | None, recorded: dict[str, Any]) -> None:
     """How pictures were resized only where the graph takes whole frames, the anchor of a crop where it is not usual."""
     made, before = adapted(), replace(adapted().preprocessing, framing=framing)
-    always = {"source_sha256": sha256(b"TFL3"), "task": "classifier", "tool_version": __version__, "classes": 2}
+    always: dict[str, Any] = {
+        "source_sha256": sha256(b"TFL3"),
+        "task": "classifier",
+        "tool_version": __version__,
+        "classes": 2,
+    }
     assert OnnxMetadata.of(made.export, made.head, before) == OnnxMetadata(**always, folded="", **recorded)
 
 
