@@ -44,6 +44,10 @@ SQUASHED = Rule("EI409")
 _LARGE = 1 << 20
 """Numbers in a batch from which the child is ended before it is run; it starts again if it is needed."""
 
+_FEWEST, _PIXELS = 12, 1_500_000
+"""Of large pictures fewer are generated: as many as have so many pixels together, and with three of each edge and noise
+and all kinds of scenes at least these."""
+
 _FEWEST_CODED, _MOST_CODED, _CODED_PIXELS = 60, 300, 5_000_000
 """Pictures that a model of codes is measured on: some seconds, whatever the size of one."""
 
@@ -63,7 +67,7 @@ class Validate:
     Attributes:
         images: a folder of pictures to measure on, besides the generated ones.
         tolerance: largest absolute difference allowed between the outputs of the original and of the ONNX model.
-        inputs: how many pictures are generated.
+        inputs: how many pictures are generated at most; of large ones they are fewer.
         batches: batch sizes compared with one picture at a time.
         tensorrt: also parse and build with TensorRT-RTX on the CPU, for batches up to `batch_size`.
         timeout: seconds LiteRT (for 32 pictures) or TensorRT may take.
@@ -117,7 +121,8 @@ class Validate:
         # All are fixed: `inputs.check`.
         shape = tuple(side or 0 for side in parse_header(artifact.onnx.data).inputs[0].shape[1:])
         channels, height, width = shape
-        generated = inputs.pictures(self.inputs, height, width, channels)
+        count = min(self.inputs, max(_FEWEST, _PIXELS // (height * width)))
+        generated = inputs.pictures(count, height, width, channels)
         evidence, found = self._measure(artifact, chain(generated, self._given(files, artifact, *shape)))
         if worst(found) is not Level.ERROR:
             evidence, more = self._measure_precision(artifact, evidence, files, *shape)
@@ -168,7 +173,7 @@ class Validate:
         pixels = first[0].size if first else 0
         if self.worker is not None and max(pixels, adapted.onnx.size * _LARGE // LARGE) > _LARGE:
             self.worker.close()  # a batch of large pictures is a run's peak of memory, and the child has done its part
-        evidence, found = self._proven(comparison, adapted)
+        evidence, found = self._proven(comparison, adapted, self.batches)
         if adapted.for_objects is None or inner is None or evidence.parity is None:
             return evidence, found
         del comparison  # and its sessions, of a large model hundreds of megabytes
@@ -179,7 +184,8 @@ class Validate:
             adapted.for_objects, worker, self.timeout, self.tolerance, first_size=size, decoder=decoder
         )
         objects.add_known(*inner)
-        other, more = self._proven(objects, adapted.for_objects)
+        sizes = [each for each in self.batches if each <= len(inner[0])] or self.batches[:1]  # more shows nothing else
+        other, more = self._proven(objects, adapted.for_objects, sizes)
         of_objects = ObjectEvidence(other.parity, other.batch, decoding=other.decoding)
         return replace(evidence, for_objects=of_objects), (*found, *_of_objects(more, found))
 
@@ -212,7 +218,9 @@ class Validate:
             every = map(np.stack, chunks)
             return precision.measured(adapted, evidence, every, worker, self.timeout, advise=not is_quick)
 
-    def _proven(self, comparison: Comparison, adapted: Adapted) -> tuple[Evidence, tuple[Finding, ...]]:
+    def _proven(
+        self, comparison: Comparison, adapted: Adapted, sizes: Sequence[int]
+    ) -> tuple[Evidence, tuple[Finding, ...]]:
         """What `comparison` shows, and batch parity."""
         from convert.validate.comparison import measure
         from convert.validate.inputs import as_nvinfer
@@ -223,7 +231,7 @@ class Validate:
         few, alone = comparison.first
         values = as_nvinfer(few, adapted.preprocessing)
         measured, found = measure(
-            comparison.session, values, alone, self.batches, comparison.decode, exact=not adapted.export.is_stepped
+            comparison.session, values, alone, sizes, comparison.decode, exact=not adapted.export.is_stepped
         )
         decoded = comparison.decoding.difference if comparison.decoding else None
         return Evidence(parity, measured, decoding=decoded), (*comparison.findings(), *found)
