@@ -143,10 +143,8 @@ class WithAgreement:
         kernels = None
         if measured.top1 < GOOD:
             kernels = self._call(function, export, worker, None, inputs, files).top1
-        agreement = Int8Agreement(
-            measured.top1, measured.mean_abs_diff, measured.max_abs_diff, measured.inputs, rounded=rounded,
-            kernels=kernels, layers=layers if rounded else "none",
-        )  # fmt: skip
+        same = measured.top1, measured.mean_abs_diff, measured.max_abs_diff, measured.inputs
+        agreement = Int8Agreement(*same, rounded, kernels, layers if rounded else "none")
         found += agreement_findings(agreement, self._hint())
         return replace(export, agreement=agreement), tuple(found)
 

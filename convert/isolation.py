@@ -372,15 +372,8 @@ class InProcessWorker(Worker):
         """Does nothing: there is no process."""
         return self
 
-    def call(
-        self,
-        function: str,
-        *arguments: Any,
-        timeout: float,
-        memory: int | None = None,  # noqa: ARG002 - the parent enforces it
-        told: Listener | None = None,  # noqa: ARG002 - the parent gets messages at once
-    ) -> Any:
-        """As `Worker.call`; the parent enforces the limits."""
+    def call(self, function: str, *arguments: Any, timeout: float, **_: Any) -> Any:
+        """As `Worker.call`; the parent enforces the limits, and gets messages at once."""
         tell(CallStarted(function, timeout))
         kind, value = answer(function, arguments)
         tell(CallEnded())

@@ -173,7 +173,7 @@ class Validate:
         pixels = first[0].size if first else 0
         if self.worker is not None and max(pixels, adapted.onnx.size * _LARGE // LARGE) > _LARGE:
             self.worker.close()  # a batch of large pictures is a run's peak of memory, and the child has done its part
-        evidence, found = self._proven(comparison, adapted, self.batches)
+        evidence, found = self._proven(comparison, adapted)
         if adapted.for_objects is None or inner is None or evidence.parity is None:
             return evidence, found
         del comparison  # and its sessions, of a large model hundreds of megabytes
@@ -181,11 +181,10 @@ class Validate:
             return_freed_memory()
         decoder = replace(decoding.decoder, framing=None) if decoding else None
         objects = Comparison(
-            adapted.for_objects, worker, self.timeout, self.tolerance, first_size=size, decoder=decoder
+            adapted.for_objects, worker, self.timeout, self.tolerance, first_size=len(inner[0]), decoder=decoder
         )
         objects.add_known(*inner)
-        sizes = [each for each in self.batches if each <= len(inner[0])] or self.batches[:1]  # more shows nothing else
-        other, more = self._proven(objects, adapted.for_objects, sizes)
+        other, more = self._proven(objects, adapted.for_objects)
         of_objects = ObjectEvidence(other.parity, other.batch, decoding=other.decoding)
         return replace(evidence, for_objects=of_objects), (*found, *_of_objects(more, found))
 
@@ -218,9 +217,7 @@ class Validate:
             every = map(np.stack, chunks)
             return precision.measured(adapted, evidence, every, worker, self.timeout, advise=not is_quick)
 
-    def _proven(
-        self, comparison: Comparison, adapted: Adapted, sizes: Sequence[int]
-    ) -> tuple[Evidence, tuple[Finding, ...]]:
+    def _proven(self, comparison: Comparison, adapted: Adapted) -> tuple[Evidence, tuple[Finding, ...]]:
         """What `comparison` shows, and batch parity."""
         from convert.validate.comparison import measure
         from convert.validate.inputs import as_nvinfer
@@ -230,6 +227,7 @@ class Validate:
             return Evidence(), comparison.findings()
         few, alone = comparison.first
         values = as_nvinfer(few, adapted.preprocessing)
+        sizes = [each for each in self.batches if each <= comparison.first_size] or self.batches[:1]
         measured, found = measure(
             comparison.session, values, alone, sizes, comparison.decode, exact=not adapted.export.is_stepped
         )
