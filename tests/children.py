@@ -2,8 +2,9 @@
 
 A conversion in this process starts a child, which imports ONNX and tf2onnx for 0.6 s and then works for 0.1 s; there
 are hundreds of conversions. A child is kept only after calls that all gave a result, and is given only to a worker that
-would start the same one: same modules, environment and folder. `tests/test_isolation.py` and every command that is run
-as a process of its own use children that nobody keeps.
+would start the same one: same modules, environment and folder. Results are kept, too: what a stage gives for a model
+and options that another test had, in any process of pytest-xdist, is computed again only in tests with the fixture
+`anew`. `tests/test_isolation.py` and every command that is run as a process of its own use children that nobody keeps.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from convert.graph.adapt import Adapt
 from convert.isolation import Worker
+from convert.validate import Validate, WithFraming
 
 if TYPE_CHECKING:
     import pytest
@@ -28,6 +31,8 @@ _MOST = 4  # children kept at a time: each holds up to 200 MiB
 _TRANSLATION = "convert.translate.worker:"
 _FRAMES = "tests.frames"  # what a child keeps besides
 _AGREEMENT = "convert.agreement:"
+_COMPARISON = "convert.compare.run:compare_bundle"
+_STAGE = "convert.isolation:_apply"
 
 Key = tuple[object, ...]
 Child = tuple[Any, int, int]  # as `Worker` has them: the process, the pipe, its stderr
@@ -38,8 +43,8 @@ class Children:
     """Replaces methods of `Worker`, so that `close` keeps the child and `start` takes one that was kept.
 
     Attributes:
-        results: a folder for those of comparisons, which all processes of pytest-xdist share.
-        active: children are kept and taken, and results of comparisons, too.
+        results: a folder for those of calls, which all processes of pytest-xdist share.
+        active: children are kept and taken, and results of calls, too.
         idle: the kept ones, the oldest first.
     """
 
@@ -50,7 +55,7 @@ class Children:
     _end: Any = field(default=None, init=False)
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
-        start, call, close, kill = Worker.start, Worker.call, Worker.close, Worker.kill
+        start, begin, call, close, kill = Worker.start, Worker.begin, Worker.call, Worker.close, Worker.kill
         self._end = close
 
         def started(worker: Worker) -> Worker:
@@ -71,9 +76,14 @@ class Children:
                     start(worker)
             return worker
 
+        def begun(worker: Worker, function: str, *arguments: Any, **options: Any) -> None:
+            kept = self._kept(worker, function, arguments, options)
+            if kept is None or not kept.exists() or worker._begun is not None:
+                begin(worker, function, *arguments, **options)
+
         def called(worker: Worker, function: str, *arguments: Any, **options: Any) -> Any:
             kept = self._kept(worker, function, arguments, options)
-            if kept is not None and kept.exists():
+            if kept is not None and kept.exists() and worker._begun is None:
                 result = pickle.loads(kept.read_bytes())
                 if function.endswith("best_rewriting") and arguments[-1]:
                     options["told"](result[0])  # of `best_rewriting`: what it is likely to be
@@ -113,26 +123,39 @@ class Children:
                 self._keys.pop(worker._process.pid, None)
             kill(worker)
 
-        for name, method in (("start", started), ("call", called), ("close", closed), ("kill", killed)):
+        for name, method in (
+            ("start", started),
+            ("begin", begun),
+            ("call", called),
+            ("close", closed),
+            ("kill", killed),
+        ):
             patch.setattr(Worker, name, method)
 
     def _kept(self, worker: Worker, function: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> Path | None:
-        """Where the result of such a comparison is.
+        """Where the result of such a call is.
 
-        None for all other calls, for those of a test's own modules or with less time than usual, and where pictures
-        are read, which may change.
+        None for calls of other functions, those of a test's own modules, and where pictures are read, which may change.
         """
-        if not (function.startswith(_AGREEMENT) and self.active and _ours(worker)):
+        if not (self.active and _ours(worker)):
             return None
-        from convert import agreement  # brings NumPy
+        given: object = arguments
+        if function.startswith(_AGREEMENT):
+            from convert import agreement  # brings NumPy
 
-        called = getattr(agreement, function.removeprefix(_AGREEMENT))
-        given = inspect.signature(called).bind(*arguments).arguments
-        if given.get("files") or options["timeout"] < agreement.TIMEOUT:
+            named = inspect.signature(getattr(agreement, function.removeprefix(_AGREEMENT))).bind(*arguments).arguments
+            fed = named.pop("fed")  # how pictures are brought to size does not matter without them
+            given = fed.shape, fed.scaling, sorted(named.items())
+        elif function == _COMPARISON:
+            config, *others = arguments
+            given = config.name, {path.name: path.read_bytes() for path in sorted(config.parent.iterdir())}, others
+        elif function == _STAGE and isinstance(arguments[0], Adapt | Validate | WithFraming):
+            given = arguments[:-1]  # none of these stages writes into its folder
+        elif not (function.startswith(_TRANSLATION) and worker.preload):
             return None
-        fed = given.pop("fed")  # how pictures are brought to size does not matter without them
-        named = function, fed.shape, fed.scaling, sorted(given.items())
-        return self.results / hashlib.sha256(pickle.dumps(named)).hexdigest()
+        limits = {name: limit for name, limit in options.items() if name != "told"}
+        key = pickle.dumps((function, given, limits, tuple(worker.preload)))
+        return None if b"pathlib" in key else self.results / hashlib.sha256(key).hexdigest()
 
     def _taken(self, key: Key) -> Child | None:
         for place, (kept, child) in reversed(list(enumerate(self.idle))):
@@ -160,5 +183,5 @@ def _ours(worker: Worker) -> bool:
 
 
 def _key(worker: Worker) -> Key:
-    environment = frozenset((name, value) for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST")
+    environment = frozenset((name, value) for name, value in os.environ.items() if not name.startswith("PYTEST_"))
     return tuple(worker.preload), tuple(sys.path), environment, os.getcwd()  # noqa: PTH109 - a string will do

@@ -546,7 +546,10 @@ def _show_comparison(comparison: EimComparison, tolerance: float, *, features: b
     count = len(comparison.pictures)
     verdict = "they agree" if comparison.agrees else "they do not agree"
     what = ("input" if features else "picture") + ("" if count == 1 else "s")
-    out.print(f"{verdict}: {count} {what}, {_largest(comparison.largest)} (limit {tolerance:g})")
+    measured = f"{_largest(comparison.largest)} (limit {tolerance:g})"
+    if comparison.agrees and comparison.largest is None:
+        verdict, measured = "nothing to compare", "neither shows an object; lower --threshold, or give others"
+    out.print(f"{verdict}: {count} {what}, {measured}")
 
 
 def _largest(difference: float | None) -> str:

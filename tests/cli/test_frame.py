@@ -304,14 +304,14 @@ def test_of_two_models_the_first_sees_frames(
     assert say("check", out, "--format", "json").document["findings"] == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("model", "frame"),
-    [("classify-96x96x3-f32.lite", "4:3"), ("fomo-96x96x1-f32.tflite", "9:16"), ("yolov5-160x160x3-f16.lite", "16:9")],
+    ("export", "frame"), [("fruit-cpp-2022", "4:3"), ("table-fomo-2025.zip", "9:16"), ("table-yolov5-2025.zip", "16:9")]
 )
-def test_every_kind_of_head(say: Callable[..., Said], models: Path, tmp_path: Path, model: str, frame: str) -> None:
+def test_every_kind_of_head(say: Callable[..., Said], tmp_path: Path, export: str, frame: str) -> None:
     options = ("--batch-size", "8", "--format", "json")
-    document = say("convert", models / model, "-o", tmp_path, *CROPPED, "--frame", frame, *options).document
+    document = say(
+        "convert", ROOT / "samples" / "exports" / export, "-o", tmp_path, *CROPPED, "--frame", frame, *options
+    ).document
     assert document["exit_code"] == 0
     evidence: dict[str, Any] = document["evidence"]
     assert evidence["parity"]["max_abs_diff"] < 1e-4
