@@ -9,8 +9,11 @@ import importlib.util
 import json
 import os
 import signal
+import socket
+import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,7 +57,8 @@ settings.register_profile(
 settings.register_profile("ci", settings.get_profile("local"), max_examples=50, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -144,3 +148,24 @@ def convert(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return folder / "bundle"
 
     return bundle
+
+
+@pytest.fixture(scope="session")
+def forks(children: Children) -> Iterator[Path]:
+    """The socket of `tests.make.forks`, a server of this process of pytest-xdist."""
+    with tempfile.TemporaryDirectory() as folder:  # a socket's path has at most 107 characters
+        path = Path(folder) / "socket"
+        words = [sys.executable, "-P", "-m", "tests.make.forks", str(path), str(os.getpid()), str(children.results)]
+        with subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(ROOT)}) as server:
+            try:
+                while not _answers(path):
+                    assert server.poll() is None
+                    time.sleep(0.02)
+                yield path
+            finally:
+                server.kill()
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0

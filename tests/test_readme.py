@@ -6,8 +6,8 @@ where `...` stands for anything.
 
 from __future__ import annotations
 
-import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.make.conftest import command
 from tests.studio.server import KEY, StudioServer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,15 +47,13 @@ def _examples(page: str) -> list[tuple[str, list[str]]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", ["README.md", "convert/eim/README.md"])
-def test_every_example_does_what_readme_says(page: str, studio: StudioServer, tmp_path: Path) -> None:
+def test_every_example_does_what_readme_says(page: str, studio: StudioServer, tmp_path: Path, forks: Path) -> None:
     shutil.copytree(ROOT / "samples", tmp_path / "samples")
-    # The command of the environment the tests run in, whatever it is called there.
     folder = tmp_path / ".bin"
     folder.mkdir()
-    for name, options in (("ei-deepstream", " -P -m convert"), ("python3", "")):  # a standalone .eim takes python3
-        (folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{options} "$@"\n')
-        (folder / name).chmod(0o755)
-    environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    environment = command(folder, forks)
+    (folder / "python3").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')  # a standalone .eim takes it
+    (folder / "python3").chmod(0o755)
     environment |= {"EI_API_ENDPOINT": studio.endpoint, "EI_API_KEY": KEY}
     examples = [(line, shown) for line, shown in _examples(page) if line.startswith(("ei-deepstream", "cat", "ls"))]
     assert len(examples) >= 3
@@ -73,16 +72,17 @@ def test_every_example_does_what_readme_says(page: str, studio: StudioServer, tm
 
 
 @pytest.mark.slow
-def test_the_python_does_what_readme_says(tmp_path: Path) -> None:
+def test_the_python_does_what_readme_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     shutil.copytree(ROOT / "samples", tmp_path / "samples")
     blocks = _PYTHON.findall((ROOT / "README.md").read_text())
     assert blocks
     (tmp_path / "example.py").write_text("\n".join(blocks))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "EI_DEEPSTREAM_CACHE": str(tmp_path / "cache")}
-    done = subprocess.run(
-        [sys.executable, "example.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[:6] == ["classifier", *[name for name in STAGES for _ in range(2)][:5]]
-    assert "('circle-1', 'circle '), " in done.stdout
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EI_DEEPSTREAM_CACHE", str(tmp_path / "cache"))
+    runpy.run_path("example.py", run_name="__main__")
+    said = capfd.readouterr().out
+    assert said.splitlines()[:6] == ["classifier", *[name for name in STAGES for _ in range(2)][:5]]
+    assert "('circle-1', 'circle '), " in said
     assert (tmp_path / "many-from-python" / "fruit-cpp-2022" / "report.json").exists()

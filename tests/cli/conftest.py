@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from convert.__main__ import main
+from tests.emitted import emitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+__all__ = ["emitted"]
 
 ROOT = Path(__file__).resolve().parents[2]
 

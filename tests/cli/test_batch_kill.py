@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
@@ -15,9 +16,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import ROOT
+from tests.conftest import of_all_processes
 
 SHAPES = ROOT / "samples" / "models" / "shapes.tflite"
-MODELS = 6
+MODELS = 5
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -49,21 +51,29 @@ def run(exports: Path, out: Path, cache: Path, jobs: int = 1) -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Small models, each with a digest of its own."""
-    folder = tmp_path_factory.mktemp("exports")
-    for number in range(MODELS):
-        (folder / f"m{number}.tflite").write_bytes(SHAPES.read_bytes() + b"%d" % number)
-    return folder
+def cached(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
+    """A folder with `exports`, their bundles `out` and the `cache` of an undisturbed run, and how many seconds it took.
+
+    All processes of pytest-xdist share it.
+    """
+    folder = of_all_processes(tmp_path_factory, "batch")
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        seconds = folder / "seconds"
+        if not seconds.exists():
+            (folder / "exports").mkdir()
+            for number in range(MODELS):  # each with a digest of its own
+                (folder / "exports" / f"m{number}.tflite").write_bytes(SHAPES.read_bytes() + b"%d" % number)
+            start = time.monotonic()
+            assert run(folder / "exports", folder / "out", folder / "cache", 2)["done"] == MODELS
+            seconds.write_text(str(time.monotonic() - start))
+    return folder, float(seconds.read_text())
 
 
 @pytest.fixture(scope="module")
-def cached(exports: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
-    """The folder `out` of an undisturbed run, beside its `cache`, and how many seconds it took."""
-    folder = tmp_path_factory.mktemp("whole")
-    start = time.monotonic()
-    assert run(exports, folder / "out", folder / "cache", 2)["done"] == MODELS
-    return folder, time.monotonic() - start
+def exports(cached: tuple[Path, float]) -> Path:
+    """Small models."""
+    return cached[0] / "exports"
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +113,7 @@ def test_sigkill_at_random_moments(exports: Path, whole: tuple[dict[str, bytes],
     bytes_of, seconds = whole
     moments = random.Random(9)
     out, cache = tmp_path / "out", tmp_path / "cache"
-    for _ in range(3):
+    for _ in range(2):
         process = subprocess.Popen(
             command(exports, out),
             cwd=ROOT,
@@ -200,16 +210,19 @@ def test_interrupted(number: signal.Signals, exports: Path, tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_a_damaged_cache_is_made_again(
-    exports: Path, cached: tuple[Path, float], whole: tuple[dict[str, bytes], float]
+    exports: Path, cached: tuple[Path, float], whole: tuple[dict[str, bytes], float], tmp_path: Path
 ) -> None:
-    out, cache = cached[0] / "out", cached[0] / "cache"
+    out, cache = tmp_path / "out", tmp_path / "cache"
+    shutil.copytree(cached[0] / "out", out)
+    shutil.copytree(cached[0] / "cache", cache)
     assert run(exports, out, cache)["unchanged"] == MODELS  # writes the ledger, in which files this new do not stand
     shutil.rmtree(out)
     entries = sorted((cache / "entries").glob("??/*"))
     for number, entry in enumerate(entries[:4]):
         data = entry.read_bytes()
         entry.write_bytes([b"", data[:100], data[:-1], data[:-50] + bytes(50)][number])
-    next((cache / "ledgers").iterdir()).write_bytes(b"{")
+    for ledger in (cache / "ledgers").iterdir():
+        ledger.write_bytes(b"{")
     counts = run(exports, out, cache)
     assert (counts["done"], counts["restored"]) == (4, MODELS - 4)
     assert tree(out) == whole[0]

@@ -438,12 +438,12 @@ class TestBundles:
         "name", ["fomo-96x96x1-f32.tflite", "ssd-320x320x3-int8.lite", "yolov5-160x160x3-f16.lite"]
     )
     def test_real_detectors_in_front_of_a_real_classifier(
-        self, say: Callable[..., Said], convert: Callable[..., Path], tmp_path: Path, models: Path, name: str
+        self, say: Callable[..., Said], emitted: Callable[..., Path], tmp_path: Path, models: Path, name: str
     ) -> None:
         squash = ("--resize-mode", "squash")
-        first = convert(models / name, *squash)
+        first = emitted(models / name, *squash)
         (primary,) = first.glob("config_infer_primary_*.txt")
-        (secondary,) = convert(models / "classify-96x96x3-f32.lite", *squash).glob("config_infer_secondary_*.txt")
+        (secondary,) = emitted(models / "classify-96x96x3-f32.lite", *squash).glob("config_infer_secondary_*.txt")
         pictures = [models / "beer.jpg", models / "jan.jpg"]
         said = say(
             "simulate", primary, "--sgie", secondary, *pictures, "-o", tmp_path / "out", "--format", "json"

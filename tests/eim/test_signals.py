@@ -113,7 +113,7 @@ def test_nothing_is_left(
 
     serves = "a.sock" in words and "stubborn.eim" not in words  # which does not answer: nothing is served
     taken: list[float] = []
-    codes = [(number, None, code(number, None)) for number in (TERM, HUP)]
+    codes: list[tuple[signal.Signals, float | None, int]] = [(each, None, code(each, None)) for each in (TERM, HUP)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         ended = [(number, share, pool.submit(code, number, share * taken[0])) for share, number in moments]
     codes += [(number, share, each.result()) for number, share, each in ended]

@@ -1,6 +1,6 @@
 """Runs GNU make in a copy of the sample project, with the command of the environment the tests run in.
 
-`finished` and `test_project.py`'s interrupted make run the command itself, all other tests forks of it (`forks.py`).
+`test_project.py`'s interrupted make runs the command itself, all other tests forks of it (`forks.py`).
 """
 
 from __future__ import annotations
@@ -8,22 +8,16 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.conftest import of_all_processes
 from tests.make.forks import CLIENT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -85,27 +79,6 @@ def _gnu_make() -> None:
         pytest.skip("make is not on this machine")
 
 
-@pytest.fixture(scope="session")
-def forks() -> Iterator[Path]:
-    """The socket of `tests.make.forks`."""
-    with tempfile.TemporaryDirectory() as folder:  # a socket's path has at most 107 characters
-        path = Path(folder) / "socket"
-        words = [sys.executable, "-P", "-m", "tests.make.forks", str(path), str(os.getpid())]
-        with subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(ROOT)}) as server:
-            try:
-                while not _answers(path):
-                    assert server.poll() is None
-                    time.sleep(0.02)
-                yield path
-            finally:
-                server.kill()
-
-
-def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as client:
-        return client.connect_ex(str(path)) == 0
-
-
 @pytest.fixture
 def empty(tmp_path: Path, forks: Path) -> Project:
     """A project without a Makefile; exports/ is where the sample exports are."""
@@ -117,7 +90,7 @@ def empty(tmp_path: Path, forks: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tmp_path_factory: pytest.TempPathFactory, forks: Path) -> Path:
     """A copy of the samples in which `make -j2` has run; all processes of pytest-xdist share it."""
     top = of_all_processes(tmp_path_factory, "made") / "samples"
     with top.with_suffix(".lock").open("w") as lock:
@@ -126,7 +99,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
             place = Path(tempfile.mkdtemp(dir=top.parent))
             for name in ("exports", "pictures", "project"):
                 shutil.copytree(ROOT / "samples" / name, place / name)
-            made = Project(place / "project", command(place)).make("-j2")
+            made = Project(place / "project", command(place, forks)).make("-j2")
             assert made.code == 0, made.text
             assert sorted(made.commands) == sorted(["unpack", "translate", "adapt", "validate", "emit", "check"] * 2)
             place.rename(top)

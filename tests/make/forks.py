@@ -1,8 +1,10 @@
 """The command in forks of one process that has imported it: Python's start takes longer than most of what make starts.
 
-`python -P -m tests.make.forks SOCKET PARENT` serves; `CLIENT` is the program that stands for the command. A fork has
-the client's arguments, folder, environment and standard streams, and starts the children of `convert.isolation` by
-forking, too. It is no child of the client: who kills a group of processes needs the command itself.
+`python -P -m tests.make.forks SOCKET PARENT RESULTS` serves; `CLIENT` is the program that stands for the command. A
+fork has the client's arguments, folder, environment and standard streams, and starts the children of
+`convert.isolation` by forking, too, whose results are kept in the folder RESULTS (`tests.children`); with UNPROVEN in
+its environment it measures nothing. It is no child of the client: who kills a group of processes needs the command
+itself.
 """
 
 from __future__ import annotations
@@ -17,10 +19,15 @@ import sys
 import tempfile
 import traceback
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
 
 import convert
 from convert import isolation
+from tests.children import Children
+from tests.emitted import prove_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +42,7 @@ with socket.socket(socket.AF_UNIX) as server:
     sys.exit(server.recv(1)[0])
 """
 
+UNPROVEN = "EI_TESTS_UNPROVEN"
 _LIBRARIES = ("numpy", "onnx", "onnxruntime", "PIL.Image", "ai_edge_litert.interpreter")
 
 
@@ -103,7 +111,7 @@ def _become(environment: Mapping[str, str], *streams: int) -> None:
     sys.stdin, sys.stdout, sys.stderr = (os.fdopen(n, mode, closefd=False) for n, mode in enumerate("rww"))
 
 
-def _answer(client: socket.socket) -> int:
+def _answer(client: socket.socket, results: Path) -> int:
     """Run the command of a client in this process."""
     from convert.__main__ import main
 
@@ -113,15 +121,21 @@ def _answer(client: socket.socket) -> int:
     _become(environment, *descriptors)
     os.chdir(folder)
     isolation._Child = _Forked  # type: ignore[misc,assignment]
-    code = main(arguments)
+    kept = Children(results)
+    with pytest.MonkeyPatch.context() as patch:
+        kept.install(patch)
+        if UNPROVEN in environment:
+            prove_nothing(patch)
+        code = main(arguments)
+        kept.end()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     client.send(bytes([code]))
     return code
 
 
-def serve(path: str) -> NoReturn:
-    """Answer whoever connects to the socket `path`, each in a fork."""
+def serve(path: str, results: Path) -> NoReturn:
+    """Answer whoever connects to the socket `path`, each in a fork; `results` as in `Children`."""
     for module in pkgutil.walk_packages(convert.__path__, "convert."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
@@ -133,7 +147,7 @@ def serve(path: str) -> NoReturn:
         while True:
             client, _ = server.accept()
             with client:
-                _fork(partial(_answer, client))
+                _fork(partial(_answer, client, results))
             with contextlib.suppress(ChildProcessError):
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     pass
@@ -141,4 +155,4 @@ def serve(path: str) -> NoReturn:
 
 if __name__ == "__main__":
     isolation._die_with_parent(int(sys.argv[2]))
-    serve(sys.argv[1])
+    serve(sys.argv[1], Path(sys.argv[3]))
