@@ -68,6 +68,7 @@ def command(source: str, target: str) -> str:
     handler = logging.StreamHandler(text)
     logger = logging.getLogger("tf2onnx")
     logger.addHandler(handler)
+    logger.setLevel(logging.INFO)  # where TensorFlow was used before, it has set another one
     try:
         with mock.patch.object(sys, "argv", words):
             convert.main()

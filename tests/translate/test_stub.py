@@ -45,6 +45,8 @@ AGAIN = {
     "classify-32x32x1-int8.lite",
     "classify-48x48x3-int8-float-io.lite",
     "classify-96x96x3-int8.lite",
+    "fomo-240x240x3-f32.tflite",
+    "fomo-96x96x3-int8.tflite",
     "yolov5-512x512x3-f16.lite",
 }
 
