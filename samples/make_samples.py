@@ -16,8 +16,10 @@ import shutil
 import sys
 from dataclasses import asdict, dataclass, replace
 from io import BytesIO
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import ZipFile
 
 import numpy as np
 from PIL import Image
@@ -43,6 +45,9 @@ FRAME_BYTES = 40_000
 TABLES = 6
 BELT, FRUITS = (640, 360), 12
 SOUNDS = "sounds"
+INT8 = ".int8"  # behind the name of a model quantized to 8 bits
+KINDS = ("", INT8)
+CALIBRATED = 200  # inputs, of those trained on, that the ranges of its activations are taken from
 SAVED = "shapes"  # the one that is kept in TensorFlow's own forms, too
 
 
@@ -135,7 +140,8 @@ def main() -> None:
 
 
 def make(out: Path, *, retrain: bool = True, quick: bool = False) -> None:
-    """Write `models/`, `exports/`, `pictures/`, `recordings/`, `belt.mp4` and `overview.jpg` below `out`."""
+    """Write `models/`, `exports/`, `int8/`, `pictures/`, `recordings/`, `belt.mp4` and `overview.jpg` below `out`."""
+    trained: dict[str, bytes] = {}
     if retrain:
         samples: tuple[Sample, ...] = SAMPLES
         detectors: tuple[Detector, ...] = DETECTORS
@@ -144,15 +150,15 @@ def make(out: Path, *, retrain: bool = True, quick: bool = False) -> None:
                 replace(s, per_class=1, held_out=1, epochs=1, close_ups=min(s.close_ups, 6)) for s in samples
             )
             detectors = tuple(replace(d, trained_on=2, held_out=2, epochs=1) for d in detectors)
-        write_models(out / "models", samples, detectors, train(samples, detectors, quick=quick), check=not quick)
+        trained = train(samples, detectors, quick=quick)
+        write_models(out / "models", samples, detectors, trained, check=not quick)
     names = (*(each.name for each in (*SAMPLES, *DETECTORS)), SOUNDS)
     models = {name: (out / "models" / f"{name}.tflite").read_bytes() for name in names}
-    exports = fresh(out / "exports")
+    models |= {f"{name}{INT8}": trained.get(f"{name}{INT8}") or in_export(out, name) for name in names}
+    for below in ("exports", "int8"):
+        fresh(out / below)
     for name, files in laid_out(models).items():
-        if name.endswith(".zip"):
-            layouts.write_zip(files, exports / name)
-        else:
-            layouts.write_tree(files, exports / name)
+        (layouts.write_zip if name.endswith(".zip") else layouts.write_tree)(files, out / name)
     fineness = 1 if quick else 2
     for sample in SAMPLES:
         folder = fresh(out / "pictures" / sample.name)
@@ -168,6 +174,13 @@ def make(out: Path, *, retrain: bool = True, quick: bool = False) -> None:
         (folder / name).write_bytes(data)
     (out / "belt.mp4").write_bytes(video(tables.belt((3, 9), *BELT, fruits=2 if quick else FRUITS, step=14)))
     (out / "overview.jpg").write_bytes(jpeg(overview(out / "pictures"), OVERVIEW_BYTES))
+
+
+def in_export(out: Path, name: str) -> bytes:
+    """The int8 flatbuffer of a sample, which only its export holds."""
+    with ZipFile(out / "int8" / f"{name}-2025.zip") as export:
+        (path,) = (each for each in export.namelist() if each.endswith(".tflite"))
+        return export.read(path)
 
 
 def train(samples: Sequence[Sample], detectors: Sequence[Detector], *, quick: bool) -> dict[str, bytes]:
@@ -187,13 +200,21 @@ def train(samples: Sequence[Sample], detectors: Sequence[Detector], *, quick: bo
         model: Any = getattr(networks, each.network)(each.size, len(each.labels))
         networks.train(model, *data[each.name], epochs=each.epochs, rate=each.rate, eager=quick)
         trained[each.name] = networks.export(model, each.input_name)
+        trained[f"{each.name}{INT8}"] = networks.export(model, each.input_name, spread(data[each.name][0]))
         if each.name == SAVED:
             trained |= {f"{each.name}.{name}": data for name, data in networks.saved(model).items()}
     networks.seeded(20)
     model = sounds.network()
-    networks.train(model, *sounds.draw(2 if quick else 150, 1), epochs=1 if quick else 12, rate=3e-3, eager=quick)
+    inputs, classes = sounds.draw(2 if quick else 150, 1)
+    networks.train(model, inputs, classes, epochs=1 if quick else 12, rate=3e-3, eager=quick)
     trained[SOUNDS] = networks.export(model, "x_input")
+    trained[f"{SOUNDS}{INT8}"] = networks.export(model, "x_input", spread(inputs))
     return trained
+
+
+def spread(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """CALIBRATED of the inputs trained on, of every class."""
+    return inputs[:: -(-len(inputs) // CALIBRATED)]
 
 
 def training_set(sample: Sample) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -214,43 +235,47 @@ def write_models(
         SystemExit: with `check`, a model that is too often wrong or says the same whatever it sees; nothing is written.
     """
     facts = {}
-    for sample in samples:
-        model = models[sample.name]
+    for sample, kind in product(samples, KINDS):
+        name = sample.name + kind
+        model = models[name]
         found: dict[str, Any] = {"pictures": sample.held_out * len(sample.labels)}
         found["accuracy"] = {mode: held_out(sample, model, mode, check=check) for mode in dataset.RESIZE_MODES}
         if sample.close_ups:
             inputs, classes = finding.close_ups(sample.size[0], -(-sample.close_ups // 3), seed=2)
             right = round(scoring.accuracy(scoring.predict(model, inputs), classes), 4)
             found["close_ups"] = {"pictures": len(classes), "accuracy": right}
-        print(f"{sample.name}: {len(model)} bytes, held out: {found}", flush=True)
+        print(f"{name}: {len(model)} bytes, held out: {found}", flush=True)
         shares = [*found["accuracy"].values(), *([found["close_ups"]["accuracy"]] if sample.close_ups else [])]
         if check and min(shares) < LEAST_ACCURACY:
-            raise SystemExit(f"{sample.name}: held-out accuracy {found} is below {LEAST_ACCURACY}")
-        facts[sample.name] = described(sample, model, found)
-    for each in detectors:
-        model = models[each.name]
+            raise SystemExit(f"{name}: held-out accuracy {found} is below {LEAST_ACCURACY}")
+        facts[name] = described(sample, model, found)
+    for each, kind in product(detectors, KINDS):
+        name = each.name + kind
+        model = models[name]
         counted = tallied(each, model)
-        print(f"{each.name}: {len(model)} bytes, held out: {counted}", flush=True)
+        print(f"{name}: {len(model)} bytes, held out: {counted}", flush=True)
         if check and min(counted.recall, counted.precision) < LEAST_ACCURACY:
-            raise SystemExit(f"{each.name}: {counted} is below {LEAST_ACCURACY}")
-        facts[each.name] = described(each, model, {"pictures": each.held_out, **asdict(counted)})
-    model = models[SOUNDS]
+            raise SystemExit(f"{name}: {counted} is below {LEAST_ACCURACY}")
+        facts[name] = described(each, model, {"pictures": each.held_out, **asdict(counted)})
     inputs, classes = sounds.draw(60, 2)
-    right = round(scoring.accuracy(scoring.predict(model, inputs), classes), 4)
-    print(f"{SOUNDS}: {len(model)} bytes, held out: {right} of {len(classes)}", flush=True)
-    if check and right < LEAST_ACCURACY:
-        raise SystemExit(f"{SOUNDS}: held-out accuracy {right} is below {LEAST_ACCURACY}")
-    facts[SOUNDS] = {
-        "labels": sounds.SUBJECTS,
-        "input": {"name": "x_input", "shape": list(inputs[:1].shape)},
-        "bytes": len(model),
-        "sha256": hashlib.sha256(model).hexdigest(),
-        "trained_on": 150 * len(sounds.SUBJECTS),
-        "held_out": {"recordings": len(classes), "accuracy": right},
-    }
+    for name in (SOUNDS, SOUNDS + INT8):
+        model = models[name]
+        right = round(scoring.accuracy(scoring.predict(model, inputs), classes), 4)
+        print(f"{name}: {len(model)} bytes, held out: {right} of {len(classes)}", flush=True)
+        if check and right < LEAST_ACCURACY:
+            raise SystemExit(f"{name}: held-out accuracy {right} is below {LEAST_ACCURACY}")
+        facts[name] = {
+            "labels": sounds.SUBJECTS,
+            "input": {"name": "x_input", "shape": list(inputs[:1].shape)},
+            "bytes": len(model),
+            "sha256": hashlib.sha256(model).hexdigest(),
+            "trained_on": 150 * len(sounds.SUBJECTS),
+            "held_out": {"recordings": len(classes), "accuracy": right},
+        }
     fresh(folder)
     for name, model in models.items():
-        (folder / (name if name.endswith(".zip") else f"{name}.tflite")).write_bytes(model)
+        if not name.endswith(INT8):  # the exports hold those
+            (folder / (name if name.endswith(".zip") else f"{name}.tflite")).write_bytes(model)
     (folder / "models.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
@@ -300,7 +325,7 @@ def held_out(sample: Sample, model: bytes, mode: str, *, check: bool) -> float:
 
 
 def laid_out(models: dict[str, bytes]) -> dict[str, dict[str, bytes]]:
-    """Export name -> path -> content: the generations and kinds the samples show."""
+    """Export's path below `samples/` -> path in it -> content: the generations and kinds the samples show."""
     fruit = layouts.Parameters(
         labels=SAMPLES[0].labels,
         width=96,
@@ -353,14 +378,29 @@ def laid_out(models: dict[str, bytes]) -> dict[str, dict[str, bytes]]:
         shapes, labels=sounds.SUBJECTS, project_id=748310, project_name="Workshop sounds", deploy_version=1,
         studio_version=(1, 79, 8),
     )  # fmt: skip
+    bowl = replace(longest, labels=fruit.labels, width=96, height=96, channels=3, resize_mode="fit-shortest")
+    quantized = {
+        "fruit": replace(bowl, project_id=fruit.project_id, project_name=fruit.project_name, deploy_version=8),
+        "shapes": replace(shapes, deploy_version=6),
+        "table-fomo": replace(fomo, deploy_version=3),
+        "table-yolov5": replace(yolov5, deploy_version=4),
+    }
     arduino = layouts.arduino_library(models["shapes"], shapes, "F3b")
-    return {
+    exports = {
         "fruit-cpp-2022": layouts.cpp_library(models["fruit"], fruit, "F2"),
         "shapes-arduino-2025.zip": {f"Wooden_shapes_inferencing/{path}": data for path, data in arduino.items()},
         "shapes-cpp-2025": layouts.cpp_library(models["shapes"], longest, "F4"),
         "sounds-cpp-2025.zip": layouts.impulse_library(models[SOUNDS], sounds.IMPULSE, heard),
         "table-fomo-2025.zip": layouts.cpp_library(models["table-fomo"], fomo, "F4"),
         "table-yolov5-2025.zip": layouts.cpp_library(models["table-yolov5"], yolov5, "F4"),
+    }
+    int8 = {
+        name: layouts.cpp_library(models[name + INT8], replace(parameters, quantized=True), "F4")
+        for name, parameters in quantized.items()
+    }
+    int8[SOUNDS] = layouts.impulse_library(models[SOUNDS + INT8], sounds.IMPULSE, replace(heard, quantized=True))
+    return {f"exports/{name}": files for name, files in exports.items()} | {
+        f"int8/{name}-2025.zip": files for name, files in int8.items()
     }
 
 

@@ -397,6 +397,66 @@ def test_an_ssd_without_what_it_decides_is_refused(worker: Worker, tmp_path: Pat
     assert caught.value.hint == "give the real --task, or export the model again"
 
 
+def yolov5(*rows: tuple[float, ...]) -> Any:
+    """Rows of x, y, width, height, objectness, classes."""
+    return [[[(0, 0, 0, 0, *row) for row in rows]]]
+
+
+@pytest.mark.parametrize(
+    ("task", "left", "right", "same"),
+    [
+        ("classifier", [[[0.1, 0.6, 0.3]]], [[[0.3, 0.4, 0.3]]], 1),
+        ("classifier", [[[0.1, 0.6, 0.3]]], [[[0.6, 0.1, 0.3]]], 0),
+        ("classifier", [[[0.5]]], [[[0.9]]], 1),
+        ("classifier", [[[0.5]]], [[[0.49]]], 0),
+        ("classifier", [[[0.1, 0.9]], 0.5], [[[0.2, 0.8]], 0.7], 1),  # two outputs, one without dimensions
+        ("classifier", [[[0.1, 0.9]], 0.5], [[[0.2, 0.8]], 0.3], 0),
+        ("fomo", [[[[[0.9, 0.1], [0.1, 0.9]]]]], [[[[[0.8, 0.2], [0.2, 0.8]]]]], 1),
+        ("fomo", [[[[[0.9, 0.1], [0.1, 0.9]]]]], [[[[[0.8, 0.2], [0.8, 0.2]]]]], 0),
+        ("yolov5", yolov5((0.5, 0.1, 0.9), (0, 1, 0)), yolov5((1, 0.2, 0.3), (0.4, 0, 1)), 1),
+        ("yolov5", yolov5((0.5, 0.1, 0.9), (0, 1, 0)), yolov5((0.49, 0.2, 0.3), (0, 0, 1)), 0),
+        ("yolov5", yolov5((0.5, 0.1, 0.9)), yolov5((0.5, 0.9, 0.1)), 0),
+        ("ssd", [[[0, 7, 3]], [[0.1, 0.5, 0.2]]], [[[7, 1, 3]], [[0.9, 0.2, 0.2]]], 1),
+        ("ssd", [[[2, 7]], [[0.6, 0.5]]], [[[2, 7]], [[0.55, 0.5]]], 1),  # the first of them
+        ("ssd", [[[2, 7]], [[0.6, 0.5]]], [[[3, 2]], [[0.55, 0.5]]], 0),
+        ("ssd", [[[2, 7]], [[0.4, 0.1]]], [[[3, 2]], [[0.3, 0.4]]], 1),  # neither is sure of anything
+        ("ssd", [[[2, 7]], [[0.4, 0.1]]], [[[2, 7]], [[0.5, 0.1]]], 0),
+        ("ssd", [[[]], [[]]], [[[]], [[]]], 1),
+    ],
+)
+def test_what_a_decision_is(
+    task: str, left: list[Any], right: list[Any], same: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two models with these outputs, of an SSD classes and scores; differences are of all outputs, or of scores."""
+    models = {b"left": left, b"right": right}
+
+    def run(model: bytes) -> Any:
+        return lambda _values: [np.array(output, np.float32) for output in models[model]]
+
+    monkeypatch.setattr("convert.validate.runtimes.LiteRT", run)
+    monkeypatch.setattr("convert.heads.ssd.output_order", lambda *_: (0, 1))
+    found = int8_agreement(b"left", b"right", [np.zeros((1, 1, 1, 1), np.uint8)] * 2, task)
+    pairs = zip(left, right, strict=True) if task != "ssd" else [(left[1], right[1])]
+    apart = np.concatenate([np.abs(np.subtract(one, two, dtype=np.float64)).ravel() for one, two in pairs])
+    assert (found.top1, found.inputs) == (same, 2)
+    assert found.mean_abs_diff == pytest.approx(apart.mean() if apart.size else 0)
+    assert found.max_abs_diff == pytest.approx(apart.max(initial=0))
+
+
+def test_a_model_that_is_refused_later_is_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export = Unpack(dequantize=True)(_written(by_brightness(0.4, 0.35), tmp_path), tmp_path).artifact
+    wide = replace(export, facts=replace(export.facts, input=replace(export.facts.input, shape=(1, 16, 16, 2))))
+    monkeypatch.setattr("convert.agreement.Worker", None)  # nothing is started
+    for given in (wide, replace(wide, original=None)):
+        result = StageResult(given)
+        assert WithAgreement(lambda *_, found=result: found)(tmp_path, tmp_path) is result  # type: ignore[arg-type]
+
+
+def _written(model: bytes, folder: Path) -> Path:
+    (folder / "m.tflite").write_bytes(model)
+    return folder / "m.tflite"
+
+
 @pytest.mark.parametrize(
     ("task", "rounding", "mean", "best"),
     [

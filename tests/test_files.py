@@ -11,19 +11,25 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from convert.errors import OutputError
+from convert.errors import InputError, OutputError, PresetError
 from convert.files import (
     Output,
     Reads,
+    TableReader,
     alike,
     escaped,
     include_path,
     is_running,
     make_folder,
+    part_of,
+    plain,
     refuse_folder,
     rule,
     sha256,
@@ -116,6 +122,33 @@ def test_leftovers_of_the_dead_are_removed(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"half")
     write(tmp_path / "a", b"")
     assert names(tmp_path) == sorted([alive, "a", *others])
+
+
+def put(path: Path, content: bytes | None, by: int = 1) -> None:
+    """Write `content`, or nothing; by 0 fails behind it."""
+    with part_of(path) as part:
+        if content is not None:
+            part.write_bytes(content)
+        assert 1 // by
+
+
+def test_a_large_file_takes_its_place_when_it_is_whole(tmp_path: Path) -> None:
+    path, left = tmp_path / "folder" / "a", tmp_path / "folder" / f".a.{dead_pid()}.part"
+    left.parent.mkdir()
+    left.write_bytes(b"of a killed run")
+    with part_of(path) as part:
+        assert names(path.parent) == []
+        part.write_bytes(b"half")
+        assert not path.exists()
+        part.write_bytes(b"whole")
+    assert (names(path.parent), path.read_bytes()) == (["a"], b"whole")
+    with pytest.raises(ZeroDivisionError):
+        put(path, b"half", by=0)
+    for place, content in ((path, None), (path.parent, b"where a folder is")):
+        with pytest.raises(OutputError, match="cannot write") as caught:
+            put(place, content)
+        assert caught.value.path == str(place)
+    assert (names(path.parent), path.read_bytes()) == (["a"], b"whole")
 
 
 def test_processes_of_another_user_are_running(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -377,3 +410,94 @@ def test_a_name_that_is_much_like_a_missing_one(
     assert alike(tmp_path / missing) == (found and tmp_path / found)
     monkeypatch.chdir(tmp_path)
     assert alike(Path(missing)) == (found and Path(found))
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+@dataclass(frozen=True)
+class Inner:
+    size: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One field of each kind."""
+
+    name: str
+    least_size: float = 0.5
+    on: bool = True
+    colour: Colour | None = None
+    inner: Inner | None = None
+    rows: tuple[Inner, ...] = ()
+    texts: tuple[str, ...] = ()
+    sizes: dict[str, int] = field(default_factory=dict)
+    anything: Any = None
+
+
+@pytest.mark.parametrize(
+    ("values", "row"),
+    [
+        ({}, Row("a")),
+        ({"least_size": 2}, Row("a", 2.0)),
+        ({"least_size": sys.float_info.max}, Row("a", sys.float_info.max)),
+        ({"on": False, "colour": "red"}, Row("a", on=False, colour=Colour.RED)),
+        ({"colour": None, "inner": None}, Row("a")),
+        (
+            {"inner": {"size": 3}, "rows": [{"size": 1}, {"size": 2}]},
+            Row("a", inner=Inner(3), rows=(Inner(1), Inner(2))),
+        ),
+        ({"texts": ["x", "y"], "sizes": {"x": 1}}, Row("a", texts=("x", "y"), sizes={"x": 1})),
+        ({"anything": [{}]}, Row("a", anything=[{}])),
+    ],
+)
+def test_a_table_is_read_by_its_type_hints(values: dict[str, Any], row: Row) -> None:
+    assert TableReader("f.json").row(Row, {"name": "a", **values}, "it") == row
+    assert type(TableReader("f.json").row(Row, {"name": "a", **values}, "it").least_size) is float
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([], "it must be a table"),
+        ({}, "it: the entry 'name' is missing"),
+        ({"name": "a", "nam": 1, "least-size": 1}, "it: unknown entry 'least-size'"),
+        ({"name": 1}, "it: name must be str, not 1"),
+        ({"name": "\ud800"}, "it: name must be str, not '\\ud800'"),
+        ({"name": "a", "least_size": True}, "it: least_size must be float, not True"),
+        ({"name": "a", "least_size": 10**309}, f"it: least_size must be float, not {10**309}"),
+        ({"name": "a", "least_size": float("nan")}, "it: least_size must be float, not nan"),
+        ({"name": "a", "on": 1}, "it: on must be bool, not 1"),
+        ({"name": "a", "colour": "blue"}, "it: colour must be Colour, not 'blue'"),
+        ({"name": "a", "inner": 1}, "it: inner must be a table"),
+        ({"name": "a", "inner": {"size": True}}, "it: inner: size must be int, not True"),
+        ({"name": "a", "rows": {}}, "it: rows must be a list of tables"),
+        ({"name": "a", "rows": [{"size": 1}, {}]}, "it: rows, entry 2: the entry 'size' is missing"),
+        ({"name": "a", "texts": "x"}, "it: texts must be list of text, not 'x'"),
+        ({"name": "a", "texts": ["x", 2]}, "it: texts, entry 2 must be str, not 2"),
+        ({"name": "a", "sizes": []}, "it: sizes must be a table"),
+        ({"name": "a", "sizes": {"x": 1, "y": "2"}}, "it: sizes.y must be int, not '2'"),
+    ],
+)
+def test_a_table_that_does_not_fit(values: object, message: str) -> None:
+    with pytest.raises(PresetError) as caught:
+        TableReader("f.toml", PresetError, hint="mend it").row(Row, values, "it")
+    known = "known: name, least_size, on, colour, inner, rows, texts, sizes, anything"
+    assert (caught.value.message, caught.value.path) == (message, "f.toml")
+    assert caught.value.hint == (known if "unknown" in message else "mend it")
+
+
+def test_tables_with_dashes_and_of_later_releases() -> None:
+    values = {"name": "a", "least-size": 2.0}
+    assert TableReader("f.toml", dashes=True).row(Row, values, "it") == Row("a", 2.0)
+    assert TableReader("f.json", open=True).row(Row, values, "it") == Row("a")
+    with pytest.raises(InputError, match="unknown entry 'least_size'"):
+        TableReader("f.toml", dashes=True).row(Row, {"name": "a", "least_size": 2.0}, "it")
+
+
+def test_what_json_has_of_a_dataclass() -> None:
+    row = Row("a", colour=Colour.RED, inner=Inner(3), rows=(Inner(1),), texts=("x",))
+    made = {"name": "a", "least_size": 0.5, "on": True, "colour": "red", "inner": {"size": 3}, "rows": [{"size": 1}]}
+    assert plain([row]) == [{**made, "texts": ["x"], "sizes": {}, "anything": None}]
+    assert plain(Row) is Row

@@ -226,7 +226,7 @@ def test_weights_are_never_read(tmp_path: Path) -> None:
 
 
 def _field(number: int, data: bytes) -> bytes:
-    return bytes([number << 3 | 2]) + _varint(len(data)) + data
+    return _varint(number << 3 | 2) + _varint(len(data)) + data
 
 
 def _varint(value: int) -> bytes:
@@ -235,6 +235,161 @@ def _varint(value: int) -> bytes:
         found.append(value & 0x7F | 0x80)
         value >>= 7
     return bytes([*found, value])
+
+
+def _number(number: int, value: int) -> bytes:
+    return _varint(number << 3) + _varint(value)
+
+
+def _fixed(number: int, data: bytes) -> bytes:
+    return _varint(number << 3 | {4: 5, 8: 1}[len(data)]) + data
+
+
+_ONE, _INT64, _RAW = b"\x00\x00\x80\x3f", _number(2, 7), (5).to_bytes(8, "little")
+
+
+@pytest.mark.parametrize(
+    ("tensor", "found"),
+    [
+        (_number(2, 1) + _field(9, _ONE), 1.0),
+        (_number(2, 1) + _fixed(4, _ONE), 1.0),
+        (_number(2, 1) + _field(4, _ONE), 1.0),
+        (_number(2, 1) + _number(1, 1) + _field(9, _ONE), 1.0),
+        (_number(2, 1) + _number(1, 2) + _field(9, _ONE), None),
+        (_number(2, 1) + _field(9, _RAW), None),
+        (_number(2, 1) + _number(5, 1), None),
+        (_number(2, 1), None),
+        (_field(9, _ONE), None),
+        (_field(9, _RAW), None),
+        (_number(2, 11) + _field(9, _RAW), None),
+        (_INT64 + _field(9, _RAW), (5,)),
+        (_INT64 + _field(9, _RAW[:7]), None),
+        (_INT64 + _number(9, 5), None),
+        (_INT64 + _number(7, 5), (5,)),
+        (_INT64 + _number(1, 2) + _number(7, 5), None),
+        (_INT64 + _number(1, 2) + _field(7, _varint(5) + _varint(2**64 - 6)), (5, -6)),
+        (_INT64 + _field(1, _varint(2) + _varint(1)) + _number(7, 5) + _number(7, 6), (5, 6)),
+        (_INT64 + _number(1, 0), ()),
+        (_INT64 + _number(1, 2**64 - 3), ()),
+        (_INT64 + _number(1, SMALL) + _field(7, bytes(SMALL)), (0,) * SMALL),
+        (_INT64 + _number(1, SMALL + 1) + _field(7, bytes(SMALL + 1)), None),
+        (_number(2, 6) + _field(9, _RAW[:4]), (5,)),
+        (_number(2, 2) + _field(9, b"\xff"), (255,)),
+        (_number(2, 3) + _field(9, b"\xff"), (-1,)),
+    ],
+)
+def test_elements_of_a_tensor(tensor: bytes, found: tuple[int, ...] | float | None) -> None:
+    """What is read of an initialiser and of a Constant: only what its type and dimensions say is there."""
+    node = _field(4, b"Constant") + _field(2, b"c") + _field(5, _field(1, b"value") + _field(5, tensor))
+    header = parse_header(_field(7, _field(5, _field(8, b"w") + tensor) + _field(1, node)))
+    assert header.initialisers == {"w"}
+    kept: Any = header.scalars if isinstance(found, float) else header.integers
+    assert dict(kept) == ({} if found is None else {"w": found, "c": found})
+    assert len(header.scalars) + len(header.integers) == len(kept)
+    assert header.nodes[0].constant == (None if isinstance(found, float) else found)
+
+
+@pytest.mark.parametrize(
+    ("dim", "size"),
+    [
+        (_number(1, 8), 8),
+        (_number(1, 0), 0),
+        (_number(1, 2**64 - 1), -1),
+        (_field(2, b"N"), "N"),
+        (_field(2, b""), None),
+        (b"", None),
+        (_field(1, b"8"), None),
+        (_number(3, 8), None),
+        (_number(3, 8) + _number(1, 9), 9),
+        (_field(3, b"batch") + _field(2, b"N"), "N"),
+    ],
+)
+def test_a_dimension(dim: bytes, size: int | str | None) -> None:
+    tensor = _number(1, 1) + _field(2, _number(2, 7) + _field(1, dim) + _field(1, _number(1, 3)))
+    value = _field(1, b"y") + _field(2, _number(3, 7) + _field(1, tensor))
+    (output,) = parse_header(_field(7, _field(12, value))).outputs
+    assert output == ("y", "float", (size, 3))
+
+
+@pytest.mark.parametrize(
+    ("type_", "dtype", "numpy_type", "dims", "shape"),
+    [
+        (b"", "no tensor", "unknown", None, ()),
+        (_field(4, _field(1, _number(1, 1))), "no tensor", "unknown", None, ()),  # a sequence
+        (_field(1, b""), "no tensor", "unknown", None, ()),
+        (_field(1, _number(1, 1)), "float", "float32", None, ()),
+        (_field(1, _number(1, 10) + _field(2, b"")), "half", "float16", (), ()),
+        (_field(1, _number(1, 11) + _field(2, _field(1, b""))), "double", "float64", (None,), (None,)),
+        (_field(1, _number(1, 3) + _field(2, _field(1, _field(2, b"N")))), "int8", "int8", ("N",), (None,)),
+        (_field(1, _number(1, 16) + _field(3, b"x")), "bfloat16", "bfloat16", None, ()),
+        (_field(1, _number(1, 99)), "type 99", "unknown", None, ()),
+    ],
+)
+def test_a_type(type_: bytes, dtype: str, numpy_type: str, dims: object, shape: object) -> None:
+    (output,) = parse_header(_field(7, _field(12, _field(1, b"y") + _field(2, type_)))).outputs
+    assert output == ("y", dtype, dims)
+    assert (output.numpy_type, output.shape) == (numpy_type, shape)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "found"),
+    [
+        (_fixed(2, _ONE), 1.0),
+        (_number(2, 1), None),
+        (_number(3, 2**64 - 1), -1),
+        (_field(3, b"1"), None),
+        (_field(4, b"linear"), "linear"),
+        (_field(4, b"m" * 1000), "m" * 1000),
+        (_field(4, b"m" * 1001), None),
+        (_number(4, 1), None),
+        (_number(8, 1) + _number(8, 2), (1, 2)),
+        (_field(8, b"\1\2"), (1, 2)),
+        (_field(8, bytes(SMALL)), (0,) * SMALL),
+        (_field(8, bytes(SMALL + 1)), None),
+        (_field(8, bytes(SMALL)) + _number(8, 0), None),
+        (_number(20, 1), 0.0),
+        (_number(20, 2), 0),
+        (_number(20, 7), None),
+        (_number(3, 5) + _number(20, 2), 5),
+        (_field(20, b""), None),
+    ],
+)
+def test_an_attribute(attribute: bytes, found: Any) -> None:
+    node = _field(4, b"Op") + _field(5, _field(1, b"a") + attribute)
+    (read,) = parse_header(_field(7, _field(1, node))).nodes
+    assert read.attributes == ({} if found is None else {"a": found})
+    assert type(read.attributes.get("a")) is type(found)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (_number(7, 1), "there is no graph"),
+        (_field(7, b""), "its graph is empty"),
+        (_field(7, _field(10, b"doc")), "its graph is empty"),
+        (_field(7, _number(1, 1)), "a number stands where a message belongs"),
+        (_field(7, _field(1, _number(4, 1))), "a number stands where text belongs"),
+        (_field(7, _field(5, _fixed(1, _RAW))), "a list of numbers has another type"),
+        (b"\x00\x00", "a field has the number 0"),
+        (b"\x3b", "the unknown wire type 3"),
+        (b"\x3a\x02\x00", "a field is longer than what is left"),
+        (b"\x3a\x80", "a number is cut off"),
+        (b"\x08" + b"\x80" * 9, "a number is cut off"),
+        (b"\x08" + b"\x80" * 10 + b"\x00", "longer than 64 bits"),
+    ],
+)
+def test_damage_is_said(data: bytes, says: str) -> None:
+    with pytest.raises(Damaged, match=says):
+        parse_header(data)
+
+
+def test_operator_sets() -> None:
+    sets = (("", 13), ("ai.onnx", 15), ("x.y", 30), ("none", None))
+    parts = (_field(1, name.encode()) + (b"" if number is None else _number(2, number)) for name, number in sets)
+    graph = _field(7, _field(1, _field(4, b"Op")))
+    header = parse_header(graph + b"".join(_field(8, each) for each in parts))
+    assert (header.opset, header.domains) == (15, ("", "ai.onnx", "none", "x.y"))
+    assert parse_header(graph + _field(8, _field(2, b"13"))).opset == 0
 
 
 def test_external_weights_are_named(tmp_path: Path) -> None:

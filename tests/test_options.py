@@ -11,7 +11,7 @@ from convert.check.context import TargetChoice
 from convert.emit import Emit, EmitPair
 from convert.errors import PresetError
 from convert.files import load_toml
-from convert.images import Frame, ImageScaling, ResizeMode
+from convert.images import Frame, ImageScaling, ResizeMode, parse_line, parse_zone
 from convert.options import (
     PLATFORM,
     RELEASE,
@@ -23,6 +23,7 @@ from convert.options import (
     defaults,
     parse_size,
     refuse_contradictions,
+    refuse_recordings,
     refuse_simulation,
     refuse_unknown,
     table,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OPTIONS = table(ConvertOptions)
+LINE, ZONE = parse_line("door:900,700,1000,800"), parse_zone("hall:0,0;1000,0;1000,800")
+SHARES, FULL = parse_zone("hall:0,0;1,0;1,0.8"), Frame(1920, 1080, in_pixels=True)
 
 
 @pytest.mark.parametrize(
@@ -173,6 +176,8 @@ def test_labels_that_are_no_files(tmp_path: Path, given: str) -> None:
         ("1.5k", 1536),
         ("1T", 1024**4),
         ("7", 7),
+        ("1", 1),
+        ("0.001k", 1),
         (4096, 4096),
         ("1e3", 1000),
     ],
@@ -181,7 +186,7 @@ def test_sizes(given: object, size: int) -> None:
     assert parse_size(given) == size
 
 
-@pytest.mark.parametrize("given", ["", "M", "0", "-1M", "1P", "1MB", "inf", "nan", "1e999"])
+@pytest.mark.parametrize("given", ["", "M", "0", "0.9", "-1M", "1P", "1MB", "inf", "nan", "1e999"])
 def test_no_sizes(given: str) -> None:
     with pytest.raises(ValueError, match="is no size; give 800M or 2G"):
         parse_size(given)
@@ -259,6 +264,20 @@ def test_mistyped_options() -> None:
         ({"resize": "graph", "frame": Frame(16, 9)}, False, "--resize graph needs the size of the frames"),
         ({"resize": "graph", "frame": Frame(640, 360, in_pixels=True)}, False, None),
         ({"resize": "device"}, False, None),
+        ({"calibrate": "x", "precision": "int8"}, True, "--calibrate is for one export"),
+        ({"calibrate": "x", "precision": "int8"}, False, None),
+        ({"calibrate": "x"}, False, "--calibrate is about INT8"),
+        ({"calibrate": "x", "precision": "fp16"}, False, "--calibrate is about INT8"),
+        ({"line": (LINE,)}, False, "line door is in pixels, and of what frame is not said"),
+        ({"line": (LINE, LINE), "frame": FULL}, False, "two lines are called door"),
+        ({"zone": (ZONE, ZONE), "frame": FULL}, False, "two zones are called hall"),
+        ({"line": (LINE,), "frame": Frame(640, 360, in_pixels=True)}, False, "line door leaves the frame of 640x360"),
+        ({"zone": (ZONE,), "frame": Frame(640, 360, in_pixels=True)}, False, "zone hall leaves the frame of 640x360"),
+        ({"line": (LINE,), "zone": (ZONE,), "frame": FULL}, False, None),
+        ({"line": (parse_line("a:0,0,1,1"),), "role": "sgie"}, False, "--role sgie has none"),
+        ({"zone": (SHARES,), "role": "sgie"}, False, "--role sgie has none"),
+        ({"zone": (SHARES,), "role": "both", "overcrowding": 3}, False, None),
+        ({"line": (LINE,), "frame": FULL, "overcrowding": 3}, False, "--overcrowding is about zones"),
         ({"rounding": "none", "precision": "int8"}, False, "--rounding is about a rewriting in float32"),
         ({"rounding": "every", "dequantize": False}, True, "--rounding is about a rewriting in float32"),
         ({"rounding": "auto", "precision": "int8"}, False, None),
@@ -284,6 +303,13 @@ def test_conversions_that_contradict_themselves(options: dict[str, Any], pair: b
 )
 def test_simulations_that_contradict_themselves(given: str, message: str | None) -> None:
     _refused(lambda: refuse_simulation(dict.fromkeys(given.split(), "x")), message)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"), [({"app": "x"}, "--app is about pictures"), ({"stride": 2.0}, None), ({"app": None}, None)]
+)
+def test_simulations_of_recordings(given: dict[str, Any], message: str | None) -> None:
+    _refused(lambda: refuse_recordings({**defaults(SimulateOptions), **given}), message)
 
 
 def _refused(call: Any, message: str | None) -> None:

@@ -452,9 +452,43 @@ def test_a_damaged_part_is_named(document: dict[str, Any], said: str) -> None:
     assert caught.value.hint == "convert again"
 
 
+WINDOW = {"sensor": "any", "samples": 10, "axes": 3, "axis_names": [], "frequency": 62.5, "slices": 0}
+
+
+@pytest.mark.parametrize(
+    ("change", "is_read"),
+    [
+        ({}, True),
+        ({"samples": 10**8, "axes": 1}, True),
+        ({"samples": 10**8 + 1, "axes": 1}, False),
+        ({"samples": 10**8, "axes": 2}, False),
+        ({"samples": 0}, False),
+        ({"axes": 0}, False),
+        ({"frequency": 0}, False),
+        ({"frequency": 0.001}, True),
+        ({"samples": -1, "axes": -1}, False),
+        ({"samples": "10"}, False),
+    ],
+)
+def test_the_window_of_an_impulse(change: dict[str, Any], is_read: bool) -> None:
+    document = {"schema_version": 1, "export": {"name": "m"}, "impulse": {**WINDOW, **change, "blocks": [{}]}}
+    (model,) = bundle_report(document).models
+    if is_read:
+        found = model.impulse
+        assert found is not None
+        assert (found.samples, found.axes, found.blocks) == (
+            (WINDOW | change)["samples"],
+            (WINDOW | change)["axes"],
+            (),
+        )
+        return
+    with pytest.raises(InputError, match="damaged: impulse"):
+        _ = model.impulse
+
+
 ONNX_METADATA = OnnxMetadata(
     "0" * 64, "ssd", "1.0", 3, "peak", "product", "relative", Limits(10, 0.1, 0.6), 0.45, 0.3, "",
-    ResizeMode.FIT_SHORTEST, Frame(16, 9), (8, 0, 96, 96), (48, 48), (0.0, 0.5),
+    ResizeMode.FIT_SHORTEST, Frame(16, 9), (8, 0, 96, 96), (48, 48), (0.0, 0.5), 1.0, 7, "every",
 )  # fmt: skip
 
 
@@ -477,6 +511,9 @@ def test_onnx_metadata_is_read_as_it_was_written() -> None:
         "ei_deepstream.crop": "8;0;96;96",
         "ei_deepstream.resize": "48;48",
         "ei_deepstream.crop_anchor": "0.0;0.5",
+        "ei_deepstream.box": "1.0",
+        "ei_deepstream.calibrated": "7",
+        "ei_deepstream.rounding": "every",
     }
     assert OnnxMetadata.parse({**properties, "author": "me"}, strict=True) == ONNX_METADATA
     assert OnnxMetadata.parse({}) == OnnxMetadata()
@@ -489,6 +526,8 @@ def test_onnx_metadata_is_read_as_it_was_written() -> None:
         ("threshold", "nan"), ("threshold", "1.5"), ("resize_mode", "crumple"), ("frame", "wide"), ("frame", "1:99"),
         ("crop", "1;2;3"), ("crop", "a;b;c;d"), ("resize", "48"),
         ("crop_anchor", "0.5"), ("crop_anchor", "0;2"), ("crop_anchor", "0;nan"), ("crop_anchor", "0;0;0"),
+        ("threshold", "0"), ("threshold", "1"), ("crop", "1;2;3;4;5"), ("crop", "1;2;3;123456"), ("crop", "-1;2;3;4"),
+        ("resize", "1;2;3"), ("box", "0.9"), ("box", "inf"), ("box", "nan"), ("calibrated", "many"),
     ],
 )  # fmt: skip
 def test_a_strangers_onnx_metadata_is_not_recorded(name: str, text: str) -> None:
@@ -496,6 +535,22 @@ def test_a_strangers_onnx_metadata_is_not_recorded(name: str, text: str) -> None
     assert OnnxMetadata.parse(properties) == replace(ONNX_METADATA, **{name: None})
     with pytest.raises(ValueError, match=name):
         OnnxMetadata.parse(properties, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "squashes", "anchor"),
+    [
+        ({}, False, (0.5, 0.5)),
+        ({"resize": (48, 48)}, True, (0.5, 0.5)),
+        ({"resize": (48, 48), "resize_mode": ResizeMode.SQUASH, "crop_anchor": (0.0, 1.0)}, True, (0.0, 1.0)),
+        ({"resize": (48, 48), "resize_mode": ResizeMode.FIT_SHORTEST, "crop_anchor": (0.0, 0.0)}, False, (0.0, 0.0)),
+        ({"resize": (48, 48), "resize_mode": ResizeMode.FIT_LONGEST}, False, (0.5, 0.5)),
+        ({"resize_mode": ResizeMode.SQUASH}, False, (0.5, 0.5)),
+    ],
+)
+def test_what_onnx_metadata_says_of_the_graph(recorded: dict[str, Any], squashes: bool, anchor: object) -> None:
+    found = OnnxMetadata(**recorded)
+    assert (found.squashes, found.anchor) == (squashes, anchor)
 
 
 OURS = {"ei_deepstream.folded": ""}

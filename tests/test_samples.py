@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 ROOT = make_samples.HERE
 SUBJECTS = tuple(sample.name for sample in make_samples.SAMPLES)
 DETECTORS = {detector.name: detector for detector in make_samples.DETECTORS}
-TABLE = make_samples.TABLE
+TABLE, INT8, KINDS = make_samples.TABLE, make_samples.INT8, make_samples.KINDS
 LEARNED = {sample.name: sample for sample in make_samples.SAMPLES}
 
 
@@ -41,6 +41,8 @@ def committed(below: str = "") -> list[Path]:
 
 
 def model_of(subject: str) -> bytes:
+    if subject.endswith(INT8):
+        return make_samples.in_export(ROOT, subject.removesuffix(INT8))
     return (ROOT / "models" / f"{subject}.tflite").read_bytes()
 
 
@@ -51,7 +53,9 @@ def array_in(text: str) -> bytes:
 
 
 def models() -> dict[str, bytes]:
-    return {name: model_of(name) for name in (*SUBJECTS, *DETECTORS, make_samples.SOUNDS)}
+    return {
+        name + kind: model_of(name + kind) for name in (*SUBJECTS, *DETECTORS, make_samples.SOUNDS) for kind in KINDS
+    }
 
 
 def pictures_of(subject: str) -> tuple[list[np.ndarray[Any, np.dtype[np.uint8]]], list[str]]:
@@ -108,7 +112,7 @@ def test_folder_of_2025_holds_the_shapes_model_as_a_binary() -> None:
     ],
 )
 def test_parameters_describe_the_model(export: str, subject: str, resize: str | None) -> None:
-    files = make_samples.laid_out(models())[export]
+    files = make_samples.laid_out(models())[f"exports/{export}"]
     metadata = next(data for path, data in files.items() if path.endswith("model_metadata.h")).decode()
     variables = next(data for path, data in files.items() if path.endswith("model_variables.h")).decode()
     width, height, channels = LEARNED[subject].size
@@ -126,10 +130,12 @@ def test_committed_exports_are_what_the_script_lays_out(tmp_path: Path) -> None:
     expected = {}
     for name, files in laid_out.items():
         if name.endswith(".zip"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
             expected[name] = layouts.write_zip(files, tmp_path / name).read_bytes()
         else:
             expected |= {f"{name}/{path}": data for path, data in files.items()}
-    found = {path.relative_to(ROOT / "exports").as_posix(): path.read_bytes() for path in committed("exports")}
+    exports = (*committed("exports"), *committed("int8"))
+    found = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in exports}
     assert sorted(found) == sorted(expected)
     assert [name for name in found if found[name] != expected[name]] == []
 
@@ -148,10 +154,12 @@ def test_no_text_of_edge_impulse_is_in_the_exports() -> None:
     assert [match[0] for text in texts for match in theirs.finditer(text)] == []
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("subject", SUBJECTS)
-def test_models_json_describes_the_models(subject: str) -> None:
-    facts = json.loads((ROOT / "models/models.json").read_text())[subject]
-    assert facts["sha256"] == hashlib.sha256(model_of(subject)).hexdigest()
+def test_models_json_describes_the_models(subject: str, kind: str) -> None:
+    name = subject + kind
+    facts = json.loads((ROOT / "models/models.json").read_text())[name]
+    assert facts["sha256"] == hashlib.sha256(model_of(name)).hexdigest()
     assert tuple(facts["labels"]) == LEARNED[subject].labels
     found = facts["held_out"]
     accuracy = found["accuracy"]
@@ -160,7 +168,7 @@ def test_models_json_describes_the_models(subject: str) -> None:
     near = found.get("close_ups", {"pictures": 0, "accuracy": 1})
     assert near["accuracy"] >= make_samples.LEAST_ACCURACY
     assert (near["pictures"] > 0) == (subject == "fruit")
-    row = f"| {subject} | {found['pictures']} | " + " | ".join(percent(accuracy[mode]) for mode in dataset.RESIZE_MODES)
+    row = f"| {name} | {found['pictures']} | " + " | ".join(percent(accuracy[mode]) for mode in dataset.RESIZE_MODES)
     if near["pictures"]:
         row += f" | {percent(near['accuracy'])} of {near['pictures']} |"
     assert row in (ROOT / "README.md").read_text(), "samples/README.md gives other numbers than models.json"
@@ -170,7 +178,7 @@ def percent(share: float) -> str:
     return f"{share:.2%}".replace("%", " %")
 
 
-@pytest.mark.parametrize("name", DETECTORS)
+@pytest.mark.parametrize("name", [name + kind for name in DETECTORS for kind in KINDS])
 def test_models_json_describes_the_detectors(name: str) -> None:
     facts = json.loads((ROOT / "models/models.json").read_text())[name]
     assert facts["sha256"] == hashlib.sha256(model_of(name)).hexdigest()
@@ -182,14 +190,15 @@ def test_models_json_describes_the_detectors(name: str) -> None:
     assert row in (ROOT / "README.md").read_text(), "samples/README.md gives other numbers than models.json"
 
 
-def test_models_json_describes_the_sounds_and_their_model_hears_them() -> None:
-    facts = json.loads((ROOT / "models/models.json").read_text())[make_samples.SOUNDS]
-    model = model_of(make_samples.SOUNDS)
+@pytest.mark.parametrize("name", [make_samples.SOUNDS + kind for kind in KINDS])
+def test_models_json_describes_the_sounds_and_their_model_hears_them(name: str) -> None:
+    facts = json.loads((ROOT / "models/models.json").read_text())[name]
+    model = model_of(name)
     assert facts["sha256"] == hashlib.sha256(model).hexdigest()
     assert tuple(facts["labels"]) == sounds.SUBJECTS
     found = facts["held_out"]
     assert found["accuracy"] >= make_samples.LEAST_ACCURACY
-    row = f"| {make_samples.SOUNDS} | {found['recordings']} | {percent(found['accuracy'])} |"
+    row = f"| {name} | {found['recordings']} | {percent(found['accuracy'])} |"
     assert row in (ROOT / "README.md").read_text(), "samples/README.md gives other numbers than models.json"
     inputs, classes = sounds.draw(10, 3)
     assert scoring.accuracy(scoring.predict(model, inputs), classes) >= make_samples.LEAST_ACCURACY
@@ -397,7 +406,7 @@ def test_fit_shortest_cuts_the_sides_off() -> None:
 
 
 def test_a_model_that_learned_nothing_is_not_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    sample = replace(make_samples.SAMPLES[1], held_out=4)
+    sample = replace(make_samples.SAMPLES[1], held_out=8)
     detector = replace(DETECTORS["table-fomo"], held_out=2)
 
     def constant(_: bytes, inputs: Array) -> Array:
@@ -493,7 +502,7 @@ def test_script_runs_from_anywhere_and_makes_everything(tmp_path: Path) -> None:
     run = [sys.executable, str(ROOT / "make_samples.py"), "--quick", "--out", str(tmp_path)]
     subprocess.run(run, check=True, cwd=tmp_path, capture_output=True, timeout=600)
     made = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
-    made_by_it = ("models", "exports", "pictures", "recordings", "belt.mp4", "overview.jpg")
+    made_by_it = ("models", "exports", "int8", "pictures", "recordings", "belt.mp4", "overview.jpg")
     ours = {name for path in committed() if (name := path.relative_to(ROOT).as_posix()).startswith(made_by_it)}
     assert made == ours
     model = (tmp_path / "models/shapes.tflite").read_bytes()

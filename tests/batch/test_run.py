@@ -15,8 +15,8 @@ import pytest
 from convert.batch import BatchReport, run
 from convert.batch.cache import Cache
 from convert.batch.plan import Job, Outcome, State
-from convert.emit.files import STALE_ENGINE
-from convert.errors import OutputError
+from convert.emit.files import LEFT_FROM_ANOTHER_ROLE, STALE_ENGINE, bundle_names
+from convert.errors import InputError, NoModelError, OutputError
 from tests.batch.conftest import Pretend
 
 if TYPE_CHECKING:
@@ -307,3 +307,51 @@ def test_the_output_folder_has_to_be_one(job_of: JobOf, cache: Cache, tmp_path: 
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OutputError):
         run([job_of("a")], tmp_path / "file", Pretend(), cache)
+
+
+def test_what_lies_beside_a_bundle_of_the_cache_is_said(go: Go, job_of: JobOf) -> None:
+    """As where it is converted; of two engines the files have other names."""
+    pair = replace(job_of("pair", b"2"), sgie=job_of("sgie", b"3").export)
+    jobs = [job_of("a"), pair]
+    go(jobs)
+    for job in jobs:
+        (job.output / bundle_names("m").secondary).write_bytes(b"")
+    for state in ("unchanged", "restored"):
+        report, _ = go(jobs)
+        assert states(report) == [state] * 2
+        rules = [
+            [each.id for each in outcome.findings if each.id == LEFT_FROM_ANOTHER_ROLE.id]
+            for outcome in report.outcomes
+        ]
+        assert rules == [[LEFT_FROM_ANOTHER_ROLE.id], []]
+        for job in jobs:
+            (job.output / "m.onnx").unlink()
+
+
+def test_what_a_report_adds_up(job_of: JobOf) -> None:
+    """What is found and cannot be converted fails nothing; what is named, and every error, does. Errors are grouped."""
+    gone = [InputError("gone", hint="look", path=path) for path in ("a", "b")]
+    nothing = NoModelError("no model")
+    cases: list[tuple[str, bool, State, Exception | None]] = [
+        ("done", False, State.DONE, None),
+        ("wrong", False, State.WRONG, None),
+        ("kept", True, State.UNCHANGED, None),
+        ("failed", False, State.FAILED, gone[0]),
+        ("found-failed", True, State.FAILED, gone[1]),
+        ("unsuitable", False, State.UNSUITABLE, nothing),
+        ("found-unsuitable", True, State.UNSUITABLE, nothing),
+        ("other", False, State.FAILED, InputError("gone", hint="elsewhere")),
+    ]
+    jobs = tuple(replace(job_of(name), found=found) for name, found, _, _ in cases)
+    outcomes = tuple(Outcome(name, state, 0, error=error) for name, _, state, error in cases)  # type: ignore[arg-type]
+    report = BatchReport(jobs, outcomes, (), 1.0)
+    assert [each.name for each in report.failed] == ["failed", "found-failed", "unsuitable", "other"]
+    assert {state.value: count for state, count in report.counts.items() if count} == {
+        "done": 1, "wrong": 1, "unchanged": 1, "failed": 3, "unsuitable": 2,
+    }  # fmt: skip
+    assert report.counts[State.RESTORED] == 0
+    assert [(error.hint, [each.name for each in group]) for error, group in report.errors] == [
+        ("look", ["failed", "found-failed"]),
+        (None, ["unsuitable", "found-unsuitable"]),
+        ("elsewhere", ["other"]),
+    ]

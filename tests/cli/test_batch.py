@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from convert.batch import PRELOAD, Pool
-from convert.batch.cache import locked
+from convert.batch.cache import Cache, locked
 from convert.batch.plan import Outcome, State, bug
 from convert.errors import InputError
 from convert.render.batch import batch_progress
@@ -283,6 +283,28 @@ def test_cache_info_and_prune(say: Say, tmp_path: Path) -> None:
     assert "1 damaged" in say("cache", "info").out
     assert say("cache", "prune", "--format", "json").document["removed"] == 1
     assert say("cache", "prune", "--all", "--cache-dir", other).out.startswith("1 bundles removed")
+
+
+@pytest.mark.parametrize(
+    ("words", "out"),
+    [
+        (["info"], "2 bundles, 3 bytes\n2 damaged: `ei-deepstream cache prune` removes them\n"),
+        (["info", "--format", "json"], '"bytes": 3'),
+        (["prune"], "2 bundles removed, 3 bytes; 0 left\n"),
+        (["prune", "--all", "--max-size", "2G"], "2 bundles removed, 3 bytes; 0 left\n"),
+        (["prune", "--older-than", "7", "--format", "json"], '"removed": 2'),
+    ],
+)
+def test_what_is_said_of_a_damaged_cache(words: list[str], out: str, say: Say, tmp_path: Path) -> None:
+    for key, content in ("a" * 64, b"x"), ("b" * 64, b"xy"):
+        place = Cache(tmp_path / "cache").place(key)
+        place.parent.mkdir(parents=True)
+        place.write_bytes(content)
+    said = say("cache", *words)
+    assert (said.code, said.err) == (0, "")
+    assert out in said.out
+    assert said.out.startswith("{\n" if "json" in words else (str(tmp_path / "cache") if "info" in words else out))
+    assert len(list((tmp_path / "cache" / "entries").glob("??/*"))) == (2 if "info" in words else 0)
 
 
 def test_progress_on_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -124,6 +124,29 @@ def test_fix_and_diff(folder: Path, say: Callable[..., Said]) -> None:
     assert again.code == 0
 
 
+@pytest.mark.parametrize("format_", ["text", "json", "junit", "sarif"])
+@pytest.mark.parametrize("options", [["--diff"], ["--diff", "-q"], ["--fix"], ["--fix", "-q"], ["--fix", "--diff"], []])
+def test_fixes_are_shown_in_text_and_json(
+    folder: Path, say: Callable[..., Said], options: list[str], format_: str
+) -> None:
+    before = _FINE.replace("network-type=100", "network-type=100 # other")
+    (folder / "c.txt").write_text(before)
+    said = say("check", "c.txt", *options, "--format", format_)
+    assert said.err == ""
+    assert ((folder / "c.txt").read_text() != before) == ("--fix" in options)
+    if format_ == "text":
+        assert said.out.startswith("--- a/c.txt\n") == ("--diff" in options)
+        assert said.out.endswith("fixed c.txt\n") == ("--fix" in options and "-q" not in options)
+        assert ("NVI" in said.out) == (options == [])
+    elif format_ == "junit":
+        assert ET.fromstring(said.out).tag == "testsuites"
+    else:
+        document = json.loads(said.out)
+        assert [each["path"] for each in document.get("fixes") or []] == ["c.txt"] * (
+            format_ == "json" and bool(options)
+        )
+
+
 def test_a_gate_that_is_not_installed_says_how(
     folder: Path, say: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
 ) -> None:

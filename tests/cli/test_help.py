@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from importlib.metadata import PackageNotFoundError
 from typing import TYPE_CHECKING
 
 import click
@@ -107,6 +108,19 @@ def test_version(say: Callable[..., Said]) -> None:
     assert said.code == 0
     assert said.out.startswith(f"ei-deepstream {__version__}\ntf2onnx ")
     assert said.out == say("--version").out
+
+
+def test_what_is_not_installed_is_said(say: Callable[..., Said], monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(package: str) -> str:
+        if package.startswith("tensor"):
+            raise PackageNotFoundError(package)
+        return "1.2"
+
+    monkeypatch.setattr("importlib.metadata.version", found)
+    assert say("version").out.splitlines()[1:] == [
+        *("tf2onnx 1.2", "onnx 1.2", "onnxruntime 1.2", "ai-edge-litert 1.2"),
+        *("tensorflow not installed", "tensorrt-rtx not installed"),
+    ]
 
 
 @pytest.mark.parametrize(

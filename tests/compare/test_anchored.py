@@ -76,7 +76,7 @@ def test_the_proof_shows_the_original_the_same_part(cropping: Path) -> None:
     evidence = json.loads((cropping / "report.json").read_text())["evidence"]
     assert evidence["parity"]["max_abs_diff"] < 1e-4
     assert evidence["framing"]["crop"]["top1"] > evidence["framing"]["squash"]["top1"]
-    assert evidence["answers"]["generated"]["differing"] <= 4
+    assert evidence["answers"]["generated"]["differing"] <= 6
 
 
 def test_the_bundle_says_which_part(cropping: Path) -> None:

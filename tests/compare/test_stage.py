@@ -78,9 +78,9 @@ def test_a_classifier_that_is_squashed(cropped: Path, fruit_export: Path) -> Non
     rows = compared(config_of(cropped), fruit_export, *_frames()).rows
     assert found["generated"] == _counted(rows)
     assert found["generated"]["differing"] > 0
-    causes = Counter(cause.value for row in rows if row.verdict is Verdict.DIFFERS for cause in row.causes)
-    assert found["causes"] == causes
-    assert found["explained"] == found["generated"]["differing"]
+    differing = [row for row in rows if row.verdict is Verdict.DIFFERS]
+    assert 0 < found["explained"] <= len(differing)
+    assert found["causes"] == Counter(cause.value for row in differing[: found["explained"]] for cause in row.causes)
     assert (found["frame"], found["threshold"], found["given"]) == ("16:9", None, None)
 
 
@@ -143,7 +143,7 @@ def test_frames_of_one_aspect(fruit_export: Path, tmp_path: Path, monkeypatch: p
     )
     found = _evidence(bundle)
     assert found["frame"] == "3:1"
-    made = list(with_objects(10, 214, 640, 3))
+    made = list(with_objects(10, 320, 960, 3))
     assert found["generated"] == _counted(compared(config_of(bundle), fruit_export, *made).rows)
     assert found["given"] == _counted(compared(config_of(bundle), fruit_export, given[30:60]).rows)
 
@@ -271,7 +271,7 @@ def test_of_two_models_the_first(shapes_export: Path, tmp_path: Path, monkeypatc
 
 def test_some_at_a_time_are_judged_as_each_alone(cropped: Path, fruit_export: Path) -> None:
     """Causes are only looked for on the first that differs."""
-    frames = [(f"p{number}", frame) for number, frame in enumerate(_frames(count=12))]
+    frames = [(f"p{number}", frame) for number, frame in enumerate(_frames(count=20))]
     with judged(config_of(cropped), fruit_export) as found:
         found.explained = 1
         found.together(frames)
@@ -290,7 +290,7 @@ def test_an_original_in_onnx(fruit: Path, fruit_export: Path, tmp_path: Path, mo
     (file,) = fruit.glob("*.onnx")
     labels = ["apple", "banana", "kiwi", "orange", "pear"]
     bundle = run_convert(file, tmp_path / "bundle", resize_mode="squash", image_scaling="none", labels=labels)
-    usual = _counted(compared(config_of(fruit), fruit_export, *_frames(count=20)).rows)
+    usual = _counted(compared(config_of(fruit), fruit_export, *_frames(960, 540, 20)).rows)
     assert _answers(bundle).generated.pictures == usual["pictures"]
     assert abs(_answers(bundle).generated.differing - usual["differing"]) <= 1
 

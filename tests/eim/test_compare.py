@@ -22,12 +22,16 @@ from convert.images import Frame, Framing, ImageScaling, ResizeMode
 from convert.images.resizing import Resizing
 from tests.eim import bundles
 from tests.eim.bundles import read_impulse
+from tests.heads.ssds import PARAMETERS, ssd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from convert.findings import Rule
     from tests.eim.processes import Servers
+
+
+SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 
 
 def box(x: int, y: int, width: int, height: int, value: float = 0.9, label: str = "a") -> dict[str, Any]:
@@ -430,7 +434,7 @@ def test_features(made: dict[str, Path], tmp_path: Path, models: Path) -> None:
 
 @pytest.mark.parametrize("other", ["fomo", "shapes.tflite"])
 def test_features_of_another_size(made: dict[str, Path], other: str) -> None:
-    path = made.get(other, Path(__file__).resolve().parents[2] / "samples" / "models" / other)
+    path = made.get(other, SAMPLES / "models" / other)
     with (
         talk(made["classifier.eim"]) as client,
         pytest.raises(InputError, match=r"the \.eim takes 64 features, the other side \d+$"),
@@ -478,31 +482,23 @@ def test_boxes_in_whole_frames_become_those_in_the_picture_that_was_seen(tmp_pat
     assert len(answers[0]["bounding_boxes"]) == 3
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("resize", ["device", "graph"])
-@pytest.mark.parametrize(
-    ("model", "small", "channels", "labels"),
-    [("fomo-96x96x1-f32.tflite", 96, 1, "face"), ("yolov5-160x160x3-f16.lite", 160, 3, None),
-     ("ssd-320x320x3-int8.lite", 320, 3, None)],
-)  # fmt: skip
+@pytest.mark.parametrize(("kind", "size"), [("fomo", (96, 96)), ("yolov5", (128, 128)), ("ssd", (48, 32))])
 def test_a_bundle_for_whole_frames_gets_them(
-    models: Path, emitted: Callable[..., Path], tmp_path: Path, resize: str, model: str, small: int, channels: int,
-    labels: str | None,
-) -> None:  # fmt: skip
+    emitted: Callable[..., Path], tmp_path: Path, resize: str, kind: str, size: tuple[int, int]
+) -> None:
     """What the .eim gets is cut out of the frame; a crop that lies elsewhere would differ."""
-    options = ["--frame", "640x360", "--resize", resize, "--resize-mode", "fit-shortest"]  # as tests/cli/test_resize.py
-    bundle = emitted(models / model, *options, *(["--labels", labels] if labels else []))
+    export = SAMPLES / "exports" / f"table-{kind}-2025.zip"
+    if kind == "ssd":
+        export = tmp_path / "ssd.tflite"
+        export.write_bytes(ssd(parameters={**PARAMETERS, "nms_iou_threshold": 0.99}))  # none is just left out
+    options = ("--frame", "320x180", "--resize", resize, "--resize-mode", "fit-shortest")  # as tests/cli/test_resize.py
+    bundle = emitted(export, *options)
     pack(bundle, tmp_path / "model.eim")
     impulse = read_impulse(bundle, whole=True)
-    width, height = Framing(Frame(640, 360, in_pixels=True), (small, small)).network
-    assert impulse.input_size == ((height, width, channels) if resize == "device" else (360, 640, 3))
-    comparison = compared(
-        tmp_path / "model.eim",
-        bundle,
-        [models / "jan.jpg", models / "beer.jpg"],
-        tolerance=1e-3,
-        pixels=1,
-        threshold=0.2,
-    )
+    width, height = Framing(Frame(320, 180, in_pixels=True), size).network
+    assert impulse.input_size == ((height, width, 3) if resize == "device" else (180, 320, 3))
+    files = [SAMPLES / "pictures" / "table" / f"table-{number}.jpg" for number in (1, 2)]
+    comparison = compared(tmp_path / "model.eim", bundle, files, tolerance=1e-3, threshold=0.2)
     assert comparison.all_findings == ()
     assert any(each.pairs for each in comparison.pictures)

@@ -7,6 +7,8 @@ import json
 import signal
 import sys
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +25,12 @@ from convert.eim.client import ModelInfo, ProxyEvent, Reply, Timeouts
 from convert.eim.compare import BOX_DIFFERS, OTHER_LABELS, AnswerPair, EimComparison, PictureComparison, Reference
 from convert.eim.inspect import ELF_MAGIC, Binary, Host
 from convert.errors import InputError
+from convert.files import Output
 from convert.images import ImageScaling
 from tests.eim.executables import BANNER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 NANO = Host("linux", "aarch64", 64, (2, 27))
 RAW = {
@@ -201,6 +203,56 @@ def test_inspect_with_hello(capsys: pytest.CaptureFixture[str], fake: Any, forei
     client = fake()
     assert "project" not in said(capsys, "inspect", foreign, "--hello")[1]
     assert client.asked == [], "what is no program is not started"
+
+
+@pytest.mark.parametrize(
+    ("model", "parameters", "rest", "lines"),
+    [
+        (
+            {}, {"sensor": 1, "frequency": 16000, "axis_count": 1}, {},
+            ["sensor     microphone, 16000 Hz, 1 axis, a window is 0.0005 s"],
+        ),
+        (
+            {"slice": 2}, {"sensor": 2, "frequency": 62.5, "axis_count": 2, "use_continuous_mode": True}, {},
+            ["sensor     accelerometer, 62.5 Hz, 2 axes, a window is 0.064 s, a slice 2 features, continuous"],
+        ),
+        (
+            {}, {"sensor": 7, "frequency": 8, "use_continuous_mode": 1}, {},
+            ["sensor     unknown, 8 Hz, 1 axis, a window is 1 s"],
+        ),
+        ({}, {"sensor": "1", "frequency": 0}, {}, ["sensor     unknown"]),
+        ({"width": 2, "height": 4, "resize_mode": None}, {"sensor": 3, "frequency": 8}, {}, ["sensor     camera"]),
+        ({"labels": ()}, {"has_anomaly": True}, {}, ["sensor     unknown", "labels     none", "anomaly    k-means"]),
+        (
+            {}, {"has_anomaly": 2, "has_object_tracking": True}, {},
+            ["labels     a", "anomaly    Gaussian mixture", "tracking   yes"],
+        ),
+        ({}, {"has_anomaly": 99, "has_object_tracking": 1}, {}, ["labels     a", "anomaly    yes"]),
+        (
+            {}, {"inferencing_engine": 6}, {"inferencing_engine": {"properties": ["fp16", 8]}},
+            ["engine     TensorRT, fp16, 8"],
+        ),
+        ({}, {"inferencing_engine": 99}, {"inferencing_engine": {"properties": "fp16"}}, ["engine     99"]),
+        ({}, {}, {"project": {"owner": "me", "deploy_version": 0}}, ["project    by me, version 0"]),
+        ({}, {}, {"project": {"deploy_version": 3}}, ["project    version 3"]),
+        ({}, {}, {"project": {"name": "Doors"}}, ["project    Doors"]),
+        (
+            {"width": 2, "height": 4, "resize_mode": None}, {}, {},
+            ["project    not said", "model      classification, 2x4x?"],
+        ),
+        ({"resize_mode": "squash"}, {}, {}, ["model      classification, 8 features"]),
+    ],
+)  # fmt: skip
+def test_what_a_hello_says(
+    capsys: pytest.CaptureFixture[str], fake: Any, foreign: Path, model: dict[str, Any], parameters: dict[str, Any],
+    rest: dict[str, Any], lines: list[str],
+) -> None:  # fmt: skip
+    foreign.write_bytes(b"#!/bin/sh\n")
+    plain = ModelInfo(8, 0, ("a",), 0, 0, 0, None, "classification", (), {"model_parameters": parameters, **rest})
+    fake(replace(plain, **model))
+    shown = said(capsys, "inspect", foreign, "--hello")[1].splitlines()
+    names = {line.split()[0] for line in lines}
+    assert [line.strip() for line in shown if line.split()[0] in names] == lines
 
 
 def test_classify(capsys: pytest.CaptureFixture[str], fake: Any, tmp_path: Path) -> None:
@@ -454,6 +506,64 @@ def test_compare(
     comparison = EimComparison(pictures[2:], ())
     nothing = "nothing to compare: 1 picture, neither shows an object; lower --threshold, or give others"
     assert said(capsys, *words)[1].splitlines()[-1] == nothing
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "asked", "served"),
+    [
+        (["--print-info"], 4, (None, ""), ("print_info", ("impulse",), {})),
+        (["stdin", "--engine", "2"], 5, (2, ""), ("serve_stdin", ("impulse",), {})),
+        (["s", "--provider", "cuda"], 6, (None, "cuda"), ("serve_socket", ("impulse", Path("s")), {"keep": False})),
+        (["s", "--keep"], 6, (None, ""), ("serve_socket", ("impulse", Path("s")), {"keep": True})),
+    ],
+)
+def test_serve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], code: int, asked: Any, served: Any
+) -> None:
+    told: list[Any] = []
+
+    def read_impulse(bundle: Path, *, engine: int | None, provider: str) -> str:
+        told.append((bundle, engine, provider))
+        return "impulse"
+
+    def serve(name: str, code: int, *arguments: Any, **options: Any) -> int:
+        told.append((name, arguments, options))
+        return code
+
+    monkeypatch.setattr("convert.eim.bundle.read_impulse", read_impulse)
+    for name, result in (("print_info", 4), ("serve_stdin", 5), ("serve_socket", 6)):
+        monkeypatch.setattr(f"convert.eim.server.{name}", partial(serve, name, result))
+    assert main(["eim", "serve", str(tmp_path), *words]) == code
+    assert told == [(tmp_path, *asked), served]
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ([], {"interpreter": None, "engine": None, "provider": "", "standalone": False}),
+        (
+            ["--python", "/x/python", "--engine", "1", "--provider", "tensorrt", "--standalone"],
+            {"interpreter": "/x/python", "engine": 1, "provider": "tensorrt", "standalone": True},
+        ),
+    ],
+)
+def test_pack(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], asked: Any
+) -> None:
+    told: list[Any] = []
+
+    def pack(bundle: Path, output: Path, **options: Any) -> Output:
+        told.append((bundle, output, options))
+        return Output(str(output), "0" * 64)
+
+    monkeypatch.setattr("convert.eim.bundle.pack", pack)
+    command = ("pack", tmp_path, "-o", "m.eim", *words)
+    assert said(capsys, *command) == (0, "wrote m.eim\n")
+    assert said(capsys, *command, "-q") == (0, "")
+    code, out = said(capsys, *command, "--format", "json")
+    document = {"outputs": [{"path": "m.eim", "sha256": "0" * 64}], "findings": [], "error": None}
+    assert (code, json.loads(out)) == (0, {"schema_version": 1, "exit_code": 0, **document})
+    assert told == [(tmp_path, Path("m.eim"), asked)] * 3
 
 
 EVENTS = (

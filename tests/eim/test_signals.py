@@ -21,8 +21,10 @@ from tests.eim.processes import eventually
 if TYPE_CHECKING:
     from tests.eim.processes import Servers
 
-MOMENTS = [0.1, 0.3, 0.5, 0.7, 0.9, 1.0, 1.1, 1.3, 1.8, 3.0]  # shares of the time until a command has begun
-AT_ONCE = 5  # with more, all would be struck while they import; what ignores signals takes seconds to end
+# Shares of the time until a command has begun, and the signal then: both take the same way.
+TERM, HUP = signal.SIGTERM, signal.SIGHUP
+MOMENTS = [(0.2, TERM), (0.5, HUP), (0.8, TERM), (1.3, HUP), (2.0, TERM)]
+AT_ONCE = 3  # with more, all would be struck while they import; what ignores signals takes seconds to end
 STUBBORN = """#!{python} -S
 import signal, socket, sys, time
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -58,7 +60,6 @@ def has_a_child(process: subprocess.Popen[bytes]) -> bool:
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(
     ("words", "moments"),
     [
@@ -79,8 +80,7 @@ def test_nothing_is_left(
     servers: Servers,
     monkeypatch: pytest.MonkeyPatch,
     words: tuple[str, ...],
-    moments: list[float],
-    number: signal.Signals,
+    moments: list[tuple[float, signal.Signals]],
 ) -> None:
     folder = servers.folder
     (folder / "tmp").mkdir()
@@ -97,9 +97,9 @@ def test_nothing_is_left(
     names["B"] = str(made["fomo"])
     before = set(FOLDER.glob(f"{PREFIX}*"))
 
-    def code(moment: float | None) -> int:
+    def code(number: signal.Signals, moment: float | None) -> int:
         """The exit code of one that is struck after so many seconds; None: as soon as it has begun."""
-        socket = folder / f"{moment}.sock"
+        socket = folder / f"{number}-{moment}.sock"
         mine = names | {"a.sock": str(socket)}
         process = servers.start(sys.executable, "-P", "-m", "convert", "eim", *(mine.get(word, word) for word in words))
         if moment is None:
@@ -113,14 +113,12 @@ def test_nothing_is_left(
 
     serves = "a.sock" in words and "stubborn.eim" not in words  # which does not answer: nothing is served
     taken: list[float] = []
-    codes: dict[float | None, int] = {None: code(None)}
-    if number != signal.SIGTERM:  # both take the same way
-        moments = moments[::3]
-    seconds = [share * taken[0] for share in moments]
+    codes: list[tuple[signal.Signals, float | None, int]] = [(each, None, code(each, None)) for each in (TERM, HUP)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        codes |= dict(zip(seconds, pool.map(code, seconds), strict=True))
+        ended = [(number, share, pool.submit(code, number, share * taken[0])) for share, number in moments]
+    codes += [(number, share, each.result()) for number, share, each in ended]
     # ended before; ended by it; before Python saw it
-    assert not {moment: code for moment, code in codes.items() if code not in {0, 128 + number, -number}}
+    assert not [each for each in codes if each[2] not in {0, 128 + each[0], -each[0]}]
     eventually(lambda: not leftovers(folder) and set(FOLDER.glob(f"{PREFIX}*")) <= before, 30)
 
 

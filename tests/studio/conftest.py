@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,9 +24,19 @@ def library() -> bytes:
     return zip_bytes({str(each.relative_to(folder)): each.read_bytes() for each in folder.rglob("*") if each.is_file()})
 
 
+@pytest.fixture(scope="session")
+def bindings() -> None:
+    """Edge Impulse's, imported without looking for cycles among their thousand classes, which is half of the time."""
+    gc.disable()
+    try:
+        pytest.importorskip("edgeimpulse_api", reason="Edge Impulse's API bindings are not installed")
+    finally:
+        gc.enable()
+
+
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[StudioServer]:
-    pytest.importorskip("edgeimpulse_api", reason="Edge Impulse's API bindings are not installed")
+def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[StudioServer]:
+    request.getfixturevalue("bindings")
     studio = StudioServer({"tflite-float": MODEL, "deployment": library()})
     with studio.running():
         monkeypatch.setenv("EI_API_ENDPOINT", studio.endpoint)

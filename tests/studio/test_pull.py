@@ -102,6 +102,28 @@ def test_several_projects(server: StudioServer, studio: Studio, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
+    ("projects", "wanted", "found"),
+    [
+        ([], None, "the key opens no project"),
+        ([(9, "Fruit"), (PROJECT, "fruit")], "fruit", PROJECT),  # the very name goes before another spelling
+        ([(9, "Fruit"), (PROJECT, "Door")], " 4711 ", PROJECT),
+        ([(9, "Fruit"), (PROJECT, "9")], "9", r"the key opens 2 projects: Fruit \(9\), 9 \(4711\)$"),
+        ([(number, "P") for number in range(20)], "x", r"P \(18\), P \(19\)$"),
+        ([(number, "P") for number in range(21)], "x", r"P \(18\), P \(19\), (\.\.\.)?$"),
+    ],
+)
+def test_which_project_is_meant(
+    server: StudioServer, studio: Studio, tmp_path: Path, projects: Any, wanted: str | None, found: str | int
+) -> None:
+    server.projects = projects
+    if isinstance(found, int):
+        assert pulled(studio, tmp_path, project=wanted).project.id == found
+        return
+    with pytest.raises(ConvertError, match=found):
+        pulled(studio, tmp_path, project=wanted)
+
+
+@pytest.mark.parametrize(
     ("change", "message", "hint"),
     [
         ({"trained": {"hasTrainedModel": False}}, "no trained model", "train it"),
@@ -197,6 +219,23 @@ def test_an_eim(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("row", "engine"),
+    [
+        ({"supportedEngines": ["tflite-eon", "tflite"], "preferredEngine": "tflite-eon"}, "tflite"),
+        ({"supportedEngines": ["tflite-eon"], "preferredEngine": "tflite-eon"}, "tflite-eon"),
+        ({"modelVariants": [{"variant": "int8", "supported": False}, {"variant": "float32"}]}, "tflite"),
+        ({"disabledForProject": False, "reasonTargetDisabled": "x"}, "tflite"),
+    ],
+)
+def test_targets_that_are_built(
+    server: StudioServer, studio: Studio, tmp_path: Path, row: dict[str, Any], engine: str
+) -> None:
+    server.targets, server.polls = [target("zip", **row)], 1
+    assert pulled(studio, tmp_path, deployment="zip").version == 8
+    assert json.loads(next(body for method, _, body, _ in server.log if method == "POST"))["engine"] == engine
+
+
+@pytest.mark.parametrize(
     ("targets", "message", "hint"),
     [
         ([target("zip", supportedEngines=[], preferredEngine="newest")], "bindings refuse to ask", "--upgrade"),
@@ -286,14 +325,32 @@ def test_the_command(server: StudioServer, tmp_path: Path, capfd: pytest.Capture
     assert "error: Edge Impulse's server answers with HTTP 403" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("options", "out", "err"),
+    [
+        ([], "wrote\n", "job 99: Studio builds zip\nCreating job... OK\nExporting TensorFlow Lite model\n"),
+        (["-q"], "", ""),
+        (["--format", "json"], '"version": 8', ""),
+    ],
+)
+def test_what_the_command_says_and_where(
+    server: StudioServer, tmp_path: Path, capfd: pytest.CaptureFixture[str], options: list[str], out: str, err: str
+) -> None:
+    server.polls = 1
+    assert main(["pull", "-o", str(tmp_path), "--deployment", "zip", *options]) == 0
+    shown = capfd.readouterr()
+    assert (out in shown.out, shown.err) == (True, err)
+    assert bool(shown.out) == bool(out)
+
+
 def test_at_a_terminal(
     server: StudioServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    asked: list[tuple[str, bool]] = []
+    asked: list[tuple[str, bool, bool]] = []
     answers: list[Any] = [KEY + "\n", 2]
 
-    def prompt(text: str, *, hide_input: bool = False, **_: object) -> Any:
-        asked.append((text, hide_input))
+    def prompt(text: str, *, hide_input: bool = False, err: bool = False, **_: object) -> Any:
+        asked.append((text, hide_input, err))
         return answers.pop(0)
 
     monkeypatch.setattr("click.prompt", prompt)
@@ -301,8 +358,10 @@ def test_at_a_terminal(
     monkeypatch.delenv("EI_API_KEY")
     server.projects = [(9, "Fruit"), (PROJECT, "Wooden shapes")]
     assert main(["pull", "-o", str(tmp_path)]) == 0
-    assert asked == [("API key of the project", True), ("which project", False)]
-    assert "  2  Wooden shapes (4711)" in capfd.readouterr().err
+    assert asked == [("API key of the project", True, True), ("which project", False, True)]
+    shown = capfd.readouterr()
+    assert "  2  Wooden shapes (4711)" in shown.err
+    assert shown.out.startswith("Wooden shapes (4711)\n")
 
 
 def test_without_a_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,8 @@
-"""Small TFLite models, one operator or block each, made by TensorFlow.
+"""Small TFLite models of operators or blocks, made by TensorFlow.
 
-Each takes a picture [1,24,32,3] and gives four classes. A convolution makes the features `x` [1,6,8,8] of it that the
-operator gets; a dense layer behind the operator is scaled so that pictures differ in their scores.
+Each takes a picture [1,24,32,3] and gives four classes of each of its operators, side by side. A convolution of its own
+makes the features `x` [1,6,8,8] that an operator gets; a dense layer behind it is scaled so that pictures differ in
+their scores.
 """
 
 from __future__ import annotations
@@ -11,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     Operator = Callable[[Any, Any], Any]
 
 SHAPE = (1, 24, 32, 3)
-FORMATS = ("float32", "float16", "int8")
 
 
 def constant(*shape: int, low: float = -1, high: float = 1) -> Any:
@@ -548,7 +548,8 @@ OPERATORS: dict[str, Operator] = {
     "clip_computed": lambda tf, x: tf.clip_by_value(x, -tf.reduce_max(x) * 0.2, tf.reduce_mean(tf.abs(x))),
     "clip_row": lambda tf, x: tf.minimum(x, tf.reduce_mean(x, [1], keepdims=True)),
     "select_logarithm": lambda tf, x: tf.math.xlogy(tf.abs(x) + 0.1, tf.abs(_mixed(tf, x)) + 0.1),
-    "div_no_nan": lambda tf, x: tf.math.divide_no_nan(x, tf.nn.relu(_mixed(tf, x))),
+    # By zero or by at least 0.2: what is left of rounding is not made larger.
+    "div_no_nan": lambda tf, x: tf.math.divide_no_nan(x, _mixed(tf, x) * _floats(tf, _mixed(tf, x) > 0.2)),
     "truncate_div_int": lambda tf, x: _floats(tf, tf.truncatediv(tf.cast(x * 20, tf.int32), 3)),
     "add_int64": lambda tf, x: _floats(tf, tf.cast(x * 20, tf.int64) + tf.cast(x * 3, tf.int64)),
     "equal_bool": lambda tf, x: _floats(tf, tf.equal(x > 0, _mixed(tf, x) > 0.2)),
@@ -583,26 +584,26 @@ OPERATORS: dict[str, Operator] = {
 }
 
 
-def write(folder: Path, names: tuple[str, ...], formats: tuple[str, ...]) -> dict[str, str]:
-    """Write `<name>.<format>.tflite` of each; called in a child process.
+def write(folder: Path, models: dict[str, tuple[str, ...]], form: str) -> dict[str, str]:
+    """Write `<model>.<form>.tflite` of each, of one operator or of several; called in a child process.
 
     Returns:
-        what TensorFlow said of those it could not make, by the file's stem.
+        what TensorFlow said of those it could not make, by the model's name.
     """
     import tensorflow as tf  # slow; the tests import this module for the names
 
     tf.get_logger().setLevel("ERROR")
     failed = {}
-    for name in names:
-        for form in formats:
-            try:
-                (folder / f"{name}.{form}.tflite").write_bytes(_converted(tf, OPERATORS[name], form))
-            except Exception as error:  # noqa: BLE001 - whatever TensorFlow raises
-                failed[f"{name}.{form}"] = " ".join(str(error).split())[:200]
+    for model, names in models.items():
+        try:
+            data = _converted(tf, [OPERATORS[name] for name in names], form)
+            (folder / f"{model}.{form}.tflite").write_bytes(data)
+        except Exception as error:  # noqa: BLE001 - whatever TensorFlow raises
+            failed[model] = " ".join(str(error).split())[:200]
     return failed
 
 
-def _converted(tf: Any, operator: Operator, form: str) -> bytes:
+def _converted(tf: Any, operators: Sequence[Operator], form: str) -> bytes:
     """Made in a session: TensorFlow's newer converter writes and reads a SavedModel, for twice the time."""
     v1 = tf.compat.v1
     config = v1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
@@ -611,16 +612,22 @@ def _converted(tf: Any, operator: Operator, form: str) -> bytes:
     pictures = np.random.default_rng(1).random((16, *SHAPE), np.float32)
     with tf.Graph().as_default(), v1.Session(config=config) as session:
         picture = v1.placeholder(tf.float32, SHAPE, "picture")
-        x = tf.nn.conv2d(picture - 0.5, constant(4, 4, 3, 8), 4, "SAME") * 0.6
-        y = operator(tf, x)
-        features = tf.reshape(y, [1, int(np.prod(y.shape))])
-        found = np.concatenate([session.run(features, {picture: each}) for each in pictures])
-        weights = np.random.default_rng(2).normal(size=(found.shape[1], 4)).astype(np.float32)
-        scores = found @ weights
-        weights /= scores.std(axis=0) + 1e-9
-        bias = -(found @ weights).mean(axis=0)
-        classes = tf.nn.softmax(tf.matmul(features, weights) + bias)
-        converter = v1.lite.TFLiteConverter.from_session(session, [picture], [classes])
+        features = []
+        for place, operator in enumerate(operators):
+            # Others for each: what is equal would be merged, and then an operator had not its `x` for itself.
+            filters = np.roll(constant(4, 4, 3, 8), place, axis=3)
+            y = operator(tf, tf.nn.conv2d(picture - 0.5, filters, 4, "SAME") * 0.6)
+            features.append(tf.reshape(y, [1, int(np.prod(y.shape))]))
+        runs = [session.run(features, {picture: each}) for each in pictures]
+        classes = []
+        for each, rows in zip(features, zip(*runs, strict=True), strict=True):
+            found = np.concatenate(rows)
+            weights = np.random.default_rng(2).normal(size=(found.shape[1], 4)).astype(np.float32)
+            scores = found @ weights
+            weights /= scores.std(axis=0) + 1e-9
+            bias = -(found @ weights).mean(axis=0)
+            classes.append(tf.nn.softmax(tf.matmul(each, weights) + bias))
+        converter = v1.lite.TFLiteConverter.from_session(session, [picture], [tf.concat(classes, 1)])
         converter.experimental_lower_to_saved_model = False
         if form == "float16":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]

@@ -10,7 +10,6 @@ before it is committed.
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import shutil
@@ -21,7 +20,8 @@ from typing import Any
 
 import onnx.parser
 
-from convert.__main__ import main
+from convert import check
+from convert.report import finding_document
 
 CASES = Path(__file__).resolve().parents[2] / "cases"
 _DAY = 86_400
@@ -60,13 +60,18 @@ def expected(folder: Path) -> dict[str, Any]:
 
 
 def said(place: Path, name: str, options: list[str]) -> list[dict[str, Any]]:
-    """What `check` finds in the file `name`, run in its folder."""
-    out = io.StringIO()
-    with contextlib.chdir(place), contextlib.redirect_stdout(out):
-        main(["check", name, "--format", "json", "--target", "9.1", "--platform", "dgpu", *options])
-    findings = json.loads(out.getvalue())["findings"]
-    assert isinstance(findings, list)
-    return [{key: _portable(value, place) for key, value in finding.items()} for finding in findings]
+    """What `check` finds in the file `name`, run in its folder with these options of the command."""
+    given: dict[str, Any] = {"target": "9.1", "platform": "dgpu"}
+    for word in options:
+        if word.startswith("--"):
+            option = word.removeprefix("--").replace("-", "_")
+            given[option] = True
+        else:
+            given[option] = word
+    with contextlib.chdir(place):
+        found = check(name, **given).findings
+    documents = [finding_document(finding) for finding in found]
+    return [{key: _portable(value, place) for key, value in document.items()} for document in documents]
 
 
 def _portable(value: Any, place: Path) -> Any:

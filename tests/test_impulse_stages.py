@@ -1,0 +1,260 @@
+"""The stages of a whole impulse on graphs of a few nodes: what is said of them, and what is measured."""
+
+from __future__ import annotations
+
+import wave
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx.parser
+import pytest
+
+from convert.dsp import Impulse, KMeans, recordings
+from convert.errors import InputError
+from convert.impulse import AdaptImpulse, ValidateImpulse, input_step
+from convert.isolation import InProcessWorker
+from convert.types import Export, ImpulseModel, Metadata, ModelFacts, ModelFormat, OnnxModel, Tensor, Translated
+from tests.dsp.impulses import block, impulse
+from tests.export import tiny
+from tests.graph.flat import Flat
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from convert.findings import Finding
+    from convert.types import StageResult, ValidatedImpulse
+
+SIZE = 16
+RAW = impulse(block("raw", 1), samples=SIZE)
+CONSTANTS = """
+    none = Constant <value = float[1] {0.0}> ()
+    one = Constant <value = float[1] {1.0}> ()
+    zero = Constant <value = int64[1] {0}> ()
+    half = Constant <value = int64[1] {8}> ()
+    last = Constant <value = int64[1] {1}> ()
+    all = Constant <value = int64[1] {16}> ()
+"""
+TWO = """
+    before = Slice (x, zero, half, last)
+    after = Slice (x, half, all, last)
+    left = ReduceMean <axes = [1]> (before)
+    right = ReduceMean <axes = [1]> (after)
+    y = Concat <axis = 1> (left, right)
+"""
+ONE = "y = ReduceMean <axes = [1]> (x)"
+
+
+def network(body: str, classes: int = 2) -> bytes:
+    header = f'<ir_version: 7, opset_import: ["": 13]> g (float[N,{SIZE}] x) => (float[N,{classes}] y)'
+    return bytes(onnx.parser.parse_model(f"{header} {{ {CONSTANTS} {body} }}").SerializeToString())
+
+
+def export(given: Impulse, model: bytes = b"", labels: tuple[str, ...] | None = ("a", "b"), **more: Any) -> Export:
+    """Of a network that is ONNX: nothing has to be started to run it."""
+    facts = ModelFacts(Tensor("x", (1, SIZE), "float32"), (), (), "float32", "classifier")
+    kind = ModelFormat.ONNX
+    return Export(model, "m", "F1", "m.zip", "", Metadata(labels=labels), facts, kind, impulse=given, **more)
+
+
+def adapted(given: Export, folder: Path) -> StageResult:
+    onnx_model = OnnxModel(given.model, given.facts.input, (), 13)
+    return AdaptImpulse(InProcessWorker())(Translated(given, onnx_model), folder)
+
+
+def measured(
+    model: ImpulseModel, folder: Path, samples: Path | None = None
+) -> tuple[ValidatedImpulse, tuple[Finding, ...]]:
+    """What is measured, and found."""
+    result = ValidateImpulse(samples, 1e-4, 60.0, 1, InProcessWorker())(model, folder)
+    return result.artifact, result.findings
+
+
+def distance(number: int) -> KMeans:
+    return KMeans((0, 1), (0.0, 0.0), (1.0, 1.0), ((0.0, 0.0),), (0.5,), number)
+
+
+OLD, NEW = block("mfcc", 3, number=2), block("mfcc", 4, number=3)  # training and devices differ only in the old one
+
+
+@pytest.mark.parametrize(
+    ("blocks", "inputs", "anomaly", "said"),
+    [
+        ((OLD,), (2,), None, ["block 2 (mfcc): low_frequency"]),
+        ((NEW,), (3,), None, []),
+        ((NEW, OLD), (3,), None, []),
+        ((NEW, OLD), (3, 2), None, ["block 2 (mfcc): low_frequency"]),
+        ((NEW, OLD), (3,), 3, []),
+        ((NEW, OLD), (3,), 2, ["block 2 (mfcc): low_frequency", "the anomaly score takes the features of block 2, as"]),
+        ((OLD, NEW), (), 2, ["block 2 (mfcc): low_frequency"]),
+    ],
+)
+def test_where_training_and_devices_differ(
+    blocks: Any, inputs: tuple[int, ...], anomaly: int | None, said: list[str], tmp_path: Path
+) -> None:
+    """Of blocks whose features go into the network or the anomaly score."""
+    given = replace(impulse(*blocks, anomaly=distance(anomaly) if anomaly else None), inputs=inputs)
+    size = sum(each.size for each in given.blocks if each.id in inputs)
+    text = f'<ir_version: 7, opset_import: ["": 13]> g (float[N,{size}] x) => (float[N,{size}] y) {{ y = Tanh (x) }}'
+    model = onnx.parser.parse_model(text).SerializeToString() if inputs else b""
+    findings = adapted(export(given, model, labels=None), tmp_path).findings
+    notes = [each.message for each in findings if each.id == "EI412"]
+    assert [note[: len(start)] for note, start in zip(notes, said, strict=True)] == said
+
+
+@pytest.mark.parametrize(
+    ("body", "given", "labels", "found"),
+    [
+        (TWO, ("a", "b"), ("a", "b"), 0),
+        (TWO, None, ("class0", "class1"), 1),
+        (ONE, ("temperature",), ("temperature",), 0),
+        (ONE, None, ("value",), 0),
+        (ONE, ("a", "b"), ("value",), 0),
+    ],
+)
+def test_labels_of_the_scores(
+    body: str, given: tuple[str, ...] | None, labels: tuple[str, ...], found: int, tmp_path: Path
+) -> None:
+    result = adapted(export(RAW, network(body, 1 if body == ONE else 2), given), tmp_path)
+    assert (result.artifact.labels, len(result.findings)) == (labels, found)
+    assert [each.name for each in result.artifact.onnx.outputs] == ["scores"]
+
+
+@pytest.mark.parametrize("body", [TWO, ONE])
+def test_a_network_that_is_onnx_is_measured(body: str, tmp_path: Path) -> None:
+    model = adapted(export(RAW, network(body, 1 if body == ONE else 2), None), tmp_path).artifact
+    result, found = measured(model, tmp_path)
+    evidence = result.evidence
+    assert evidence.network is not None
+    assert evidence.scores is not None
+    assert (evidence.network.top1, evidence.scores.top1, evidence.features.close) == (1, 1, 1)
+    assert evidence.scores.inputs == evidence.features.inputs == evidence.network.inputs == 48
+    assert max(evidence.network.max_abs_diff, evidence.scores.max_abs_diff, evidence.batch.max_abs_diff) < 1e-6
+    assert (evidence.anomaly, evidence.int8_agreement, evidence.tensorrt, evidence.recordings) == (None, None, None, 0)
+    assert found == ()
+
+
+def shifted(step: float | None, labels: tuple[str, ...] | None, change: str, classes: int = 2) -> ImpulseModel:
+    """The network's own scores, changed; the original is not."""
+    body = TWO if classes == 2 else ONE
+    given = export(RAW, network(body, classes), labels)
+    text = (
+        f'<ir_version: 7, opset_import: ["": 13]> g (float[N,{SIZE}] x) => (float[N,{classes}] s, float[N,{SIZE}] f)'
+        f" {{ {CONSTANTS} {body} {change} f = Identity (x) }}"
+    )
+    outputs = (Tensor("scores", (None, classes), "float32"),)
+    onnx_model = OnnxModel(b"", given.facts.input, outputs, 13)
+    return ImpulseModel(given, onnx_model, (), onnx.parser.parse_model(text).SerializeToString(), step)
+
+
+FIRST = """
+    shape = Shape (x)
+    many = Gather <axis = 0> (shape, zero)
+    count = Squeeze (many)
+    begin = Squeeze (zero)
+    next = Squeeze (last)
+    rows = Range (begin, count, next)
+    isfirst = Equal (rows, begin)
+    together = Greater (count, next)
+    moved = And (isfirst, together)
+    number = Cast <to = 1> (moved)
+    thousand = Constant <value = float[1] {1000.0}> ()
+    much = Mul (number, thousand)
+    column = Unsqueeze (much, last)
+    s = Add (y, column)
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "step", "apart", "sizes"),
+    [
+        ("s = Identity (y)", None, 0, []),
+        (FIRST, None, 1000, [2, 8]),
+        (FIRST, 1e-3, 500, [2]),  # of two windows the middle lies between both
+        (FIRST.replace("Equal", "GreaterOrEqual"), 1e-3, 1000, [2, 8]),
+    ],
+)
+def test_batches_against_one_window_at_a_time(
+    change: str, step: float | None, apart: float, sizes: list[int], tmp_path: Path
+) -> None:
+    """The first window of a batch moves, or all of them; of a network that was quantized the middle one counts."""
+    result, found = measured(shifted(step, ("a", "b"), change), tmp_path)
+    assert result.evidence.batch.max_abs_diff == pytest.approx(apart, abs=1e-2)
+    said = [each.message.partition(" differs")[0] for each in found if each.id == "EI407"]
+    assert said == [f"output scores of a batch of {size}" for size in sizes]
+
+
+FAR = "thousand = Constant <value = float[1] {1000.0}> () s = Add (y, thousand)"
+MEANS = np.stack(list(recordings.synthetic(RAW, 48))).mean(axis=1)
+
+
+@pytest.mark.parametrize(
+    ("labels", "change", "classes", "same"),
+    [
+        (("a", "b"), "s = Neg (y)", 2, 0.0),
+        (None, FAR, 2, 1.0),
+        (("faulty",), FAR, 1, float(np.mean(MEANS >= 0.5))),
+        (("faulty",), "s = Identity (y)", 1, 1.0),
+        (None, FAR, 1, 0.0),
+        (("a", "b"), FAR, 1, 0.0),
+        (None, "s = Add (y, one)", 1, 1.0),
+    ],
+)
+def test_how_alike_the_shipped_model_decides(
+    labels: tuple[str, ...] | None, change: str, classes: int, same: float, tmp_path: Path
+) -> None:
+    """The largest of several scores, yes or no of a single one, and of a value what is near by its range."""
+    evidence = measured(shifted(None, labels, change, classes), tmp_path)[0].evidence
+    assert evidence.scores is not None
+    assert (evidence.scores.top1, evidence.scores.inputs) == (same, 48)
+    if change == FAR:
+        assert (evidence.scores.mean_abs_diff, evidence.scores.max_abs_diff) == pytest.approx((1000, 1000), rel=1e-4)
+
+
+@pytest.mark.parametrize("step", [0.001, 1.0, 2.5])
+def test_the_step_of_a_network_s_input(step: float) -> None:
+    """Of codes that it takes, or makes itself of what it takes."""
+    coded, coding, floating = Flat(), Flat(), Flat()
+    source = tiny.quantized(coded, coded.tensor(1, SIZE, dtype="int8"), step, 0)
+    coded.operator("LOGISTIC", [source], [tiny.quantized(coded, coded.tensor(1, SIZE, dtype="int8"), 1 / 256, -128)])
+    given = coding.tensor(1, SIZE)
+    coding.operator("QUANTIZE", [given], [tiny.quantized(coding, coding.tensor(1, SIZE, dtype="int8"), step, 0)])
+    floating.operator("LOGISTIC", [floating.tensor(1, SIZE)], [floating.tensor(1, SIZE)])
+    models = [flat.build([0], [1]) for flat in (coded, coding, floating)]
+    assert [input_step(model) for model in models] == [pytest.approx(step), pytest.approx(step), None]
+
+
+def recording(folder: Path, name: str, windows: int, rate: int = 4000) -> None:
+    folder.mkdir(exist_ok=True)
+    with wave.open(str(folder / name), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(np.arange(windows * SIZE, dtype="<i2").tobytes())
+
+
+def test_recordings_that_cannot_be_used_are_left_out(tmp_path: Path) -> None:
+    model = adapted(export(RAW, network(TWO)), tmp_path).artifact
+    for number in range(3):
+        recording(tmp_path / "sounds", f"{number}.wav", 2)
+    recording(tmp_path / "sounds", "bad.wav", 2, rate=8000)
+    result, found = measured(model, tmp_path, tmp_path / "sounds")
+    assert (result.evidence.recordings, [each.id for each in found]) == (6, ["EI414"])
+    assert found[0].message.startswith("1 of 4 recordings cannot be used, the first: it has 8000 samples a second")
+    recording(tmp_path / "sounds", "long.wav", 1000)
+    result, _ = measured(model, tmp_path, tmp_path / "sounds")
+    assert result.evidence.recordings == 6 + 200 // 5, "of each as many"
+    with pytest.raises(InputError, match="8000 samples a second"):
+        measured(model, tmp_path, tmp_path / "sounds" / "bad.wav")
+
+
+@pytest.mark.parametrize(("windows", "synthetic", "recorded"), [(1000, 48, 200), (20, 20, 20), (3, 8, 8)])
+def test_of_large_windows_fewer_are_measured(
+    windows: int, synthetic: int, recorded: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as the memory for `windows` of them holds, but 8 at least."""
+    monkeypatch.setattr("convert.impulse._MOST_VALUES", windows * SIZE)
+    recording(tmp_path / "sounds", "a.wav", 250)
+    model = adapted(export(RAW, network(TWO)), tmp_path).artifact
+    evidence = measured(model, tmp_path, tmp_path / "sounds")[0].evidence
+    assert (evidence.features.inputs - evidence.recordings, evidence.recordings) == (synthetic, recorded)
