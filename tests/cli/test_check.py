@@ -216,11 +216,11 @@ def test_names_that_are_no_text(tmp_path: Path, say: Callable[..., Said]) -> Non
 
 @pytest.mark.slow
 def test_a_converted_sample_has_no_findings(
-    say: Callable[..., Said], exports: list[Path], convert: Callable[..., Path]
+    say: Callable[..., Said], exports: list[Path], convert: Callable[..., Path], emitted: Callable[..., Path]
 ) -> None:
     detectors = [each for each in exports if each.stem in {"table-fomo-2025", "table-yolov5-2025"}]
     assert len(detectors) == 2
-    batches = [convert(each, "--batch-size", "4") for each in (exports[0], *detectors)]
+    batches = [emitted(each, "--batch-size", "4") for each in (exports[0], *detectors)]
     for folder in (*map(convert, exports), *batches):
         said = say("check", folder, "--target", "7.1", "--platform", "jetson", "--onnxruntime", "--format", "json")
         assert said.code == 0
