@@ -213,8 +213,8 @@ def train(samples: Sequence[Sample], detectors: Sequence[Detector], *, quick: bo
 
 
 def spread(inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """CALIBRATED of the inputs trained on, of every class."""
-    return inputs[:: -(-len(inputs) // CALIBRATED)]
+    """CALIBRATED of the inputs trained on, from the first to the last: of every class."""
+    return inputs[np.linspace(0, len(inputs) - 1, min(CALIBRATED, len(inputs))).astype(int)]
 
 
 def training_set(sample: Sample) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -547,8 +547,8 @@ def _show_comparison(comparison: EimComparison, tolerance: float, *, features: b
     verdict = "they agree" if comparison.agrees else "they do not agree"
     what = ("input" if features else "picture") + ("" if count == 1 else "s")
     measured = f"{_largest(comparison.largest)} (limit {tolerance:g})"
-    if comparison.agrees and comparison.largest is None:
-        verdict, measured = "nothing to compare", "neither shows an object; lower --threshold, or give others"
+    if comparison.agrees and not any(each.pairs for each in comparison.pictures):
+        verdict, measured = "nothing to compare", "neither shows an object; give others"
     out.print(f"{verdict}: {count} {what}, {measured}")
 
 

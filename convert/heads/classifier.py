@@ -144,5 +144,7 @@ def _gives_probabilities(editor: GraphEditor, name: str, passed_on: Collection[s
             continue
         if node.op_type not in passed_on:
             return False
+        if node.op_type in _ROUNDING and any(editor.constant(other) is None for other in node.input[1:]):
+            return False
         todo += node.input if node.op_type == "Concat" else node.input[:1]
     return True

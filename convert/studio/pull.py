@@ -121,8 +121,10 @@ class Pull:
         named = [each for each in projects if wanted in {str(each.id), each.name}]
         named = named or [each for each in projects if wanted.casefold() == each.name.casefold()]
         found = named if wanted else projects
-        others = ", ..." if len(projects) > 20 else ""
-        shown = self.studio.shown(", ".join(map(str, projects[:20]))) + others
+        names = [self.studio.shown(str(each)) for each in projects[:20]]
+        while len(names) > 1 and len(", ".join(names)) > 400:  # characters: a line or two
+            names.pop()
+        shown = ", ".join(names) + (", ..." if len(names) < len(projects) else "")
         if not found:
             message = f"the key does not open a project {wanted!r}, but {shown}"
             raise PresetError(message, hint="a development key belongs to one project; " + KEYS_HINT)

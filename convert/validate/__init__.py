@@ -44,9 +44,9 @@ SQUASHED = Rule("EI409")
 _LARGE = 1 << 20
 """Numbers in a batch from which the child is ended before it is run; it starts again if it is needed."""
 
-_FEWEST, _PIXELS = 12, 1_500_000
-"""Of large pictures fewer are generated: as many as have so many pixels together, and with three of each edge and noise
-and all kinds of scenes at least these."""
+_FEWEST, _PIXELS = 16, 1_500_000
+"""For a network of large pictures fewer are generated: as many as have so many pixels together, at the network's size;
+at least these, with four each of edges and noise and all kinds of scenes."""
 
 _FEWEST_CODED, _MOST_CODED, _CODED_PIXELS = 60, 300, 5_000_000
 """Pictures that a model of codes is measured on: some seconds, whatever the size of one."""
@@ -121,7 +121,7 @@ class Validate:
         # All are fixed: `inputs.check`.
         shape = tuple(side or 0 for side in parse_header(artifact.onnx.data).inputs[0].shape[1:])
         channels, height, width = shape
-        count = min(self.inputs, max(_FEWEST, _PIXELS // (height * width)))
+        count = min(self.inputs, max(_FEWEST, _PIXELS // math.prod(artifact.export.facts.input.sides[:2])))
         generated = inputs.pictures(count, height, width, channels)
         evidence, found = self._measure(artifact, chain(generated, self._given(files, artifact, *shape)))
         if worst(found) is not Level.ERROR:
@@ -227,9 +227,8 @@ class Validate:
             return Evidence(), comparison.findings()
         few, alone = comparison.first
         values = as_nvinfer(few, adapted.preprocessing)
-        sizes = [each for each in self.batches if each <= comparison.first_size] or self.batches[:1]
         measured, found = measure(
-            comparison.session, values, alone, sizes, comparison.decode, exact=not adapted.export.is_stepped
+            comparison.session, values, alone, self.batches, comparison.decode, exact=not adapted.export.is_stepped
         )
         decoded = comparison.decoding.difference if comparison.decoding else None
         return Evidence(parity, measured, decoding=decoded), (*comparison.findings(), *found)

@@ -552,7 +552,7 @@ def test_compare(
         },
     )  # fmt: skip
     comparison = EimComparison(pictures[2:], ())
-    nothing = "nothing to compare: 1 picture, neither shows an object; lower --threshold, or give others"
+    nothing = "nothing to compare: 1 picture, neither shows an object; give others"
     assert said(capsys, *words)[1].splitlines()[-1] == nothing
 
 
