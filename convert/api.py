@@ -127,7 +127,7 @@ def run_conversion(
     exports = tuple(Path(path) for path in (export, sgie) if path is not None)
     with (
         contextlib.closing(Worker(PRELOAD)) as worker,
-        contextlib.closing(Worker()) as beside,  # starts where it is needed
+        contextlib.closing(Worker(later=("convert.compare.run",))) as beside,  # starts where it is needed
     ):
         if not dry_run:
             worker.start()

@@ -142,9 +142,11 @@ class Worker:
 
     Args:
         preload: modules the child imports, or `module:function`s it calls, as soon as it starts.
+        later: modules it imports behind its first answer, for calls that come then.
     """
 
     preload: Sequence[str] = ()
+    later: Sequence[str] = ()
     _process: _Child | None = field(default=None, init=False, repr=False)
     _limit: _Limit | None = field(default=None, init=False, repr=False)
     _begun: tuple[tuple[Any, ...], Future[Any]] | None = field(default=None, init=False, repr=False)
@@ -160,7 +162,8 @@ class Worker:
                 self._stderr = os.dup(file.fileno())
             folder = TemporaryFolder()
             # -P keeps the current folder off sys.path: a user's own `onnx/` folder must not be imported.
-            command = [sys.executable, "-P", "-m", "convert.isolation", str(write), str(os.getpid()), *self.preload]
+            arguments = str(write), str(os.getpid()), " ".join(self.later), *self.preload
+            command = [sys.executable, "-P", "-m", "convert.isolation", *arguments]
             self._process = _Child(
                 command,
                 stdin=subprocess.PIPE,
@@ -369,15 +372,8 @@ class InProcessWorker(Worker):
         """Does nothing: there is no process."""
         return self
 
-    def call(
-        self,
-        function: str,
-        *arguments: Any,
-        timeout: float,
-        memory: int | None = None,  # noqa: ARG002 - the parent enforces it
-        told: Listener | None = None,  # noqa: ARG002 - the parent gets messages at once
-    ) -> Any:
-        """As `Worker.call`; the parent enforces the limits."""
+    def call(self, function: str, *arguments: Any, timeout: float, **_: Any) -> Any:
+        """As `Worker.call`; the parent enforces the limits, and gets messages at once."""
         tell(CallStarted(function, timeout))
         kind, value = answer(function, arguments)
         tell(CallEnded())
@@ -528,8 +524,8 @@ def _send(pipe: int, answer: tuple[str, object]) -> None:
             view = view[os.write(pipe, view) :]
 
 
-def _serve(answers: int, parent: int, preload: Sequence[str]) -> None:
-    """The child: answer requests until standard input ends."""
+def _serve(answers: int, parent: int, later: str, preload: Sequence[str]) -> None:
+    """The child: answer requests until standard input ends. `later`: with spaces between."""
     # The child has a session of its own, but service managers send SIGTERM to all processes of a service.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -549,6 +545,8 @@ def _serve(answers: int, parent: int, preload: Sequence[str]) -> None:
             function, arguments = _unpacked(requests.read)
             imported._send(answers, imported.answer(function, arguments))  # noqa: SLF001
             del arguments  # a model, while the next request with one is read
+            for name in later.split():
+                importlib.import_module(name)
 
 
 def _apply(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -599,4 +597,4 @@ def _die_with_parent(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    _serve(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
+    _serve(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4:])

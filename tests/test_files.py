@@ -24,6 +24,7 @@ from convert.files import (
     Reads,
     TableReader,
     alike,
+    dropped_come_again,
     escaped,
     include_path,
     is_running,
@@ -324,6 +325,38 @@ def test_signals_wait_while_files_are_renamed(tmp_path: Path, monkeypatch: pytes
         write_all(tmp_path, {"one": b"1", "two": b"2"})
     assert names(tmp_path) == ["one", "two"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_what_a_signal_raised_comes_again_where_it_was_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once each time; what else is dropped is left to others, and all is as it was at the end."""
+
+    class Ended(BaseException):
+        pass
+
+    class Dropping:
+        """Python drops what a finalizer raises."""
+
+        def __init__(self, error: BaseException) -> None:
+            self.error = error
+
+        def __del__(self) -> None:
+            raise self.error
+
+    sent, others = [], []
+    monkeypatch.setattr(sys, "unraisablehook", hook := lambda lost: others.append(lost.exc_type))
+    before = signal.getsignal(signal.SIGALRM)
+    with dropped_come_again(Ended, lambda: sent.append(time.monotonic())):
+        for count in (1, 2):
+            Dropping(Ended())
+            deadline = time.monotonic() + 10
+            while len(sent) < count:
+                assert time.monotonic() < deadline
+                time.sleep(0.005)
+        time.sleep(0.05)  # several times the pause before it comes again
+        Dropping(ValueError())
+    assert (len(sent), others) == (2, [ValueError])
+    assert (signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)) == (before, (0.0, 0.0))
+    assert sys.unraisablehook is hook
 
 
 @pytest.mark.parametrize("broken", [0, 20, 39])

@@ -198,6 +198,7 @@ MEANS = np.stack(list(recordings.synthetic(RAW, 48))).mean(axis=1)
         (None, FAR, 1, 0.0),
         (("a", "b"), FAR, 1, 0.0),
         (None, "s = Add (y, one)", 1, 1.0),
+        (None, FAR.replace("1000.0", "10.0"), 1, 0.0),
     ],
 )
 def test_how_alike_the_shipped_model_decides(

@@ -160,6 +160,12 @@ def test_a_preload_that_fails_is_a_death() -> None:
     assert "No module named 'no_such_module'" in caught.value.output
 
 
+def test_what_is_needed_later_is_imported_behind_the_first_answer() -> None:
+    with Worker(later=("wave",)) as worker:
+        known = [worker.call("builtins:eval", "'wave' in __import__('sys').modules", timeout=60) for _ in range(2)]
+    assert known == [False, True]
+
+
 def test_closing_ends_the_child_at_once() -> None:
     worker = Worker().start()
     pid = worker.call("os:getpid", timeout=60)

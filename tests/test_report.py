@@ -21,6 +21,7 @@ from convert.report import (
     BundleReport,
     OnnxMetadata,
     UnpackedModel,
+    app_report,
     dumps,
     evidence_document,
     evidence_json,
@@ -245,6 +246,20 @@ def test_report() -> None:
     }
     assert report["files"] == [{"path": "a", "sha256": "0" * 64}]
     assert report["findings"][0]["id"] == "EI104"
+
+
+def test_the_report_of_two_models() -> None:
+    """A path in a finding is the file's name alone."""
+    one = Validated(adapted(), Evidence(), (Rule("EI101").found("first", path=Path("/home/me/door.zip")),))
+    two = Validated(adapted(), Evidence())
+    found = [Rule("EI104").found("seen")]
+    report = through_json(app_report((one, {"gie_id": 1}), (two, {"gie_id": 2}), [Output("a", "0" * 64)], found))
+    assert list(report) == ["schema_version", "tool", "primary", "secondary", "files", "findings"]
+    parts = [report["primary"], report["secondary"]]
+    assert [part["options"] for part in parts] == [{"gie_id": 1}, {"gie_id": 2}]
+    assert [[each["path"] for each in part["findings"]] for part in parts] == [["door.zip"], []]
+    assert [each["id"] for each in report["findings"]] == ["EI104"]
+    assert report["files"] == [{"path": "a", "sha256": "0" * 64}]
 
 
 def unpacked(document: Any) -> Metadata:
@@ -535,6 +550,39 @@ def test_a_strangers_onnx_metadata_is_not_recorded(name: str, text: str) -> None
     assert OnnxMetadata.parse(properties) == replace(ONNX_METADATA, **{name: None})
     with pytest.raises(ValueError, match=name):
         OnnxMetadata.parse(properties, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("framing", "recorded"),
+    [
+        (None, {}),
+        (
+            Framing(Frame(16, 9), (96, 96)),
+            {"resize_mode": ResizeMode.FIT_LONGEST, "frame": Frame(16, 9), "crop": (37, 0, 96, 96)},
+        ),
+        (
+            Framing(Frame(16, 9), (96, 96), anchor=(0.0, 0.0)),
+            {
+                "resize_mode": ResizeMode.FIT_LONGEST, "frame": Frame(16, 9), "crop": (0, 0, 96, 96),
+                "crop_anchor": (0.0, 0.0),
+            },
+        ),
+        (
+            Framing(Frame(1, 1), (96, 96), anchor=(0.0, 0.0)),
+            {"resize_mode": ResizeMode.FIT_LONGEST, "frame": Frame(1, 1)},
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_model_records_of_its_frames(framing: Framing | None, recorded: dict[str, Any]) -> None:
+    """How pictures were resized only where the graph takes whole frames, the anchor of a crop where it is not usual."""
+    made, before = adapted(), replace(adapted().preprocessing, framing=framing)
+    always: dict[str, Any] = {
+        "source_sha256": sha256(b"TFL3"),
+        "task": "classifier",
+        "tool_version": __version__,
+        "classes": 2,
+    }
+    assert OnnxMetadata.of(made.export, made.head, before) == OnnxMetadata(**always, folded="", **recorded)
 
 
 @pytest.mark.parametrize(

@@ -453,7 +453,7 @@ class ComparisonRun:
                     yield rule.found(message, path=config, hint=reason.hint)
 
 
-_FRAMES, _FEWEST, _PIXELS, _BYTES = 40, 10, 5_000_000, 2 << 30
+_FRAMES, _FEWEST, _PIXELS, _BYTES = 40, 10, 1_500_000, 2 << 30
 """Generated frames; fewer for a large model: as many as have so many pixels, and models so many bytes, together."""
 
 _FRAME_PIXELS = 21_000_000  # of all generated frames together: 10 of 1920x1080, 40 of 960x540

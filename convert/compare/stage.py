@@ -98,7 +98,10 @@ class WithComparison:
 
     def _config(self, adapted: Adapted, workdir: Path) -> Path | None:
         """The primary engine's, written with all it names; None where nothing is compared."""
-        if not self._is_compared(adapted):
+        spec = head(adapted.head.task)
+        # Edge Impulse's decoding of such a model is known; of an ONNX file's boxes the unit is not.
+        known = adapted.export.format is ModelFormat.TFLITE or not spec.detects or spec.merges_cells
+        if self.emit.primary is None or not (spec.is_comparable and known):
             return None
         alone = replace(self.emit, role="pgie", operate_on_gie_id=None)
         try:
@@ -110,9 +113,3 @@ class WithComparison:
         for name, data in files.items():
             (folder / name).write_bytes(data)
         return folder / bundle_names(adapted.export.name).primary
-
-    def _is_compared(self, adapted: Adapted) -> bool:
-        """Whether Edge Impulse's decoding of such a model is known; of an ONNX file's boxes the unit is not."""
-        spec = head(adapted.head.task)
-        known = adapted.export.format is ModelFormat.TFLITE or not spec.detects or spec.merges_cells
-        return self.emit.primary is not None and spec.is_comparable and known

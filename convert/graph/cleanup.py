@@ -11,12 +11,12 @@ not. And `tf_half_pixel_for_nn` (TFLite's half_pixel_centers), which ONNX took o
 floor((x + 0.5) / scale): for whole-number scales that is floor(x / scale), which is `asymmetric`.
 
 Once the input is NCHW, Transposes go (`remove_transposes`). TFLite is NHWC throughout; tf2onnx makes each convolution
-NCHW and moves the Transposes away from it. It stops at operators it does not list (HardSwish), at means over pixels
-that come before other work, and at the classifier's dense layers, which read pixels in NHWC order. Only rewrites that
-are equal for every input are made here:
+NCHW and moves the Transposes away from it. It stops at operators it does not list (HardSwish, Floor), at means over
+pixels that come before other work, and at the classifier's dense layers, which read pixels in NHWC order. Only rewrites
+that are equal for every input are made here:
 
-- a Transpose moves towards the outputs: it commutes with operators that work value by value; a reduction over, or a
-  Gather along, transposed axes is one over the axes they were;
+- a Transpose moves towards the outputs: it commutes with operators that work value by value; a reduction over, a Pad
+  of, a Softmax or Gather along, transposed axes is one over the axes they were;
 - two in a row are one, or none;
 - Transposes with a Reshape between them that together move nothing are a Reshape;
 - Transpose, Reshape to rows, dense layer: the layer's weights are permuted instead;
@@ -346,7 +346,11 @@ def _push_down(editor: GraphEditor, shapes: Shapes, node: NodeProto) -> bool:
         return _past_pointwise(editor, shapes, node)
     if node.op_type in REDUCTIONS:
         return _past_reduction(editor, shapes, node)
-    return node.op_type == "Gather" and _past_gather(editor, shapes, node)
+    if node.op_type == "Pad":
+        return _past_pad(editor, shapes, node)
+    # Before opset 13 Softmax runs along all axes from that one on.
+    has_axis = node.op_type == "Gather" or (node.op_type in {"Softmax", "LogSoftmax"} and editor.opset >= 13)
+    return has_axis and _past_axis(editor, shapes, node)
 
 
 def _past_pointwise(editor: GraphEditor, shapes: Shapes, node: NodeProto) -> bool:
@@ -422,20 +426,42 @@ def _past_reduction(editor: GraphEditor, shapes: Shapes, node: NodeProto) -> boo
     return True
 
 
-def _past_gather(editor: GraphEditor, shapes: Shapes, node: NodeProto) -> bool:
-    """Entries of an axis, by a constant list of numbers, are those of the axis as it was before the Transpose."""
-    producer, indices = _transpose_before(editor, node), editor.constant(node.input[1])
-    if producer is None or producer.input[0] not in shapes:
+def _past_pad(editor: GraphEditor, shapes: Shapes, node: NodeProto) -> bool:
+    """What is added to each axis is added to it as it was before the Transpose."""
+    producer = _transpose_before(editor, node)
+    pads = editor.constant(node.input[1]) if len(node.input) in {2, 3} else None
+    if producer is None or pads is None or editor.only_consumer(node.input[0]) is None:
         return False
-    if indices is None or indices.ndim != 1 or editor.only_consumer(node.input[0]) is None:
+    rank = pads.size // 2
+    perm = perm_of(producer, rank)
+    moved = np.empty_like(pads.reshape(2, rank))
+    moved[:, perm] = pads.reshape(2, rank)
+    again = editor.add_like(node, [producer.input[0], editor.add_constant(moved.ravel()), *node.input[2:]])
+    _turned(editor, shapes, node, again, perm)
+    return True
+
+
+def _past_axis(editor: GraphEditor, shapes: Shapes, node: NodeProto) -> bool:
+    """A Softmax along an axis, or the entries of one by a constant list of numbers, is that along the axis as it was
+    before the Transpose."""
+    producer, is_gather = _transpose_before(editor, node), node.op_type == "Gather"
+    if producer is None or producer.input[0] not in shapes or editor.only_consumer(node.input[0]) is None:
+        return False
+    indices = editor.constant(node.input[1]) if is_gather else None
+    if is_gather and (indices is None or indices.ndim != 1):
         return False
     perm = perm_of(producer, len(shapes[producer.input[0]]))
-    again = editor.add_like(node, [producer.input[0], node.input[1]])
-    set_attribute(again, "axis", perm[attribute(node, "axis", 0)])
+    again = editor.add_like(node, [producer.input[0], *node.input[1:]])
+    set_attribute(again, "axis", perm[attribute(node, "axis", 0 if is_gather else -1)])
+    _turned(editor, shapes, node, again, perm)
+    return True
+
+
+def _turned(editor: GraphEditor, shapes: Shapes, node: NodeProto, again: NodeProto, perm: list[int]) -> None:
+    """Put `again` and a Transpose where `node` is."""
     shapes.add(again)
     editor.remove(node)
     shapes.add(editor.add("Transpose", again.output, node.output[0], perm=perm))
-    return True
 
 
 def transposes(model: ModelProto) -> int:

@@ -16,7 +16,7 @@ from convert.heads.base import Fit, Fitted, HeadSpec, LastLayer, Options, Rules,
 from convert.types import Export, Head
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
     from onnx import ModelProto
@@ -34,6 +34,7 @@ _PASSED_ON = {
     "Cast", "Clip", "Concat", "DequantizeLinear", "Flatten", "Identity", "QuantizeLinear", "Reshape", "Slice",
     "Squeeze", "Transpose", "Unsqueeze",
 }  # fmt: skip
+_ROUNDING = {"Add", "Floor", "Max", "Min", "Mul"}  # to a quantized original's codes
 
 
 class _Classifier(HeadSpec):
@@ -79,12 +80,13 @@ class _Classifier(HeadSpec):
                 f"a classifier gives one row of scores, this model {list(shape)}", hint="give the real --task"
             )
         classes = large[0] if large else 1
-        both = classes == 1 and len(export.metadata.labels or ()) == _BOTH and _gives_probabilities(end, name)
+        probable = _gives_probabilities(end, name, _PASSED_ON | _ROUNDING if export.is_stepped else _PASSED_ON)
+        both = classes == 1 and len(export.metadata.labels or ()) == _BOTH and probable
         labels, findings = class_labels(export, _BOTH if both else classes)
         if both:
             message = f"the model gives one number p: {labels[0]} gets 1 - p, {labels[1]} gets p"
             findings = (*findings, ONE_SIGMOID.found(message))
-        if not _gives_probabilities(end, name):
+        if not probable:
             doubt = NOT_PROBABILITIES.found(
                 "the model ends in neither Softmax nor sigmoid: thresholds compare raw values",
                 hint="set classifier-threshold in the config to a value of this model's range",
@@ -131,8 +133,8 @@ CLASSIFIER = _Classifier(
 )
 
 
-def _gives_probabilities(editor: GraphEditor, name: str) -> bool:
-    """Whether every value of `name` comes out of a Softmax or sigmoid, moved about at most."""
+def _gives_probabilities(editor: GraphEditor, name: str, passed_on: Collection[str]) -> bool:
+    """Whether every value of `name` comes out of a Softmax or sigmoid, and then through these operators at most."""
     todo = [name]
     while todo:
         node = editor.producers.get(todo.pop())
@@ -140,7 +142,7 @@ def _gives_probabilities(editor: GraphEditor, name: str) -> bool:
             return False
         if node.op_type in _PROBABILITIES:
             continue
-        if node.op_type not in _PASSED_ON:
+        if node.op_type not in passed_on:
             return False
         todo += node.input if node.op_type == "Concat" else node.input[:1]
     return True

@@ -121,16 +121,15 @@ class Pull:
         named = [each for each in projects if wanted in {str(each.id), each.name}]
         named = named or [each for each in projects if wanted.casefold() == each.name.casefold()]
         found = named if wanted else projects
-        shown = ", ".join(map(str, projects[:20])) + (", ..." if len(projects) > 20 else "")
+        others = ", ..." if len(projects) > 20 else ""
+        shown = self.studio.shown(", ".join(map(str, projects[:20]))) + others
         if not found:
-            message = f"the key does not open a project {wanted!r}, but {self.studio.shown(shown)}"
+            message = f"the key does not open a project {wanted!r}, but {shown}"
             raise PresetError(message, hint="a development key belongs to one project; " + KEYS_HINT)
         if len(found) > 1 and self.choose is not None:
             return self.choose(found)
         if len(found) > 1:
-            raise PresetError(
-                f"the key opens {len(found)} projects: {self.studio.shown(shown)}", hint="say which: --project ID"
-            )
+            raise PresetError(f"the key opens {len(found)} projects: {shown}", hint="say which: --project ID")
         return found[0]
 
     def _impulse(self, project: Project) -> dict[str, Any]:

@@ -44,6 +44,10 @@ SQUASHED = Rule("EI409")
 _LARGE = 1 << 20
 """Numbers in a batch from which the child is ended before it is run; it starts again if it is needed."""
 
+_FEWEST, _PIXELS = 12, 1_500_000
+"""Of large pictures fewer are generated: as many as have so many pixels together, and with three of each edge and noise
+and all kinds of scenes at least these."""
+
 _FEWEST_CODED, _MOST_CODED, _CODED_PIXELS = 60, 300, 5_000_000
 """Pictures that a model of codes is measured on: some seconds, whatever the size of one."""
 
@@ -63,7 +67,7 @@ class Validate:
     Attributes:
         images: a folder of pictures to measure on, besides the generated ones.
         tolerance: largest absolute difference allowed between the outputs of the original and of the ONNX model.
-        inputs: how many pictures are generated.
+        inputs: how many pictures are generated at most; of large ones they are fewer.
         batches: batch sizes compared with one picture at a time.
         tensorrt: also parse and build with TensorRT-RTX on the CPU, for batches up to `batch_size`.
         timeout: seconds LiteRT (for 32 pictures) or TensorRT may take.
@@ -117,7 +121,8 @@ class Validate:
         # All are fixed: `inputs.check`.
         shape = tuple(side or 0 for side in parse_header(artifact.onnx.data).inputs[0].shape[1:])
         channels, height, width = shape
-        generated = inputs.pictures(self.inputs, height, width, channels)
+        count = min(self.inputs, max(_FEWEST, _PIXELS // (height * width)))
+        generated = inputs.pictures(count, height, width, channels)
         evidence, found = self._measure(artifact, chain(generated, self._given(files, artifact, *shape)))
         if worst(found) is not Level.ERROR:
             evidence, more = self._measure_precision(artifact, evidence, files, *shape)
@@ -176,7 +181,7 @@ class Validate:
             return_freed_memory()
         decoder = replace(decoding.decoder, framing=None) if decoding else None
         objects = Comparison(
-            adapted.for_objects, worker, self.timeout, self.tolerance, first_size=size, decoder=decoder
+            adapted.for_objects, worker, self.timeout, self.tolerance, first_size=len(inner[0]), decoder=decoder
         )
         objects.add_known(*inner)
         other, more = self._proven(objects, adapted.for_objects)
@@ -222,8 +227,9 @@ class Validate:
             return Evidence(), comparison.findings()
         few, alone = comparison.first
         values = as_nvinfer(few, adapted.preprocessing)
+        sizes = [each for each in self.batches if each <= comparison.first_size] or self.batches[:1]
         measured, found = measure(
-            comparison.session, values, alone, self.batches, comparison.decode, exact=not adapted.export.is_stepped
+            comparison.session, values, alone, sizes, comparison.decode, exact=not adapted.export.is_stepped
         )
         decoded = comparison.decoding.difference if comparison.decoding else None
         return Evidence(parity, measured, decoding=decoded), (*comparison.findings(), *found)

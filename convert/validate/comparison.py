@@ -289,6 +289,7 @@ class Comparison:
     Attributes:
         tally: of the outputs, a detector's raw ones.
         decoding: of a detector's shipped outputs; None for a classifier.
+        first_size: how many of the first pictures are kept, and the greatest batch of them that is run.
         first: of the first chunk, `first_size` pictures at most: [k,H,W,C], and the outputs of `session` for each,
             [k, ...].
         inner: of the first pictures, where there is a model without the crop: their names, what the original got of
@@ -312,7 +313,8 @@ class Comparison:
     ) -> None:
         self.first: tuple[NDArray[np.uint8], list[NDArray[Any]]] | None = None
         self.inner: tuple[Sequence[str], NDArray[np.uint8], list[Floats]] | None = None
-        self._adapted, self._worker, self._timeout, self._first_size = adapted, worker, timeout, first_size
+        self._adapted, self._worker, self._timeout, self.first_size = adapted, worker, timeout, first_size
+        self._shipped = len(adapted.onnx.outputs)
         middle = math.inf if adapted.has_own_codes else _MIDDLE
         self.tally = Tally(tolerance, exact=not adapted.has_steps, middle=middle)
         self.decoding: Decoding | None = None
@@ -322,21 +324,9 @@ class Comparison:
 
     @cached_property
     def session(self) -> Any:
-        """Of the shipped model; where the last bit of a score moves whole boxes, with the raw outputs behind them."""
-        last = self._adapted.head
-        if self.decoding is not None and (last.overlap is not None or last.merge == "touching"):
-            return self._session
-        return runtimes.load(self._adapted.onnx.loadable)
-
-    @cached_property
-    def _session(self) -> Any:
-        """The same, with a detector's raw outputs behind the others."""
-        return self.session if self.decoding is None else runtimes.load(with_raw(self._adapted.onnx.data, self._raw))
-
-    @cached_property
-    def _shipped(self) -> int:
-        """How many outputs the model has as it is shipped."""
-        return len(self._session.get_outputs()) - (0 if self.decoding is None else len(self._raw))
+        """Of the shipped model, with a detector's raw outputs behind the others."""
+        model = self._adapted.onnx
+        return runtimes.load(model.loadable if self.decoding is None else with_raw(model.data, self._raw))
 
     def add(self, names: Sequence[str], pictures: NDArray[np.uint8]) -> None:
         """Run both on `pictures` [n,H,W,C] of the shipped model's size; the original on what that one cuts out.
@@ -371,8 +361,8 @@ class Comparison:
                 candidate, _ = spec.comparable(self.decoding.decoder, spec.as_original(raw))
             self.tally.add(names, reference, candidate)
         if self.first is None:
-            few = slice(self._first_size)
-            self.first = pictures[few].copy(), [output[few] for output in outputs[: len(self.session.get_outputs())]]
+            few = slice(self.first_size)
+            self.first = pictures[few].copy(), [output[few] for output in outputs]
 
     def _both(self, inside: NDArray[Any], pictures: NDArray[np.uint8]) -> tuple[list[Floats], list[NDArray[Any]]]:
         """What the original gives for `inside`, in the worker, and ONNX Runtime for `pictures` meanwhile, here."""
@@ -384,11 +374,13 @@ class Comparison:
             return original(*arguments), running.result()
 
     def _run(self, pictures: NDArray[np.uint8]) -> list[NDArray[Any]]:
-        return run_each(self._session, pictures, self._adapted.preprocessing)
+        return run_each(self.session, pictures, self._adapted.preprocessing)
 
     def decode(self, outputs: Sequence[NDArray[Any]]) -> int:
-        """Compare the shipped outputs of a batch with its raw ones, where `session` gives these too; their number."""
-        if self.decoding is None or len(outputs) == self._shipped:
+        """Compare the shipped outputs of a batch with its raw ones, where the last bit of a score moves whole boxes;
+        how many these are."""
+        last = self._adapted.head
+        if self.decoding is None or (last.overlap is None and last.merge != "touching"):
             return 0
         names = [f"picture {number + 1} of a batch of {len(outputs[0])}" for number in range(len(outputs[0]))]
         self.decoding.add(names, outputs[self._shipped :], outputs[: self._shipped])

@@ -12,6 +12,7 @@ import shutil
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,9 +62,8 @@ MISTAKES = (
     mistake("convert pictures -o out", 3, "no model in this folder"),
     mistake("convert zips.zip -o out", 3, "no model in this zip, but a zip: a.zip", "unpack it"),
     mistake("convert model.eim -o out", 3, "an Edge Impulse .eim", "cannot be taken out", "Dashboard"),
-    # damaged; without the extra [tensorflow] that is not seen
-    mistake("convert model.h5 -o out", 3, "TensorFlow"),
-    mistake("convert model.keras -o out", 3, "TensorFlow"),
+    mistake("convert model.h5 -o out", 3, "this HDF5 file holds no Keras model", "TensorFlow Lite"),
+    mistake("convert model.keras -o out", 3, "TensorFlow", "that is not installed", "ei-deepstream[tensorflow]"),
     mistake("convert notebook.html -o out", 3, "a web page", "download"),
     mistake("convert train.py -o out", 3, "a text file", "Dashboard"),
     mistake("convert photo.jpg -o out", 3, "a JPEG picture", "--images"),
@@ -183,8 +183,9 @@ def _contents(folder: Path) -> dict[str, int]:
 
 @pytest.fixture
 def here(workplace: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """`workplace` as the working folder."""
+    """`workplace` as the working folder, and no TensorFlow, as where the extra is not installed."""
     monkeypatch.chdir(workplace)
+    monkeypatch.setattr("convert.export.keras.PathFinder", SimpleNamespace(find_spec=lambda _: None))
     monkeypatch.setenv("EI_DEEPSTREAM_CACHE", str(tmp_path / "cache"))
     return workplace
 

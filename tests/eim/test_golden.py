@@ -368,6 +368,30 @@ def test_a_signal_before_the_first_answer(
         assert document["error"]["message"] == "ended by a signal before the last answer"
 
 
+@pytest.mark.parametrize(
+    ("stop", "format_", "code", "is_empty"),
+    [
+        (RuntimeError("x"), "json", 70, True),
+        (RuntimeError("x"), "text", 70, True),
+        (KeyboardInterrupt(), "text", 130, True),
+        (KeyboardInterrupt(), "json", 130, False),
+    ],
+)
+def test_what_ends_it_before_the_first_answer(
+    capsys: pytest.CaptureFixture[str], fake: Any, tmp_path: Path, stop: BaseException, format_: str, code: int,
+    is_empty: bool,
+) -> None:  # fmt: skip
+    """Only a signal leaves a document: of a bug __main__ writes one."""
+    (tmp_path / "a.txt").write_text("1 2")
+
+    def end(_features: Any) -> Reply:
+        raise stop
+
+    fake().classify = end
+    assert main(["eim", "classify", "m.eim", "--features", str(tmp_path / "a.txt"), "--format", format_]) == code
+    assert ('"answers"' not in capsys.readouterr().out) == is_empty
+
+
 def test_errors_of_inputs_are_told_though_the_eim_ends(
     capsys: pytest.CaptureFixture[str], fake: Any, tmp_path: Path
 ) -> None:
@@ -440,6 +464,30 @@ def test_classify_what_does_not_fit(capsys: pytest.CaptureFixture[str], fake: An
         ("  hint: while an .eim serves this socket, `ei-deepstream eim inspect --hello m.eim` shows the model's "
          "parameters"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "said"),
+    [
+        ("r.csv", {}, "this .eim takes no pictures"),
+        ("r.wav", {}, "this .eim takes no sound"),
+        ("r.wav", {"frequency": 0}, "this .eim takes no sound"),
+        ("r.wav", {"frequency": True}, "this .eim takes no sound"),
+        ("r.wav", {"frequency": float("inf")}, "this .eim takes no sound"),
+        ("r.wav", {"frequency": "8"}, "this .eim takes no sound"),
+        ("r.wav", {"frequency": 8}, "not a WAV that can be read: "),
+    ],
+)
+def test_recordings_for_what_takes_none(
+    capsys: pytest.CaptureFixture[str], fake: Any, tmp_path: Path, name: str, parameters: dict[str, Any], said: str
+) -> None:
+    (tmp_path / name).write_text("1 2")
+    model = ModelInfo(2, 0, ("a",), 0, 0, 0, None, "classification", (), {"model_parameters": parameters})
+    fake(model)
+    assert failed(capsys, "classify", "m.eim", tmp_path / name)[0].startswith(f"error: {tmp_path / name}: {said}")
+    client = fake(model, {"a": 1})
+    assert main(["eim", "classify", "m.eim", "--features", str(tmp_path / name), "-q"]) == 0
+    assert client.asked[1:] == [("all", [1.0, 2.0])], "a file of features may be called anything"
 
 
 def pair(score: float | None, pixels: int | None = None, eim: Any = 0.5, ours: Any = 0.25) -> AnswerPair:

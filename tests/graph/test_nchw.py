@@ -212,3 +212,40 @@ def test_entries_that_are_picked(axis: int, target: str) -> None:
       b = Gather<axis = {axis}>(a, i)    y = Transpose<perm = [0,3,1,2]>(b)
     """
     assert operators(prove_same(model(body, target=target), change)) == ["Gather"]
+
+
+@pytest.mark.parametrize("operator", ["Softmax", "LogSoftmax"])
+@pytest.mark.parametrize("axis", [1, 3, -1])
+def test_scores_along_an_axis(operator: str, axis: int) -> None:
+    body = f"a = Transpose<perm = [0,2,3,1]>(x) b = {operator}<axis = {axis}>(a) y = Transpose<perm = [0,3,1,2]>(b)"
+    assert operators(prove_same(model(body, target="1,3,4,5"), change)) == [operator]
+
+
+@pytest.mark.parametrize(
+    ("pads", "inputs", "target"),
+    [
+        ("0,0,0,0, 0,1,2,0", "a, p", "1,3,5,7"),
+        ("0,2,0,1, 0,0,3,0", "a, p, v", "1,4,6,8"),
+        ("0,0,0,0, 0,-1,0,0", "a, p", "1,3,3,5"),
+    ],
+)
+def test_what_is_added_at_the_edges(pads: str, inputs: str, target: str) -> None:
+    body = f"""
+      p = Constant<value = int64[8] {{{pads}}}>()    v = Constant<value = float {{1.5}}>()
+      a = Transpose<perm = [0,2,3,1]>(x)    b = Pad({inputs})    y = Transpose<perm = [0,3,1,2]>(b)
+    """
+    assert operators(prove_same(model(body, target=target), change)) == ["Pad"]
+
+
+@pytest.mark.parametrize(
+    ("rest", "opset"),
+    [
+        ("p = Constant<value = int64[8] {0,0,0,0, 0,1,1,0}>() b = Pad(a, p) c = Flatten(b) d = Flatten(a)", 13),  # both
+        ("p = Shape(x) q = Sub(p, p) r = Concat<axis = 0>(q, q) b = Pad(a, r) c = Flatten(b) d = Flatten(b)", 13),
+        ("b = Softmax<axis = 1>(a) c = Flatten(b) d = Flatten(b)", 11),  # of all that follows the axis
+    ],
+)
+def test_edges_and_scores_that_must_stay(rest: str, opset: int) -> None:
+    body = f"a = Transpose<perm = [0,2,3,1]>(x) {rest} y = Concat<axis = 1>(c, d)"
+    target = "1,150" if "1,1,0}" in rest else "1,120"
+    assert transposes(prove_same(model(body, target=target, opset=opset), change)) == 1

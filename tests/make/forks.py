@@ -54,14 +54,14 @@ class _Forked:
     def __init__(
         self, command: Sequence[str], *, stdout: int, stderr: int, env: Mapping[str, str], **_: object
     ) -> None:
-        answers, parent, *preload = command[command.index("convert.isolation") + 1 :]
+        answers, parent, later, *preload = command[command.index("convert.isolation") + 1 :]
         requests, ours = os.pipe()
 
         def serve() -> int:
             os.setsid()
             os.close(ours)
             _become(env, requests, stdout, stderr)
-            isolation._serve(int(answers), int(parent), preload)
+            isolation._serve(int(answers), int(parent), later, preload)
             return 0
 
         self.pid = _fork(serve)

@@ -126,7 +126,7 @@ def test_an_engine_in_the_bundle_is_looked_at(built: Project) -> None:
     assert "NVI025" in made.text
 
 
-def test_an_interrupted_make_leaves_no_half_file_and_goes_on(built: Project) -> None:
+def test_an_interrupted_make_leaves_no_half_file_and_goes_on(built: Project, forks: Path) -> None:
     built.environment.update(command(built.folder.parent))  # a fork would not be killed with its client
     wanted = _results(built)
     for wait in (0.5, 1.5):
@@ -142,6 +142,7 @@ def test_an_interrupted_make_leaves_no_half_file_and_goes_on(built: Project) -> 
         for name, data in _results(built).items():
             if not name.endswith(".part"):
                 assert data == wanted[name], f"{name} is half written"
+    built.environment.update(command(built.folder.parent, forks))
     made = built.make("-j2")
     assert made.code == 0, made.text
     assert {name: data for name, data in _results(built).items() if not name.endswith(".part")} == wanted

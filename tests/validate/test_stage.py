@@ -21,7 +21,7 @@ from convert.findings import Finding, Level
 from convert.images import ImageScaling, ResizeMode
 from convert.isolation import Worker
 from convert.types import Adapted, Evidence, Preprocessing, Validated
-from convert.validate import Validate, comparison, runtimes
+from convert.validate import Validate, comparison, inputs, runtimes
 from tests.validate.tiny import GRAY, RGB, Classifier, adapted, onnx_model, parse, tflite
 
 MODEL = Classifier()
@@ -212,6 +212,15 @@ def test_quantized_original_within_its_own_steps(measure: Measure) -> None:
     assert findings == ()
     _, findings = measure(artifact)
     assert ids(findings)[0] == "EI403"
+
+
+def test_large_pictures_are_fewer_and_of_every_kind(measure: Measure) -> None:
+    model = Classifier(height=250, width=400, gain=0.01)
+    evidence, _ = measure(adapted(onnx_model(model), tflite(model)))
+    assert evidence.parity is not None
+    assert evidence.parity.inputs == 15  # 1.5 million pixels
+    kinds = {name.partition(" ")[0] for name, _ in inputs.pictures(12, 250, 400, 3)}  # of larger ones
+    assert kinds >= {"black", "white", "checker", "noise", "field", "gradient", "blobs", "texture"}
 
 
 def test_pictures_of_the_users_own(measure: Measure, tmp_path: Path) -> None:
