@@ -44,7 +44,7 @@ ROUNDING = Rule("EI154")
 TIMEOUT = 300.0
 """Seconds a comparison may take; `--timeout` only ever gives it more."""
 
-SOME, ENOUGH, MOST = (500_000, 5, 50), (3_000_000, 30, 145), (5_000_000, 100, 300)
+SOME, ENOUGH, MOST = (500_000, 5, 50), (5_000_000, 50, 145), (5_000_000, 100, 300)
 """Inputs behind which the best so far is likely to stay that; which are enough without a single difference, of large
 ones fewer than `is_clearly_good` asks for; and how many there are at most. Each: pixels of all of them together, and
 the least and the greatest number."""
@@ -127,7 +127,12 @@ class WithAgreement:
             assert self.meanwhile is not None
             self.meanwhile(rewriting(layers)[0])
 
-        given = plain.model, self.rounding, self.meanwhile is not None
+        likely = "none" if self.rounding == "auto" and _has_boxes(plain.facts.task) else self.rounding
+        ahead = self.meanwhile is not None
+        if ahead and likely != "auto":
+            begin(likely)
+            ahead = False
+        given = plain.model, self.rounding, ahead
         layers, measured, without = self._call("convert.agreement:best_rewriting", plain, worker, *given, told=begin)
         inputs, found = measured.inputs, []
         export, rounded = rewriting(layers)
@@ -290,10 +295,15 @@ def best_rewriting(
         found[best] = next(running[best])
     while found["none"].inputs < so_far.inputs:
         found["none"] = next(running["none"])
-    without, has_boxes = found["none"], head(task).detects and not head(task).merges_cells
-    if has_boxes and rounding == "auto" and best == "every" and so_far.mean_abs_diff > without.mean_abs_diff / 2:
+    without = found["none"]
+    if rounding == "auto" and _has_boxes(task) and best == "every" and so_far.mean_abs_diff > without.mean_abs_diff / 2:
         return "none", without, without
     return best, so_far, without
+
+
+def _has_boxes(task: str) -> bool:
+    """Whether it is a detector of boxes, of which hardly any rewriting rounds (`best_rewriting`)."""
+    return head(task).detects and not head(task).merges_cells
 
 
 def _together(left: Agreement, right: Agreement) -> Agreement:

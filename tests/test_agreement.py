@@ -308,7 +308,7 @@ def test_what_is_likely_to_go_on_is_translated_meanwhile(worker: Worker, tmp_pat
         begun.clear()
 
 
-def test_the_road_measures_what_is_rewritten_and_gives_it_time() -> None:
+def test_unpacking_measures_what_is_rewritten_and_gives_it_time() -> None:
     assert unpacking({"dequantize": False}) == Unpack()
     for options, seconds in (({}, TIMEOUT), ({"timeout": 1.0}, TIMEOUT), ({"timeout": 900.0}, 900)):
         expected = WithAgreement(Unpack(dequantize=True), timeout=seconds)
