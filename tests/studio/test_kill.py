@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import signal
@@ -69,8 +70,14 @@ class Launcher:
 
 
 @pytest.fixture(scope="module")
+def bindings() -> None:
+    """Only the launcher needs them."""
+
+
+@pytest.fixture(scope="module")
 def launcher() -> Iterator[Launcher]:
-    pytest.importorskip("edgeimpulse_api", reason="Edge Impulse's API bindings are not installed")
+    if importlib.util.find_spec("edgeimpulse_api") is None:
+        pytest.skip("Edge Impulse's API bindings are not installed")
     command = [sys.executable, "-c", LAUNCHER]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         yield Launcher(process)

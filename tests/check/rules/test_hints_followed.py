@@ -235,10 +235,13 @@ _KEYS = (
 @pytest.mark.parametrize("platform", ["dgpu", "jetson"])
 @pytest.mark.parametrize("kind", [None, 1, 2, 3, 4, 5, 9])
 def test_hints_for_sources(kind: int | None, platform: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every kind with every address and every keys, on one of the platforms."""
     monkeypatch.chdir(tmp_path)
-    for uri, keys in product(_URIS, _KEYS):
-        lines = [f"type={kind}" if kind else "", f"uri={uri}" if uri else "", keys]
-        _assert_followed(tmp_path, "app.txt", _APP.format(more="\n".join(each for each in lines if each)), platform)
+    for number, uri in enumerate(_URIS):
+        here = (number + (platform == "jetson")) % 2
+        for keys in _KEYS[here::2]:
+            lines = [f"type={kind}" if kind else "", f"uri={uri}" if uri else "", keys]
+            _assert_followed(tmp_path, "app.txt", _APP.format(more="\n".join(each for each in lines if each)), platform)
 
 
 @pytest.mark.parametrize(
