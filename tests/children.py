@@ -151,8 +151,8 @@ class Children:
             given = config.name, {path.name: path.read_bytes() for path in sorted(config.parent.iterdir())}, others
         elif function == _STAGE and isinstance(arguments[0], Adapt | Validate | WithFraming):
             given = arguments[:-1]  # none of these stages writes into its folder
-        elif not (function.startswith(_TRANSLATION) and worker.preload):
-            return None
+        elif not (function.startswith(_TRANSLATION) and worker.preload) or isinstance(arguments[0], str):
+            return None  # large models travel as a path
         limits = {name: limit for name, limit in options.items() if name != "told"}
         key = pickle.dumps((function, given, limits, tuple(worker.preload)))
         return None if b"pathlib" in key else self.results / hashlib.sha256(key).hexdigest()
@@ -179,9 +179,10 @@ class Children:
 
 
 def _ours(worker: Worker) -> bool:
-    return all(name.startswith("convert.") for name in worker.preload)
+    return all(name.startswith("convert.") for name in (*worker.preload, *worker.later))
 
 
 def _key(worker: Worker) -> Key:
     environment = frozenset((name, value) for name, value in os.environ.items() if not name.startswith("PYTEST_"))
-    return tuple(worker.preload), tuple(sys.path), environment, os.getcwd()  # noqa: PTH109 - a string will do
+    modules = (*worker.preload, "later", *worker.later)
+    return modules, tuple(sys.path), environment, os.getcwd()  # noqa: PTH109 - a string will do

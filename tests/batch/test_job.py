@@ -35,6 +35,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+@pytest.mark.usefixtures("anew")
 def test_the_same_bytes_as_convert(worker: Worker, convert: Callable[..., Path], tmp_path: Path) -> None:
     options = {**defaults(ConvertOptions), "role": "pgie", "target": "6.2", "labels": ("a", "b", "c", "d")}
     events: list[Event] = []

@@ -108,6 +108,7 @@ def test_a_dry_run_measures_nothing(
     assert "EI154" not in said.out
 
 
+@pytest.mark.usefixtures("anew")
 def test_a_batch_gives_the_same_bytes(
     say: Callable[..., Said],
     convert: Callable[..., Path],
