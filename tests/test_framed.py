@@ -99,7 +99,7 @@ def test_the_model_for_objects_is_proven_too(worker: Worker, model: bytes) -> No
     assert other.parity is not None
     assert other.parity.max_abs_diff < 1e-4
     assert other.batch is not None
-    assert other.batch.sizes == (1, 2)
+    assert other.batch.sizes == (1, 2, 8)
     assert (other.decoding is None) == (evidence.decoding is None)
     alone, _ = prove(worker, make(worker, model, "16:9"))
     assert replace(evidence, for_objects=None) == alone

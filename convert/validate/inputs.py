@@ -122,7 +122,7 @@ def _edges(height: int, width: int, channels: int) -> list[tuple[str, Picture]]:
     left = columns < width // 2
     middle = (rows == height // 2) & (columns == width // 2)
     grey = {
-        "single bright pixel": middle, "white": rows >= 0, "checker": (rows + columns) % 2, "black": rows < 0,
+        "black": rows < 0, "white": rows >= 0, "checker": (rows + columns) % 2, "single bright pixel": middle,
         "stripes": rows // 2 % 2, "half": left, "other half": ~left,
     }  # fmt: skip
     edges = {
