@@ -39,7 +39,7 @@ def test_every_sample_export_becomes_a_proven_bundle(convert: Callable[..., Path
         bundle = convert(export)
         report = json.loads((bundle / "report.json").read_text())
         assert report["evidence"]["parity"]["max_abs_diff"] < 1e-4
-        assert report["evidence"]["parity"]["inputs"] == 12, "fewer than 32, as frames of 640x360 are large"
+        assert report["evidence"]["parity"]["inputs"] == 32
         assert report["evidence"]["batch"]["sizes"] == [1, 2, 8]
         for file in report["files"]:
             assert hashlib.sha256((bundle / file["path"]).read_bytes()).hexdigest() == file["sha256"]
