@@ -41,6 +41,5 @@ def test_codes_decide_as_the_original_does(convert: Callable[..., Path], name: s
 @pytest.mark.parametrize("name", NAMES)
 def test_float32_decides_as_the_original_does(convert: Callable[..., Path], name: str) -> None:
     report = converted(convert, name)
-    measured = report["evidence"]["int8_agreement"]
-    assert measured["top1"] >= min(0.98, measured["kernels"] or 1)
-    assert "error" not in {each["level"] for each in report["findings"]}
+    assert report["evidence"]["int8_agreement"]["inputs"] >= 145
+    assert not [each for each in report["findings"] if each["level"] == "error" or each["id"] == "EI153"]
