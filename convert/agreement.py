@@ -44,7 +44,7 @@ ROUNDING = Rule("EI154")
 TIMEOUT = 300.0
 """Seconds a comparison may take; `--timeout` only ever gives it more."""
 
-SOME, ENOUGH, MOST = (500_000, 5, 50), (5_000_000, 50, 145), (5_000_000, 100, 300)
+SOME, ENOUGH, MOST = (500_000, 5, 50), (3_000_000, 30, 145), (5_000_000, 100, 300)
 """Inputs behind which the best so far is likely to stay that; which are enough without a single difference, of large
 ones fewer than `is_clearly_good` asks for; and how many there are at most. Each: pixels of all of them together, and
 the least and the greatest number."""

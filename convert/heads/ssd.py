@@ -14,6 +14,7 @@ classes together).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, UnsupportedModelError, ValidationError
@@ -171,6 +172,7 @@ def read_postprocess(model: bytes) -> PostProcess:
     return PostProcess(anchors, (y, x, h, w), classes, Limits(detections, score, overlap))
 
 
+@lru_cache(maxsize=1)  # asked for by `Translate.ahead`, and by the stage itself
 def without_postprocess(model: bytes) -> bytes:
     """The flatbuffer cut off before the operator: its outputs are the encoded boxes and the scores.
 

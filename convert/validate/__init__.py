@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -44,7 +45,7 @@ SQUASHED = Rule("EI409")
 _LARGE = 1 << 20
 """Numbers in a batch from which the child is ended before it is run; it starts again if it is needed."""
 
-_FEWEST, _PIXELS = 16, 1_500_000
+_FEWEST, _PIXELS = 14, 1_500_000
 """For a network of large pictures fewer are generated: as many as have so many pixels together, at the network's size;
 at least these, with four each of edges and noise and all kinds of scenes."""
 
@@ -173,18 +174,21 @@ class Validate:
         pixels = first[0].size if first else 0
         if self.worker is not None and max(pixels, adapted.onnx.size * _LARGE // LARGE) > _LARGE:
             self.worker.close()  # a batch of large pictures is a run's peak of memory, and the child has done its part
-        evidence, found = self._proven(comparison, adapted)
-        if adapted.for_objects is None or inner is None or evidence.parity is None:
-            return evidence, found
-        del comparison  # and its sessions, of a large model hundreds of megabytes
-        if adapted.onnx.size > LARGE:
-            return_freed_memory()
-        decoder = replace(decoding.decoder, framing=None) if decoding else None
-        objects = Comparison(
-            adapted.for_objects, worker, self.timeout, self.tolerance, first_size=len(inner[0]), decoder=decoder
-        )
-        objects.add_known(*inner)
-        other, more = self._proven(objects, adapted.for_objects)
+        if adapted.for_objects is None or inner is None or comparison.tally.parity() is None:
+            return self._proven(comparison, adapted)
+        with ThreadPoolExecutor(1) as thread:  # both at once: ONNX Runtime lets go of Python's lock
+            proven = thread.submit(self._proven, comparison, adapted)
+            if adapted.onnx.size > LARGE:  # but for sessions of hundreds of megabytes
+                wait([proven])
+                del comparison
+                return_freed_memory()
+            decoder = replace(decoding.decoder, framing=None) if decoding else None
+            objects = Comparison(
+                adapted.for_objects, worker, self.timeout, self.tolerance, first_size=len(inner[0]), decoder=decoder
+            )
+            objects.add_known(*inner)
+            other, more = self._proven(objects, adapted.for_objects)
+        evidence, found = proven.result()
         of_objects = ObjectEvidence(other.parity, other.batch, decoding=other.decoding)
         return replace(evidence, for_objects=of_objects), (*found, *_of_objects(more, found))
 
