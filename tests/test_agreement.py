@@ -191,6 +191,9 @@ def test_a_model_that_rounds_is_held_against_the_quantized_original(tmp_path: Pa
     validated = next(each for each in run.artifacts if isinstance(each, Validated))
     assert validated.evidence.parity is not None
     assert validated.evidence.parity.top1 == 1
+    assert validated.evidence.for_objects is not None
+    assert validated.evidence.for_objects.parity is not None
+    assert validated.evidence.for_objects.parity.inputs > 4, "of few the middle one says little"
     export = replace(validated.adapted.export, original=by_brightness(0.5, 0.2))
     translated = replace(validated.adapted.translated, export=export)
     found = Validate()(replace(validated.adapted, translated=translated), tmp_path).findings
