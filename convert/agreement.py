@@ -6,7 +6,7 @@ pictures are the validation's: only this module imports both. The result travels
 
 The two models never compute the same: the quantized one rounds every activation to one of 256 values. What counts is
 whether they decide the same. Where they do not, rounding is the reason: with the rounding of every layer put back,
-real models agree on 99 to 100 % of inputs (tests). Two int8 kernels of LiteRT itself, XNNPACK's and the reference,
+real models agree on 98 to 100 % of inputs (tests). Two int8 kernels of LiteRT itself, XNNPACK's and the reference,
 agree on 92 to 100 %, by model: where the rewriting does less well than it should, two sets of LiteRT's kernels are
 compared on the same inputs, and the rewriting is held against both. LiteRT can crash on a damaged model, so all of it
 runs in a worker process.
