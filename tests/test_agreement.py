@@ -320,7 +320,7 @@ def test_unpacking_measures_what_is_rewritten_and_gives_it_time() -> None:
 
 def test_stages_in_the_worker_give_the_same_files(tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(by_brightness(0.4, 0.35))
-    settings = defaults(ConvertOptions)
+    settings = {**defaults(ConvertOptions), "frame": "none"}
     with Worker(PRELOAD) as child, Worker() as beside:
         for name, other in (("one", None), ("two", beside)):
             run = convert([tmp_path / "m.tflite"], tmp_path / name, settings, child, beside=other)
