@@ -21,6 +21,7 @@ from convert.nvinfer.targets import opsets, targets
 from convert.translate import PRELOAD
 from convert.types import Adapted, Evidence, Validated
 from tests.eim.bundles import read_impulse
+from tests.emitted import prove_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,29 +38,23 @@ def keys(path: Path) -> dict[str, str]:
     return {key: value for key, _, value in lines}
 
 
-@pytest.mark.parametrize(
-    ("frame", "dims", "mux"),
-    [("1280x720", "3;360;640", ("1280", "720")), ("9:16", "3;640;360", ("1080", "1920"))],
-)
-def test_a_bundle_for_frames(
-    say: Callable[..., Said], tmp_path: Path, frame: str, dims: str, mux: tuple[str, str]
-) -> None:
+def test_a_bundle_for_frames(say: Callable[..., Said], tmp_path: Path) -> None:
     out = tmp_path / "bundle"
-    options = ("convert", MODEL, "-o", out, *CROPPED, "--frame", frame, "--format", "json")
+    options = ("convert", MODEL, "-o", out, *CROPPED, "--frame", "1280x720", "--format", "json")
     planned = say(*options, "--dry-run").document
     assert not out.exists()
     document = say(*options).document
     assert document["exit_code"] == 0
     assert [each["path"] for each in planned["outputs"]] == [each["path"] for each in document["outputs"]]
     assert not {"EI304", "EI306", "EI409", "EI510"} & {finding["id"] for finding in document["findings"]}
-    onnx = f"shapes-{frame.replace(':', 'x')}.onnx"
+    onnx = "shapes-1280x720.onnx"
     primary, secondary = (keys(out / f"config_infer_{role}_shapes.txt") for role in ("primary", "secondary"))
     assert (primary["onnx-file"], secondary["onnx-file"]) == (onnx, "shapes.onnx")
-    assert (primary["infer-dims"], secondary["infer-dims"]) == (dims, "1;48;48")
+    assert (primary["infer-dims"], secondary["infer-dims"]) == ("3;360;640", "1;48;48")
     assert (primary["maintain-aspect-ratio"], primary["scaling-filter"]) == ("0", "1")
     assert primary["labelfile-path"] == secondary["labelfile-path"]
     app = (out / "deepstream_app_shapes.txt").read_text()
-    assert f"\nwidth={mux[0]}\nheight={mux[1]}\n" in app.partition("[streammux]")[2]
+    assert "\nwidth=1280\nheight=720\n" in app.partition("[streammux]")[2]
     assert "enable=0" in app.partition("[secondary-gie0]")[2]
     # one script builds both engines, which have the names that the configs expect
     started = re.findall(r'"\$here"/(\S+)', (out / "build_engine.sh").read_text())
@@ -69,7 +64,7 @@ def test_a_bundle_for_frames(
         assert config["infer-dims"].replace(";", "x") in text
         assert (out / script).stat().st_mode & 0o100
     framing = document["model"]["preprocessing"]["framing"]
-    assert (framing["frame"], framing["model"]) == (frame, [48, 48])
+    assert (framing["frame"], framing["model"]) == ("1280x720", [48, 48])
     assert document["object_model"]["preprocessing"]["framing"] is None
     report = json.loads((out / "report.json").read_text())
     assert [report[each]["file"] for each in ("model", "object_model")] == [onnx, "shapes.onnx"]
@@ -104,13 +99,22 @@ def test_frames_of_16_9_are_the_default(emitted: Callable[..., Path]) -> None:
     assert secondary["shapes.onnx"] == usual["shapes.onnx"]
 
 
-def test_a_cameras_own_frames(say: Callable[..., Said], tmp_path: Path) -> None:
-    document = say("convert", MODEL, "-o", tmp_path, *CROPPED, "--source", "/dev/video0", "--format", "json").document
-    assert document["model"]["preprocessing"]["framing"]["frame"] == "4:3"
-    assert (tmp_path / "shapes-4x3.onnx").exists()
-    app = (tmp_path / "deepstream_app_shapes.txt").read_text()
-    assert "camera-width=640\ncamera-height=480\n" in app
-    assert "\nwidth=640\nheight=480\n" in app.partition("[streammux]")[2]
+@pytest.mark.parametrize(
+    ("options", "ratio", "dims", "mux"),
+    [
+        (("--frame", "9:16"), "9x16", "3;640;360", (1080, 1920)),
+        (("--source", "/dev/video0"), "4x3", "3;360;480", (640, 480)),
+    ],
+)
+def test_frames_on_end_and_a_cameras_own(
+    emitted: Callable[..., Path], options: tuple[str, str], ratio: str, dims: str, mux: tuple[int, int]
+) -> None:
+    bundle = emitted(MODEL, *CROPPED, *options)
+    primary = keys(bundle / "config_infer_primary_shapes.txt")
+    assert (primary["onnx-file"], primary["infer-dims"]) == (f"shapes-{ratio}.onnx", dims)
+    app = (bundle / "deepstream_app_shapes.txt").read_text()
+    assert "\nwidth={}\nheight={}\n".format(*mux) in app.partition("[streammux]")[2]
+    assert ("camera-width=640\ncamera-height=480\n" in app) == ("--source" in options)
 
 
 @pytest.mark.parametrize("mode", ["squash", "fit-longest"])
@@ -245,12 +249,14 @@ def test_the_text_says_what_is_gained(say: Callable[..., Said], tmp_path: Path) 
 
 @pytest.mark.parametrize("mode", ["squash", "fit-longest"])
 def test_a_frame_for_nothing_changes_nothing(
-    say: Callable[..., Said], convert: Callable[..., Path], tmp_path: Path, mode: str
+    say: Callable[..., Said], emitted: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
     options = (MODEL, "--resize-mode", mode, "--resize", "device")
+    usual = files(emitted(*options))
+    prove_nothing(monkeypatch)
     document = say("convert", *options, "-o", tmp_path, "--frame", "16:9", "--format", "json").document
     assert "EI306" in {finding["id"] for finding in document["findings"]}
-    assert files(convert(*options)) == files(tmp_path)
+    assert usual == files(tmp_path)
 
 
 def test_frames_of_the_models_own_shape(say: Callable[..., Said], tmp_path: Path) -> None:
@@ -279,8 +285,9 @@ def test_frames_and_objects_do_not_go_together(say: Callable[..., Said], tmp_pat
 
 
 def test_of_two_models_the_first_sees_frames(
-    say: Callable[..., Said], models: Path, exports: list[Path], tmp_path: Path
+    say: Callable[..., Said], models: Path, exports: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    prove_nothing(monkeypatch)
     fomo = next(path for path in sorted(models.glob("fomo*")) if "x1-f32" in path.name)
     out = tmp_path / "app"
     options = ("--pgie", fomo, "--sgie", exports[0], "--labels", "face", *CROPPED, "--frame", "4:3")
