@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from convert.check.context import Checks, Unreadable, read_groups
+from convert.check.context import Checks
+from convert.check.loading import Unreadable, read_groups
 from convert.errors import PresetError
 from convert.files import TableReader, configs, load_toml
 from convert.nvinfer import keyfile

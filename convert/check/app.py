@@ -15,6 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from convert.check import context as checking
+from convert.check import loading
 from convert.check.analytics import READERS, AnalyticsFile, Fault, known_groups
 from convert.errors import InputError
 from convert.files import load_toml
@@ -144,8 +145,8 @@ def read_app(data: bytes, path: str, release: str) -> AppFile:
     since, is_yaml = catalogue().yaml_since["deepstream-app"], path.endswith((".yml", ".yaml"))
     form = "yaml" if is_yaml and version(release) >= version(since) else "ini"
     try:
-        found = checking.read_groups(data, form, release)
-    except checking.Unreadable as error:
+        found = loading.read_groups(data, form, release)
+    except loading.Unreadable as error:
         trouble = Fault(error.message, error.line, error.column)
         if is_yaml and form == "ini":
             trouble = Fault(f"deepstream-app of {release} reads no YAML; since {since}")

@@ -16,7 +16,7 @@ from convert.cli import Command, Group
 from convert.cli.options import EXISTING, Parsed, common, declaration, exit_code, keywords, stack, write_json
 from convert.errors import ConvertError, InputError, PresetError
 from convert.files import load_toml, plain, signals_wait
-from convert.findings import Rule
+from convert.findings import Finding, Level, Rule
 from convert.options import ConvertOptions, Option
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from convert.eim.client import Client, ModelInfo, ProxyEvent, Reply
     from convert.eim.compare import EimComparison
     from convert.eim.inspect import EimInspection
-    from convert.findings import Finding, Level
     from convert.images import ImageScaling
 
 

@@ -17,9 +17,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from convert.emit import files as bundle
-from convert.emit.app import App, app_file
+from convert.emit.app import App, Instructions, app_file, run_md
 from convert.emit.config import Gie, infer_file, preset_for
-from convert.emit.run_md import Instructions, run_md
 from convert.emit.streams import SINKS, Source, parse_source, sample
 from convert.errors import PresetError
 from convert.files import load_text

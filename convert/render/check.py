@@ -23,7 +23,7 @@ from convert.nvinfer.numbers import read_ordinary
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from convert.check.context import ChosenTarget
+    from convert.check.loading import ChosenTarget
     from convert.check.run import CheckedFile, CheckReport
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from convert.check.context import ChosenTarget
+    from convert.check.loading import ChosenTarget
     from convert.findings import Finding
     from convert.simulate.job import Simulated
 

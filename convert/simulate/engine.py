@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.check.context import SDK, Models, RuleContext, Setting, load_context, read_config
+from convert.check.context import SDK, RuleContext, Setting
+from convert.check.loading import Models, load_context, read_config
 from convert.check.rules import findings
 from convert.check.rules.engine import absence
 from convert.errors import InputError, ValidationError

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convert.check.app import gies, is_on, number, read_app, troubles
-from convert.check.context import read_config
+from convert.check.loading import read_config
 from convert.check.recognise import APP, CONFIG
 from convert.check.run import find_configs
 from convert.errors import ConvertError, InputError, MissingDependencyError, PresetError, UnsupportedModelError
