@@ -17,6 +17,7 @@ from convert.errors import ConvertError, InputError, OutputError, PresetError
 from convert.images import ImageScaling, ResizeMode
 from convert.studio.client import Studio
 from convert.studio.pull import Pull, Pulled
+from tests.emitted import prove_nothing
 from tests.studio.conftest import MODEL, SAMPLES, library
 from tests.studio.server import IMPULSE, KEY, PROJECT, TRAINED, Fault, StudioServer, target
 
@@ -305,7 +306,8 @@ def test_a_damaged_deployment_is_no_file(server: StudioServer, studio: Studio, t
     assert not list(tmp_path.iterdir())
 
 
-def test_an_export_in_studio(server: StudioServer, tmp_path: Path) -> None:
+def test_an_export_in_studio(server: StudioServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prove_nothing(monkeypatch)
     bundle = api.convert(f"studio:{PROJECT}", tmp_path / "bundle")
     assert not [finding for finding in bundle.findings if finding.id.startswith("EI1")]
     export = json.loads((tmp_path / "bundle" / "report.json").read_bytes())["export"]
@@ -318,15 +320,6 @@ def test_an_export_in_studio(server: StudioServer, tmp_path: Path) -> None:
             assert (tmp_path / "bundle" / path.name).read_bytes() == path.read_bytes()
     with pytest.raises(PresetError, match="does not open a project '12'"):
         api.convert("studio:12", tmp_path / "none")
-    assert server.port
-
-
-def test_a_manifest_with_an_export_in_studio(server: StudioServer, tmp_path: Path) -> None:
-    manifest = tmp_path / "models.toml"
-    manifest.write_text(f'[[model]]\nexport = "studio:{PROJECT}"\nname = "shapes"\n')
-    for state in ("done", "unchanged"):
-        report = api.batch(manifest, tmp_path / "bundles", jobs=1, cache_dir=tmp_path / "cache")
-        assert [(outcome.name, outcome.state.value) for outcome in report.outcomes] == [("shapes", state)]
     assert server.port
 
 
