@@ -134,7 +134,6 @@ def show_run(run: pipeline.Run, pictures: Path | None = None) -> None:
         framing = validated.adapted.preprocessing.framing if validated else None
         render.show_next(render.after_conversion(run, pictures), out, str(framing.frame) if framing else None)
     if run.error:
-        sys.stdout.flush()
         for line, indent in zip(error_lines(run.error), (2, 4), strict=False):
             print_hanging(console(stderr=True), Text(line, style="red"), indent)
 

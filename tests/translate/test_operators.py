@@ -204,13 +204,16 @@ def test_mirrored_edges(mode: str, same: Callable[..., onnx.ModelProto]) -> None
     same(network("MIRROR_PAD", (1, 9, 13, 4), pads, option=option), tolerance=1e-6)
 
 
-@pytest.mark.parametrize(("kernel", "stride"), [(1, 2), (2, 3), (1, 3)])
+@pytest.mark.parametrize(
+    ("kernel", "stride"),
+    [((1, 1), (2, 2)), ((2, 2), (3, 3)), ((1, 1), (3, 3)), ((1, 3), (2, 2)), ((3, 1), (2, 2)), ((2, 1), (1, 2))],
+)
 def test_transposed_convolutions_that_leave_gaps(
-    kernel: int, stride: int, same: Callable[..., onnx.ModelProto]
+    kernel: tuple[int, int], stride: tuple[int, int], same: Callable[..., onnx.ModelProto]
 ) -> None:
-    shape = (1, 6 * stride, 8 * stride, 4)
-    weights = np.random.default_rng(0).normal(size=(4, kernel, kernel, 3)).astype(np.float32)
-    option = options("TransposeConv", padding=schema.Padding.SAME, strideH=stride, strideW=stride)
+    shape = (1, 6 * stride[0], 8 * stride[1], 4)
+    weights = np.random.default_rng(0).normal(size=(4, *kernel, 3)).astype(np.float32)
+    option = options("TransposeConv", padding=schema.Padding.SAME, strideH=stride[0], strideW=stride[1])
     model = network("TRANSPOSE_CONV", shape, np.array(shape, np.int32), weights, option=option, behind=True)
     same(model, tolerance=1e-5)
 
