@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from convert import __version__, pipeline, render, types
+from convert import __version__, render, types
 from convert import report as documents
 from convert.findings import Finding, Level, Rule, rulebook
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from junitparser import TestCase, TestSuite
 
+    from convert import pipeline
     from convert.batch import BatchReport
     from convert.batch.plan import Job, Outcome
     from convert.check.loading import ChosenTarget

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from convert import compare, errors, files, images, pipeline, render, report, types
+from convert import compare, errors, files, images, render, report, types
 from convert.findings import Finding, Level
 from convert.images.resizing import Resizing
 from convert.render.machine import failure_document
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
+    from convert import pipeline
     from convert.dsp import Impulse
 
 
