@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -27,8 +28,6 @@ from convert.nvinfer.numbers import read_ordinary
 from convert.nvinfer.targets import Target, between, catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from convert.findings import Finding, Level, Rule
 
 

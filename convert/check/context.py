@@ -13,6 +13,7 @@ A finding about a key that is missing is at [property], so a comment above that 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -22,8 +23,6 @@ from convert.findings import Finding, Level, Rule
 from convert.nvinfer import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
     from convert.errors import InputError
     from convert.nvinfer.context import Binding, Initialised, Library
     from convert.nvinfer.targets import Target

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -24,8 +25,6 @@ from convert.nvinfer.context import MOST_LABEL_BYTES
 from convert.nvinfer.numbers import read_ordinary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
     from convert.findings import Finding
     from convert.nvinfer.keys import Entry, Problem
     from convert.nvinfer.targets import Target

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -19,8 +20,6 @@ from convert.nvinfer.targets import Target, opsets, target
 from convert.options import PLATFORM, RELEASE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from convert.nvinfer.yaml import Node
     from convert.onnx_header import Header, Value
     from convert.report import BundleReport

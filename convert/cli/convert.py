@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,6 @@ from convert.options import FRAME, ConvertOptions, checked, refuse_contradiction
 from convert.types import Adapted, Evidence, Export, OnnxModel, Stage, StageResult, Translated, Validated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from convert.images import Frame, Mark
     from convert.pipeline import Event
 

@@ -12,6 +12,7 @@ A model that crops whole frames is of no use for objects. Where `adapt` made the
 from __future__ import annotations
 
 import shlex
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -29,7 +30,6 @@ from convert.report import REPORT, app_report, report_document
 from convert.types import Adapted, Bundle, StageResult, Validated, onnx_file
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
     from pathlib import Path
 
     from convert.emit.analytics import Counting

@@ -12,9 +12,9 @@ nvdsinfer_context_impl.cpp: the same lines in 5.1, 6.0 to 7.1 and 9.1); images a
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from convert import files, images, types
@@ -24,9 +24,6 @@ from convert.emit.files import SCRIPT, EngineBuild
 from convert.images import Frame
 from convert.images.resizing import Resizing
 from convert.nvinfer.targets import Target, between, container, sdk_path, tracker
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _CODECS_LEFT_OUT = "6.1.1"  # from this release on the images leave codecs out (its documentation on containers)
 _WINDOW = (1280, 720)  # the most of it, pixels

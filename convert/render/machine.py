@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Iterable
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +22,6 @@ from convert import report as documents
 from convert.findings import Finding, Level, Rule, rulebook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from junitparser import TestCase, TestSuite
 
     from convert import pipeline

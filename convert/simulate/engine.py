@@ -17,6 +17,7 @@ levels.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,8 +39,6 @@ from convert.simulate.settings import ColorFormat, NetworkType, Settings
 from convert.validate import runtimes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from convert.nvinfer.keys import Problem

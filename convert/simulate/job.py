@@ -8,6 +8,7 @@ overrides the nvinfer configs.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +31,6 @@ from convert.simulate.run import Runner
 from convert.simulate.tracking import Counting, setup_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
