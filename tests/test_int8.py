@@ -12,7 +12,7 @@ import pytest
 from onnx import numpy_helper
 
 from convert.__main__ import main
-from convert.check.context import check_target
+from convert.check.loading import check_target
 from convert.check.run import Checker
 from convert.emit import Emit
 from convert.emit.files import CALIBRATION
