@@ -26,7 +26,7 @@ from tests.eim.processes import eventually
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.eim.processes import Servers
+    from tests.eim.processes import Served, Servers
 
 SHORT = Timeouts(start=3, answer=0.5)
 HELLO = (
@@ -361,10 +361,10 @@ def test_a_signal_ends_the_child_too(made: dict[str, Path], servers: Servers) ->
     assert not memory.exists()
 
 
-def test_features_of_a_picture_model(made: dict[str, Path]) -> None:
+def test_features_of_a_picture_model(served: Served) -> None:
     sketch = bundles.fomo()
     assert sketch.shape == (3, 96, 96)
-    with talk(made["fomo.eim"]) as client:
+    with talk(served("fomo")) as client:
         assert client.model.kind == "constrained_object_detection"
         assert client.model.slice == 2304
         assert client.model.thresholds == ({"id": 18, "min_score": 0.5, "type": "object_detection"},)
