@@ -222,19 +222,6 @@ def test_nothing_goes_on_beside_a_model_that_is_refused(
         assert beside._process is None
 
 
-@pytest.mark.usefixtures("anew")
-def test_frames_are_the_same_whether_made_before_or_meanwhile(shapes_export: Path, tmp_path: Path) -> None:
-    """A conversion without a second process proves first and then makes them."""
-    with Worker(PRELOAD) as worker:
-        done = [
-            conversion([shapes_export], tmp_path / str(number), defaults(ConvertOptions), worker, beside=each)
-            for number, each in enumerate((None, _NeverStarted()))
-        ]
-    assert [each.error for each in done] == [None, None]
-    here, meanwhile = ((tmp_path / str(number) / "report.json").read_bytes() for number in range(2))
-    assert here == meanwhile
-
-
 def test_large_pictures_are_fewer(fruit_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _here(monkeypatch)
     monkeypatch.setattr(run, "_PIXELS", 96 * 96 * 12)
