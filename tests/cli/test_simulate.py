@@ -441,7 +441,7 @@ class TestBundles:
     def test_real_detectors_in_front_of_a_real_classifier(
         self, say: Callable[..., Said], emitted: Callable[..., Path], tmp_path: Path, models: Path, name: str
     ) -> None:
-        squash = ("--resize-mode", "squash")
+        squash = ("--resize-mode", "squash", "--frame", "none")
         first = emitted(models / name, *squash)
         (primary,) = first.glob("config_infer_primary_*.txt")
         (secondary,) = emitted(models / "classify-96x96x3-f32.lite", *squash).glob("config_infer_secondary_*.txt")

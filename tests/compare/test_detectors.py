@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Convert = Callable[..., Path]
 
-_SQUASH = ("--resize-mode", "squash", "--resize", "device")
+_SQUASH = ("--resize-mode", "squash", "--frame", "none")
 
 
 @pytest.fixture(scope="module")

@@ -173,7 +173,7 @@ class TestCommand:
         tmp_path: Path,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
-        folder = emitted(fruit_export, "--resize-mode", "squash", "--labels", "a;b;c;d;e")
+        folder = emitted(fruit_export, "--resize-mode", "squash", "--frame", "none", "--labels", "a;b;c;d;e")
         code, out, _ = self.run(
             capsys, config_of(folder), pictures, "-o", tmp_path / "shown", "--against", "edge-impulse",
             "--original", fruit_export, "--fail-on", "warning",
