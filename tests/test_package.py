@@ -68,10 +68,10 @@ def test_the_wheel_runs_in_a_clean_environment(built: Path, tmp_path: Path) -> N
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
     (site / "dependencies.pth").write_text(str(Path(pytest.__file__).parents[1]) + "\n")
-    run = [str(home / "bin" / "python"), "-P", "-m", "convert"]
+    run = [str(home / "bin" / "python"), "-I", "-m", "convert"]
     export = ROOT / "samples" / "exports" / "shapes-cpp-2025"
-    words = [*run, "convert", str(export), "-o", str(tmp_path / "bundle"), "--frame", "none", "-q"]
+    words = [*run, "convert", str(export), "-o", str(tmp_path / "bundle"), "--role", "sgie", "-q"]
     out = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert out.returncode == 0, out.stdout + out.stderr
-    where = [str(home / "bin" / "python"), "-P", "-c", "import convert.files as r; print(r.configs())"]
+    where = [str(home / "bin" / "python"), "-I", "-c", "import convert.files as r; print(r.configs())"]
     assert Path(subprocess.check_output(where, text=True, cwd=tmp_path).strip()).is_relative_to(site)

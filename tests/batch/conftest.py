@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from convert.batch import Pool
 from convert.batch.cache import Cache
-from convert.batch.plan import Job, Outcome, State, job
+from convert.batch.plan import Job, Outcome, State, execute, job
 from convert.errors import TranslationError
 from convert.files import write_all
 from convert.findings import Finding, Level
+from convert.isolation import Worker
+from convert.translate import PRELOAD as TRANSLATION
+from tests.emitted import emitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from convert.pipeline import Event
+
+__all__ = ["emitted"]
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPES = ROOT / "samples" / "models" / "shapes.tflite"
@@ -101,3 +108,12 @@ def job_of(tmp_path: Path) -> Callable[..., Job]:
         return job(name, path, tmp_path / "out" / name, options)
 
     return make
+
+
+class InThisProcess(Pool):
+    """Converts one job after another in this process, with results that other tests had (`tests.children`)."""
+
+    def __call__(self, jobs: Iterable[Job], observer: Callable[[Job, Event], None]) -> Iterator[Outcome]:
+        for each in jobs:
+            with Worker(TRANSLATION) as worker:
+                yield execute(each, worker, partial(observer, each))

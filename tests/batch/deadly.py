@@ -1,4 +1,4 @@
-"""Tasks that end processes of a cluster; workers import them from here."""
+"""Tasks that end processes of a cluster, or convert nothing; workers import them from here."""
 
 from __future__ import annotations
 
@@ -9,21 +9,31 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convert.batch.dask import perform
+from convert.batch.dask import TaskResult, perform
+from convert.batch.plan import Outcome, State
+from convert.files import Output, sha256
 
 if TYPE_CHECKING:
     from convert.batch.dask import Payload
 
-__all__ = ["conditional", "ends_the_worker"]
+__all__ = ["conditional", "ends_the_worker", "pretends"]
+
+
+def pretends(payload: Payload, _wanted: dict[str, str], _seconds: float, _memory: int | None) -> TaskResult:
+    """As `perform`, but the bundle is a note: for tests of workers that come and go."""
+    time.sleep(0.2)
+    note, job = b"converted", payload.job
+    output = Output(str(job.output / "note.txt"), sha256(note))
+    return TaskResult(Outcome(job.name, State.DONE, 0, outputs=(output,)), {"note.txt": (note, False)})
 
 
 def ends_the_worker(payload: Payload, wanted: dict[str, str], seconds: float, memory: int | None) -> Any:
-    """As `perform`; the job "deadly" ends the worker as the kernel does when memory runs out, "full" finds no space."""
+    """As `pretends`; the job "deadly" ends the worker as a lack of memory does, "full" finds no space."""
     if payload.job.name == "full":
         raise OSError(28, "No space left on device")
     if payload.job.name == "deadly":
         os.kill(os.getpid(), signal.SIGKILL)
-    return perform(payload, wanted, seconds, memory)
+    return pretends(payload, wanted, seconds, memory)
 
 
 def conditional(payload: Payload, wanted: dict[str, str], seconds: float, memory: int | None) -> Any:

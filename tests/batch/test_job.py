@@ -17,6 +17,7 @@ from convert.options import ConvertOptions, defaults
 from convert.pipeline import Event, Status
 from convert.translate import PRELOAD
 from tests.batch.conftest import LIBRARY, ROOT, SHAPES, ZIP
+from tests.emitted import prove_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,12 +38,12 @@ def files(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.usefixtures("anew")
 def test_the_same_bytes_as_convert(worker: Worker, convert: Callable[..., Path], tmp_path: Path) -> None:
-    options = {**defaults(ConvertOptions), "role": "pgie", "target": "6.2", "labels": ("a", "b", "c", "d")}
+    options = {**defaults(ConvertOptions), "role": "sgie", "target": "6.2", "labels": ("a", "b", "c", "d")}
     events: list[Event] = []
     start = time.perf_counter()
     outcome = execute(job("zip", ZIP, tmp_path / "batch", options), worker, events.append)
     assert 0 < sum(record.seconds for record in outcome.records) <= outcome.seconds <= time.perf_counter() - start
-    said = ("--role", "pgie", "--target", "6.2", "--labels", "a;b;c;d")
+    said = ("--role", "sgie", "--target", "6.2", "--labels", "a;b;c;d")
     assert files(tmp_path / "batch") == files(convert(ZIP, *said))
     assert outcome.state is State.DONE
     assert outcome.exit_code == 0
@@ -110,12 +111,15 @@ def test_a_bug_is_an_outcome(worker: Worker, tmp_path: Path) -> None:
     assert "Traceback" in outcome.details
 
 
-def test_a_pair(worker: Worker, convert: Callable[..., Path], models: Path, tmp_path: Path) -> None:
+def test_a_pair(
+    worker: Worker, emitted: Callable[..., Path], models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prove_nothing(monkeypatch)
     fomo = models / "fomo-96x96x1-f32.tflite"
     options = {**defaults(ConvertOptions), "frame": "none"}
     outcome = execute(job("pair", fomo, tmp_path / "batch", options, LIBRARY), worker)
     assert outcome.state is State.DONE
-    assert files(tmp_path / "batch") == files(convert("--pgie", fomo, "--sgie", LIBRARY, "--frame", "none"))
+    assert files(tmp_path / "batch") == files(emitted("--pgie", fomo, "--sgie", LIBRARY, "--frame", "none"))
 
 
 def test_equal_options_make_equal_jobs(job_of: Callable[..., Job]) -> None:

@@ -13,7 +13,6 @@ import convert.batch as module
 from convert.batch import Pool, cores, half_of_memory
 from convert.batch.plan import BUG, Job, Outcome, State, job
 from tests.batch import poison
-from tests.batch.conftest import ZIP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,8 +42,8 @@ def test_poisoned_models_end_alone(export: Callable[..., Path], tmp_path: Path) 
     bad = [export(mark[1:].decode(), mark) for mark in poisons]
     truncated = export("truncated")
     truncated.write_bytes(truncated.read_bytes()[:40_000])
-    good = [export(f"good{number}", b"%d" % number) for number in range(4)]
-    exports = [good[0], bad[0], bad[1], good[1], bad[2], truncated, bad[3], good[2], bad[4], tmp_path / "gone", good[3]]
+    good = [export(f"good{number}", b"%d" % number) for number in range(2)]
+    exports = [good[0], *bad, truncated, tmp_path / "gone", good[1]]
     events: list[tuple[Job, Event]] = []
     pool = Pool(2, seconds=60, memory=512 << 20, preload=PRELOAD)
     outcomes = run(pool, jobs_of(exports, tmp_path / "out", timeout=5.0), events)
@@ -73,8 +72,7 @@ def test_poisoned_models_end_alone(export: Callable[..., Path], tmp_path: Path) 
 @pytest.mark.slow
 def test_the_time_limit_of_a_whole_model(export: Callable[..., Path], tmp_path: Path) -> None:
     pool = Pool(1, seconds=1.5, preload=PRELOAD)
-    exports = [export("hang", poison.HANG), export("good")]
-    outcomes = run(pool, jobs_of(exports, tmp_path / "out", timeout=60.0))
+    outcomes = run(pool, jobs_of([export("hang", poison.HANG)], tmp_path / "out", timeout=60.0))
     assert str(outcomes["hang"].error) == "the conversion ran longer than 1.5 s, while it was in the stage translate"
     assert 1.5 <= outcomes["hang"].seconds < 1000
     assert "--time-limit" in str(outcomes["hang"].error.hint if outcomes["hang"].error else "")
@@ -85,8 +83,7 @@ def test_one_job_needs_one_worker(tmp_path: Path) -> None:
         (outcome,) = pool(jobs_of([tmp_path / "gone"], tmp_path), lambda *_: None)
         assert outcome.state is State.FAILED
         assert len(pool._threads) == 1
-        (outcome,) = pool(jobs_of([ZIP], tmp_path / "zip"), lambda *_: None)
-        assert outcome.state is State.DONE
+        assert len(list(pool(jobs_of([tmp_path / "gone"], tmp_path), lambda *_: None))) == 1
         assert len(pool._threads) == 1, "the second call has the same warm worker"
 
 

@@ -10,17 +10,18 @@ import shutil
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
-from convert.batch import PRELOAD, Pool
+from convert.batch import Pool
 from convert.batch.cache import Cache, locked
 from convert.batch.plan import Outcome, State, bug
 from convert.errors import InputError
 from convert.render.batch import batch_progress
-from tests.batch import poison
+from tests.batch.conftest import InThisProcess
 from tests.cli.conftest import ROOT, Said
+from tests.emitted import prove_nothing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,19 +41,37 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_a_folder_of_exports(say: Say, convert: Callable[..., Path], tmp_path: Path) -> None:
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No processes of a batch, whose imports take longer than these conversions."""
+    monkeypatch.setattr("convert.batch.Pool", InThisProcess)
+
+
+@pytest.fixture
+def unproven(here: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - it patches
+    prove_nothing(monkeypatch)
+
+
+def test_two_exports(say: Say, convert: Callable[..., Path], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    exports = [EXPORTS / name for name in ("shapes-cpp-2025", "shapes-arduino-2025.zip")]
+    said = say("batch", *exports, "-o", out, "--role", "sgie", "-j", 2)
+    assert said.code == 0, said.err
+    assert "2 models: 2 done" in said.out
+    assert re.search(r"shapes-cpp-2025 +done +classifier +48x48x1 +4", said.out)
+    assert said.err == ""
+    for export in exports:
+        single = convert(export, "--role", "sgie")
+        assert tree(out / export.stem) == tree(single), "the same bytes as convert"
+
+
+@pytest.mark.usefixtures("unproven")
+def test_a_folder_of_exports(say: Say, tmp_path: Path) -> None:
     out = tmp_path / "out"
     options = ("--role", "pgie", *PLAIN)
-    said = say("batch", EXPORTS, "-o", out, *options, "-j", 2)
-    assert said.code == 0, said.err
-    names = [path.stem for path in sorted(EXPORTS.iterdir())]
-    count = len(names)
+    count = len(list(EXPORTS.iterdir()))
+    said = say("batch", EXPORTS, "-o", out, *options)
     assert f"{count} models: {count} done" in said.out
-    assert re.search(r"fruit-cpp-2022 +done +classifier +96x96x3 +5", said.out)
-    assert said.err == ""
-    for name in names[:3]:
-        single = convert(next(EXPORTS.glob(name + "*")), *options)
-        assert tree(out / name) == tree(single), "the same bytes as convert"
     whole = tree(out)
     again = say("batch", EXPORTS, "-o", out, *options)
     assert again.code == 0
@@ -64,53 +83,39 @@ def test_a_folder_of_exports(say: Say, convert: Callable[..., Path], tmp_path: P
     assert tree(out) == whole, "batch.json, too, is what a conversion writes"
 
 
-@pytest.fixture
-def poisoned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A manifest in which much is wrong, and workers that crash and hang where a mark is in the model."""
-    for name, tail in {"good": b"", "fine": b"2", "crash": poison.CRASH, "endless": poison.HANG}.items():
-        (tmp_path / f"{name}.tflite").write_bytes(SHAPES.read_bytes() + tail)
-    (tmp_path / "truncated.tflite").write_bytes(SHAPES.read_bytes()[:40_000])
-    names = ("good", "truncated", "crash", "endless", "missing", "fine")
-    models = "".join(f'[[model]]\nexport = "{name}.tflite"\nname = "{name}"\n' for name in names)
-    defaults = "[defaults]\nframe = 'none'\nresize-mode = 'squash'\nlabels = 'a;b;c;d'\n"
-    (tmp_path / "models.toml").write_text(defaults + models)
-
-    def pool(jobs: int | None, time_limit: float, memory_limit: int | None) -> Pool:
-        return Pool(jobs or 2, time_limit, memory_limit, (*PRELOAD, "tests.batch.poison"))
-
-    monkeypatch.setattr("convert.batch.Pool", pool)
-    return tmp_path / "models.toml"
-
-
-@pytest.mark.slow
-def test_a_poisoned_manifest_finishes_the_rest(poisoned: Path, say: Say, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    said = say("batch", poisoned, "-o", out, "--format", "json", "--time-limit", 5)
+@pytest.mark.usefixtures("unproven")
+def test_what_fails_leaves_the_rest(say: Say, tmp_path: Path) -> None:
+    """How models that crash or hang fail: `tests/batch/test_pool.py`."""
+    out, manifest = tmp_path / "out", tmp_path / "models.toml"
+    for name, model in {"good": SHAPES.read_bytes(), "cut": SHAPES.read_bytes()[:40_000]}.items():
+        (tmp_path / f"{name}.tflite").write_bytes(model)
+    models = "".join(f'[[model]]\nexport = "{name}.tflite"\nname = "{name}"\n' for name in ("cut", "gone", "good"))
+    manifest.write_text("[defaults]\nframe = 'none'\nresize-mode = 'squash'\nlabels = 'a;b;c;d'\n" + models)
+    said = say("batch", manifest, "-o", out, "--format", "json")
     assert said.code == 3
     states = {model["name"]: model["state"] for model in said.document["models"]}
-    assert states.pop("good") == states.pop("fine") == "done"
-    assert set(states.values()) == {"failed"}
-    assert {name for error in said.document["errors"] for name in error["models"]} == set(states)
+    assert states == {"cut": "failed", "gone": "failed", "good": "done"}
+    assert {name for error in said.document["errors"] for name in error["models"]} == {"cut", "gone"}
     codes = {model["name"]: model["error"]["code"] for model in said.document["models"] if model["error"]}
-    assert codes == {"truncated": "input", "crash": "translation", "endless": "convert", "missing": "input"}
+    assert codes == {"cut": "input", "gone": "input"}
     written = json.loads((out / "batch.json").read_bytes())
-    assert written["counts"] == {"done": 2, "wrong": 0, "failed": 4, "unsuitable": 0}
-    assert not re.search(r"seconds|stages", json.dumps(written["models"][0]))
-    for name in ("good", "fine"):
-        assert (out / name / "report.json").exists()
-    again = say("batch", poisoned, "-o", out, "--format", "junit", "--time-limit", 2)
+    assert written["counts"] == {"done": 1, "wrong": 0, "failed": 2, "unsuitable": 0}
+    assert not re.search(r"seconds|stages", json.dumps(written["models"][2]))
+    assert (out / "good" / "report.json").exists()
+    again = say("batch", manifest, "-o", out, "--format", "junit")
     assert again.code == 3
     suite = ET.fromstring(again.out).find("testsuite")
     assert suite is not None
-    assert (suite.get("tests"), suite.get("errors"), suite.get("failures")) == ("6", "4", "0")
+    assert (suite.get("tests"), suite.get("errors"), suite.get("failures")) == ("3", "2", "0")
     errors = {case.get("name"): error.get("type") for case in suite for error in case.findall("error")}
     assert errors == codes
-    text = say("batch", poisoned, "-o", out, "--time-limit", 2)
-    assert "6 models: 4 failed, 2 unchanged" in text.out
-    assert "crash: error: tf2onnx crashed on this model (SIGSEGV)" in text.err
+    text = say("batch", manifest, "-o", out)
+    assert "3 models: 2 failed, 1 unchanged" in text.out
+    assert "cut: error: " in text.err
     assert json.loads((out / "batch.json").read_bytes())["counts"] == written["counts"]
 
 
+@pytest.mark.usefixtures("unproven")
 def test_nothing_stops_a_batch(say: Say, models: Path, tmp_path: Path) -> None:
     """Of a folder with all kinds of things what can be converted is; the rest is said once, and fails nothing."""
     folder, out = tmp_path / "in", tmp_path / "in" / "out"
@@ -149,6 +154,7 @@ def test_nothing_stops_a_batch(say: Say, models: Path, tmp_path: Path) -> None:
     assert (suite.get("errors"), suite.get("skipped"), suite.get("failures")) == ("2", "4", "0")
 
 
+@pytest.mark.usefixtures("here")
 def test_int8_is_refused_and_wrong_is_wrong(say: Say, models: Path, tmp_path: Path) -> None:
     paths = [models / "classify-32x32x1-int8.lite", SHAPES]
     strict = ("-o", tmp_path / "out", "--tolerance", "1e-12", *PLAIN)
@@ -162,6 +168,7 @@ def test_int8_is_refused_and_wrong_is_wrong(say: Say, models: Path, tmp_path: Pa
     assert re.search(r"error EI4\d\d shapes: outputs differ", said.out)
 
 
+@pytest.mark.usefixtures("unproven")
 def test_fail_on(say: Say, tmp_path: Path) -> None:
     arguments = ["batch", SHAPES, "-o", tmp_path / "out", *PLAIN]
     assert say(*arguments).code == 0
@@ -170,6 +177,7 @@ def test_fail_on(say: Say, tmp_path: Path) -> None:
     assert ET.fromstring(junit.out).get("failures") == "1"
 
 
+@pytest.mark.usefixtures("unproven")
 def test_the_command_line_goes_before_the_manifest(say: Say, tmp_path: Path) -> None:
     (tmp_path / "m.toml").write_text(
         f"[defaults]\nrole = 'sgie'\ntarget = 6.2\n[[model]]\nexport = '{SHAPES}'\nname = 'door'\n"
@@ -206,6 +214,7 @@ def test_a_wrong_manifest_says_where(say: Say, tmp_path: Path) -> None:
     assert f"{tmp_path / 'm.toml'}:3: there is no option 'targt'; did you mean 'target'?" in answer.err
 
 
+@pytest.mark.usefixtures("unproven")
 def test_quiet(say: Say, tmp_path: Path) -> None:
     answer = say("batch", tmp_path / "gone.zip", "-o", tmp_path / "out", "-q")
     assert (answer.code, answer.out) == (3, "")
@@ -217,6 +226,20 @@ class Absent(Pool):
 
     def __call__(self, jobs: Any, _observer: Any) -> Any:
         return (Outcome(each.name, State.FAILED, 3, error=InputError("gone")) for each in jobs)
+
+
+def test_limits_of_a_model(say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pools: list[Pool] = []
+
+    class Kept(Absent):
+        def __enter__(self) -> Self:
+            pools.append(self)
+            return self
+
+    monkeypatch.setattr("convert.batch.Pool", Kept)
+    limits = ("-j", 3, "--time-limit", 5, "--memory-limit", "2G")
+    assert say("batch", tmp_path / "gone.zip", "-o", tmp_path / "out", *limits).code == 3
+    assert [(pool.size, pool.seconds, pool.memory) for pool in pools] == [(3, 5.0, 2 << 30)]
 
 
 @pytest.mark.parametrize(
@@ -250,6 +273,7 @@ def test_a_fault_of_ours_is_no_error_of_the_user(say: Say, tmp_path: Path, monke
     assert (answer.code, [model["exit_code"] for model in answer.document["models"]]) == (70, [70, 70])
 
 
+@pytest.mark.usefixtures("unproven")
 def test_two_runs_into_one_folder_take_turns(say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
     out.mkdir()
@@ -269,6 +293,7 @@ def test_help_shows_the_options_of_convert(say: Say) -> None:
     assert names <= set(re.findall(r"--[\w-]+", batch))
 
 
+@pytest.mark.usefixtures("unproven")
 def test_cache_info_and_prune(say: Say, tmp_path: Path) -> None:
     assert say("cache", "info").out == f"{tmp_path / 'cache'}\n0 bundles, 0 bytes\n"
     other = tmp_path / "other"

@@ -15,6 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from convert import batch
+from convert.batch.plan import State
+from tests.batch.conftest import InThisProcess
 from tests.cli.conftest import ROOT
 from tests.conftest import of_all_processes
 
@@ -35,19 +38,11 @@ def environment(cache: Path) -> dict[str, str]:
     return {**os.environ, "EI_DEEPSTREAM_CACHE": str(cache)}
 
 
-def run(exports: Path, out: Path, cache: Path, jobs: int = 1) -> dict[str, int]:
-    """How many models came to what."""
-    done = subprocess.run(
-        command(exports, out, jobs),
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-        env=environment(cache),
-        timeout=300,
-    )
-    counts: dict[str, int] = json.loads(done.stdout)["counts"]
-    return counts
+def run(exports: Path, out: Path, cache: Path) -> dict[State, int]:
+    """How many models came to what, in a run that nobody ends: in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("convert.batch.Pool", InThisProcess)
+        return batch(exports, out, cache_dir=cache, role="sgie").counts
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +60,8 @@ def cached(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
             for number in range(MODELS):  # each with a digest of its own
                 (folder / "exports" / f"m{number}.tflite").write_bytes(SHAPES.read_bytes() + b"%d" % number)
             start = time.monotonic()
-            assert run(folder / "exports", folder / "out", folder / "cache", 2)["done"] == MODELS
+            words = command(folder / "exports", folder / "out")
+            subprocess.run(words, cwd=ROOT, env=environment(folder / "cache"), capture_output=True, check=True)
             seconds.write_text(str(time.monotonic() - start))
     return folder, float(seconds.read_text())
 
@@ -113,9 +109,9 @@ def test_sigkill_at_random_moments(exports: Path, whole: tuple[dict[str, bytes],
     bytes_of, seconds = whole
     moments = random.Random(9)
     out, cache = tmp_path / "out", tmp_path / "cache"
-    for _ in range(2):
+    for jobs in (2, 1):
         process = subprocess.Popen(
-            command(exports, out),
+            command(exports, out, jobs),
             cwd=ROOT,
             env=environment(cache),
             stdout=subprocess.DEVNULL,
@@ -128,9 +124,9 @@ def test_sigkill_at_random_moments(exports: Path, whole: tuple[dict[str, bytes],
             assert data == bytes_of[name] if name in bytes_of else name.endswith(".part"), "every file is whole"
     counts = run(exports, out, cache)
     assert sum(counts.values()) == MODELS
-    assert counts["wrong"] == counts["failed"] == 0
+    assert counts[State.WRONG] == counts[State.FAILED] == 0
     assert tree(out) == bytes_of
-    assert run(exports, out, cache)["unchanged"] == MODELS
+    assert run(exports, out, cache)[State.UNCHANGED] == MODELS
 
 
 @pytest.mark.slow
@@ -138,48 +134,41 @@ def test_what_was_finished_is_not_done_again(
     exports: Path, whole: tuple[dict[str, bytes], float], tmp_path: Path
 ) -> None:
     out, cache = tmp_path / "out", tmp_path / "cache"
-    process = subprocess.Popen(command(exports, out), cwd=ROOT, env=environment(cache), stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command(exports, out, 1), cwd=ROOT, env=environment(cache), stdout=subprocess.DEVNULL)
     while len(list((cache / "entries").glob("??/[0-9a-f]*"))) < 3:
         assert process.poll() is None
         time.sleep(0.01)
     workers = children(process.pid)
     kill(process, workers)
     counts = run(exports, out, cache)
-    assert counts["unchanged"] + counts["restored"] >= 3
-    assert counts["done"] <= MODELS - 3
+    assert counts[State.UNCHANGED] + counts[State.RESTORED] >= 3
+    assert counts[State.DONE] <= MODELS - 3
     assert tree(out) == whole[0]
 
 
 @pytest.mark.slow
 def test_two_runs_on_one_cache(exports: Path, whole: tuple[dict[str, bytes], float], tmp_path: Path) -> None:
-    """Into two folders at once: nothing is converted twice, both are whole."""
+    """Into two folders at once, one here: nothing is converted twice, both are whole."""
     cache = tmp_path / "cache"
-    processes = [
-        subprocess.Popen(command(exports, tmp_path / name, 1), cwd=ROOT, env=environment(cache), stdout=subprocess.PIPE)
-        for name in ("one", "two")
-    ]
-    counts = [json.loads(process.communicate(timeout=300)[0])["counts"] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
-    assert sum(each["done"] for each in counts) == MODELS
+    words = command(exports, tmp_path / "one", 1)
+    process = subprocess.Popen(words, cwd=ROOT, env=environment(cache), stdout=subprocess.PIPE)
+    while not list((cache / "entries").glob("??/[0-9a-f]*")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    here = run(exports, tmp_path / "two", cache)
+    there = json.loads(process.communicate(timeout=300)[0])["counts"]
+    assert process.returncode == 0
+    assert here[State.DONE] + there["done"] == MODELS
     assert tree(tmp_path / "one") == tree(tmp_path / "two") == whole[0]
-    both = [
-        subprocess.Popen(
-            command(exports, tmp_path / "both", 1), cwd=ROOT, env=environment(cache), stdout=subprocess.PIPE
-        )
-        for _ in range(2)
-    ]
-    counts = [json.loads(process.communicate(timeout=300)[0])["counts"] for process in both]
-    assert sorted(each["unchanged"] for each in counts) == [0, MODELS], "into one folder they take turns"
-    assert tree(tmp_path / "both") == whole[0]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted(number: signal.Signals, exports: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "jobs"), [(signal.SIGINT, 2), (signal.SIGTERM, 1)])
+def test_interrupted(number: signal.Signals, jobs: int, exports: Path, tmp_path: Path) -> None:
     out, cache, temporary = tmp_path / "out", tmp_path / "cache", tmp_path / "temporary"
     temporary.mkdir()
     process = subprocess.Popen(
-        command(exports, out),
+        command(exports, out, jobs),
         cwd=ROOT,
         env={**environment(cache), "TMPDIR": str(temporary)},
         stdout=subprocess.PIPE,
@@ -215,7 +204,8 @@ def test_a_damaged_cache_is_made_again(
     out, cache = tmp_path / "out", tmp_path / "cache"
     shutil.copytree(cached[0] / "out", out)
     shutil.copytree(cached[0] / "cache", cache)
-    assert run(exports, out, cache)["unchanged"] == MODELS  # writes the ledger, in which files this new do not stand
+    # Writes the ledger, in which files this new do not stand.
+    assert run(exports, out, cache)[State.UNCHANGED] == MODELS
     shutil.rmtree(out)
     entries = sorted((cache / "entries").glob("??/*"))
     for number, entry in enumerate(entries[:4]):
@@ -224,5 +214,5 @@ def test_a_damaged_cache_is_made_again(
     for ledger in (cache / "ledgers").iterdir():
         ledger.write_bytes(b"{")
     counts = run(exports, out, cache)
-    assert (counts["done"], counts["restored"]) == (4, MODELS - 4)
+    assert (counts[State.DONE], counts[State.RESTORED]) == (4, MODELS - 4)
     assert tree(out) == whole[0]

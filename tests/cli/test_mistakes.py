@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.batch.conftest import InThisProcess
 from tests.cli.conftest import ROOT, Said
 from tests.export import tiny
 
@@ -187,6 +188,7 @@ def here(workplace: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pa
     monkeypatch.chdir(workplace)
     monkeypatch.setattr("convert.export.keras.PathFinder", SimpleNamespace(find_spec=lambda _: None))
     monkeypatch.setenv("EI_DEEPSTREAM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("convert.batch.Pool", InThisProcess)
     return workplace
 
 

@@ -101,7 +101,16 @@ def test_as_a_process(prepared: Callable[..., Path], tmp_path: Path) -> None:
     metadata = prepared(library("shapes-cpp-2025"))
     (tmp_path / "input").chmod(0o555)
     command = [sys.executable, "-m", "convert", "block", "--metadata", str(metadata), "--batch-size", "2"]
-    command += ["--threshold", "", "--sink", "", "--resize-mode", ""]  # left empty on the Deployment page
+    command += [
+        "--role",
+        "sgie",
+        "--threshold",
+        "",
+        "--sink",
+        "",
+        "--resize-mode",
+        "",
+    ]  # left empty on the Deployment page
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=SAMPLES.parent)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1] == f"wrote {tmp_path / 'home' / 'output' / 'deploy.zip'}"

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,68 +16,7 @@ import pytest
 from tests.studio.server import KEY, Fault, StudioServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-ROOT = Path(__file__).resolve().parents[2]
-
-# Importing Edge Impulse's bindings takes seconds: one process does it, and forks for each run.
-LAUNCHER = """
-import gc, json, os, sys
-gc.disable()
-import edgeimpulse_api, rich.progress, convert.studio.pull, convert.cli.studio
-from convert.__main__ import main
-gc.enable()
-for line in sys.stdin:
-    order = json.loads(line)
-    pid = os.fork()
-    if not pid:
-        os.environ.update(order["environment"])
-        for number in (1, 2):
-            os.dup2(os.open(order["said"], os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
-        code = 99
-        try:
-            exec(order["before"])
-            code = main(order["words"])
-        finally:
-            os._exit(code)
-    print(pid, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
-"""
-
-
-@dataclass
-class Launcher:
-    """Runs `ei-deepstream` in children that have imported everything."""
-
-    process: subprocess.Popen[str]
-
-    def start(self, said: Path, *words: str, before: str = "", **environment: str) -> int:
-        """The process id; `said` gets what is printed."""
-        assert self.process.stdin is not None
-        order = {"said": str(said), "words": words, "before": before, "environment": environment}
-        self.process.stdin.write(json.dumps(order) + "\n")
-        self.process.stdin.flush()
-        return self.line()
-
-    def line(self) -> int:
-        """The next number: after `start` the exit code, or minus the signal."""
-        assert self.process.stdout is not None
-        return int(self.process.stdout.readline())
-
-
-@pytest.fixture(scope="module")
-def bindings() -> None:
-    """Only the launcher needs them."""
-
-
-@pytest.fixture(scope="module")
-def launcher() -> Iterator[Launcher]:
-    if importlib.util.find_spec("edgeimpulse_api") is None:
-        pytest.skip("Edge Impulse's API bindings are not installed")
-    command = [sys.executable, "-c", LAUNCHER]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        yield Launcher(process)
-        process.kill()
+    from tests.studio.conftest import Launcher
 
 
 def wait_for(server: StudioServer, count: int, call: str) -> None:
@@ -91,13 +26,13 @@ def wait_for(server: StudioServer, count: int, call: str) -> None:
         time.sleep(0.002)
 
 
+pytestmark = pytest.mark.slow  # the launcher
 MOMENTS = [
     *((call, 1, 0.0) for call in ("projects", "targets", "history", "build-ondevice", "status", "stdout", "download")),
     *(("download", 1, 0.1), ("download", 1, 0.3), ("download", 2, 0.1)),
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("moment", "number"),
     [*((each, signal.SIGKILL) for each in MOMENTS), *((each, signal.SIGINT) for each in (*MOMENTS[3:5], MOMENTS[8]))],

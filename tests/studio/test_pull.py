@@ -17,6 +17,7 @@ from convert.errors import ConvertError, InputError, OutputError, PresetError
 from convert.images import ImageScaling, ResizeMode
 from convert.studio.client import Studio
 from convert.studio.pull import Pull, Pulled
+from tests.emitted import prove_nothing
 from tests.studio.conftest import MODEL, SAMPLES, library
 from tests.studio.server import IMPULSE, KEY, PROJECT, TRAINED, Fault, StudioServer, target
 
@@ -61,6 +62,24 @@ def test_the_int8_model(server: StudioServer, studio: Studio, tmp_path: Path) ->
     assert pulled(studio, tmp_path, variant="int8").export.read_bytes() == server.files["tflite-int8"]
     with pytest.raises(PresetError, match="float16"):
         pulled(studio, tmp_path, variant="float16")
+
+
+@pytest.mark.parametrize(
+    ("files", "trained", "has"),
+    [
+        (["tflite-int8", "tflite-micro"], ["float32"], "TensorFlow Lite (tflite-int8), TensorFlow Lite (tflite-micro)"),
+        ([], ["float32", "int8"], "float32, int8"),
+        ([], [], "none"),
+    ],
+)
+def test_a_model_that_studio_does_not_have(
+    server: StudioServer, studio: Studio, tmp_path: Path, files: list[str], trained: list[str], has: str
+) -> None:
+    server.files = dict.fromkeys(files, MODEL)
+    server.trained["availableModelTypes"] = trained
+    with pytest.raises(InputError) as caught:
+        pulled(studio, tmp_path)
+    assert caught.value.message.endswith(f"(float32) of this learn block to download; it has {has}")
 
 
 def test_a_folder_that_cannot_be_written_is_refused_first(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
@@ -287,7 +306,8 @@ def test_a_damaged_deployment_is_no_file(server: StudioServer, studio: Studio, t
     assert not list(tmp_path.iterdir())
 
 
-def test_an_export_in_studio(server: StudioServer, tmp_path: Path) -> None:
+def test_an_export_in_studio(server: StudioServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prove_nothing(monkeypatch)
     bundle = api.convert(f"studio:{PROJECT}", tmp_path / "bundle")
     assert not [finding for finding in bundle.findings if finding.id.startswith("EI1")]
     export = json.loads((tmp_path / "bundle" / "report.json").read_bytes())["export"]
@@ -300,15 +320,6 @@ def test_an_export_in_studio(server: StudioServer, tmp_path: Path) -> None:
             assert (tmp_path / "bundle" / path.name).read_bytes() == path.read_bytes()
     with pytest.raises(PresetError, match="does not open a project '12'"):
         api.convert("studio:12", tmp_path / "none")
-    assert server.port
-
-
-def test_a_manifest_with_an_export_in_studio(server: StudioServer, tmp_path: Path) -> None:
-    manifest = tmp_path / "models.toml"
-    manifest.write_text(f'[[model]]\nexport = "studio:{PROJECT}"\nname = "shapes"\n')
-    for state in ("done", "unchanged"):
-        report = api.batch(manifest, tmp_path / "bundles", jobs=1, cache_dir=tmp_path / "cache")
-        assert [(outcome.name, outcome.state.value) for outcome in report.outcomes] == [("shapes", state)]
     assert server.port
 
 
