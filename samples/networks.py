@@ -130,8 +130,8 @@ def _box_loss(truth: Any, rows: Any) -> Any:
     return weighed + tf.reduce_sum(there * (away + score[..., 1])) / objects
 
 
-def export(model: Any, input_name: str, seen: Array | None = None) -> bytes:
-    """The flatbuffer, batch 1, its input named `input_name`: in float32, or in int8 from input to output.
+def export(model: Any, input_name: str, seen: Array) -> tuple[bytes, bytes]:
+    """The flatbuffers, batch 1, their input named `input_name`: in float32, and in int8 from input to output.
 
     int8 as Edge Impulse builds it: quantized after training, with the ranges that occur on the inputs `seen`.
     The two ways Edge Impulse's models were converted over the years leave two kinds of names behind: a bare function
@@ -144,18 +144,19 @@ def export(model: Any, input_name: str, seen: Array | None = None) -> bytes:
     if input_name == argument:
         # TensorFlow calls this way deprecated; it is the one that keeps bare names, as in the exports until 2022.
         function = tf.function(lambda x: model(x, training=False), input_signature=[spec]).get_concrete_function()
-        return _converted(tf.lite.TFLiteConverter.from_concrete_functions([function]), seen)
+        plain, other = (tf.lite.TFLiteConverter.from_concrete_functions([function]) for _ in range(2))
+        return bytes(plain.convert()), _in_int8(other, seen)
     with tempfile.TemporaryDirectory() as folder:
         model.export(folder, input_signature=[spec], verbose=False)
-        return _converted(tf.lite.TFLiteConverter.from_saved_model(folder), seen)
+        plain, other = (tf.lite.TFLiteConverter.from_saved_model(folder) for _ in range(2))
+        return bytes(plain.convert()), _in_int8(other, seen)
 
 
-def _converted(converter: Any, seen: Array | None) -> bytes:
-    if seen is not None:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: ([each[np.newaxis]] for each in seen)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = converter.inference_output_type = tf.int8
+def _in_int8(converter: Any, seen: Array) -> bytes:
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([each[np.newaxis]] for each in seen)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
     return bytes(converter.convert())
 
 

@@ -20,11 +20,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from convert import isolation
 from convert.graph.adapt import Adapt
 from convert.isolation import Worker
 from convert.validate import Validate, WithFraming
+from tests.forking import Forked, Forker, arguments_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pytest
 
 _MOST = 4  # children kept at a time: each holds up to 200 MiB
@@ -52,6 +56,8 @@ class Children:
     active: bool = True
     idle: list[tuple[Key, Child]] = field(default_factory=list)
     _keys: dict[int, Key] = field(default_factory=dict)  # by process id, of the children that may be kept
+    _forkers: dict[bool, Forker] = field(default_factory=dict)  # with and without tf2onnx
+    _starting: threading.Lock = field(default_factory=threading.Lock)
     _end: Any = field(default=None, init=False)
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
@@ -132,6 +138,23 @@ class Children:
         ):
             patch.setattr(Worker, name, method)
 
+    def fork(self, patch: pytest.MonkeyPatch) -> None:
+        """Children are forks of a process that has imported the libraries (`tests.forking`)."""
+        program = isolation._Child
+
+        def started(command: Sequence[str], **options: Any) -> Any:
+            _, _, later, *preload = arguments_of(command)
+            ours = all(name.startswith(("convert.", "tests.")) for name in (*later.split(), *preload))
+            if not self.active or not ours:
+                return program(command, **options)
+            translation = any(name.startswith(_TRANSLATION) for name in preload)
+            with self._starting:
+                if translation not in self._forkers:
+                    self._forkers[translation] = Forker(*["translation"] * translation)
+            return Forked(self._forkers[translation], command, **options)
+
+        patch.setattr(isolation, "_Child", started)
+
     def _kept(self, worker: Worker, function: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> Path | None:
         """Where the result of such a call is.
 
@@ -176,6 +199,8 @@ class Children:
         """End those that are idle."""
         while self.idle:
             self._ended(self.idle.pop()[1])
+        while self._forkers:
+            self._forkers.popitem()[1].end()
 
 
 def _ours(worker: Worker) -> bool:

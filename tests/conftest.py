@@ -93,6 +93,7 @@ def children(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Children]:
     kept = Children(of_all_processes(tmp_path_factory, "agreements"))
     with pytest.MonkeyPatch.context() as patch:
         kept.install(patch)
+        kept.fork(patch)
         yield kept
         kept.end()
 

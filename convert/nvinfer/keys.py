@@ -448,8 +448,6 @@ class ParserState:
             value = tuple(self.shown(self.file(None, each, entry)) for each in value)
         if key.reported:
             target[key.alias or key.name] = reported(value)
-        if key.name == "workspace-size" and not value:
-            self.add_problem(Reason.NOTE, "workspace-size is 0: the builder's own limit holds", entry)
 
     def check_number(self, key: Key, value: float, entry: Entry) -> None:
         """Refuse a number outside of what the key, the release and the platform allow; NaN is always allowed."""

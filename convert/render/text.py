@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,6 @@ from convert.images.resizing import Resizing
 from convert.render.machine import failure_document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
     from rich.progress import Progress
 
     from convert import pipeline
@@ -135,7 +134,6 @@ def show_run(run: pipeline.Run, pictures: Path | None = None) -> None:
         framing = validated.adapted.preprocessing.framing if validated else None
         render.show_next(render.after_conversion(run, pictures), out, str(framing.frame) if framing else None)
     if run.error:
-        sys.stdout.flush()
         for line, indent in zip(error_lines(run.error), (2, 4), strict=False):
             print_hanging(console(stderr=True), Text(line, style="red"), indent)
 

@@ -395,6 +395,17 @@ def test_who_is_asked(connected: Callable[..., Any]) -> None:
     )  # fmt: skip
 
 
+def test_a_cluster_that_cannot_be_used_is_left(connected: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    _, client = connected({})
+    client.asked.clear()
+    client.script["run"] = [{"w": {"a": "2"}}]
+    monkeypatch.setattr(sys.modules["distributed"], "Client", lambda *_, **__: client)
+    cluster = Cluster("tcp://h:1", 5.0, 9, patience=2.0, connect=3.0)
+    with pytest.raises(ConvertError, match="a is 2, here 1"):
+        cluster.__enter__()
+    assert client.asked == [("close", 3.0)]
+
+
 def test_no_workers(connected: Callable[..., Any], job_of: Callable[..., Job], monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(100))
     naps: list[float] = []

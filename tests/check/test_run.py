@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
 
-from convert.check.context import check_target, read_config
+from convert.check.loading import check_target, read_config
 from convert.check.run import Checker
 from convert.nvinfer.keys import Verdict
 from convert.render.check import lines, summary

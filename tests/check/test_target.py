@@ -11,7 +11,7 @@ import pytest
 
 from convert import pipeline
 from convert.api import check
-from convert.check.context import TargetChoice
+from convert.check.loading import TargetChoice
 from convert.emit import Emit
 from convert.isolation import Worker
 from convert.nvinfer.targets import targets

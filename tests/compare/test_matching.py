@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.compare import ComparedObject, Prediction, Score, Verdict
-from convert.compare.ablation import Criteria, compare_predictions, pairs_of
+from convert.compare.ablation import Criteria, compare_predictions, difference_text, pairs_of
 from convert.images.scaling import Rect
 from tests.examples import examples
 
@@ -109,3 +110,57 @@ def test_every_object_is_in_one_pair(ours: list[ComparedObject], theirs: list[Co
 def test_an_answer_is_the_same_as_itself(ours: list[ComparedObject]) -> None:
     solid = [one for one in ours if one.box.width]
     assert _verdict(solid, solid) is Verdict.SAME
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "text"),
+    [
+        ([], [], ""),
+        ([_seen(0, 0)], [_seen(0, 0)], ""),
+        ([], [_seen(0, 0)], "only Edge Impulse has 1 cat"),
+        ([_seen(0, 0, label="")], [], "only DeepStream has 1 (no label)"),
+        (
+            [_seen(90, 0, label="dog", number=1), _seen(0, 0)],
+            [_seen(0, 90), _seen(0, 0), _seen(50, 90), _seen(90, 90, label="ant", number=2)],
+            "only Edge Impulse has 1 ant, 2 cat; only DeepStream has 1 dog",
+        ),
+        (
+            [_seen(0, 0, label="Cat"), _seen(0, 90)],
+            [_seen(0, 0), _seen(90, 0)],
+            "only Edge Impulse has 1 cat; only DeepStream has 1 cat; 'Cat' is 'cat' in Edge Impulse",
+        ),
+        ([_seen(0, 0, 100)], [_seen(7, 0, 100)], "scores differ by up to 0.00, edges by up to 7 pixels"),
+        ([_seen(0, 0, score=0.5)], [_seen(0, 0)], "scores differ by up to 0.40, edges by up to 0 pixels"),
+    ],
+)
+def test_what_differs_is_one_sentence(ours: list[ComparedObject], theirs: list[ComparedObject], text: str) -> None:
+    one, other = Prediction(objects=tuple(ours)), Prediction(objects=tuple(theirs))
+    assert difference_text(one, other, compare_predictions(one, other, _BOXES), detects=True) == text
+
+
+def test_edges_and_scores_as_far_apart_as_is_tolerated() -> None:
+    """Each of the four edges counts, and a detection's score."""
+    for side in range(4):
+        for far, verdict in ((4.0, Verdict.SAME), (4.5, Verdict.DRIFTS)):
+            sides = [0.0, 0.0, 100.0, 100.0]
+            sides[side] += far
+            box = Rect(sides[0], sides[1], sides[2] - sides[0], sides[3] - sides[1])
+            moved = ComparedObject(0, "cat", 0.9, box)
+            (pair,) = pairs_of([moved], [_seen(0, 0, 100)], _BOXES)
+            assert pair.shift == far
+            assert _verdict([moved], [_seen(0, 0, 100)]) is verdict
+    for score, verdict in ((0.75, Verdict.SAME), (0.7, Verdict.DRIFTS)):
+        assert _verdict([_seen(0, 0, score=score)], [_seen(0, 0, score=0.84375)]) is verdict
+
+
+@pytest.mark.parametrize(("x", "y"), [(1, 0), (-1, 0), (0, 1), (0, -1)])
+def test_cells_a_margin_apart(x: int, y: int) -> None:
+    for gap, found in ((2.0, ["matched"]), (2.5, ["missed", "additional"])):
+        other = _seen(50 + x * (10 + gap), 50 + y * (10 + gap))
+        assert [pair.what for pair in pairs_of([other], [_seen(50, 50)], _CELLS)] == found
+
+
+def test_without_a_label_only_the_class_counts() -> None:
+    for label, found in (("", ["missed", "additional"]), ("cat", ["matched"])):
+        ours, theirs = [_seen(0, 0, label=label, number=1)], [_seen(0, 0, label=label)]
+        assert [pair.what for pair in pairs_of(ours, theirs, _BOXES)] == found

@@ -99,6 +99,7 @@ def test_values_that_cannot_be_computed(given: Block, reason: str) -> None:
         ("spectrogram", 4, "frame_length", 0.1, 0.1005),
         ("spectrogram", 1, "frame_length", 0.09, 0.091),
         ("spectrogram", 4, "frame_length", 0.0003, 0),
+        ("spectrogram", 4, "frame_stride", 0.1, None),  # one frame
         ("spectrogram", 4, "frame_stride", 0.00025, 0),
         ("spectrogram", 4, "axes", 1, 2),
         ("spectral_analysis", 4, "filter_order", 32, 33),

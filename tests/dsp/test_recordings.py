@@ -102,6 +102,16 @@ def test_resampled_sound_is_the_same_sound(own: int, rate: float) -> None:
     assert not list(recordings.resampled([], ratio))
 
 
+def test_what_the_new_rate_cannot_hold_is_cut_off_steeply() -> None:
+    """A tenth below half of the new rate nearly all is left, a tenth above nearly nothing."""
+    time = np.arange(24000)
+    for ratio in (Fraction(1, 3), Fraction(1, 6), Fraction(1, 12)):
+        for share, low, high in ((0.9, 0.97, 1.01), (1.1, 0, 0.02)):
+            tone = np.sin(np.pi * share * float(ratio) * time)
+            made = np.concatenate(list(recordings.resampled([tone], ratio)))[100:-100]
+            assert low < np.sqrt(2) * np.std(made) < high
+
+
 def test_long_recordings_are_read_by_blocks(tmp_path: Path) -> None:
     """Of half a gigabyte the first blocks, in 20 MB."""
     path = wav(tmp_path / "a.wav", np.zeros(0, "<i2"), rate=16000)

@@ -121,3 +121,14 @@ def test_they_agree_at_the_ends_of_their_settings(kind: str, version: int, value
     sound = kind in {"mfe", "mfcc", "spectrogram"}
     given: dict[str, Any] = {name: value if isinstance(value, str) else float(value) for name, value in values.items()}
     _agree(impulse(block(kind, version, **given), samples=400, frequency=8000 if sound else 62.5), 3)
+
+
+@pytest.mark.parametrize(("version", "factor", "same"), [(3, 32768, True), (3, 32767, False), (4, 32768, False)])
+def test_whole_numbers_and_shares_of_full_scale_have_the_same_spectrogram(
+    version: int, factor: int, same: bool
+) -> None:
+    whole = impulse(block("spectrogram", version, noise_floor_db=-100.0))
+    shares = (signal(whole) / 32768).astype(np.float64)
+    one, two = (reference_features(whole, samples) for samples in (shares, shares * factor))
+    assert 0.1 < one.mean() < 0.9
+    assert np.allclose(one, two, rtol=0, atol=1e-9) is same

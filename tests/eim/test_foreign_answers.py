@@ -212,3 +212,29 @@ def test_shared_memory_that_is_not_finite(
     assert main(["eim", "classify", foreign["TARGET"], foreign["PICTURE"], "--format", "json"]) == 0
     result = json.loads(capsys.readouterr().out)["answers"][0]["result"]
     assert result == {"freeform": [[None, None]], "classification": {"a": 0.5}}
+
+
+@pytest.mark.parametrize(
+    ("number", "taken"),
+    [
+        ("3.4e38", True), ("-3.4e38", True), ("3.5e38", False), ("-3.5e38", False), ("1e39", False), ("1e400", False),
+        ("NaN", False), ("true", False), ("null", False), ('"1"', False), ("7", True),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "result", ['{"classification":{"a":@}}', '{"anomaly":@}', '{"visual_anomaly_max":@}', '{"freeform":[[0.5,@]]}']
+)
+def test_numbers_that_a_float32_holds(
+    foreign: dict[str, str],
+    result: str,
+    number: str,
+    taken: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    hello = json.dumps(HELLO).encode() + b"\n\0"
+    answer = f'{{"id":2,"success":true,"result":{result.replace("@", number)}}}\n\0'.encode()
+    monkeypatch.setattr(module, "opened", lambda *_, **__: contextlib.nullcontext(Link([hello, answer])))
+    code = main(["eim", "classify", foreign["TARGET"], "--features", foreign["FEATURES"]])
+    taken |= number == "null" and "freeform" in result  # what JSON has no number for
+    assert (code, capsys.readouterr().err.count("error: ")) == ((0, 0) if taken else (3, 1))

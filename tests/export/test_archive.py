@@ -104,6 +104,45 @@ def test_what_compresses_well_but_is_small_is_fine(tmp_path: Path) -> None:
     assert read_all(zipped(bytes(1 << 19)), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("kind", "limits", "message"),
+    [
+        ("zip", Limits(ratio=1, ratio_from=1), None),  # 3000 bytes, stored as they are
+        ("zip", Limits(ratio=0, ratio_from=2999), "it would swell from 3000 to 3000 bytes"),
+        ("zip", Limits(ratio=0, ratio_from=3000), None),
+        ("zip", Limits(members=1), None),
+        ("zip", Limits(members=0), "the zip has more than 0 members"),
+        ("zip", Limits(member=3000), None),
+        ("zip", Limits(member=2999), "it is larger than 0 MiB"),
+        ("zip", Limits(total=3000), None),
+        ("zip", Limits(total=2999), "more than 0 MiB would have to be read"),
+        ("folder", Limits(members=1), None),
+        ("folder", Limits(members=0), "it holds more than 0 files"),
+        ("folder", Limits(member=3000), None),
+        ("folder", Limits(member=2999), "it is larger than 0 MiB"),
+        ("folder", Limits(total=3000), None),
+        ("folder", Limits(total=2999), "more than 0 MiB would have to be read"),
+        ("folder", Limits(depth=2), None),
+        ("folder", Limits(depth=1), "folders are nested deeper than 1"),
+    ],
+)
+def test_the_last_size_that_is_read(kind: str, limits: Limits, message: str | None, tmp_path: Path) -> None:
+    path, data = tmp_path / "x", b"0123456789" * 300
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+            archive.writestr("a/b/c.txt", data)
+    else:
+        (path / "a/b").mkdir(parents=True)
+        (path / "a/b/c.txt").write_bytes(data)
+    said = None
+    try:
+        with open_tree(path, limits) as tree:
+            assert tree.read("a/b/c.txt") == data
+    except InputError as error:
+        said = error.message
+    assert (said or "").split(":")[0] == (message or "")
+
+
 def test_a_size_that_is_a_lie_does_not_fill_the_memory(tmp_path: Path) -> None:
     data = bytearray(zipped(bytes(1 << 20)))
     at = data.find(b"PK\1\2")

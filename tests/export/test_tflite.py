@@ -509,6 +509,18 @@ def test_a_table_whose_list_of_fields_cannot_be(place: str, form: str, value: in
         read_graph(bytes(data))
 
 
+def test_a_vector_up_to_the_last_byte() -> None:
+    data = bytearray(tiny.classifier())
+    start = data.index(struct.pack("<I4i", 4, 1, 96, 96, 3))  # the shape of the picture
+    data += bytes(-(len(data) - start) % 4)
+    most = (len(data) - start - 4) // 4
+    for count, is_outside in ((most, False), (most + 1, True)):
+        struct.pack_into("<I", data, start, count)
+        with pytest.raises(InputError) as caught:  # it is no shape, either
+            read_graph(bytes(data))
+        assert (f"the vector at {start} reaches outside of the file" in caught.value.message) is is_outside
+
+
 def test_data_behind_the_flatbuffer() -> None:
     """Models over 2 GB keep their constants there; small files may."""
     size = 4096

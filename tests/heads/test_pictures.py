@@ -215,8 +215,7 @@ def test_fomo_as_edge_impulse_reports_it(
     [
         ("fomo-96x96x1-f32.tflite", {}),
         ("fomo-96x96x1-f32.tflite", {"fomo_merge": "none"}),
-        ("fomo-240x240x3-f32.tflite", {}),
-        ("fomo-240x240x3-f32.tflite", {"fomo_merge": "peak"}),
+        ("fomo-96x96x1-f32.tflite", {"fomo_merge": "peak"}),
         ("yolov5-160x160x3-f16.lite", {}),
         ("yolov5-160x160x3-f16.lite", {"yolo_score": "product"}),
         ("ssd-320x320x3-int8.lite", {}),

@@ -10,27 +10,23 @@ itself.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import os
-import pkgutil
 import socket
 import sys
-import tempfile
-import traceback
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-import convert
 from convert import isolation
 from tests.children import Children
 from tests.emitted import prove_nothing
+from tests.forking import arguments_of, become, fork, import_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 CLIENT = """
 import json, os, socket, sys
@@ -43,7 +39,6 @@ with socket.socket(socket.AF_UNIX) as server:
 """
 
 UNPROVEN = "EI_TESTS_UNPROVEN"
-_LIBRARIES = ("numpy", "onnx", "onnxruntime", "PIL.Image", "ai_edge_litert.interpreter")
 
 
 class _Forked:
@@ -54,17 +49,17 @@ class _Forked:
     def __init__(
         self, command: Sequence[str], *, stdout: int, stderr: int, env: Mapping[str, str], **_: object
     ) -> None:
-        answers, parent, later, *preload = command[command.index("convert.isolation") + 1 :]
+        answers, parent, later, *preload = arguments_of(command)
         requests, ours = os.pipe()
 
         def serve() -> int:
             os.setsid()
             os.close(ours)
-            _become(env, requests, stdout, stderr)
+            become(env, requests, stdout, stderr)
             isolation._serve(int(answers), int(parent), later, preload)
             return 0
 
-        self.pid = _fork(serve)
+        self.pid = fork(serve)
         os.close(requests)
         self.stdin = os.fdopen(ours, "wb", buffering=0)
         self._code: int | None = None
@@ -84,33 +79,6 @@ class _Forked:
         return self._code
 
 
-def _fork(run: Callable[[], int]) -> int:
-    """The process id of a child that runs `run` and exits with what it returns."""
-    if pid := os.fork():
-        return pid
-    code = 70
-    try:
-        code = run()
-    except BaseException:  # noqa: BLE001 - shown, and the process ends
-        traceback.print_exc()
-    finally:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError):
-                stream.flush()
-        os._exit(code)
-
-
-def _become(environment: Mapping[str, str], *streams: int) -> None:
-    """Take on this environment, and standard input, output and error."""
-    os.environ.clear()
-    os.environ.update(environment)
-    tempfile.tempdir = None
-    for number, descriptor in enumerate(streams):
-        os.dup2(descriptor, number)
-    # Not closed with the object: another one may take its place here.
-    sys.stdin, sys.stdout, sys.stderr = (os.fdopen(n, mode, closefd=False) for n, mode in enumerate("rww"))
-
-
 def _answer(client: socket.socket, results: Path) -> int:
     """Run the command of a client in this process."""
     from convert.__main__ import main
@@ -118,7 +86,7 @@ def _answer(client: socket.socket, results: Path) -> int:
     _, descriptors, _, _ = socket.recv_fds(client, 1, 3)
     with client.makefile("rb") as request:
         arguments, folder, environment = json.loads(request.read())
-    _become(environment, *descriptors)
+    become(environment, *descriptors)
     os.chdir(folder)
     isolation._Child = _Forked  # type: ignore[misc,assignment]
     kept = Children(results)
@@ -136,18 +104,14 @@ def _answer(client: socket.socket, results: Path) -> int:
 
 def serve(path: str, results: Path) -> NoReturn:
     """Answer whoever connects to the socket `path`, each in a fork; `results` as in `Children`."""
-    for module in pkgutil.walk_packages(convert.__path__, "convert."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
-    for name in _LIBRARIES:
-        importlib.import_module(name)
+    import_all()
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(path)
         server.listen()
         while True:
             client, _ = server.accept()
             with client:
-                _fork(partial(_answer, client, results))
+                fork(partial(_answer, client, results))
             with contextlib.suppress(ChildProcessError):
                 while os.waitpid(-1, os.WNOHANG)[0]:
                     pass

@@ -65,6 +65,9 @@ def test_as_many_class_attributes_as_classes() -> None:
 def test_a_negative_number_of_classes_is_a_huge_one() -> None:
     with pytest.raises(InputError, match="4294967295: nvinfer runs out of memory"):
         Settings.from_values({"num-detected-classes": 2**32 - 1})
+    with pytest.raises(InputError, match="1000001: nvinfer runs out of memory"):
+        Settings.from_values({"num-detected-classes": 1_000_001})
+    assert len(Settings.from_values({"num-detected-classes": 1_000_000}).classes) == 1_000_000
 
 
 def test_a_label_ends_at_its_first_null_character() -> None:

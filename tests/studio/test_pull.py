@@ -64,6 +64,24 @@ def test_the_int8_model(server: StudioServer, studio: Studio, tmp_path: Path) ->
         pulled(studio, tmp_path, variant="float16")
 
 
+@pytest.mark.parametrize(
+    ("files", "trained", "has"),
+    [
+        (["tflite-int8", "tflite-micro"], ["float32"], "TensorFlow Lite (tflite-int8), TensorFlow Lite (tflite-micro)"),
+        ([], ["float32", "int8"], "float32, int8"),
+        ([], [], "none"),
+    ],
+)
+def test_a_model_that_studio_does_not_have(
+    server: StudioServer, studio: Studio, tmp_path: Path, files: list[str], trained: list[str], has: str
+) -> None:
+    server.files = dict.fromkeys(files, MODEL)
+    server.trained["availableModelTypes"] = trained
+    with pytest.raises(InputError) as caught:
+        pulled(studio, tmp_path)
+    assert caught.value.message.endswith(f"(float32) of this learn block to download; it has {has}")
+
+
 def test_a_folder_that_cannot_be_written_is_refused_first(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"")
     with pytest.raises(OutputError):

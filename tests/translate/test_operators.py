@@ -133,6 +133,20 @@ def test_options_without_a_vector(same: Callable[..., onnx.ModelProto]) -> None:
     same(network("RESHAPE", (1, 48, 3), np.array([1, 48, 3], np.int32), option=options("Reshape")), tolerance=1e-6)
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_entries_by_indices_of_the_picture(count: int, same: Callable[..., onnx.ModelProto]) -> None:
+    """Each of the indices is that of a pixel's largest value."""
+    flat = Flat()
+    picture = flat.tensor(1, 6, 8, 3, name="x")
+    most, indices = flat.tensor(1, 6, 8, dtype="int32"), flat.tensor(48 // count, count, dtype="int32")
+    data, target = flat.tensor(6, 8, 3), flat.tensor(48 // count, *(6, 8, 3)[count:])
+    flat.operator("ARG_MAX", [picture, flat.constant(np.array([3], np.int32))], [most], options("ArgMax", outputType=2))
+    flat.operator("RESHAPE", [most, flat.constant(np.array([48 // count, count], np.int32))], [indices])
+    flat.operator("RESHAPE", [picture, flat.constant(np.array([6, 8, 3], np.int32))], [data])
+    flat.operator("GATHER_ND", [data, indices], [target], options("GatherNd"))
+    same(flat.build([picture], [flatten(flat, target)]))
+
+
 @pytest.mark.parametrize(
     ("kind", "shape", "constants", "option"),
     [
@@ -190,13 +204,16 @@ def test_mirrored_edges(mode: str, same: Callable[..., onnx.ModelProto]) -> None
     same(network("MIRROR_PAD", (1, 9, 13, 4), pads, option=option), tolerance=1e-6)
 
 
-@pytest.mark.parametrize(("kernel", "stride"), [(1, 2), (2, 3), (1, 3)])
+@pytest.mark.parametrize(
+    ("kernel", "stride"),
+    [((1, 1), (2, 2)), ((2, 2), (3, 3)), ((1, 1), (3, 3)), ((1, 3), (2, 2)), ((3, 1), (2, 2)), ((2, 1), (1, 2))],
+)
 def test_transposed_convolutions_that_leave_gaps(
-    kernel: int, stride: int, same: Callable[..., onnx.ModelProto]
+    kernel: tuple[int, int], stride: tuple[int, int], same: Callable[..., onnx.ModelProto]
 ) -> None:
-    shape = (1, 6 * stride, 8 * stride, 4)
-    weights = np.random.default_rng(0).normal(size=(4, kernel, kernel, 3)).astype(np.float32)
-    option = options("TransposeConv", padding=schema.Padding.SAME, strideH=stride, strideW=stride)
+    shape = (1, 6 * stride[0], 8 * stride[1], 4)
+    weights = np.random.default_rng(0).normal(size=(4, *kernel, 3)).astype(np.float32)
+    option = options("TransposeConv", padding=schema.Padding.SAME, strideH=stride[0], strideW=stride[1])
     model = network("TRANSPOSE_CONV", shape, np.array(shape, np.int32), weights, option=option, behind=True)
     same(model, tolerance=1e-5)
 

@@ -629,6 +629,7 @@ def _converted(tf: Any, operators: Sequence[Operator], form: str) -> bytes:
             classes.append(tf.nn.softmax(tf.matmul(each, weights) + bias))
         converter = v1.lite.TFLiteConverter.from_session(session, [picture], [tf.concat(classes, 1)])
         converter.experimental_lower_to_saved_model = False
+        converter.exclude_conversion_metadata = True  # TensorFlow reads the whole model once more to add it
         if form == "float16":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.target_spec.supported_types = [tf.float16]

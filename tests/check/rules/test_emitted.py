@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import onnx.parser
 import pytest
 
-from convert.check.context import check_target
+from convert.check.loading import check_target
 from convert.check.run import Checker
 from convert.emit import ROLES, Emit
 from convert.files import configs
