@@ -79,10 +79,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_the_bundle_is_that_of_convert(
     name: str, prepared: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options: dict[str, Any] = (
-        {"role": "sgie"} if name == "shapes-cpp-2025" else {}
-    )  # one with its proof, for which it is not compared
-    if not options:
+    options: dict[str, Any] = {}
+    if name == "shapes-cpp-2025":  # with its proof
+        options["role"] = "sgie"  # of which nothing is compared
+    else:
         prove_nothing(monkeypatch)
     metadata = prepared(library(name) if name != "sound" else impulse_library(*of_sound()))
     before = contents(tmp_path / "input")
