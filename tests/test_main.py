@@ -149,14 +149,13 @@ def test_an_error_is_a_document_where_documents_are_asked_for(capsys: pytest.Cap
 
 
 def test_a_reader_that_goes_away() -> None:
-    for words in (("explain",), ("explain", "NVI001")):  # more than is kept back, and less
-        process = subprocess.Popen(
-            [sys.executable, "-m", "convert", *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        assert process.stdout is not None
-        process.stdout.close()
-        _, err = process.communicate()
-        assert (process.returncode, err) == (141, b"")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "convert", "explain"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    _, err = process.communicate()
+    assert (process.returncode, err) == (141, b"")
     failing = [sys.executable, "-m", "convert", "inspect", "/no/such.zip", "--format", "json"]
     reader, writer = os.pipe()
     os.close(reader)
