@@ -193,7 +193,7 @@ def train(samples: Sequence[Sample], detectors: Sequence[Detector], *, quick: bo
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"  # its sums depend on the processor
     from samples import networks  # TensorFlow: slow, and not needed to lay out what is there
 
-    trained = {}
+    trained: dict[str, bytes] = {}
     models: tuple[Sample | Detector, ...] = (*samples, *detectors)
     for each in models:
         print(f"{each.name}: training on {len(data[each.name][0])} pictures", flush=True)

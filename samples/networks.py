@@ -144,20 +144,19 @@ def export(model: Any, input_name: str, seen: Array) -> tuple[bytes, bytes]:
     if input_name == argument:
         # TensorFlow calls this way deprecated; it is the one that keeps bare names, as in the exports until 2022.
         function = tf.function(lambda x: model(x, training=False), input_signature=[spec]).get_concrete_function()
-        plain, other = (tf.lite.TFLiteConverter.from_concrete_functions([function]) for _ in range(2))
-        return bytes(plain.convert()), _in_int8(other, seen)
+        return _converted(tf.lite.TFLiteConverter.from_concrete_functions([function]), seen)
     with tempfile.TemporaryDirectory() as folder:
         model.export(folder, input_signature=[spec], verbose=False)
-        plain, other = (tf.lite.TFLiteConverter.from_saved_model(folder) for _ in range(2))
-        return bytes(plain.convert()), _in_int8(other, seen)
+        return _converted(tf.lite.TFLiteConverter.from_saved_model(folder), seen)
 
 
-def _in_int8(converter: Any, seen: Array) -> bytes:
+def _converted(converter: Any, seen: Array) -> tuple[bytes, bytes]:
+    plain = bytes(converter.convert())
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ([each[np.newaxis]] for each in seen)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = converter.inference_output_type = tf.int8
-    return bytes(converter.convert())
+    return plain, bytes(converter.convert())
 
 
 def saved(model: Any) -> dict[str, bytes]:

@@ -60,29 +60,41 @@ def worker() -> Iterator[Worker]:
         yield child
 
 
-def _adapted(path: Path, worker: Worker) -> Adapted:
+def _adapted(path: Path, worker: Worker, resize_mode: ResizeMode | None = ResizeMode.SQUASH) -> Adapted:
     """In its own codes."""
-    export = Unpack(precision="int8", resize_mode=ResizeMode.SQUASH)(path, Path()).artifact
+    export = Unpack(precision="int8", resize_mode=resize_mode)(path, Path()).artifact
     result = Adapt()(Translate(worker=worker)(export, Path()).artifact, Path()).artifact
     assert isinstance(result, Adapted)
     return result
 
 
+@pytest.fixture
+def decides_alike(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Holds a model in its own codes against the original, on a fifth of the pictures: a wrong code shows in the mean
+    difference of any."""
+    for limit, number in (("_FEWEST_CODED", 12), ("_MOST_CODED", 60), ("_CODED_PIXELS", 1_000_000)):
+        monkeypatch.setattr(f"convert.validate.{limit}", number)
+
+    def compare(adapted: Adapted, images: Path | None = None) -> None:
+        result = Validate(worker=worker, inputs=4, batches=(1, 2), images=images)(adapted, Path())
+        measured = result.artifact.evidence.int8
+        assert measured.plain.inputs >= 12
+        assert measured.share == 1
+        assert measured.plain.top1 >= measured.kernels.top1 - 0.01
+        assert measured.plain.mean_abs_diff <= 1.2 * measured.kernels.mean_abs_diff + 1e-4
+        assert not {"EI403", "EI404", "EI407", "EI410"} & {each.id for each in result.findings}
+        if boxes := measured.moved:
+            assert boxes[0] <= max(1, boxes[1])
+
+    return compare
+
+
 @pytest.mark.parametrize("name", [_QUICK, *(pytest.param(each, marks=pytest.mark.slow) for each in _SLOW)])
 def test_real_models_decide_as_the_original_does(
-    models: Path, worker: Worker, monkeypatch: pytest.MonkeyPatch, name: str
+    models: Path, worker: Worker, decides_alike: Callable[..., None], name: str
 ) -> None:
-    """On 12 pictures: a wrong code shows in the mean difference of any."""
-    for limit in ("_FEWEST_CODED", "_MOST_CODED"):
-        monkeypatch.setattr(f"convert.validate.{limit}", 12)
     adapted = _adapted(models / name, worker)
-    result = Validate(worker=worker, inputs=4, batches=(1, 2))(adapted, Path())
-    measured = result.artifact.evidence.int8
-    assert measured.plain.inputs == 12
-    assert measured.share == 1
-    assert measured.plain.top1 >= measured.kernels.top1 - 0.01
-    assert measured.plain.mean_abs_diff <= 1.2 * measured.kernels.mean_abs_diff + 1e-4
-    assert not {"EI403", "EI404", "EI407", "EI410"} & {each.id for each in result.findings}
+    decides_alike(adapted)
     model = onnx.load_from_string(adapted.onnx.data)
     known = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
     coded = [node for node in model.graph.node if node.op_type in {"QuantizeLinear", "DequantizeLinear"}]
@@ -90,20 +102,17 @@ def test_real_models_decide_as_the_original_does(
     assert not any(known[node.input[2]].any() for node in coded)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["fruit", "shapes", "table-fomo", "table-yolov5"])
+def test_samples_decide_as_the_original_does(worker: Worker, decides_alike: Callable[..., None], name: str) -> None:
+    """On their pictures, too."""
+    adapted = _adapted(SAMPLES / "int8" / f"{name}-2025.zip", worker, None)
+    decides_alike(adapted, SAMPLES / "pictures" / name.partition("-")[0])
+
+
 def test_a_frame_is_cropped_before_the_first_code(models: Path, convert: Callable[..., Path]) -> None:
-    options = (
-        "--resize-mode",
-        "fit-shortest",
-        "--frame",
-        "16:9",
-        "--resize",
-        "device",
-        "--precision",
-        "int8",
-        "--role",
-        "pgie",
-    )
-    bundle = convert(models / _QUICK, *options)
+    options = ("--resize-mode", "fit-shortest", "--frame", "16:9", "--resize", "device", "--role", "pgie")
+    bundle = convert(models / _QUICK, *options, "--precision", "int8")
     report = json.loads((bundle / "report.json").read_text())
     assert report["evidence"]["int8"]["plain"]["top1"] >= report["evidence"]["int8"]["kernels"]["top1"] - 0.01
     model = onnx.load(bundle / report["model"]["file"])

@@ -425,3 +425,15 @@ def test_other_things_than_files(tmp_path: Path) -> None:
     for name in ("pipe", "loop", "missing", "."):
         with pytest.raises(InputError):
             read_header(tmp_path / name)
+
+
+def test_no_file_stays_open(tmp_path: Path) -> None:
+    good, bad = tmp_path / "m.onnx", tmp_path / "bad.onnx"
+    good.write_bytes(_field(7, _field(1, _field(4, b"Op"))))
+    bad.write_bytes(b"\xff" * 100)
+    before = len([*Path("/proc/self/fd").iterdir()])
+    for _ in range(3):
+        assert read_header(good).nodes
+        with pytest.raises(InputError):
+            read_header(bad)
+    assert len([*Path("/proc/self/fd").iterdir()]) == before

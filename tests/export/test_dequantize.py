@@ -109,6 +109,29 @@ def test_constants_are_exact() -> None:
     assert np.array_equal(found["original 2"], (np.array([1000, -2000]) * scale).astype(np.float32))
 
 
+@pytest.mark.parametrize("first", range(4))
+def test_tensors_may_stand_in_any_order(first: int) -> None:
+    """Each of input, weights, bias and output is the tensor 0 once."""
+    net, places = Network(), dict[int, int]()
+    for number in ((first + step) % 4 for step in range(4)):
+        match number:
+            case 0:
+                places[0] = net.tensor((1, 3), np.int8, UNIT)
+            case 1:
+                places[1] = net.constant([[127, -127, 5], [-1, 64, 127]], np.int8, ([0.01], [0], 0))
+            case 2:
+                places[2] = net.constant([1000, -2000], np.int32, ([0.01 * UNIT[0][0]], [0], 0))
+            case _:
+                places[3] = net.tensor((1, 2), np.int8, ([0.1], [0], 0))
+    net.call("FULLY_CONNECTED", [places[0], places[1], places[2]], [places[3]], table="FullyConnected")
+    net.versions = {"FULLY_CONNECTED": 4}
+    rebuilt = dequantize(net.model([places[0]], [places[3]])).model
+    assert types(rebuilt) == {schema.TensorType.FLOAT32}
+    usual = dequantize(dense(([0.1], [0], 0))).model
+    pixels = np.array([[0.25, 0.5, 1]], np.float32)
+    assert np.array_equal(run(rebuilt, pixels), run(usual, pixels))
+
+
 def test_channels_have_their_own_scales() -> None:
     scales = [0.5, 0.25, 2.0]
     net = Network()

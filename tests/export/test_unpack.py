@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from convert.errors import UnsupportedModelError
 from convert.export.unpack import Unpack
 from convert.findings import Level
 from convert.images import ImageScaling
@@ -23,7 +24,7 @@ from samples.layouts import (
     zip_bytes,
 )
 from tests.export import tiny
-from tests.export.unpacking import LABELS, MODEL, YEARS, export_of, ids, unpack
+from tests.export.unpacking import LABELS, MODEL, YEARS, export_of, ids, refused, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,8 +162,10 @@ def test_an_unsupported_task_or_number_format_is_unpacked_all_the_same(tmp_path:
         assert (export.model, export.facts.task, export.facts.quantization) == (data, task, quantization)
 
 
-def test_every_real_model_in_every_form(models: Path, tmp_path: Path) -> None:
-    for number, path in enumerate(sorted(models.glob("*lite"))):
+def test_real_models_in_every_form(models: Path, tmp_path: Path) -> None:
+    paths = [path for path in sorted(models.glob("*lite")) if path.stat().st_size < 1_000_000]
+    assert len(paths) >= len(FORMS)
+    for number, path in enumerate(paths):
         data = path.read_bytes()
         form = FORMS[number % len(FORMS)]
         files = cpp_library(data, Parameters(year=YEARS[form], project_name=path.stem), form)
@@ -182,3 +185,23 @@ def test_an_incbin_is_looked_for_from_the_library_s_root_on(place: str, tmp_path
     moved[f"{place}tflite-model/{written}"] = tiny.classifier(seed=9)  # what the line would name from the header on
     export = export_of(write_tree(moved, tmp_path))
     assert (export.model, export.form, export.member) == (MODEL, "F4", f"{place}{written}")
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (tiny.classifier(), "it is a float model, and --precision int8 keeps the 8-bit codes"),
+        (tiny.int8_classifier(), None),
+        (tiny.classifier(channels=2), None),
+        (tiny.anomaly(), None),
+    ],
+)
+def test_8_bit_codes_are_asked_for_only_of_what_can_be_converted(
+    model: bytes, reason: str | None, tmp_path: Path
+) -> None:
+    """What else stands in the way is said by the next stage, which knows more."""
+    (tmp_path / "x.tflite").write_bytes(model)
+    if reason is None:
+        assert export_of(tmp_path / "x.tflite", precision="int8").name == "x"
+    else:
+        refused(tmp_path / "x.tflite", reason, UnsupportedModelError, precision="int8")

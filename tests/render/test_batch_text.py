@@ -48,12 +48,12 @@ SUMMARY = (
     ("max_abs_diff", 1.2345e-6),
     ("top1", 0.998),
 )
-RECORDS = (Record("unpack", Status.DONE, 0.25, (), (NOTE,)), Record("emit", Status.FAILED, 0.5))
+RECORDS = (Record("unpack", Status.DONE, 0.25678, (), (NOTE,)), Record("emit", Status.FAILED, 0.5))
 OUTPUTS = (Output("out/done/m.onnx", "0" * 64),)
 LATE = InputError("cannot [read] it", path="in/failed.zip", hint="give it again")
 FAULT = ConvertError("this is a bug", hint="report it")
 OUTCOMES = (
-    Outcome("done", State.DONE, 0, 1.234, (NOTE, WARNING), OUTPUTS, None, RECORDS, SUMMARY),
+    Outcome("done", State.DONE, 0, 1.23456, (NOTE, WARNING), OUTPUTS, None, RECORDS, SUMMARY),
     Outcome("[wrong]", State.WRONG, 1, 2.0, (WARNING, ERROR), (), None, (), (("task", "ssd"), ("top1", 1.0))),
     Outcome("failed", State.FAILED, 3, 0.5, (), (), LATE),
     Outcome("fault", State.FAILED, BUG, 0.5, (), (), FAULT, (), (), "Traceback [most recent]"),
@@ -65,7 +65,7 @@ IDLE = (OUTCOMES[4],)
 
 
 def report(*outcomes: Outcome, about: tuple[Finding, ...] = ()) -> BatchReport:
-    return BatchReport(tuple(job(each.name) for each in outcomes), outcomes, about, 12.345)
+    return BatchReport(tuple(job(each.name) for each in outcomes), outcomes, about, 12.34567)
 
 
 REPORTS = {

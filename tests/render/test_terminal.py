@@ -16,7 +16,7 @@ from convert.compare import Cause, Comparison, PictureComparison, Prediction, Re
 from convert.findings import Finding, Level
 from convert.pipeline import Event, Status
 from convert.render.batch import show_batch
-from convert.render.simulation import Result, show_comparison, show_simulation
+from convert.render.simulation import Result, frames_counted, show_comparison, show_simulation
 from convert.render.text import console, progress, show_findings
 
 if TYPE_CHECKING:
@@ -193,3 +193,23 @@ def test_the_running_clock(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     assert "unpack     done   1.25 s" in text
     assert "translate  failed   0.50 s" in text
     assert "skipped" not in text
+
+
+@pytest.mark.parametrize(("total", "shown"), [(10, "3/10"), (None, "3/?")])
+def test_the_bar_of_a_simulation_counts_pictures_and_goes(
+    total: int | None, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*, quiet: bool) -> str:
+        with frames_counted(quiet=quiet) as count:
+            for number in (total, 1, 1, 1):
+                count(number)
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        return captured.err
+
+    assert run(quiet=False) == ""  # no terminal
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert run(quiet=True) == ""
+    text = run(quiet=False)
+    assert shown in _SGR.sub("", text)
+    assert text.endswith("\x1b[2K"), "the line is empty again"

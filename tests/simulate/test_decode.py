@@ -132,6 +132,15 @@ class TestReadsBehindTheEnd:
         with pytest.raises(InputError, match=f"and nvinfer reads {4 * count}|and nvinfer reads {7 * count}"):
             _decode(parser, outputs)
 
+    @pytest.mark.parametrize("parser", [*TAO, EFFICIENTDET])
+    @pytest.mark.parametrize(("short", "found", "wanted"), [("b", 8, 12), ("s", 2, 3), ("c", 2, 3)])
+    def test_the_output_that_is_too_short_is_named(self, parser: str, short: str, found: int, wanted: int) -> None:
+        outputs = [_layer("n", [3], "int32")]
+        for name, numbers in (("b", [[3, 4, 30, 40]] * 3), ("s", [0.9, 0.8, 0.7]), ("c", [0, 1, 0])):
+            outputs.append(_layer(name, numbers[:2] if name == short else numbers))
+        with pytest.raises(InputError, match=f"'{short}' holds {found} float32 numbers .* and nvinfer reads {wanted}:"):
+            _decode(parser, outputs)
+
     @pytest.mark.parametrize("parser", [*TAO, EFFICIENTDET, NMS])
     def test_a_count_that_is_a_float_is_read_as_an_integer(self, parser: str) -> None:
         outputs = [_layer("n", [1.0]), _layer("b", [[3, 4, 30, 40]]), _layer("s", [0.9]), _layer("c", [0])]

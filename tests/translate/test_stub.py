@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from convert.errors import MissingDependencyError
 from convert.export.dequantize import dequantize
 from convert.export.facts import facts
 from convert.export.tflite import read_graph
 from convert.isolation import Worker
 from convert.translate.tf2onnx_patches import Missing, TensorProto, install, make_ndarray
+from convert.translate.worker import translate
 from tests.graph.flat import classifier
 
 if TYPE_CHECKING:
@@ -148,3 +150,11 @@ def test_nothing_but_the_worker_is_touched() -> None:
         "print('tensorflow.keras' in sys.modules, 'ssl' in sys.modules)"
     )
     assert out == "False False\n"
+
+
+def test_a_tensorflow_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    monkeypatch.setattr("convert.translate.worker.tf2onnx_patches.is_installed", lambda: False)
+    with pytest.raises(MissingDependencyError, match="TensorFlow cannot be imported") as caught:
+        translate(b"", (1, 2, 2, 3), 1, 13, tensorflow=True)
+    assert 'pip install "ei-deepstream[tensorflow]"' in str(caught.value.hint)
