@@ -21,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Unpack
@@ -30,7 +31,6 @@ from convert.errors import ConvertError, InputError, PresetError, ValidationErro
 from convert.findings import Finding, Level
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     import numpy as np
@@ -214,7 +214,7 @@ def check(
         OutputError: `fix` cannot write a file.
         MissingDependencyError: `onnxruntime` or `tensorrt` without that package.
     """
-    from convert.check.context import Expect, TargetChoice
+    from convert.check.loading import Expect, TargetChoice
     from convert.check.run import Checker, select_rules
 
     files = [str(path) for path in ((paths,) if isinstance(paths, str | Path) else paths)]
@@ -326,7 +326,7 @@ def simulate(
         PresetError: options that do not exist or do not go together.
         OutputError: the folder cannot be written.
     """
-    from convert.check.context import TargetChoice  # `--help` does without
+    from convert.check.loading import TargetChoice  # `--help` does without
     from convert.files import make_folder
     from convert.images.read import find
     from convert.render.simulation import ResultsFolder  # brings numpy, Pillow and jinja2

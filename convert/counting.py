@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from fractions import Fraction
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from convert.images import CENTRE, Anchor, ResizeMode, crop_area
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 Segment: TypeAlias = tuple[float, float, float, float]
 Values: TypeAlias = tuple[int, int, int, int, int, int, int, int]

@@ -10,6 +10,7 @@ same another way, and against the original network in LiteRT, on synthetic windo
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -32,8 +33,6 @@ from convert.validate import CONSTANT, TENSORRT, runtimes
 from convert.validate.comparison import BATCH, NOT_FINITE, TOLERANCE, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from numpy.typing import NDArray
 
 

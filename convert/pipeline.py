@@ -8,6 +8,7 @@ go into one app: a detector for whole frames and a model for the objects it find
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from functools import partial
@@ -32,8 +33,6 @@ from convert.types import Adapted, Export, Stage, StageResult, Translated, Valid
 from convert.validate import KERNELS, Validate, WithFraming
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     Options = Mapping[str, Any]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path, PurePath
@@ -18,8 +19,6 @@ from convert.files import Output, TableReader, plain, sha256
 from convert.images import ANCHORS, CENTRE, Anchor, Frame, Framing, ResizeMode, parse_frame, resizing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from convert import types
     from convert.dsp import Impulse
     from convert.findings import Finding

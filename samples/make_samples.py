@@ -159,7 +159,7 @@ def make(out: Path, *, retrain: bool = True, quick: bool = False) -> None:
         fresh(out / below)
     for name, files in laid_out(models).items():
         (layouts.write_zip if name.endswith(".zip") else layouts.write_tree)(files, out / name)
-    fineness = 1 if quick else 2
+    fineness = 0.25 if quick else 2
     for sample in SAMPLES:
         folder = fresh(out / "pictures" / sample.name)
         for name, picture in pictures(sample, fineness).items():
@@ -172,7 +172,8 @@ def make(out: Path, *, retrain: bool = True, quick: bool = False) -> None:
     folder = fresh(out / "recordings")
     for name, data in sounds.recordings().items():
         (folder / name).write_bytes(data)
-    (out / "belt.mp4").write_bytes(video(tables.belt((3, 9), *BELT, fruits=2 if quick else FRUITS, step=14)))
+    fruits, step = (1, 140) if quick else (FRUITS, 14)
+    (out / "belt.mp4").write_bytes(video(tables.belt((3, 9), *BELT, fruits=fruits, step=step)))
     (out / "overview.jpg").write_bytes(jpeg(overview(out / "pictures"), OVERVIEW_BYTES))
 
 
@@ -192,23 +193,23 @@ def train(samples: Sequence[Sample], detectors: Sequence[Detector], *, quick: bo
     os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"  # its sums depend on the processor
     from samples import networks  # TensorFlow: slow, and not needed to lay out what is there
 
-    trained = {}
+    trained: dict[str, bytes] = {}
     models: tuple[Sample | Detector, ...] = (*samples, *detectors)
     for each in models:
         print(f"{each.name}: training on {len(data[each.name][0])} pictures", flush=True)
         networks.seeded(20)
         model: Any = getattr(networks, each.network)(each.size, len(each.labels))
         networks.train(model, *data[each.name], epochs=each.epochs, rate=each.rate, eager=quick)
-        trained[each.name] = networks.export(model, each.input_name)
-        trained[f"{each.name}{INT8}"] = networks.export(model, each.input_name, spread(data[each.name][0]))
+        made = networks.export(model, each.input_name, spread(data[each.name][0]))
+        trained |= dict(zip((each.name, f"{each.name}{INT8}"), made, strict=True))
         if each.name == SAVED:
             trained |= {f"{each.name}.{name}": data for name, data in networks.saved(model).items()}
     networks.seeded(20)
     model = sounds.network()
     inputs, classes = sounds.draw(2 if quick else 150, 1)
     networks.train(model, inputs, classes, epochs=1 if quick else 12, rate=3e-3, eager=quick)
-    trained[SOUNDS] = networks.export(model, "x_input")
-    trained[f"{SOUNDS}{INT8}"] = networks.export(model, "x_input", spread(inputs))
+    made = networks.export(model, "x_input", spread(inputs))
+    trained |= dict(zip((SOUNDS, f"{SOUNDS}{INT8}"), made, strict=True))
     return trained
 
 
@@ -404,9 +405,9 @@ def laid_out(models: dict[str, bytes]) -> dict[str, dict[str, bytes]]:
     }
 
 
-def pictures(sample: Sample, fineness: int = 2) -> dict[str, NDArray[np.uint8]]:
+def pictures(sample: Sample, fineness: float = 2) -> dict[str, NDArray[np.uint8]]:
     """File name -> picture [240, 320, 3]; drawn at `fineness` times the size and reduced."""
-    width, height = (fineness * side for side in PICTURE)
+    width, height = (int(fineness * side) for side in PICTURE)
     found = {}
     for number, label in enumerate(sample.labels):
         for index in range(PER_CLASS):
@@ -417,9 +418,9 @@ def pictures(sample: Sample, fineness: int = 2) -> dict[str, NDArray[np.uint8]]:
     return found
 
 
-def wide_pictures(fineness: int = 2) -> dict[str, tuple[NDArray[np.uint8], tuple[tables.Thing, ...]]]:
+def wide_pictures(fineness: float = 2) -> dict[str, tuple[NDArray[np.uint8], tuple[tables.Thing, ...]]]:
     """File name -> picture [360, 640, 3] and what lies there; drawn at `fineness` times the size and reduced."""
-    width, height = (fineness * side for side in FRAME)
+    width, height = (int(fineness * side) for side in FRAME)
     found = {}
     for number in range(TABLES):
         large, things = tables.photograph(

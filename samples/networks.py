@@ -130,8 +130,8 @@ def _box_loss(truth: Any, rows: Any) -> Any:
     return weighed + tf.reduce_sum(there * (away + score[..., 1])) / objects
 
 
-def export(model: Any, input_name: str, seen: Array | None = None) -> bytes:
-    """The flatbuffer, batch 1, its input named `input_name`: in float32, or in int8 from input to output.
+def export(model: Any, input_name: str, seen: Array) -> tuple[bytes, bytes]:
+    """The flatbuffers, batch 1, their input named `input_name`: in float32, and in int8 from input to output.
 
     int8 as Edge Impulse builds it: quantized after training, with the ranges that occur on the inputs `seen`.
     The two ways Edge Impulse's models were converted over the years leave two kinds of names behind: a bare function
@@ -150,13 +150,13 @@ def export(model: Any, input_name: str, seen: Array | None = None) -> bytes:
         return _converted(tf.lite.TFLiteConverter.from_saved_model(folder), seen)
 
 
-def _converted(converter: Any, seen: Array | None) -> bytes:
-    if seen is not None:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: ([each[np.newaxis]] for each in seen)
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.inference_input_type = converter.inference_output_type = tf.int8
-    return bytes(converter.convert())
+def _converted(converter: Any, seen: Array) -> tuple[bytes, bytes]:
+    plain = bytes(converter.convert())
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([each[np.newaxis]] for each in seen)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    return plain, bytes(converter.convert())
 
 
 def saved(model: Any) -> dict[str, bytes]:

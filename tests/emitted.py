@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["emitted", "measure_nothing", "prove_nothing"]
+__all__ = ["compare_nothing", "emitted", "measure_nothing", "prove_nothing"]
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,16 @@ def measure_nothing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(pipeline, "InWorker", lambda here, *_: here)
 
 
+def compare_nothing(patch: pytest.MonkeyPatch) -> None:
+    """Conversions in this process do not compare what the bundle shows with the original."""
+    patch.setattr(pipeline, "WithComparison", lambda proof, *_, **__: proof)
+
+
 def prove_nothing(patch: pytest.MonkeyPatch) -> None:
     """Conversions in this process neither validate nor compare; an int8 model is rounded as it is shipped, which is
     measured (`tests.children` keeps the results)."""
     measure_nothing(patch)
-    patch.setattr(pipeline, "WithComparison", lambda proof, *_, **__: proof)
+    compare_nothing(patch)
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,7 @@ from convert.graph.adapt import Adapt
 from convert.options import BatchOptions, CheckOptions, CommonOptions, ConvertOptions, SimulateOptions, table
 from convert.translate import Translate
 from convert.validate import Validate
+from tests.test_agreement import by_brightness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,9 +56,6 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> package.Bundle:
     return convert(SHAPES, tmp_path_factory.mktemp("api") / "bundle", target="7.1", frame="none")
 
 
-INT8 = ROOT.parent / "shared" / "models" / "classify-32x32x1-int8.lite"
-
-
 def test_the_fastest_precision_of_a_float_model(tmp_path: Path) -> None:
     made = convert(SHAPES, tmp_path / "bundle", precision="auto")
     assert made.evidence
@@ -70,10 +68,10 @@ def test_the_fastest_precision_of_a_float_model(tmp_path: Path) -> None:
         convert(FOMO, tmp_path / "pair", sgie=SHAPES, precision="auto")
 
 
-@pytest.mark.skipif(not INT8.exists(), reason="the real Edge Impulse models are not here")
 @pytest.mark.parametrize(("target", "chosen"), [("7.1", "INT8: "), ("6.0", "FP16: ")])  # 6.0 is for the Nano, too
 def test_the_fastest_precision_of_an_int8_model(tmp_path: Path, target: str, chosen: str) -> None:
-    made = convert(INT8, tmp_path / "bundle", precision="auto", target=target, resize_mode="squash")
+    (tmp_path / "m.tflite").write_bytes(by_brightness(0.4, 0.35))
+    made = convert(tmp_path / "m.tflite", tmp_path / "bundle", precision="auto", target=target, frame="none")
     (finding,) = [each for each in made.findings if each.id == "EI513"]
     assert finding.message.startswith(chosen)
     assert ("Nano" in finding.message) == (target == "6.0")

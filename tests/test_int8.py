@@ -12,26 +12,32 @@ import pytest
 from onnx import numpy_helper
 
 from convert.__main__ import main
-from convert.check.context import check_target
+from convert.check.loading import check_target
 from convert.check.run import Checker
 from convert.emit import Emit
 from convert.emit.files import CALIBRATION
 from convert.errors import InputError, PresetError, UnsupportedModelError
 from convert.export.unpack import Unpack
 from convert.files import load_text
+from convert.graph.adapt import Adapt
+from convert.images import ResizeMode
+from convert.isolation import Worker
 from convert.nvinfer.targets import targets
 from convert.options import refuse_contradictions
-from convert.types import Agreement, Evidence, Int8Evidence, PrecisionEvidence
+from convert.translate import PRELOAD, Translate
+from convert.types import Adapted, Agreement, Evidence, Int8Evidence, PrecisionEvidence
+from convert.validate import Validate
 from convert.validate.precision import calibrated_findings, int8_findings
+from tests.emitted import emitted
 from tests.export.eon.writer import FORMS, write
 from tests.nvinfer.conftest import invent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from convert.types import Validated
 
-__all__ = ["invent"]
+__all__ = ["emitted", "invent"]
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 _QUICK = "classify-32x32x1-int8.lite"
@@ -48,49 +54,77 @@ _SLOW = (
 )
 
 
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    with Worker(PRELOAD) as child:
+        yield child
+
+
+def _adapted(path: Path, worker: Worker, resize_mode: ResizeMode | None = ResizeMode.SQUASH) -> Adapted:
+    """In its own codes."""
+    export = Unpack(precision="int8", resize_mode=resize_mode)(path, Path()).artifact
+    result = Adapt()(Translate(worker=worker)(export, Path()).artifact, Path()).artifact
+    assert isinstance(result, Adapted)
+    return result
+
+
+@pytest.fixture
+def decides_alike(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Holds a model in its own codes against the original, on a fifth of the pictures: a wrong code shows in the mean
+    difference of any."""
+    for limit, number in (("_FEWEST_CODED", 12), ("_MOST_CODED", 60), ("_CODED_PIXELS", 1_000_000)):
+        monkeypatch.setattr(f"convert.validate.{limit}", number)
+
+    def compare(adapted: Adapted, images: Path | None = None) -> None:
+        result = Validate(worker=worker, inputs=4, batches=(1, 2), images=images)(adapted, Path())
+        measured = result.artifact.evidence.int8
+        assert measured.plain.inputs >= 12
+        assert measured.share == 1
+        assert measured.plain.top1 >= measured.kernels.top1 - 0.01
+        assert measured.plain.mean_abs_diff <= 1.2 * measured.kernels.mean_abs_diff + 1e-4
+        assert not {"EI403", "EI404", "EI407", "EI410"} & {each.id for each in result.findings}
+        if boxes := measured.moved:
+            assert boxes[0] <= max(1, boxes[1])
+
+    return compare
+
+
 @pytest.mark.parametrize("name", [_QUICK, *(pytest.param(each, marks=pytest.mark.slow) for each in _SLOW)])
-def test_real_models_decide_as_the_original_does(models: Path, convert: Callable[..., Path], name: str) -> None:
-    bundle = convert(models / name, "--precision", "int8", "--resize-mode", "squash", "--frame", "none")
-    report = json.loads((bundle / "report.json").read_text())
-    measured = report["evidence"]["int8"]
-    assert measured["share"] == 1
-    assert measured["plain"]["top1"] >= measured["kernels"]["top1"] - 0.01
-    assert measured["plain"]["mean_abs_diff"] <= 1.2 * measured["kernels"]["mean_abs_diff"] + 1e-4
-    assert not {"EI403", "EI404", "EI407", "EI410"} & {each["id"] for each in report["findings"]}
-    model = onnx.load(bundle / report["model"]["file"])
+def test_real_models_decide_as_the_original_does(
+    models: Path, worker: Worker, decides_alike: Callable[..., None], name: str
+) -> None:
+    adapted = _adapted(models / name, worker)
+    decides_alike(adapted)
+    model = onnx.load_from_string(adapted.onnx.data)
     known = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
     coded = [node for node in model.graph.node if node.op_type in {"QuantizeLinear", "DequantizeLinear"}]
     assert coded
     assert not any(known[node.input[2]].any() for node in coded)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["fruit", "shapes", "table-fomo", "table-yolov5"])
+def test_samples_decide_as_the_original_does(worker: Worker, decides_alike: Callable[..., None], name: str) -> None:
+    """On their pictures, too."""
+    adapted = _adapted(SAMPLES / "int8" / f"{name}-2025.zip", worker, None)
+    decides_alike(adapted, SAMPLES / "pictures" / name.partition("-")[0])
+
+
 def test_a_frame_is_cropped_before_the_first_code(models: Path, convert: Callable[..., Path]) -> None:
-    options = (
-        "--resize-mode",
-        "fit-shortest",
-        "--frame",
-        "16:9",
-        "--resize",
-        "device",
-        "--precision",
-        "int8",
-        "--role",
-        "pgie",
-    )
-    bundle = convert(models / _QUICK, *options)
+    options = ("--resize-mode", "fit-shortest", "--frame", "16:9", "--resize", "device", "--role", "pgie")
+    bundle = convert(models / _QUICK, *options, "--precision", "int8")
     report = json.loads((bundle / "report.json").read_text())
     assert report["evidence"]["int8"]["plain"]["top1"] >= report["evidence"]["int8"]["kernels"]["top1"] - 0.01
     model = onnx.load(bundle / report["model"]["file"])
     assert [node.op_type for node in model.graph.node][:3] == ["Slice", "Add", "QuantizeLinear"]
 
 
-def test_compiled_code_keeps_the_same_codes(models: Path, convert: Callable[..., Path], tmp_path: Path) -> None:
+def test_compiled_code_keeps_the_same_codes(models: Path, worker: Worker, tmp_path: Path) -> None:
     """Of an EON library: the same ONNX model as of the flatbuffer."""
-    options = ("--precision", "int8", "--resize-mode", "squash", "--frame", "none")
     source = tmp_path / "trained_model_compiled.cpp"
     source.write_text(write((models / _QUICK).read_bytes(), FORMS["2025-07"]))
-    (ours,), (wanted,) = (convert(each, *options).glob("*.onnx") for each in (source, models / _QUICK))
-    assert ours.read_bytes() == wanted.read_bytes()
+    ours, wanted = (_adapted(each, worker) for each in (source, models / _QUICK))
+    assert ours.onnx.data == wanted.onnx.data
 
 
 class TestCalibrated:
@@ -119,8 +153,8 @@ class TestCalibrated:
         assert "strongly-typed=1" in (bundle / "config_infer_primary_fruit-bowl.txt").read_text()
         assert Checker(check_target("9.0", "jetson"))([str(bundle)]).findings == ()
 
-    def test_stage_by_stage(self, convert: Callable[..., Path], tmp_path: Path) -> None:
-        bundle = convert(self.EXPORT, *self.OPTIONS, "--frame", "none", "--role", "pgie")
+    def test_stage_by_stage(self, emitted: Callable[..., Path], tmp_path: Path) -> None:
+        bundle = emitted(self.EXPORT, *self.OPTIONS, "--frame", "none", "--role", "pgie")
         work, told = str(tmp_path), ["--resize-mode", "squash", "-q"]
         for command, name, options in (
             ("unpack", self.EXPORT, []),

@@ -25,13 +25,16 @@ if TYPE_CHECKING:
     from tests.children import Children
 
 
-@pytest.fixture(autouse=True)
-def _every_child_is_new(children: Children, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(children, "active", False)
+@pytest.fixture(scope="module", autouse=True)
+def _nobody_keeps_children(children: Children) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(children, "active", False)
+        yield
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def worker() -> Iterator[Worker]:
+    """Of all tests here that do not change its process for the next one; who ends it gets a new one."""
     with Worker() as child:
         yield child
 
@@ -300,39 +303,28 @@ def eats(mebibytes: int) -> int:
     return len(held)
 
 
-HERE = Path(__file__)
-
-
-@pytest.fixture
-def teller(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
-    """A child that can import this file, as `test_isolation`."""
-    monkeypatch.syspath_prepend(str(HERE.parent))
-    with Worker() as child:
-        yield child
-
-
-def test_what_a_function_tells_comes_before_its_answer(teller: Worker) -> None:
+def test_what_a_function_tells_comes_before_its_answer(worker: Worker) -> None:
     told: list[str] = []
-    assert teller.call("test_isolation:talks", "a", "b", timeout=60, told=told.append) == "done"
+    assert worker.call("tests.test_isolation:talks", "a", "b", timeout=60, told=told.append) == "done"
     assert told == ["a", "b"]
-    assert teller.call("test_isolation:talks", "c", timeout=60) == "done", "nobody need listen"
+    assert worker.call("tests.test_isolation:talks", "c", timeout=60) == "done", "nobody need listen"
 
 
 def test_telling_nobody_is_no_error() -> None:
     tell("here is no parent")
 
 
-def test_a_limit_within_the_limit(teller: Worker) -> None:
+def test_a_limit_within_the_limit(worker: Worker) -> None:
     with pytest.raises(Died, match=r"^ran longer than 0\.2 s$"):
-        teller.call("test_isolation:sleeps", 0.2, timeout=60, told=lambda said: teller.within(said[1]))
-    assert teller.call("os:getpid", timeout=60)
+        worker.call("tests.test_isolation:sleeps", 0.2, timeout=60, told=lambda said: worker.within(said[1]))
+    assert worker.call("os:getpid", timeout=60)
 
 
-def test_memory_is_limited(teller: Worker) -> None:
-    assert teller.call("os:getpid", timeout=60, memory=256 << 20)
+def test_memory_is_limited(worker: Worker) -> None:
+    assert worker.call("os:getpid", timeout=60, memory=256 << 20)
     with pytest.raises(Died, match=r"^used more than 256 MiB$"):
-        teller.call("test_isolation:eats", 512, timeout=60, memory=256 << 20)
-    assert teller.call("os:getpid", timeout=60, memory=256 << 20), "the next one has a new child"
+        worker.call("tests.test_isolation:eats", 512, timeout=60, memory=256 << 20)
+    assert worker.call("os:getpid", timeout=60, memory=256 << 20), "the next one has a new child"
 
 
 def test_a_call_can_be_ended_from_another_thread(worker: Worker) -> None:
@@ -355,20 +347,18 @@ class TestBegun:
             assert worker.call("tests.test_isolation:told_twice", 5, timeout=60) == (5, 3)
             assert worker.call("tests.test_isolation:told_twice", 4, timeout=60) == (4, 4)
 
-    def test_its_end_is_that_of_the_call(self) -> None:
-        with Worker() as worker:
-            worker.begin("os:_exit", 3, timeout=60)
-            with pytest.raises(Died, match="exited with status 3"):
-                worker.call("os:_exit", 3, timeout=60)
+    def test_its_end_is_that_of_the_call(self, worker: Worker) -> None:
+        worker.begin("os:_exit", 3, timeout=60)
+        with pytest.raises(Died, match="exited with status 3"):
+            worker.call("os:_exit", 3, timeout=60)
 
-    def test_one_that_died_before_it_is_wanted(self) -> None:
+    def test_one_that_died_before_it_is_wanted(self, worker: Worker) -> None:
         """Its thread ends: nothing waits for it when the interpreter exits."""
-        with Worker() as worker:
-            worker.begin("os:_exit", 3, timeout=60)
-            assert worker._begun is not None
-            worker._begun[1].exception(timeout=30)
-            with pytest.raises(Died, match="exited with status 3"):
-                worker.call("os:_exit", 3, timeout=60)
+        worker.begin("os:_exit", 3, timeout=60)
+        assert worker._begun is not None
+        worker._begun[1].exception(timeout=30)
+        with pytest.raises(Died, match="exited with status 3"):
+            worker.call("os:_exit", 3, timeout=60)
 
     def test_an_interrupted_wait_ends_it(self) -> None:
         """No thread is left that the interpreter would wait for when it exits."""
@@ -413,8 +403,8 @@ class TestApplied:
                     worker.apply(partial(nested, function), argument, 0.2 if function == "time:sleep" else 60.0)
                 assert caught.value.function == function
 
-    def test_a_mistake_shows_where_it_was_made(self) -> None:
-        with Worker() as worker, pytest.raises(Failed) as caught:
+    def test_a_mistake_shows_where_it_was_made(self, worker: Worker) -> None:
+        with pytest.raises(Failed) as caught:
             worker.apply(nested, "math:sqrt", -1, 60.0)
         assert "nested" in "".join(traceback.format_exception(caught.value))
 

@@ -164,14 +164,14 @@ def test_a_reader_that_goes_away() -> None:
     assert (done.returncode, done.stderr) == (141, b"")
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize(
-    ("words", "code"),
+    ("words", "code", "closed"),
     [
-        (("version",), 0),
-        (("inspect", "/no/such.zip"), 3),
-        (("inspect", "/no/such.zip", "--format", "json"), 3),
-        (("eim", "inspect", sys.executable), 1),  # a child reads it, through pipes
+        (("version",), 0, ">&-"),
+        (("inspect", "/no/such.zip"), 3, "2>&-"),
+        (("inspect", "/no/such.zip", "--format", "json"), 3, ">&-"),
+        (("inspect", "/no/such.zip", "--format", "json"), 3, "<&- >&- 2>&-"),
+        *((("eim", "inspect", sys.executable), 1, closed) for closed in (">&-", "<&- >&- 2>&-")),  # has a child
     ],
 )
 def test_streams_that_are_closed(words: tuple[str, ...], code: int, closed: str) -> None:

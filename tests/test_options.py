@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from convert.check.context import TargetChoice
+from convert.check.loading import TargetChoice
 from convert.emit import Emit, EmitPair
 from convert.errors import PresetError
 from convert.files import load_toml

@@ -17,19 +17,26 @@ from tests.conftest import of_all_processes
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def _build(target: str, source: Path, folder: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)]
+    done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the wheel and the sdist, made with hatchling as `pip` would (no isolation: no download).
+    """A folder with the sdist and the wheel that is built of it, made with hatchling as `pip` would.
 
     All processes of pytest-xdist share it.
     """
     folder = of_all_processes(tmp_path_factory, "dist")
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not list(folder.glob("*.whl")):  # what is built last, of the sdist
-            command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stdout + done.stderr
+        if not list(folder.glob("*.whl")):
+            _build("sdist", ROOT, folder)
+            (sdist,) = folder.glob("*.tar.gz")
+            subprocess.run(["tar", "-xzf", sdist], cwd=folder, check=True)
+            _build("wheel", folder / sdist.name.removesuffix(".tar.gz"), folder)
     return folder
 
 
@@ -68,10 +75,10 @@ def test_the_wheel_runs_in_a_clean_environment(built: Path, tmp_path: Path) -> N
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
     (site / "dependencies.pth").write_text(str(Path(pytest.__file__).parents[1]) + "\n")
-    run = [str(home / "bin" / "python"), "-P", "-m", "convert"]
+    run = [str(home / "bin" / "python"), "-I", "-m", "convert"]
     export = ROOT / "samples" / "exports" / "shapes-cpp-2025"
-    words = [*run, "convert", str(export), "-o", str(tmp_path / "bundle"), "--frame", "none", "-q"]
+    words = [*run, "convert", str(export), "-o", str(tmp_path / "bundle"), "--role", "sgie", "-q"]
     out = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert out.returncode == 0, out.stdout + out.stderr
-    where = [str(home / "bin" / "python"), "-P", "-c", "import convert.files as r; print(r.configs())"]
+    where = [str(home / "bin" / "python"), "-I", "-c", "import convert.files as r; print(r.configs())"]
     assert Path(subprocess.check_output(where, text=True, cwd=tmp_path).strip()).is_relative_to(site)

@@ -1,45 +1,46 @@
-"""The samples in int8, as Studio builds them: rewritten in float32, and with their own codes (`--precision int8`)."""
+"""The samples in int8, as Studio builds them, through the whole pipeline; in their own codes: `test_int8.py`, too."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING
 
 import pytest
 
+from convert.__main__ import main
 from samples import make_samples
+from tests.emitted import emitted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+__all__ = ["emitted"]
+
 SAMPLES = make_samples.HERE
-NAMES = ("fruit", "shapes", "table-fomo", "table-yolov5")
-
-
-def converted(convert: Callable[..., Path], name: str, *options: str) -> Any:
-    """The report of the int8 sample, measured on the sample's pictures, too."""
-    pictures = SAMPLES / "pictures" / name.partition("-")[0]
-    bundle = convert(SAMPLES / "int8" / f"{name}-2025.zip", *options, "--frame", "none", "--images", str(pictures))
-    return json.loads((bundle / "report.json").read_text())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_codes_decide_as_the_original_does(convert: Callable[..., Path], name: str) -> None:
-    report = converted(convert, name, "--precision", "int8")
-    measured = report["evidence"]["int8"]
-    assert measured["share"] == 1
-    assert measured["plain"]["top1"] >= measured["kernels"]["top1"] - 0.01
-    assert measured["plain"]["mean_abs_diff"] <= 1.2 * measured["kernels"]["mean_abs_diff"] + 1e-4
+def test_a_detector_in_its_own_codes(convert: Callable[..., Path]) -> None:
+    bundle = convert(SAMPLES / "int8" / "table-fomo-2025.zip", "--precision", "int8", "--frame", "none")
+    report = json.loads((bundle / "report.json").read_text())
+    assert report["evidence"]["int8"]["share"] == 1
+    assert report["evidence"]["answers"]
     assert "error" not in {each["level"] for each in report["findings"]}
-    if boxes := measured["moved"]:
-        assert boxes[0] <= max(1, boxes[1])
+    assert main(["check", str(bundle), "--quiet"]) == 0
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_float32_decides_as_the_original_does(convert: Callable[..., Path], name: str) -> None:
-    report = converted(convert, name)
-    assert report["evidence"]["int8_agreement"]["inputs"] >= 145
+@pytest.mark.parametrize("name", ["fruit", "shapes", "table-fomo", "table-yolov5"])
+def test_float32_decides_as_the_original_does(
+    convert: Callable[..., Path], emitted: Callable[..., Path], name: str
+) -> None:
+    """On the sample's pictures, too; how far the model is from what it was rewritten to is measured of the smallest."""
+    converted = convert if name == "shapes" else emitted
+    pictures = SAMPLES / "pictures" / name.partition("-")[0]
+    bundle = converted(SAMPLES / "int8" / f"{name}-2025.zip", "--frame", "none", "--images", pictures)
+    report = json.loads((bundle / "report.json").read_text())
+    (rounded,) = (each["message"] for each in report["findings"] if each["id"] == "EI154")
+    assert int(re.search(r"of (\d+) inputs", rounded)[1]) >= 145  # type: ignore[index]
     assert not [each for each in report["findings"] if each["level"] == "error" or each["id"] == "EI153"]

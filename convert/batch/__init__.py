@@ -21,6 +21,7 @@ import queue
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,8 +37,6 @@ from convert.isolation import CallEnded, CallStarted, Died, Failed, InProcessWor
 from convert.report import REPORT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
     from convert.pipeline import Event, Record
 
     Observer = Callable[[Job, Event | Outcome], None]

@@ -30,10 +30,11 @@ import threading
 import time
 import uuid
 import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import Any, NoReturn, Self
 
 from convert import isolation, pipeline
 from convert.batch import TIME, Pool, half_of_memory
@@ -43,10 +44,6 @@ from convert.errors import ConvertError, InputError, MissingDependencyError, pip
 from convert.export.archive import places
 from convert.files import Output, sha256
 from convert.report import REPORT, dumps
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
 
 CONNECT = 10.0
 """Seconds to connect to the scheduler, and for each worker to report its versions."""

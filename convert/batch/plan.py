@@ -44,6 +44,7 @@ import time
 import tomllib
 import traceback
 from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -55,8 +56,6 @@ from convert.findings import Finding, Level, Rule, worst
 from convert.options import ConvertOptions, is_in_studio, settle_target, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-
     from convert.pipeline import Event, Record, Run
 
 SAME_NAME = Rule("EI806")

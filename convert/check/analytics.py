@@ -9,20 +9,19 @@ of the low-level tracker, whose library is closed.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from convert.check.context import Checks, Unreadable, read_groups
+from convert.check.context import Checks
+from convert.check.loading import Unreadable, read_groups
 from convert.errors import PresetError
 from convert.files import TableReader, configs, load_toml
 from convert.nvinfer import keyfile
 from convert.nvinfer.keyfile import KeyFileError
 from convert.nvinfer.keys import Entry, Section, Verdict, as_text
 from convert.nvinfer.numbers import TooMany, signed32, std_stoi, std_stoul, stream_int, stream_unsigned
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 PROPERTY: Final = "property"
 SMOOTHING: Final = "obj-cnt-win-in-ms"

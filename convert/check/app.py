@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from convert.check import context as checking
+from convert.check import loading
 from convert.check.analytics import READERS, AnalyticsFile, Fault, known_groups
 from convert.errors import InputError
 from convert.files import load_toml
@@ -26,8 +28,6 @@ from convert.nvinfer.numbers import read_ordinary
 from convert.nvinfer.targets import Target, between, catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from convert.findings import Finding, Level, Rule
 
 
@@ -144,8 +144,8 @@ def read_app(data: bytes, path: str, release: str) -> AppFile:
     since, is_yaml = catalogue().yaml_since["deepstream-app"], path.endswith((".yml", ".yaml"))
     form = "yaml" if is_yaml and version(release) >= version(since) else "ini"
     try:
-        found = checking.read_groups(data, form, release)
-    except checking.Unreadable as error:
+        found = loading.read_groups(data, form, release)
+    except loading.Unreadable as error:
         trouble = Fault(error.message, error.line, error.column)
         if is_yaml and form == "ini":
             trouble = Fault(f"deepstream-app of {release} reads no YAML; since {since}")

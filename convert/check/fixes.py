@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from convert import errors, files
 from convert.check import context as checking
+from convert.check import loading
 from convert.check.recognise import CONFIG
 from convert.check.rules import findings, keys, syntax
 from convert.check.run import CheckReport, Fix
@@ -23,8 +25,6 @@ from convert.nvinfer.context import MOST_LABEL_BYTES
 from convert.nvinfer.numbers import read_ordinary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-
     from convert.findings import Finding
     from convert.nvinfer.keys import Entry, Problem
     from convert.nvinfer.targets import Target
@@ -195,7 +195,7 @@ def fixable(report: CheckReport) -> int:
         if file.kind != CONFIG or not candidates:
             continue
         target = (file.target or report.default).target
-        context = checking.load_context(checking.read_config(file.path, target, file.data), target, checking.Models())
+        context = loading.load_context(loading.read_config(file.path, target, file.data), target, loading.Models())
         count += sum(1 for _ in _changes(context, candidates, file.data.split(b"\n")))
         for each in candidates:
             if each.path and each.path != file.path:
@@ -205,10 +205,10 @@ def fixable(report: CheckReport) -> int:
 
 def _config(path: str, data: bytes, target: Target, wanted: Callable[[str], bool]) -> tuple[bytes, tuple[Finding, ...]]:
     """The config corrected, and what is still found through it."""
-    models = checking.Models()
+    models = loading.Models()
     rest: tuple[Finding, ...] = ()
     for _ in range(_MOST_ROUNDS):
-        context = checking.load_context(checking.read_config(path, target, data), target, models)
+        context = loading.load_context(loading.read_config(path, target, data), target, models)
         found = (each for each in findings(context) if wanted(each.id))
         rest, _ = checking.split_suppressed(found, path, checking.read_suppressions(data))
         new = fixed_config(context, rest)

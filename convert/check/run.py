@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from convert.check import context as checking
+from convert.check import loading
 from convert.check.analytics import on_analytics, read_analytics
 from convert.check.app import AppContext, AppEngine, AppFile, Gie, Named, gies, named_configs, number, read_app
 from convert.check.recognise import ANALYTICS, APP, CONFIG, OTHER, SCRIPTS, TRACKER, kind_of, other_text
@@ -27,8 +29,6 @@ from convert.findings import Finding, Level
 from convert.nvinfer import config, keys, numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-
     from convert.nvinfer.targets import Target
 
 
@@ -169,7 +169,7 @@ class CheckedFile:
     suppressed: tuple[Finding, ...] = ()
     error: ConvertError | None = None
     data: bytes = b""
-    target: checking.ChosenTarget | None = None
+    target: loading.ChosenTarget | None = None
     plugin: str | None = None
 
 
@@ -192,7 +192,7 @@ class CheckReport:
     """
 
     files: tuple[CheckedFile, ...]
-    default: checking.ChosenTarget
+    default: loading.ChosenTarget
     fail_on: str = "error"
     wanted: Callable[[str], bool] = lambda _: True
 
@@ -206,7 +206,7 @@ class CheckReport:
         return self.fail_on != "never" and finding.level.rank >= Level(self.fail_on).rank
 
     @property
-    def targets(self) -> tuple[checking.ChosenTarget, ...]:
+    def targets(self) -> tuple[loading.ChosenTarget, ...]:
         """What the files were checked for, each target once, that of most files first."""
         counts = Counter(file.target for file in self.files if file.target)
         return tuple(target for target, _ in counts.most_common()) or (self.default,)
@@ -232,7 +232,7 @@ class _App(NamedTuple):
 
     file: AppFile
     engines: tuple[Gie, ...]
-    target: checking.ChosenTarget
+    target: loading.ChosenTarget
 
 
 @dataclass
@@ -255,14 +255,14 @@ class Checker:
     target: Target
     wanted: Callable[[str], bool] = lambda _: True
     external: Callable[[checking.RuleContext], Iterable[Finding]] = lambda _: ()
-    recorded: Callable[[str], checking.ChosenTarget | None] = lambda _: None
+    recorded: Callable[[str], loading.ChosenTarget | None] = lambda _: None
     source: str = "option"
-    files: checking.Expect = checking.Expect.AUTO
+    files: loading.Expect = loading.Expect.AUTO
     fail_on: str = "error"
-    _models: checking.Models = field(default_factory=checking.Models, init=False)
-    _readings: dict[tuple[str, Target], checking.Reading] = field(default_factory=dict, init=False)
-    _folders: dict[str, checking.ChosenTarget | None] = field(default_factory=dict, init=False)
-    _expected: dict[str, checking.Expect] = field(default_factory=dict, init=False)
+    _models: loading.Models = field(default_factory=loading.Models, init=False)
+    _readings: dict[tuple[str, Target], loading.Reading] = field(default_factory=dict, init=False)
+    _folders: dict[str, loading.ChosenTarget | None] = field(default_factory=dict, init=False)
+    _expected: dict[str, loading.Expect] = field(default_factory=dict, init=False)
 
     def __call__(self, paths: Iterable[str]) -> CheckReport:
         """Check `paths`, the folders among them, and the configs that deepstream-app's configs lead to."""
@@ -272,7 +272,7 @@ class Checker:
         others = [(each, app.target) for app in apps.values() for each in _of_other_elements(app.file)]
         found = _with_used(found, used, [each for each, _ in others])
         settings: dict[str, list[Mapping[str, checking.Setting]]] = {}
-        users: dict[str, checking.ChosenTarget] = {}
+        users: dict[str, loading.ChosenTarget] = {}
         for path, gie in used:
             settings.setdefault(_key(gie.path), []).append(gie.settings)
             users.setdefault(_key(gie.path), apps[path].target)
@@ -291,23 +291,23 @@ class Checker:
         return replace(self)
 
     @property
-    def default(self) -> checking.ChosenTarget:
+    def default(self) -> loading.ChosenTarget:
         """What a config is checked for that is in no bundle."""
-        return checking.ChosenTarget(self.target, self.source)
+        return loading.ChosenTarget(self.target, self.source)
 
-    def _in_bundle(self, path: str) -> checking.ChosenTarget | None:
+    def _in_bundle(self, path: str) -> loading.ChosenTarget | None:
         """The target of the bundle that the file is in; None: it is in none."""
         folder = os.path.dirname(path)  # noqa: PTH120 - text
         if folder not in self._folders:
             self._folders[folder] = self.recorded(folder)
         return self._folders[folder]
 
-    def _expect(self, path: str) -> checking.Expect:
+    def _expect(self, path: str) -> loading.Expect:
         """Which files must be here that the config at `path` names."""
         folder = os.path.dirname(path)  # noqa: PTH120 - text
         if folder not in self._expected:
-            bundle = self.files is checking.Expect.AUTO and checking.bundle_report(folder) is not None
-            self._expected[folder] = checking.Expect.BUNDLE if bundle else self.files
+            bundle = self.files is loading.Expect.AUTO and loading.bundle_report(folder) is not None
+            self._expected[folder] = loading.Expect.BUNDLE if bundle else self.files
         return self._expected[folder]
 
     def _read_app(self, found: ConfigFile) -> _App:
@@ -325,7 +325,7 @@ class Checker:
         found: ConfigFile,
         apps: Mapping[str, _App],
         settings: list[Mapping[str, checking.Setting]],
-        user: checking.ChosenTarget | None,
+        user: loading.ChosenTarget | None,
     ) -> CheckedFile:
         """One file; `settings` are those of the apps that use it, and `user` the first one's target."""
         at = apps[found.path].target if found.path in apps else self._in_bundle(found.path) or user or self.default
@@ -351,11 +351,11 @@ class Checker:
 
     def _config(self, found: ConfigFile, settings: list[Mapping[str, checking.Setting]], at: Target) -> CheckedFile:
         # Only configs that an app leads to are read a second time, for its rules.
-        reading = self._reading(found, at) if settings else checking.read_config(found.path, at, found.data)
+        reading = self._reading(found, at) if settings else loading.read_config(found.path, at, found.data)
         first = reading.first
         results: list[Finding] = []
         for each in settings or [{}]:
-            context = checking.load_context(reading, at, self._models, each, self._expect(found.path))
+            context = loading.load_context(reading, at, self._models, each, self._expect(found.path))
             results += findings(context)
             if not context.faults:
                 results += self.external(context)
@@ -375,7 +375,7 @@ class Checker:
     def _named(self, group: str, key: str, text: str, path: str) -> Named:
         # Where the folder itself is not here, only a part of the SDK's samples is. Trackers' configs come with the SDK.
         complete = group != "tracker" and os.path.isdir(os.path.dirname(path) or ".")  # noqa: PTH112, PTH120 - text
-        return Named(group, key, text, path, checking.presence(text, path, self._expect(path), complete=complete))
+        return Named(group, key, text, path, loading.presence(text, path, self._expect(path), complete=complete))
 
     def _engine(self, gie: Gie, at: Target) -> AppEngine:
         context = None
@@ -383,13 +383,13 @@ class Checker:
             # An error is reported where that file is checked.
             with suppress(InputError):
                 reading = self._reading(ConfigFile(gie.path, CONFIG), at)
-                context = checking.load_context(reading, at, self._models, gie.settings, self._expect(gie.path))
+                context = loading.load_context(reading, at, self._models, gie.settings, self._expect(gie.path))
         return AppEngine(gie, context)
 
-    def _reading(self, found: ConfigFile, at: Target) -> checking.Reading:
+    def _reading(self, found: ConfigFile, at: Target) -> loading.Reading:
         key = _key(found.path), at
         if key not in self._readings:
-            self._readings[key] = checking.read_config(found.path, at, found.data or None)
+            self._readings[key] = loading.read_config(found.path, at, found.data or None)
         return self._readings[key]
 
     def _finished(
@@ -401,7 +401,7 @@ class Checker:
         exception: str | None = None,
     ) -> CheckedFile:
         wanted = dict.fromkeys(finding for finding in results if self.wanted(finding.id))
-        if self.files is checking.Expect.IGNORE:  # without the note on files that are on another machine
+        if self.files is loading.Expect.IGNORE:  # without the note on files that are on another machine
             of_files = {engine.missing_file.id, no_config.id}
             wanted = {each: None for each in wanted if each.id not in of_files or each.level is not Level.NOTE}
         reported, suppressed = checking.split_suppressed(wanted, found.path, checking.read_suppressions(found.data))

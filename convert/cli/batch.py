@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,6 @@ from convert.cli import options as cli
 from convert.options import BatchOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from convert.batch import BatchReport, Observer
     from convert.batch.cache import Pruned, Usage
     from convert.batch.plan import Job

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,17 +14,13 @@ from convert.cli import command, own
 from convert.cli import options as cli
 from convert.errors import InputError, PresetError
 from convert.files import Output, refuse_folder, write
-from convert.findings import Rule
+from convert.findings import Level, Rule
 from convert.options import FRAME, ConvertOptions, checked, refuse_contradictions
-from convert.types import Adapted, Evidence, Export, Stage, StageResult, Translated, Validated
+from convert.types import Adapted, Evidence, Export, OnnxModel, Stage, StageResult, Translated, Validated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from convert.findings import Level
     from convert.images import Frame, Mark
     from convert.pipeline import Event
-    from convert.types import OnnxModel
 
 
 NOT_MEASURED = Rule("EI550")

@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,19 +17,16 @@ from convert.cli import Command, Group
 from convert.cli.options import EXISTING, Parsed, common, declaration, exit_code, keywords, stack, write_json
 from convert.errors import ConvertError, InputError, PresetError
 from convert.files import load_toml, plain, signals_wait
-from convert.findings import Rule
+from convert.findings import Finding, Level, Rule
 from convert.options import ConvertOptions, Option
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
     import numpy as np
     from numpy.typing import NDArray
 
     from convert.eim.client import Client, ModelInfo, ProxyEvent, Reply
     from convert.eim.compare import EimComparison
     from convert.eim.inspect import EimInspection
-    from convert.findings import Finding, Level
     from convert.images import ImageScaling
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import sys
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,8 +19,6 @@ from convert.findings import Finding, Level, worst
 from convert.options import ConvertOptions, Option, settle_target, table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
     from convert.files import Reads
     from convert.pipeline import Run
     from convert.studio.client import Studio

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,6 @@ from convert.cli import options as cli
 from convert.options import BLOCK, ConvertOptions, refuse_contradictions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from convert.studio.client import Studio
     from convert.studio.pull import Project, Pulled
 

@@ -10,6 +10,7 @@ The threshold stays where the bundle has it, because the bundle is what is compa
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -43,8 +44,6 @@ from convert.validate.inputs import LONG_SIDE, SCALED, with_objects
 from convert.validate.inputs import given as given_pictures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from numpy.typing import NDArray
 
     from convert.findings import Finding

@@ -9,6 +9,7 @@ both sides' rules, and the graph's end can be run on the original's outputs.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -31,8 +32,6 @@ from convert.validate import runtimes
 from convert.validate.comparison import raw_names, with_raw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
     from numpy.typing import NDArray
 
     from convert import types

@@ -7,11 +7,8 @@ numpy nor onnx.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 Value = float | str | tuple[float | str, ...]
 """Of a block's configuration: a number (also for true and false), a string, or several."""

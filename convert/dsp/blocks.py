@@ -11,15 +11,12 @@ counted in float32 here too. Importing this imports neither numpy nor onnx.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import ceil, exp, floor, frexp, log, pi, sin, tan
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from convert import dsp, errors, files
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 LARGEST_WINDOW = 1 << 22
 """Values in a window (16 MiB of samples)."""

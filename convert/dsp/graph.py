@@ -9,6 +9,7 @@ The graph must not be computed in TF32 or FP16: these move features by up to a s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import e, isfinite, log2, log10, prod
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,6 @@ from convert.graph.batch import BATCH, dynamic_batch
 from convert.graph.graph import GraphEditor, infer, opset_of, signature
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import ArrayLike, NDArray
 
 

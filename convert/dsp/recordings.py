@@ -14,6 +14,7 @@ import json
 import math
 import struct
 import wave
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,7 +24,6 @@ from numpy.lib.stride_tricks import sliding_window_view
 from convert.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray

@@ -6,6 +6,7 @@ with the graph: spectra are of NumPy's FFT, filters are recursions over the samp
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +15,6 @@ from numpy.lib.stride_tricks import sliding_window_view
 from convert.dsp import Impulse, KMeans, blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]

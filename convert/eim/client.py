@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
@@ -33,7 +34,6 @@ from convert.isolation import TemporaryFolder, signal_name
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator
     from mmap import mmap
 
     import numpy as np

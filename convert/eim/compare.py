@@ -9,6 +9,7 @@ for an int8 .tflite, of which the one is taken that comes closer (the .eim has o
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil, prod
@@ -32,7 +33,6 @@ from convert.types import DETECTOR_THRESHOLD, ModelFacts
 from convert.validate import runtimes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     import numpy as np

@@ -24,6 +24,7 @@ import signal
 import stat
 import sys
 import time
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -38,7 +39,6 @@ from convert.types import Limits
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import FrameType
 

@@ -12,14 +12,14 @@ A model that crops whole frames is of no use for objects. Where `adapt` made the
 from __future__ import annotations
 
 import shlex
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from convert.emit import files as bundle
-from convert.emit.app import App, app_file
+from convert.emit.app import App, Instructions, app_file, run_md
 from convert.emit.config import Gie, infer_file, preset_for
-from convert.emit.run_md import Instructions, run_md
 from convert.emit.streams import SINKS, Source, parse_source, sample
 from convert.errors import PresetError
 from convert.files import load_text
@@ -30,7 +30,6 @@ from convert.report import REPORT, app_report, report_document
 from convert.types import Adapted, Bundle, StageResult, Validated, onnx_file
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
     from pathlib import Path
 
     from convert.emit.analytics import Counting

@@ -18,9 +18,9 @@ lines are for middles of boxes: they are moved down by half an object, which is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from convert import errors, findings, images, types
 from convert.counting import Segment, Values, clipped, entries, fitted, placement
@@ -28,10 +28,6 @@ from convert.emit.config import Entry, Group, config_file
 from convert.files import load_text
 from convert.heads import head
 from convert.nvinfer.targets import Target, sdk_path, tracker
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 
 TRACKING_DIFFERS = findings.Rule("EI514")
 COUNTING_DIFFERS = findings.Rule("EI515")

@@ -1,23 +1,31 @@
-"""The config of deepstream-app in a bundle.
+"""What runs a bundle: the config of deepstream-app, and RUN.md, from the folder to a picture on the device's screen.
 
 Groups and keys are those every release from 5.1 on reads (deepstream_config_file_parser.c,
 deepstream_app_config_parser.c, compared 5.1 to 9.1). What the app writes into a GIE wins over the GIE's own config:
 process-mode always, batch-size, gpu-id, gie-unique-id and operate-on-gie-id where they are written here.
+
+What the releases print was read in their sources (deepstream_app_main.c, deepstream_app.c, deepstream_sink_bin.c,
+nvdsinfer_context_impl.cpp: the same lines in 5.1, 6.0 to 7.1 and 9.1); images and versions are those of
+`configs/targets.toml`. Nothing was tried on a device, and RUN.md says so.
 """
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from urllib.parse import unquote
 
+from convert import files, images, types
+from convert.emit import streams
 from convert.emit.config import Entry, Gie, Group, config_file
-from convert.emit.streams import Source, push_timeout, sink_sections, source_sections
+from convert.emit.files import SCRIPT, EngineBuild
 from convert.images import Frame
-from convert.nvinfer.targets import Target, sdk_path, tracker
+from convert.images.resizing import Resizing
+from convert.nvinfer.targets import Target, between, container, sdk_path, tracker
 
-if TYPE_CHECKING:
-    from convert.emit.files import EngineBuild
-
+_CODECS_LEFT_OUT = "6.1.1"  # from this release on the images leave codecs out (its documentation on containers)
 _WINDOW = (1280, 720)  # the most of it, pixels
 
 
@@ -45,7 +53,7 @@ class App:
     primary_file: str
     secondary_file: str
     size: tuple[int, int]
-    source: Source | None = None
+    source: streams.Source | None = None
     sink: str | None = None
     secondary_off: str = ""
     secondary_engine: EngineBuild | None = None
@@ -91,7 +99,7 @@ def app_file(app: App, engine: EngineBuild, target: Target) -> bytes:
         ),
     }
     groups = [Group(name, (section,)) for name, section in sections.items()]
-    groups.append(Group("source0", source_sections(app.source, app.frame, target, gpu)))
+    groups.append(Group("source0", streams.source_sections(app.source, app.frame, target, gpu)))
     groups.append(Group("streammux", (_streammux(app, gpu),)))
     groups.append(Group("primary-gie", ((enable, gpu, *detector),)))
     if app.secondary or app.tracks:
@@ -103,7 +111,7 @@ def app_file(app: App, engine: EngineBuild, target: Target) -> bytes:
     if app.secondary:
         groups.append(_second_engine(app, app.secondary, engine, target))
     groups.append(Group("osd", ((enable, gpu),)))
-    groups.append(Group("sink0", sink_sections(app.sink, app.source, target, gpu)))
+    groups.append(Group("sink0", streams.sink_sections(app.sink, app.source, target, gpu)))
     header = f"For DeepStream {target.deepstream} ({target.platform}). Start: deepstream-app -c {app.file}\n"
     return config_file(header + "Paths are relative to this file. RUN.md says the rest.", tuple(groups))
 
@@ -119,7 +127,11 @@ def _streammux(app: App, gpu: Entry) -> tuple[Entry, ...]:
     return (
         gpu,
         Entry("batch-size", 1, "Number of sources."),
-        Entry("batched-push-timeout", push_timeout(app.source), "Microseconds to wait for a full batch: one frame's."),
+        Entry(
+            "batched-push-timeout",
+            streams.push_timeout(app.source),
+            "Microseconds to wait for a full batch: one frame's.",
+        ),
         *(Entry("width", app.size[0], shape), Entry("height", app.size[1])),
         Entry("live-source", int(live), "1: a camera or RTSP, 0: a file."),
     )
@@ -161,3 +173,81 @@ def _second_engine(app: App, gie: Gie, engine: EngineBuild, target: Target) -> G
         Entry("config-file", app.secondary_file),
     )
     return Group("secondary-gie0", (classify,), comment)
+
+
+@dataclass(frozen=True, slots=True)
+class Instructions:
+    """What RUN.md is about.
+
+    Attributes:
+        name: the bundle's, and of the folder on the device.
+        labels: the label file of each of the bundle's models, and its form: "one-line" or "one-per-line".
+        detects: whether the primary engine is the bundle's and finds objects.
+        gpu_id: number of the GPU.
+        framing: what the primary engine's model does with the frames it was made for; None: it takes any.
+        effect: what was measured of that.
+        primary_script: of two engines of one model: what builds the primary one alone.
+    """
+
+    name: str
+    app: App
+    labels: Mapping[str, str]
+    detects: bool
+    gpu_id: int = 0
+    framing: images.Framing | None = None
+    effect: types.FrameEffect | None = None
+    primary_script: str = ""
+
+
+def run_md(about: Instructions, target: Target) -> bytes:
+    """The file: Markdown, commands indented, what the terminal shows fenced; at most 85 lines, and 10 about counts."""
+    sink = about.app.sink or "screen"
+    return files.filled(
+        "bundle/RUN.md",
+        about=about,
+        target=target,
+        sink=sink,
+        image=container(target),
+        lacks_codecs=between(target.deepstream, _CODECS_LEFT_OUT, None),
+        is_exact=isinstance(about.framing, Resizing) and about.framing.is_exact,
+        path=partial(sdk_path, target),
+        unquote=unquote,
+        script=SCRIPT,
+        port=streams.RTSP_PORT,
+        video=streams.OUTPUT_FILE,
+        gst=_gst_launch(about, target, sink),
+    )
+
+
+def _gst_launch(about: Instructions, target: Target, sink: str) -> str:
+    app = about.app
+    if about.gpu_id:
+        return f"Left out: every element would need gpu-id={about.gpu_id}, which the app gives them."
+    source = app.source or streams.sample(target)
+    width, height = app.size
+    first = app.primary_file if app.primary else sdk_path(target, "sample-detector")
+    engines = [f"nvinfer config-file-path={shlex.quote(first)}"]
+    if app.tracks:
+        library, config = map(shlex.quote, tracker_files(app, target))
+        follow = f"nvtracker tracker-width=640 tracker-height=384 ll-lib-file={library}"
+        engines += [f"{follow} \\\n        ll-config-file={config}" if config != "''" else follow]
+    if app.analytics_file:
+        engines.append(f"nvdsanalytics config-file={shlex.quote(app.analytics_file)}")
+    if app.secondary and not app.secondary_waits:
+        engines.append(f"nvinfer config-file-path={shlex.quote(app.secondary_file)}")
+    live = " live-source=1" if source.is_live else ""
+    lines = []
+    if not source.is_camera:
+        uri = f'"file://$PWD/{source.uri.removeprefix("file://")}"' if source.relative else shlex.quote(source.shown)
+        lines.append(f"uri={uri}" + ("  # with user and password, as in the app config" if source.has_password else ""))
+    elements = [
+        f"gst-launch-1.0 -e {streams.gst_source(source, app.size, target)} ! m.sink_0",
+        f"nvstreammux name=m batch-size=1 width={width} height={height}{live}",
+        *engines,
+        "nvvideoconvert ! nvdsosd",
+        *streams.gst_sink(sink, target).split(" ! ", 1),
+    ]
+    # What feeds the muxer's pad is linked to it by name: nothing stands between the two.
+    lines += [f"{elements[0]} \\", "  " + " ! \\\n      ".join(elements[1:])]
+    note = "For a look without the app." + (" It cannot serve RTSP, so it writes a file." if sink == "rtsp" else "")
+    return "\n".join((note, "", *(f"    {line}" for line in lines)))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from textwrap import wrap
@@ -25,8 +26,6 @@ from convert.nvinfer.keys import version
 from convert.nvinfer.targets import Target, parsers, reads_key, sdk_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from convert.types import Adapted, Head
 
 Scalar = bool | int | float | str

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
+from collections.abc import Callable, Container, Mapping
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,6 @@ from convert.nvinfer import keys, targets, tensorrt
 from convert.report import REPORT, BundleReport, dumps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping
     from pathlib import Path
 
 

@@ -22,9 +22,10 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from convert import options, report, types
 from convert.errors import ConvertError, InputError, NoModelError, UnsupportedModelError
@@ -35,9 +36,6 @@ from convert.export.parameters import CONTRADICTION, UNREADABLE_PARAMETER
 from convert.files import sha256
 from convert.findings import Finding, Rule
 from convert.heads import ANOMALY, CLASSIFIER, FOMO, NOT_IMAGE, UNKNOWN, base, head, is_quantized, refuse_unsupported
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 UNREADABLE_EXTRA = Rule("EI105")
 OVERRIDDEN = Rule("EI107")

@@ -29,6 +29,7 @@ the oldest that a target here has.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -43,8 +44,6 @@ from convert.findings import Finding, Rule
 from convert.types import ROUNDED, Export
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from numpy.typing import NDArray
 
 

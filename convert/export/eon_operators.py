@@ -11,6 +11,7 @@ one value is possible; everything else is refused by name.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -21,8 +22,6 @@ from convert.export.eon_source import Group, Unit, Value, Variable, name_of, sho
 from convert.files import load_toml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
 _TABLES = load_toml("eon.toml")

@@ -8,6 +8,7 @@ values is refused with its line, where its type is one that is read.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -19,8 +20,6 @@ from convert.export.cpp_declarations import Declarations, Field, Head
 from convert.files import load_toml
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
 

@@ -15,6 +15,7 @@ numbers are those of the SDK's `ei_constants.h` and of older `model_metadata.h`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -23,8 +24,6 @@ from convert.export.tflite import POST_PROCESS, Graph, GraphTensor, read_graph
 from convert.heads import ANOMALY, HEADS, NOT_IMAGE, UNKNOWN, LastLayer, head, possible_heads
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from convert.onnx_header import Value
 
 _MOVING: Final = {

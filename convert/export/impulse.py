@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import PurePosixPath
@@ -24,8 +25,6 @@ from convert.export.choose import choose, one_of_twins, without_flatbuffer
 from convert.export.models import MAX_DOCUMENT, ListedModel, Listing, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
     from convert.export.archive import Tree
 
 _FOLDER: Final = "model-parameters"

@@ -6,6 +6,7 @@ or audio model can be unpacked too. What `unpack` refuses is no error of `inspec
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -21,8 +22,6 @@ from convert.findings import Finding, Rule
 from convert.types import Export, Metadata, ModelFacts, ModelFormat, StageResult, Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from convert.dsp import Impulse
     from convert.export.impulse import FoundImpulse
 

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,7 +26,6 @@ from convert.onnx_header import Damaged, Value, parse_header
 from convert.report import OnnxMetadata
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from onnx import ModelProto

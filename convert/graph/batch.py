@@ -17,6 +17,7 @@ batch somewhere in it becomes [N, *S]; the operator does there what it did for o
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +28,6 @@ from convert.graph.cleanup import merge_reshapes
 from convert.graph.graph import PICTURES_FIRST, POINTWISE, REDUCTIONS, GraphEditor, Shapes, attribute, set_attribute
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from onnx import ModelProto, NodeProto
 
 BATCH = "N"

@@ -12,6 +12,7 @@ float32: also what the last layers give, and what decodes boxes.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +29,6 @@ from convert.images.scaling import scaled
 from convert.isolation import TemporaryFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray

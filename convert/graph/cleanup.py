@@ -26,6 +26,7 @@ that are equal for every input are made here:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -37,8 +38,6 @@ from convert.files import sha256
 from convert.graph.graph import POINTWISE, REDUCTIONS, GraphEditor, Shapes, attribute, infer, opset_of, set_attribute
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
 _LARGEST = 1 << 26  # elements of a folded constant: 256 MiB of float32, more than any engine here holds

@@ -9,6 +9,7 @@ weights.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,6 @@ from convert.onnx_header import STANDARD_DOMAINS
 from convert.types import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import ArrayLike, NDArray
 
 PICTURES_FIRST = frozenset(

@@ -10,6 +10,7 @@ container, the labels, the project or the time goes in.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -33,8 +34,6 @@ from convert.isolation import aside
 from convert.report import OnnxMetadata
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from convert.graph.adapt import Adapt
 
 TRANSPOSES_LEFT = Rule("EI300")

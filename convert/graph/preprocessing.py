@@ -17,16 +17,11 @@ everything behind that gets exactly the pixels it got before; the sizes are thos
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from convert.errors import PresetError
 from convert.findings import Finding, Rule
-from convert.images import CENTRE, Frame, Framing, ImageScaling, ResizeMode, anchor_name
+from convert.images import CENTRE, Anchor, Frame, Framing, ImageScaling, ResizeMode, anchor_name
 from convert.images.resizing import PIXELS, Resizing, usual_size
 from convert.types import IMAGENET_MEAN_BGR, Export, Preprocessing
-
-if TYPE_CHECKING:
-    from convert.images import Anchor
 
 FRAME_UNUSED = Rule("EI306")
 RESIZE_ASSUMED = Rule("EI303")

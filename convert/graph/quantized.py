@@ -24,6 +24,7 @@ The weights of ONNX are [outputs, inputs of a group, *kernel] in Conv, [inputs, 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf, prod
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -34,8 +35,6 @@ from convert.errors import PresetError, UnsupportedModelError
 from convert.graph.graph import GraphEditor, Shapes, attribute, infer, set_attribute
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
     from onnx import ModelProto, NodeProto
 

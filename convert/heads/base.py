@@ -9,6 +9,7 @@ Importing a head imports neither numpy nor onnx.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
@@ -17,8 +18,6 @@ from convert import errors, images, types
 from convert.findings import Finding, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from numpy.typing import NDArray
     from onnx import ModelProto
 

@@ -39,6 +39,7 @@ so its graph holds a TopK or an ArgMax.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -49,8 +50,6 @@ from convert.heads.base import Fit, Fitted, HeadSpec, LastLayer, Options, Rules,
 from convert.types import Export, Head
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     import numpy as np
     from numpy.typing import NDArray
     from onnx import ModelProto

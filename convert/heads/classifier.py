@@ -8,6 +8,7 @@ the graph gives both, 1 - p and p.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from convert.errors import InputError, TranslationError, UnsupportedModelError
@@ -16,8 +17,6 @@ from convert.heads.base import Fit, Fitted, HeadSpec, LastLayer, Options, Rules,
 from convert.types import Export, Head
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
-
     from numpy.typing import NDArray
     from onnx import ModelProto
 

@@ -14,6 +14,7 @@ pixels of the model's input, cut off, not rounded.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,8 +24,6 @@ from convert import errors, images, types
 from convert.heads.boxes import OUTPUTS, OVERLAP
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from numpy.typing import NDArray
 
     from convert.heads.base import Rules

@@ -26,6 +26,7 @@ picture and by the same on both sides, so that middles stay where they are; at t
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +35,6 @@ from convert.findings import Rule
 from convert.heads.base import Fit, Fitted, HeadSpec, LastLayer, Options, Rules, detector_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     import numpy as np
     from numpy.typing import NDArray
     from onnx import ModelProto

@@ -33,6 +33,7 @@ nothing that can be measured and 2048 25 ms. What is weaker than 1024 others is 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -44,8 +45,6 @@ from convert.errors import UnsupportedModelError
 from convert.graph.graph import GraphEditor, Shapes, infer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from numpy.typing import NDArray
 
     from convert.heads.boxes import BoxTensors, Rows

@@ -13,6 +13,7 @@ classes together).
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -23,8 +24,6 @@ from convert.heads.boxes import OUTPUTS, Boxes, BoxTensors
 from convert.types import Export, Head, Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     import numpy as np
     from numpy.typing import NDArray
     from onnx import ModelProto

@@ -19,15 +19,13 @@ from __future__ import annotations
 import contextlib
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from convert.errors import PresetError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 Anchor: TypeAlias = tuple[float, float]
 """Which shares of what a crop removes lie to the left of the rest and above it, each 0, 1/2 or 1."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import stat
 import warnings
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib.util import find_spec
@@ -26,7 +27,6 @@ from convert.errors import InputError, MissingDependencyError, PresetError, pip_
 from convert.images import CENTRE, Anchor, ResizeMode, scaling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray

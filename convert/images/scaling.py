@@ -23,6 +23,7 @@ side to crop from width > height, which leaves the picture where the model is no
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -34,8 +35,6 @@ from convert.errors import InputError
 from convert.images import CENTRE, Anchor, ResizeMode, crop_area
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     _Mix = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], int]  # see `_axis`

@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from convert.errors import InputError, PresetError
@@ -30,8 +31,6 @@ from convert.nvinfer.keyfile import MOST_PAIRS, ErrorKind, KeyFile, KeyFileError
 from convert.nvinfer.keys import ATTRS, NEWEST, PLATFORMS, PROPERTY, Key, known_keys, version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from convert.nvinfer.yaml import Node
 
 

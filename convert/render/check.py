@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from textwrap import fill, indent, wrap
 from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
@@ -21,9 +22,7 @@ from convert.nvinfer import targets
 from convert.nvinfer.numbers import read_ordinary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from convert.check.context import ChosenTarget
+    from convert.check.loading import ChosenTarget
     from convert.check.run import CheckedFile, CheckReport
 
 

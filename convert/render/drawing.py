@@ -21,6 +21,7 @@ import math
 import os
 import unicodedata
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -32,8 +33,6 @@ from PIL import Image, ImageDraw, ImageFont
 from convert.files import load_toml
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from convert.images.scaling import Rect

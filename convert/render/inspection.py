@@ -6,6 +6,7 @@ The drawing functions depend on nothing but a `Framing`. What report.json holds 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape as escape_html
 from itertools import pairwise, zip_longest
@@ -19,7 +20,6 @@ from convert.images import Frame, Framing, Mark, ResizeMode, anchor_name
 from convert.render.text import console, impulse_lines, impulse_parts, kind, print_hanging, show_findings, stored_as
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from rich.console import Console

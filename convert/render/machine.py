@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Iterable
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,14 +22,12 @@ from convert import report as documents
 from convert.findings import Finding, Level, Rule, rulebook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from junitparser import TestCase, TestSuite
 
     from convert import pipeline
     from convert.batch import BatchReport
     from convert.batch.plan import Job, Outcome
-    from convert.check.context import ChosenTarget
+    from convert.check.loading import ChosenTarget
     from convert.check.run import CheckedFile, CheckReport, Fix
     from convert.errors import ConvertError
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,13 +30,12 @@ from convert.simulate.results import Counts, FrameResult, SimulatedEngine, Simul
 from convert.simulate.settings import NetworkType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     import numpy as np
     from numpy.typing import NDArray
 
-    from convert.check.context import ChosenTarget
+    from convert.check.loading import ChosenTarget
     from convert.findings import Finding
     from convert.simulate.job import Simulated
 

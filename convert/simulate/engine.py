@@ -17,13 +17,15 @@ levels.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.check.context import SDK, Models, RuleContext, Setting, load_context, read_config
+from convert.check.context import SDK, RuleContext, Setting
+from convert.check.loading import Models, load_context, read_config
 from convert.check.rules import findings
 from convert.check.rules.engine import absence
 from convert.errors import InputError, ValidationError
@@ -37,8 +39,6 @@ from convert.simulate.settings import ColorFormat, NetworkType, Settings
 from convert.validate import runtimes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from convert.nvinfer.keys import Problem

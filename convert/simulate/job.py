@@ -8,6 +8,7 @@ overrides the nvinfer configs.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convert.check.app import gies, is_on, number, read_app, troubles
-from convert.check.context import read_config
+from convert.check.loading import read_config
 from convert.check.recognise import APP, CONFIG
 from convert.check.run import find_configs
 from convert.errors import ConvertError, InputError, MissingDependencyError, PresetError, UnsupportedModelError
@@ -30,7 +31,6 @@ from convert.simulate.run import Runner
 from convert.simulate.tracking import Counting, setup_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray

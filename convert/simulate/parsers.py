@@ -19,6 +19,7 @@ on x86-64.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +29,6 @@ from convert.errors import InputError
 from convert.files import load_toml
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from convert.images.scaling import Network

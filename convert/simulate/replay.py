@@ -28,6 +28,7 @@ import os
 import re
 import zipfile
 import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
@@ -43,8 +44,6 @@ from convert.simulate.engine import Source, network_of, read_context, settings_o
 from convert.simulate.parsers import DTYPES, Dropped, Layer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from numpy.typing import NDArray
 
     from convert.findings import Finding

@@ -18,6 +18,7 @@ Findings of a simulation are EI700 to EI749.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,6 @@ from convert.simulate.decode import Classification, Classified, Detection
 from convert.simulate.settings import NetworkType, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from convert.simulate.parsers import Drop, Dropped

@@ -10,18 +10,15 @@ counts only together with a library.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from convert.errors import InputError, UnsupportedModelError
 from convert.images.scaling import ScalingFilter
 from convert.nvinfer.keys import ClusterMode, NetworkType, Parsed
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
 
 __all__ = ["ClusterMode", "NetworkType", "ScalingFilter"]  # of other modules
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -32,8 +33,6 @@ from convert.report import BundleReport
 from convert.simulate.results import Counted, Counts, Difference, FrameResult, Passage, Shown, Uncounted, ZoneCount
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from convert.images.scaling import Rect
     from convert.nvinfer.targets import Target
 

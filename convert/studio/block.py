@@ -14,6 +14,7 @@ import shutil
 import threading
 import time
 import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,8 +26,6 @@ from convert.images import ImageScaling
 from convert.isolation import TemporaryFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
     from convert.pipeline import Event
 
 DATA: Final = Path("/data")

@@ -18,6 +18,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -28,7 +29,6 @@ from convert.errors import ConvertError, InputError, MissingDependencyError, Out
 from convert.files import part_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 ENDPOINT: Final = "https://studio.edgeimpulse.com/v1"

@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import json
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -33,8 +34,6 @@ from convert.studio.client import KEYS_HINT, Studio, read_key
 from convert.types import Export, Metadata, slug
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
     from convert.findings import Finding
 
 _MODELS: Final = {"float32": "tflite-float", "int8": "tflite-int8"}

@@ -10,6 +10,7 @@ What a handler cannot write ends in a ValueError, which becomes a TranslationErr
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial, reduce
 from math import pi, prod, sqrt
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,6 @@ import numpy as np
 from onnx import TensorProto, helper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
     from numpy.typing import NDArray
 
     Handler = Callable[..., None]

@@ -6,6 +6,7 @@ build it; the definitions are those of TFLite's reference kernels.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import reduce
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,6 @@ from convert.graph.cleanup import resize_scales
 from convert.translate.operators import Writer, depends
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from numpy.typing import NDArray
 
 

@@ -16,16 +16,14 @@ flattens it and drops the bias in doing so. It converts without a message and co
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from itertools import count, takewhile
 from types import ModuleType, SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from convert.translate import operators, picture_operators
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 # tensorflow/core/framework/types.proto, enum DataType; the dtypes are those of tensorflow/python/framework/dtypes.py.
 _TYPES: dict[str, tuple[int, type[np.generic] | None]] = {

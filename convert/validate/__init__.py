@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
@@ -27,7 +28,6 @@ from convert.onnx_header import parse_header
 from convert.types import Adapted, Evidence, FrameEffect, ObjectEvidence, Stage, StageResult, Validated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import numpy as np

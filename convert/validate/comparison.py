@@ -15,6 +15,7 @@ a time.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -33,8 +34,6 @@ from convert.validate import CONSTANT, runtimes
 from convert.validate.inputs import as_nvinfer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
     from numpy.typing import NDArray
 
     from convert.heads.decoding import ReferenceDecoder

@@ -16,6 +16,7 @@ looking at the output's, overwrites the batch dimension and sizes its output buf
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,6 @@ from convert.onnx_header import STANDARD_DOMAINS
 from convert.types import IMAGENET_MEAN_BGR, INPUT_NAME, TORCH_MEAN, TORCH_STD, Preprocessing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray

@@ -15,6 +15,7 @@ cannot be compared cell by cell or candidate by candidate; predictions can. And 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -30,8 +31,6 @@ from convert.validate import CALIBRATED, KERNELS, runtimes
 from convert.validate.comparison import original, raw_names, reference_decoder, run_each, seen, with_raw
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-
     from numpy.typing import NDArray
 
     from convert.findings import Finding

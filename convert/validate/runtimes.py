@@ -20,6 +20,7 @@ import contextlib
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,6 @@ from convert.onnx_header import read_header
 from convert.validate.inputs import as_edge_impulse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray

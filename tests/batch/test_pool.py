@@ -15,7 +15,7 @@ from convert.batch.plan import BUG, Job, Outcome, State, job
 from tests.batch import poison
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from convert.pipeline import Event
@@ -78,15 +78,6 @@ def test_the_time_limit_of_a_whole_model(export: Callable[..., Path], tmp_path: 
     assert "--time-limit" in str(outcomes["hang"].error.hint if outcomes["hang"].error else "")
 
 
-def test_one_job_needs_one_worker(tmp_path: Path) -> None:
-    with Pool(8) as pool:
-        (outcome,) = pool(jobs_of([tmp_path / "gone"], tmp_path), lambda *_: None)
-        assert outcome.state is State.FAILED
-        assert len(pool._threads) == 1
-        assert len(list(pool(jobs_of([tmp_path / "gone"], tmp_path), lambda *_: None))) == 1
-        assert len(pool._threads) == 1, "the second call has the same warm worker"
-
-
 def test_leaving_ends_the_workers_at_once(export: Callable[..., Path], tmp_path: Path) -> None:
     pool, threads = Pool(1, preload=PRELOAD), threading.active_count()
 
@@ -99,21 +90,6 @@ def test_leaving_ends_the_workers_at_once(export: Callable[..., Path], tmp_path:
         list(pool(jobs_of([export("hang", poison.HANG)], tmp_path), observer))
     assert time.monotonic() - start < 60, "the model hangs for ten minutes"
     assert threading.active_count() == threads
-
-
-def test_jobs_are_asked_for_when_there_is_room(tmp_path: Path) -> None:
-    asked: list[int] = []
-
-    def jobs() -> Iterator[Job]:
-        for number in range(6):
-            asked.append(number)
-            yield job(str(number), tmp_path / "gone", tmp_path / str(number), {})
-
-    with Pool(1) as pool:
-        outcomes = pool(jobs(), lambda *_: None)
-        next(outcomes)
-        assert len(asked) == 2
-        assert len(list(outcomes)) == 5
 
 
 def test_a_worker_that_cannot_start_ends_the_run(tmp_path: Path) -> None:

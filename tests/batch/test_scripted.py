@@ -28,7 +28,7 @@ from convert.pipeline import Record, Status
 from convert.report import dumps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 FOUND = Finding("EI101", Level.NOTE, "found")
 STARTED, DONE = Record("translate", Status.STARTED), Record("unpack", Status.DONE, 0.5, (), (FOUND,))
@@ -88,6 +88,32 @@ def test_a_worker_is_told_its_limits(monkeypatch: pytest.MonkeyPatch, job_of: Ca
         ("convert.batch:perform", job, {"timeout": 9.0, "memory": 5}),
     ]  # fmt: skip
     assert set(Scripted.calls[3:]) == {("close",), ("kill",)}
+
+
+def test_one_job_needs_one_worker(monkeypatch: pytest.MonkeyPatch, job_of: Callable[..., Job]) -> None:
+    monkeypatch.setattr(pool_module, "Worker", Scripted)
+    Scripted.script = (Outcome("a", State.DONE, 0),)
+    with Pool(8) as pool:
+        for _ in range(2):
+            assert len(list(pool([job_of("a")], lambda *_: None))) == 1
+            assert len(pool._threads) == 1, "the second call has the same warm worker"
+
+
+def test_jobs_are_asked_for_when_there_is_room(monkeypatch: pytest.MonkeyPatch, job_of: Callable[..., Job]) -> None:
+    monkeypatch.setattr(pool_module, "Worker", Scripted)
+    Scripted.script = (Outcome("a", State.DONE, 0),)
+    asked: list[str] = []
+
+    def jobs() -> Iterator[Job]:
+        for number in range(6):
+            asked.append(str(number))
+            yield job_of(str(number))
+
+    with Pool(1) as pool:
+        outcomes = pool(jobs(), lambda *_: None)
+        next(outcomes)
+        assert len(asked) == 2
+        assert len(list(outcomes)) == 5
 
 
 TRANSLATE = CallStarted("convert.translate.worker:run", 60.0)

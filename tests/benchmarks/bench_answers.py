@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from convert.api import convert
-from convert.check.context import check_target
+from convert.check.loading import check_target
 from convert.compare import Verdict
 from convert.compare.run import compare_with_original
 from convert.export.facts import facts

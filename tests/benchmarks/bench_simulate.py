@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from convert.check.context import check_target
+from convert.check.loading import check_target
 from convert.images.read import Picture
 from convert.simulate.engine import Source, load
 from convert.simulate.run import PARTS, Runner

@@ -9,7 +9,7 @@ import onnx.parser
 import pytest
 from onnx import numpy_helper
 
-from convert.check.context import check_target
+from convert.check.loading import check_target
 from convert.check.run import Checker, ExternalChecks
 from convert.errors import ValidationError
 from convert.isolation import Died, Failed, Worker

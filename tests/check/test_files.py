@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.check.context import Expect, check_target
+from convert.check.loading import Expect, check_target
 from convert.check.run import Checker
 from convert.findings import Level
 from convert.report import SCHEMA_VERSION

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from convert.check.context import Models, check_target, load_context, read_config
 from convert.check.fixes import FIXABLE, apply, diff, fixed_config, fixes
+from convert.check.loading import Models, check_target, load_context, read_config
 from convert.check.rules import findings
 from convert.check.run import Checker, Fix
 from convert.nvinfer.config import read_bytes

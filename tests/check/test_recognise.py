@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.check.context import check_target
+from convert.check.loading import check_target
 from convert.check.recognise import ANALYTICS, APP, CONFIG, OTHER, TRACKER, kind_of
 from convert.check.run import Checker
 from convert.findings import Level

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper
 
-from convert.check.context import check_target, read_config
+from convert.check.loading import check_target, read_config
 from convert.check.run import Checker
 from convert.nvinfer.keys import Verdict
 from convert.render.check import lines, summary
@@ -82,8 +82,8 @@ def test_other_files_are_checked_although_one_cannot_be(tmp_path: Path) -> None:
 
 def test_a_huge_file(tmp_path: Path) -> None:
     path = tmp_path / "c.txt"
-    path.write_bytes(b"[property]\nbatch-size=1\n" + b"# a comment line that goes on for a while\n" * 1_200_000)
-    assert path.stat().st_size > 50_000_000
+    path.write_bytes(b"[property]\nbatch-size=1\n" + b"# a comment line that goes on for a while\n" * 500_000)
+    assert path.stat().st_size > 20_000_000
     (file,) = _check(path).files
     assert file.verdict is Verdict.ACCEPTED
 
@@ -199,15 +199,15 @@ _LONG: dict[str, tuple[int, Callable[[int], bytes]]] = {
         2_000_000, lambda n: b"[property]\ninfer-dims=1" + b" " * n + b"x\noffsets=1" + b" \t" * (n // 2) + b"\n"
     ),
     "suppressions": (
-        100_000,
+        40_000,
         lambda n: b"[property]\n" + b"# check: ignore x\n" * n + b"# check: ignore" + b" \r" * (10 * n) + b"a\n",
     ),
     "groups": (
-        30_000,
+        10_000,
         lambda n: b"[property]\nnetwork-type=1\n" + b"".join(b"[class-attrs-%d]\nthreshold=1\n" % i for i in range(n)),
     ),
-    "keys": (20_000, lambda n: b"[property]\n" + b"".join(b"interwal%d=1\n" % i for i in range(n))),
-    "comments": (30_000, lambda n: b"[property]\n" + b"".join(b"batch-size=1 # %d\n" % i for i in range(n))),
+    "keys": (8_000, lambda n: b"[property]\n" + b"".join(b"interwal%d=1\n" % i for i in range(n))),
+    "comments": (12_000, lambda n: b"[property]\n" + b"".join(b"batch-size=1 # %d\n" % i for i in range(n))),
     "values": (
         2_000_000, lambda n: b"[property]\nonnx-file=" + b"a " * n + b"\nclassifier-type=" + b"# " * n + b"\n"
     ),
@@ -229,4 +229,4 @@ def test_nothing_is_quadratic(tmp_path: Path, name: str) -> None:
         return time.process_time() - begin
 
     seconds(1)  # what is made once
-    assert seconds(count) < 10 * min(seconds(count // 4) for _ in range(3))
+    assert seconds(count) < 10 * min(seconds(count // 4) for _ in range(2))

@@ -11,12 +11,13 @@ import pytest
 
 from convert import pipeline
 from convert.api import check
-from convert.check.context import TargetChoice
+from convert.check.loading import TargetChoice
 from convert.emit import Emit
 from convert.isolation import Worker
 from convert.nvinfer.targets import targets
 from convert.options import ConvertOptions, checked, defaults
 from convert.types import Validated
+from tests.emitted import prove_nothing
 
 EXPORT = Path(__file__).resolve().parents[2] / "samples" / "exports" / "shapes-cpp-2025"
 
@@ -25,7 +26,8 @@ EXPORT = Path(__file__).resolve().parents[2] / "samples" / "exports" / "shapes-c
 def validated() -> dict[int, Validated]:
     """The sample, converted for TensorRT 7 and for all later ones, by opset."""
     found = {}
-    with Worker() as worker:
+    with Worker() as worker, pytest.MonkeyPatch.context() as patch:
+        prove_nothing(patch)
         for target in ("5.1", "7.1"):
             options = defaults(ConvertOptions) | checked(ConvertOptions, {"target": target})
             run = pipeline.run(pipeline.stages(None, options, worker), EXPORT)

@@ -21,7 +21,7 @@ from convert.nvinfer.targets import opsets, targets
 from convert.translate import PRELOAD
 from convert.types import Adapted, Evidence, Validated
 from tests.eim.bundles import read_impulse
-from tests.emitted import prove_nothing
+from tests.emitted import compare_nothing, prove_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -305,7 +305,10 @@ def test_of_two_models_the_first_sees_frames(
 
 
 @pytest.mark.parametrize(("export", "frame"), [("table-fomo-2025.zip", "9:16"), ("table-yolov5-2025.zip", "16:9")])
-def test_every_kind_of_detector(say: Callable[..., Said], tmp_path: Path, export: str, frame: str) -> None:
+def test_every_kind_of_detector(
+    say: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, export: str, frame: str
+) -> None:
+    compare_nothing(monkeypatch)
     options = ("--batch-size", "8", "--format", "json")
     document = say(
         "convert", ROOT / "samples" / "exports" / export, "-o", tmp_path, *CROPPED, "--frame", frame, *options

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.batch.conftest import InThisProcess
 from tests.cli.conftest import ROOT, Said
 from tests.export import tiny
 
@@ -182,11 +183,12 @@ def _contents(folder: Path) -> dict[str, int]:
 
 
 @pytest.fixture
-def here(workplace: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def here(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """`workplace` as the working folder, and no TensorFlow, as where the extra is not installed."""
     monkeypatch.chdir(workplace)
     monkeypatch.setattr("convert.export.keras.PathFinder", SimpleNamespace(find_spec=lambda _: None))
-    monkeypatch.setenv("EI_DEEPSTREAM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("EI_DEEPSTREAM_CACHE", str(workplace.with_name("cache")))  # nothing is put into it
+    monkeypatch.setattr("convert.batch.Pool", InThisProcess)
     return workplace
 
 

@@ -6,8 +6,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.emitted import prove_nothing
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
     from tests.cli.conftest import Said
 
@@ -39,7 +43,10 @@ def test_a_detector_and_a_classifier_become_one_app(
     assert json.loads((out / "report.json").read_text())
 
 
-def test_what_was_found_stands_below_its_model(say: Callable[..., Said], tmp_path: Path) -> None:
+def test_what_was_found_stands_below_its_model(
+    say: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prove_nothing(monkeypatch)
     pgie, sgie = (SAMPLES / "exports" / name for name in ("table-fomo-2025.zip", "fruit-cpp-2022"))
     said = say("convert", "--pgie", pgie, "--sgie", sgie, "-o", tmp_path / "app", "--fomo-merge", "none")
     assert said.code == 0, said.err
@@ -64,8 +71,9 @@ def test_a_classifier_in_front_is_refused_at_once(
 
 
 def test_messages_about_the_second_name_its_option(
-    say: Callable[..., Said], exports: list[Path], tmp_path: Path
+    say: Callable[..., Said], exports: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    prove_nothing(monkeypatch)
     pgie = SAMPLES / "exports" / "table-fomo-2025.zip"
     said = say(
         *("convert", "--pgie", pgie, "--sgie", exports[0], "--sgie-labels", "a;b", "-o", tmp_path / "app"),

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.cli.test_frame import keys
-from tests.emitted import prove_nothing
+from tests.emitted import compare_nothing, prove_nothing
 from tests.heads.ssds import ssd
 
 if TYPE_CHECKING:
@@ -97,14 +97,17 @@ def test_what_cannot_be(say: Callable[..., Said], tmp_path: Path, options: tuple
     ("kind", "mode"), [("fomo", "squash"), ("fomo", "fit-longest"), ("yolov5", "fit-longest"), ("ssd", "fit-shortest")]
 )
 def test_every_kind_of_head(
-    say: Callable[..., Said], convert: Callable[..., Path], tmp_path: Path, kind: str, mode: str
+    say: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, mode: str
 ) -> None:
     """Where boxes come to lie in each mode: `tests/heads/test_resized.py`."""
     model = SAMPLES / "exports" / f"table-{kind}-2025.zip"
     if kind == "ssd":
         model = tmp_path / "ssd.tflite"
         model.write_bytes(ssd())
-    bundle = convert(model, "--frame", "320x180", "--resize", "graph", "--resize-mode", mode)
+    compare_nothing(monkeypatch)
+    bundle = tmp_path / "bundle"
+    options = ("--frame", "320x180", "--resize", "graph", "--resize-mode", mode)
+    assert say("convert", model, "-o", bundle, *options, "-q").code == 0
     report = json.loads((bundle / "report.json").read_text())
     evidence: dict[str, Any] = report["evidence"]
     assert evidence["parity"]["max_abs_diff"] < 1e-4

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from convert.check.context import check_target
+from convert.check.loading import check_target
 from convert.compare.run import compare_with_original
 from convert.images.read import Picture
 from convert.simulate.engine import Source, load

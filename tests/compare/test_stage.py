@@ -167,10 +167,10 @@ def _answers(bundle: Any) -> AnswerEvidence:
     return found
 
 
-def test_a_worker_that_ends_ends_no_conversion(fruit_export: Path, tmp_path: Path) -> None:
+def test_a_worker_that_ends_ends_no_conversion(shapes_export: Path, tmp_path: Path) -> None:
     """By a crash of the original's runtime, when the model is proven already: the proof stays."""
     with Worker((*PRELOAD, "tests.compare.crashing")) as worker:
-        done = conversion([fruit_export], tmp_path, defaults(ConvertOptions), worker, beside=_NeverStarted())
+        done = conversion([shapes_export], tmp_path, defaults(ConvertOptions), worker, beside=_NeverStarted())
     assert done.is_good, done.error
     (found,) = (each.message for each in done.findings if each.id == "EI755")
     assert found.endswith("the comparison ended: killed by SIGSEGV")
@@ -220,19 +220,6 @@ def test_nothing_goes_on_beside_a_model_that_is_refused(
         assert begun == ["convert.compare.run:compare_bundle"]
         assert beside._begun is None
         assert beside._process is None
-
-
-@pytest.mark.usefixtures("anew")
-def test_frames_are_the_same_whether_made_before_or_meanwhile(fruit_export: Path, tmp_path: Path) -> None:
-    """A conversion without a second process proves first and then makes them."""
-    with Worker(PRELOAD) as worker:
-        done = [
-            conversion([fruit_export], tmp_path / str(number), defaults(ConvertOptions), worker, beside=each)
-            for number, each in enumerate((None, _NeverStarted()))
-        ]
-    assert [each.error for each in done] == [None, None]
-    here, meanwhile = ((tmp_path / str(number) / "report.json").read_bytes() for number in range(2))
-    assert here == meanwhile
 
 
 def test_large_pictures_are_fewer(fruit_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,7 +289,7 @@ def test_a_graph_that_resizes_frames_itself_leaves_no_difference(
     folder = convert(fruit_export, "--resize-mode", "fit-shortest", "--frame", "320x180", "--resize", "graph")
     found = _evidence(folder)["generated"]
     assert found["same"] == found["pictures"] == 40
-    large = compared(config_of(folder), fruit_export, *_frames(640, 480, 5), tolerance=1e-4)
+    large = compared(config_of(folder), fruit_export, *_frames(640, 480, 2), tolerance=1e-4)
     wrong = [row for row in large.rows if row.verdict is not Verdict.SAME]
     assert wrong
     assert {cause.value for row in wrong for cause in row.causes} == {"framing"}

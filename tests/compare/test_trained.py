@@ -144,7 +144,7 @@ def test_what_cannot_be_decoded_is_refused_by_name(
 def test_an_integer_original_is_known_by_its_own_digest(emitted: Callable[..., Path], models: Path) -> None:
     """The ONNX model was made of its rewriting in float32; Edge Impulse runs the original."""
     file = models / "classify-32x32x1-int8.lite"
-    folder = emitted(file, "--resize-mode", "squash")
+    folder = emitted(file, "--resize-mode", "squash", "--frame", "none")
     with judged(config_of(folder), file) as found:
         assert found.models.edge_impulse.quantized
         assert found.models.edge_impulse.original.model == file.read_bytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,8 @@ from tests.emitted import emitted
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.eim.processes import Served
 
 __all__ = ["emitted"]
 
@@ -37,6 +40,23 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         paths[f"{kind}.eim"] = folder / f"{kind}.eim"
         pack(paths[kind], paths[f"{kind}.eim"])
     return paths
+
+
+@pytest.fixture(scope="session")
+def served(made: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """`served("fomo")`: the socket of that bundle, which serves one client after the other until all tests are done.
+
+    To be talked to in place of `made["fomo.eim"]`, which takes 0.4 s to start, where the process is not the matter.
+    """
+    running = Servers(tmp_path_factory.mktemp("served"))
+
+    @cache
+    def socket(kind: str) -> Path:
+        _, path = running.serve(made[kind], "--keep", log=running.folder / f"{kind}.txt")
+        return path
+
+    yield socket
+    running.end()
 
 
 @pytest.fixture

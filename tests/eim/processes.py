@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import re
 import signal
 import subprocess
 import sys
 import time
-from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from convert.eim.wire import FOLDER, PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Served = Callable[[str], Path]
 
 
 class Servers:
@@ -24,7 +31,7 @@ class Servers:
         self, *command: object, wait_for: Path | None = None, stdin: bool = False, log: Path | None = None
     ) -> subprocess.Popen[bytes]:
         """Start `command`; wait until `wait_for` exists. `log`: what it prints goes there instead of into a pipe."""
-        with log.open("wb") if log else nullcontext(subprocess.PIPE) as printed:
+        with log.open("wb") if log else contextlib.nullcontext(subprocess.PIPE) as printed:
             process = subprocess.Popen(
                 [str(word) for word in command],
                 stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
@@ -76,3 +83,13 @@ def memory_of(process: subprocess.Popen[bytes]) -> Path:
 
     eventually(found)
     return Path(found()[0])
+
+
+def abandoned() -> list[Path]:
+    """Shared memory that no server holds any more."""
+    found = []
+    for path in FOLDER.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            found.append(path)
+    return found

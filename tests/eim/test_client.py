@@ -17,7 +17,7 @@ import pytest
 
 from convert.eim import client as module
 from convert.eim.client import RequestRefused, Timeouts, talk
-from convert.eim.wire import FOLDER, LIMIT
+from convert.eim.wire import FOLDER
 from convert.errors import InputError
 from convert.files import is_running
 from tests.eim import bundles
@@ -26,7 +26,7 @@ from tests.eim.processes import eventually
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.eim.processes import Servers
+    from tests.eim.processes import Served, Servers
 
 SHORT = Timeouts(start=3, answer=0.5)
 HELLO = (
@@ -284,13 +284,14 @@ def test_what_cannot_be_ended_is_not_waited_for(
         os.waitpid(pid, 0)
 
 
-def test_a_message_that_is_too_long_is_not_sent(program: Callable[..., Path]) -> None:
-    """An executable ends at 32 MiB; the session goes on."""
+def test_a_message_that_is_too_long_is_not_sent(program: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An executable ends at 32 MiB, here at fewer bytes; the session goes on."""
+    monkeypatch.setattr(module, "LIMIT", 9999)
     path = program("link.recv(99); link.sendall(HELLO)\nwhile data := link.recv(9999): link.sendall(ANSWER)")
     path.write_text(path.read_text().replace("ANSWER", repr(b'{"success":true,"result":{}}')))
     with talk(path, limits=SHORT) as client:
         with pytest.raises(RequestRefused, match="bytes in one message would end it"):
-            client.classify(np.full(LIMIT // 10, 0xFFFFFFFF, np.float32))
+            client.classify(np.full(1000, 0xFFFFFFFF, np.float32))
         assert not client.is_broken
         assert client.classify(FOUR).result == {}
 
@@ -361,10 +362,10 @@ def test_a_signal_ends_the_child_too(made: dict[str, Path], servers: Servers) ->
     assert not memory.exists()
 
 
-def test_features_of_a_picture_model(made: dict[str, Path]) -> None:
+def test_features_of_a_picture_model(served: Served) -> None:
     sketch = bundles.fomo()
     assert sketch.shape == (3, 96, 96)
-    with talk(made["fomo.eim"]) as client:
+    with talk(served("fomo")) as client:
         assert client.model.kind == "constrained_object_detection"
         assert client.model.slice == 2304
         assert client.model.thresholds == ({"id": 18, "min_score": 0.5, "type": "object_detection"},)

@@ -24,7 +24,7 @@ from tests.eim.executables import elf
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.eim.processes import Servers
+    from tests.eim.processes import Served, Servers
 
 
 @pytest.fixture
@@ -96,44 +96,46 @@ def test_what_a_hello_may_lack(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert document["exit_code"] == 1
 
 
-def test_classify(capsys: pytest.CaptureFixture[str], made: dict[str, Path], picture: Path, tmp_path: Path) -> None:
+def test_classify(
+    capsys: pytest.CaptureFixture[str], made: dict[str, Path], served: Served, picture: Path, tmp_path: Path
+) -> None:
     said = Said(capsys, "classify", made["fomo.eim"], picture)
     assert said.code == 0
     assert "40,40 8x8" in said.out
     said = Said(capsys, "classify", made["fomo.eim"], picture, "--threshold", "1.5", "--stdin", "--no-shm")
     assert "nothing found" in said.out
-    said = Said(capsys, "classify", made["fomo.eim"], picture, "--threshold", "18:min_score=1.5")
+    said = Said(capsys, "classify", served("fomo"), picture, "--threshold", "18:min_score=1.5")
     assert "nothing found" in said.out
     features = tmp_path / "features.txt"
     features.write_text(",".join(["0x00ff00"] * 64))
-    document = Said(capsys, "classify", made["classifier.eim"], "--features", features, "--format", "json").document
+    document = Said(capsys, "classify", served("classifier"), "--features", features, "--format", "json").document
     (answer,) = document["answers"]
     assert max(answer["result"]["classification"], key=answer["result"]["classification"].get) == "green"
     assert answer["seconds"] > 0
 
 
-def test_classify_continuously(capsys: pytest.CaptureFixture[str], made: dict[str, Path], tmp_path: Path) -> None:
+def test_classify_continuously(capsys: pytest.CaptureFixture[str], served: Served, tmp_path: Path) -> None:
     features = tmp_path / "features.txt"
     features.write_text(" ".join(["0"] * 64))
-    said = Said(capsys, "classify", made["classifier.eim"], "--features", features, "--continuous")
+    said = Said(capsys, "classify", served("classifier"), "--features", features, "--continuous")
     assert said.code == 1
     assert said.out.count("EI640") == 4, "a picture model takes no slices"
     assert "slice 3: the .eim answers: Classifying failed, error code was -5" in said.out
 
 
 def test_one_bad_picture_is_that_pictures_error(
-    capsys: pytest.CaptureFixture[str], made: dict[str, Path], picture: Path, tmp_path: Path
+    capsys: pytest.CaptureFixture[str], served: Served, picture: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "pictures"
     folder.mkdir()
     for name in ("a.png", "c.png"):
         (folder / name).write_bytes(picture.read_bytes())
     (folder / "b.png").write_text("no picture")
-    document = Said(capsys, "classify", made["fomo.eim"], folder, "--format", "json").document
+    document = Said(capsys, "classify", served("fomo"), folder, "--format", "json").document
     assert [answer["input"] for answer in document["answers"]] == [str(folder / "a.png"), str(folder / "c.png")]
     (found,) = document["findings"]
     assert (found["id"], found["path"], document["exit_code"]) == ("EI640", str(folder / "b.png"), 1)
-    said = Said(capsys, "classify", made["fomo.eim"], folder)
+    said = Said(capsys, "classify", served("fomo"), folder)
     assert said.out.count("in pixels of the model's 96x96:\n") == 2
 
 
@@ -151,7 +153,7 @@ time.sleep(60)
 """
 
 
-@pytest.mark.parametrize(("number", "unbuffered"), [(signal.SIGINT, ""), (signal.SIGTERM, ""), (signal.SIGINT, "1")])
+@pytest.mark.parametrize(("number", "unbuffered"), [(signal.SIGTERM, ""), (signal.SIGINT, "1")])
 def test_a_signal_after_the_reader_is_gone(tmp_path: Path, number: signal.Signals, unbuffered: str) -> None:
     """As Ctrl-C ends both in `classify ... | jq`: the exit code is that of the signal."""
     eim, features = tmp_path / "m.eim", tmp_path / "f.txt"
@@ -246,14 +248,16 @@ def test_usage(
     assert "example: ei-deepstream eim" in said.err
 
 
-def test_errors(capsys: pytest.CaptureFixture[str], made: dict[str, Path], picture: Path, tmp_path: Path) -> None:
+def test_errors(
+    capsys: pytest.CaptureFixture[str], made: dict[str, Path], served: Served, picture: Path, tmp_path: Path
+) -> None:
     text = tmp_path / "text"
     text.write_text("text")
     for words in (
-        ("classify", text, picture), ("classify", made["fomo.eim"], text), ("serve", tmp_path, "stdin"),
-        ("classify", made["classifier.eim"], picture, "--threshold", "0.5"), ("pack", tmp_path, "-o", tmp_path / "x"),
-        ("compare", made["fomo.eim"], made["classifier"], picture), ("proxy", tmp_path / "s", text),
-        ("classify", made["fomo.eim"], "--features", text),
+        ("classify", text, picture), ("classify", served("fomo"), text), ("serve", tmp_path, "stdin"),
+        ("classify", served("classifier"), picture, "--threshold", "0.5"), ("pack", tmp_path, "-o", tmp_path / "x"),
+        ("compare", served("fomo"), made["classifier"], picture), ("proxy", tmp_path / "s", text),
+        ("classify", served("fomo"), "--features", text),
     ):  # fmt: skip
         said = Said(capsys, *words)
         assert said.code == 3, said.out
@@ -262,16 +266,20 @@ def test_errors(capsys: pytest.CaptureFixture[str], made: dict[str, Path], pictu
 
 
 def test_one_of_several_files_of_features_is_standard_input(
-    capsys: pytest.CaptureFixture[str], made: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str],
+    made: dict[str, Path],
+    served: Served,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     numbers = " ".join("0" for _ in range(96 * 96))
     (tmp_path / "features").write_text(numbers)
-    for command in (["classify", made["fomo.eim"]], ["compare", made["fomo.eim"], made["fomo"]]):
+    for command in (["classify", served("fomo")], ["compare", served("fomo"), made["fomo"]]):
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(numbers.encode())))
         said = Said(capsys, *command, "--features", tmp_path / "features", "-", "--format", "json")
         rows = said.document["answers" if command[0] == "classify" else "pictures"]
         assert [row.get("input", row.get("path")) for row in rows] == [str(tmp_path / "features"), "-"]
-    said = Said(capsys, "compare", made["motion.eim"], made["fomo"], tmp_path / "features")
+    said = Said(capsys, "compare", served("motion"), made["fomo"], tmp_path / "features")
     assert "error: the .eim takes no pictures, the other side ones of 96x96 with 3 channels" in said.err
 
 
@@ -310,25 +318,25 @@ def test_a_pipe_is_not_waited_for(capsys: pytest.CaptureFixture[str], picture: P
         assert Said(capsys, *words).code == 3
 
 
-def test_compare(capsys: pytest.CaptureFixture[str], made: dict[str, Path], picture: Path) -> None:
+def test_compare(capsys: pytest.CaptureFixture[str], made: dict[str, Path], served: Served, picture: Path) -> None:
     said = Said(capsys, "compare", made["fomo.eim"], made["fomo"], picture.parent)
     assert said.code == 0
     assert said.out.endswith("they agree: 1 picture, largest difference 0 (limit 0.01)\n")
-    words = ("compare", made["ssd.eim"], made["yolov5"], picture, "--format", "json", "--threshold", "0.75")
+    words = ("compare", served("ssd"), made["yolov5"], picture, "--format", "json", "--threshold", "0.75")
     document = Said(capsys, *words).document
-    assert document["agrees"] is True, "the same box by two roads"
+    assert document["agrees"] is True, "the same box in two ways"
     assert len(document["pictures"][0]["pairs"]) == 1
-    said = Said(capsys, "compare", made["classifier.eim"], made["classifier"], picture, "--tolerance", "0", "-q")
+    said = Said(capsys, "compare", served("classifier"), made["classifier"], picture, "--tolerance", "0", "-q")
     assert (said.code, said.out) == (0, "")
 
 
-def test_compare_says_no(capsys: pytest.CaptureFixture[str], made: dict[str, Path], tmp_path: Path) -> None:
+def test_compare_says_no(capsys: pytest.CaptureFixture[str], served: Served, tmp_path: Path) -> None:
     sketch = bundles.fomo(labels=("face",))
     constants = {**sketch.constants, "bias": np.array([0, 3], np.float32)}
     other = bundles.Sketch(**{**sketch.__dict__, "constants": constants}).write(tmp_path / "other")
     black = tmp_path / "black.png"
     Image.new("RGB", (96, 96)).save(black)
-    said = Said(capsys, "compare", made["fomo.eim"], other, black)
+    said = Said(capsys, "compare", served("fomo"), other, black)
     assert said.code == 1
     assert "EI634" in said.out
     assert "they do not agree: 1 picture" in said.out

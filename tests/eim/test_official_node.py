@@ -17,7 +17,7 @@ from convert.compare.edge_impulse import pack
 from tests.eim import bundles
 
 if TYPE_CHECKING:
-    from tests.eim.processes import Servers
+    from tests.eim.processes import Served
 
 HERE = Path(__file__).parent / "node"
 SCRIPT = """
@@ -90,27 +90,23 @@ def test_classifier(node: str, made: dict[str, Path], tmp_path: Path, behavior: 
     assert said["printed"].startswith("Edge Impulse Linux impulse runner - listening")
 
 
-@pytest.mark.parametrize("behavior", ["always", "never"])
-def test_fomo(node: str, made: dict[str, Path], tmp_path: Path, behavior: str) -> None:
+def test_fomo(node: str, made: dict[str, Path], tmp_path: Path) -> None:
     picture = bundles.painted(bundles.fomo(), (16, 24, 16, 8, (0, 255, 0)), (80, 80, 8, 8, (0, 120, 0)))
-    said = run(node, made["fomo.eim"], picture, behavior, tmp_path)
+    said = run(node, made["fomo.eim"], picture, "always", tmp_path)
     (box,) = said["answers"][0]["bounding_boxes"]
     assert (box["label"], box["x"], box["y"], box["width"], box["height"]) == ("face", 16, 24, 16, 8)
     assert said["set"]["success"]
     assert len(said["answers"][1]["bounding_boxes"]) == 2
 
 
-def test_an_existing_socket(node: str, made: dict[str, Path], servers: Servers, tmp_path: Path) -> None:
-    process, path = servers.serve(made["yolov5"], "--keep")
+def test_an_existing_socket(node: str, served: Served, tmp_path: Path) -> None:
     for _ in range(2):
-        said = run(node, path, bundles.painted(bundles.yolov5()), "auto", tmp_path)
+        said = run(node, served("yolov5"), bundles.painted(bundles.yolov5()), "auto", tmp_path)
         assert [box["label"] for box in said["answers"][0]["bounding_boxes"]] == ["dog", "cat"]
-    assert process.poll() is None
 
 
-@pytest.mark.parametrize("behavior", ["always", "never"])
-def test_sound(node: str, made: dict[str, Path], tmp_path: Path, behavior: str) -> None:
-    said = run_features(node, made["sound.eim"], [0.75] * 16, behavior, tmp_path)
+def test_sound(node: str, made: dict[str, Path], tmp_path: Path) -> None:
+    said = run_features(node, made["sound.eim"], [0.75] * 16, "never", tmp_path)
     parameters = said["model"]["modelParameters"]
     assert (parameters["sensorType"], parameters["use_continuous_mode"]) == ("microphone", True)
     scores = said["answers"][0]["classification"]

@@ -27,7 +27,7 @@ from convert.validate import runtimes
 from tests.eim.bundles import read_impulse
 
 if TYPE_CHECKING:
-    from tests.eim.processes import Servers
+    from tests.eim.processes import Served, Servers
 
 
 def test_what_is_written(made: dict[str, Path], tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_an_empty_folder_that_was_there_stays(tmp_path: Path, made: dict[str, Pa
     assert cache.is_dir()
 
 
-def test_an_app_of_two_models(made: dict[str, Path], tmp_path: Path) -> None:
+def test_an_app_of_two_models(made: dict[str, Path], served: Served, tmp_path: Path) -> None:
     """One of them is packed, with the report's part about it."""
     app = tmp_path / "app"
     app.mkdir()
@@ -178,7 +178,7 @@ def test_an_app_of_two_models(made: dict[str, Path], tmp_path: Path) -> None:
         pack(app, tmp_path / "one.eim", engine=engine)
         assert read_impulse(app, engine=engine).task == task
         assert read_impulse(tmp_path / "one.eim").task == task
-        with talk(made[f"{task}.eim"]) as client:
+        with talk(served(task)) as client:
             with open_backend(app, client.model, ImageScaling.NONE, 60, engine=engine) as ours:
                 assert sorted(ours.labels) == sorted(client.model.labels)
             with (
@@ -204,15 +204,14 @@ def test_standalone_needs_numpy_and_onnxruntime_only(made: dict[str, Path], tmp_
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nPYTHONPATH={packages} exec {sys.executable} -S "$@"\n')
     python.chmod(0o755)
-    for kind in ("classifier", "fomo", "yolov5", "sound"):
+    for kind in ("fomo", "yolov5", "sound"):
         model = tmp_path / f"{kind}.eim"
         pack(made[kind], model, interpreter=str(python), standalone=True)
         impulse = bundle.read_impulse(model)
         assert impulse == bundle.read_impulse(made[kind])
         with talk(model) as session:
             result = session.classify(np.zeros(impulse.features, np.float32)).result
-        names = {"classifier": {"classification"}, "sound": {"classification", "anomaly"}}
-        assert set(result) == names.get(kind, {"bounding_boxes"})
+        assert set(result) == ({"classification", "anomaly"} if kind == "sound" else {"bounding_boxes"})
 
     (packages / "onnxruntime").unlink()
     done = subprocess.run([tmp_path / "fomo.eim", "--print-info"], capture_output=True, text=True, check=False)

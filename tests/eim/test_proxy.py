@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
-    from tests.eim.processes import Servers
+    from tests.eim.processes import Served, Servers
 
 
 def started(servers: Servers, target: Path, *options: str) -> tuple[subprocess.Popen[bytes], Path]:
@@ -53,8 +53,8 @@ def test_what_is_shown(made: dict[str, Path], servers: Servers) -> None:
     assert "expected 9216 but got 3" in said[5]["content"]["error"]
 
 
-def test_for_people(made: dict[str, Path], servers: Servers) -> None:
-    process, path = started(servers, made["gray.eim"])
+def test_for_people(served: Served, servers: Servers) -> None:
+    process, path = started(servers, served("gray"))
     with talk(path) as client:
         client.classify(np.zeros(64, np.float32))
     assert process.wait(10) == 0
@@ -65,9 +65,9 @@ def test_for_people(made: dict[str, Path], servers: Servers) -> None:
     assert " ms  {" in lines[1]
 
 
-def test_every_byte_goes_through(vectors: Path, made: dict[str, Path], servers: Servers) -> None:
+def test_every_byte_goes_through(vectors: Path, served: Served, servers: Servers) -> None:
     """The recorded exchanges, noise and all."""
-    process, path = started(servers, made["fomo.eim"])
+    process, path = started(servers, served("fomo"))
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(path))
         for exchange in exchanges(vectors / "eim" / "raw-2026.txt"):
@@ -77,13 +77,13 @@ def test_every_byte_goes_through(vectors: Path, made: dict[str, Path], servers: 
     assert process.wait(10) == 0
 
 
-def test_to_a_running_eim(made: dict[str, Path], servers: Servers) -> None:
-    server, target = servers.serve(made["fomo"], "--keep")
-    process, path = started(servers, target, "--format", "json")
+def test_to_a_running_eim(served: Served, servers: Servers) -> None:
+    process, path = started(servers, served("fomo"), "--format", "json")
     with talk(path) as client:
         assert client.model.labels == ("face",)
     assert process.wait(10) == 0
-    assert server.poll() is None
+    with talk(served("fomo")) as client:
+        assert client.model.labels == ("face",), "it runs on"
 
 
 def test_an_eim_that_dies(made: dict[str, Path], servers: Servers) -> None:
@@ -128,9 +128,9 @@ def test_an_eim_that_fails(servers: Servers, last: str, said: str) -> None:
     assert between == ([] if "sleep" in last else expected)
 
 
-def test_a_client_that_only_listens_on_gets_its_answer(made: dict[str, Path], servers: Servers) -> None:
+def test_a_client_that_only_listens_on_gets_its_answer(served: Served, servers: Servers) -> None:
     """As `nc -N` does: it says that it has nothing more to ask, and waits."""
-    process, path = started(servers, made["gray.eim"], "--format", "json")
+    process, path = started(servers, served("gray"), "--format", "json")
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(path))
         connection.sendall(b'{"hello":1,"id":1}')

@@ -16,7 +16,7 @@ from tests.eim.recorded import exchanges, plain
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.eim.processes import Servers
+    from tests.eim.processes import Served, Servers
 
 SILENCE = 0.2  # seconds without an answer that are taken for none
 
@@ -47,10 +47,9 @@ def test_on_a_socket(vectors: Path, made: dict[str, Path], servers: Servers) -> 
     assert process.wait(10) == 0
 
 
-def test_byte_by_byte(vectors: Path, made: dict[str, Path], servers: Servers) -> None:
-    _, path = servers.serve(made["fomo"])
+def test_byte_by_byte(vectors: Path, served: Served) -> None:
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(str(path))
+        connection.connect(str(served("fomo")))
         for exchange in exchanges(vectors / "eim" / "raw-2026.txt"):
             if len(exchange.sent) > 200 or not exchange.answers:
                 continue

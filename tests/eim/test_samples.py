@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.eim.processes import Servers
+    from tests.eim.processes import Served
 
 
 def read(path: Path) -> SampledImpulse:
@@ -107,17 +107,17 @@ def test_slices_that_do_not_add_up(tmp_path: Path, samples: int, slices: int, er
     assert ask(opened, {"classify_continuous": [1] * size, "id": 2})["error"] == error
 
 
-def test_shared_memory_and_slices_of_a_packed_file(made: dict[str, Path], servers: Servers) -> None:
+def test_shared_memory_and_slices_of_a_packed_file(made: dict[str, Path], served: Served) -> None:
     for shared in (True, False):
         with talk(made["sound.eim"], shared=shared) as client:
             result = client.classify(np.full(16, 0.75, np.float32)).result
             assert result["classification"] == pytest.approx(expected(0.75))
             slices = [client.classify_slice(np.full(4, value, np.float32)).result["anomaly"] for value in range(1, 6)]
             assert slices == pytest.approx([0, 0, 0, 2.5, 3.5])
-    _, path = servers.serve(made["motion"])
-    with talk(path) as client:
+    motion = served("motion")
+    with talk(motion) as client:
         assert client.classify(np.full(20, 3, np.float32)).result == {"anomaly": pytest.approx(3.0)}
-        assert hello_findings(client.model, path) == (), "a model without labels that scores anomalies is sound"
+        assert hello_findings(client.model, motion) == (), "a model without labels that scores anomalies is sound"
 
 
 @pytest.mark.parametrize(
@@ -175,36 +175,36 @@ def wav(path: Path, values: list[int], rate: int = 16) -> Path:
     return path
 
 
-def test_classify_recordings(made: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_classify_recordings(served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sound = wav(tmp_path / "a.wav", [1] * 16 + [2] * 16 + [3] * 5)
     motion = tmp_path / "a.csv"
     motion.write_text("timestamp,x,y\n" + "".join(f"{16 * row},{row},{-row}\n" for row in range(10)))
     for model, path, means in (("sound", sound, [1, 2]), ("motion", motion, [0])):
-        assert main(["eim", "classify", str(made[f"{model}.eim"]), str(path), "--format", "json"]) == 0
+        assert main(["eim", "classify", str(served(model)), str(path), "--format", "json"]) == 0
         answers = json.loads(capsys.readouterr().out)["answers"]
         assert [answer["result"]["anomaly"] for answer in answers] == pytest.approx(means)
-    assert main(["eim", "classify", str(made["motion.eim"]), str(tmp_path), "--format", "json"]) == 1
+    assert main(["eim", "classify", str(served("motion")), str(tmp_path), "--format", "json"]) == 1
     document = json.loads(capsys.readouterr().out)
     assert len(document["answers"]) == 1, "of a folder the recordings"
     assert "1 channel" in document["findings"][0]["message"] or "samples a second" in document["findings"][0]["message"]
     motion.write_text("x,y\n1,nan\n")
-    assert main(["eim", "classify", str(made["motion.eim"]), str(motion)]) == 3
+    assert main(["eim", "classify", str(served("motion")), str(motion)]) == 3
     assert "no number (NaN or infinity)" in capsys.readouterr().err
 
 
-def test_compare(made: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_compare(made: dict[str, Path], served: Served, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sound = wav(tmp_path / "a.wav", [1] * 16 + [2] * 16)
     (tmp_path / "a.txt").write_text(" ".join(["0.5"] * 16))
     for arguments, count in (([sound], 2), (["--features", tmp_path / "a.txt"], 1)):
-        words = ["eim", "compare", made["sound.eim"], made["sound"], *arguments, "--tolerance", "0"]
+        words = ["eim", "compare", served("sound"), made["sound"], *arguments, "--tolerance", "0"]
         assert main(list(map(str, words))) == 0
         out = capsys.readouterr().out
         assert out.endswith(f"they agree: {count} input{'s' * (count > 1)}, largest difference 0 (limit 0)\n"), out
-    assert main(["eim", "compare", str(made["sound.eim"]), str(made["motion"]), str(sound)]) == 3
+    assert main(["eim", "compare", str(served("sound")), str(made["motion"]), str(sound)]) == 3
     assert "the .eim takes 16 features, the other side 20" in capsys.readouterr().err
 
 
-def test_compare_says_why_an_int8_model_differs(made: dict[str, Path], tmp_path: Path) -> None:
+def test_compare_says_why_an_int8_model_differs(served: Served, tmp_path: Path) -> None:
     folder = bundles.sampled(tmp_path / "other", labels=("quiet", "down", "up"), anomaly=True)
     report = json.loads((folder / "report.json").read_bytes())
     report["evidence"]["int8_agreement"] = {
@@ -212,7 +212,7 @@ def test_compare_says_why_an_int8_model_differs(made: dict[str, Path], tmp_path:
     }  # fmt: skip
     (folder / "report.json").write_text(json.dumps(report))
     sound = wav(tmp_path / "a.wav", [1] * 16)
-    with talk(made["sound.eim"]) as client, open_backend(folder, client.model, ImageScaling.NONE, 60) as ours:
+    with talk(served("sound")) as client, open_backend(folder, client.model, ImageScaling.NONE, 60) as ours:
         comparison = compare(client, ours, [sound], tolerance=0.01, pixels=0)
     found = {finding.id: finding for finding in comparison.all_findings}
     assert set(found) == {SCORE_DIFFERS.id, FIRST_DIFFERS.id, ROUNDING.id}
@@ -221,10 +221,12 @@ def test_compare_says_why_an_int8_model_differs(made: dict[str, Path], tmp_path:
 
 
 @pytest.mark.parametrize("mine", [True, False])
-def test_an_anomaly_score_of_one_side_only_is_said(made: dict[str, Path], tmp_path: Path, mine: bool) -> None:
+def test_an_anomaly_score_of_one_side_only_is_said(
+    made: dict[str, Path], served: Served, tmp_path: Path, mine: bool
+) -> None:
     other = bundles.sampled(tmp_path / "other", anomaly=False)
     pack(other, tmp_path / "other.eim")
-    eim, bundle = (made["sound.eim"], other) if mine else (tmp_path / "other.eim", made["sound"])
+    eim, bundle = (served("sound"), other) if mine else (tmp_path / "other.eim", made["sound"])
     with talk(eim) as client, open_backend(bundle, client.model, ImageScaling.NONE, 60) as ours:
         comparison = compare(client, ours, [wav(tmp_path / "a.wav", [1] * 16)], tolerance=0.01, pixels=0)
     (found,) = comparison.all_findings

@@ -22,7 +22,7 @@ from tests.eim import bundles
 from tests.eim.processes import eventually, memory_of
 
 if TYPE_CHECKING:
-    from tests.eim.processes import Servers
+    from tests.eim.processes import Served, Servers
 
 HELLO = b'{"hello":1,"id":1}'
 _talks: list[socket.socket] = []
@@ -99,8 +99,7 @@ def test_kept_it_serves_one_after_the_other(made: dict[str, Path], servers: Serv
     assert process.wait(10) == 143
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("connect", [False, True])
+@pytest.mark.parametrize(("number", "connect"), [(signal.SIGINT, True), (signal.SIGTERM, True), (signal.SIGHUP, False)])
 def test_signals(made: dict[str, Path], servers: Servers, number: signal.Signals, connect: bool) -> None:
     process, path = servers.serve(made["classifier"])
     memory = memory_of(process)
@@ -115,7 +114,7 @@ def test_signals(made: dict[str, Path], servers: Servers, number: signal.Signals
 
 def test_a_signal_in_the_middle_of_the_end(made: dict[str, Path], servers: Servers) -> None:
     """The official Python client closes the connection and sends SIGINT in the same breath."""
-    for number, delay in enumerate((0, 0, 0.001, 0.002, 0.005)):
+    for number, delay in enumerate((0, 0.001, 0.005)):
         path = servers.folder / f"{number}.sock"
         process = servers.start(made["classifier.eim"], path, wait_for=path)
         talk = Talk(path)
@@ -153,9 +152,8 @@ def _listens(path: Path) -> bool:
     return False
 
 
-def test_memory_of_living_servers_is_left_alone(made: dict[str, Path], servers: Servers) -> None:
-    _, path = servers.serve(made["classifier"])
-    talk = Talk(path)
+def test_memory_of_living_servers_is_left_alone(served: Served) -> None:
+    talk = Talk(served("classifier"))
     name = talk.ask(HELLO)["features_shm"]["name"][1:]
     remove_leftovers()
     assert (FOLDER / name).exists()
@@ -221,9 +219,8 @@ def test_a_client_that_vanishes(made: dict[str, Path], servers: Servers) -> None
     assert process.poll() is None
 
 
-def test_half_messages_get_no_answer_until_they_are_whole(made: dict[str, Path], servers: Servers) -> None:
-    _, path = servers.serve(made["fomo"])
-    talk = Talk(path)
+def test_half_messages_get_no_answer_until_they_are_whole(served: Served) -> None:
+    talk = Talk(served("fomo"))
     for part in (b'noise \0 {"hel', b'lo":1,"i', b'd":7'):
         talk.socket.sendall(part)
         talk.socket.settimeout(0.1)
@@ -267,7 +264,6 @@ def test_standard_input_ends(made: dict[str, Path]) -> None:
         )
         return done.stdout.splitlines()
 
-    assert len(run(b"")) == 1
     assert len(run(HELLO)) == 2
     assert len(run(HELLO + b"\xff" + HELLO)) == 2, "EOF as a char"
     assert len(run(b"\0" + HELLO)) == 1
@@ -289,7 +285,7 @@ def test_a_model_that_cannot_be_loaded(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_thousands_of_requests_without_growth(made: dict[str, Path], servers: Servers) -> None:
+def test_many_requests_without_growth(made: dict[str, Path], servers: Servers) -> None:
     process, path = servers.serve(made["fomo"])
     talk = Talk(path)
     talk.ask(HELLO)
@@ -301,10 +297,10 @@ def test_thousands_of_requests_without_growth(made: dict[str, Path], servers: Se
     def descriptors() -> int:
         return len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
 
-    for number in range(400):
+    for number in range(200):
         talk.ask(b'{"classify_shm":{"elements":9216},"id":%d}' % number)
     size, opened = resident(), descriptors()
-    for number in range(1600):
+    for number in range(1000):
         if number % 100 == 0:
             talk.ask({"classify": [number] * 9216, "id": number})
         talk.ask(b'{"classify_shm":{"elements":9216},"id":%d}' % number)

@@ -41,7 +41,7 @@ from convert.images import ResizeMode
 from convert.types import Metadata
 from tests.eim import bundles
 from tests.eim.bundles import read_impulse
-from tests.eim.processes import eventually
+from tests.eim.processes import abandoned, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -176,10 +176,10 @@ def test_no_memory(impulse: Impulse, monkeypatch: pytest.MonkeyPatch, capfdbinar
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    before = set(wire.FOLDER.glob("shm-eids-*"))
+    before = abandoned()
     monkeypatch.setattr(os, "posix_fallocate", full)
     assert print_info(impulse) == 0
-    assert set(wire.FOLDER.glob("shm-eids-*")) <= before
+    assert set(abandoned()) <= set(before)
     banner, _, text = capfdbinary.readouterr().out.partition(b"\n")
     assert banner == b"Edge Impulse Linux impulse runner - printing model metadata"
     document = json.loads(text)

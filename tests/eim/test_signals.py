@@ -15,15 +15,14 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
-from convert.eim.wire import FOLDER, PREFIX
-from tests.eim.processes import eventually
+from tests.eim.processes import abandoned, eventually
 
 if TYPE_CHECKING:
     from tests.eim.processes import Servers
 
 # Shares of the time until a command has begun, and the signal then: both take the same way.
 TERM, HUP = signal.SIGTERM, signal.SIGHUP
-MOMENTS = [(0.2, TERM), (0.5, HUP), (0.8, TERM), (1.3, HUP), (2.0, TERM)]
+MOMENTS = [(0.3, TERM), (0.7, HUP), (1.5, TERM)]
 AT_ONCE = 3  # with more, all would be struck while they import; what ignores signals takes seconds to end
 STUBBORN = """#!{python} -S
 import signal, socket, sys, time
@@ -67,10 +66,8 @@ def has_a_child(process: subprocess.Popen[bytes]) -> bool:
         *(
             pytest.param(words, MOMENTS, marks=pytest.mark.slow)
             for words in (
-                ("inspect", "m.eim", "--hello"), ("classify", "m.eim", "pictures"),
-                ("compare", "m.eim", "B", "pictures"), ("proxy", "a.sock", "m.eim"),
-                ("proxy", "a.sock", "stubborn.eim"), ("serve", "B", "a.sock"),
-                ("inspect", "stubborn.eim", "--hello"),
+                ("classify", "m.eim", "pictures"), ("compare", "m.eim", "B", "pictures"),
+                ("proxy", "a.sock", "m.eim"), ("serve", "B", "a.sock"), ("inspect", "stubborn.eim", "--hello"),
             )
         ),
     ],
@@ -95,7 +92,6 @@ def test_nothing_is_left(
         shutil.copy(folder / "pictures" / "0.png", folder / "pictures" / f"{place}.png")
     names = {name: str(folder / name) for name in ("m.eim", "stubborn.eim", "pictures")}
     names["B"] = str(made["fomo"])
-    before = set(FOLDER.glob(f"{PREFIX}*"))
 
     def code(number: signal.Signals, moment: float | None) -> int:
         """The exit code of one that is struck after so many seconds; None: as soon as it has begun."""
@@ -119,7 +115,7 @@ def test_nothing_is_left(
     codes += [(number, share, each.result()) for number, share, each in ended]
     # ended before; ended by it; before Python saw it
     assert not [each for each in codes if each[2] not in {0, 128 + each[0], -each[0]}]
-    eventually(lambda: not leftovers(folder) and set(FOLDER.glob(f"{PREFIX}*")) <= before, 30)
+    eventually(lambda: not leftovers(folder) and not abandoned(), 30)
 
 
 def test_a_packed_file_in_the_background(made: dict[str, Path], servers: Servers) -> None:

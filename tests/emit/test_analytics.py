@@ -41,9 +41,14 @@ def fomo(tmp_path: Path, metadata: Metadata | None = None, **options: Any) -> Va
     return Validated(adapted, Evidence())
 
 
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> Validated:
+    return fomo(tmp_path_factory.mktemp("tracked"), tracked=True)
+
+
 @pytest.mark.parametrize(("release", "platform"), ALL)
-def test_check_finds_nothing(tmp_path: Path, release: str, platform: Any) -> None:
-    model = fomo(tmp_path, tracked=True)
+def test_check_finds_nothing(tmp_path: Path, tracked: Validated, release: str, platform: Any) -> None:
+    model = tracked
     emit = Emit(
         tmp_path / "bundle", target=release, platform=platform, line=(LINE,), zone=(ZONE,), overcrowding=3,
         source="belt.mp4",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -127,12 +128,14 @@ def test_a_damaged_container_is_an_error(tmp_path: Path) -> None:
         inspect(tmp_path / "nothing")
 
 
-def test_inspect_and_unpack_agree_on_every_real_model(models: Path, tmp_path: Path) -> None:
-    found = inspect(models)
-    assert len(found.models) == 17
+def test_inspect_and_unpack_agree_on_real_models(models: Path, tmp_path: Path) -> None:
+    for path in models.glob("*lite"):
+        if path.stat().st_size < 500_000:
+            shutil.copy(path, tmp_path)
+    found = inspect(tmp_path)
+    assert len(found.models) == 7
     for model in found.models:
-        alone = export_of(models / model.member)
+        alone = export_of(tmp_path / model.member)
         assert model.digest == alone.digest
-        if model.number in {9, 17}:  # each reads the whole folder
-            export = Unpack(model=f"#{model.number}")(models, tmp_path).artifact
-            assert export == replace(alone, member=model.member, source=models.name)
+        export = Unpack(model=f"#{model.number}")(tmp_path, tmp_path).artifact
+        assert export == replace(alone, member=model.member, source=tmp_path.name)

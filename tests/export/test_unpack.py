@@ -162,8 +162,10 @@ def test_an_unsupported_task_or_number_format_is_unpacked_all_the_same(tmp_path:
         assert (export.model, export.facts.task, export.facts.quantization) == (data, task, quantization)
 
 
-def test_every_real_model_in_every_form(models: Path, tmp_path: Path) -> None:
-    for number, path in enumerate(sorted(models.glob("*lite"))):
+def test_real_models_in_every_form(models: Path, tmp_path: Path) -> None:
+    paths = [path for path in sorted(models.glob("*lite")) if path.stat().st_size < 1_000_000]
+    assert len(paths) >= len(FORMS)
+    for number, path in enumerate(paths):
         data = path.read_bytes()
         form = FORMS[number % len(FORMS)]
         files = cpp_library(data, Parameters(year=YEARS[form], project_name=path.stem), form)

@@ -104,13 +104,13 @@ def fitted(task: str, framing: Framing | None, opset: int = 13, score: str = "pr
 
 
 @pytest.mark.parametrize(
-    ("frame", "anchor"),
+    ("task", "frame", "anchor"),
     [
-        ("16:9", CENTRE), ("9:16", CENTRE), ("3:1", CENTRE), ("1919x1079", CENTRE),
-        ("3:1", (0.0, 0.5)), ("3:1", (1.0, 0.0)), ("9:16", (0.0, 0.0)), ("9:16", (0.5, 1.0)),
+        *((task, frame, anchor) for task in ROWS for frame, anchor in (("16:9", CENTRE), ("9:16", (0.5, 1.0)))),
+        *(("yolov5", frame, CENTRE) for frame in ("9:16", "3:1", "1919x1079")),
+        *(("yolov5", "3:1", anchor) for anchor in ((0.0, 0.5), (1.0, 0.0))),
     ],
-)  # fmt: skip
-@pytest.mark.parametrize("task", list(ROWS))
+)
 def test_candidates(task: str, frame: str, anchor: Anchor) -> None:
     framing = Framing(parse_frame(frame), (64, 32), anchor=anchor)
     size = framing.frame.pixels

@@ -167,7 +167,7 @@ def blobs(random: np.random.Generator, rows: int, columns: int) -> NDArray[np.fl
 @pytest.mark.parametrize(("rows", "columns"), [(12, 12), (30, 40), (85, 85)])
 def test_objects_in_grids_of_all_sizes(rows: int, columns: int) -> None:
     random = np.random.default_rng(rows)
-    scores = np.stack([[blobs(random, rows, columns) for _ in range(2)] for _ in range(8)])
+    scores = np.stack([[blobs(random, rows, columns) for _ in range(2)] for _ in range(3)])
     outputs = onnxruntime(graph(rows, columns, 2), heat(scores))
     for found, one in zip(objects(outputs, (rows * 8, columns * 8)), scores, strict=True):
         assert all(is_settled(of_class, 0.5) for of_class in one), "these are objects, no mazes"

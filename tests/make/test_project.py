@@ -128,7 +128,7 @@ def test_an_engine_in_the_bundle_is_looked_at(built: Project) -> None:
 
 def test_an_interrupted_make_leaves_no_half_file_and_goes_on(built: Project, forks: Path) -> None:
     built.environment.update(command(built.folder.parent))  # a fork would not be killed with its client
-    wanted = _results(built)
+    wanted = {name: data for name, data in _results(built).items() if "shapes/" in name}
     built.make("clean")
     process = subprocess.Popen(
         ["make", "-s", "bundles/shapes"], cwd=built.folder, env=built.environment, start_new_session=True,
@@ -143,10 +143,10 @@ def test_an_interrupted_make_leaves_no_half_file_and_goes_on(built: Project, for
         if not name.endswith(".part"):
             assert data == wanted[name], f"{name} is half written"
     built.environment.update(command(built.folder.parent, forks))
-    made = built.make("-j2")
+    made = built.make("-j2", "bundles/shapes")
     assert made.code == 0, made.text
     assert {name: data for name, data in _results(built).items() if not name.endswith(".part")} == wanted
-    assert built.make().commands == []
+    assert built.make("bundles/shapes").commands == []
 
 
 def test_the_defaults_are_those_of_the_command() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from junitparser import Error, Failure, JUnitXml
 
-from convert.check.context import ChosenTarget, check_target
+from convert.check.loading import ChosenTarget, check_target
 from convert.check.run import CheckedFile, Checker, CheckReport
 from convert.errors import InputError
 from convert.findings import Finding, Level

@@ -17,7 +17,7 @@ from xml.etree import ElementTree as ET
 
 from convert import __version__
 from convert.__main__ import main
-from convert.check.context import check_target
+from convert.check.loading import check_target
 from convert.check.run import Checker
 from convert.render import machine
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.check.context import ChosenTarget, check_target
+from convert.check.loading import ChosenTarget, check_target
 from convert.check.run import CheckedFile, Checker, CheckReport
 from convert.findings import Finding, Level
 from convert.render.check import lines, paint_for, printable, show_report, summary

@@ -173,8 +173,7 @@ _CUT_OFF = """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
 def test_the_page_in_a_browser(browser: Browser, file: Path, width: int, scheme: str) -> None:
     browser.show(file, width, scheme=scheme)
     assert browser.complaints() == []

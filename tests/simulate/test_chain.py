@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.check.context import check_target
+from convert.check.loading import check_target
 from convert.errors import ConvertError, InputError
 from convert.simulate.engine import Source, load
 from convert.simulate.job import app, in_order, of_bundle

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from convert.check.context import check_target
+from convert.check.loading import check_target
 from convert.check.run import Checker
 from convert.errors import ConvertError, InputError, UnsupportedModelError
 from convert.simulate.engine import Source, load, read_context, settings_of

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
-from convert.check.context import check_target
+from convert.check.loading import check_target
 from convert.errors import InputError
 from convert.images.read import Picture, Unreadable
 from convert.simulate.engine import Source, load

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import time
 from dataclasses import replace
@@ -137,11 +138,14 @@ def test_without_tensorflow_says_what_to_install(
 
 
 @pytest.mark.slow
-def test_with_tensorflow(export: Callable[..., Export], worker: Worker) -> None:
-    if importlib.util.find_spec("tensorflow") is None:
-        pytest.skip("TensorFlow is not installed")
+def test_with_tensorflow(
+    export: Callable[..., Export], worker: Worker, tensorflow: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a process of its own, which is here the one that has imported TensorFlow already."""
+    monkeypatch.setattr("convert.translate.Worker", lambda: contextlib.nullcontext(tensorflow))
     ours, theirs = (translate(export(classifier()), worker, tensorflow=real) for real in (False, True))
     assert ours.onnx.outputs == theirs.onnx.outputs
+    assert tensorflow.call("tests.translate.raw:versions", timeout=10) != "2.0.0"
 
 
 def damaged_worker() -> Worker:

@@ -1,4 +1,4 @@
-"""Real Edge Impulse classifiers, translated and adapted, then measured: all of them must pass."""
+"""Real Edge Impulse models, translated and adapted, then measured: all of them must pass."""
 
 from __future__ import annotations
 
@@ -28,35 +28,47 @@ def worker() -> Iterator[Worker]:
 
 
 @pytest.fixture(scope="module")
-def classifiers(models: Path, worker: Worker) -> dict[str, Adapted]:
-    """Every float32 image classifier there is."""
+def adapted(models: Path, worker: Worker) -> dict[str, Adapted]:
+    """Every float classifier and detector there is; a large one `tests/heads/test_pictures.py` holds against LiteRT."""
     found = {}
     for path in sorted(models.glob("*.*ite")):
         known = facts(path.read_bytes())
-        if known.task == "classifier" and known.quantization == "float32":
-            export = Export(path.read_bytes(), path.stem, "flatbuffer", path.name, "", Metadata(), known)
-            translated = Translate(worker=worker)(export, Path()).artifact
-            assert isinstance(translated, Translated)
-            adapted = Adapt()(translated, Path()).artifact
-            assert isinstance(adapted, Adapted)
-            found[path.name] = adapted
+        if known.quantization == "int8" or known.task == "not-image" or known.input.sides[0] > 320:
+            continue
+        export = Export(path.read_bytes(), path.stem, "flatbuffer", path.name, "", Metadata(), known)
+        translated = Translate(worker=worker)(export, Path()).artifact
+        assert isinstance(translated, Translated)
+        result = Adapt()(translated, Path()).artifact
+        assert isinstance(result, Adapted)
+        found[path.name] = result
+    assert {each.head.task for each in found.values()} == {"classifier", "fomo", "yolov5"}
+    return found
+
+
+@pytest.fixture(scope="module")
+def classifiers(adapted: dict[str, Adapted]) -> dict[str, Adapted]:
+    found = {name: each for name, each in adapted.items() if each.head.task == "classifier"}
     assert len(found) >= 4
     return found
 
 
 @pytest.mark.slow
-def test_parity_of_every_float_classifier(classifiers: dict[str, Adapted], worker: Worker) -> None:
-    for name, adapted in classifiers.items():
-        result = Validate(worker=worker, inputs=8)(adapted, Path())
+def test_parity_of_every_float_model(adapted: dict[str, Adapted], worker: Worker) -> None:
+    for name, each in adapted.items():
+        result = Validate(worker=worker, inputs=8)(each, Path())
         assert result.findings == (), name
         assert isinstance(result.artifact, Validated)
         evidence = result.artifact.evidence
         assert evidence.parity is not None
         assert evidence.parity.max_abs_diff < 1e-4, name
-        assert evidence.parity.top1 == 1.0, name
         assert evidence.batch is not None
         assert evidence.batch.sizes == (1, 2, 8), name
         assert evidence.batch.max_abs_diff <= 1e-6, name
+        if each.head.task == "classifier":
+            assert evidence.parity.top1 == 1.0, name
+        else:
+            assert evidence.decoding is not None
+            assert evidence.decoding < 1e-4, name
 
 
 @pytest.mark.slow

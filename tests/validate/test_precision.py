@@ -132,11 +132,12 @@ def test_a_result_without_numbers_is_no_overflow(worker: Worker) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "count"), [({}, 30), ({"height": 400, "width": 430}, 29), ({"height": 500, "width": 520}, 0)]
+    ("size", "count"), [({}, 30), ({"height": 40, "width": 43}, 29), ({"height": 50, "width": 52}, 0)]
 )
 def test_for_an_engine_in_fp32_fp16_is_measured_where_that_is_quick(
-    worker: Worker, size: dict[str, int], count: int
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, size: dict[str, int], count: int
 ) -> None:
+    monkeypatch.setattr("convert.validate._QUICK_PIXELS", 50_000)
     model = Classifier(**size)
     result = Validate(worker=worker, inputs=4, tolerance=1e-2)(adapted(onnx_model(model), tflite(model)), Path())
     assert isinstance(result.artifact, Validated)

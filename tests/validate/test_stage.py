@@ -215,7 +215,7 @@ def test_quantized_original_within_its_own_steps(measure: Measure) -> None:
 
 
 def test_large_pictures_are_fewer_and_of_every_kind(measure: Measure) -> None:
-    model = Classifier(height=250, width=400, gain=0.01)
+    model = Classifier(height=50, width=80, gain=0.01)
     artifact = adapted(onnx_model(model), tflite(model))
     known = artifact.export.facts
     for side, count in ((250, 24), (1000, 14)):  # of the network's input, whatever the frames: 1.5 million pixels
@@ -224,7 +224,7 @@ def test_large_pictures_are_fewer_and_of_every_kind(measure: Measure) -> None:
         evidence, _ = measure(replace(artifact, translated=translated))
         assert evidence.parity is not None
         assert evidence.parity.inputs == count
-    kinds = {name.partition(" ")[0] for name, _ in inputs.pictures(14, 250, 400, 3)}  # of larger ones
+    kinds = {name.partition(" ")[0] for name, _ in inputs.pictures(14, 50, 80, 3)}  # of larger ones
     assert kinds >= {"black", "white", "checker", "single", "noise", "field", "gradient", "blobs", "texture"}
 
 

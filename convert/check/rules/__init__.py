@@ -7,7 +7,7 @@ as Gst-nvdsanalytics reads it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from convert.check.analytics import on_analytics
 from convert.check.app import on_app
@@ -20,10 +20,6 @@ from convert.check.rules import streams, app, analytics  # noqa: F401
 
 # isort: on
 from convert.findings import Finding, Rule
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 RULES: tuple[Rule, ...] = tuple(
     sorted(

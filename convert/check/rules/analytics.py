@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from convert import files, findings
@@ -17,8 +18,6 @@ from convert.check.rules.syntax import BOOLEANS, quoted
 from convert.nvinfer.targets import between
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from convert.check.analytics import AnalyticsFile, Group, Shape, TrackerGroup
     from convert.nvinfer.keys import Entry, Section
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -13,8 +14,6 @@ from convert.nvinfer import config, targets
 from convert.nvinfer.keys import ATTRS, ATTRS_ALL, NETWORKS_WITH_ATTRS, PROPERTY, Reason, key_named, keys, version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from convert.nvinfer.keys import Entry, Key
 
 _STOI = re.compile(r"\s*[+-]?[0-9]+")

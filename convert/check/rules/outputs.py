@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Final
 
@@ -20,8 +21,6 @@ from convert.nvinfer.keys import ATTRS, ATTRS_ALL, FUNCTIONS, ClusterMode, Entry
 from convert.nvinfer.targets import catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from convert.onnx_header import Header
 
 

@@ -8,6 +8,7 @@ also the frames, the part it cuts out and the size it makes of it (`convert.repo
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from convert.check.app import AppContext, number, on_app
@@ -16,8 +17,6 @@ from convert.check.rules.syntax import as_line, quoted, unread_numbers
 from convert.nvinfer.keys import PROPERTY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from convert.findings import Finding
     from convert.onnx_header import Value
     from convert.report import OnnxMetadata

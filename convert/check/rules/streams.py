@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from convert.check.app import MULTIPLE, absolute, is_on, number, on_app, sources, stream_count, text_of
@@ -18,8 +19,6 @@ from convert.findings import Finding, Level
 from convert.nvinfer.targets import sdk_path, tracker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from convert.check.app import AppContext, AppFile
 
 

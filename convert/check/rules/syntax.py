@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from convert.check.context import Fault, RuleContext, key_of, on_config, table_of
 from convert.files import load_toml
@@ -11,10 +12,6 @@ from convert.findings import Finding, Level, Rule
 from convert.nvinfer.config import YAML_SINCE, form_of
 from convert.nvinfer.keys import ATTRS, PROPERTY, Entry, Key, Problem, Reason, Verdict, allowed, key_named
 from convert.nvinfer.numbers import shortest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
 
 _LONGEST: Final = 200  # characters of a value that may be a number or a list of some
 _TEXT_TYPES: Final = frozenset({"string", "string-list", "path", "path-list", "pairs"})

@@ -10,9 +10,9 @@ before it is committed.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -38,15 +38,23 @@ def config(folder: Path, name: str) -> str:
     return found.name
 
 
+@functools.cache
+def _files(folder: Path) -> dict[str, bytes]:
+    """What lies in the folder of a case, by name; models made from their text."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix == ".onnxtxt":
+            model = onnx.parser.parse_model(path.read_text())
+            found[path.with_suffix(".onnx").name] = bytes(model.SerializeToString())
+        elif path.name != "expected.json":
+            found[path.name] = path.read_bytes()
+    return found
+
+
 def lay_out(folder: Path, place: Path) -> None:
-    """Copy a case and what it shares with others to `place`, models made from their text."""
-    for source in (CASES / "common", folder):
-        for path in sorted(source.iterdir()):
-            if path.suffix == ".onnxtxt":
-                model = onnx.parser.parse_model(path.read_text())
-                (place / path.with_suffix(".onnx").name).write_bytes(model.SerializeToString())
-            elif path.name != "expected.json":
-                shutil.copyfile(path, place / path.name)
+    """Copy a case and what it shares with others to `place`."""
+    for name, data in (_files(CASES / "common") | _files(folder)).items():
+        (place / name).write_bytes(data)
     for name in expected(folder).get("older", ()):
         then = (place / name).stat().st_mtime - _DAY
         os.utime(place / name, (then, then))

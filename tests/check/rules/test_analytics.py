@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.check.analytics import on_analytics, read_analytics
-from convert.check.context import check_target
+from convert.check.loading import check_target
 from convert.check.rules.analytics import tracker_findings
 from convert.check.run import Checker
 from convert.nvinfer.keys import Verdict

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from convert.check.app import app_groups, read_app, sources, stream_count
-from convert.check.context import check_target
+from convert.check.loading import check_target
 from convert.check.rules.app import is_other
 from convert.check.run import Checker
 from convert.nvinfer.targets import releases

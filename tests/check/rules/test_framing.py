@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import onnx.parser
 import pytest
 
-from convert.check.context import check_target
+from convert.check.loading import check_target
 from convert.check.run import Checker
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from convert import check
-from convert.check.context import check_target
+from convert.check.loading import check_target
 from convert.check.run import Checker
 
 _TEXT = """[property]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import onnx.parser
 import pytest
 
-from convert.check.context import check_target
+from convert.check.loading import check_target
 from convert.check.run import Checker
 from convert.findings import Finding, Level
 from convert.nvinfer.keys import Verdict

@@ -10,7 +10,7 @@ import onnx
 import onnx.parser
 import pytest
 
-from convert.check.context import check_target
+from convert.check.loading import check_target
 from convert.check.run import Checker
 from convert.findings import Level
 from convert.nvinfer.keys import ATTRS, key_named

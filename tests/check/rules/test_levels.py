@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.check.context import check_target
+from convert.check.loading import check_target
 from convert.check.run import Checker
 from convert.findings import Level
 

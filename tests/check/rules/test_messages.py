@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from convert.check.context import check_target
+from convert.check.loading import check_target
 from convert.check.run import Checker
 from tests.check.rules.test_symptoms import _CLASSIFIER, _DETECTOR, _STOCK, SYMPTOMS, _config, _model
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.check.context import check_target, read_suppressions
+from convert.check.context import read_suppressions
+from convert.check.loading import check_target
 from convert.check.run import Checker, select_rules
 from convert.errors import PresetError
 

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from convert.__main__ import main
-from convert.check.context import Models, check_target, load_context, read_config
+from convert.check.loading import Models, check_target, load_context, read_config
 from convert.check.rules import findings
 from convert.findings import Level
 

@@ -52,11 +52,11 @@ def test_the_samples_come_back_and_run_to_the_same_bits(form: str, path: Path) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", ["2023-07", "2025-07"])
-def test_real_models_come_back(models: Path, form: str) -> None:
+def test_real_models_come_back(models: Path) -> None:
     paths = [path for path in sorted(models.glob("*lite")) if path.stat().st_size < 1_000_000]
     assert paths
-    for path in paths:
+    for number, path in enumerate(paths):
+        form = ("2023-07", "2025-07")[number % 2]
         model = path.read_bytes()
         rebuilt = rebuild(write(model, FORMS[form]), path.name)[0]
         assert described(rebuilt) == described(model), path.name
