@@ -338,8 +338,9 @@ def test_the_command(server: StudioServer, tmp_path: Path, capfd: pytest.Capture
     assert "error: Edge Impulse's server answers with HTTP 403" in capfd.readouterr().err
 
 
+@pytest.mark.usefixtures("server")
 def test_the_bar_of_a_download_goes(
-    server: StudioServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert main(["pull", "-o", str(tmp_path / "x")]) == 0
