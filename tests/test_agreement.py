@@ -28,7 +28,7 @@ from convert.errors import InputError, UnsupportedModelError, ValidationError
 from convert.export.dequantize import Dequantized, dequantize, in_float32
 from convert.export.unpack import Unpack
 from convert.images import ImageScaling, ResizeMode
-from convert.isolation import Worker
+from convert.isolation import Died, Worker
 from convert.options import ConvertOptions, defaults
 from convert.pipeline import convert, unpacking
 from convert.translate import PRELOAD
@@ -463,6 +463,23 @@ def test_a_model_that_is_refused_later_is_not_measured(tmp_path: Path, monkeypat
     for given in (wide, replace(wide, original=None)):
         result = StageResult(given)
         assert WithAgreement(lambda *_, found=result: found)(tmp_path, tmp_path) is result  # type: ignore[arg-type]
+
+
+def test_a_child_that_was_started_for_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+
+    class Child:
+        def call(self, *_: object, **__: object) -> None:
+            done.append("called")
+            raise Died("ran longer than 1 s")
+
+        def close(self) -> None:
+            done.append("closed")
+
+    monkeypatch.setattr("convert.agreement.Worker", Child)
+    with pytest.raises(ValidationError, match="ran longer than 1 s"):
+        WithAgreement(Unpack(dequantize=True))(_written(by_brightness(0.4, 0.35), tmp_path), tmp_path)
+    assert done == ["called", "closed"]
 
 
 def _written(model: bytes, folder: Path) -> Path:

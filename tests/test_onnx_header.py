@@ -437,3 +437,13 @@ def test_no_file_stays_open(tmp_path: Path) -> None:
         with pytest.raises(InputError):
             read_header(bad)
     assert len([*Path("/proc/self/fd").iterdir()]) == before
+
+
+def test_sparse_weights_are_weights() -> None:
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    x, w, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 2]) for name in "xwy")
+    values, places = np.array([1, 2], np.float32), np.array([0, 3], np.int64)
+    sparse = helper.make_sparse_tensor(numpy_helper.from_array(values, "w"), numpy_helper.from_array(places), [2, 2])
+    graph = helper.make_graph([node], "g", [x, w], [y], sparse_initializer=[sparse])
+    header = parse_header(helper.make_model(graph).SerializeToString())
+    assert (header.initialisers, [each.name for each in header.inputs]) == ({"w"}, ["x"])

@@ -509,6 +509,19 @@ def test_a_table_whose_list_of_fields_cannot_be(place: str, form: str, value: in
         read_graph(bytes(data))
 
 
+def test_a_field_up_to_the_last_byte_of_its_table() -> None:
+    data = bytearray(tiny.classifier())
+    (table,) = struct.unpack_from("<I", data)
+    fields = table - struct.unpack_from("<i", data, table)[0]
+    (length,) = struct.unpack_from("<H", data, fields)
+    last = max(struct.unpack_from(f"<{(length - 4) // 2}H", data, fields + 4))  # of four bytes, as all are
+    struct.pack_into("<H", data, fields + 2, last + 4)
+    assert read_graph(bytes(data)).outputs
+    struct.pack_into("<H", data, fields + 2, last + 3)
+    with pytest.raises(InputError, match=f"a field of the table at {table} is cut off"):
+        read_graph(bytes(data))
+
+
 def test_a_vector_up_to_the_last_byte() -> None:
     data = bytearray(tiny.classifier())
     start = data.index(struct.pack("<I4i", 4, 1, 96, 96, 3))  # the shape of the picture

@@ -75,6 +75,26 @@ def test_the_best_pair_comes_first() -> None:
     assert tracker.update([(0, box(7))]) == [2]
 
 
+@pytest.mark.parametrize(
+    ("known", "given", "numbers"),
+    [
+        ((8, 0), (7,), [1]),
+        ((0, 8), (7,), [2]),
+        ((0, 8), (4,), [1]),  # both as far: the older one
+        ((0,), (4, 3), [2, 1]),
+        ((0,), (3, 4), [1, 2]),
+        ((5,), (1, 9), [1, 2]),  # both as far: the first one
+        ((0, 8, 16), (15, 1, 9), [3, 1, 2]),
+        ((0,), (10,), [2]),
+    ],
+)
+def test_which_pair_comes_first(known: tuple[int, ...], given: tuple[int, ...], numbers: list[int]) -> None:
+    """By overlap, whatever the order of objects and boxes."""
+    tracker = OverlapTracker(SETUP)
+    tracker.update([(0, box(left)) for left in known])
+    assert tracker.update([(0, box(left)) for left in given]) == numbers
+
+
 def test_an_object_may_be_missing_for_some_frames() -> None:
     for missing, number in ((SETUP.age, 1), (SETUP.age + 1, 2)):
         tracker = OverlapTracker(SETUP)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -335,6 +336,18 @@ def test_the_command(server: StudioServer, tmp_path: Path, capfd: pytest.Capture
     server.faults = [Fault("projects", 99, 403)]
     assert main(["pull", "-o", str(tmp_path / "y")]) == 3
     assert "error: Edge Impulse's server answers with HTTP 403" in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("server")
+def test_the_bar_of_a_download_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert main(["pull", "-o", str(tmp_path / "x")]) == 0
+    err = capsys.readouterr().err
+    size = f"{len(MODEL) / 1000:.1f}"
+    assert f"{size}/{size} kB" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", err)
+    assert err.endswith("\x1b[2K"), "the line is empty again"
 
 
 @pytest.mark.parametrize(

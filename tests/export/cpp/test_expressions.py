@@ -77,6 +77,14 @@ def test_strict_wants_known_names(text: str) -> None:
     assert evaluate(b"A + 1", MACROS, strict=True) == 9
 
 
+@pytest.mark.parametrize("before", [b"", b"(1) + " * 40, b"ONE + " * 40, b"(1 ? 1 : 1) + " * 40])
+def test_the_deepest_expression(before: bytes) -> None:
+    """What is closed again before it does not count."""
+    for depth, is_read in ((31, True), (32, False)):
+        value = evaluate(before + b"(" * depth + b"1" + b")" * depth, {b"ONE": b"1"})
+        assert value == ((41 if before else 1) if is_read else None)
+
+
 def test_macros_that_double_end() -> None:
     """Few enough levels for the limit on their depth: what ends it is the number of operands."""
     macros = {b"M%d" % at: b"M%d + M%d" % (at + 1, at + 1) for at in range(18)}
