@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MOST = 1 << 26  # bytes of frames that are kept: 40 of 960x540 in colours
-_SIZES = 4
+_SIZES = 2  # that of the network, for an agreement, and that of frames
 _made = inputs.with_objects
 _lock = Lock()
 
