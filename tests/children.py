@@ -1,10 +1,11 @@
 """Child processes of `convert.isolation` that the next `Worker` of this test run takes over.
 
-A conversion in this process starts a child, which imports ONNX and tf2onnx for 0.6 s and then works for 0.1 s; there
-are hundreds of conversions. A child is kept only after calls that all gave a result, and is given only to a worker that
-would start the same one: same modules, environment and folder. Results are kept, too: what a stage gives for a model
-and options that another test had, in any process of pytest-xdist, is computed again only in tests with the fixture
-`anew`. `tests/test_isolation.py` and every command that is run as a process of its own use children that nobody keeps.
+A conversion in this process starts a child, which imports ONNX and tf2onnx for 0.6 s (but see `tests.forking`) and
+then works for 0.1 s; there are hundreds of conversions. A child is kept only after calls that all gave a result, and is
+given only to a worker that would start the same one: same modules, environment and folder. Results are kept, too: what
+a stage gives for a model and options that another test had, in any process of pytest-xdist, is computed again only in
+tests with the fixture `anew`. `tests/test_isolation.py` and every command that is run as a process of its own use
+children that nobody keeps.
 """
 
 from __future__ import annotations

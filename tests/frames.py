@@ -7,6 +7,7 @@ that are kept import this module first; the tests of `validate` make each frame 
 from __future__ import annotations
 
 from functools import lru_cache
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from convert.validate import inputs
@@ -15,20 +16,28 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MOST = 1 << 26  # bytes of frames that are kept: 40 of 960x540 in colours
+_SIZES = 4
 _made = inputs.with_objects
+_lock = Lock()
 
 
-@lru_cache(maxsize=1)
-def _kept(*size: int) -> tuple[inputs.Picture, ...]:
-    frames = tuple(_made(*size))
-    for frame in frames:
-        frame.setflags(write=False)
-    return frames
+@lru_cache(maxsize=_SIZES)
+def _kept(height: int, width: int, channels: int) -> tuple[list[inputs.Picture], Iterator[inputs.Picture]]:
+    """The first frames of a size, and what makes the next ones, which do not depend on how many there will be."""
+    return [], _made(_MOST, height, width, channels)
 
 
-def _frames(count: int, height: int, width: int, channels: int) -> Iterator[inputs.Picture]:
-    size = count, height, width, channels
-    return iter(_kept(*size)) if count * height * width * channels <= _MOST else _made(*size)
+def frames(count: int, height: int, width: int, channels: int) -> Iterator[inputs.Picture]:
+    if count * height * width * channels > _MOST:
+        yield from _made(count, height, width, channels)
+        return
+    known, more = _kept(height, width, channels)
+    for number in range(count):
+        with _lock:
+            if number == len(known):
+                known.append(next(more))
+                known[-1].setflags(write=False)
+        yield known[number]
 
 
-inputs.with_objects = _frames
+inputs.with_objects = frames

@@ -169,9 +169,8 @@ def test_a_reader_that_goes_away() -> None:
     [
         (("version",), 0, ">&-"),
         (("inspect", "/no/such.zip"), 3, "2>&-"),
-        (("inspect", "/no/such.zip", "--format", "json"), 3, ">&-"),
         (("inspect", "/no/such.zip", "--format", "json"), 3, "<&- >&- 2>&-"),
-        *((("eim", "inspect", sys.executable), 1, closed) for closed in (">&-", "<&- >&- 2>&-")),  # has a child
+        (("eim", "inspect", sys.executable), 1, "<&- >&- 2>&-"),  # a child reads it, through pipes
     ],
 )
 def test_streams_that_are_closed(words: tuple[str, ...], code: int, closed: str) -> None:

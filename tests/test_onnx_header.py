@@ -446,4 +446,5 @@ def test_sparse_weights_are_weights() -> None:
     sparse = helper.make_sparse_tensor(numpy_helper.from_array(values, "w"), numpy_helper.from_array(places), [2, 2])
     graph = helper.make_graph([node], "g", [x, w], [y], sparse_initializer=[sparse])
     header = parse_header(helper.make_model(graph).SerializeToString())
-    assert (header.initialisers, [each.name for each in header.inputs]) == ({"w"}, ["x"])
+    assert header.initialisers == {"w"}
+    assert [each.name for each in header.inputs] == ["x"]

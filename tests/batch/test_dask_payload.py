@@ -75,6 +75,7 @@ CASES = [
     ("lib", {}),
     ("lib/tflite-model/tflite-trained.h", {}),
     ("../work/lib", {"resize_mode": None}),
+    ("sounds.zip", {"frame": None}),
     ("broken.tflite", {}),
     ("nothing.zip", {}),
     ("lib", {"images": Path("pictures"), "tolerance": 1e-9}),
@@ -90,6 +91,7 @@ def test_elsewhere_as_here(
         prove_nothing(monkeypatch)
     shutil.copytree(SAMPLES / "exports" / "fruit-cpp-2022", here / "lib")
     shutil.copytree(SAMPLES / "pictures" / "fruit", here / "pictures")
+    shutil.copy(SAMPLES / "exports" / "sounds-cpp-2025.zip", here / "sounds.zip")
     (here / "broken.tflite").write_bytes((SAMPLES / "models" / "fruit.tflite").read_bytes()[:40_000])
     todo = job("fruit", Path(export), Path("out/fruit"), {**OPTIONS, **options})
     local = execute(replace(todo, output=Path("out/local")), worker)

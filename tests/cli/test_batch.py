@@ -279,9 +279,16 @@ def test_two_runs_into_one_folder_take_turns(say: Say, tmp_path: Path, monkeypat
     out.mkdir()
     let_go = contextlib.ExitStack()
     let_go.enter_context(locked(out))
-    monkeypatch.setattr(time, "sleep", lambda _: let_go.close())
+    waits: list[list[Path]] = []
+
+    def sleep(_seconds: float) -> None:
+        waits.append(list(out.iterdir()))
+        let_go.close()
+
+    monkeypatch.setattr(time, "sleep", sleep)
     answer = say("batch", SHAPES, "-o", out, *PLAIN)
     assert answer.code == 0
+    assert waits == [[]], "nothing is written before the other one has ended"
     assert answer.err == f"another batch is writing into {out}: waiting for its end\n"
 
 

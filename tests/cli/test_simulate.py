@@ -366,7 +366,7 @@ class TestWrong:
         assert f"{bad}: no picture could be simulated; the first: not a picture" in said.err
 
     def test_odd_pictures(self, say: Callable[..., Said], tmp_path: Path) -> None:
-        """1x1, CMYK, 16 bits, a palette, transparency, 20,000 pixels: what can be shown is, the rest is named."""
+        """1x1, CMYK, 16 bits, a palette, transparency, 20,000x40 pixels: what can be shown is, the rest is named."""
         folder = tmp_path / "odd"
         folder.mkdir()
         Image.new("RGB", (1, 1)).save(folder / "1x1.png")
@@ -375,7 +375,6 @@ class TestWrong:
         Image.new("RGB", (40, 40), RED).quantize(4).save(folder / "palette.gif")
         Image.new("RGBA", (40, 40), (*RED, 0)).save(folder / "clear.png")
         Image.new("RGB", (20_000, 40), RED).save(folder / "wide.png")
-        Image.new("1", (20_000, 20_000)).save(folder / "huge.tif", compression="group4")
         config = classifier(tmp_path, process_mode=1)
         said = say("simulate", config, folder, "-o", tmp_path / "out", "--format", "json")
         assert said.code == 1
@@ -384,7 +383,7 @@ class TestWrong:
         notes = {frame["name"]: frame["notes"] for frame in said.document["frames"]}
         assert notes["clear"] == ["transparency is laid on black"]
         left_out = [finding["path"] for finding in said.document["findings"] if finding["id"] == "EI700"]
-        assert left_out == [str(folder / "1x1.png"), str(folder / "huge.tif")]
+        assert left_out == [str(folder / "1x1.png")]
 
     def test_the_pictures_themselves_are_not_overwritten(self, say: Callable[..., Said], tmp_path: Path) -> None:
         place = tmp_path / "out" / "drawn"

@@ -185,11 +185,11 @@ class _NeverStarted(Worker):
 
 
 def test_no_second_process_without_a_quantized_model(
-    fruit_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shapes_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measure_nothing(monkeypatch)
     with Worker(PRELOAD) as worker:
-        done = conversion([fruit_export], tmp_path, defaults(ConvertOptions), worker, beside=_NeverStarted())
+        done = conversion([shapes_export], tmp_path, defaults(ConvertOptions), worker, beside=_NeverStarted())
     assert done.is_good, done.error
 
 

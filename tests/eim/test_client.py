@@ -57,8 +57,7 @@ def program(tmp_path: Path) -> Callable[[str], Path]:
     return write
 
 
-@pytest.mark.parametrize("stdio", [False, True])
-@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(("stdio", "shared"), [(False, True), (True, False)])
 def test_it_asks_our_servers(made: dict[str, Path], stdio: bool, shared: bool) -> None:
     with talk(made["fomo.eim"], stdio=stdio, shared=shared) as client:
         memory = FOLDER / client.model.raw["features_shm"]["name"][1:]

@@ -107,9 +107,9 @@ def test_slices_that_do_not_add_up(tmp_path: Path, samples: int, slices: int, er
     assert ask(opened, {"classify_continuous": [1] * size, "id": 2})["error"] == error
 
 
-def test_shared_memory_and_slices_of_a_packed_file(made: dict[str, Path], served: Served) -> None:
-    for shared in (True, False):
-        with talk(made["sound.eim"], shared=shared) as client:
+def test_shared_memory_and_slices(made: dict[str, Path], served: Served) -> None:
+    for target, shared in ((made["sound.eim"], True), (served("sound"), False)):
+        with talk(target, shared=shared) as client:
             result = client.classify(np.full(16, 0.75, np.float32)).result
             assert result["classification"] == pytest.approx(expected(0.75))
             slices = [client.classify_slice(np.full(4, value, np.float32)).result["anomaly"] for value in range(1, 6)]

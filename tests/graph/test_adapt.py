@@ -32,12 +32,8 @@ if TYPE_CHECKING:
     from convert.isolation import Worker
     from convert.types import Adapted
 
-FLOAT_CLASSIFIERS = (
-    "classify-32x32x1-f32.lite",
-    "classify-48x48x3-f32.lite",
-    "classify-96x96x3-f32.lite",
-    "classify-320x320x3-f32.lite",
-)
+# The others are the first of these in another size.
+FLOAT_CLASSIFIERS = ("classify-32x32x1-f32.lite", "classify-320x320x3-f32.lite")
 
 
 def pictures(export: Export, count: int = 8) -> NDArray[np.float32]:

@@ -29,6 +29,7 @@ from convert.translate import Translate
 from convert.types import Adapted, Export, Metadata, ModelFormat
 from convert.validate import Validate
 from convert.validate.precision import half_evidence
+from tests.emitted import prove_nothing
 from tests.graph.proof import onnxruntime
 from tests.heads import synthetic
 from tests.simulate.vectors import read_settings
@@ -311,10 +312,13 @@ def test_answers_are_not_suppressed_a_second_time() -> None:
     assert [box["label"] for box in answer["bounding_boxes"]] == ["red", "green"]
 
 
-def test_a_flatbuffer_needs_no_option(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_flatbuffer_needs_no_option(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """[1,300,6] of a 64x64 model with four classes."""
     path = models.parent / "cases" / "models" / "t_e2e4.tflite"
     if not path.is_file():
         pytest.skip("the models of reported cases (../shared/cases) are not on this machine")
+    prove_nothing(monkeypatch)
     assert main(["convert", str(path), "-o", str(tmp_path / "out")]) == 0
     assert "t-e2e4: end-to-end 64x64x3, 4 labels" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -13,10 +14,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.studio.conftest import MODEL, library
 from tests.studio.server import KEY, Fault, StudioServer
 
 if TYPE_CHECKING:
     from tests.studio.conftest import Launcher
+
+
+def studio() -> StudioServer:
+    return StudioServer({"tflite-float": MODEL, "deployment": library()})
 
 
 def wait_for(server: StudioServer, count: int, call: str) -> None:
@@ -33,11 +39,18 @@ MOMENTS = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("moment", "number"),
-    [*((each, signal.SIGKILL) for each in MOMENTS), *((each, signal.SIGINT) for each in (*MOMENTS[3:5], MOMENTS[8]))],
-)
-def test_no_half_file(
+def test_no_half_file(launcher: Launcher, tmp_path: Path) -> None:
+    """All moments in one test: each process of pytest-xdist that has one of them would start a launcher."""
+    killed = [(moment, signal.SIGKILL) for moment in MOMENTS]
+    interrupted = [(moment, signal.SIGINT) for moment in (*MOMENTS[3:5], MOMENTS[8])]
+    for case, (moment, number) in enumerate((*killed, *interrupted)):
+        folder = tmp_path / str(case)
+        folder.mkdir()
+        with studio().running() as server:
+            no_half_file(launcher, server, folder, moment, number)
+
+
+def no_half_file(
     launcher: Launcher, server: StudioServer, tmp_path: Path, moment: tuple[str, int, float], number: signal.Signals
 ) -> None:
     call, count, later = moment
@@ -68,11 +81,17 @@ def test_no_half_file(
     assert final.read_bytes() == whole
 
 
-@pytest.mark.parametrize("words", [[], ["--deployment", "zip"], ["--format", "json"], ["--project", "none"]])
-@pytest.mark.parametrize("way", ["environment", "file", "wrong", "bug"])
-def test_the_key_is_nowhere(
-    launcher: Launcher, server: StudioServer, tmp_path: Path, words: list[str], way: str
-) -> None:
+def test_the_key_is_nowhere(launcher: Launcher, tmp_path: Path) -> None:
+    ways = ("environment", "file", "wrong", "bug")
+    commands: tuple[list[str], ...] = ([], ["--deployment", "zip"], ["--format", "json"], ["--project", "none"])
+    for case, (way, words) in enumerate(itertools.product(ways, commands)):
+        folder = tmp_path / str(case)
+        folder.mkdir()
+        with studio().running() as server:
+            key_is_nowhere(launcher, server, folder, words, way)
+
+
+def key_is_nowhere(launcher: Launcher, server: StudioServer, tmp_path: Path, words: list[str], way: str) -> None:
     words = ["pull", *words, "-o", str(tmp_path / "x")]
     secret, before = KEY, ""
     environment = {"EI_API_ENDPOINT": server.endpoint, "HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path)}
