@@ -164,3 +164,9 @@ def test_without_a_label_only_the_class_counts() -> None:
     for label, found in (("", ["missed", "additional"]), ("cat", ["matched"])):
         ours, theirs = [_seen(0, 0, label=label, number=1)], [_seen(0, 0, label=label)]
         assert [pair.what for pair in pairs_of(ours, theirs, _BOXES)] == found
+
+
+def test_boxes_of_which_exactly_half_is_common() -> None:
+    for height, found in ((20.0, ["matched"]), (20.5, ["missed", "additional"])):
+        other = ComparedObject(0, "cat", 0.9, Rect(0, 0, 10, height))
+        assert [pair.what for pair in pairs_of([other], [_seen(0, 0)], _BOXES)] == found

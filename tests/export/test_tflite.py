@@ -509,6 +509,17 @@ def test_a_table_whose_list_of_fields_cannot_be(place: str, form: str, value: in
         read_graph(bytes(data))
 
 
+@pytest.mark.parametrize("name", ["customOptions", "mutatingVariableInputs"])
+def test_other_vectors_of_an_operator_are_inside_of_the_file(name: str) -> None:
+    values = [1, 0, 1, 1, 0, 1, 0, 1]
+    data = changed(setter(f"subgraphs.0.operators.0.{name}", values))
+    assert read_graph(data).operators
+    stored = struct.pack("<I8B", 8, *values)
+    assert data.count(stored) == 1
+    with pytest.raises(InputError, match="reaches outside"):
+        read_graph(data.replace(stored, struct.pack("<I8B", 1 << 20, *values)))
+
+
 def test_a_field_up_to_the_last_byte_of_its_table() -> None:
     data = bytearray(tiny.classifier())
     (table,) = struct.unpack_from("<I", data)
