@@ -504,7 +504,10 @@ def test_the_script_starts_from_anywhere(tmp_path: Path) -> None:
 
 
 def make_quickly(folder: str) -> None:
-    """What the script does, in a child process."""
+    """What the script does, in a child process that may have made other networks."""
+    import keras
+
+    keras.utils.clear_session()  # of the numbers in the names of layers, which stand in the models
     sys.argv[1:] = ["--quick", "--out", folder]
     make_samples.main()
 
