@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,6 +63,18 @@ def test_the_end_of_a_fomo_graph_on_what_the_original_gives(emitted: Callable[..
     for one, other in zip(ours, theirs, strict=True):
         assert one.box == other.box
         assert one.score == pytest.approx(other.score, abs=_TIGHT)
+
+
+def test_boxes_of_fomo_as_large_as_they_are_made_at_least(emitted: Callable[..., Path]) -> None:
+    """Edge Impulse's boxes are of one cell or several; the graph's are of three at least, and inside of the picture."""
+    export = SAMPLES / "exports" / "table-fomo-2025.zip"
+    picture = photo(min((SAMPLES / "pictures" / "table").iterdir()))
+    with judged(config_of(emitted(export, "--fomo-box", "3")), export) as found:
+        ablation = Ablation(found.models, picture)
+        ours, theirs = ablation.predict(frozenset()).objects, ablation.predict(frozenset({Cause.MERGE})).objects
+    assert len(ours) == len(theirs) > 1
+    for one, other in zip(ours, theirs, strict=True):
+        assert astuple(one.box) == pytest.approx(astuple(other.box), abs=0.1)
 
 
 def test_squash_instead_of_crop(cropped: Path, fruit_export: Path) -> None:
