@@ -132,6 +132,30 @@ def test_a_key_of_the_config(
     assert not next(step for step in found.comparison.steps if step.cause == wanted).same
 
 
+@pytest.mark.parametrize(
+    ("keys", "order", "factor", "less"),
+    [
+        ({"model-color-format": 1}, [2, 1, 0], 1, [0, 0, 0]),
+        ({"net-scale-factor": 0.5 / 255}, [0, 1, 2], 0.5, [0, 0, 0]),
+        ({"offsets": "9;8;7"}, [0, 1, 2], 1, [9, 8, 7]),
+        ({"model-color-format": 1, "offsets": "9;8;7"}, [2, 1, 0], 1, [9, 8, 7]),
+    ],
+)
+def test_what_the_original_is_given_in_the_config_s_way(
+    fruit: Path, fruit_export: Path, tmp_path: Path, keys: dict[str, object], order: list[int], factor: float,
+    less: list[int],
+) -> None:  # fmt: skip
+    """Levels that make of its own conversion the numbers that nvinfer's config makes of the picture."""
+    picture = _fruit(2)
+    with judged(changed(fruit, tmp_path, keys), fruit_export) as found:
+        ablation = Ablation(found.models, picture)
+        given_it, as_trained = (
+            ablation.original_input(frozenset(done)) for done in ((), (Cause.COLOUR, Cause.SCALING))
+        )
+    np.testing.assert_allclose(given_it, (picture[..., order] - np.array(less, float)) * factor, atol=1e-3)
+    np.testing.assert_array_equal(as_trained, picture)
+
+
 def test_labels_that_are_spelled_otherwise(fruit: Path, fruit_export: Path, tmp_path: Path) -> None:
     config = changed(fruit, tmp_path, {}, labels={"kiwi": "Kiwi"})
     found = compared(config, fruit_export, *(_fruit(number) for number in range(20)))
