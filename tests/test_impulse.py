@@ -8,6 +8,7 @@ import subprocess
 import sys
 import wave
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -15,10 +16,11 @@ import onnx
 import onnxruntime
 import pytest
 
-from convert import batch, check, convert, simulate
+from convert import batch, check, convert, pipeline, simulate
 from convert.dsp import KMeans, Mixture, recordings
 from convert.dsp.reference import reference_anomaly, reference_features
 from convert.errors import ConvertError, InputError, PresetError, UnsupportedModelError
+from convert.isolation import Worker
 from convert.validate import runtimes
 from samples.layouts import Parameters, impulse_library, write_tree
 from tests.dsp.impulses import block, impulse
@@ -26,8 +28,6 @@ from tests.export import tiny
 from tests.graph.flat import Flat, options
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from convert.dsp import Impulse
     from convert.types import Bundle
 
@@ -134,8 +134,6 @@ def test_its_evidence(moving: Bundle) -> None:
 
 
 def _path(bundle: Bundle) -> Path:
-    from pathlib import Path
-
     return Path(bundle.folder)
 
 
@@ -344,6 +342,10 @@ def test_options_of_sound_are_refused_for_pictures(given: dict[str, Any], tmp_pa
         convert(
             "samples/exports/table-fomo-2025.zip", tmp_path / "bundle", sgie="samples/exports/shapes-cpp-2025", **given
         )
+    exports = [Path("samples/exports/shapes-cpp-2025")]
+    with Worker() as worker:  # of a batch, whose options are for whatever is found
+        run = pipeline.convert(exports, tmp_path / "bundle", given, worker, dry=True, any_kind=True)
+    assert run.is_good
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.errors import OutputError
-from convert.isolation import LARGE, Died, Failed, InProcessWorker, TemporaryFolder, Worker, tell
+from convert.isolation import LARGE, Died, Failed, InProcessWorker, TemporaryFolder, Worker, signal_name, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -422,3 +422,7 @@ def told_twice(value: int) -> tuple[int, int]:
 def nested(function: str, argument: float, timeout: float) -> object:
     """What `function` gives, called by a worker without a process."""
     return InProcessWorker().call(function, argument, timeout=timeout)
+
+
+def test_signals_have_names_and_most_real_time_ones_numbers() -> None:
+    assert [signal_name(each) for each in (signal.SIGKILL, signal.SIGSEGV, 40)] == ["SIGKILL", "SIGSEGV", "signal 40"]

@@ -177,7 +177,12 @@ def test_the_engine_is_loaded_for_what_is_printed_only_where_it_is_named(
 ) -> None:
     loaded: list[str] = []
     printed: list[bytes] = []
-    monkeypatch.setattr(module, "_load", lambda each: (loaded.append(each.provider), ("onnxruntime X",)))
+
+    def load(each: Impulse) -> tuple[None, tuple[str, ...]]:
+        loaded.append(each.provider)
+        return None, ("onnxruntime X",)
+
+    monkeypatch.setattr(module, "_load", load)
     monkeypatch.setattr(module, "_write_stdout", printed.append)
     assert print_info(impulse) == print_info(replace(impulse, provider="cuda")) == 0
     assert loaded == ["cuda"]
