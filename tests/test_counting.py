@@ -130,6 +130,14 @@ def test_why_an_object_is_not_counted(boxes: list[tuple[int, int]], reason: Reas
     assert counter.counts == [reason >= Reason.COUNTED]
 
 
+@pytest.mark.parametrize(("across", "along"), [(30, 10), (10, 30), (-30, 10), (-10, -30)])
+def test_an_object_must_have_moved_further_than_the_root_of_1000_pixels(across: int, along: int) -> None:
+    for further, reason in ((0, Reason.DISTANCE), (1, Reason.SIDE)):
+        moved = 900 + across, 200 + along + (further if along > 0 else -further)
+        counter = walk([(900, 200)] * 5 + [moved], Line("A", DOWN, extended=False))
+        assert counter.reasons == {(7, 0): reason}
+
+
 def test_an_object_counts_again_once_it_was_unseen_for_more_than_8_seconds() -> None:
     way = down(stop=400)
     for gap, counts in ((8000, [1]), (8001, [2])):

@@ -370,7 +370,6 @@ def write_page(
         recorded=_recorded,
         stored_as=stored_as,
     )
-    files.make_folder(folder)
     return files.write_all(folder, {"report.html": html.encode("utf-8", "replace")})
 
 

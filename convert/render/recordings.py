@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 from rich.text import Text
 
-from convert.files import Output, make_folder, write_all
+from convert.files import Output, write_all
 from convert.render.drawing import STYLES, number
 from convert.render.inspection import chain
 from convert.render.page import drawing, rendered
@@ -50,7 +50,6 @@ class RecordingsResult:
 
 def write_recordings(simulation: RecordingsSimulation, folder: Path) -> RecordingsResult:
     """Write scores.json and report.html; raises OutputError."""
-    make_folder(folder)
     views = [recording_view(each) for each in simulation.recordings]
     labels = ", ".join(simulation.model.labels)
     page = rendered(

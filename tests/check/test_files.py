@@ -9,6 +9,7 @@ import pytest
 
 from convert.check.loading import Expect, check_target
 from convert.check.run import Checker
+from convert.errors import PresetError
 from convert.findings import Level
 from convert.report import SCHEMA_VERSION
 from tests.check.rules.cases import case_folders, config, expected, lay_out
@@ -176,3 +177,18 @@ def test_the_note_names_the_rules_that_needed_the_file(tmp_path: Path) -> None:
 def _covers(note: str, rule: str) -> bool:
     ranges = re.findall(r"(NVI\d+)(?: to (NVI\d+))?", note)
     return any(first <= rule <= (last or first) for first, last in ranges)
+
+
+@pytest.mark.parametrize(
+    ("tensorrt", "message"),
+    [
+        ("ten", "'ten' is no version of TensorRT"),
+        ("10.x", "'10.x' is no version of TensorRT"),
+        ("1.0", "targets.toml knows nothing of TensorRT 1.0"),
+    ],
+)
+def test_versions_of_tensorrt_that_nothing_is_known_of(tensorrt: str, message: str) -> None:
+    with pytest.raises(PresetError) as caught:
+        check_target("9.1", "dgpu", tensorrt)
+    assert caught.value.message == message
+    assert check_target("9.1", "dgpu", "8.2.1").tensorrt == "8.2.1"

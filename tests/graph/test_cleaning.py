@@ -153,11 +153,13 @@ def test_initializers_are_no_inputs() -> None:
     target = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 5])
     listed = helper.make_tensor_value_info("w", onnx.TensorProto.FLOAT, [5])
     graph = helper.make_graph([helper.make_node("Add", ["x", "w"], ["y"])], "g", [source, listed], [target], [weights])
-    before = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 7)], ir_version=3)
-    onnx.checker.check_model(before)
-    after = only_real_inputs(before)
-    onnx.checker.check_model(after)
-    assert [value.name for value in after.graph.input] == ["x"]
+    for version, least in ((3, 4), (4, 4), (8, 8)):
+        before = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 7)], ir_version=version)
+        onnx.checker.check_model(before)
+        after = only_real_inputs(before)
+        onnx.checker.check_model(after)
+        assert [value.name for value in after.graph.input] == ["x"]
+        assert after.ir_version == least
 
 
 @pytest.mark.parametrize(("written", "meant"), [("GreaterOrEqual", "Less"), ("LessOrEqual", "Greater")])

@@ -128,6 +128,19 @@ def test_text_and_json(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     ]
 
 
+def test_numbers_of_a_window_stay_whole_in_a_narrow_terminal(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("COLUMNS", "30"), ("FORCE_COLOR", "1"), ("TERM", "xterm")):
+        monkeypatch.setenv(name, value)
+    sounds = [wav(tmp_path / f"{each * 30}.wav", [0] * 16 + [4] * 16 * 12) for each in "ab"]
+    assert main(["simulate", str(bundle), *map(str, sounds), "-o", str(tmp_path / "out")]) == 0
+    text = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out)
+    assert max(map(len, text.splitlines())) <= 30
+    assert len(re.findall(r"\b12\.00\b", text)) == 1
+    assert "38 more windows are in" in text
+
+
 def test_the_page(bundle: Path, tmp_path: Path) -> None:
     """It stands alone, runs nothing, and draws each label once, in its colour."""
     sound = wav(tmp_path / "<b>a.wav", [0] * 16 + [4] * 16)
