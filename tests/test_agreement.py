@@ -394,6 +394,15 @@ def detector(*results: int) -> bytes:
     return net.model([source], [outputs[result] for result in results])
 
 
+@pytest.mark.parametrize("rounding", ["none", "first", "every"])
+def test_of_boxes_too_what_is_asked_for_is_translated_meanwhile(worker: Worker, tmp_path: Path, rounding: str) -> None:
+    begun = list[Export]()
+    unpack = Unpack(dequantize=True, task="ssd")
+    stage = WithAgreement(unpack, worker=worker, rounding=rounding, meanwhile=begun.append)
+    chosen = stage(_written(detector(3, 1, 0, 2), tmp_path), tmp_path).artifact
+    assert [each.model for each in begun] == [chosen.model]
+
+
 @pytest.mark.parametrize("results", [(3, 1, 0, 2), (0, 1, 2), (2, 1)])
 def test_of_detections_classes_and_scores_are_enough(worker: Worker, tmp_path: Path, results: tuple[int, ...]) -> None:
     export, _, _ = unpacked(detector(*results), tmp_path, worker, task="ssd")
