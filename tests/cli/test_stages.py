@@ -135,6 +135,20 @@ def test_a_rewritten_model_keeps_what_its_export_recorded(say: Callable[..., Sai
     assert "EI108" not in {finding["id"] for finding in translated.document["findings"]}
 
 
+def test_what_rounds_otherwise_is_refused(say: Callable[..., Said], tmp_path: Path) -> None:
+    """The model between two stages has the rounding that was chosen then."""
+    (tmp_path / "m.tflite").write_bytes(by_brightness(0.7, 0.45))
+    options = ("--dequantize", "--labels", "left;right", "--resize-mode", "squash", "-q", "--rounding")
+    assert say("translate", tmp_path / "m.tflite", "-o", tmp_path, *options, "first").code == 0
+    wrong = [say("adapt", tmp_path / "m.translated.onnx", "-o", tmp_path, *options, "none")]
+    assert say("adapt", tmp_path / "m.translated.onnx", "-o", tmp_path, *options, "first").code == 0
+    wrong.append(say("validate", tmp_path / "m.onnx", *options, "none"))
+    for said in wrong:
+        assert said.code == 3
+        assert "made with --rounding first, and this command chose none" in said.err
+        assert "give --rounding first to each command" in said.err
+
+
 def test_a_report_names_no_folder_of_its_user(say: Callable[..., Said], exports: list[Path], tmp_path: Path) -> None:
     folder = tmp_path / "somebody" / "export"
     shutil.copytree(exports[0], folder)
