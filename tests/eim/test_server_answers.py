@@ -144,6 +144,14 @@ def test_what_is_wrong_with_a_message(impulse: Impulse) -> None:
     assert not memory.path.exists()
 
 
+def test_memory_that_somebody_removed_is_closed_all_the_same() -> None:
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - numbers
+    memory = Features(4)
+    memory.path.unlink()
+    memory.close()
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - numbers
+
+
 def test_memory_is_found_by_its_description() -> None:
     memory = Features(4)
     described = memory.described()

@@ -6,11 +6,12 @@ import io
 import shlex
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from convert.files import Output
 from convert.pipeline import Run
-from convert.render import after_batch, after_conversion, after_inspection, show_next
+from convert.render import after_batch, after_conversion, after_inspection, after_pull, show_next
 from convert.types import Bundle
 
 FILES = ("config_infer_primary_x.txt", "deepstream_app_x.txt", "build_engine.sh", "RUN.md", "report.json")
@@ -77,3 +78,15 @@ def test_of_many_the_first_that_is_there() -> None:
 def test_after_an_inspection() -> None:
     assert after_inspection("x.zip", None) == [["ei-deepstream", "convert", "x.zip", "-o", "bundle"]]
     assert after_inspection("x.zip", "16:9")[0][-2:] == ["--frame", "16:9"]
+
+
+@pytest.mark.parametrize(
+    ("fetched", "words"),
+    [
+        ("pulled/fox.zip", ["convert", "pulled/fox.zip", "-o", "bundle"]),
+        ("pulled/fox.tflite", ["convert", "pulled", "-o", "bundle"]),  # metadata.json lies beside it
+        ("pulled/fox.eim", ["eim", "inspect", "pulled/fox.eim"]),
+    ],
+)
+def test_after_a_pull(fetched: str, words: list[str]) -> None:
+    assert after_pull(Path(fetched)) == [["ei-deepstream", *words]]
