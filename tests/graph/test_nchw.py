@@ -214,6 +214,14 @@ def test_entries_that_are_picked(axis: int, target: str) -> None:
     assert operators(prove_same(model(body, target=target), change)) == ["Gather"]
 
 
+def test_entries_that_are_picked_of_the_first_axis_which_is_that_of_no_attribute() -> None:
+    body = """
+      i = Constant<value = int32[2] {0, 0}>()    a = Transpose<perm = [0,2,3,1]>(x)
+      b = Gather(a, i)    y = Transpose<perm = [0,3,1,2]>(b)
+    """
+    assert operators(prove_same(model(body, target="2,3,4,5"), change)) == ["Gather"]
+
+
 @pytest.mark.parametrize(
     ("pads", "inputs", "target"),
     [

@@ -199,6 +199,7 @@ def test_a_deployment_is_built_then_taken(server: StudioServer, studio: Studio, 
     said: list[str] = []
     done = pulled(studio, tmp_path, deployment="zip", said=said.append)
     assert (done.version, done.export.name) == (8, "wooden-shapes-zip.zip")
+    assert done.export.stat().st_mode & 0o777 == 0o644
     assert done.export.read_bytes() == library()
     assert said == ["job 99: Studio builds zip", "Creating job... OK", "Exporting TensorFlow Lite model"]
     (post,) = [(path, json.loads(body)) for method, path, body, _ in server.log if method == "POST"]
@@ -235,7 +236,7 @@ def test_an_eim(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
     server.files["deployment"] = b"\x7fELF\x02\x01\x01" + bytes(5000)
     done = pulled(studio, tmp_path, deployment="runner-linux-aarch64")
     assert done.export.name == "wooden-shapes-runner-linux-aarch64.eim"
-    assert done.export.stat().st_mode & 0o100
+    assert done.export.stat().st_mode & 0o777 == 0o755
     assert json.loads(next(body for method, _, body, _ in server.log if method == "POST"))["engine"] == "tensorrt"
 
 
