@@ -410,7 +410,6 @@ class Cache:
         """
         self.prepare()
         place = self.place(key)
-        make_folder(place.parent)
         write(place, _line(entry, key) + b"".join(files[file.name] for file in entry.files))
 
     def used(self, key: str) -> None:

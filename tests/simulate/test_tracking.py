@@ -62,6 +62,25 @@ def box(left: float, top: float = 0, side: float = 10) -> Rect:
     return Rect(left, top, side, side)
 
 
+@pytest.mark.parametrize(
+    ("mode", "size", "numbers"),
+    [
+        (ResizeMode.SQUASH, (640, 480), (18, 24, 9, 12)),
+        (ResizeMode.FIT_SHORTEST, (640, 480), (8, 24, 12, 12)),
+        (ResizeMode.FIT_SHORTEST, (480, 640), (24, 8, 12, 12)),
+        (ResizeMode.FIT_LONGEST, (640, 480), (18, 30, 9, 9)),
+        (ResizeMode.FIT_LONGEST, (480, 640), (30, 18, 9, 9)),
+    ],
+)
+def test_boxes_of_the_frame_in_the_model_s_picture(
+    mode: ResizeMode, size: tuple[int, int], numbers: tuple[int, ...]
+) -> None:
+    """A part of the frame is cut off at the left or the top, or black bars are there."""
+    found = tuple(DetectedObject(1, 0, "fruit", 0.9, Rect(120, 120, side, side)) for side in (60, 1))
+    frame = FrameResult("x", Path("x.jpg"), *size, None, found)
+    assert list(OwnLines((), (96, 96), mode).boxes(frame, (7, 0))) == [(7, *numbers)]
+
+
 def test_an_object_keeps_its_number_while_it_overlaps() -> None:
     tracker = OverlapTracker(SETUP)
     assert tracker.update([(0, box(0)), (0, box(50))]) == [1, 2]
