@@ -214,6 +214,23 @@ def test_entries_that_are_picked(axis: int, target: str) -> None:
     assert operators(prove_same(model(body, target=target), change)) == ["Gather"]
 
 
+@pytest.mark.parametrize(
+    ("scale", "left"),
+    [
+        ("float {0.1}", ["QuantizeLinear", "DequantizeLinear"]),
+        ("float[3] {0.1, 0.2, 0.1}", ["Transpose", "QuantizeLinear", "DequantizeLinear", "Transpose"]),
+    ],
+)
+def test_codes_of_one_scale_are_turned(scale: str, left: list[str]) -> None:
+    zero = scale.split("{")[0].replace("float", "int8") + ("{0, 0, 0}" if "[" in scale else "{0}")
+    body = f"""
+      s = Constant<value = {scale}>()    z = Constant<value = {zero}>()    a = Transpose<perm = [0,2,3,1]>(x)
+      q = QuantizeLinear<axis = 3>(a, s, z)    d = DequantizeLinear<axis = 3>(q, s, z)
+      y = Transpose<perm = [0,3,1,2]>(d)
+    """
+    assert operators(prove_same(model(body, target="1,3,4,5"), change)) == left
+
+
 def test_entries_that_are_picked_of_the_first_axis_which_is_that_of_no_attribute() -> None:
     body = """
       i = Constant<value = int32[2] {0, 0}>()    a = Transpose<perm = [0,2,3,1]>(x)
