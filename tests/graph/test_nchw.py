@@ -222,7 +222,7 @@ def test_entries_that_are_picked(axis: int, target: str) -> None:
     ],
 )
 def test_codes_of_one_scale_are_turned(scale: str, left: list[str]) -> None:
-    zero = scale.split("{")[0].replace("float", "int8") + ("{0, 0, 0}" if "[" in scale else "{0}")
+    zero = scale.split("{", maxsplit=1)[0].replace("float", "int8") + ("{0, 0, 0}" if "[" in scale else "{0}")
     body = f"""
       s = Constant<value = {scale}>()    z = Constant<value = {zero}>()    a = Transpose<perm = [0,2,3,1]>(x)
       q = QuantizeLinear<axis = 3>(a, s, z)    d = DequantizeLinear<axis = 3>(q, s, z)

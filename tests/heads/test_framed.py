@@ -15,12 +15,14 @@ from convert.graph.adapt import Adapt
 from convert.graph.resize import crop
 from convert.heads.base import Options
 from convert.heads.boxes import OUTPUTS
+from convert.heads.decoding import ReferenceDecoder
 from convert.heads.fomo import BOXES, COVERAGE, FOMO, cell_boxes
 from convert.images import ANCHORS, CENTRE, Anchor, Frame, Framing, ResizeMode, crop_area, parse_frame
 from convert.images.scaling import Network, place
 from convert.simulate.decode import attach, decode
 from convert.simulate.parsers import Layer
 from convert.simulate.settings import Settings
+from convert.types import Head
 from tests.examples import examples
 from tests.graph.proof import onnxruntime
 from tests.heads import synthetic
@@ -60,6 +62,21 @@ def back(framing: Framing, size: tuple[int, int], boxes: NDArray[Any]) -> NDArra
     per = np.array([wide / framing.network[0], high / framing.network[1]] * 2)
     result: NDArray[np.float64] = (np.clip(boxes, 0, [*framing.model, *framing.model]) + start) * per
     return result
+
+
+@pytest.mark.parametrize(
+    ("frame", "wanted"),
+    [
+        (Frame(2, 1), [[0.25, 0.5, 0.5, 0.75], [0, 0.25, 1, 0.75]]),
+        (Frame(1, 2), [[0.375, 0.5, 0.5, 1], [0.25, 0, 0.75, 1]]),
+        (Frame(1, 1), [[0.25, 0.5, 0.5, 1], [-1, -1, 2, 2]]),
+    ],
+)
+def test_places_of_the_reference_in_the_network_s_picture(frame: Frame, wanted: list[list[float]]) -> None:
+    """The right half of a strip, and a box that leaves the model's picture on every side."""
+    boxes = np.array([[[0.25, 0.5, 0.5, 1], [-1, -1, 2, 2]]], np.float32)
+    decoder = ReferenceDecoder(Head("ssd", ("a",)), 96, 96, framing=Framing(frame, (96, 96)))
+    np.testing.assert_array_equal(decoder.placed(boxes), [wanted])
 
 
 @examples(60)
