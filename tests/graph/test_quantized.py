@@ -254,6 +254,11 @@ _OTHERS: dict[str, tuple[Any, int, set[str]]] = {
     "joined": (lambda net, x: net.add("Concat", x, _layer(net, x), axis=1), 2, set()),
     "max_pool": (lambda net, x: net.add("MaxPool", x, kernel_shape=[2, 2], pads=[1, 0, 0, 1]), 1, set()),
     "average": (lambda net, x: net.add("AveragePool", x, kernel_shape=[2, 3], pads=[0, 1, 0, 1]), 1, set()),
+    "average_with_pads": (
+        lambda net, x: net.add("AveragePool", x, kernel_shape=[2, 3], pads=[0, 1, 0, 1], count_include_pad=1),
+        1,
+        set(),
+    ),
     "mean": (lambda net, x: net.add("ReduceMean", x, axes=[2, 3], keepdims=0), 1, set()),
     "pad": (lambda net, x: net.add("Pad", x, net.constant([0, 0, 1, 2, 0, 0, 0, 1], np.int64)), 1, set()),
     "pad_other": (
