@@ -13,6 +13,7 @@ import importlib
 import json
 import os
 import pkgutil
+import signal
 import socket
 import subprocess
 import sys
@@ -82,14 +83,19 @@ class Forker:
         with theirs:
             self._process = subprocess.Popen(command, pass_fds=[number], env={**os.environ, "PYTHONPATH": root})
         self._one = threading.Lock()
+        self._asked = 0
 
     def ask(self, *request: object, descriptors: Sequence[int] = ()) -> Any:
         """The answer to this request."""
         with self._one:
-            socket.send_fds(self._socket, [json.dumps(request).encode()], descriptors)
-            answer = self._socket.recv(_ANSWER)
-        assert answer, "tests.forking has ended"
-        return json.loads(answer)
+            self._asked += 1  # an answer that an interrupted test did not wait for has another number
+            socket.send_fds(self._socket, [json.dumps([self._asked, *request]).encode()], descriptors)
+            number = 0
+            while number != self._asked:
+                message = self._socket.recv(_ANSWER)
+                assert message, "tests.forking has ended"
+                number, answer = json.loads(message)
+        return answer
 
     def end(self) -> None:
         """End it; its children have been ended by their workers."""
@@ -112,6 +118,9 @@ class Forked:
             self.pid = forker.ask(
                 others, str(Path.cwd()), dict(env), descriptors=[requests, stdout, stderr, int(answers)]
             )
+        except BaseException:
+            os.close(ours)
+            raise
         finally:
             os.close(requests)
         self.stdin = os.fdopen(ours, "wb", buffering=0)
@@ -163,7 +172,7 @@ def _serve(server: socket.socket) -> None:
         request, descriptors, _, _ = socket.recv_fds(server, _REQUEST, 4)
         if not request:
             return
-        what = json.loads(request)
+        number, *what = json.loads(request)
         answer: int | None
         if what[0] in (_WAIT, _POLL):
             answer = _status(*what)
@@ -174,7 +183,7 @@ def _serve(server: socket.socket) -> None:
                 os.close(descriptor)
             os.read(here, 1)
             os.close(here)
-        server.send(json.dumps(answer).encode())
+        server.send(json.dumps([number, answer]).encode())
 
 
 if __name__ == "__main__":
@@ -183,6 +192,7 @@ if __name__ == "__main__":
         from convert.translate import worker
 
         worker.preload()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the tests' to handle, which close the socket
     gc.collect()
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as _server:
