@@ -340,6 +340,10 @@ def test_batch_converts_them(precision: Literal["fp16", "auto"], tmp_path: Path)
 def test_options_of_sound_are_refused_for_pictures(given: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(PresetError, match="does not apply to an export of pictures"):
         convert("samples/exports/shapes-cpp-2025", tmp_path / "bundle", **given)
+    with pytest.raises(PresetError, match="does not apply to an export of pictures"):
+        convert(
+            "samples/exports/table-fomo-2025.zip", tmp_path / "bundle", sgie="samples/exports/shapes-cpp-2025", **given
+        )
 
 
 @pytest.mark.slow

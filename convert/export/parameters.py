@@ -260,7 +260,7 @@ class _Reader:
         if member and member.fields:  # `.categories = new const char*[2] { "a", "b" }`
             found = member
         else:
-            wanted = [*(member.names[-1:] if member else []), _CATEGORIES]
+            wanted = [*(name.rpartition("::")[2] for name in (member.names[-1:] if member else ())), _CATEGORIES]
             every = [item for name, item in self.header.declarations.items() if name.startswith(_CATEGORIES)]
             resolved = (item for name in wanted if (item := self.header.resolved(name)))
             found = declaration = next(resolved, every[0] if len(every) == 1 else None)

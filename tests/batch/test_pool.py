@@ -12,6 +12,8 @@ import pytest
 import convert.batch as module
 from convert.batch import Pool, cores, half_of_memory
 from convert.batch.plan import BUG, Job, Outcome, State, job
+from convert.isolation import Died
+from convert.pipeline import Record, Status
 from tests.batch import poison
 
 if TYPE_CHECKING:
@@ -92,6 +94,40 @@ def test_leaving_ends_the_workers_at_once(export: Callable[..., Path], tmp_path:
         list(pool(jobs_of([export("hang", poison.HANG)], tmp_path), observer))
     assert time.monotonic() - start < 60, "the model hangs for ten minutes"
     assert threading.active_count() == threads
+
+
+class _HangingWriter:
+    """Stands for a worker that hangs while it writes a bundle."""
+
+    def __init__(self) -> None:
+        self.killed = threading.Event()
+
+    def call(self, *_: object, told: Callable[[Event], None] | None = None, **_limits: object) -> None:
+        if told is not None:
+            told(Record("emit", Status.STARTED))
+            raise Died("killed by SIGKILL" if self.killed.wait(10) else "nobody killed it")
+
+    def within(self, _seconds: float) -> None:
+        pass
+
+    def kill(self) -> None:
+        self.killed.set()
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_writer_that_hangs_is_killed_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = _HangingWriter()
+    monkeypatch.setattr(module, "Worker", lambda _preload: writer)
+    monkeypatch.setattr(module, "_WRITING", 0.01)
+
+    def observer(_job: Job, _event: Event) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), Pool(1) as pool:
+        list(pool(jobs_of([tmp_path / "x"], tmp_path), observer))
+    assert writer.killed.is_set()
 
 
 def test_a_worker_that_cannot_start_ends_the_run(tmp_path: Path) -> None:

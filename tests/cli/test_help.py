@@ -51,6 +51,12 @@ def test_help(path: tuple[str, ...], say: Callable[..., Said], monkeypatch: pyte
         for help_ in [option.help or ""]
     )
     assert "UNSET" not in said.out, "a default that is shown is one"
+    words = " ".join(said.out.split())
+    assert all(
+        f"[default: {option.default}" in words
+        for option in command.params
+        if isinstance(option.type, click.Choice) and isinstance(option.default, str)
+    )
     # A new option has to find its group.
     assert "Other options" not in said.out
     assert say("help", *path).out == said.out.replace("[OPTIONS] [NAMES]", "[OPTIONS]")

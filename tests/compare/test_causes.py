@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,6 +65,18 @@ def test_the_end_of_a_fomo_graph_on_what_the_original_gives(emitted: Callable[..
         assert one.score == pytest.approx(other.score, abs=_TIGHT)
 
 
+def test_boxes_of_fomo_as_large_as_they_are_made_at_least(emitted: Callable[..., Path]) -> None:
+    """Edge Impulse's boxes are of one cell or several; the graph's are of three at least, and inside of the picture."""
+    export = SAMPLES / "exports" / "table-fomo-2025.zip"
+    picture = photo(min((SAMPLES / "pictures" / "table").iterdir()))
+    with judged(config_of(emitted(export, "--fomo-box", "3")), export) as found:
+        ablation = Ablation(found.models, picture)
+        ours, theirs = ablation.predict(frozenset()).objects, ablation.predict(frozenset({Cause.MERGE})).objects
+    assert len(ours) == len(theirs) > 1
+    for one, other in zip(ours, theirs, strict=True):
+        assert astuple(one.box) == pytest.approx(astuple(other.box), abs=0.1)
+
+
 def test_squash_instead_of_crop(cropped: Path, fruit_export: Path) -> None:
     pictures = [_framed(_fruit(number), _fruit(-number)) for number in range(1, 20)]
     comparison = compared(config_of(cropped), fruit_export, *pictures, tolerance=_TIGHT).comparison
@@ -117,6 +130,30 @@ def test_a_key_of_the_config(
     (reason,) = found.comparison.reasons
     assert hint in (reason.hint or "")
     assert not next(step for step in found.comparison.steps if step.cause == wanted).same
+
+
+@pytest.mark.parametrize(
+    ("keys", "order", "factor", "less"),
+    [
+        ({"model-color-format": 1}, [2, 1, 0], 1, [0, 0, 0]),
+        ({"net-scale-factor": 0.5 / 255}, [0, 1, 2], 0.5, [0, 0, 0]),
+        ({"offsets": "9;8;7"}, [0, 1, 2], 1, [9, 8, 7]),
+        ({"model-color-format": 1, "offsets": "9;8;7"}, [2, 1, 0], 1, [9, 8, 7]),
+    ],
+)
+def test_what_the_original_is_given_in_the_config_s_way(
+    fruit: Path, fruit_export: Path, tmp_path: Path, keys: dict[str, object], order: list[int], factor: float,
+    less: list[int],
+) -> None:  # fmt: skip
+    """Levels that make of its own conversion the numbers that nvinfer's config makes of the picture."""
+    picture = _fruit(2)
+    with judged(changed(fruit, tmp_path, keys), fruit_export) as found:
+        ablation = Ablation(found.models, picture)
+        given_it, as_trained = (
+            ablation.original_input(frozenset(done)) for done in ((), (Cause.COLOUR, Cause.SCALING))
+        )
+    np.testing.assert_allclose(given_it, (picture[..., order] - np.array(less, float)) * factor, atol=1e-3)
+    np.testing.assert_array_equal(as_trained, picture)
 
 
 def test_labels_that_are_spelled_otherwise(fruit: Path, fruit_export: Path, tmp_path: Path) -> None:

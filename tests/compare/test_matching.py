@@ -56,6 +56,23 @@ def test_the_nearest_are_paired_whatever_their_order() -> None:
     assert [pair.shift for pair in pairs_of(ours, theirs, _BOXES)] == [0, 0]
 
 
+_SIDES = [(1, 0), (-1, 0), (0, 1), (0, -1)]
+
+
+@pytest.mark.parametrize("size", [10, 6])
+@pytest.mark.parametrize("near", _SIDES)
+@pytest.mark.parametrize("far", _SIDES)
+def test_of_cells_that_do_not_overlap_the_nearest_middle_counts(
+    near: tuple[int, int], far: tuple[int, int], size: int
+) -> None:
+    """One is a pixel apart, the other two, on any sides."""
+    (x, y), (u, v), edge, apart = near, far, 55 - size / 2, 5 + size / 2
+    first = _seen(edge + x * (apart + 1), edge + y * (apart + 1), size)
+    second = _seen(edge + u * (apart + 2), edge + v * (apart + 2), size)
+    matched = [pair for pair in pairs_of([second, first], [_seen(50, 50)], _CELLS) if pair.what == "matched"]
+    assert [pair.deepstream for pair in matched] == [first]
+
+
 def test_another_name_differs_but_is_the_same_object() -> None:
     (pair,) = pairs_of([_seen(0, 0, label="Cat")], [_seen(0, 0)], _BOXES)
     assert pair.what == "matched"

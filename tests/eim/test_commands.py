@@ -234,6 +234,22 @@ def test_recordings(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("rate", "said"),
+    [("0", "this .eim takes no sound"), ("-8", "this .eim takes no sound"), ('"8"', "this .eim takes no sound"),
+     ("True", "this .eim takes no sound"), ("0.5", "8 samples a second, the model takes 0.5"),
+     ("1", "8 samples a second, the model takes 1")],
+)  # fmt: skip
+def test_rates_of_sound(capsys: pytest.CaptureFixture[str], tmp_path: Path, rate: str, said: str) -> None:
+    eim = tmp_path / "audio.eim"
+    eim.write_text(AUDIO.replace('"frequency": 8', f'"frequency": {rate}').format(python=sys.executable))
+    eim.chmod(0o755)
+    with wave.open(str(tmp_path / "r.wav"), "wb") as file:
+        file.setparams((1, 2, 8, 0, "NONE", "not compressed"))
+        file.writeframes(bytes(16))
+    assert said in Said(capsys, "classify", eim, tmp_path / "r.wav").err
+
+
+@pytest.mark.parametrize(
     "words",
     [("classify", "MODEL"), ("classify", "MODEL", "PICTURE", "--threshold", "a:b=c"),
      ("serve", "BUNDLE"), ("serve", "BUNDLE", "stdin", "--print-info"), ("compare", "MODEL", "BUNDLE"),

@@ -172,6 +172,18 @@ def test_memory_is_found_by_its_description() -> None:
     assert not memory.path.exists()
 
 
+def test_the_engine_is_loaded_for_what_is_printed_only_where_it_is_named(
+    impulse: Impulse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+    printed: list[bytes] = []
+    monkeypatch.setattr(module, "_load", lambda each: (loaded.append(each.provider), ("onnxruntime X",)))
+    monkeypatch.setattr(module, "_write_stdout", printed.append)
+    assert print_info(impulse) == print_info(replace(impulse, provider="cuda")) == 0
+    assert loaded == ["cuda"]
+    assert [b"onnxruntime X" in each for each in printed] == [False, True]
+
+
 def test_no_memory(impulse: Impulse, monkeypatch: pytest.MonkeyPatch, capfdbinary: Any) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

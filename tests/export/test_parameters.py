@@ -169,6 +169,14 @@ def test_labels_through_the_alias_of_the_old_name() -> None:
     assert single(read(None, text.splitlines()[0])).metadata.labels == ("a", "b")
 
 
+def test_labels_named_through_a_namespace() -> None:
+    first = Parameters(year=2024, labels=("cat", "dog"))
+    variables = model_variables_h([first, replace(first, impulse_id=2, block_id=9, labels=("x", "y", "z"))])
+    named = variables.replace(".categories = ei_", ".categories = inference::ei_")
+    assert named.count("inference::") == 2
+    assert [block.metadata.labels for block in read(None, named).blocks] == [("cat", "dog"), ("x", "y", "z")]
+
+
 def test_three_layouts_of_the_picture_block() -> None:
     for fields in ('1, 1, "Grayscale"', '2, 1, 1, "Grayscale"', '8, 1, 1, axes /* "RGB" */, 1, "Grayscale" // "RGB"\n'):
         assert (

@@ -296,13 +296,15 @@ class TestDropped:
 class TestConversions:
     """What GCC's code does on x86-64 where the C++ standard leaves it open."""
 
-    NUMBERS = np.array([1.9, -0.9, -1, 2**31, 2**32, 2**32 + 512, math.nan, math.inf, -math.inf, 1e30], np.float32)
+    NUMBERS = np.array(
+        [1.9, -0.9, -1, 2**31, 2**32, 2**32 + 512, -3e9, math.nan, math.inf, -math.inf, 1e30], np.float32
+    )
 
     def test_to_unsigned(self) -> None:
-        assert float_to_uint32(self.NUMBERS).tolist() == [1, 0, 2**32 - 1, 2**31, 0, 512, 0, 0, 0, 0]
+        assert float_to_uint32(self.NUMBERS).tolist() == [1, 0, 2**32 - 1, 2**31, 0, 512, 2**32 - 3 * 10**9, 0, 0, 0, 0]
 
     def test_to_signed(self) -> None:
-        assert float_to_int32(self.NUMBERS).tolist() == [1, 0, -1, *[-(2**31)] * 7]
+        assert float_to_int32(self.NUMBERS).tolist() == [1, 0, -1, *[-(2**31)] * 8]
 
 
 class TestLayer:

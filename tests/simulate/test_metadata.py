@@ -43,6 +43,13 @@ def test_left_of_and_above_the_frame_a_box_is_moved_not_cut() -> None:
     assert _attach(_settings(), _object(10, 0, 30, 40), view) == _object(0, 0, 60, 160)
 
 
+def test_less_than_a_pixel_inside_a_box_stays_where_it_is() -> None:
+    view = View(640, 480, 1, 1, 10, 10)
+    for inside in (0.5, 0.25, 0.0):
+        assert _attach(_settings(), _object(10 + inside, 20, 30, 40), view) == _object(inside, 10, 30, 40)
+        assert _attach(_settings(), _object(20, 10 + inside, 30, 40), view) == _object(10, inside, 30, 40)
+
+
 def test_a_box_that_ends_below_the_frame_is_dropped() -> None:
     dropped = Dropped()
     assert _attach(_settings(), _object(0, 90, 30, 40), dropped=dropped) == _object(0, 320, 60, 160)

@@ -25,6 +25,7 @@ def test_an_empty_config_has_nvinfers_defaults() -> None:
     assert (settings.scale, settings.offsets, settings.scaling_filter) == (1.0, (), ScalingFilter.DEFAULT)
     assert not settings.on_objects
     assert settings.classifier_type == ""
+    assert (settings.unique_id, settings.batch_size, settings.operate_on_gie_id) == (1, 1, -1)
 
 
 @pytest.mark.parametrize("written", [{}, {"cluster-mode": 0}, {"cluster-mode": None}])

@@ -100,6 +100,19 @@ def test_padding_with_a_value(opset: int, dtype: str, same: Callable[..., onnx.M
     same(network("PADV2", (1, 9, 11, 4), pads, value, option=options("PadV2")), opset=opset, tolerance=1e-6)
 
 
+@pytest.mark.parametrize("opset", [11, 13])
+def test_padding_of_integers(opset: int, same: Callable[..., onnx.ModelProto]) -> None:
+    flat = Flat()
+    picture, scaled, target = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(1, 6, 8, 3), flat.tensor(1, 9, 8, 3)
+    whole, padded = (flat.tensor(1, each, 8, 3, dtype="int32") for each in (6, 9))
+    pads = flat.constant(np.array([[0, 0], [2, 1], [0, 0], [0, 0]], np.int32))
+    flat.operator("MUL", [picture, flat.constant(np.array([9], np.float32))], [scaled], options("Mul"))
+    flat.operator("CAST", [scaled], [whole], options("Cast", inDataType=0, outDataType=2))
+    flat.operator("PADV2", [whole, pads, flat.constant(np.array([7], np.int32))], [padded], options("PadV2"))
+    flat.operator("CAST", [padded], [target], options("Cast", inDataType=2, outDataType=0))
+    same(flat.build([picture], [flatten(flat, target)]), opset=opset)
+
+
 @pytest.mark.parametrize("fused", ["NONE", "RELU6"])
 @pytest.mark.parametrize(("padding", "size"), [("SAME", (3, 4)), ("VALID", (2, 3))])
 def test_square_pooling(padding: str, size: tuple[int, int], fused: str, same: Callable[..., onnx.ModelProto]) -> None:

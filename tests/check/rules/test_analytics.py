@@ -260,6 +260,7 @@ def test_an_app_leads_to_the_configs_of_analytics_and_tracker(tmp_path: Path) ->
     [
         (HEAD + LINE, 1280, []),
         (HEAD + LINE, 160, ["NVI122 note"]),
+        (HEAD + LINE, 1, ["NVI122 note"]),
         (HEAD + LINE.replace("enable=1", "enable=0"), 160, []),
         (HEAD + LINE.replace("-0]", "-1]"), 1280, ["NVI121 warning"]),
         (HEAD + LINE + LINE.replace("-0]", "-1]"), 1280, ["NVI121 note"]),
