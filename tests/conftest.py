@@ -23,6 +23,7 @@ from hypothesis import HealthCheck, settings
 from convert.__main__ import main
 from convert.isolation import Worker
 from tests.children import Children
+from tests.forking import wait_for_no_disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,6 +41,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Each process that imports NumPy would start OpenBLAS's threads, which spin: 0.1 s of the other processor's time. The
 # products of matrices here are small. Children inherit it.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+wait_for_no_disk()
 
 # What is printed must not depend on who runs the tests; where COLUMNS is not set, the terminal's width counts.
 os.environ["COLUMNS"] = "80"

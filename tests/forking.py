@@ -13,6 +13,7 @@ import importlib
 import json
 import os
 import pkgutil
+import signal
 import socket
 import subprocess
 import sys
@@ -62,8 +63,14 @@ def become(environment: Mapping[str, str], *streams: int) -> None:
     sys.stdin, sys.stdout, sys.stderr = (os.fdopen(n, mode, closefd=False) for n, mode in enumerate("rww"))
 
 
+def wait_for_no_disk() -> None:
+    """From now on files are not flushed to the disk: no test cuts the power, and each file costs milliseconds."""
+    os.fsync = lambda fd: None  # noqa: ARG005
+
+
 def import_all() -> None:
     """All modules of the tool, and the libraries that its children use."""
+    wait_for_no_disk()
     for module in pkgutil.walk_packages(convert.__path__, "convert."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
@@ -82,14 +89,19 @@ class Forker:
         with theirs:
             self._process = subprocess.Popen(command, pass_fds=[number], env={**os.environ, "PYTHONPATH": root})
         self._one = threading.Lock()
+        self._asked = 0
 
     def ask(self, *request: object, descriptors: Sequence[int] = ()) -> Any:
         """The answer to this request."""
         with self._one:
-            socket.send_fds(self._socket, [json.dumps(request).encode()], descriptors)
-            answer = self._socket.recv(_ANSWER)
-        assert answer, "tests.forking has ended"
-        return json.loads(answer)
+            self._asked += 1  # an answer that an interrupted test did not wait for has another number
+            socket.send_fds(self._socket, [json.dumps([self._asked, *request]).encode()], descriptors)
+            number = 0
+            while number != self._asked:
+                message = self._socket.recv(_ANSWER)
+                assert message, "tests.forking has ended"
+                number, answer = json.loads(message)
+        return answer
 
     def end(self) -> None:
         """End it; its children have been ended by their workers."""
@@ -112,6 +124,9 @@ class Forked:
             self.pid = forker.ask(
                 others, str(Path.cwd()), dict(env), descriptors=[requests, stdout, stderr, int(answers)]
             )
+        except BaseException:
+            os.close(ours)
+            raise
         finally:
             os.close(requests)
         self.stdin = os.fdopen(ours, "wb", buffering=0)
@@ -163,7 +178,7 @@ def _serve(server: socket.socket) -> None:
         request, descriptors, _, _ = socket.recv_fds(server, _REQUEST, 4)
         if not request:
             return
-        what = json.loads(request)
+        number, *what = json.loads(request)
         answer: int | None
         if what[0] in (_WAIT, _POLL):
             answer = _status(*what)
@@ -174,7 +189,7 @@ def _serve(server: socket.socket) -> None:
                 os.close(descriptor)
             os.read(here, 1)
             os.close(here)
-        server.send(json.dumps(answer).encode())
+        server.send(json.dumps([number, answer]).encode())
 
 
 if __name__ == "__main__":
@@ -183,6 +198,7 @@ if __name__ == "__main__":
         from convert.translate import worker
 
         worker.preload()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the tests' to handle, which close the socket
     gc.collect()
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as _server:

@@ -313,18 +313,25 @@ def test_many_files_are_on_disk_before_the_first_has_its_name(tmp_path: Path, mo
     assert [name for name in files if mode(tmp_path / name) != 0o644] == ["07"]
 
 
-def test_signals_wait_while_files_are_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_wait_while_files_are_renamed(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rename = Path.replace
 
     def interrupted(part: Path, place: Path) -> Path:
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(number)
         return rename(part, place)
 
     monkeypatch.setattr(Path, "replace", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        write_all(tmp_path, {"one": b"1", "two": b"2"})
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            write_all(tmp_path, {"one": b"1", "two": b"2"})
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, before)
     assert names(tmp_path) == ["one", "two"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_what_a_signal_raised_comes_again_where_it_was_dropped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import importlib
+import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -21,6 +24,14 @@ def _build(target: str, source: Path, folder: Path) -> None:
     command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(folder)]
     done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_backend_that_other_tools_ask_is_the_one_that_builds() -> None:
+    system = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]
+    backend = importlib.import_module(system["build-backend"])
+    assert backend.__name__.split(".")[0] in {re.split("[<>=]", each)[0] for each in system["requires"]}
+    assert callable(backend.build_wheel)
+    assert callable(backend.build_sdist)
 
 
 @pytest.fixture(scope="module")

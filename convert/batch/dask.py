@@ -307,7 +307,7 @@ def _mismatch(worker: EnvironmentMismatch) -> ConvertError:
 def _workers_ended(job: Job, killed: Any) -> Outcome:
     many, last = killed.allowed_failures + 1, killed.last_worker.address
     error = ConvertError(
-        f"{many} workers ended while they converted it, the last one {last}",
+        f"{many} worker{'s' * (many > 1)} ended while converting it, the last one {last}",
         hint="their logs say why; if memory ran out, give them more or --memory-limit",
         path=job.export,
     )

@@ -211,7 +211,7 @@ class Unclear(Exception):
     """A rule asks for a value that nvinfer refuses: nobody knows what is meant."""
 
 
-class Known(dict[Any, Any]):
+class PartlyKnown(dict[Any, Any]):
     """Values of which some are `unclear`: to ask for one of those raises Unclear."""
 
     def __init__(self, values: Mapping[Any, Any], unclear: frozenset[object]) -> None:
@@ -222,7 +222,7 @@ class Known(dict[Any, Any]):
         return super().__getitem__(self._clear(key))
 
     def get(self, key: object, default: Any = None) -> Any:
-        """As of any mapping."""
+        """As `[]`: raises Unclear for what is unclear."""
         return super().get(self._clear(key), default)
 
     def __contains__(self, key: object) -> bool:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from convert.check.context import SDK, Fault, Known, Labels, NamedFile, Presence, RuleContext, Setting, Unclear
+from convert.check.context import SDK, Fault, Labels, NamedFile, PartlyKnown, Presence, RuleContext, Setting, Unclear
 from convert.errors import InputError, PresetError
 from convert.files import load_toml
 from convert.nvinfer import config, keyfile, keys, numbers
@@ -268,8 +268,8 @@ def load_context(
     values = {**parsed.values, **{key: setting.value for key, setting in settings.items()}}
     files = _files(context, settings, expect, models)
     if unclear:
-        last = Known(context.last, unclear | {(keys.PROPERTY, key) for key in unclear})
-        values, context = Known(values, unclear), replace(context, last=last)
+        last = PartlyKnown(context.last, unclear | {(keys.PROPERTY, key) for key in unclear})
+        values, context = PartlyKnown(values, unclear), replace(context, last=last)
     library = library_of(parsed) if parsed.values["custom-lib-path"] else None
     model, model_path, model_error = _model(files, models)
     engine = network = None
@@ -285,7 +285,7 @@ def load_context(
         context,
         values=values,
         settings=settings,
-        files=Known(files, unclear) if unclear else files,
+        files=PartlyKnown(files, unclear) if unclear else files,
         kinds={key: kind for key, file in files.items() if (kind := _kind(file))},
         labels=_labels(files),
         model=model,

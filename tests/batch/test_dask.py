@@ -182,7 +182,7 @@ def test_a_job_that_ends_every_worker_is_told_and_the_rest_goes_on(
     full = outcomes["full"].error
     assert full is not None
     assert "could not convert it: OSError: [Errno 28] No space left on device" in full.message
-    assert error.message.startswith("1 workers ended while they converted it, the last one tcp://127.0.0.1:")
+    assert error.message.startswith("1 worker ended while converting it, the last one tcp://127.0.0.1:")
 
 
 def test_workers_and_a_scheduler_that_are_killed(alone: Dask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

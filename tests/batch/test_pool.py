@@ -74,10 +74,12 @@ def test_poisoned_models_end_alone(export: Callable[..., Path], tmp_path: Path) 
 @pytest.mark.slow
 def test_the_time_limit_of_a_whole_model(export: Callable[..., Path], tmp_path: Path) -> None:
     pool = Pool(1, seconds=1.5, preload=PRELOAD)
-    outcomes = run(pool, jobs_of([export("hang", poison.HANG)], tmp_path / "out", timeout=60.0))
+    exports = [export("hang", poison.HANG), export("good")]
+    outcomes = run(pool, jobs_of(exports, tmp_path / "out", timeout=60.0))
     assert str(outcomes["hang"].error) == "the conversion ran longer than 1.5 s, while it was in the stage translate"
     assert 1.5 <= outcomes["hang"].seconds < 1000
     assert "--time-limit" in str(outcomes["hang"].error.hint if outcomes["hang"].error else "")
+    assert outcomes["good"].exit_code == 0
 
 
 def test_leaving_ends_the_workers_at_once(export: Callable[..., Path], tmp_path: Path) -> None:

@@ -320,7 +320,7 @@ def test_a_job_whose_workers_ended_has_a_second_try_alone(
     error = outcomes[-1].error
     assert error
     assert (error.message, error.hint, error.path) == (
-        "4 workers ended while they converted it, the last one tcp://w:1",
+        "4 workers ended while converting it, the last one tcp://w:1",
         "their logs say why; if memory ran out, give them more or --memory-limit", str(job_of("b").export),
     )  # fmt: skip
 

@@ -305,4 +305,4 @@ def test_many_requests_without_growth(made: dict[str, Path], servers: Servers) -
             talk.ask({"classify": [number] * 9216, "id": number})
         talk.ask(b'{"classify_shm":{"elements":9216},"id":%d}' % number)
     assert descriptors() == opened
-    assert resident() - size < 1024, "kilobytes"
+    assert resident() - size < 640, "kilobytes"

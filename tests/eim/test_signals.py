@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
+from convert.eim.wire import remove_leftovers
 from tests.eim.processes import abandoned, eventually
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def test_nothing_is_left(
     words: tuple[str, ...],
     moments: list[tuple[float, signal.Signals]],
 ) -> None:
+    remove_leftovers()  # of others
     folder = servers.folder
     (folder / "tmp").mkdir()
     (folder / "pictures").mkdir()

@@ -112,12 +112,13 @@ print(sha256(Adapt()(translated, Path()).artifact.onnx.data))
 """
 
 
-def digest(seed: int) -> str:
+def digest(seed: int, name: str) -> str:
     environment = {**os.environ, "PYTHONHASHSEED": str(seed)}
-    words = [sys.executable, "-c", _RUN, str(ROOT / "samples" / "models" / "fruit.tflite")]
+    words = [sys.executable, "-c", _RUN, str(ROOT / "samples" / "models" / name)]
     run = subprocess.run(words, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
     return run.stdout
 
 
-def test_processes_with_other_hash_seeds_write_the_same_bytes() -> None:
-    assert digest(1) == digest(12345)
+@pytest.mark.parametrize("name", ["fruit.tflite", "table-fomo.tflite"])
+def test_processes_with_other_hash_seeds_write_the_same_bytes(name: str) -> None:
+    assert digest(1, name) == digest(12345, name)
