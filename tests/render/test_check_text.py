@@ -117,6 +117,18 @@ def test_the_summary_says_who_names_the_target() -> None:
     )
 
 
+def test_what_was_not_judged_is_listed_unless_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    default = ChosenTarget(_TARGET, "option")
+    names = ["a\x1bb.txt", "b.txt"]
+    report = CheckReport(tuple(CheckedFile(name, "other", plugin="Gst-nvtracker") for name in names), default)
+    for quiet in (False, True):
+        show_report(report, quiet=quiet)
+        out = capsys.readouterr().out
+        assert "\x1b" not in out
+        lines_of_others = [line for line in out.splitlines() if "not nvinfer's" in line]
+        assert [line.rpartition(": ")[2] for line in lines_of_others] == ([] if quiet else ["Gst-nvtracker"] * 2)
+
+
 def test_quiet_shows_errors_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "c.txt").write_text("[property]\ninterwal=1\n")
     report = Checker(_TARGET)([str(tmp_path / "c.txt")])

@@ -202,6 +202,16 @@ def test_colours_are_told_apart_by_colour_blind_people(seen: NDArray[np.float64]
     assert min(distances) > 15  # CIE76; 2.3 is just noticeable
 
 
+def test_a_line_of_pixels_is_made_smaller_to_one_pixel_on_the_page() -> None:
+    def height_of(rows: int) -> int:
+        frame = FrameResult("x", Path("x.png"), 3000, rows, None)
+        with Image.open(io.BytesIO(page_picture(np.zeros((rows, 3000, 3), np.uint8), frame))) as image:
+            return image.height
+
+    one, same, two = map(height_of, (1, 3, 6))
+    assert (same, two) == (one, one + 1)
+
+
 def test_text_on_the_colours_has_the_contrast_wcag_asks_for() -> None:
     weights = np.array([0.2126, 0.7152, 0.0722])
     for one in STYLES:
