@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import InputError
-from convert.export.parameters import Block, File, Recorded, read_recorded
+from convert.export.parameters import Block, File, Recorded, merged, read_recorded
 from convert.images import ImageScaling, ResizeMode
 from convert.types import Color, Metadata, Tracking
 from samples.layouts import Parameters, model_metadata_h, model_variables_h
@@ -175,6 +175,15 @@ def test_labels_named_through_a_namespace() -> None:
     named = variables.replace(".categories = ei_", ".categories = inference::ei_")
     assert named.count("inference::") == 2
     assert [block.metadata.labels for block in read(None, named).blocks] == [("cat", "dog"), ("x", "y", "z")]
+
+
+def test_what_only_one_of_the_two_records_is_no_contradiction() -> None:
+    ours, theirs = read("#define EI_CLASSIFIER_INPUT_WIDTH 96"), read("#define EI_CLASSIFIER_INPUT_HEIGHT 48")
+    both = merged(ours, theirs, "deployment-metadata.json")
+    assert both.findings == (*ours.findings, *theirs.findings)
+    assert (single(both).metadata.width, single(both).metadata.height) == (96, 48)
+    (finding,) = merged(ours, read("#define EI_CLASSIFIER_INPUT_WIDTH 95"), "deployment-metadata.json").findings
+    assert "records width 95, model-parameters/ 96, which counts" in finding.message
 
 
 def test_three_layouts_of_the_picture_block() -> None:

@@ -53,6 +53,9 @@ def test_the_network_has_the_same_size_and_the_part_lies_elsewhere(anchor: Ancho
     assert Framing(Frame(2, 3), (80, 80), anchor=anchor).part == anchor_name((0.5, anchor[1]))
     resizing = Resizing(Frame(120, 80, in_pixels=True), (8, 8), ResizeMode.FIT_SHORTEST, anchor=anchor)
     assert resizing.cut == resizing.inside == (across, 0, 80, 80)
+    assert (resizing.left, resizing.top) == (across, 0)
+    upright = Resizing(Frame(80, 120, in_pixels=True), (8, 8), ResizeMode.FIT_SHORTEST, anchor=anchor)
+    assert (upright.left, upright.top) == (0, down)
 
 
 @pytest.mark.parametrize("mode", sorted(set(ResizeMode) - {ResizeMode.FIT_SHORTEST}))
