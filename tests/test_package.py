@@ -26,6 +26,7 @@ def _build(target: str, source: Path, folder: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow  # hatchling is not everywhere
 def test_the_backend_that_other_tools_ask_is_the_one_that_builds() -> None:
     system = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]
     backend = importlib.import_module(system["build-backend"])
