@@ -61,7 +61,7 @@ def main() -> None:
     """Print both tables."""
     with tempfile.TemporaryDirectory() as folder:
         pictures = _pictures(Path(folder))
-        rows = [_whole(name, _config(_sample(name), Path(folder) / name), pictures) for name in COMMANDS]
+        rows = [_whole(name, _config(_export(name), Path(folder) / name), pictures) for name in COMMANDS]
     title = f"ei-deepstream simulate, {FILES} JPEG files of 640x480, everything written, median of {TIMES}"
     table(title, ["model", "decode + encode", "simulate", "ratio", "memory of both", "", "parts of simulate"], rows)
     rows = []
@@ -77,6 +77,10 @@ def main() -> None:
 
 def _sample(name: str) -> Path:
     return ROOT / "samples" / "models" / f"{name}.tflite"
+
+
+def _export(name: str) -> Path:
+    return sorted((ROOT / "samples" / "exports").glob(f"{name}-*"))[0]
 
 
 def _config(model: Path, folder: Path) -> Path:
