@@ -80,7 +80,7 @@ def _sample(name: str) -> Path:
 
 
 def _export(name: str) -> Path:
-    return sorted((ROOT / "samples" / "exports").glob(f"{name}-*"))[0]
+    return min((ROOT / "samples" / "exports").glob(f"{name}-*"))
 
 
 def _config(model: Path, folder: Path) -> Path:
