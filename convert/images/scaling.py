@@ -147,22 +147,32 @@ def scale(
     dtype = np.min_scalar_type(255 * whole + whole // 2)
     lines = picture.reshape(len(picture), -1)
     levels = np.empty((len(near), len(inner[0]), picture.shape[2]), np.uint8)
+    results = levels.reshape(len(levels), -1)
+    inner = _by_channels(inner, picture.shape[2])
     step = max(_BLOCK // lines.shape[1], 1)
     for start in range(0, len(near), step):
         part = slice(start, start + step)
         mixed = _weighted(lines, (near[part], far[part], weight[part], outer), dtype, axis=0)
-        total = _weighted(mixed.reshape(-1, *picture.shape[1:]), inner, dtype, axis=1)
+        total = _weighted(mixed, inner, dtype, axis=1)
         total += dtype.type(whole // 2)
-        np.floor_divide(total, dtype.type(whole), out=levels[part], casting="unsafe")
+        np.floor_divide(total, dtype.type(whole), out=results[part], casting="unsafe")
     return levels.swapaxes(0, 1) if swapped else levels
 
 
+def _by_channels(mix: _Mix, channels: int) -> _Mix:
+    """The same where each pixel of a line is `channels` numbers."""
+    near, far, weight, whole = mix
+    channel = np.arange(channels)
+    near, far = ((each[:, np.newaxis] * channels + channel).ravel() for each in (near, far))
+    return near, far, weight.repeat(channels), whole
+
+
 def _weighted(values: NDArray[Any], mix: _Mix, dtype: np.dtype[Any], *, axis: int) -> NDArray[Any]:
-    """Two of `values` for each place of `mix` along the first or second axis, times the sum of their weights."""
+    """Two of `values` [n,m] for each place of `mix` along an axis, times the sum of their weights."""
     near, far, weight, whole = mix
     mixed = values.take(near, axis=axis).astype(dtype, copy=False)
     if whole > 1:
-        share = weight.astype(dtype)[:, np.newaxis]
+        share = np.expand_dims(weight.astype(dtype), 1 - axis)
         mixed *= dtype.type(whole) - share
         other = values.take(far, axis=axis).astype(dtype, copy=False)
         other *= share

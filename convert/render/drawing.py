@@ -24,6 +24,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -143,52 +144,42 @@ def placed(chips: Sequence[Chip], boxes: Sequence[Area], others: Sequence[Area],
         others: boxes without a chip.
         within: what no chip leaves, unless it is larger.
     """
+    sizes = np.array([(chip.width, chip.height) for chip in chips], float).reshape(-1, 2)
     drawn = np.array([(box.left, box.top, box.right, box.bottom) for box in [*boxes, *others]], float).reshape(-1, 4)
+    places = _places(sizes, drawn[: len(chips)], within)
     taken = np.zeros((len(chips), 4))
     found: list[Area | None] = []
-    for index, (chip, box) in enumerate(zip(chips, boxes, strict=True)):
-        places = np.array(_places(chip, box, within), float)
-        hidden = _common(places, taken[:index])
-        cost = _ON_A_LABEL * hidden + _ON_A_BOX * _common(places, np.delete(drawn, index, 0))
+    for index, (width, height) in enumerate(sizes):
+        areas = np.concatenate([drawn[:index], drawn[index + 1 :], taken[:index]])
+        shared = _common(places[index], areas)
+        hidden = shared[:, len(drawn) - 1 :].sum(axis=1)
+        cost = _ON_A_LABEL * hidden + _ON_A_BOX * shared[:, : len(drawn) - 1].sum(axis=1)
         best = int(cost.argmin())  # the first of equals: `_places` begins with the best
-        if hidden[best] > _MOST_HIDDEN * chip.width * chip.height:
+        if hidden[best] > _MOST_HIDDEN * width * height:
             found.append(None)
         else:
-            taken[index] = places[best]
-            found.append(Area(*map(int, places[best])))
+            taken[index] = places[index, best]
+            found.append(Area(*map(int, places[index, best])))
     return found
 
 
-def _places(chip: Chip, box: Area, within: Area) -> list[tuple[int, int, int, int]]:
-    """Above, inside, below, beside; moved into `within`."""
-    width, height = chip.width, chip.height
-    corners = (
-        (box.left, box.top - height),
-        (box.right - width, box.top - height),
-        (box.left, box.bottom),
-        (box.right - width, box.bottom),
-        (box.left, box.top),
-        (box.right, box.top),
-        (box.left - width, box.top),
-        (box.right - width, box.top),
-        (box.left, box.bottom - height),
-        (box.right - width, box.bottom - height),
-        (box.right, box.bottom - height),
-        (box.left - width, box.bottom - height),
-    )
-    places = []
-    for left, top in corners:
-        x = max(within.left, min(left, within.right - width))
-        y = max(within.top, min(top, within.bottom - height))
-        places.append((x, y, x + width, y + height))
-    return places
+def _places(sizes: NDArray[np.float64], boxes: NDArray[np.float64], within: Area) -> NDArray[np.float64]:
+    """For labels of these sizes [n,2] above, inside, below, beside their boxes [n,4], moved into `within`: [n,12,4]."""
+    (width, height), (left, top, right, bottom) = sizes.T, boxes.T
+    over, inner, outer, low = top - height, right - width, left - width, bottom - height
+    x = np.stack([left, inner, left, inner, left, right, outer, inner, left, inner, right, outer], axis=1)
+    y = np.stack([over, over, bottom, bottom, top, top, top, top, low, low, low, low], axis=1)
+    width, height = sizes[:, :1], sizes[:, 1:]
+    x = np.maximum(within.left, np.minimum(x, within.right - width))
+    y = np.maximum(within.top, np.minimum(y, within.bottom - height))
+    return np.stack([x, y, x + width, y + height], axis=2)
 
 
 def _common(places: NDArray[np.float64], areas: NDArray[np.float64]) -> NDArray[np.float64]:
-    """For each place the pixels it shares with all areas together."""
-    width = np.minimum(places[:, None, 2], areas[None, :, 2]) - np.maximum(places[:, None, 0], areas[None, :, 0])
-    height = np.minimum(places[:, None, 3], areas[None, :, 3]) - np.maximum(places[:, None, 1], areas[None, :, 1])
-    shared: NDArray[np.float64] = (np.clip(width, 0, None) * np.clip(height, 0, None)).sum(axis=1)
+    """For each place [n,4] the pixels it shares with each area [m,4]: [n,m]."""
+    start = np.maximum(places[:, None, :2], areas[:, :2])
+    sizes = np.maximum(np.minimum(places[:, None, 2:], areas[:, 2:]) - start, 0)
+    shared: NDArray[np.float64] = sizes.prod(axis=2)
     return shared
 
 
@@ -218,14 +209,14 @@ def set_line(text: str, size: int, widest: int, suffix: str = "") -> Line:
     text = _one_line(text)
     path = _font_for(text + suffix)
     font, shown = _font(path, size), _visible(text, path)
-    if font.getlength(shown + suffix) > widest:
-        room = widest - font.getlength(suffix)  # of the longest beginning that fits with an ellipsis behind it
+    if _length(font, shown + suffix) > widest:
+        room = widest - _length(font, suffix)  # of the longest beginning that fits with an ellipsis behind it
         ends = range(1, len(shown) + 1)
-        fitting = bisect_right(ends, room, key=lambda end: font.getlength(shown[:end].rstrip() + "…"))
+        fitting = bisect_right(ends, room, key=lambda end: _length(font, shown[:end].rstrip() + "…"))
         shown = shown[:fitting].rstrip() + "…"
     shown += suffix
     ascent, descent = font.getmetrics()
-    return Line(shown, font, math.ceil(font.getlength(shown)), ascent, descent)
+    return Line(shown, font, math.ceil(_length(font, shown)), ascent, descent)
 
 
 def wrapped(text: str, size: int, widest: int, most: int) -> list[Line]:
@@ -257,7 +248,7 @@ def _one_line(text: str) -> str:
 
 def _fits(text: str, size: int, widest: int) -> bool:
     path = _font_for(text)
-    return _font(path, size).getlength(_visible(text, path)) <= widest
+    return _length(_font(path, size), _visible(text, path)) <= widest
 
 
 def _visible(text: str, path: str) -> str:
@@ -295,6 +286,61 @@ def _font(path: str, size: int) -> ImageFont.FreeTypeFont:
     font = ImageFont.load_default(size)
     assert isinstance(font, ImageFont.FreeTypeFont), "Pillow was built without FreeType"
     return font
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Glyph:
+    """A letter of Pillow's own font: how much of each pixel it covers [h,w], 0..255, from `left`, `top` on.
+
+    These are pixels from its place on the baseline; the next letter's place is `advance` pixels to the right.
+    """
+
+    cover: NDArray[np.uint8]
+    left: int
+    top: int
+    advance: int
+
+
+@lru_cache(maxsize=1024)
+def _glyph(font: ImageFont.FreeTypeFont, character: str) -> _Glyph:
+    mask, (left, top) = font.getmask2(character, "L", anchor="ls")
+    cover = np.frombuffer(bytes(mask), np.uint8).reshape(mask.size[::-1])
+    return _Glyph(cover, left, top, round(font.getlength(character)))
+
+
+def _is_simple(font: ImageFont.FreeTypeFont) -> bool:
+    """Whether it is Pillow's own, which sets letter beside letter: no pair is nearer, none has a form of its own."""
+    return not isinstance(font.path, str)
+
+
+def _length(font: ImageFont.FreeTypeFont, text: str) -> float:
+    """`font.getlength(text)`."""
+    return sum(_glyph(font, each).advance for each in text) if _is_simple(font) else font.getlength(text)
+
+
+def _cover(line: Line) -> tuple[Image.Image, int, int]:
+    """How much of each pixel a line in Pillow's own font covers, and its left and top from its place on the baseline.
+
+    It is what FreeType makes of the text, in a quarter of the time: letters come again and again.
+    """
+    glyphs = [_glyph(line.font, each) for each in line.text]
+    starts = list(accumulate((glyph.advance for glyph in glyphs), initial=0))
+    lefts = [start + glyph.left for start, glyph in zip(starts, glyphs, strict=False)]
+    left, top = min(lefts, default=0), min((glyph.top for glyph in glyphs), default=0)
+    right = max((start + glyph.cover.shape[1] for start, glyph in zip(lefts, glyphs, strict=True)), default=0)
+    bottom = max((glyph.top + len(glyph.cover) for glyph in glyphs), default=0)
+    cover = np.zeros((bottom - top, right - left), np.uint8)
+    end = left
+    for start, glyph in zip(lefts, glyphs, strict=True):
+        height, width = glyph.cover.shape
+        here = cover[glyph.top - top :, start - left :][:height, :width]
+        if start >= end:
+            here[...] = glyph.cover
+        else:  # they overlap: one on the other, rounded as Pillow does it
+            product = here * np.uint32(1) * (255 - glyph.cover) + 128
+            here[...] = np.minimum(glyph.cover + ((product >> 8) + product >> 8), 255)
+        end = max(end, start + width)
+    return Image.fromarray(cover), left, top
 
 
 @cache
@@ -407,15 +453,16 @@ def draw(
         )
     scale = _scale(frame.width, frame.height, largest, text)
     ground = _resized(Image.fromarray(picture), scale)
-    labels = _labels(frame, scale)
+    areas = [scale.area(found.box) for found in frame.objects]
+    labels = _labels(frame, scale, areas)
     lines = _strip(frame, scale, None if brief else len(frame.objects) - len(labels))
     gap = scale.text // 2
     below = sum(line.height for line, _ in lines) + 2 * gap if lines else 0
     canvas = Image.new("RGB", (scale.canvas, scale.height + below), _STRIP)
     canvas.paste(ground, (scale.left, 0))
     pen = ImageDraw.Draw(canvas)
-    for found in frame.objects:
-        if (area := scale.area(found.box)) is not None:
+    for found, area in zip(frame.objects, areas, strict=True):
+        if area is not None:
             _draw_box(pen, area, style_of(found.engine, found.class_id), scale.line)
     if not frame.shows:
         _draw_candidate(pen, frame, scale)
@@ -429,7 +476,7 @@ def draw(
         _draw_shown(pen, frame.counted.shown, scale)
     top = scale.height + gap
     for line, colour in lines:
-        _write(pen, line, gap, top, colour)
+        write(pen, line, gap, top, colour)
         top += line.height
     return canvas
 
@@ -450,9 +497,10 @@ def page_picture(picture: NDArray[np.uint8], frame: FrameResult) -> bytes:
 
 def jpeg(image: Image.Image, quality: int) -> bytes:
     """The image as a JPEG file."""
-    data = io.BytesIO()
-    image.save(data, "JPEG", quality=quality, subsampling=0)  # halved colours would blur the labels
-    return data.getvalue()
+    with os.fdopen(os.memfd_create("jpeg"), "w+b") as file:  # Pillow holds the interpreter lock without a descriptor
+        image.save(file, "JPEG", quality=quality, subsampling=0)  # halved colours would blur the labels
+        file.seek(0)
+        return file.read()
 
 
 def png(image: Image.Image) -> bytes:
@@ -492,19 +540,15 @@ def _resized(image: Image.Image, scale: _Scale) -> Image.Image:
     return image.resize((scale.width, scale.height), kind)
 
 
-def _labels(frame: FrameResult, scale: _Scale) -> list[tuple[Chip, Area]]:
-    """The labels there is room for and their places, the most confident object's first."""
+def _labels(frame: FrameResult, scale: _Scale, areas: Sequence[Area | None]) -> list[tuple[Chip, Area]]:
+    """The labels there is room for and their places, the most confident object's first; `areas` are the objects'."""
     ids = frame.counted.ids if frame.counted else (0,) * len(frame.objects)
-    boxed = [
-        (found, area, id_)
-        for found, id_ in zip(frame.objects, ids, strict=True)
-        if (area := scale.area(found.box)) is not None
-    ]
+    boxed = [(found, area, id_) for found, area, id_ in zip(frame.objects, areas, ids, strict=True) if area is not None]
     boxed.sort(key=lambda one: math.inf if math.isnan(one[0].confidence) else -one[0].confidence)
     chips = [_chip(found, scale, id_) for found, _, id_ in boxed[:MOST_LABELS]]
-    areas = [area for _, area, _ in boxed]
+    boxes = [area for _, area, _ in boxed]
     within = Area(0, 0, scale.canvas, scale.height)
-    places = placed(chips, areas[:MOST_LABELS], areas[MOST_LABELS:], within)
+    places = placed(chips, boxes[:MOST_LABELS], boxes[MOST_LABELS:], within)
     return [(chip, place) for chip, place in zip(chips, places, strict=True) if place is not None]
 
 
@@ -563,7 +607,7 @@ def marks_picture(marks: Sequence[Shown], size: tuple[int, int], picture: NDArra
         x, y = scale.width * tenth // 10, scale.height * tenth // 10
         for line, at in (((x, 0, x, scale.height), (x + 2, 0)), ((0, y, scale.width, y), (2, y))):
             pen.line(line, fill=_FAINT)
-            _write(pen, set_line(f"{tenth / 10:g}", _SMALLEST_TEXT, scale.width), *at, _STRIP)
+            write(pen, set_line(f"{tenth / 10:g}", _SMALLEST_TEXT, scale.width), *at, _STRIP)
     _draw_shown(pen, marks, scale)
     return png(image) if picture is None else jpeg(image, 88)
 
@@ -586,7 +630,7 @@ def _draw_chip(pen: ImageDraw.ImageDraw, chip: Chip, place: Area) -> None:
     pen.rectangle((place.left, place.top, place.right - 1, place.bottom - 1), fill=chip.style.colour, outline=BLACK)
     top = place.top + chip.margin
     for line in chip.lines:
-        _write(pen, line, place.left + chip.margin, top, chip.style.text)
+        write(pen, line, place.left + chip.margin, top, chip.style.text)
         top += line.height
 
 
@@ -646,8 +690,14 @@ def _named(label: str | None, class_id: int) -> str:
     return label or f"class {class_id} (no label)"
 
 
-def _write(pen: ImageDraw.ImageDraw, line: Line, left: int, top: int, colour: Colour) -> None:
-    pen.text((left, top + line.ascent), line.text, fill=colour, font=line.font, anchor="ls")
+def write(pen: ImageDraw.ImageDraw, line: Line, left: int, top: int, colour: Colour) -> None:
+    """Draw a line whose highest letters begin at `left`, `top`: the pixels that `ImageDraw.text` gives."""
+    base = top + line.ascent
+    if _is_simple(line.font):
+        cover, x, y = _cover(line)
+        pen.bitmap((left + x, base + y), cover, fill=colour)
+    else:
+        pen.text((left, base), line.text, fill=colour, font=line.font, anchor="ls")
 
 
 def _within(value: float, limit: int) -> int:

@@ -6,10 +6,12 @@ The folder of results: drawn/ and kitti/ picture by picture, then objects.json, 
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+    from PIL.Image import Image
 
     from convert.check.loading import ChosenTarget
     from convert.findings import Finding
@@ -278,6 +281,7 @@ def _answer(answer: Prediction) -> str:
 
 
 _QUALITY = 90  # of the drawn JPEG files
+_AHEAD = 16  # pictures that wait for the thread that draws them
 _TOGETHER = 64  # pictures whose files are written in one go, which takes little longer than those of one picture
 _MOST_BYTES = 2**25  # of such files, unless one picture's alone are more
 _RESULTS_MOST_OBJECTS = 2**28  # bytes of an earlier objects.json that is read before it is replaced
@@ -306,7 +310,11 @@ class Result:
 
 @dataclass(slots=True)
 class ResultsFolder:
-    """Writes the results: the files of pictures in groups, the files about all of them at the end."""
+    """Writes the results: the files of pictures in groups, the files about all of them at the end.
+
+    A thread draws and encodes the pictures while the engines work on the next ones: Pillow and libjpeg release the
+    interpreter lock.
+    """
 
     path: Path
     every: int = 1  # of a video, so-many-th frames are given
@@ -316,6 +324,9 @@ class ResultsFolder:
     _drawn: dict[str, bytes] = field(default_factory=dict)
     _texts: dict[str, bytes] = field(default_factory=dict)
     _waiting: int = 0
+    _thread: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1))
+    _begun: deque[tuple[FrameResult, bytes, Future[_Drawn]]] = field(default_factory=deque)
+    _added: int = 0
     _videos: video.AnnotatedVideos = field(init=False)
 
     def __post_init__(self) -> None:
@@ -329,6 +340,8 @@ class ResultsFolder:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Write the pending files; after an error as far as possible, and that error is the one raised."""
+        with suppress(ConvertError) if kind else nullcontext(), self._thread:
+            self._take(0)
         if value is not None:
             self._videos.abandon(value)
         with suppress(ConvertError) if kind else nullcontext():
@@ -346,15 +359,24 @@ class ResultsFolder:
             raise OutputError(
                 "the drawn picture would take the place of the picture itself", path=place, hint="choose another -o"
             )
-        drawn = drawing.draw(pixels, frame)
-        self._videos.add(frame.source, frame.name, drawing.frame_of(drawn, frame))
-        self._drawn[place.name] = data = drawing.jpeg(drawn, _QUALITY)
-        self._texts[f"{frame.name}.txt"] = kitti
-        self._waiting += len(data) + len(kitti)
-        if len(self._drawn) == _TOGETHER or self._waiting > _MOST_BYTES:
-            self._write()
-        if len(self.drawn) < MOST_PICTURES:
-            self.drawn[frame.name] = drawing.page_picture(pixels, frame)
+        page = self._added < MOST_PICTURES
+        self._begun.append((frame, kitti, self._thread.submit(_draw, pixels, frame, page=page)))
+        self._added += 1
+        self._take(_AHEAD)
+
+    def _take(self, left: int) -> None:
+        """Wait for the drawn pictures but for the last `left`."""
+        while len(self._begun) > left:
+            frame, kitti, future = self._begun.popleft()
+            image, data, page = future.result()
+            self._videos.add(frame.source, frame.name, partial(drawing.frame_of, image, frame))
+            self._drawn[f"{frame.name}.jpg"] = data
+            self._texts[f"{frame.name}.txt"] = kitti
+            self._waiting += len(data) + len(kitti)
+            if len(self._drawn) == _TOGETHER or self._waiting > _MOST_BYTES:
+                self._write()
+            if page is not None:
+                self.drawn[frame.name] = page
 
     def _write(self) -> None:
         if not self._drawn:
@@ -365,6 +387,7 @@ class ResultsFolder:
 
     def finish(self, done: Simulated, comparison: Comparison | None = None) -> Result:
         """Write what is about all pictures, and remove what an earlier run drew and this one did not."""
+        self._take(0)
         simulation, findings = done.simulation, done.findings
         configs = {str(path): path.read_bytes().decode("utf-8", "replace") for path in done.configs}
         known = _evidence(done.configs[0])
@@ -384,6 +407,14 @@ class ResultsFolder:
         return Result(
             simulation, findings, (*self.outputs, *self._videos.outputs, *write_all(self.path, files)), comparison
         )
+
+
+_Drawn = tuple["Image", bytes, bytes | None]  # a picture, its JPEG file, and that for the page
+
+
+def _draw(pixels: NDArray[np.uint8], frame: FrameResult, *, page: bool) -> _Drawn:
+    image = drawing.draw(pixels, frame)
+    return image, drawing.jpeg(image, _QUALITY), drawing.page_picture(pixels, frame) if page else None
 
 
 def _names(objects: Path) -> set[str]:

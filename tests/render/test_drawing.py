@@ -54,7 +54,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
         def write(_pen: object, line: Line, *_: object) -> None:
             said.append(line.text)
 
-        monkeypatch.setattr(drawing, "_write", write)
+        monkeypatch.setattr(drawing, "write", write)
         draw(grey(one), one, **options)  # type: ignore[arg-type]
         return said
 

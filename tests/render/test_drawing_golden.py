@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.render.conftest import Street
 
 GOLDEN = Path(__file__).parent / "golden" / "drawing.txt"
-_STROKES = ("line", "rectangle", "ellipse", "text")
+_STROKES = ("line", "rectangle", "ellipse")
 
 
 def _flat(value: Any) -> Any:
@@ -41,16 +41,26 @@ class Pen:
 
     def __getattr__(self, name: str) -> Any:
         def stroke(*arguments: Any, **options: Any) -> None:
-            told = [f"{key}={_flat(value)}" for key, value in options.items() if key != "font"]
-            size = f" size={options['font'].size:g}" if "font" in options else ""
-            STROKES.append(f"  {name} {' '.join(map(_flat, arguments))} {' '.join(told)}{size}")
+            told = [f"{key}={_flat(value)}" for key, value in options.items()]
+            if name != "bitmap":  # of a text
+                STROKES.append(f"  {name} {' '.join(map(_flat, arguments))} {' '.join(told)}")
             getattr(self._pen, name)(*arguments, **options)
 
-        assert name in _STROKES
+        assert name in (*_STROKES, "bitmap")
         return stroke
 
 
 STROKES: list[str] = []
+
+
+def writing(pen: Any, line: drawing.Line, left: int, top: int, colour: drawing.Colour) -> None:
+    """`drawing.write`, which is told as `ImageDraw.text` would be."""
+    place = f"{left};{top + line.ascent}"
+    STROKES.append(f"  text {place} {line.text} fill={_flat(colour)} anchor=ls size={line.font.size:g}")
+    _WRITE(pen, line, left, top, colour)
+
+
+_WRITE = drawing.write
 
 
 def found(left: float, top: float, width: float, height: float, class_id: int = 0, **more: Any) -> DetectedObject:
@@ -104,6 +114,7 @@ def _drawn(street: Street) -> list[str]:
 
 def test_every_stroke(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ImageDraw, "Draw", Pen)
+    monkeypatch.setattr(drawing, "write", writing)
     lines = _drawn(street)
     if os.environ.get("UPDATE_GOLDEN"):
         GOLDEN.write_text("\n".join(lines) + "\n")

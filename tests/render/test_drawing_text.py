@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from PIL import Image, ImageDraw
 
 from convert.render import drawing
-from convert.render.drawing import number, set_line, wrapped
+from convert.render.drawing import number, set_line, wrapped, write
 from tests.examples import examples
 
 if TYPE_CHECKING:
@@ -71,6 +72,22 @@ def test_no_line_is_too_wide(text: str, size: int, widest: int) -> None:
     for one in wrapped(text, size, widest, 3):
         assert one.width <= widest + 1
     assert len(wrapped(text, size, widest, 3)) <= 3
+
+
+@examples(150)
+@given(st.text(st.characters(max_codepoint=126), max_size=25), st.integers(12, 60))
+@example('Vl% w)[d<fu|O 54K;"o', 12)  # letters that overlap
+@example("яблоко 0.5", 20)  # in another font
+@example("", 14)
+@example(" ", 14)
+def test_letters_put_together_are_what_freetype_sets(text: str, size: int) -> None:
+    line = set_line(text, size, 10_000)
+    ours, pillows = (Image.new("RGB", (line.width + 20, line.height + 20), (10, 200, 30)) for _ in range(2))
+    write(ImageDraw.Draw(ours), line, 10, 9, (200, 10, 90))
+    options: dict[str, Any] = {"fill": (200, 10, 90), "font": line.font, "anchor": "ls"}
+    ImageDraw.Draw(pillows).text((10, 9 + line.ascent), line.text, **options)
+    assert ours.tobytes() == pillows.tobytes()
+    assert line.width == math.ceil(line.font.getlength(line.text))
 
 
 def test_the_tail_stays_where_the_text_is_cut() -> None:
