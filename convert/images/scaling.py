@@ -170,6 +170,8 @@ def _by_channels(mix: _Mix, channels: int) -> _Mix:
 def _weighted(values: NDArray[Any], mix: _Mix, dtype: np.dtype[Any], *, axis: int) -> NDArray[Any]:
     """Two of `values` [n,m] for each place of `mix` along an axis, times the sum of their weights."""
     near, far, weight, whole = mix
+    if whole == 1 and np.array_equal(near, np.arange(values.shape[axis])):
+        return values
     mixed = values.take(near, axis=axis).astype(dtype, copy=False)
     if whole > 1:
         share = np.expand_dims(weight.astype(dtype), 1 - axis)

@@ -481,6 +481,12 @@ def draw(
     return canvas
 
 
+def suits_page(frame: FrameResult) -> bool:
+    """Whether `draw` alone gives what can stand on the page: so many labels that larger ones had no room, full size."""
+    longer = max(frame.width, frame.height)
+    return len(frame.objects) > _FEW and _LEGIBLE <= longer <= _PAGE_SIDE
+
+
 def page_picture(picture: NDArray[np.uint8], frame: FrameResult) -> bytes:
     """`draw` for `convert.render.page`: at most 960 pixels, larger text, and only what the page does not say itself.
 

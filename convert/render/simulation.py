@@ -414,7 +414,10 @@ _Drawn = tuple["Image", bytes, bytes | None]  # a picture, its JPEG file, and th
 
 def _draw(pixels: NDArray[np.uint8], frame: FrameResult, *, page: bool) -> _Drawn:
     image = drawing.draw(pixels, frame)
-    return image, drawing.jpeg(image, _QUALITY), drawing.page_picture(pixels, frame) if page else None
+    data = drawing.jpeg(image, _QUALITY)
+    if not page:
+        return image, data, None
+    return image, data, data if drawing.suits_page(frame) else drawing.page_picture(pixels, frame)
 
 
 def _names(objects: Path) -> set[str]:
