@@ -6,12 +6,14 @@ The folder of results: drawn/ and kitti/ picture by picture, then objects.json, 
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,6 +26,7 @@ from rich.text import Text
 from convert.compare import DIFFERS, DRIFTS, Comparison, Prediction, Reason, Verdict
 from convert.errors import ConvertError, InputError, OutputError
 from convert.files import Output, write_all
+from convert.images.read import is_video
 from convert.render import check, drawing, machine, video
 from convert.render.page import MOST_PICTURES, page
 from convert.render.text import console, print_hanging, ranked, show_findings
@@ -281,7 +284,8 @@ def _answer(answer: Prediction) -> str:
 
 
 _QUALITY = 90  # of the drawn JPEG files
-_AHEAD = 16  # pictures that wait for the thread that draws them
+_AHEAD = 16  # pictures that wait for the thread that draws them,
+_MOST_AHEAD = 2**26  # bytes of them
 _TOGETHER = 64  # pictures whose files are written in one go, which takes little longer than those of one picture
 _MOST_BYTES = 2**25  # of such files, unless one picture's alone are more
 _RESULTS_MOST_OBJECTS = 2**28  # bytes of an earlier objects.json that is read before it is replaced
@@ -362,14 +366,15 @@ class ResultsFolder:
         page = self._added < MOST_PICTURES
         self._begun.append((frame, kitti, self._thread.submit(_draw, pixels, frame, page=page)))
         self._added += 1
-        self._take(_AHEAD)
+        sizes = accumulate(3 * frame.width * frame.height for frame, *_ in reversed(self._begun))
+        self._take(min(bisect_right([*sizes], _MOST_AHEAD), _AHEAD))
 
     def _take(self, left: int) -> None:
         """Wait for the drawn pictures but for the last `left`."""
         while len(self._begun) > left:
             frame, kitti, future = self._begun.popleft()
             image, data, page = future.result()
-            self._videos.add(frame.source, frame.name, partial(drawing.frame_of, image, frame))
+            self._videos.add(frame.source, frame.name, image)
             self._drawn[f"{frame.name}.jpg"] = data
             self._texts[f"{frame.name}.txt"] = kitti
             self._waiting += len(data) + len(kitti)
@@ -409,15 +414,16 @@ class ResultsFolder:
         )
 
 
-_Drawn = tuple["Image", bytes, bytes | None]  # a picture, its JPEG file, and that for the page
+_Drawn = tuple["Image | None", bytes, bytes | None]  # the frame of a video, the JPEG file, and that for the page
 
 
 def _draw(pixels: NDArray[np.uint8], frame: FrameResult, *, page: bool) -> _Drawn:
     image = drawing.draw(pixels, frame)
     data = drawing.jpeg(image, _QUALITY)
+    shown = drawing.frame_of(image, frame) if is_video(frame.source) else None
     if not page:
-        return image, data, None
-    return image, data, data if drawing.suits_page(frame) else drawing.page_picture(pixels, frame)
+        return shown, data, None
+    return shown, data, data if drawing.suits_page(frame) else drawing.page_picture(pixels, frame)
 
 
 def _names(objects: Path) -> set[str]:

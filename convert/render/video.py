@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -91,8 +91,8 @@ class AnnotatedVideos:
     _source: Path | None = None
     _writer: _Writer | None = None
 
-    def add(self, source: Path, name: str, image: Callable[[], Image.Image]) -> None:
-        """The next frame: `name` is its own, `image` gives what is shown of it.
+    def add(self, source: Path, name: str, image: Image.Image | None) -> None:
+        """The next frame: `name` is its own, `image` what is shown of it; None: it is a picture's.
 
         Raises:
             OutputError: the file cannot be written.
@@ -103,8 +103,8 @@ class AnnotatedVideos:
             if is_video(source):
                 rate = (video_facts(source).rate or _USUAL) / self.every
                 self._writer = _Writer(self._place(video_stem(name)), rate.limit_denominator(1001))
-        if self._writer is not None:
-            self._written(lambda writer: writer.add(image()))
+        if self._writer is not None and image is not None:
+            self._written(lambda writer: writer.add(image))
 
     def close(self) -> None:
         """Finish the video that is being written, where there is one; raises as `add` does."""

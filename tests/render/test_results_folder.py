@@ -40,6 +40,15 @@ def test_files_are_told_in_the_order_of_the_pictures(tmp_path: Path) -> None:
     assert list(folder.drawn) == names[:MOST_PICTURES]
 
 
+@pytest.mark.parametrize(("room", "waiting"), [(0, 0), (3 * 32 * 24 - 1, 0), (3 * 32 * 24, 1), (2**26, 16)])
+def test_only_so_many_pictures_wait(tmp_path: Path, room: int, waiting: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convert.render.simulation._MOST_AHEAD", room)
+    with ResultsFolder(tmp_path) as folder:
+        for number in range(1, 21):
+            folder.add(one := frame(str(number)), pixels(one), b"")
+            assert len(folder.drawn) == max(0, number - waiting)
+
+
 @pytest.mark.parametrize(
     ("objects", "size", "same"),
     [

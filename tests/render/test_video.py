@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -60,7 +59,7 @@ def test_frames_size_and_rate_are_the_videos(
     """A side that is odd cannot have half as many colours."""
     levels = (20, 120, 220, 70)
     for number, level in enumerate(levels):
-        videos.add(clip, f"clip-{number:06d}", partial(grey, level, size))
+        videos.add(clip, f"clip-{number:06d}", grey(level, size))
     videos.close()
     (output,) = videos.outputs
     path = videos.folder / "clip.mp4"
@@ -74,14 +73,14 @@ def test_frames_size_and_rate_are_the_videos(
 def test_where_only_some_frames_are_taken_the_video_is_as_long(clip: Path, videos: AnnotatedVideos) -> None:
     videos.every = 3
     for number in range(0, 9, 3):
-        videos.add(clip, f"clip-{number:06d}", partial(grey, 50))
+        videos.add(clip, f"clip-{number:06d}", grey(50))
     videos.close()
     assert stream_of(videos.folder / "clip.mp4")[1] == "10000/1001"
 
 
 def test_a_frame_of_another_size_is_brought_to_the_first_ones(clip: Path, videos: AnnotatedVideos) -> None:
-    videos.add(clip, "clip-000000", partial(grey, 50))
-    videos.add(clip, "clip-000001", partial(grey, 200, (32, 30)))
+    videos.add(clip, "clip-000000", grey(50))
+    videos.add(clip, "clip-000001", grey(200, (32, 30)))
     videos.close()
     assert [picture.shape for _, picture in video_frames(videos.folder / "clip.mp4")] == [(48, 64, 3)] * 2
 
@@ -95,7 +94,7 @@ def test_one_video_for_each_and_none_for_pictures(clip: Path, videos: AnnotatedV
         (picture, "a"),
         *((each, "clip-000000") for each in others),
     ):
-        videos.add(source, name, partial(grey, 50))
+        videos.add(source, name, grey(50))
     assert len(videos.outputs) == 2, "the last one is not finished yet"
     videos.close()
     videos.close()
@@ -122,7 +121,7 @@ def test_the_name_of_a_frames_video(name: str, stem: str) -> None:
 def test_videos_of_an_earlier_run_are_removed(clip: Path, videos: AnnotatedVideos) -> None:
     for name in ("clip.mp4", "clip-2.mp4", "street.mp4", "street-11.mp4", "streets.mp4", "clip.txt", "mine-a.mp4"):
         (videos.folder / name).touch()
-    videos.add(clip, "clip-000000", partial(grey, 50))
+    videos.add(clip, "clip-000000", grey(50))
     videos.close()
     videos.remove_others(["clip-000000", "street-000004"])
     left = ["clip.mp4", "clip.txt", "mine-a.mp4", "streets.mp4"]
@@ -134,7 +133,7 @@ def test_videos_of_an_earlier_run_are_removed(clip: Path, videos: AnnotatedVideo
 
 def test_what_is_not_finished_is_removed(clip: Path, videos: AnnotatedVideos) -> None:
     for number in range(90):  # the encoder looks ahead
-        videos.add(clip, f"clip-{number:06d}", partial(grey, number))
+        videos.add(clip, f"clip-{number:06d}", grey(number))
     assert list(videos.folder.iterdir())
     videos.abandon(KeyboardInterrupt())
     videos.abandon(KeyboardInterrupt())
@@ -146,6 +145,6 @@ def test_what_is_not_finished_is_removed(clip: Path, videos: AnnotatedVideos) ->
 def test_a_video_that_cannot_be_encoded_is_one_error(clip: Path, videos: AnnotatedVideos) -> None:
     """H.264 has no picture of one pixel."""
     with pytest.raises(OutputError, match="the annotated video cannot be written: ") as caught:
-        videos.add(clip, "clip-000000", partial(grey, 50, (20000, 1)))
+        videos.add(clip, "clip-000000", grey(50, (20000, 1)))
     assert caught.value.path == str(videos.folder / "clip.mp4")
     assert not list(videos.folder.iterdir())
