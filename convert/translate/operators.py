@@ -618,14 +618,12 @@ def _unless(
     """tf2onnx's entry for an operator, with our handler where `applies` says so."""
     theirs, settings = entry
     ours = _handler(write, separate)
-    renamed = settings.get("tf_op")
 
     def handle(ctx: Any, node: Any, **options: Any) -> None:
         if applies(ctx, node):
             ours(ctx, node)
             return
-        if renamed:
-            node.type = renamed
+        node.type = settings["tf_op"]
         theirs(ctx, node, **options)
 
-    return handle, {name: value for name, value in settings.items() if name != "tf_op"}
+    return handle, {}  # without "tf_op", by which tf2onnx would rename the node before
