@@ -81,7 +81,7 @@ class Writer:
         kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
         return self.add("Cast", name, dtype=kind, to=kind)
 
-    def gather(self, name: str, indices: NDArray[Any], axis: int) -> str:
+    def gather(self, name: str, indices: NDArray[Any] | int, axis: int) -> str:
         """Entries of `name` along `axis`; int32, as TensorRT before 10 has no int64."""
         return self.add("Gather", name, self.constant(indices, np.int32), axis=axis)
 

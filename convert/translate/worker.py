@@ -215,9 +215,7 @@ class _Log(logging.Handler):
             self.lines.append(line)
 
     def __enter__(self) -> Self:
-        logger = logging.getLogger("tf2onnx")
-        logger.addHandler(self)
-        logger.propagate = False
+        logging.getLogger("tf2onnx").addHandler(self)
         return self
 
     def __exit__(self, *_: object) -> None:

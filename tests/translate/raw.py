@@ -8,11 +8,11 @@ import io
 import logging
 import sys
 import tempfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from convert.graph import passes
-from convert.translate import worker
+from convert.translate import operators, worker
 from convert.translate.tf2onnx_patches import patch_tf2onnx
 from convert.translate.worker import input_name
 
@@ -83,6 +83,21 @@ def stumbling(model: bytes, shape: tuple[int, ...]) -> object:
 
     with mock.patch.object(ConstFoldOptimizer, "_optimize", side_effect=ValueError("it fails")):
         return worker.translate(model, shape, 1, 13)
+
+
+def written_here(model: bytes, shape: tuple[int, ...], opset: int) -> list[str]:
+    """The operators that we write, and not tf2onnx, by TFLite's names."""
+    worker._choose(tensorflow=False)
+    kinds: list[str] = []
+
+    class Recording(operators.Writer):
+        def __init__(self, ctx: Any, node: Any) -> None:
+            kinds.append(node.type.removeprefix("TFL_"))
+            super().__init__(ctx, node)
+
+    with mock.patch.object(operators, "Writer", Recording):
+        worker.translate(model, shape, 1, opset)
+    return kinds
 
 
 def remarking(model: bytes, shape: tuple[int, ...], remarks: list[tuple[int, str]]) -> tuple[object, bool, int]:
