@@ -81,7 +81,7 @@ class Writer:
         kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
         return self.add("Cast", name, dtype=kind, to=kind)
 
-    def gather(self, name: str, indices: NDArray[Any], axis: int) -> str:
+    def gather(self, name: str, indices: NDArray[Any] | int, axis: int) -> str:
         """Entries of `name` along `axis`; int32, as TensorRT before 10 has no int64."""
         return self.add("Gather", name, self.constant(indices, np.int32), axis=axis)
 
@@ -618,14 +618,12 @@ def _unless(
     """tf2onnx's entry for an operator, with our handler where `applies` says so."""
     theirs, settings = entry
     ours = _handler(write, separate)
-    renamed = settings.get("tf_op")
 
     def handle(ctx: Any, node: Any, **options: Any) -> None:
         if applies(ctx, node):
             ours(ctx, node)
             return
-        if renamed:
-            node.type = renamed
+        node.type = settings["tf_op"]
         theirs(ctx, node, **options)
 
-    return handle, {name: value for name, value in settings.items() if name != "tf_op"}
+    return handle, {}  # without "tf_op", by which tf2onnx would rename the node before

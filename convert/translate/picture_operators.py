@@ -95,10 +95,7 @@ def _depthwise_convolution(writer: Writer) -> str:
     if depth != writer.shape_of(0)[3]:
         raise ValueError("DEPTHWISE_CONV_2D with a multiplier has weights that are computed from the picture")
     weights = writer.reshape(writer.inputs[1], [1, prod(kernel), 1, 1, depth])
-    taps = [
-        writer.add("Mul", tap, writer.gather(weights, np.array(place), 1))
-        for place, tap in enumerate(_taps(writer, kernel))
-    ]
+    taps = [writer.add("Mul", tap, writer.gather(weights, place, 1)) for place, tap in enumerate(_taps(writer, kernel))]
     return reduce(lambda first, second: writer.add("Add", first, second), [*taps, *writer.inputs[2:]])
 
 
@@ -144,12 +141,10 @@ def _nearest(writer: Writer) -> str:
     return name
 
 
-def _mixture(before: int, after: int, *, corners: bool, centers: bool) -> NDArray[Any]:
-    """How much of each old pixel is in each new one, [after, before] (`ComputeInterpolationValues`)."""
-    scale = np.float32((before - 1) / (after - 1) if corners and after > 1 else before / after)
-    places = np.arange(after, dtype=np.float32)
-    places = (places + np.float32(0.5)) * scale - np.float32(0.5) if centers else places * scale
-    low, high = np.floor(places).clip(0), np.ceil(places).clip(None, before - 1)
+def _mixture(before: int, after: int) -> NDArray[Any]:
+    """How much of each old pixel is in each new one around corners, [after, before] (`ComputeInterpolationValues`)."""
+    places = np.arange(after, dtype=np.float32) * np.float32((before - 1) / max(after - 1, 1))
+    low, high = np.floor(places), np.ceil(places).clip(None, before - 1)
     pixels, share = np.arange(before), (places - low)[:, np.newaxis]
     shares: NDArray[Any] = (1 - share) * (pixels == low[:, np.newaxis]) + share * (pixels == high[:, np.newaxis])
     return shares
@@ -160,14 +155,13 @@ def _bilinear(writer: Writer) -> str:
     sizes = writer.shape_of(0)[1:3], writer.values(1).tolist()
     corners, centers = (bool(writer.attributes.get(each)) for each in ("align_corners", "half_pixel_centers"))
     name = writer.add("Transpose", writer.inputs[0], perm=[0, 3, 1, 2])
-    scales = resize_scales(*map(np.array, sizes))
     if _has_no_resize(writer.ctx, corners=corners):
-        rows, columns = (_mixture(*each, corners=corners, centers=centers) for each in zip(*sizes, strict=True))
+        rows, columns = map(_mixture, *sizes)
         name = writer.add("MatMul", writer.constant(rows), name)
         name = writer.add("MatMul", name, writer.constant(columns.T))
-    elif scales is None:
-        raise ValueError(f"no scale gives {sizes[1]} for {sizes[0]}")
     else:
+        scales = resize_scales(*map(np.array, sizes))
+        assert scales is not None  # there are some for all sizes below 2^23
         factors = writer.constant([]), writer.constant([1, 1, *scales])  # the first are of a crop: there is none
         coordinates = "align_corners" if corners else "half_pixel" if centers else "asymmetric"
         name = writer.add("Resize", name, *factors, mode="linear", coordinate_transformation_mode=coordinates)
@@ -212,7 +206,8 @@ def _resizes_otherwise(ctx: Any, node: Any) -> bool:
     if sizes is None or _has_no_resize(ctx, corners=bool(node.get_attr_int("align_corners"))):
         return sizes is not None
     scales = resize_scales(*sizes)
-    return scales is None or not np.array_equal(scales, (sizes[1] / sizes[0]).astype(np.float32))
+    assert scales is not None
+    return not np.array_equal(scales, (sizes[1] / sizes[0]).astype(np.float32))
 
 
 def _computes_weights(ctx: Any, node: Any) -> bool:

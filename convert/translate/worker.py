@@ -39,7 +39,7 @@ import onnx.defs
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper, version_converter
 
 from convert.errors import MissingDependencyError, TranslationError, pip_install
-from convert.graph.graph import hint_at, load_model, opset_of, signature, without_weights
+from convert.graph.graph import load_model, opset_of, signature, without_weights
 from convert.isolation import return_freed_memory
 from convert.onnx_header import STANDARD_DOMAINS
 from convert.translate import Translation, tf2onnx_patches
@@ -113,7 +113,7 @@ def translate(
     except Exception as error:  # whatever tf2onnx or the flatbuffer reader raises
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         newer = _NEEDED.search(reason)
-        hint = hint_at(opset, "check that the file is whole; if it is, it uses something tf2onnx does not know")
+        hint = "check that the file is whole; if it is, it uses something tf2onnx does not know"
         if newer and opset < int(newer[1]) <= _WIDELY_READ:
             hint = f"leave out --opset, or give --opset {newer[1]}"
         raise TranslationError(f"tf2onnx cannot translate this model: {reason}", hint=hint) from error
@@ -215,9 +215,7 @@ class _Log(logging.Handler):
             self.lines.append(line)
 
     def __enter__(self) -> Self:
-        logger = logging.getLogger("tf2onnx")
-        logger.addHandler(self)
-        logger.propagate = False
+        logging.getLogger("tf2onnx").addHandler(self)
         return self
 
     def __exit__(self, *_: object) -> None:

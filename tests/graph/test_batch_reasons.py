@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from convert.errors import TranslationError
 from convert.graph.batch import dynamic_batch
 from convert.graph.cleanup import clean, fold
+from tests.graph.proof import onnxruntime
 from tests.graph.test_batch import model
 
 SIXTY = ",".join("1" * 60)
 TWELVE_ROWS = "s = Constant<value = int64[2] {12, 5}>() r = Reshape(x, s) "
+THREE = "s = Constant<value = int64[4] {3, 1, 4, 5}>() r = Reshape(x, s)"
+FIVE = "t = Constant<value = int64[4] {1, 5, 4, 5}>() y = Reshape(q, t)"
+FOUR_COLUMNS = (
+    f"c = Constant<value = float[5,4] {{{','.join('1' * 20)}}}>() a = ReduceMax<axes = [1, 2], keepdims = 0>(x) "
+    "i = Constant<value = int64[4] {0, 0, 0, 0}>() w = Gather<axis = 1>(a, i)"
+)
+ELSE = "takes something else than values from the picture"
 FRONT = "cannot work on a batch in front of its input"
 HINT = "Gst-nvinfer makes the batch of every model dynamic; export a model without this operation"
 
@@ -46,6 +55,14 @@ HINT = "Gst-nvinfer makes the batch of every model dynamic; export a model witho
          f"Einsum (y) may treat a batch differently from single pictures, and {FRONT}"),
         ("i = Constant<value = int64[1,1,1,1] {2}>() y = GatherElements<axis = 1>(x, i)", "1,3,4,5", "1,1,1,1", 13,
          f"GatherElements (y) picks from the picture by numbers that are not its own, and {FRONT}"),
+        ("r = RandomUniform<shape = [1]>() n = Cast<to = 7>(r) y = CumSum(x, n)", "1,3,4,5", "1,3,4,5", 13,
+         "CumSum (y) has an input that should be constant, and has an input that should be constant"),
+        ("i = ArgMax<axis = 1, keepdims = 0>(x) y = Gather<axis = 1>(x, i)", "1,3,4,5", "1,1,4,5,4,5", 13,
+         f"Gather (y) picks from the picture by the picture, and {ELSE}"),
+        ("y = LayerNormalization<axis = 1>(x, x)", "1,3,4,5", "1,3,4,5", 17,
+         f"LayerNormalization (y) takes more than the picture's values from the picture, and {ELSE}"),
+        (f"{TWELVE_ROWS} {FOUR_COLUMNS} y = Gemm(r, c, w)", "1,3,4,5", "12,4", 13,
+         f"Gemm (y) adds something of other rows to each row, and {FRONT}"),
     ],
 )  # fmt: skip
 def test_refusals(body: str, source: str, target: str, opset: int, reason: str) -> None:
@@ -71,6 +88,29 @@ def test_refusals(body: str, source: str, target: str, opset: int, reason: str) 
         ("n = Constant<value = int64 {-1}>() y = CumSum(x, n)", "1,3,4,5", "1,3,4,5", 13, "CumSum"),
         ("y = LRN<size = 3>(x)", "1,3,4,5", "1,3,4,5", 13, "LRN"),
         ("y = Pad<pads = [0, 0, 1, 0, 0, 0, 0, 2]>(x)", "1,3,4,5", "1,3,5,7", 10, "Pad"),
+        ("y = Softmax(x)", "1,3,4,5", "1,3,4,5", 11, "Softmax"),
+        ("y = Softmax<axis = 0>(x)", "1,3,4,5", "1,3,4,5", 12, "Reshape Softmax Reshape"),
+        ("y = Softmax(x)", "1,3,4,5", "1,3,4,5", 13, "Softmax"),
+        ("a = ArgMax(x) y = Cast<to = 1>(a)", "1,3,4,5", "1,3,4,5", 13, "Reshape ArgMax Reshape Cast"),
+        ("c = Constant<value = float[5] {1, 2, 3, 4, 5}>() y = LayerNormalization(x, c)", "1,3,4,5", "1,3,4,5", 17,
+         "LayerNormalization"),
+        (f"c = Constant<value = float[1,3,4,5] {{{SIXTY}}}>() y = LayerNormalization<axis = 0>(x, c)", "1,3,4,5",
+         "1,3,4,5", 17, "Reshape LayerNormalization Reshape"),
+        ("k = Constant<value = int64[1] {1}>() v, i = TopK(x, k) y = Identity(v)", "1,3,4,5", "1,3,4,1", 13, "TopK"),
+        ("e = Constant<value = int64[0] {}>() y = ReduceSum<noop_with_empty_axes = 1>(x, e)", "1,3,4,5", "1,3,4,5", 13,
+         "ReduceSum"),
+        ("e = Constant<value = int64[0] {}>() y = ReduceSum(x, e)", "1,3,4,5", "1,1,1,1", 13,
+         "Reshape ReduceSum Reshape"),
+        ("a = Constant<value = int64[1] {0}>() y = ReduceMean(x, a)", "1,3,4,5", "1,3,4,5", 18,
+         "Reshape ReduceMean Reshape"),
+        (f"{THREE} p = Constant<value = int64[8] {{1,0,0,0,1,0,0,0}}>() q = Pad(r, p) {FIVE}", "1,3,4,5", "1,5,4,5", 13,
+         "Reshape Reshape Pad Reshape Reshape"),
+        (f"{THREE} q = Pad<pads = [1, 0, 0, 0, 1, 0, 0, 0]>(r) {FIVE}", "1,3,4,5", "1,5,4,5", 10,
+         "Reshape Reshape Pad Reshape Reshape"),
+        (f"{THREE} n = Constant<value = int64[4] {{2,1,1,1}}>() q = Tile(r, n) {FIVE.replace('5', '6', 1)}", "1,3,4,5",
+         "1,6,4,5", 13, "Reshape Reshape Tile Reshape Reshape"),
+        (f"{THREE} n = Constant<value = int64[4] {{3,2,4,5}}>() q = Expand(r, n) {FIVE.replace('5', '6', 1)}",
+         "1,3,4,5", "1,6,4,5", 13, "Reshape Reshape Expand Reshape Reshape"),
         ("y = Pad<pads = [1, 0, 0, 0, 0, 0, 0, 0]>(x) ", "1,3,4,5", "2,3,4,5", 10, None),
     ],
 )  # fmt: skip
@@ -80,4 +120,9 @@ def test_what_it_is_made_of(body: str, source: str, target: str, opset: int, ope
         with pytest.raises(TranslationError, match="does not hold one entry for each picture"):
             dynamic_batch(given)
         return
-    assert " ".join(node.op_type for node in dynamic_batch(given).graph.node) == operators
+    made = dynamic_batch(given)
+    assert " ".join(node.op_type for node in made.graph.node) == operators
+    pictures = np.random.default_rng(0).normal(size=(3, *map(int, source.split(",")[1:]))).astype(np.float32)
+    alone = [onnxruntime(given.SerializeToString(), each[np.newaxis])[0] for each in pictures]
+    (together,) = onnxruntime(made.SerializeToString(), pictures)
+    np.testing.assert_allclose(together, np.concatenate(alone), rtol=1e-5, atol=1e-5)

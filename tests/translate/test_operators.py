@@ -15,8 +15,9 @@ from tests.graph.flat import Flat, flatten, options
 from tests.graph.proof import litert, onnxruntime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from convert.isolation import Worker
     from convert.types import Export, Translated
 
 ALONE = ("HARD_SWISH", "RELU_0_TO_1", "RELU_N1_TO_1", "GELU")
@@ -113,7 +114,7 @@ def test_padding_of_integers(opset: int, same: Callable[..., onnx.ModelProto]) -
     same(flat.build([picture], [flatten(flat, target)]), opset=opset)
 
 
-@pytest.mark.parametrize("fused", ["NONE", "RELU6"])
+@pytest.mark.parametrize("fused", ["NONE", "RELU_N1_TO_1"])
 @pytest.mark.parametrize(("padding", "size"), [("SAME", (3, 4)), ("VALID", (2, 3))])
 def test_square_pooling(padding: str, size: tuple[int, int], fused: str, same: Callable[..., onnx.ModelProto]) -> None:
     option = options(
@@ -144,6 +145,78 @@ def test_fused_activations_that_no_kernel_applies(kind: str, same: Callable[...,
 
 def test_options_without_a_vector(same: Callable[..., onnx.ModelProto]) -> None:
     same(network("RESHAPE", (1, 48, 3), np.array([1, 48, 3], np.int32), option=options("Reshape")), tolerance=1e-6)
+
+
+def test_the_shape_as_an_option(same: Callable[..., onnx.ModelProto]) -> None:
+    same(network("RESHAPE", (1, 48, 3), option=options("Reshape", newShape=[1, 48, 3])), tolerance=1e-6)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_dense_layers_of_many_rows(keep: bool, same: Callable[..., onnx.ModelProto]) -> None:
+    weights = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    option, bias = options("FullyConnected", keepNumDims=keep), np.arange(4, dtype=np.float32)
+    shape = (1, 6, 8, 4) if keep else (48, 4)
+    same(network("FULLY_CONNECTED", shape, weights, bias, option=option), tolerance=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("axis", "batch", "shape", "target"),
+    [
+        (0, 0, (48,), (48, 8, 3)),
+        (1, 0, (4, 12), (6, 4, 12, 3)),
+        (2, 0, (48,), (6, 8, 48)),
+        (-1, 0, (48,), (6, 8, 48)),
+        (1, 1, (6, 8), (6, 8, 3)),
+        (2, 1, (6, 8), (6, 8, 8)),
+        (2, 2, (6, 8), (6, 8)),
+    ],
+)
+def test_rows_by_indices_of_the_picture(
+    axis: int, batch: int, shape: tuple[int, ...], target: tuple[int, ...], same: Callable[..., onnx.ModelProto]
+) -> None:
+    """Each of the indices is that of a pixel's largest value."""
+    flat = Flat()
+    picture, data = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(6, 8, 3)
+    most, indices = flat.tensor(1, 6, 8, dtype="int32"), flat.tensor(*shape, dtype="int32")
+    flat.operator("ARG_MAX", [picture, flat.constant(np.array([3], np.int32))], [most], options("ArgMax", outputType=2))
+    flat.operator("RESHAPE", [most, flat.constant(np.array(shape, np.int32))], [indices])
+    flat.operator("RESHAPE", [picture, flat.constant(np.array([6, 8, 3], np.int32))], [data])
+    result = flat.tensor(*target)
+    flat.operator("GATHER", [data, indices], [result], options("Gather", axis=axis, batchDims=batch))
+    same(flat.build([picture], [flatten(flat, result)]))
+
+
+def test_what_is_not_constant_is_named(translated: Callable[..., Translated], export: Callable[..., Export]) -> None:
+    flat = Flat()
+    picture, target = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(1, 6, 8, 3)
+    most, counts = flat.tensor(1, 6, 8, dtype="int32"), flat.tensor(6, dtype="int32")
+    flat.operator("ARG_MAX", [picture, flat.constant(np.array([3], np.int32))], [most], options("ArgMax", outputType=2))
+    part = [flat.constant(np.array(each, np.int32)) for each in ([0, 0, 0], [1, 6, 1])]
+    column = flat.operator("SLICE", [most, *part], [flat.tensor(1, 6, 1, dtype="int32")], options("Slice"))
+    flat.operator("RESHAPE", [*column, flat.constant(np.array([6], np.int32))], [counts])
+    option = options("ReverseSequence", seqDim=2, batchDim=1)
+    flat.operator("REVERSE_SEQUENCE", [picture, counts], [target], option)
+    with pytest.raises(TranslationError, match="ValueError: TFL_REVERSE_SEQUENCE takes as input 2 what is not constan"):
+        translated(export(flat.build([picture], [flatten(flat, target)])))
+
+
+@pytest.mark.parametrize(("kind", "words"), [("REVERSE_V2", "TFL_REVERSE_V2 works on a tensor of open size"),
+                                             ("ONE_HOT", "ONE_HOT of indices of open size")])  # fmt: skip
+def test_open_sizes_are_named(
+    kind: str, words: str, translated: Callable[..., Translated], export: Callable[..., Export]
+) -> None:
+    """A Keras model for pictures of all heights."""
+    if kind == "ONE_HOT":
+        option = options("OneHot", axis=-1)
+        made = typed(kind, (*_PICTURE, 4), np.int32(4), np.float32(1), np.float32(0), whole=True, option=option)
+    else:
+        made = network(kind, (1, 6, 8, 3), np.array([1], np.int32), option=options("ReverseV2"))
+    model = unpack(made)
+    for tensor in model.subgraphs[0].tensors:
+        if model.buffers[tensor.buffer].data is None and tensor.name != b"x" and len(tensor.shape) >= 4:
+            tensor.shapeSignature = np.array([-1, -1, *tensor.shape[2:]], np.int32)
+    with pytest.raises(TranslationError, match=f"ValueError: {words}$"):
+        translated(export(pack(model)))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -190,12 +263,14 @@ def test_fused_limits_of_one(opset: int, same: Callable[..., onnx.ModelProto]) -
     same(network("ADD", (1, 6, 8, 3), np.array([0.2], np.float32), option=fused), opset=opset, tolerance=1e-6)
 
 
-@pytest.mark.parametrize("size", [(9, 12), (3, 4), (7, 11), (4, 5), (12, 16), (6, 8), (1, 1)])
+@pytest.mark.parametrize("size", [(9, 12), (3, 4), (7, 11), (4, 5), (12, 16), (6, 8), (1, 1), (6, 9)])
 @pytest.mark.parametrize("mode", MODES)
 def test_nearest_resizes(mode: str, size: tuple[int, int], same: Callable[..., onnx.ModelProto]) -> None:
     option = options("ResizeNearestNeighbor", **MODES[mode])
     model = network("RESIZE_NEAREST_NEIGHBOR", (1, *size, 3), np.array(size, np.int32), option=option)
-    same(model, tolerance=1e-6)
+    made = same(model, tolerance=1e-6)
+    gathers = [node.op_type for node in made.graph.node].count("Gather")
+    assert gathers <= (size[0] != 6) + (size[1] != 8), "rows and columns that stay are left as they are"
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -231,21 +306,18 @@ def test_transposed_convolutions_that_leave_gaps(
     same(model, tolerance=1e-5)
 
 
-@pytest.mark.parametrize(("stride", "dilation"), [((1, 1), (1, 1)), ((2, 3), (1, 1)), ((1, 1), (2, 3))])
-@pytest.mark.parametrize("kind", ["CONV_2D", "DEPTHWISE_CONV_2D"])
-def test_convolutions_whose_weights_are_computed_from_the_picture(
-    kind: str, stride: tuple[int, int], dilation: tuple[int, int], same: Callable[..., onnx.ModelProto]
-) -> None:
-    """The weights [4,2,3,3] or [1,2,3,3] are a part of the picture [1,6,8,3]."""
-    flat, outputs = Flat(), 4 if kind == "CONV_2D" else 3
-    count = 4 if kind == "CONV_2D" else 1
-    picture, weights = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(count, 2, 3, 3)
-    row, part = flat.tensor(1, 144), flat.tensor(1, count * 18)
+def weighed_by_itself(
+    kind: str, shape: tuple[int, int, int, int], outputs: int, *, stride: Sequence[int] = (1, 1),
+    dilation: Sequence[int] = (1, 1),
+) -> bytes:  # fmt: skip
+    """A convolution of the picture [1,6,8,3] whose weights, of `shape`, are a part of the picture."""
+    flat, count = Flat(), int(np.prod(shape))
+    picture, weights = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(*shape)
+    row, part = flat.tensor(1, 144), flat.tensor(1, count)
     flat.operator("RESHAPE", [picture, flat.constant(np.array([1, 144], np.int32))], [row], options("Reshape"))
-    ends = [flat.constant(np.array(each, np.int32)) for each in ([0, 5], [1, count * 18])]
+    ends = [flat.constant(np.array(each, np.int32)) for each in ([0, 5], [1, count])]
     flat.operator("SLICE", [row, *ends], [part], options("Slice"))
-    shape = flat.constant(np.array([count, 2, 3, 3], np.int32))
-    flat.operator("RESHAPE", [part, shape], [weights], options("Reshape"))
+    flat.operator("RESHAPE", [part, flat.constant(np.array(shape, np.int32))], [weights], options("Reshape"))
     target = flat.tensor(1, -(-6 // stride[0]), -(-8 // stride[1]), outputs)
     option = options(
         "Conv2D" if kind == "CONV_2D" else "DepthwiseConv2D",
@@ -254,7 +326,32 @@ def test_convolutions_whose_weights_are_computed_from_the_picture(
         **dict(zip(("dilationHFactor", "dilationWFactor"), dilation, strict=True)),
     )
     flat.operator(kind, [picture, weights, flat.weights(outputs)], [target], option)
-    same(flat.build([picture], [flatten(flat, target)]), tolerance=1e-5)
+    return flat.build([picture], [flatten(flat, target)])
+
+
+@pytest.mark.parametrize(("stride", "dilation"), [((1, 1), (1, 1)), ((2, 3), (1, 1)), ((1, 1), (2, 3))])
+@pytest.mark.parametrize("kind", ["CONV_2D", "DEPTHWISE_CONV_2D"])
+def test_convolutions_whose_weights_are_computed_from_the_picture(
+    kind: str, stride: tuple[int, int], dilation: tuple[int, int], same: Callable[..., onnx.ModelProto]
+) -> None:
+    count, outputs = (4, 4) if kind == "CONV_2D" else (1, 3)
+    same(weighed_by_itself(kind, (count, 2, 3, 3), outputs, stride=stride, dilation=dilation), tolerance=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "words"),
+    [
+        ("CONV_2D", (3, 2, 3, 1), "CONV_2D in groups"),
+        ("DEPTHWISE_CONV_2D", (1, 2, 3, 6), "DEPTHWISE_CONV_2D with a multiplier"),
+    ],
+)
+def test_computed_weights_that_cannot_be_written(
+    kind: str, shape: tuple[int, int, int, int], words: str, translated: Callable[..., Translated],
+    export: Callable[..., Export],
+) -> None:  # fmt: skip
+    model = weighed_by_itself(kind, shape, 3 if kind == "CONV_2D" else 6)
+    with pytest.raises(TranslationError, match=f"ValueError: {words} has weights that are computed from the picture$"):
+        translated(export(model))
 
 
 @pytest.mark.parametrize("kind", ["ArgMax", "ArgMin"])
@@ -284,13 +381,15 @@ def test_values_between_the_entries(steps: list[int], same: Callable[..., onnx.M
     same(network("DILATE", shape, np.array(steps, np.int32), np.float32(0.7)))
 
 
-@pytest.mark.parametrize("segments", [[2, 4, 0, 3, 1, -1], [-1, 2, 2, -1, 0, 3]])
+@pytest.mark.parametrize("segments", [[2, 4, 0, 3, 1, -1], [-1, 2, 2, -1, 0, 3], [0, 0, 1, 2, 3, 4]])
 def test_segments_below_0_are_left_out(segments: list[int], same: Callable[..., onnx.ModelProto]) -> None:
+    """SEGMENT_SUM has none, and counts the segments itself."""
     flat = Flat()
     picture, rows, target = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(6, 24), flat.tensor(5, 24)
     flat.operator("RESHAPE", [picture, flat.constant(np.array([6, 24], np.int32))], [rows], options("Reshape"))
-    numbers = [flat.constant(np.array(each, np.int32)) for each in (segments, 5)]
-    flat.operator("UNSORTED_SEGMENT_SUM", [rows, *numbers], [target])
+    sorted_ = segments == sorted(segments)
+    numbers = [flat.constant(np.array(each, np.int32)) for each in (segments, 5)[: 1 if sorted_ else 2]]
+    flat.operator("SEGMENT_SUM" if sorted_ else "UNSORTED_SEGMENT_SUM", [rows, *numbers], [target])
     row = flat.tensor(1, 120)
     flat.operator("RESHAPE", [target, flat.constant(np.array([1, 120], np.int32))], [row], options("Reshape"))
     same(flat.build([picture], [row]), tolerance=1e-5)
@@ -495,6 +594,18 @@ OTHERS = {
         "SELECT", (6, 24), np.array([True, False, False, True, True, False]),
         _RANDOM.normal(size=(6, 24)).astype(np.float32), rows=(6, 24), place=1, option=options("Select"),
     ),
+    "chosen value by value": typed(
+        "SELECT", _PICTURE, _RANDOM.random(_PICTURE) > 0.5, np.zeros(_PICTURE, np.float32), place=1,
+        option=options("Select"),
+    ),
+    "chosen by column": typed(
+        "SELECT_V2", (1, 6, 3, 8), _RANDOM.random(8) > 0.5, np.zeros((1, 6, 3, 8), np.float32), rows=(1, 6, 3, 8),
+        place=1,
+    ),
+    "neighbours among many channels": typed(
+        "LOCAL_RESPONSE_NORMALIZATION", (1, 2, 3, 24), rows=(1, 2, 3, 24),
+        option=options("LocalResponseNormalization", radius=8, bias=1.5, alpha=0.2, beta=0.75),
+    ),
     "blocks of unequal sides": typed(
         "SPACE_TO_BATCH_ND", (6, 3, 3, 3), np.array([2, 3], np.int32), np.array([[0, 0], [1, 0]], np.int32),
         option=options("SpaceToBatchND"),
@@ -514,3 +625,107 @@ def test_integers_below_0(kind: str, number: int, same: Callable[..., onnx.Model
     if kind == "RIGHT_SHIFT":
         number = abs(number)
     same(typed(kind, _PICTURE, np.full(_PICTURE, number, np.int32), whole=True, dtype="int32"))
+
+
+_ROWS = _RANDOM.normal(size=_PICTURE).astype(np.float32)
+_KERNEL = _RANDOM.normal(size=(4, 2, 2, 3)).astype(np.float32)
+
+
+def _resized(kind: str, size: tuple[int, int], mode: str) -> bytes:
+    option = options("ResizeBilinear" if kind == "RESIZE_BILINEAR" else "ResizeNearestNeighbor", **MODES[mode])
+    return network(kind, (1, *size, 3), np.array(size, np.int32), option=option)
+
+
+def _turned_back(stride: int, *bias: Any) -> bytes:
+    shape = (1, 6 * stride, 8 * stride, 4)
+    option = options("TransposeConv", padding=schema.Padding.SAME, strideH=stride, strideW=stride)
+    flat = Flat()
+    picture, target = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(*shape)
+    others = [flat.constant(each) for each in (np.array(shape, np.int32), _KERNEL, *bias)]
+    flat.operator("TRANSPOSE_CONV", [*others[:2], picture, *others[2:]], [target], option)
+    return flat.build([picture], [flatten(flat, target)])
+
+
+def _of_rows(kind: str, *, whole: bool) -> bytes:
+    """`kind` of the picture and other numbers, all above 0."""
+    dtype = "int32" if whole else "float32"
+    return typed(kind, _PICTURE, np.full(_PICTURE, 3, dtype), dtype=dtype, whole=whole)
+
+
+def _chosen(*, whole: bool) -> bytes:
+    dtype = "int32" if whole else "float32"
+    return typed("SELECT_V2", _PICTURE, _ROWS > 0, np.ones(_PICTURE, dtype), dtype=dtype, whole=whole, place=1)
+
+
+def _most(axis: Any) -> bytes:
+    return typed("ARG_MAX", (1, 6, 8), np.array(axis, np.int32), dtype="int32", option=options("ArgMax", outputType=2))
+
+
+def _gathered(batch: int) -> bytes:
+    rows, option = (6, 4)[: 2 * batch], options("Gather", axis=1, batchDims=batch)
+    return typed("GATHER", (6, 4, 8), np.zeros((*rows[:-1], 4), np.int32), rows=(6, 3, 8), option=option)
+
+
+def _by_its_shape() -> bytes:
+    """Values of the picture by indices that come of the picture's shape."""
+    flat = Flat()
+    picture, row, sizes = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(144), flat.tensor(4, dtype="int32")
+    flat.operator("RESHAPE", [picture, flat.constant(np.array([144], np.int32))], [row], options("Reshape"))
+    flat.operator("SHAPE", [picture], [sizes], options("Shape", outType=2))
+    target = flat.tensor(4)
+    flat.operator("GATHER", [row, sizes], [target], options("Gather"))
+    return flat.build([picture], [flatten(flat, target)])
+
+
+_PADS = np.array([[0, 0], [2, 1], [0, 3], [1, 0]], np.int32)
+WHERE_NEEDED = {
+    "sums of numbers": (_of_rows("ADD_N", whole=False), 13, False),
+    "sums of integers": (_of_rows("ADD_N", whole=True), 13, True),
+    "the axis as a number": (_most(3), 13, False),
+    "the axis as a list": (_most([3]), 13, True),
+    "cumulative sums at 12": (typed("CUMSUM", _PICTURE, np.int32(1), option=options("Cumsum")), 12, True),
+    "cumulative sums at 13": (typed("CUMSUM", _PICTURE, np.int32(1), option=options("Cumsum")), 13, False),
+    "quotients of numbers": (_of_rows("FLOOR_DIV", whole=False), 13, False),
+    "rests of numbers": (_of_rows("FLOOR_MOD", whole=False), 13, False),
+    "the same indices for all": (_gathered(0), 13, False),
+    "indices of the shape": (_by_its_shape(), 13, False),
+    "indices of each row": (_gathered(1), 13, True),
+    "pads of numbers": (typed("PADV2", (1, 9, 11, 4), _PADS, np.float32(1), option=options("PadV2")), 13, True),
+    "pads of half the precision": (
+        network("PADV2", (1, 9, 11, 4), _PADS, np.array([0.7], np.float16), option=options("PadV2")), 13, True
+    ),
+    "pads of integers": (
+        typed("PADV2", (1, 9, 11, 4), _PADS, np.int32(1), whole=True, dtype="int32", option=options("PadV2")),
+        13, False,
+    ),
+    "powers of integers at 11": (of_integers("POW", 2), 11, True),
+    "powers of integers at 12": (of_integers("POW", 2), 12, False),
+    "powers of numbers": (typed("POW", _PICTURE, np.float32(2)), 11, False),
+    "choices of numbers": (_chosen(whole=False), 13, True),
+    "choices of integers": (_chosen(whole=True), 13, False),
+    "softmax": (typed("SOFTMAX", _PICTURE, option=options("Softmax", beta=1.0)), 13, False),
+    "softmax by a factor": (typed("SOFTMAX", _PICTURE, option=options("Softmax", beta=1.5)), 13, True),
+    "twice as large": (_resized("RESIZE_BILINEAR", (12, 16), "plain"), 13, False),
+    "twice as large, corners": (_resized("RESIZE_BILINEAR", (12, 16), "corners"), 13, False),
+    "twice as large, corners at 12": (_resized("RESIZE_BILINEAR", (12, 16), "corners"), 12, True),
+    "scales that just miss": (_resized("RESIZE_BILINEAR", (7, 11), "plain"), 13, True),
+    "repeated": (_resized("RESIZE_NEAREST_NEIGHBOR", (12, 24), "plain"), 13, False),
+    "repeated, corners": (_resized("RESIZE_NEAREST_NEIGHBOR", (12, 24), "corners"), 13, True),
+    "not repeated": (_resized("RESIZE_NEAREST_NEIGHBOR", (12, 12), "plain"), 13, True),
+    "smaller": (_resized("RESIZE_NEAREST_NEIGHBOR", (3, 8), "plain"), 13, True),
+    "kernels as large as steps": (_turned_back(2), 13, False),
+    "kernels smaller than steps": (_turned_back(3), 13, True),
+    "with a bias": (_turned_back(2, np.ones(4, np.float32)), 13, True),
+    "square blocks": (
+        typed("SPACE_TO_BATCH_ND", (4, 3, 4, 3), np.array([2, 2], np.int32), np.zeros((2, 2), np.int32),
+              option=options("SpaceToBatchND")),
+        13, False,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WHERE_NEEDED)
+def test_tf2onnx_writes_what_it_writes_well(name: str, worker: Worker) -> None:
+    model, opset, here = WHERE_NEEDED[name]
+    kinds = worker.call("tests.translate.raw:written_here", model, _PICTURE, opset, timeout=60)
+    assert bool(kinds) == here, kinds

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from convert.errors import ConvertError, TranslationError, UnsupportedModelError
+from convert.errors import ConvertError, InputError, TranslationError, UnsupportedModelError
 from convert.export.facts import onnx_facts
 from convert.graph.adapt import Adapt
 from convert.heads import refuse_unsupported
@@ -24,6 +24,8 @@ from tests.examples import examples
 from tests.graph.proof import onnxruntime
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from convert.isolation import Worker
 
 OPSETS = (7, 18)
@@ -95,22 +97,71 @@ def test_an_opset_that_is_known_stays(opset: int, pictures: bool, becomes: int) 
     assert found.opset == becomes
 
 
-def test_an_opset_that_is_too_old() -> None:
-    with pytest.raises(TranslationError, match="has opset 6") as caught:
-        accept(classifier(NCHW, opset=6), NHWC, 1, OPSETS)
-    assert "7 to 18" in str(caught.value.hint)
+def changed(change: Callable[[onnx.ModelProto], object], **options: Any) -> bytes:
+    """`classifier`, changed."""
+    model = onnx.load_model_from_string(classifier(**options))
+    change(model)
+    return bytes(model.SerializeToString())
 
 
-def test_an_operator_of_its_own_runtime() -> None:
-    with pytest.raises(TranslationError, match=r"only its own runtime knows: com\.microsoft\.MatMul"):
-        accept(classifier(domain="com.microsoft"), NHWC, 1, OPSETS)
+def _foreign(model: onnx.ModelProto) -> None:
+    for node in model.graph.node:
+        node.domain = "own"
 
 
-def test_an_operator_that_does_not_exist() -> None:
-    model = onnx.load_model_from_string(classifier())
-    model.graph.node[1].op_type = "Magic"
-    with pytest.raises(TranslationError, match=r"the ONNX model is invalid: .*Magic"):
-        accept(model.SerializeToString(), NHWC, 1, OPSETS)
+def _newer(model: onnx.ModelProto) -> None:
+    """With an operator that no older opset has."""
+    model.graph.node[2].CopyFrom(helper.make_node("Gelu", ["b"], ["output_0"]))
+
+
+DAMAGED = "the file is damaged: export the model again"
+ELSEWHERE = "export it with standard operators only, or give the TensorFlow Lite model"
+
+
+@pytest.mark.parametrize(
+    ("model", "message", "hint"),
+    [
+        (classifier(NCHW, opset=6), "the ONNX model has opset 6$", "export it with opset 7 to 18"),
+        (classifier(domain="com.microsoft"),
+         r"the ONNX model holds operators that only its own runtime knows: com\.microsoft\.MatMul$", ELSEWHERE),
+        (changed(_foreign, domain="own"),
+         r"the ONNX model .* knows: own\.MatMul, own\.Reshape, own\.Softmax$", ELSEWHERE),
+        (changed(lambda model: setattr(model.graph.node[1], "op_type", "Magic")), "the ONNX model is invalid: .*Magic",
+         DAMAGED),
+        (changed(lambda model: model.ClearField("opset_import")), "the ONNX model does not say its opset$", DAMAGED),
+        (changed(_newer, opset=20), "the ONNX model has opset 20, which cannot be brought to 18: .*Gelu",
+         "export it with opset 18, or better 13"),
+    ],
+    ids=["opset 6", "foreign", "several foreign", "unknown", "no opset", "newer"],
+)  # fmt: skip
+def test_what_cannot_be_brought_into_this_form(model: bytes, message: str, hint: str) -> None:
+    with pytest.raises(TranslationError, match=f"^{message}") as caught:
+        accept(model, NHWC, 1, OPSETS)
+    assert caught.value.hint == hint
+    assert "\n" not in caught.value.message
+
+
+def test_a_damaged_file() -> None:
+    with pytest.raises(InputError, match=r"^the ONNX model is damaged$") as caught:
+        accept(b"\xff" * 9, NHWC, 1, OPSETS)
+    assert caught.value.hint == "export it again"
+
+
+@pytest.mark.parametrize("shape", [("N", *NHWC[1:]), ("N", *NCHW[1:])])
+def test_constants_among_the_inputs_and_declared_shapes(shape: tuple[Any, ...]) -> None:
+    """Old exports list constants as inputs, too; a declared shape may hold the open batch."""
+
+    def declare(model: onnx.ModelProto) -> None:
+        model.graph.input.insert(0, helper.make_tensor_value_info("w", TensorProto.FLOAT, [144, 4]))
+        model.graph.value_info.append(helper.make_tensor_value_info("b", TensorProto.FLOAT, ["N", 4]))
+
+    result = accept(changed(declare, shape=shape), NHWC, 1, OPSETS)
+    assert result.input == Tensor("x", NCHW, "float32")
+    model = onnx.load_model_from_string(result.data)
+    assert not model.graph.value_info
+    turned = shape[1:] == NHWC[1:]
+    assert [node.op_type for node in model.graph.node] == [*["Transpose"] * turned, "Reshape", "MatMul", "Softmax"]
+    assert list(model.graph.node[1 if turned else 0].input) == ["x__nhwc" if turned else "x", "flat"]
 
 
 @examples(40)
