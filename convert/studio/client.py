@@ -292,14 +292,13 @@ class Studio:
 
     def _receive(self, response: http.client.HTTPResponse, part: Path) -> None:
         """Append what is missing of `part`; raises HTTPException where it breaks off."""
-        if "json" in (response.headers.get("Content-Type") or ""):
+        if "json" in response.headers.get_content_type():
             self._parsed(response.read(_CHUNK))
             raise InputError("Edge Impulse's server answers with JSON instead of a file", hint="try again later")
         done = part.stat().st_size
-        if response.status != 206 or not (response.headers.get("Content-Range") or "").startswith(f"bytes {done}-"):
+        if response.status != 206 or not response.headers.get("Content-Range", "").startswith(f"bytes {done}-"):
             done = 0
-        length = response.headers.get("Content-Length") or ""
-        total = done + int(length) if length.isdecimal() else None
+        total = None if response.length is None else done + response.length
         with part.open("r+b") as file:
             file.truncate(done)
             file.seek(done)
@@ -313,16 +312,15 @@ class Studio:
                 self.on_bytes(done, total)
                 if done > _LARGEST_FILE:
                     raise InputError("the file is larger than 4 GiB", hint="download it in Studio")
-        if total is not None and done != total:
-            raise http.client.IncompleteRead(b"", total - done)
+        if response.length:
+            raise http.client.IncompleteRead(b"", response.length)
 
 
 def _whole(response: http.client.HTTPResponse) -> bytes:
     """The body, of an answer that is not too large; raises HTTPException where it breaks off."""
     data = response.read(_LARGEST_ANSWER + 1)
-    length = response.headers.get("Content-Length") or ""
-    if length.isdecimal() and len(data) < min(int(length), _LARGEST_ANSWER):
-        raise http.client.IncompleteRead(data, int(length) - len(data))
+    if response.length and len(data) <= _LARGEST_ANSWER:
+        raise http.client.IncompleteRead(data, response.length)
     return data
 
 
