@@ -74,7 +74,10 @@ def test_what_holds_nothing_to_convert_is_unsuitable(worker: Worker, tmp_path: P
 @pytest.mark.parametrize(
     ("error", "hint"),
     [
-        (NoModelError("several", hint="name one with --model"), "name one with --model; `batch` reads it from a manifest: "),
+        (
+            NoModelError("several", hint="name one with --model"),
+            "name one with --model; `batch` reads it from a manifest: ",
+        ),
         (NoModelError("none", hint="give a library"), "give a library"),
         (NoModelError("none"), None),
         (InputError("several", hint="choose with `convert --model`"), "choose with `convert --model`"),
