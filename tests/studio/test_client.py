@@ -354,15 +354,19 @@ def test_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_key() is None
     (tmp_path / "key").write_text(f"  {KEY}\n")
     assert read_key(tmp_path / "key") == KEY
+    (tmp_path / "near").write_bytes(KEY.rjust(4096).encode())
+    assert read_key(tmp_path / "near") == KEY
+    (tmp_path / "far").write_bytes(KEY.rjust(4096 + len(KEY)).encode())
+    (tmp_path / "strange").write_bytes(b"\xff" * 50)
     monkeypatch.setenv("EI_API_KEY", f"{KEY}\r\n")
     assert read_key() == KEY
     monkeypatch.setenv("EI_API_KEY", "a b")
     for file, message, path in (
         (tmp_path, "cannot be read: Is a directory", str(tmp_path)),
-        (tmp_path / "none", "the file holds no API key", None),
+        (tmp_path / "far", "the file holds no API key", None),
+        (tmp_path / "strange", "the file holds no API key", None),
         (None, "EI_API_KEY holds no API key", None),
     ):
-        (tmp_path / "none").write_bytes(b" " * 4096 + KEY.encode())
         with pytest.raises(InputError) as caught:
             read_key(file)
         assert (caught.value.message, caught.value.hint, caught.value.path) == (message, KEYS_HINT, path)
