@@ -176,7 +176,8 @@ def test_progress_is_said_every_two_seconds(
 def test_pictures_of_the_learn_block(
     prepared: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data, shown, simulate = tmp_path / "data", [], api.simulate
+    data, simulate = tmp_path / "data", api.simulate
+    shown: list[str] = []
 
     def counted(bundle: Path, pictures: list[Path], output: Path) -> object:
         shown.extend(each.name for each in pictures)
