@@ -18,7 +18,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -94,7 +94,7 @@ class _Request:
 
     method: str
     url: str
-    headers: Mapping[str, str] = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
     body: bytes | None
 
 
@@ -203,7 +203,7 @@ class Studio:
         for left in reversed(range(_TRIES)):
             request, asked = made(), ""
             sent = urllib.request.Request(  # noqa: S310 - `_refuse_plain` has seen the address
-                request.url, request.body, dict(request.headers), method=request.method
+                request.url, request.body, request.headers, method=request.method
             )
             is_repeatable = request.method == "GET"
             try:

@@ -90,6 +90,8 @@ class StudioServer:
     job_ends: bool | None = True
     kept: int = 99
     """Lines of a job's log that are given."""
+    counted: int = 99
+    """The most lines that are counted."""
     faults: list[Fault] = field(default_factory=list)
     log: list[tuple[str, str, bytes, dict[str, str]]] = field(default_factory=list, repr=False)
     cancelled: list[int] = field(default_factory=list)
@@ -182,7 +184,7 @@ class StudioServer:
                 }
                 for at, line in enumerate(lines)
             ]
-            return {"success": True, "stdout": items[-self.kept :][::-1], "totalCount": len(items)}
+            return {"success": True, "stdout": items[-self.kept :][::-1], "totalCount": min(len(items), self.counted)}
         if method == "POST" and rest == "jobs/99/cancel":
             self.cancelled.append(99)
             return {"success": True}

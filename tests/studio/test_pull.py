@@ -463,13 +463,13 @@ def test_a_build_that_fails_gives_its_reason(
     assert not [call for call in server.calls if "download" in call]
 
 
-@pytest.mark.parametrize(("kept", "said"), [(4, "bcde"), (3, "cde"), (9, "bcde")])
+@pytest.mark.parametrize(("kept", "counted", "said"), [(4, 9, "bcde"), (3, 9, "cde"), (9, 9, "bcde"), (9, 0, "bcde")])
 def test_a_line_of_a_log_is_said_once(
-    server: StudioServer, studio: Studio, tmp_path: Path, kept: int, said: str
+    server: StudioServer, studio: Studio, tmp_path: Path, kept: int, counted: int, said: str
 ) -> None:
     """The server gives the last ones only; some may have gone by unseen."""
     lines: list[str] = []
-    server.job_log, server.kept = list("abcde"), kept
+    server.job_log, server.kept, server.counted = list("abcde"), kept, counted
     pulled(studio, tmp_path, deployment="zip", said=lines.append)
     assert lines == ["job 99: Studio builds zip", "a", *said]
 
