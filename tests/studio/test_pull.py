@@ -198,6 +198,8 @@ def test_several_projects(server: StudioServer, studio: Studio, tmp_path: Path) 
         ([(number, "P") for number in range(20)], "x", r"P \(18\), P \(19\)$"),
         ([(number, "P") for number in range(21)], "x", r"P \(18\), P \(19\), \.\.\.$"),
         ([(number, "P" * 90) for number in range(9)], "x", r"P \(3\), \.\.\.$"),
+        ([(1, "P" * 194), (2, "P" * 196)], "x", r"P \(1\), P+ \(2\)$"),
+        ([(1, "P" * 195), (2, "P" * 196)], "x", r"P \(1\), \.\.\.$"),
     ],
 )
 def test_which_project_is_meant(
