@@ -234,6 +234,16 @@ def test_recordings(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert "  anomaly    k-means\n" in said
 
 
+def test_pictures_for_an_eim_that_says_no_channels_are_grey(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    eim = tmp_path / "old.eim"
+    size = '"input_features_count": 4, "image_input_width": 2, "image_input_height": 2'
+    eim.write_text(AUDIO.replace('"input_features_count": 8', size).format(python=sys.executable))
+    eim.chmod(0o755)
+    Image.new("RGB", (2, 2), (255, 0, 0)).save(tmp_path / "red.png")
+    (answer,) = Said(capsys, "classify", eim, tmp_path / "red.png", "--format", "json").document["answers"]
+    assert answer["result"]["freeform"] == [[0x4C4C4C] * 4]
+
+
 @pytest.mark.parametrize(
     ("rate", "said"),
     [("0", "this .eim takes no sound"), ("-8", "this .eim takes no sound"), ('"8"', "this .eim takes no sound"),

@@ -643,6 +643,17 @@ def test_at_a_terminal(
     assert shown.out.startswith("Wooden shapes (4711)\n")
 
 
+@pytest.mark.parametrize(("is_terminal", "options"), [(False, []), (True, ["--format", "json"])])
+def test_a_script_is_not_asked_which_project(
+    server: StudioServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+    is_terminal: bool, options: list[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr("sys.stdin.isatty", lambda: is_terminal)
+    server.projects = [(9, "Fruit"), (PROJECT, "Wooden shapes")]
+    assert main(["pull", "-o", str(tmp_path), *options]) == 3
+    assert "hint: say which: --project ID\n" in capfd.readouterr().err
+
+
 def test_without_a_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     monkeypatch.delenv("EI_API_KEY", raising=False)
     for words in (["pull"], ["convert", "studio:1"]):
