@@ -132,7 +132,7 @@ def test_the_threshold_of_a_detector(
 ) -> None:
     server.trained |= {"objectDetectionLastLayer": "fomo", "thresholds": thresholds}
     done = pulled(studio, tmp_path)
-    assert done.metadata.threshold == threshold
+    assert repr(done.metadata.threshold) == repr(threshold), "1 is written as 1.0"
     assert [finding.message for finding in done.findings] == unknown
 
 
@@ -411,7 +411,7 @@ def test_targets_that_are_built(
         ([target(f"zip{n}") for n in range(4)], "Studio has no deployment 'zip'", "it has zip3, zip2, zip1$"),
         ([target("b-custom"), target("a-custom")], "Studio has no deployment 'zip'", "it has a-custom, b-custom$"),
         (
-            [target("zip", disabledForProject=True, reasonTargetDisabled="Enterprise only")],
+            [target("zip", disabledForProject=True, reasonTargetDisabled="Enterprise\nonly.")],
             "Studio does not build zip for this project: Enterprise only$",
             "choose another --deployment, or leave it",
         ),
@@ -577,13 +577,27 @@ def test_a_hint_about_options_says_whose_they_are(
 
 def test_the_command(server: StudioServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["pull", "-o", str(tmp_path / "x")]) == 0
-    shown = capfd.readouterr()
-    assert f"next:\n  ei-deepstream convert {tmp_path / 'x'} -o bundle\n" in shown.out
-    assert "labels: circle, square, star, triangle" in shown.out
+    model, zipped = tmp_path / "x" / "wooden-shapes.tflite", tmp_path / "x" / "wooden-shapes-zip.zip"
+    assert capfd.readouterr().out == (
+        "Wooden shapes (4711)\n  labels: circle, square, star, triangle\n  size: 48x48\n  resize mode: fit-shortest\n"
+        "  image scaling: none\n  task: classifier\n  threshold: not recorded\n"
+        f"wrote\n  {model}\n  {model.parent}/metadata.json\nnext:\n  ei-deepstream convert {model.parent} -o bundle\n"
+    )
+    assert main(["pull", "-o", str(tmp_path / "x"), "--deployment", "zip"]) == 0
+    assert capfd.readouterr().out == (
+        f"Wooden shapes (4711), build 8\nwrote\n  {zipped}\nnext:\n  ei-deepstream convert {zipped} -o bundle\n"
+    )
     assert main(["pull", "-o", str(tmp_path / "x"), "--format", "json", "--deployment", "zip"]) == 0
     document = json.loads(capfd.readouterr().out)
-    assert document["version"] == 8
-    assert document["files"][0]["path"] == str(tmp_path / "x" / "wooden-shapes-zip.zip")
+    assert {name: value for name, value in document.items() if name not in {"metadata", "files"}} == {
+        "schema_version": 1, "project": {"id": PROJECT, "name": "Wooden shapes", "owner": "someone"},
+        "export": str(zipped), "version": 8, "findings": [], "exit_code": 0,
+    }  # fmt: skip
+    assert [each["path"] for each in document["files"]] == [str(zipped)]
+    assert set(document["metadata"].values()) == {None}
+    server.trained["imageInputScaling"] = "0..2"
+    assert main(["pull", "-o", str(tmp_path / "x")]) == 0
+    assert "imageInputScaling is '0..2'" in capfd.readouterr().out
     server.faults = [Fault("projects", 99, 403)]
     assert main(["pull", "-o", str(tmp_path / "y")]) == 3
     assert "error: Edge Impulse's server answers with HTTP 403" in capfd.readouterr().err
@@ -599,6 +613,10 @@ def test_the_bar_of_a_download_goes(
     size = f"{len(MODEL) / 1000:.1f}"
     assert f"{size}/{size} kB" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", err)
     assert err.endswith("\x1b[2K"), "the line is empty again"
+    assert main(["pull", "-o", str(tmp_path / "x"), "--deployment", "zip"]) == 0
+    err = capsys.readouterr().err
+    assert "job 99: Studio builds zip\n" in err
+    assert "0/?" not in err, "no bar before the first bytes"
 
 
 @pytest.mark.parametrize(
