@@ -120,11 +120,11 @@ def _refuse_plain(url: str) -> None:
     """Raises InputError for an address whose connection is not encrypted and leaves this machine."""
     try:
         parts = urllib.parse.urlsplit(url)
-        host = parts.hostname
+        scheme, host = parts.scheme, parts.hostname
     except ValueError:
-        parts, host = urllib.parse.SplitResult("", "", "", "", ""), None
-    if parts.scheme != "https" and not (parts.scheme == "http" and host in _LOOPBACK):
-        shown = f"{parts.scheme or '?'}://{host or ''}"
+        scheme, host = "", None
+    if scheme != "https" and not (scheme == "http" and host in _LOOPBACK):
+        shown = f"{scheme or '?'}://{host or ''}"
         raise InputError(f"{shown} is not asked: the connection would not be encrypted", hint="use an https:// address")
 
 
