@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import resource
 import shutil
 import ssl
 import subprocess
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert import __version__
-from convert.errors import ConvertError, InputError, MissingDependencyError
+from convert.errors import ConvertError, InputError, MissingDependencyError, OutputError
 from convert.studio.client import KEYS_HINT, Studio, checked_key, read_key
 from tests.studio.conftest import MODEL
 from tests.studio.server import BLOCK, CDN, KEY, PROJECT, Fault, StudioServer
@@ -325,6 +326,19 @@ def test_a_file_that_is_too_large(
         fetch(studio, tmp_path)
     assert caught.value.hint == "download it in Studio"
     assert len(server.log) == 2
+
+
+def test_a_full_disk_is_no_fault_of_the_network(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OutputError, match=r"^cannot write: File too large$") as caught:
+            fetch(studio, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (caught.value.path, caught.value.hint) == (str(tmp_path), "check free space, or choose another -o")
+    assert len(server.log) == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_json_instead_of_a_file(server: StudioServer, studio: Studio, tmp_path: Path) -> None:

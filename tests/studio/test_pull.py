@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from convert import api
 from convert.__main__ import main
 from convert.errors import ConvertError, InputError, OutputError, PresetError
+from convert.files import Output
 from convert.images import ImageScaling, ResizeMode
 from convert.studio.client import KEYS_HINT, Studio
 from convert.studio.pull import Pull, Pulled, fetched
@@ -315,6 +317,7 @@ def test_a_deployment_is_built_then_taken(server: StudioServer, studio: Studio, 
     assert (done.version, done.export.name) == (8, "wooden-shapes-zip.zip")
     assert done.export.stat().st_mode & 0o777 == 0o644
     assert done.export.read_bytes() == library()
+    assert done.outputs == (Output(str(done.export), hashlib.sha256(library()).hexdigest()),)
     assert said == ["job 99: Studio builds zip", "Creating job... OK", "Exporting TensorFlow Lite model"]
     (post,) = [(path, json.loads(body)) for method, path, body, _ in server.log if method == "POST"]
     assert post == (
@@ -576,6 +579,7 @@ def test_a_hint_about_options_says_whose_they_are(
 
 
 def test_the_command(server: StudioServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    server.polls = 1
     assert main(["pull", "-o", str(tmp_path / "x")]) == 0
     model, zipped = tmp_path / "x" / "wooden-shapes.tflite", tmp_path / "x" / "wooden-shapes-zip.zip"
     assert capfd.readouterr().out == (
@@ -603,10 +607,10 @@ def test_the_command(server: StudioServer, tmp_path: Path, capfd: pytest.Capture
     assert "error: Edge Impulse's server answers with HTTP 403" in capfd.readouterr().err
 
 
-@pytest.mark.usefixtures("server")
 def test_the_bar_of_a_download_goes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    server: StudioServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    server.polls = 1
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert main(["pull", "-o", str(tmp_path / "x")]) == 0
     err = capsys.readouterr().err
