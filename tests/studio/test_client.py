@@ -295,6 +295,14 @@ def test_a_download_whose_rest_is_not_there_begins_again(server: StudioServer, s
     assert [headers.get("Range") for _, _, _, headers in server.log] == [None, "bytes=10000-", None]
 
 
+@pytest.mark.parametrize("headers", [{}, {"Content-Range": f"bytes 0-{len(MODEL) - 1}/{len(MODEL)}"}])
+def test_another_part_than_was_asked_for_is_taken_as_the_whole(
+    server: StudioServer, studio: Studio, tmp_path: Path, headers: dict[str, str]
+) -> None:
+    server.faults = [Fault("/model/", 1, cut=10_000), Fault("/model/", 1, 206, headers, MODEL)]
+    assert fetch(studio, tmp_path) == MODEL
+
+
 @pytest.mark.parametrize("status", [200, 206])
 def test_a_file_of_unknown_size(
     server: StudioServer, studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
