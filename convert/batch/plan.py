@@ -136,7 +136,7 @@ def expand(pattern: str, base: Path) -> tuple[Path, ...]:
     return tuple(base / match for match in matches)
 
 
-def find_models(words: Iterable[str], output: Path | None = None) -> tuple[tuple[ModelRequest, ...], list[Finding]]:
+def find_models(words: Iterable[str], output: Path | None = None) -> tuple[Collection[ModelRequest], list[Finding]]:
     """The models that plain paths, globs and folders of exports name, each once, and findings about the search.
 
     Args:
@@ -156,7 +156,7 @@ def find_models(words: Iterable[str], output: Path | None = None) -> tuple[tuple
                     continue
                 if path not in models or not found:
                     models[path] = ModelRequest(short_name(path), path, found=found)
-    return tuple(models.values()), search.findings
+    return models.values(), search.findings
 
 
 class _Search:

@@ -51,7 +51,7 @@ class _Explained(click.Command):
             groups = load_toml("options.toml")["groups"]
             sections = {title: [shown.pop(name) for name in names if name in shown] for title, names in groups.items()}
             sections["Other options"] = list(shown.values())
-        width = max((len(name) for rows in sections.values() for name, _ in rows if len(name) <= _WIDEST), default=0)
+        width = max(len(name) for rows in sections.values() for name, _ in rows if len(name) <= _WIDEST)
         for title, rows in sections.items():
             if rows:
                 with formatter.section(title):  # the names padded, so that the texts of all sections are in line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -130,8 +131,8 @@ class _Block(Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does it, without these."""
-        pairs = zip(args, [*args[1:], "--"], strict=True)
-        empty = {place for place, (name, value) in enumerate(pairs) if name.startswith("--") and not value}
+        pairs = enumerate(itertools.pairwise(args))
+        empty = {place for place, (name, value) in pairs if name.startswith("--") and not value}
         return super().parse_args(ctx, [each for place, each in enumerate(args) if not {place, place - 1} & empty])
 
 

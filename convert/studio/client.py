@@ -18,7 +18,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -94,7 +94,7 @@ class _Request:
 
     method: str
     url: str
-    headers: Mapping[str, str] = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
     body: bytes | None
 
 
@@ -120,11 +120,11 @@ def _refuse_plain(url: str) -> None:
     """Raises InputError for an address whose connection is not encrypted and leaves this machine."""
     try:
         parts = urllib.parse.urlsplit(url)
-        host = parts.hostname
+        scheme, host = parts.scheme, parts.hostname
     except ValueError:
-        parts, host = urllib.parse.SplitResult("", "", "", "", ""), None
-    if parts.scheme != "https" and not (parts.scheme == "http" and host in _LOOPBACK):
-        shown = f"{parts.scheme or '?'}://{host or ''}"
+        scheme, host = "", None
+    if scheme != "https" and not (scheme == "http" and host in _LOOPBACK):
+        shown = f"{scheme or '?'}://{host or ''}"
         raise InputError(f"{shown} is not asked: the connection would not be encrypted", hint="use an https:// address")
 
 
@@ -203,7 +203,7 @@ class Studio:
         for left in reversed(range(_TRIES)):
             request, asked = made(), ""
             sent = urllib.request.Request(  # noqa: S310 - `_refuse_plain` has seen the address
-                request.url, request.body, dict(request.headers), method=request.method
+                request.url, request.body, request.headers, method=request.method
             )
             is_repeatable = request.method == "GET"
             try:
@@ -292,14 +292,13 @@ class Studio:
 
     def _receive(self, response: http.client.HTTPResponse, part: Path) -> None:
         """Append what is missing of `part`; raises HTTPException where it breaks off."""
-        if "json" in (response.headers.get("Content-Type") or ""):
+        if "json" in response.headers.get_content_type():
             self._parsed(response.read(_CHUNK))
             raise InputError("Edge Impulse's server answers with JSON instead of a file", hint="try again later")
         done = part.stat().st_size
-        if response.status != 206 or not (response.headers.get("Content-Range") or "").startswith(f"bytes {done}-"):
+        if response.status != 206 or not response.headers.get("Content-Range", "").startswith(f"bytes {done}-"):
             done = 0
-        length = response.headers.get("Content-Length") or ""
-        total = done + int(length) if length.isdecimal() else None
+        total = None if response.length is None else done + response.length
         with part.open("r+b") as file:
             file.truncate(done)
             file.seek(done)
@@ -313,16 +312,15 @@ class Studio:
                 self.on_bytes(done, total)
                 if done > _LARGEST_FILE:
                     raise InputError("the file is larger than 4 GiB", hint="download it in Studio")
-        if total is not None and done != total:
-            raise http.client.IncompleteRead(b"", total - done)
+        if response.length:
+            raise http.client.IncompleteRead(b"", response.length)
 
 
 def _whole(response: http.client.HTTPResponse) -> bytes:
     """The body, of an answer that is not too large; raises HTTPException where it breaks off."""
     data = response.read(_LARGEST_ANSWER + 1)
-    length = response.headers.get("Content-Length") or ""
-    if length.isdecimal() and len(data) < min(int(length), _LARGEST_ANSWER):
-        raise http.client.IncompleteRead(data, int(length) - len(data))
+    if response.length and len(data) <= _LARGEST_ANSWER:
+        raise http.client.IncompleteRead(data, response.length)
     return data
 
 

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from zipfile import BadZipFile, ZipFile
 
 from convert.errors import ConvertError, InputError, OutputError, PresetError
@@ -36,6 +36,7 @@ from convert.types import Export, Metadata, slug
 if TYPE_CHECKING:
     from convert.findings import Finding
 
+_T = TypeVar("_T")
 _MODELS: Final = {"float32": "tflite-float", "int8": "tflite-int8"}
 _MODES: Final = {"classification": CLASSIFIER, "visual-anomaly": ANOMALY}
 _LAST_LAYERS: Final = {"mobilenet-ssd": "SSD", "yolov5v5-drpai": "YOLOV5_V5_DRPAI", "yolov2-akida": "YOLOV2"}
@@ -137,8 +138,7 @@ class Pull:
         answer = self.studio.answer("ImpulseApi", "get_impulse", project.id, impulse_id=self.impulse)
         if answer.get("impulse") is None:
             raise InputError(f"the project {project} has no impulse", hint="make and train one in Studio")
-        impulse: dict[str, Any] = _take(answer, "impulse", dict)
-        return impulse
+        return _take(answer, "impulse", dict)
 
     def _trained(self, project: Project, output: Path) -> Pulled:
         impulse = self._impulse(project)
@@ -256,7 +256,7 @@ class Pull:
         if not versions:
             return None
         self.said(f"taken: build {max(versions)}, the impulse has not changed since")
-        return int(max(versions))
+        return max(versions)
 
     def _build(self, project: Project, engine: str) -> int:
         """The version of a new build; a build that is interrupted is cancelled in Studio, too."""
@@ -276,7 +276,7 @@ class Pull:
                     self.studio.answer("JobsApi", "cancel_job", project.id, job)
                     self.said(f"job {job} was cancelled")
             raise
-        return int(_take(answer, "deploymentVersion", int))
+        return _take(answer, "deploymentVersion", int)
 
     def _wait(self, project: Project, job: int) -> None:
         """Until the job has ended well; its log is said as it grows.
@@ -419,7 +419,7 @@ def _kind(part: Path) -> str:
     return ".zip"
 
 
-def _take(holder: object, name: str, kind: type[Any]) -> Any:
+def _take(holder: object, name: str, kind: type[_T]) -> _T:
     """A value of an answer.
 
     Raises:

@@ -245,8 +245,20 @@ def test_where_something_else_answers() -> None:
     """A listener that takes the connection and says nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
-        with pytest.raises(InputError, match="no Dask scheduler answers"), Cluster(address, connect=0.3):
+        message = f"^no Dask scheduler answers at {address}: nothing came back within 0.3 s$"
+        with pytest.raises(InputError, match=message), Cluster(address, connect=0.3):
             pass
+
+
+def test_of_a_long_reason_the_first_line_is_shown(dask: Dask, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("Timed out\nin a call of a call")
+
+    monkeypatch.setattr("distributed.Client", refuse)
+    message = f"^no Dask scheduler answers at {dask.address}: Timed out$"
+    with pytest.raises(InputError, match=message) as caught, Cluster(dask.address):
+        pass
+    assert (caught.value.hint or "").startswith("start one with `dask scheduler`, and look at the address")
 
 
 def test_the_address_of_a_worker(dask: Dask) -> None:

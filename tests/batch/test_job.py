@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.batch.plan import BUG, Job, Outcome, State, execute, job
-from convert.errors import NoModelError
+from convert.batch.plan import BUG, Job, Outcome, State, execute, failure, job
+from convert.errors import ConvertError, InputError, NoModelError
 from convert.images import parse_frame
 from convert.isolation import Worker
 from convert.options import ConvertOptions, defaults
@@ -69,6 +69,34 @@ def test_what_holds_nothing_to_convert_is_unsuitable(worker: Worker, tmp_path: P
         assert (outcome.outputs, type(pickle.loads(pickle.dumps(outcome)).error)) == ((), NoModelError)
     options = {**defaults(ConvertOptions), "model": "b", "frame": "none"}
     assert execute(job("two", tmp_path / "two", tmp_path / "out", options), worker).state is State.DONE
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (
+            NoModelError("several", hint="name one with --model"),
+            "name one with --model; `batch` reads it from a manifest: ",
+        ),
+        (NoModelError("none", hint="give a library"), "give a library"),
+        (NoModelError("none"), None),
+        (InputError("several", hint="choose with `convert --model`"), "choose with `convert --model`"),
+    ],
+)
+def test_a_manifest_is_named_where_it_can_choose_the_model(error: ConvertError, hint: str | None) -> None:
+    shown = failure(job("door", Path("in/door.zip"), Path("out"), {}), error, 0.0).error
+    assert shown is not None
+    assert (shown.hint and shown.hint.removesuffix("model = ...")) == hint
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"), [("door.zip", "in/door.zip"), ("face.zip", "more/face.zip"), ("a.tflite", "a.tflite")]
+)
+def test_an_error_names_the_export_as_it_was_given(path: str, shown: str) -> None:
+    pair = job("door", Path("in/door.zip"), Path("out"), {}, Path("more/face.zip"))
+    error = failure(pair, InputError("damaged", path=path), 0.0).error
+    assert error is not None
+    assert error.path == shown
 
 
 def test_what_cannot_be_read_is_an_outcome(worker: Worker, tmp_path: Path) -> None:

@@ -60,13 +60,18 @@ def test_same_names_are_told_apart_by_their_projects(tmp_path: Path) -> None:
     (finding,) = findings
     assert finding.id == "EI806"
     assert finding.message.startswith("4 exports are called 'door'; their bundles are wooden-shapes (")
+    assert finding.message.count("), ") == 3
+    assert finding.message.endswith(f"door ({tmp_path / 'c.zip'})")
     assert f"Door-2 ({gone})" in finding.message
 
 
 def test_names_that_were_cut_stay_unique() -> None:
     long = "y" * 100
     models = [ModelRequest(long, Path(f"{number}.zip")) for number in range(11)]
-    names = [model.name for model in named_apart(models)[0]]
+    apart, (finding,) = named_apart(models)
+    names = [model.name for model in apart]
+    assert finding.message.endswith("y-4 (3.zip) and 7 more")
+    assert [model.name for model in named_apart(models[:1])[0]] == [long]
     assert len(set(names)) == 11
     assert {len(name) for name in names} == {100}
     assert names[0] == long

@@ -46,7 +46,8 @@ def _parameter(parameter: click.Parameter) -> str:
     elif isinstance(kind, click.IntRange | click.FloatRange):
         told.append(f"{kind.name} {kind.min}{'<' if kind.min_open else '..'}{kind.max}{'>' if kind.max_open else ''}")
     elif isinstance(kind, click.Path):
-        told.append("existing path" if kind.exists else "path")
+        told.append("existing path" if kind.exists else "path" if kind.file_okay else "folder")
+        told += ["or -"] if kind.allow_dash else []
     elif not is_flag:
         told.append(kind.name)
     told += [parameter.metavar] if parameter.metavar else []
@@ -54,8 +55,9 @@ def _parameter(parameter: click.Parameter) -> str:
     told += ["required"] if parameter.required else []
     told += ["repeated"] if parameter.multiple or parameter.nargs == -1 else []
     told += ["eager"] if parameter.is_eager else []
-    if not is_flag and isinstance(parameter.default, int | float | str):
+    if isinstance(parameter.default, int | float | str) and (not is_flag or parameter.default):
         told.append(f"= {parameter.default}")
+        told += ["not shown"] if not getattr(parameter, "show_default", False) else []
     return " ".join(told)
 
 

@@ -123,6 +123,7 @@ MISTAKES = (
     mistake("check project.zip", 3, "check takes configs", "inspect"),
     mistake("check note.txt", 3, "note.txt: the config cannot be read", "did you mean notes.txt?"),
     mistake("explain nvi14", 3, "NVI14", "did you mean NVI014?"),
+    mistake("block", 2, "--metadata is missing", "block --help"),
     mistake("simulate", 2, "config", "pictures", "-o"),
     mistake("simulate config.txt photo.jpg", 2, "-o"),
     mistake("simulate config.txt empty -o out", 3, "empty: the folder holds no picture"),

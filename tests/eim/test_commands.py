@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -233,6 +234,16 @@ def test_recordings(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert "  anomaly    k-means\n" in said
 
 
+def test_pictures_for_an_eim_that_says_no_channels_are_grey(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    eim = tmp_path / "old.eim"
+    size = '"input_features_count": 4, "image_input_width": 2, "image_input_height": 2'
+    eim.write_text(AUDIO.replace('"input_features_count": 8', size).format(python=sys.executable))
+    eim.chmod(0o755)
+    Image.new("RGB", (2, 2), (255, 0, 0)).save(tmp_path / "red.png")
+    (answer,) = Said(capsys, "classify", eim, tmp_path / "red.png", "--format", "json").document["answers"]
+    assert answer["result"]["freeform"] == [[0x4C4C4C] * 4]
+
+
 @pytest.mark.parametrize(
     ("rate", "said"),
     [("0", "this .eim takes no sound"), ("-8", "this .eim takes no sound"), ('"8"', "this .eim takes no sound"),
@@ -258,10 +269,18 @@ def test_rates_of_sound(capsys: pytest.CaptureFixture[str], tmp_path: Path, rate
 def test_usage(
     capsys: pytest.CaptureFixture[str], made: dict[str, Path], picture: Path, words: tuple[str, ...]
 ) -> None:  # fmt: skip
+    messages = {
+        "classify": "Invalid value for '--threshold': 'a:b=c' is neither" if "a:b=c" in words else "Give pictures, rec",
+        "serve": "Give a socket, stdin, or --print-info",
+        "compare": "Give PICTURES or --features FILE",
+        "pack": "-o is missing: the .eim to write",
+        "nonsense": "No such command 'nonsense'",
+    }
     places = {"MODEL": made["fomo.eim"], "BUNDLE": made["fomo"], "PICTURE": picture}
     said = Said(capsys, *(places.get(word, word) for word in words))
     assert said.code == 2
-    assert "example: ei-deepstream eim" in said.err
+    assert said.err.startswith(f"error: {messages[words[0]]}")
+    assert "\n  example: ei-deepstream eim" in said.err
 
 
 def test_errors(
@@ -269,16 +288,25 @@ def test_errors(
 ) -> None:
     text = tmp_path / "text"
     text.write_text("text")
-    for words in (
-        ("classify", text, picture), ("classify", served("fomo"), text), ("serve", tmp_path, "stdin"),
-        ("classify", served("classifier"), picture, "--threshold", "0.5"), ("pack", tmp_path, "-o", tmp_path / "x"),
-        ("compare", served("fomo"), made["classifier"], picture), ("proxy", tmp_path / "s", text),
-        ("classify", served("fomo"), "--features", text),
+    fomo, colours, motion = map(served, ("fomo", "classifier", "motion"))
+    no_bundle = "give the folder that `ei-deepstream convert` wrote, or "
+    other = "the .eim takes pictures of 96x96 with 3 channels, the other side ones of 8x8 with 3 channels"
+    shown = "while an .eim serves this socket, `ei-deepstream eim inspect --hello "
+    for words, message, hint in (
+        (("classify", text, picture), f"{text}: cannot be started: ", f"`ei-deepstream eim inspect {text}` says why"),
+        (("proxy", tmp_path / "s", text), f"{text}: cannot be started: ", "`ei-deepstream eim inspect "),
+        (("classify", fomo, text), f"{text}: not a picture that can be read: ", "leave it out, or save it again"),
+        (("classify", fomo, "--features", text), f"{text}: not a list of features: ", "numbers separated by commas"),
+        (("classify", motion, picture), f"{picture}: this .eim takes no pictures", "give --features FILE, or a .wav"),
+        (("classify", colours, picture, "--threshold", "1"), "this .eim has no detection threshold", shown),
+        (("serve", tmp_path, "stdin"), f"{tmp_path}: the folder holds no report.json", no_bundle),
+        (("pack", tmp_path, "-o", tmp_path / "x"), f"{tmp_path}: the folder holds no report.json", no_bundle),
+        (("compare", fomo, made["classifier"], picture), other, "compare an .eim with the conversion of the same"),
     ):  # fmt: skip
         said = Said(capsys, *words)
         assert said.code == 3, said.out
-        assert said.err.startswith("error: ")
-        assert "hint: " in said.err
+        assert said.err.startswith(f"error: {message}")
+        assert f"\n  hint: {hint}" in said.err
 
 
 def test_one_of_several_files_of_features_is_standard_input(
@@ -369,9 +397,10 @@ def test_pack(capsys: pytest.CaptureFixture[str], made: dict[str, Path], tmp_pat
 
 def test_serve_says_what_it_is(made: dict[str, Path], servers: Servers) -> None:
     process, path = servers.serve(made["fomo"])
+    assert process.stdout
+    assert select.select([process.stdout], [], [], 10)[0], "at once, not at the end"
     process.terminate()
     assert process.wait(10) == 143
-    assert process.stdout
     assert process.stdout.read().decode() == (
         f"Edge Impulse Linux impulse runner - listening for JSON messages on socket '{path}'\n"
         f"Waiting for connection on {path}...\n"

@@ -187,6 +187,9 @@ def test_classify_recordings(served: Served, tmp_path: Path, capsys: pytest.Capt
     document = json.loads(capsys.readouterr().out)
     assert len(document["answers"]) == 1, "of a folder the recordings"
     assert "1 channel" in document["findings"][0]["message"] or "samples a second" in document["findings"][0]["message"]
+    words = ["classify", str(served("motion")), str(motion), str(tmp_path), str(motion), "--format", "json"]
+    assert main(["eim", *words]) == 1
+    assert len(json.loads(capsys.readouterr().out)["answers"]) == 3, "files and folders in the order given"
     motion.write_text("x,y\n1,nan\n")
     assert main(["eim", "classify", str(served("motion")), str(motion)]) == 3
     assert "no number (NaN or infinity)" in capsys.readouterr().err
@@ -243,6 +246,7 @@ def test_anomaly_scores_are_compared_by_their_size_and_are_no_label() -> None:
     pairs, found = difference(theirs, {**theirs, "anomaly": 403.0}, "x", 0.01, 0, 0.5)
     assert [pair.label for pair in pairs] == ["a", "b", "anomaly"]
     assert not found, "400 and 403 are less than a hundredth apart"
+    assert not difference({"anomaly": -400.0}, {"anomaly": -403.0}, "x", 0.01, 0, 0.5)[1]
     _, found = difference(theirs, {**theirs, "anomaly": 405.0}, "x", 0.01, 0, 0.5)
     assert [finding.id for finding in found] == [SCORE_DIFFERS.id]
     _, found = difference(theirs, {"classification": {"a": 0.1, "b": 0.9}, "anomaly": 400.0}, "x", 1.0, 0, 0.5)

@@ -88,6 +88,10 @@ class StudioServer:
     job_log: list[str] = field(default_factory=lambda: ["Creating job... OK", "Exporting TensorFlow Lite model..."])
     polls: int = 2
     job_ends: bool | None = True
+    kept: int = 99
+    """Lines of a job's log that are given."""
+    counted: int = 99
+    """The most lines that are counted."""
     faults: list[Fault] = field(default_factory=list)
     log: list[tuple[str, str, bytes, dict[str, str]]] = field(default_factory=list, repr=False)
     cancelled: list[int] = field(default_factory=list)
@@ -141,7 +145,11 @@ class StudioServer:
         if re.fullmatch(r"training/keras/\d+/metadata", rest):
             return {"success": True, **self.trained}
         if rest == "downloads":
-            links = {name: f"/v1/api/{PROJECT}/learn-data/{BLOCK}/model/{name}" for name in self.files if "tf" in name}
+            links = {
+                name: f"/v1/api/{PROJECT}/learn-data/{BLOCK}/model/{name}?impulseId=1"
+                for name in self.files
+                if "tf" in name
+            }
             rows = [{"name": "model", "type": f"TensorFlow Lite ({n})", "link": link} for n, link in links.items()]
             return {"success": True, "downloads": rows}
         if (found := re.fullmatch(rf"learn-data/{BLOCK}/model/([\w-]+)", rest)) and found[1] in self.files:
@@ -149,7 +157,8 @@ class StudioServer:
         if rest in {"deployment/targets", "deployment/targets/data-sources"}:
             return {"success": True, "targets": self.targets}
         if rest == "deployment/history":
-            return {"success": True, "deployments": self.history, "totalDeploymentCount": len(self.history)}
+            listed = self.history[: int(query["limit"][0])]
+            return {"success": True, "deployments": listed, "totalDeploymentCount": len(self.history)}
         if re.fullmatch(r"deployment/history/\d+/download|deployment/download", rest):
             return self.files["deployment"]
         if method == "POST" and rest == "jobs/build-ondevice-model":
@@ -175,7 +184,7 @@ class StudioServer:
                 }
                 for at, line in enumerate(lines)
             ]
-            return {"success": True, "stdout": items[::-1], "totalCount": len(items)}
+            return {"success": True, "stdout": items[-self.kept :][::-1], "totalCount": min(len(items), self.counted)}
         if method == "POST" and rest == "jobs/99/cancel":
             self.cancelled.append(99)
             return {"success": True}
@@ -211,7 +220,7 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(answer, bytes):
             self._file(answer, fault)
         else:
-            self._send(200, json.dumps(answer).encode(), {"Content-Type": "application/json; charset=utf-8"})
+            self._send(200, json.dumps(answer).encode(), {"Content-Type": "application/json; charset=utf-8"}, fault)
 
     do_POST = do_GET  # noqa: N815 - http.server's name
 

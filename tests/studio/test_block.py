@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from convert import api
 from convert.__main__ import main
 from convert.errors import InputError
 from convert.files import configs, write
+from convert.images import ImageScaling
 from convert.nvinfer.targets import catalogue
 from convert.options import BLOCK, ConvertOptions, Option, table
 from convert.report import dumps
@@ -153,26 +156,118 @@ def test_a_refusal_is_a_sentence(
     assert not (tmp_path / "home").exists()
 
 
-def test_progress_is_said_every_two_seconds(prepared: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_said_every_two_seconds(
+    prepared: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("convert.studio.block._INTERVAL", 0.01)
     said: list[str] = []
     run(prepared(library("shapes-cpp-2025")), {"role": "sgie"}, said.append)
-    steps = [line for line in said if line.startswith("convert: ") and "," not in line]
-    assert steps == [f"convert: {name}" for name in ("unpack", "translate", "adapt", "validate", "emit")]
+    steps = [line for line in said if not re.search(r", \d+ s$", line)]
+    assert steps.pop(6).startswith("note EI505: the primary engine of the app is ")
+    assert re.fullmatch(r"largest difference from the original: [\de.-]+, on 32 inputs", steps.pop(6))
+    assert steps == [
+        f"reads {tmp_path / 'input'}",
+        *(f"convert: {name}" for name in ("unpack", "translate", "adapt", "validate", "emit")),
+        *("check", "writes deploy.zip", f"wrote {tmp_path / 'home' / 'output' / 'deploy.zip'}"),
+    ]
     assert [line for line in said if line.endswith(", 0 s")]
 
 
-def test_pictures_of_the_learn_block(prepared: Callable[..., Path], tmp_path: Path) -> None:
-    data = tmp_path / "data"
+def test_pictures_of_the_learn_block(
+    prepared: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, simulate = tmp_path / "data", api.simulate
+    shown: list[str] = []
+
+    def counted(bundle: Path, pictures: list[Path], output: Path) -> object:
+        shown.extend(each.name for each in pictures)
+        return simulate(bundle, pictures, output)
+
+    monkeypatch.setattr(api, "simulate", counted)
     data.mkdir()
     np.save(data / "X_split_test.npy", np.random.default_rng(1).random((20, 48, 48, 1)).astype(np.float32))
     said: list[str] = []
     place = run(prepared(library("shapes-cpp-2025")), {}, said.append, data)
     assert "20 validation pictures of the project are used" in said
+    assert "simulate" in said
+    assert shown == [f"{number:03}.png" for number in range(12)]
     with zipfile.ZipFile(place) as packed:
         assert b"<html" in packed.read("report.html")[:500]
         inputs = json.loads(packed.read("bundle/report.json"))["evidence"]["parity"]["inputs"]
     assert inputs == 32 + 20
+
+
+def test_findings_are_said_and_a_bundle_that_cannot_be_simulated(
+    prepared: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prove_nothing(monkeypatch)
+    found = [SimpleNamespace(level="note", id="NVI000", message="so it is")]
+
+    def simulate(*_: object) -> None:
+        raise InputError("out of luck", hint="try again")
+
+    monkeypatch.setattr(api, "simulate", simulate)
+    monkeypatch.setattr(api, "check", lambda _: SimpleNamespace(findings=found))
+    np.save(tmp_path / "X_split_test.npy", np.zeros((1, 48, 48, 1), np.float32))
+    said: list[str] = []
+    place = run(prepared(library("shapes-cpp-2025")), {"labels": ("a", "b", "c", "d")}, said.append, tmp_path)
+    at = said.index("check")
+    assert said[at + 1 : at + 4] == ["note NVI000: so it is", "simulate", "not simulated: out of luck"]
+    with zipfile.ZipFile(place) as packed:
+        assert {name.partition("/")[0] for name in packed.namelist()} == {"bundle"}
+
+
+@pytest.mark.parametrize(
+    ("scaling", "black", "white"),
+    [
+        (None, 0.0, 1.0),
+        (ImageScaling.NONE, 0.0, 1.0),
+        (ImageScaling.FROM_0_TO_255, 0.0, 255.0),
+        (ImageScaling.MINUS_1_TO_1, -1.0, 1.0),
+        (ImageScaling.MINUS_128_TO_127, -128.0, 127.0),
+        (ImageScaling.TORCH, None, None),
+    ],
+)
+def test_pictures_are_scaled_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scaling: ImageScaling, black: float | None, white: float
+) -> None:
+    """A level too dark or too bright is rounding; more is another scaling."""
+    export, said = SAMPLES / "exports" / "shapes-cpp-2025", []  # type: ignore[var-annotated]
+    found = api.inspect(export)
+    models = [replace(each, metadata=replace(each.metadata, image_scaling=scaling)) for each in found.models]
+    monkeypatch.setattr(api, "inspect", lambda _: replace(found, models=tuple(models)))
+    if black is None:
+        np.save(tmp_path / "X_split_test.npy", np.zeros((1, 48, 48, 1)))
+        assert validation_pictures(export, tmp_path, tmp_path / "pictures", said.append) is None
+        return
+    for levels, is_used in (((-1, 256), True), ((-1.1, 0), False), ((0, 256.1), False)):
+        values = np.full((1, 48, 48, 1), black)
+        values[0, 0, :2, 0] = [black + (white - black) * level / 255 for level in levels]
+        np.save(tmp_path / "X_split_test.npy", values)
+        folder = validation_pictures(export, tmp_path, tmp_path / f"pictures{levels}", said.append)
+        assert (folder is not None) == is_used
+    picture = np.asarray(Image.open(tmp_path / "pictures(-1, 256)" / "000.png"))
+    assert picture[0, :3].tolist() == [0, 255, 0]
+
+
+def test_pictures_in_colour_under_the_new_name(tmp_path: Path) -> None:
+    levels = np.random.default_rng(1).integers(0, 256, (2, 96, 96, 3))
+    np.save(tmp_path / "X_validate_features.npy", (levels / 255).reshape(2, -1))
+    np.save(tmp_path / "X_split_test.npy", np.zeros((1, 5)))
+    folder = validation_pictures(SAMPLES / "exports" / "fruit-cpp-2022", tmp_path, tmp_path / "p", lambda _line: None)
+    assert folder is not None
+    for path, picture in zip(sorted(folder.iterdir()), levels, strict=True):
+        assert np.array_equal(np.asarray(Image.open(path)), picture)
+
+
+def test_what_is_no_picture_is_left_alone(tmp_path: Path) -> None:
+    said: list[str] = []
+    write_tree(impulse_library(*of_sound()), tmp_path / "sound")
+    for export in ("shapes-cpp-2025", None):
+        place = SAMPLES / "exports" / export if export else tmp_path / "sound"
+        assert validation_pictures(place, tmp_path, tmp_path / "pictures", said.append) is None
+        np.save(tmp_path / "X_split_test.npy", np.zeros((1, 637)))
+    assert said == []
 
 
 def test_pictures_are_those_that_were_trained_with(tmp_path: Path) -> None:
@@ -282,13 +377,36 @@ def test_metadata_of_any_kind(tmp_path: Path, document: object) -> None:
         Folders.read(path)
 
 
+@pytest.mark.parametrize(
+    ("folders", "message", "is_about_input"),
+    [
+        ({"input": "", "output": "x"}, "folders.input and folders.output are no paths", False),
+        ({"input": "/", "output": 3}, "folders.input and folders.output are no paths", False),
+        ({"input": "/", "output": "a\0"}, "folders.input and folders.output are no paths", False),
+        ({"input": "/"}, "it is no deployment-metadata.json with folders", False),
+        ({"input": "/nowhere", "output": "x"}, "folders.input is not there", True),
+    ],
+)
+def test_metadata_that_names_no_folders(
+    tmp_path: Path, folders: dict[str, object], message: str, is_about_input: bool
+) -> None:
+    path = tmp_path / "metadata.json"
+    path.write_text(json.dumps({"folders": folders}))
+    with pytest.raises(InputError) as caught:
+        Folders.read(path)
+    assert caught.value.message == message
+    assert caught.value.path == ("/nowhere" if is_about_input else str(path))
+    assert caught.value.hint == "Studio writes this file; locally, `edge-impulse-blocks runner` does"
+
+
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 100_000, b"NaN"])
 def test_metadata_that_is_no_json(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "metadata.json"
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=r"^cannot be read: No such file") as caught:
         Folders.read(path)
+    assert (caught.value.hint or "").startswith("Studio writes this file")
     path.write_bytes(data)
-    with pytest.raises(InputError, match="no deployment-metadata"):
+    with pytest.raises(InputError, match=r"^it is no deployment-metadata"):
         Folders.read(path)
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import hashlib
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import click
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -15,15 +19,13 @@ from hypothesis import strategies as st
 from convert import api
 from convert.__main__ import main
 from convert.errors import ConvertError, InputError, OutputError, PresetError
+from convert.files import Output
 from convert.images import ImageScaling, ResizeMode
-from convert.studio.client import Studio
-from convert.studio.pull import Pull, Pulled
+from convert.studio.client import KEYS_HINT, Studio
+from convert.studio.pull import Pull, Pulled, fetched
 from tests.emitted import prove_nothing
 from tests.studio.conftest import MODEL, SAMPLES, library
 from tests.studio.server import IMPULSE, KEY, PROJECT, TRAINED, Fault, StudioServer, target
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def pulled(studio: Studio, folder: Path, **values: Any) -> Pulled:
@@ -61,8 +63,9 @@ def test_a_detector(server: StudioServer, studio: Studio, tmp_path: Path) -> Non
 def test_the_int8_model(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
     server.files["tflite-int8"] = (SAMPLES / "models" / "table-fomo.tflite").read_bytes()
     assert pulled(studio, tmp_path, variant="int8").export.read_bytes() == server.files["tflite-int8"]
-    with pytest.raises(PresetError, match="float16"):
+    with pytest.raises(PresetError, match=r"^there is no --variant 'float16'$") as caught:
         pulled(studio, tmp_path, variant="float16")
+    assert caught.value.hint == "one of float32, int8"
 
 
 @pytest.mark.parametrize(
@@ -81,6 +84,7 @@ def test_a_model_that_studio_does_not_have(
     with pytest.raises(InputError) as caught:
         pulled(studio, tmp_path)
     assert caught.value.message.endswith(f"(float32) of this learn block to download; it has {has}")
+    assert caught.value.hint == "try --variant int8 or float32, or build a library with --deployment zip"
 
 
 def test_a_folder_that_cannot_be_written_is_refused_first(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
@@ -106,16 +110,81 @@ def test_values_that_are_not_known_are_findings(server: StudioServer, studio: St
     assert [finding.id for finding in done.findings] == ["EI106"] * 4
     recorded = done.metadata
     assert (recorded.image_scaling, recorded.task, recorded.threshold, recorded.resize_mode) == (None,) * 4
+    assert [(finding.message, finding.path) for finding in done.findings[1:]] == [
+        ("imageInputScaling is '0..2', which is not known here", f"studio:{PROJECT}"),
+        ("objectDetectionLastLayer is 'paddleocr-detector', which is not known here", f"studio:{PROJECT}"),
+        ("min_score is 'high', which is not known here", f"studio:{PROJECT}"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "threshold", "unknown"),
+    [
+        ([{"key": "min_score", "value": 1}], 1.0, []),
+        ([{"key": "min_score", "value": 0}], None, ["min_score is '0', which is not known here"]),
+        ([{"key": "min_score", "value": 1.01}], None, ["min_score is '1.01', which is not known here"]),
+        ([{"key": "min_score", "value": True}], None, ["min_score is 'True', which is not known here"]),
+        ([{"key": "other", "value": 0.2}, None, {"key": "min_score", "value": 0.3}], 0.3, []),
+        (None, None, []),
+        ("x" * 70, None, [f"thresholds is '{'x' * 60}', which is not known here"]),
+    ],
+)
+def test_the_threshold_of_a_detector(
+    server: StudioServer, studio: Studio, tmp_path: Path, thresholds: Any, threshold: float | None, unknown: list[str]
+) -> None:
+    server.trained |= {"objectDetectionLastLayer": "fomo", "thresholds": thresholds}
+    done = pulled(studio, tmp_path)
+    assert repr(done.metadata.threshold) == repr(threshold), "1 is written as 1.0"
+    assert [finding.message for finding in done.findings] == unknown
+
+
+@pytest.mark.parametrize(
+    ("mode", "task"), [("classification", "classifier"), ("visual-anomaly", "anomaly"), ("regression", None)]
+)
+def test_the_task_of_a_model_without_boxes(
+    server: StudioServer, studio: Studio, tmp_path: Path, mode: str, task: str | None
+) -> None:
+    server.impulse["learnBlocks"][0]["type"] = "keras-visual-anomaly"  # taken where there is nothing else
+    server.trained["mode"] = mode
+    done = pulled(studio, tmp_path)
+    assert (done.metadata.task, done.metadata.block_id, done.findings) == (task, 5, ())
+
+
+@pytest.mark.parametrize(
+    ("changed", "recorded"),
+    [({}, (1, "Impulse #1")), ({"id": True, "name": 7}, (None, None)), ({"id": "1", "name": "x"}, (None, "x"))],
+)
+def test_the_impulse_is_recorded_as_it_is_called(
+    server: StudioServer, studio: Studio, tmp_path: Path, changed: dict[str, Any], recorded: tuple[Any, Any]
+) -> None:
+    server.impulse |= changed
+    metadata = pulled(studio, tmp_path).metadata
+    assert (metadata.impulse_id, metadata.impulse_name) == recorded
+
+
+def test_an_impulse_that_is_named_is_asked_for(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
+    pulled(studio, tmp_path, impulse=2)
+    assert [call for call in server.calls if "impulseId=2" in call] == [
+        f"GET /api/{PROJECT}/impulse?impulseId=2", f"GET /api/{PROJECT}/downloads?impulseId=2",
+    ]  # fmt: skip
+    server.log.clear()
+    pulled(studio, tmp_path, impulse=2, deployment="zip")
+    asked = [call.partition("?") for call in server.calls]
+    assert [path for path, _, query in asked if "impulseId=2" in query] == [
+        f"GET /api/{PROJECT}/deployment/targets", f"GET /api/{PROJECT}/deployment/history",
+        f"POST /api/{PROJECT}/jobs/build-ondevice-model",
+    ]  # fmt: skip
+    assert f"GET /api/{PROJECT}/impulse" not in [path for path, _, _ in asked]
 
 
 def test_several_projects(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
     server.projects = [(9, "Fruit"), (PROJECT, "Wooden shapes")]
-    with pytest.raises(PresetError, match=r"2 projects: Fruit \(9\), Wooden shapes") as caught:
+    with pytest.raises(PresetError, match=r"^the key opens 2 projects: Fruit \(9\), Wooden shapes") as caught:
         pulled(studio, tmp_path)
-    assert "--project" in (caught.value.hint or "")
-    with pytest.raises(PresetError, match="does not open a project 'Bread'") as caught:
+    assert caught.value.hint == "say which: --project ID"
+    with pytest.raises(PresetError, match=r"^the key does not open a project 'Bread', but Fruit") as caught:
         pulled(studio, tmp_path, project="Bread")
-    assert "one project" in (caught.value.hint or "")
+    assert caught.value.hint == "a development key belongs to one project; " + KEYS_HINT
     for named in (str(PROJECT), "wooden SHAPES"):
         assert pulled(studio, tmp_path, project=named).project.id == PROJECT
     assert pulled(studio, tmp_path, choose=lambda found: found[1]).project.id == PROJECT
@@ -131,6 +200,8 @@ def test_several_projects(server: StudioServer, studio: Studio, tmp_path: Path) 
         ([(number, "P") for number in range(20)], "x", r"P \(18\), P \(19\)$"),
         ([(number, "P") for number in range(21)], "x", r"P \(18\), P \(19\), \.\.\.$"),
         ([(number, "P" * 90) for number in range(9)], "x", r"P \(3\), \.\.\.$"),
+        ([(1, "P" * 194), (2, "P" * 196)], "x", r"P \(1\), P+ \(2\)$"),
+        ([(1, "P" * 195), (2, "P" * 196)], "x", r"P \(1\), \.\.\.$"),
     ],
 )
 def test_which_project_is_meant(
@@ -147,14 +218,59 @@ def test_which_project_is_meant(
 @pytest.mark.parametrize(
     ("change", "message", "hint"),
     [
-        ({"trained": {"hasTrainedModel": False}}, "no trained model", "train it"),
-        ({"files": {"tflite-float": None}}, r"no TensorFlow Lite model \(float32\)", "--deployment zip"),
-        ({"impulse": {"inputBlocks": [{"type": "time-series"}]}}, "takes time-series, no pictures", "--deployment zip"),
-        ({"impulse": dict.fromkeys(IMPULSE)}, "has no impulse", "make and train one"),
-        ({"impulse": {"learnBlocks": []}}, "no neural network", "learn block"),
-        ({"impulse": {"learnBlocks": IMPULSE["learnBlocks"] * 2}}, "2 learn blocks", "--deployment zip"),
-        ({"files": {"tflite-float": b"<html>"}}, "a web page", "pull again"),
-        ({"files": {"tflite-float": MODEL[:5000]}}, "as the model of 'Transfer learning'", "pull again"),
+        (
+            {"trained": {"hasTrainedModel": False}},
+            "the learn block 'Transfer learning' has no trained model",
+            "train it in Studio, then pull",
+        ),
+        (
+            {"trained": {"hasTrainedModel": 1}},
+            "an answer of Edge Impulse's server lacks 'hasTrainedModel'",
+            "its API may have changed",
+        ),
+        (
+            {"impulse": {"learnBlocks": [IMPULSE["learnBlocks"][0] | {"id": True}]}},
+            "an answer of Edge Impulse's server lacks 'id'",
+            "its API may have changed",
+        ),
+        (
+            {"files": {"tflite-float": None}},
+            r"Studio has no TensorFlow Lite model \(float32\)",
+            "try --variant int8 or",
+        ),
+        *(
+            (
+                {"impulse": {"inputBlocks": [{"type": each} for each in inputs]}},
+                f"the impulse takes {shown}, no pictures",
+                "build a library, which does: --deployment zip",
+            )
+            for inputs, shown in (
+                (["time-series"], "time-series"),
+                ([], "nothing"),
+                (["image", "x", "image"], "image, x"),
+            )
+        ),
+        (
+            {"impulse": dict.fromkeys(IMPULSE)},
+            r"the project Wooden shapes \(4711\) has no impulse",
+            "make and train one",
+        ),
+        ({"impulse": {"learnBlocks": []}}, "the impulse has no neural network", "add a learn block"),
+        (
+            {"impulse": {"learnBlocks": IMPULSE["learnBlocks"] * 2}},
+            "the impulse has 2 learn blocks: 'Transfer learning', 'Transfer learning'$",
+            "build a library with --deployment zip",
+        ),
+        (
+            {"files": {"tflite-float": b"<html>"}},
+            "what Studio gave as the model of 'Transfer learning' is a web page; ",
+            "pull again, or train again",
+        ),
+        (
+            {"files": {"tflite-float": MODEL[:5000]}},
+            "what Studio gave as the model of 'Transfer learning' is ",
+            "pull again, or train again",
+        ),
     ],
 )
 def test_what_cannot_be_pulled(
@@ -165,9 +281,9 @@ def test_what_cannot_be_pulled(
         held |= values
         for each in [key for key, value in held.items() if value is None]:
             del held[each]
-    with pytest.raises(InputError, match=message) as caught:
+    with pytest.raises(InputError, match=f"^{message}") as caught:
         pulled(studio, tmp_path / "x")
-    assert hint in (caught.value.hint or "")
+    assert (caught.value.hint or "").startswith(hint)
     assert not (tmp_path / "x").exists()
 
 
@@ -201,6 +317,7 @@ def test_a_deployment_is_built_then_taken(server: StudioServer, studio: Studio, 
     assert (done.version, done.export.name) == (8, "wooden-shapes-zip.zip")
     assert done.export.stat().st_mode & 0o777 == 0o644
     assert done.export.read_bytes() == library()
+    assert done.outputs == (Output(str(done.export), hashlib.sha256(library()).hexdigest()),)
     assert said == ["job 99: Studio builds zip", "Creating job... OK", "Exporting TensorFlow Lite model"]
     (post,) = [(path, json.loads(body)) for method, path, body, _ in server.log if method == "POST"]
     assert post == (
@@ -210,12 +327,40 @@ def test_a_deployment_is_built_then_taken(server: StudioServer, studio: Studio, 
     server.log.clear()
     assert pulled(studio, tmp_path, deployment="zip").version == 8
     assert not [call for call in server.calls if "jobs" in call]
+    assert said[3:] == []
     for name, value in (("impulseHasChangedSinceDeployment", True), ("impulseId", 2), ("engine", "tflite-eon")):
         server.log.clear()
         server.history[:] = [{**server.history[0], name: value}]
         pulled(studio, tmp_path, deployment="zip")
         assert [call for call in server.calls if "build-ondevice" in call], name
         del server.history[0]
+
+
+@pytest.mark.parametrize(("others", "version"), [(0, 12), (49, 12), (50, 8)])
+def test_the_last_fifty_builds_are_looked_through(
+    server: StudioServer, studio: Studio, tmp_path: Path, others: int, version: int
+) -> None:
+    said: list[str] = []
+    row = {
+        "deploymentVersion": 12, "deploymentFormat": "zip", "engine": "tflite", "modelType": "float32",
+        "impulseHasChangedSinceDeployment": False, "impulseId": 1,
+    }  # fmt: skip
+    server.history = [*({**row, "modelType": "int8"} for _ in range(others)), row, {**row, "deploymentVersion": 11}]
+    assert pulled(studio, tmp_path, deployment="zip", said=said.append).version == version
+    taken = "taken: build 12, the impulse has not changed since"
+    assert said[0] == (taken if version == 12 else "job 99: Studio builds zip")
+
+
+@pytest.mark.parametrize("kind", ["zip", "eim"])
+def test_a_folder_in_the_place_of_a_deployment_is_found_before_the_build(
+    server: StudioServer, studio: Studio, tmp_path: Path, kind: str
+) -> None:
+    place = tmp_path / f"wooden-shapes-custom.{kind}"
+    place.mkdir()
+    with pytest.raises(OutputError, match=r"^a folder has the name of the file$") as caught:
+        pulled(studio, tmp_path, deployment="custom")
+    assert (caught.value.path, caught.value.hint) == (str(place), "choose another -o")
+    assert server.calls == ["GET /api/projects"]
 
 
 @given(st.sampled_from(["targets", "history", "supportedEngines", "modelVariants", "preferredEngine"]), JSON)
@@ -260,28 +405,88 @@ def test_targets_that_are_built(
 @pytest.mark.parametrize(
     ("targets", "message", "hint"),
     [
-        ([target("zip", supportedEngines=[], preferredEngine="newest")], "bindings refuse to ask", "--upgrade"),
-        ([target("zap")], "no deployment 'zip'", "it has zap"),
-        ([target("zip", disabledForProject=True, reasonTargetDisabled="Enterprise only")], "Enterprise only", "leave"),
-        ([target("zip", modelVariants=[{"variant": "float32", "supported": False}])], "with float32", "--variant"),
+        (
+            [target("zip", supportedEngines=[], preferredEngine="newest")],
+            "Edge Impulse's API bindings refuse to ask: ",
+            r".* -m pip install .*edgeimpulse-api.* --upgrade",
+        ),
+        ([target("zap"), target("b-custom")], "Studio has no deployment 'zip' for this project$", "it has zap$"),
+        ([target(f"zip{n}") for n in range(4)], "Studio has no deployment 'zip'", "it has zip3, zip2, zip1$"),
+        ([target("b-custom"), target("a-custom")], "Studio has no deployment 'zip'", "it has a-custom, b-custom$"),
+        (
+            [target("zip", disabledForProject=True, reasonTargetDisabled="Enterprise\nonly.")],
+            "Studio does not build zip for this project: Enterprise only$",
+            "choose another --deployment, or leave it",
+        ),
+        (
+            [target("zip", disabledForProject=True)],
+            "Studio does not build zip for this project: no reason is given$",
+            "choose another --deployment",
+        ),
+        (
+            [target("zip", modelVariants=[{"variant": "float32", "supported": False}])],
+            "Studio does not build zip with float32$",
+            "try another --variant$",
+        ),
+        (
+            [target("zip", modelVariants=[{"variant": "float32", "supported": False, "hint": "Train it first."}])],
+            "Studio does not build zip with float32$",
+            "Train it first$",
+        ),
     ],
 )
 def test_targets_that_are_not_built(
     server: StudioServer, studio: Studio, tmp_path: Path, targets: list[dict[str, Any]], message: str, hint: str
 ) -> None:
     server.targets = targets
-    with pytest.raises(ConvertError, match=message) as caught:
+    with pytest.raises(ConvertError, match=f"^{message}") as caught:
         pulled(studio, tmp_path, deployment="zip")
-    assert hint in (caught.value.hint or "")
+    assert re.match(hint, caught.value.hint or "")
     assert not [call for call in server.calls if call.startswith("POST")]
 
 
-def test_a_build_that_fails_gives_its_reason(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
-    server.job_ends = False
-    server.job_log += ["ERR: Unsupported operator CUSTOM", "Job failed (see above)"]
-    with pytest.raises(InputError, match="ERR: Unsupported operator CUSTOM"):
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        (
+            ["Creating job", "ERR: Unsupported operator CUSTOM", "Job failed (see above)"],
+            "ERR: Unsupported operator CUSTOM",
+        ),
+        (["ERR: one", "and", "ERR: two", "Job failed"], "ERR: two"),
+        (["Creating job", "Killed"], "Killed"),
+        ([], "its log is empty"),
+    ],
+)
+def test_a_build_that_fails_gives_its_reason(
+    server: StudioServer, studio: Studio, tmp_path: Path, log: list[str], reason: str
+) -> None:
+    server.job_ends, server.job_log = False, log
+    with pytest.raises(InputError) as caught:
         pulled(studio, tmp_path, deployment="zip")
+    assert caught.value.message == f"Studio could not build zip (job 99): {reason}"
+    assert (caught.value.hint or "").startswith("Studio has the whole log: Jobs; or leave --deployment out")
     assert not [call for call in server.calls if "download" in call]
+
+
+@pytest.mark.parametrize(("kept", "counted", "said"), [(4, 9, "bcde"), (3, 9, "cde"), (9, 9, "bcde"), (9, 0, "bcde")])
+def test_a_line_of_a_log_is_said_once(
+    server: StudioServer, studio: Studio, tmp_path: Path, kept: int, counted: int, said: str
+) -> None:
+    """The server gives the last ones only; some may have gone by unseen."""
+    lines: list[str] = []
+    server.job_log, server.kept, server.counted = list("abcde"), kept, counted
+    pulled(studio, tmp_path, deployment="zip", said=lines.append)
+    assert lines == ["job 99: Studio builds zip", "a", *said]
+
+
+def test_a_build_that_does_not_end(server: StudioServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked every two seconds, for an hour; here each of them is half an hour."""
+    server.job_ends, passed = None, [0.0]
+    monkeypatch.setattr("convert.studio.pull.time", SimpleNamespace(monotonic=lambda: sum(passed)))
+    with pytest.raises(InputError, match=r"^job 99 has not ended within an hour$") as caught:
+        pulled(Studio(KEY, pause=lambda seconds: passed.append(900 * seconds)), tmp_path, deployment="zip")
+    assert caught.value.hint == "look at it in Studio, or cancel it there: Jobs"
+    assert len([call for call in server.calls if "status" in call]) == 4
 
 
 def test_an_interrupted_build_is_cancelled(server: StudioServer, tmp_path: Path) -> None:
@@ -290,21 +495,32 @@ def test_an_interrupted_build_is_cancelled(server: StudioServer, tmp_path: Path)
     def interrupt(_seconds: float) -> None:
         raise KeyboardInterrupt
 
+    said: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        pulled(Studio(KEY, pause=interrupt), tmp_path, deployment="zip")
-    assert server.cancelled == [99]
+        pulled(Studio(KEY, pause=interrupt), tmp_path, deployment="zip", said=said.append)
+    assert (server.cancelled, said[-1]) == ([99], "job 99 was cancelled")
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("damage", ["cut", "changed", "html"])
-def test_a_damaged_deployment_is_no_file(server: StudioServer, studio: Studio, tmp_path: Path, damage: str) -> None:
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("cut", "the zip that Studio gave is damaged: File is not a zip file$"),
+        ("changed", r"the zip that Studio gave is damaged: \S+$"),
+        ("html", "what Studio gave as the deployment is a web page; "),
+    ],
+)
+def test_a_damaged_deployment_is_no_file(
+    server: StudioServer, studio: Studio, tmp_path: Path, damage: str, message: str
+) -> None:
     whole = library()
     middle = len(whole) // 2
     server.files["deployment"] = {
         "cut": whole[:middle], "changed": whole[:middle] + b"\0\0\0\0" + whole[middle + 4 :], "html": b"<html></html>",
     }[damage]  # fmt: skip
-    with pytest.raises(InputError, match=r"what Studio gave|is damaged"):
+    with pytest.raises(InputError, match=f"^{message}") as caught:
         pulled(studio, tmp_path, deployment="zip")
+    assert caught.value.hint == "pull again"
     assert not list(tmp_path.iterdir())
 
 
@@ -325,30 +541,86 @@ def test_an_export_in_studio(server: StudioServer, tmp_path: Path, monkeypatch: 
     assert server.port
 
 
+def test_projects_in_studio_among_other_exports(server: StudioServer, studio: Studio, tmp_path: Path) -> None:
+    server.projects.append((9, "Fruit"))
+    made: list[Studio] = []
+
+    def key() -> Studio:
+        made.append(studio)
+        return studio
+
+    exports = [Path(f"studio:{PROJECT}"), tmp_path, Path("studio:wooden shapes"), Path(f"studio:{PROJECT}")]
+    with fetched(exports, "float32", key) as (first, other, second, again):
+        assert (other, again) == (tmp_path, first)
+        assert [first.name, second.name] == [f"studio:{PROJECT}", "studio:wooden-shapes"]
+        assert [(each / "wooden-shapes.tflite").read_bytes() for each in (first, second)] == [MODEL, MODEL]
+    assert len(made) == 1
+    assert not first.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        (
+            {"projects": [(PROJECT, "a"), (9, "b")]},
+            "say which: --project ID; these options are `ei-deepstream pull`'s: ",
+        ),
+        ({"trained": {**TRAINED, "hasTrainedModel": False}}, "train it in Studio, then pull again$"),
+    ],
+)
+def test_a_hint_about_options_says_whose_they_are(
+    server: StudioServer, studio: Studio, change: dict[str, Any], hint: str
+) -> None:
+    for name, value in change.items():
+        setattr(server, name, value)
+    with pytest.raises(ConvertError) as caught, fetched([Path("studio:")], "float32", lambda: studio):
+        pass
+    assert re.match(hint, caught.value.hint or "")
+
+
 def test_the_command(server: StudioServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    server.polls = 1
     assert main(["pull", "-o", str(tmp_path / "x")]) == 0
-    shown = capfd.readouterr()
-    assert f"next:\n  ei-deepstream convert {tmp_path / 'x'} -o bundle\n" in shown.out
-    assert "labels: circle, square, star, triangle" in shown.out
+    model, zipped = tmp_path / "x" / "wooden-shapes.tflite", tmp_path / "x" / "wooden-shapes-zip.zip"
+    assert capfd.readouterr().out == (
+        "Wooden shapes (4711)\n  labels: circle, square, star, triangle\n  size: 48x48\n  resize mode: fit-shortest\n"
+        "  image scaling: none\n  task: classifier\n  threshold: not recorded\n"
+        f"wrote\n  {model}\n  {model.parent}/metadata.json\nnext:\n  ei-deepstream convert {model.parent} -o bundle\n"
+    )
+    assert main(["pull", "-o", str(tmp_path / "x"), "--deployment", "zip"]) == 0
+    assert capfd.readouterr().out == (
+        f"Wooden shapes (4711), build 8\nwrote\n  {zipped}\nnext:\n  ei-deepstream convert {zipped} -o bundle\n"
+    )
     assert main(["pull", "-o", str(tmp_path / "x"), "--format", "json", "--deployment", "zip"]) == 0
     document = json.loads(capfd.readouterr().out)
-    assert document["version"] == 8
-    assert document["files"][0]["path"] == str(tmp_path / "x" / "wooden-shapes-zip.zip")
+    assert {name: value for name, value in document.items() if name not in {"metadata", "files"}} == {
+        "schema_version": 1, "project": {"id": PROJECT, "name": "Wooden shapes", "owner": "someone"},
+        "export": str(zipped), "version": 8, "findings": [], "exit_code": 0,
+    }  # fmt: skip
+    assert [each["path"] for each in document["files"]] == [str(zipped)]
+    assert set(document["metadata"].values()) == {None}
+    server.trained["imageInputScaling"] = "0..2"
+    assert main(["pull", "-o", str(tmp_path / "x")]) == 0
+    assert "imageInputScaling is '0..2'" in capfd.readouterr().out
     server.faults = [Fault("projects", 99, 403)]
     assert main(["pull", "-o", str(tmp_path / "y")]) == 3
     assert "error: Edge Impulse's server answers with HTTP 403" in capfd.readouterr().err
 
 
-@pytest.mark.usefixtures("server")
 def test_the_bar_of_a_download_goes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    server: StudioServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    server.polls = 1
     monkeypatch.setenv("FORCE_COLOR", "1")
     assert main(["pull", "-o", str(tmp_path / "x")]) == 0
     err = capsys.readouterr().err
     size = f"{len(MODEL) / 1000:.1f}"
     assert f"{size}/{size} kB" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", err)
     assert err.endswith("\x1b[2K"), "the line is empty again"
+    assert main(["pull", "-o", str(tmp_path / "x"), "--deployment", "zip"]) == 0
+    err = capsys.readouterr().err
+    assert "job 99: Studio builds zip\n" in err
+    assert "0/?" not in err, "no bar before the first bytes"
 
 
 @pytest.mark.parametrize(
@@ -373,21 +645,35 @@ def test_at_a_terminal(
     server: StudioServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[tuple[str, bool, bool]] = []
-    answers: list[Any] = [KEY + "\n", 2]
+    hidden, typed, prompt = [KEY + "\n"], ["0", "3", "2"], click.prompt
 
-    def prompt(text: str, *, hide_input: bool = False, err: bool = False, **_: object) -> Any:
+    def noted(text: str, *, hide_input: bool = False, err: bool = False, **options: Any) -> Any:
         asked.append((text, hide_input, err))
-        return answers.pop(0)
+        return prompt(text, hide_input=hide_input, err=err, **options)
 
-    monkeypatch.setattr("click.prompt", prompt)
+    monkeypatch.setattr("click.prompt", noted)
+    monkeypatch.setattr("click.termui.hidden_prompt_func", lambda _: hidden.pop(0))
+    monkeypatch.setattr("click.termui.visible_prompt_func", lambda _: typed.pop(0))
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.delenv("EI_API_KEY")
     server.projects = [(9, "Fruit"), (PROJECT, "Wooden shapes")]
     assert main(["pull", "-o", str(tmp_path)]) == 0
     assert asked == [("API key of the project", True, True), ("which project", False, True)]
     shown = capfd.readouterr()
-    assert "  2  Wooden shapes (4711)" in shown.err
+    assert "  1  Fruit (9)\n  2  Wooden shapes (4711)\n" in shown.err
+    assert shown.err.count("is not in the range 1<=x<=2.\n") == 2
     assert shown.out.startswith("Wooden shapes (4711)\n")
+
+
+@pytest.mark.parametrize(("is_terminal", "options"), [(False, []), (True, ["--format", "json"])])
+def test_a_script_is_not_asked_which_project(
+    server: StudioServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+    is_terminal: bool, options: list[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr("sys.stdin.isatty", lambda: is_terminal)
+    server.projects = [(9, "Fruit"), (PROJECT, "Wooden shapes")]
+    assert main(["pull", "-o", str(tmp_path), *options]) == 3
+    assert "hint: say which: --project ID\n" in capfd.readouterr().err
 
 
 def test_without_a_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
