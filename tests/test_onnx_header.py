@@ -331,6 +331,16 @@ def test_a_type(type_: bytes, dtype: str, numpy_type: str, dims: object, shape: 
     assert (output.numpy_type, output.shape) == (numpy_type, shape)
 
 
+@pytest.mark.parametrize("kind", range(1, 17))
+def test_element_types_are_called_as_onnx_does(kind: int) -> None:
+    (output,) = parse_header(_field(7, _field(12, _field(1, b"y") + _field(2, _field(1, _number(1, kind)))))).outputs
+    assert output.dtype == TensorProto.DataType.Name(kind).lower().replace("float16", "half").replace(
+        "bhalf", "bfloat16"
+    )
+    if kind != TensorProto.STRING:
+        assert output.numpy_type == helper.tensor_dtype_to_np_dtype(kind).name
+
+
 @pytest.mark.parametrize(
     ("attribute", "found"),
     [

@@ -155,6 +155,23 @@ def test_a_fault_has_key_line_and_column() -> None:
     assert "1/255" in fault.message
 
 
+@pytest.mark.parametrize(
+    ("lines", "reason", "column"),
+    [
+        ("  no pair", Reason.SYNTAX, 3),
+        ("[tests", Reason.SYNTAX, 1),
+        (" =1", Reason.SYNTAX, 2),
+        ("[a]b]", Reason.SYNTAX, 1),
+        ("a[=1", Reason.SYNTAX, 1),
+        ("Encoding = latin-1", Reason.ENCODING, 12),
+    ],
+)
+def test_a_file_that_glib_cannot_parse_says_why(lines: str, reason: Reason, column: int) -> None:
+    parsed = ini(f"batch-size=1\n{lines}")
+    assert parsed.verdict == "rejected"
+    assert [(each.reason, each.line, each.column) for each in parsed.problems] == [(reason, 3, column)]
+
+
 def test_messages_are_safe_to_print() -> None:
     parsed = ini("k\x1b[31m" + "y" * 5000 + "=1\n[class-attrs-\u2028]")
     assert parsed.problems

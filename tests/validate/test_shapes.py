@@ -277,6 +277,7 @@ def test_engines_that_cannot_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyP
     said = f"engines are not kept: {cache} cannot be made (Not a directory)"
     assert runtimes.load_on(b"", "tensorrt", cache)[1] == said
     (tmp_path / "kept").mkdir()
+    assert runtimes.load_on(b"", "tensorrt", tmp_path / "kept")[1] == "", "as after the first time"
     session.get_providers = lambda: [_NAMES["cpu"]]
     assert runtimes.load_on(b"", "tensorrt", tmp_path / "kept")[1]
     assert (tmp_path / "kept").exists(), "it was there before"
