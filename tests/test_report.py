@@ -315,6 +315,8 @@ def test_not_a_metadata_document(document: dict[str, Any]) -> None:
         ({"labels": "a;b"}, "metadata: labels must be list of text, not 'a;b'"),
         ({"labels": ["a", 1]}, "metadata: labels, entry 2 must be str, not 1"),
         ({"labels": ["\ud800"]}, "metadata: labels, entry 1 must be str"),
+        ({"task": "juggler"}, "metadata: task must be one of classifier, fomo, .*, not 'juggler'"),
+        ({"crop_anchor": [0, 0.3]}, r"metadata: crop_anchor must be two of 0, 0\.5 and 1, not \[0\.0, 0\.3\]"),
     ],
 )
 def test_metadata_of_the_wrong_kind(values: dict[str, object], said: str) -> None:
@@ -456,6 +458,11 @@ def test_what_is_no_report(content: str, said: str, tmp_path: Path) -> None:
         ({}, r"the bundle's report\.json is damaged: export must be a table"),
         ({"export": {"name": 3}}, r"the bundle's report\.json names no model"),
         ({"export": {"name": "../up"}}, r"the bundle's report\.json names no model"),
+        ({"export": {"name": "a\0"}}, r"the bundle's report\.json names no model"),
+        ({"export": {"name": ""}}, r"the bundle's report\.json names no model"),
+        ({"export": {"name": "m"}, "model": {"file": "../m.onnx"}}, r"the bundle's report\.json names no model"),
+        ({"export": {"name": "m"}, "model": {"file": "m\0"}}, r"the bundle's report\.json names no model"),
+        ({"export": {"name": "m"}, "model": {"file": 3}}, r"the bundle's report\.json is damaged: file must be str, not 3"),
         (
             {"export": {"name": "m"}, "model": {"head": {"task": "x", "labels": []}}},
             r"the bundle's report\.json is damaged: head: task must be",
@@ -469,7 +476,7 @@ def test_what_is_no_report(content: str, said: str, tmp_path: Path) -> None:
 def test_a_damaged_part_is_named(document: dict[str, Any], said: str) -> None:
     (model,) = bundle_report({"schema_version": 1, **document}).models
     with pytest.raises(InputError, match=f"^{said}") as caught:
-        _ = model.name, model.head
+        _ = model.name, model.file, model.head
     assert caught.value.hint == "convert again"
 
 
