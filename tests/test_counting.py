@@ -138,6 +138,34 @@ def test_an_object_must_have_moved_further_than_the_root_of_1000_pixels(across: 
         assert counter.reasons == {(7, 0): reason}
 
 
+@pytest.mark.parametrize(
+    ("frames", "apart", "reason"),
+    [
+        (3, 128, Reason.FRAMES),
+        (9, 128, Reason.DISTANCE),
+        (10, 124, Reason.DISTANCE),
+        (10, 128, Reason.SIDE),
+        (11, 128, Reason.SIDE),
+    ],
+)
+def test_once_the_history_is_full_a_way_starts_at_the_mean_of_the_oldest_four_places(
+    frames: int, apart: int, reason: Reason
+) -> None:
+    """Before that at the mean of the first two. Only the third place is elsewhere."""
+    way = [(900, 200 + apart * (index == 2)) for index in range(frames)]
+    assert walk(way, Line("A", DOWN, extended=False), history=10).reasons == {(7, 0): reason}
+
+
+@pytest.mark.parametrize(("end", "downwards", "upwards"), [((650, 362), 0, 1), ((550, 362), 1, 0)])
+def test_an_arrow_that_starts_on_the_line_leads_to_the_side_of_its_end(
+    end: tuple[int, int], downwards: int, upwards: int
+) -> None:
+    """Here half a pixel above or below the line."""
+    line = Line("A", (600, 362, *end, 400, 360, 800, 364))
+    assert walk(down(), line).counts == [downwards]
+    assert walk(down()[::-1], line).counts == [upwards]
+
+
 def test_an_object_counts_again_once_it_was_unseen_for_more_than_8_seconds() -> None:
     way = down(stop=400)
     for gap, counts in ((8000, [1]), (8001, [2])):

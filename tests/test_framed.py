@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto, numpy_helper
 from PIL import Image
 
 from convert.errors import InputError
@@ -15,6 +17,7 @@ from convert.export.facts import facts
 from convert.files import sha256
 from convert.findings import Rule
 from convert.graph.adapt import Adapt
+from convert.graph.graph import load_model
 from convert.images import Frame, Framing, ResizeMode, parse_frame
 from convert.images.scaling import scaled
 from convert.isolation import Worker
@@ -53,10 +56,14 @@ def make(
     return adapted
 
 
-def prove(worker: Worker, adapted: Adapted, **options: Any) -> tuple[Evidence, tuple[str, ...]]:
+def run(worker: Worker, adapted: Adapted, **options: Any) -> StageResult:
     stage = WithFraming(Validate(worker=worker), worker=worker, **options)
     assert stage.name == "validate"
-    result = stage(adapted, Path())
+    return stage(adapted, Path())
+
+
+def prove(worker: Worker, adapted: Adapted, **options: Any) -> tuple[Evidence, tuple[str, ...]]:
+    result = run(worker, adapted, **options)
     assert isinstance(result.artifact, Validated)
     return result.artifact.evidence, tuple(finding.id for finding in result.findings)
 
@@ -139,9 +146,30 @@ def _with_boxes_moved(data: bytes) -> bytes:
     return bytes(model.SerializeToString())
 
 
+def test_a_model_that_gives_no_numbers_is_not_compared_with_the_one_for_objects(worker: Worker) -> None:
+    adapted = make(worker, classifier(height=16, width=16), "16:9", for_objects=True)
+    model = load_model(adapted.onnx.data)
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * np.float32(np.nan), tensor.name))
+    broken = replace(adapted, onnx=replace(adapted.onnx, stored=model.SerializeToString()))
+    assert prove(worker, broken) == (Evidence(), ("EI405",))
+
+
 def test_without_a_frame_what_squashing_costs_is_said(worker: Worker) -> None:
-    evidence, findings = prove(worker, make(worker, classifier(height=16, width=16), None))
-    assert findings == ("EI409",)
+    result = run(worker, make(worker, classifier(height=16, width=16), None))
+    evidence = result.artifact.evidence
+    (finding,) = result.findings
+    assert finding.id == "EI409"
+    said = re.fullmatch(
+        r"squashed instead of cropped, (\d+) of 20 pictures of 16:9 to 9:16 are decided otherwise, and scores differ "
+        r"by ([0-9.e-]+) on average",
+        finding.message,
+    )
+    assert said
+    assert evidence.framing.squash.top1 == pytest.approx(1 - int(said[1]) / INPUTS)
+    assert evidence.framing.squash.mean_abs_diff == pytest.approx(float(said[2]), rel=0.05)
+    assert str(finding.hint).startswith("--frame auto (or what the camera gives, --frame 4:3) crops whole frames")
     assert evidence.framing is not None
     assert evidence.framing.crop is None
     assert evidence.framing.frames == tuple(map(str, SHAPES))
@@ -198,10 +226,11 @@ def test_the_users_own_frames(worker: Worker, tmp_path: Path) -> None:
     assert evidence.framing is not None
     assert evidence.framing.crop is not None
     assert evidence.framing.crop.inputs == 3
-    evidence, findings = prove(worker, make(worker, model, None), images=tmp_path)
-    assert evidence.framing is not None
-    assert evidence.framing.frames == ()
-    assert findings == ("EI409",)
+    result = run(worker, make(worker, model, None), images=tmp_path)
+    assert result.artifact.evidence.framing.frames == ()
+    (finding,) = result.findings
+    assert finding.id == "EI409"
+    assert " of 3 pictures of the shapes they have are decided otherwise" in finding.message
     (tmp_path / "3.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match="not a picture"):
         prove(worker, make(worker, model, "16:9"), images=tmp_path)

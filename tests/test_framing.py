@@ -175,7 +175,7 @@ def test_sizes_for_the_app(frame: str, pixels: tuple[int, int], window: tuple[in
 )  # fmt: skip
 def test_ends_of_a_line(text: str, in_pixels: bool | None, said: str) -> None:
     if said:
-        with pytest.raises(PresetError, match=said):
+        with pytest.raises(PresetError, match=f"^(a: .* |'0,0,1,1' is no line: |line )?{said}"):
             parse_line(text)
     else:
         assert parse_line(text).in_pixels is in_pixels
@@ -191,7 +191,7 @@ def test_ends_of_a_line(text: str, in_pixels: bool | None, said: str) -> None:
 )  # fmt: skip
 def test_corners_of_a_zone(corners: str, said: str) -> None:
     if said:
-        with pytest.raises(PresetError, match=said):
+        with pytest.raises(PresetError, match=f"^zone a:? (each corner is )?{said}"):
             parse_zone(f"a:{corners}")
     else:
         assert len(parse_zone(f"a:{corners}").points) == 3
@@ -209,9 +209,9 @@ def test_corners_of_a_zone(corners: str, said: str) -> None:
 def test_marks_lie_in_their_frame(text: str, frame: str, said: str) -> None:
     marks = (parse_line(text), replace(parse_line(text), name="b"))
     if said:
-        with pytest.raises(PresetError, match=said):
+        with pytest.raises(PresetError, match=f"^line a (is in pixels, and )?{said}"):
             refuse_marks("line", marks, parse_frame(frame))
     else:
         refuse_marks("line", marks, parse_frame(frame))
-        with pytest.raises(PresetError, match="two lines are called b"):
+        with pytest.raises(PresetError, match=r"^two lines are called b"):
             refuse_marks("line", (*marks, marks[1]), parse_frame(frame))

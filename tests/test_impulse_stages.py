@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import wave
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,17 +12,16 @@ import onnx.parser
 import pytest
 
 from convert.dsp import Impulse, KMeans, recordings
-from convert.errors import InputError
-from convert.impulse import AdaptImpulse, ValidateImpulse, input_step
-from convert.isolation import InProcessWorker
+from convert.errors import InputError, TranslationError
+from convert.impulse import AdaptImpulse, TranslateImpulse, ValidateImpulse, input_step, translate
+from convert.isolation import Died, InProcessWorker, Worker
+from convert.translate import Translation
 from convert.types import Export, ImpulseModel, Metadata, ModelFacts, ModelFormat, OnnxModel, Tensor, Translated
 from tests.dsp.impulses import block, impulse
 from tests.export import tiny
 from tests.graph.flat import Flat
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from convert.findings import Finding
     from convert.types import StageResult, ValidatedImpulse
 
@@ -55,6 +55,47 @@ def export(given: Impulse, model: bytes = b"", labels: tuple[str, ...] | None = 
     facts = ModelFacts(Tensor("x", (1, SIZE), "float32"), (), (), "float32", "classifier")
     kind = ModelFormat.ONNX
     return Export(model, "m", "F1", "m.zip", "", Metadata(labels=labels), facts, kind, impulse=given, **more)
+
+
+class _Translating(Worker):
+    """Calls no child: it gives `result`, or dies as `death` says."""
+
+    def __init__(self, result: Translation | None = None, death: str = "") -> None:
+        super().__init__()
+        self.result, self.death = result, death
+        self.asked: tuple[Any, ...] = ()
+
+    def call(self, *arguments: Any, **limits: Any) -> Any:
+        self.asked = (*arguments, limits)
+        if self.death:
+            raise Died(self.death)
+        return self.result
+
+
+@pytest.mark.parametrize(
+    ("is_onnx", "asked"),
+    [
+        (False, ("convert.translate.worker:translate", b"model", (1, 16), 1, 13, False, False)),
+        (True, ("convert.translate.worker:accept", b"model", (1, 16), 1, (7, 13), False)),
+    ],
+)
+def test_a_network_is_translated_in_the_worker(is_onnx: bool, asked: tuple[Any, ...]) -> None:
+    worker = _Translating(made := Translation(b"onnx", Tensor("x", (1, 16), "float32"), (), 13, ("careful",)))
+    assert translate(worker, b"model", [1, 16], 3.0, is_onnx=is_onnx) is made
+    assert worker.asked == (*asked, {"timeout": 3.0})
+    given = export(RAW, b"model") if is_onnx else replace(export(RAW, b"model"), format=ModelFormat.TFLITE)
+    result = TranslateImpulse(3.0, worker)(given, Path())
+    assert [(each.id, each.message) for each in result.findings] == [("EI200", "tf2onnx: careful")]
+
+
+@pytest.mark.parametrize("is_onnx", [False, True])
+def test_a_worker_that_dies_translates_nothing(is_onnx: bool) -> None:
+    with pytest.raises(TranslationError, match=r"^tf2onnx ran longer than 3 s on this model$") as caught:
+        translate(_Translating(death="ran longer than 3 s"), b"model", [1, 16], 3.0, is_onnx=is_onnx)
+    assert caught.value.hint == "allow more time with --timeout"
+    with pytest.raises(TranslationError, match=r"^tf2onnx crashed on this model \(SIGSEGV\)$") as caught:
+        translate(_Translating(death="killed by SIGSEGV"), b"model", [1, 16], 3.0, is_onnx=is_onnx)
+    assert caught.value.hint == "the file is damaged, or holds what tf2onnx cannot read: download the export again"
 
 
 def adapted(given: Export, folder: Path) -> StageResult:

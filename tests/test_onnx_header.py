@@ -331,6 +331,16 @@ def test_a_type(type_: bytes, dtype: str, numpy_type: str, dims: object, shape: 
     assert (output.numpy_type, output.shape) == (numpy_type, shape)
 
 
+@pytest.mark.parametrize("kind", range(1, 17))
+def test_element_types_are_called_as_onnx_does(kind: int) -> None:
+    (output,) = parse_header(_field(7, _field(12, _field(1, b"y") + _field(2, _field(1, _number(1, kind)))))).outputs
+    assert output.dtype == TensorProto.DataType.Name(kind).lower().replace("float16", "half").replace(
+        "bhalf", "bfloat16"
+    )
+    if kind != TensorProto.STRING:
+        assert output.numpy_type == helper.tensor_dtype_to_np_dtype(kind).name
+
+
 @pytest.mark.parametrize(
     ("attribute", "found"),
     [
@@ -371,15 +381,15 @@ def test_an_attribute(attribute: bytes, found: Any) -> None:
         (_field(7, _field(1, _number(4, 1))), "a number stands where text belongs"),
         (_field(7, _field(5, _fixed(1, _RAW))), "a list of numbers has another type"),
         (b"\x00\x00", "a field has the number 0"),
-        (b"\x3b", "the unknown wire type 3"),
+        (b"\x3b", "a field has the unknown wire type 3"),
         (b"\x3a\x02\x00", "a field is longer than what is left"),
         (b"\x3a\x80", "a number is cut off"),
         (b"\x08" + b"\x80" * 9, "a number is cut off"),
-        (b"\x08" + b"\x80" * 10 + b"\x00", "longer than 64 bits"),
+        (b"\x08" + b"\x80" * 10 + b"\x00", "a number is longer than 64 bits"),
     ],
 )
 def test_damage_is_said(data: bytes, says: str) -> None:
-    with pytest.raises(Damaged, match=says):
+    with pytest.raises(Damaged, match=f"^{says}"):
         parse_header(data)
 
 
@@ -406,16 +416,16 @@ def test_external_weights_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (b"", "empty file"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
+        (b"", "the model is an empty file"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "not an ONNX model but the pointer that Git LFS"),
         (b"PK\x03\x04 a zip", "not an ONNX model"),
-        (b"\x08\x07", "no graph"),
-        (b"\x3a\x7f", "longer than what is left"),
+        (b"\x08\x07", "not an ONNX model: there is no graph"),
+        (b"\x3a\x7f", "not an ONNX model: a field is longer than what is left"),
     ],
 )
 def test_what_is_no_model_says_so(tmp_path: Path, data: bytes, says: str) -> None:
     (tmp_path / "m.onnx").write_bytes(data)
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError, match=f"^{says}"):
         read_header(tmp_path / "m.onnx")
 
 

@@ -250,5 +250,5 @@ def apply(found: Iterable[Fix]) -> None:
     for fix in found:
         place = Path(os.path.realpath(fix.path))
         mode = stat.S_IMODE(place.stat().st_mode)
-        files.write(place, fix.new, executable=bool(mode & 0o100))
+        files.write(place, fix.new)
         place.chmod(mode)

@@ -303,8 +303,8 @@ class Emit(_Options):
         names = bundle.bundle_names(name)
         counts, follows = (each if each in files else "" for each in (names.analytics, names.tracker))
         gies = self.primary, self.secondary, names.primary, names.secondary
-        more: dict[str, Any] = {"frame": frame, "tracks": tracks, "analytics_file": counts, "tracker_file": follows}
-        return replace(App(names.app, *gies, size, self.frames_from, self.sink), **more, **own)
+        app = App(names.app, *gies, size, self.frames_from, self.sink, frame, tracks, counts, follows)
+        return replace(app, **own)
 
     def engine(self, adapted: Adapted) -> bundle.EngineBuild:
         """The engine of a model."""

@@ -39,12 +39,12 @@ class App:
         primary_file, secondary_file: names of their configs.
         size: width and height of the frames that [streammux] makes, pixels.
         source, sink: what was asked for; None: the SDK's sample stream and a window, with the others as comments.
-        secondary_off: why the secondary one waits where both are there.
-        secondary_engine: of the secondary GIE where it runs another model than the primary one; it then does not wait.
         frame: what the primary GIE's model was made for; None: frames of any aspect.
         tracks: whether the tracker runs.
         analytics_file: the config of Gst-nvdsanalytics, which then runs behind it; "": nothing is counted.
         tracker_file: the bundle's config of the tracker; "": that of the SDK's sample.
+        secondary_off: why the secondary one waits where both are there.
+        secondary_engine: of the secondary GIE where it runs another model than the primary one; it then does not wait.
     """
 
     file: str
@@ -53,14 +53,14 @@ class App:
     primary_file: str
     secondary_file: str
     size: tuple[int, int]
-    source: streams.Source | None = None
-    sink: str | None = None
+    source: streams.Source | None
+    sink: str | None
+    frame: Frame | None
+    tracks: bool
+    analytics_file: str
+    tracker_file: str
     secondary_off: str = ""
     secondary_engine: EngineBuild | None = None
-    frame: Frame | None = None
-    tracks: bool = False
-    analytics_file: str = ""
-    tracker_file: str = ""
 
     @property
     def secondary_waits(self) -> bool:

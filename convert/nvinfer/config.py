@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from convert.nvinfer.yaml import Node
 
 
-_REASONS: Final = {ErrorKind.UNKNOWN_ENCODING: keys.Reason.ENCODING, ErrorKind.INVALID_VALUE: keys.Reason.TYPE}
+_REASONS: Final = {ErrorKind.UNKNOWN_ENCODING: keys.Reason.ENCODING}
 _READERS: Final[dict[str, Callable[[bytes], Any]]] = {
     "integer": keyfile.as_integer, "unsigned": keyfile.as_integer, "boolean": keyfile.as_boolean,
     "float": keyfile.as_double, "double": keyfile.as_double, "string": keyfile.as_string, "path": keyfile.as_string,

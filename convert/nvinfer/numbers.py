@@ -257,7 +257,7 @@ def signed32(value: int) -> int:
     return value - 2**32 if value > INT_MAX else value
 
 
-_HINTS: Final = {
+_HINTS: Final[dict[int | None, str]] = {
     errno.ENOENT: "check the path",
     errno.EACCES: "make the file readable for you",
     errno.ELOOP: "a symbolic link leads back to itself: remove it, or name the file",
@@ -310,11 +310,10 @@ def read_ordinary(path: str | os.PathLike[str], what: str, most: int) -> bytes:
 
 
 def _unreadable(path: str | os.PathLike[str], what: str, error: OSError) -> InputError:
-    number = error.errno or 0
-    hint = _HINTS.get(number, "check the path and its rights")
-    if number == errno.ENOENT and (found := alike(Path(path))):
+    hint = _HINTS.get(error.errno, "check the path and its rights")
+    if error.errno == errno.ENOENT and (found := alike(Path(path))):
         hint = f"did you mean {found}?"
-    return InputError(f"the {what} cannot be read: {os.strerror(number)}", hint=hint, path=os.fspath(path))
+    return InputError(f"the {what} cannot be read: {error.strerror}", hint=hint, path=os.fspath(path))
 
 
 PATH_BYTES: Final = 4095

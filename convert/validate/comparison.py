@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +68,6 @@ def align(reference: Floats, candidate: NDArray[Any]) -> NDArray[Any]:
     )
 
 
-@dataclass
 class Tally:
     """What is known after any number of inputs; outputs are added in chunks so that memory stays small.
 
@@ -82,21 +80,16 @@ class Tally:
         middle: then, what the middle one of all inputs may differ by, as a share of the largest value.
     """
 
-    tolerance: float
-    ranked: Sequence[bool] | None = None
-    exact: bool = True
-    middle: float = math.inf
-    inputs: int = field(default=0, init=False)
-    _worst: float = field(default=0.0, init=False)
-    _where: str = field(default="", init=False)
-    _sum: float = field(default=0.0, init=False)
-    _values: int = field(default=0, init=False)
-    _ranked: int = field(default=0, init=False)
-    _agreed: int = field(default=0, init=False)
-    _largest: float = field(default=0.0, init=False)
-    _each: list[float] = field(default_factory=list, init=False)
-    _broken: dict[str, str] = field(default_factory=dict, init=False)
-    _range: list[tuple[NDArray[Any], NDArray[Any]]] = field(default_factory=list, init=False)
+    def __init__(
+        self, tolerance: float, *, ranked: Sequence[bool] | None = None, exact: bool = True, middle: float = math.inf
+    ) -> None:
+        self.tolerance, self.ranked, self.exact, self.middle = tolerance, ranked, exact, middle
+        self.inputs = self._values = self._ranked = self._agreed = 0
+        self._worst = self._sum = self._largest = 0.0
+        self._where = ""
+        self._each: list[float] = []
+        self._broken: dict[str, str] = {}
+        self._range: list[tuple[NDArray[Any], NDArray[Any]]] = []
 
     def add(self, names: Sequence[str], reference: Sequence[Floats], candidate: Sequence[NDArray[Any]]) -> None:
         """Outputs [n, ...] of both models, in the same order, for the n inputs called `names`.
@@ -227,15 +220,15 @@ def with_raw(model: bytes, names: Sequence[str] = ()) -> bytes:
     return model + field_of(7, b"".join(outputs))
 
 
-@dataclass
 class Decoding:
-    """What is known after any number of inputs."""
+    """What is known after any number of inputs. `difference`: the largest so far."""
 
-    decoder: ReferenceDecoder
-    difference: float = field(default=0.0, init=False)
-    _where: str = field(default="", init=False)
-    _labels: int = field(default=0, init=False)
-    _middles: list[NDArray[Any]] = field(default_factory=list, init=False)
+    def __init__(self, decoder: ReferenceDecoder) -> None:
+        self.decoder = decoder
+        self.difference = 0.0
+        self._where = ""
+        self._labels = 0
+        self._middles: list[NDArray[Any]] = []
 
     def add(self, names: Sequence[str], raw: Sequence[NDArray[Any]], shipped: Sequence[NDArray[Any]]) -> None:
         """The outputs [n, ...] of one model for the n inputs called `names`: `raw` ones and those `shipped`."""

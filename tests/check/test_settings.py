@@ -91,5 +91,6 @@ def test_what_is_wrong_is_an_error_of_usage(
 
 def test_a_section_that_is_no_table(config: Path, tmp_path: Path) -> None:
     (tmp_path / "ei-deepstream.toml").write_text("check = 3\n")
-    with pytest.raises(PresetError, match="no table"):
+    with pytest.raises(PresetError, match=r"ei-deepstream\.toml: the settings of check are no table") as caught:
         check(config)
+    assert caught.value.hint == 'write select = ["NVI0"] below [...check]'

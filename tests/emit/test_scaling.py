@@ -83,6 +83,10 @@ def test_in_the_files(invent: Callable[..., Validated], glib: Callable[[bytes], 
         secondary = glib(files["config_infer_secondary_fruit.txt"])
         found = [secondary.integer("property", f"input-object-min-{each}") for each in ("width", "height")]
         assert found == ([least] * 2 if where.platform == "jetson" else [1, 1])
+        wide = Emit(Path("x"), **options).files(invent(size=(None, 3, 256, 416)).adapted)
+        secondary = glib(wide["config_infer_secondary_fruit.txt"])
+        found = [secondary.integer("property", f"input-object-min-{each}") for each in ("width", "height")]
+        assert found == ([26, 16] if where.platform == "jetson" else [1, 1])
         # A camera's frames are smaller.
         files = Emit(Path("x"), source="/dev/video0", **options).files(model)
         assert b"scaling-compute-hw" not in files["config_infer_primary_fruit.txt"]

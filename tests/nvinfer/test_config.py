@@ -155,6 +155,23 @@ def test_a_fault_has_key_line_and_column() -> None:
     assert "1/255" in fault.message
 
 
+@pytest.mark.parametrize(
+    ("lines", "reason", "column"),
+    [
+        ("  no pair", Reason.SYNTAX, 3),
+        ("[tests", Reason.SYNTAX, 1),
+        (" =1", Reason.SYNTAX, 2),
+        ("[a]b]", Reason.SYNTAX, 1),
+        ("a[=1", Reason.SYNTAX, 1),
+        ("Encoding = latin-1", Reason.ENCODING, 12),
+    ],
+)
+def test_a_file_that_glib_cannot_parse_says_why(lines: str, reason: Reason, column: int) -> None:
+    parsed = ini(f"batch-size=1\n{lines}")
+    assert parsed.verdict == "rejected"
+    assert [(each.reason, each.line, each.column) for each in parsed.problems] == [(reason, 3, column)]
+
+
 def test_messages_are_safe_to_print() -> None:
     parsed = ini("k\x1b[31m" + "y" * 5000 + "=1\n[class-attrs-\u2028]")
     assert parsed.problems
@@ -244,13 +261,13 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "loop.txt").symlink_to("loop.txt")
     (tmp_path / "folder.txt").mkdir()
     for name, message in {
-        "fifo.txt": "no ordinary file",
-        "loop.txt": "symbolic link|levels",
-        "folder.txt": "a folder",
-        "missing.txt": "No such file",
-        "nul\0.txt": "null character",
+        "fifo.txt": "the config is no ordinary file",
+        "loop.txt": "the config cannot be read: Too many symbolic link|levels",
+        "folder.txt": "the config is a folder",
+        "missing.txt": "the config cannot be read: No such file",
+        "nul\0.txt": "the path of the config has a null character",
     }.items():
-        with pytest.raises(InputError, match=message) as caught:
+        with pytest.raises(InputError, match=f"^{message}") as caught:
             read(tmp_path / name)
         assert caught.value.path
 
@@ -270,13 +287,13 @@ def test_huge_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     path.write_bytes(b"# nothing\n" * 100)
     assert read(path).verdict == "rejected"
     monkeypatch.setattr("convert.nvinfer.config.MOST_BYTES", 100)
-    with pytest.raises(InputError, match="1,000 bytes"):
+    with pytest.raises(InputError, match=r"^the config has 1,000 bytes"):
         read(path)
 
 
 def test_endless_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("convert.nvinfer.keyfile.MOST_PAIRS", 10)
-    with pytest.raises(InputError, match="entries"):
+    with pytest.raises(InputError, match=r"^the file has millions of entries"):
         ini("k=1\n" * 20)
 
 

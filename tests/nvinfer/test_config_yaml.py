@@ -199,14 +199,18 @@ def test_a_lone_text_is_pointed_out() -> None:
 
 
 def test_long_tensor_paths_are_pointed_out() -> None:
-    parsed = yaml("op-tensor-files: a;" + "n" * 80)
-    assert parsed.accepted
-    assert [problem.reason for problem in parsed.problems] == [Reason.OVERRUN]
+    for size, said in (
+        (63, []),
+        (64, [f"op-tensor-files: “/{'n' * 63}” has 64 bytes; with 64 and more nvinfer writes over other memory"]),
+    ):
+        parsed = yaml(f"op-tensor-files: a;/{'n' * (size - 1)}")
+        assert parsed.accepted
+        assert [(each.reason, each.message) for each in parsed.problems] == [(Reason.OVERRUN, each) for each in said]
 
 
 def test_endless_lists_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("convert.nvinfer.config.MOST_PAIRS", 10)
-    with pytest.raises(InputError, match="entries"):
+    with pytest.raises(InputError, match=r"^the file has millions of entries"):
         yaml("output-blob-names: " + "a;" * 20)
 
 

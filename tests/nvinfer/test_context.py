@@ -28,7 +28,7 @@ def start(lines: str, model: Engine, folder: Path | str = "/tmp/none", *, releas
 
 
 def test_only_accepted_configs() -> None:
-    with pytest.raises(ValueError, match="accepted"):
+    with pytest.raises(ValueError, match=r"^only an accepted"):
         initialise(read_bytes(b"", "a.txt"), engine())
 
 
@@ -193,6 +193,118 @@ def test_the_problem_that_ends_it_is_the_last_and_fatal(lines: str, key: str) ->
     assert [(each.key, each.fatal) for each in found.problems] == [(key, True)]
 
 
+NMS = "cluster-mode=2\nnum-detected-classes=3\n"
+OBB, SSD_PARSER, NMS_PARSER, PEOPLE = (
+    f"NvDsInferParseCustom{name}" for name in ("YoloV11OBB", "TfSSD", "NMSTLT", "PeopleSemSegNet")
+)
+
+
+@pytest.mark.parametrize(
+    ("lines", "model", "place", "message"),
+    [
+        ("output-instance-mask=1\ncluster-mode=2", engine(),
+         "range output-instance-mask:4", "output-instance-mask needs cluster-mode=4, not 2"),
+        ("num-detected-classes=3\ncluster-mode=0", engine(COV, BOXES),
+         "note cluster-mode:5",
+         "cluster-mode 0 is no longer built in: NMS is used, with the 20 best objects and IoU 0.5"),
+        ("network-type=1\ncustom-lib-path=none.so", engine(),
+         "library custom-lib-path:5", "the library <dir>/none.so cannot be opened"),
+        ("network-type=1", engine(inputs=2),
+         "library custom-lib-path:None", "the model has more than one input, and no library to fill the others"),
+        ("network-type=1\nbatch-size=2", engine(), "model batch-size:5",
+         "batch-size is 2, the engine takes 1"),
+        ("network-type=1\ninfer-dims=3;4;8", engine(),
+         "model infer-dims:5", "infer-dims asks for an input other than the engine's: 3x4x8 and 3x96x96"),
+        ("network-type=1\ninfer-dims=3;4;8\nnetwork-input-order=1", engine(),
+         "model infer-dims:5", "infer-dims asks for an input other than the engine's: 4x8x3 and 3x96x96"),
+        ("network-type=1\noutput-blob-names=y;z", engine(),
+         "note output-blob-names:5", "the model has no output called 'z'"),
+        ("network-type=1\ncustom-lib-path=lib.so\nengine-create-func-name=Make", engine(),
+         "library engine-create-func-name:6", "the library has no function Make"),
+        ("network-type=1", Engine(1, (), (Y,)), "model onnx-file:3",
+         "the model has no input"),
+        ("network-type=1", engine(dims=(9,)),
+         "model onnx-file:3", "the model's input has 1 dimensions behind the batch, not channels, height and width"),
+        ("network-type=1\nmodel-color-format=2", engine(),
+         "model model-color-format:5", "model-color-format GRAY needs 1 channel, the network has 3"),
+        ("network-type=1", engine(dims=(1, 4, 8)),
+         "model model-color-format:None", "model-color-format RGB and BGR need 3 channels, the network has 1"),
+        ("network-type=1\noffsets=1;2", engine(), "model offsets:5",
+         "there are 2 offsets for 3 channels"),
+        ("network-type=1\nmean-file=none.ppm", engine(), "path mean-file:5",
+         "the mean file cannot be read"),
+        ("network-type=1\nmean-file=lib.so", engine(), "model mean-file:5",
+         "the mean file is no PPM picture (P3 or P6)"),
+        ("network-type=1\nmean-file=mean.ppm", engine(dims=(3, 8, 4)),
+         "model mean-file:5", "the mean file is not 4 x 8, the size of the network's input"),
+        ("network-type=1\nmean-file=mean.ppm", engine(dims=(3, 4, 8)),
+         "model mean-file:5", "the mean file has fewer than 96 bytes of picture"),
+        ("network-type=1\noutput-blob-names=y\noverwrite-output-tensor=1", engine(),
+         "range overwrite-output-tensor:6",
+         "overwrite-output-tensor without op-tensor-files: nvinfer reads a list that is not there"),
+        ("network-type=1\nlabelfile-path=none.txt", engine(),
+         "path labelfile-path:5", "the label file cannot be read: No such file or directory"),
+        ("network-type=3\ncluster-mode=2", engine(),
+         "range cluster-mode:5", "instance segmentation needs cluster-mode=4, not 2"),
+        ("network-type=3\ncluster-mode=4", engine(),
+         "library parse-bbox-instance-mask-func-name:None",
+         "instance segmentation needs custom-lib-path and parse-bbox-instance-mask-func-name"),
+        ("cluster-mode=2\ncustom-lib-path=lib.so\nparse-bbox-func-name=Parse", engine(),
+         "library parse-bbox-func-name:6", "the library has no function Parse"),
+        ("cluster-mode=3", engine(COV, BOXES),
+         "range num-detected-classes:None",
+         "num-detected-classes is 0: NMS looks for the longest of no lists, and the process dies"),
+        (NMS, engine(Y, BOXES),
+         "model parse-bbox-func-name:None",
+         "no output has “cov” in its name (y, bbox): the built-in parser finds no coverage layer"),
+        (NMS, engine(Y, COV),
+         "model parse-bbox-func-name:None",
+         "no output has “bbox” in its name (y, cov): the built-in parser finds no box layer"),
+        (NMS, engine(COV, Binding("bbox", "float", (12, 144, 0))),
+         "model parse-bbox-func-name:None",
+         "output bbox has fewer than three dimensions: the built-in parser divides by zero"),
+        ("network-type=2\nnum-detected-classes=3", engine(Binding("y", "half", (3, 4, 4))),
+         "model parse-segmentation-func-name:None",
+         "output y is half; the built-in segmentation parser reads float only"),
+        ("network-type=2\nnum-detected-classes=4", engine(COV),
+         "model parse-segmentation-func-name:None", "num-detected-classes is 4, but output cov has 3 channels"),
+        ("network-type=2\nnum-detected-classes=3\nsegmentation-output-order=1", engine(COV),
+         "model parse-segmentation-func-name:None", "num-detected-classes is 3, but output cov has 12 channels"),
+        (f"{NMS}{STOCK}parse-bbox-func-name={SSD_PARSER}", engine(*SSD[:1], Binding(SSD[1].name, "int32", (10,))),
+         "model parse-bbox-func-name:7",
+         f"{SSD_PARSER}: there is no float output called detection_scores or detection_classes"),
+        (f"cluster-mode=2\n{STOCK}parse-bbox-func-name={NMS_PARSER}", engine(Y, Y),
+         "model parse-bbox-func-name:6", f"{NMS_PARSER} reads the threshold of class 0, and there are no classes"),
+        (f"{NMS}{STOCK}parse-bbox-func-name={NMS_PARSER}", engine(Y),
+         "model parse-bbox-func-name:7", f"{NMS_PARSER}: there are 1 outputs, not 2"),
+        (f"{NMS}{STOCK}parse-bbox-func-name={OBB}", engine(Y, Y),
+         "model parse-bbox-func-name:7", f"{OBB}: there are 2 outputs, not 1"),
+        *(
+            (f"{NMS}{STOCK}parse-bbox-func-name={OBB}", engine(Binding("y", "float", dims)),
+             "model parse-bbox-func-name:7",
+             f"{OBB}: output y does not have the shape of oriented boxes" if fails else "")
+            for dims, fails in (
+                ((5, 9), False), ((4, 9), True), ((1, 9, 5), False), ((1, 9, 4), True), ((1, 9, 0), False),
+                ((9,), True), ((1, 9, 9, 9), True),
+            )
+        ),
+        (f"network-type=2\n{STOCK}parse-segmentation-func-name={PEOPLE}", engine(Binding("argmax_1", "float", (1,))),
+         "model parse-segmentation-func-name:6", f"{PEOPLE}: there is no int32 or int64 output called argmax_1"),
+        (f"network-type=2\n{STOCK}parse-segmentation-func-name={PEOPLE}",
+         engine(Binding("argmax_1", "int64", (8, 4, 1)), dims=(3, 4, 8)),
+         "model parse-segmentation-func-name:6", f"{PEOPLE}: output argmax_1 is (8, 4, 1), not (4, 8, 1)"),
+        (f"network-type=2\n{STOCK}parse-segmentation-func-name={PEOPLE}",
+         engine(Binding("argmax_1", "int64", (4, 8, 1)), dims=(3, 4, 8)), "", ""),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_a_start(lines: str, model: Engine, place: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "lib.so").write_bytes(b"\x7fELF\0ParseIt\0")
+    (tmp_path / "mean.ppm").write_bytes(b"P6\n8 4\n255\n" + bytes(95))
+    problems = start(lines, model, tmp_path).problems
+    found = [(f"{each.reason} {each.key}:{each.line}", each.message) for each in problems]
+    assert found == [(place, message)] * bool(message)
+
+
 def test_label_files(tmp_path: Path) -> None:
     assert [(each.line, each.labels) for each in split_labels(b"a\n\nb;c; d\r\n\xef\xbb\xbfe;\n\xff\nf\0g")] == [
         (1, ("a",)),
@@ -207,7 +319,7 @@ def test_label_files(tmp_path: Path) -> None:
     assert len(read_labels(tmp_path / "labels.txt")) == 2
     os.mkfifo(tmp_path / "fifo")
     for path in (tmp_path, tmp_path / "none", tmp_path / "fifo"):
-        with pytest.raises(InputError, match="label file"):
+        with pytest.raises(InputError, match=r"^the label file"):
             read_labels(path)
 
 

@@ -111,6 +111,6 @@ def test_a_file_of_so_many_bytes(size: int, most: int, read: bool, tmp_path: Pat
     if read:
         assert read_ordinary(tmp_path / "a.txt", "config", most) == bytes(size)
         return
-    with pytest.raises(InputError, match=f"the config has {size} bytes, and cannot have more than {most}") as caught:
+    with pytest.raises(InputError, match=f"^the config has {size} bytes, and cannot have more than {most}") as caught:
         read_ordinary(tmp_path / "a.txt", "config", most)
     assert caught.value.path == str(tmp_path / "a.txt")

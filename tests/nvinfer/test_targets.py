@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -312,7 +313,7 @@ def test_what_trtexec_is_told(tensorrt: str, flags: tuple[str, ...]) -> None:
     assert all(trtexec_accepts(flag.partition("=")[0], tensorrt) for flag in flags)
     if tensorrt == "11.1":
         assert not trtexec_accepts("--fp16", tensorrt)
-        with pytest.raises(PresetError, match=r"TensorRT 11\.1"):
+        with pytest.raises(PresetError, match=r"^TensorRT 11\.1"):
             trtexec_flags(tensorrt, "fp16")
     else:
         assert trtexec_flags(tensorrt, "fp16") == (*flags, "--fp16")
@@ -352,7 +353,7 @@ def test_opsets(tensorrt: str, highest: int) -> None:
 
 
 def test_a_tensorrt_older_than_the_table_is_an_error() -> None:
-    with pytest.raises(PresetError, match=r"TensorRT 6\.0"):
+    with pytest.raises(PresetError, match=r"^targets\.toml knows nothing of TensorRT 6\.0"):
         opsets("6.0")
 
 
@@ -414,3 +415,13 @@ def test_a_damaged_edit_is_named(damage: Callable[[dict[str, Any]], None], named
         read_catalogue(data, PATH)
     assert named in caught.value.message
     assert caught.value.path == str(PATH)
+
+
+def test_a_release_that_is_not_there_for_a_platform(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of those known now each is there for both."""
+    known = catalogue()
+    only = replace(known, targets=tuple(each for each in known.targets if each.platform == "dgpu"))
+    monkeypatch.setattr("convert.nvinfer.targets.catalogue", lambda: only)
+    with pytest.raises(PresetError, match=r"^DeepStream 9\.1 does not exist for jetson$") as caught:
+        target("9.1", "jetson")
+    assert caught.value.hint == "it exists for: dgpu"

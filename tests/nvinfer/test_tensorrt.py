@@ -191,21 +191,33 @@ def test_what_is_not_known_is_not_judged() -> None:
     ("key", "value", "reason"),
     [
         ("imported", {"7.1": ["Relu"], "8.0": ["Relu"]}, "the operator Relu stands in it twice"),
-        ("imported", {"7.1": "Relu"}, "imported.7.1 must be list of text"),
+        ("imported", {"7.1": "Relu"}, "the file: imported.7.1 must be list of text"),
         ("limit", [{"operator": ["Unknown"], "takes": "x"}], "a limit names Unknown"),
-        ("limit", [{"operator": ["Relu"]}], "the entry 'takes' is missing"),
-        ("limit", [{"operator": ["Relu"], "takes": "x", "valeus": [1]}], "unknown entry 'valeus'"),
-        ("limit", [{"operator": ["Relu"], "takes": "x", "attribute": "a", "values": 1}], "1 where a list belongs"),
-        ("limit", [{"operator": ["Relu"], "takes": "x", "when": {"a": "b"}}], "'b' where a list belongs"),
-        ("limit", [{"operator": ["Relu"], "takes": "x", "pattern": "("}], "a pattern that is none"),
+        ("limit", [{"operator": ["Relu"]}], "the file: limit, entry 1: the entry 'takes' is missing"),
+        (
+            "limit",
+            [{"operator": ["Relu"], "takes": "x", "valeus": [1]}],
+            "the file: limit, entry 1: unknown entry 'valeus'",
+        ),
+        (
+            "limit",
+            [{"operator": ["Relu"], "takes": "x", "attribute": "a", "values": 1}],
+            "a limit of Relu has 1 where a list belongs",
+        ),
+        (
+            "limit",
+            [{"operator": ["Relu"], "takes": "x", "when": {"a": "b"}}],
+            "a limit of Relu has 'b' where a list belongs",
+        ),
+        ("limit", [{"operator": ["Relu"], "takes": "x", "pattern": "("}], "a limit of Relu has a pattern that is none"),
         ("limit", [{"operator": ["Relu"], "takes": "x", "until": "soon"}], "there is no TensorRT 'soon'"),
         ("imported", {"8.x": ["Relu"]}, "there is no TensorRT '8.x'"),
-        ("defaults", {"Relu": 1}, "defaults.Relu must be a table"),
+        ("defaults", {"Relu": 1}, "the file: defaults.Relu must be a table"),
     ],
 )
 def test_a_damaged_edit_is_named(key: str, value: object, reason: str) -> None:
     data = {**load_toml("tensorrt.toml"), "limit": [], key: value}
     if key == "limit":
         data["imported"] = {"7.1": ["Relu"]}
-    with pytest.raises(PresetError, match=reason):
+    with pytest.raises(PresetError, match=f"^{reason}"):
         read_table(data, Path("configs/tensorrt.toml"))

@@ -305,7 +305,7 @@ def test_errors_have_a_place(text: str, line: int, column: int) -> None:
 
 @pytest.mark.parametrize("deep", [b"[" * 600, b"- " * 600 + b"a", b"{a: " * 600, b"? " * 600 + b"a"])
 def test_deep_nesting_throws(deep: bytes) -> None:
-    with pytest.raises(YamlError, match="too deep"):
+    with pytest.raises(YamlError, match=r"^the nesting is too deep"):
         load(deep)
     assert load(b"[" * 400 + b"]" * 400) is not None
 
@@ -315,7 +315,7 @@ def test_deep_nesting_throws(deep: bytes) -> None:
 )
 def test_endless_files_end(endless: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("convert.nvinfer.yaml.MOST_TOKENS", 1000)
-    with pytest.raises(TooMany, match="tokens"):
+    with pytest.raises(TooMany, match=r"^the file has more than 1,000 YAML tokens"):
         load(endless)
 
 
@@ -329,7 +329,7 @@ def test_comments_and_blank_lines_are_no_tokens(monkeypatch: pytest.MonkeyPatch)
 
 def test_large_files_are_refused() -> None:
     assert load(b"#" * MOST_BYTES) is None
-    with pytest.raises(TooMany, match="1,048,577 bytes"):
+    with pytest.raises(TooMany, match=r"^the file has 1,048,577 bytes"):
         load(b"#" * (MOST_BYTES + 1))
 
 

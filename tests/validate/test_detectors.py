@@ -346,15 +346,15 @@ def test_an_onnx_original_that_does_not_run(child: Worker) -> None:
     pictures = np.zeros((1, 4, 4, 3), np.uint8)
     from convert.images import ImageScaling
 
-    with pytest.raises(ValidationError, match="does not load"):
+    with pytest.raises(ValidationError, match=r"^ONNX Runtime does not load"):
         runtimes.onnx_outputs(b"\x08\x07", pictures, ImageScaling.NONE, [], child, 60)
     model = synthetic.heat_map(40, 72, 4).SerializeToString()
-    with pytest.raises(ValidationError, match=r"does not hold a picture \[4,4,3\]"):
+    with pytest.raises(ValidationError, match=r"^the original's input \[3, 40, 72\] does not hold a picture \[4,4,3\]"):
         runtimes.onnx_outputs(model, pictures, ImageScaling.NONE, [], child, 60)
 
 
 def test_anchors_of_what_is_no_ssd(child: Worker) -> None:
     from tests.graph.flat import classifier  # one test's
 
-    with pytest.raises(ValidationError, match="does not end in an SSD"):
+    with pytest.raises(ValidationError, match=r"^the original does not end in an SSD"):
         runtimes.call_original("convert.heads.ssd:anchors", child, 60, classifier())

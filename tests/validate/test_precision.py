@@ -73,13 +73,20 @@ def test_what_float16_cannot_hold_is_seen_where_it_happens(values: list[list[flo
     assert "first" not in left
 
 
-def test_the_scales_of_a_resize_stay() -> None:
-    graph = """
-    g (float[N,1,3,3] x) => (float[N,1,h,w] y) <float[4] scales = {1.0, 1.0, 2.3333333, 2.3333333}>
-    { y = Resize<mode = "nearest">(x, , scales) }
+@pytest.mark.parametrize(
+    ("node", "opset"),
+    [('Resize<mode = "nearest">(x, , scales)', 13), ("Resize(x, scales)", 10), ("Upsample(x, scales)", 9)],
+)
+def test_the_scales_of_a_resize_stay(node: str, opset: int) -> None:
+    graph = f"""
+    g (float[N,1,3,3] x) => (float[N,1,h,w] y) <float[4] scales = {{1.0, 1.0, 1.3333334, 1.3333334}}>
+    {{ y = {node} }}
     """
-    found, _ = _run(graph, np.ones((1, 1, 3, 3), np.float32))
-    assert found.shape == (1, 1, 7, 7)  # with 2.3320 it would be 6
+    model = parse(graph, f'"" : {opset}')
+    in_half(model)
+    session = runtimes.load(model.SerializeToString(), optimized=False)
+    found = runtimes.run_onnx(session, np.ones((1, 1, 3, 3), np.float32))[0]
+    assert found.shape == (1, 1, 4, 4)  # with 1.3330 it would be 3
 
 
 def _measured(model: Adapted, worker: Worker) -> tuple[PrecisionEvidence, ...]:

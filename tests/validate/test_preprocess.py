@@ -69,9 +69,9 @@ def test_grey_is_its_own_luma() -> None:
 
 @pytest.mark.parametrize("scaling", [ImageScaling.TORCH, ImageScaling.BGR_MINUS_IMAGENET_MEAN])
 def test_scalings_of_three_channels_on_grey_are_refused(scaling: ImageScaling) -> None:
-    with pytest.raises(ValidationError, match="for RGB models") as caught:
+    with pytest.raises(ValidationError, match=f"^image scaling {scaling.value} is for RGB models") as caught:
         as_edge_impulse(PIXEL[..., :1], scaling)
-    assert caught.value.hint
+    assert caught.value.hint == "say what is right with --image-scaling"
 
 
 def test_levels_that_are_no_whole_numbers_stay_as_they_are() -> None:

@@ -195,14 +195,14 @@ def test_a_signature_nvinfer_cannot_take_is_not_measured(measure: Measure) -> No
 
 
 def test_an_invalid_model(measure: Measure) -> None:
-    with pytest.raises(ValidationError, match="not an ONNX model"):
+    with pytest.raises(ValidationError, match=r"^not an ONNX model"):
         measure(adapted(b"<html>", tflite(MODEL)))
 
 
 def test_the_original_of_another_model(measure: Measure) -> None:
-    with pytest.raises(ValidationError, match="does not hold one picture"):
+    with pytest.raises(ValidationError, match=r"^the original's input \[1,7,5,3\] does not hold one picture"):
         measure(adapted(onnx_model(MODEL), tflite(Classifier(height=7))))
-    with pytest.raises(ValidationError, match="cannot be compared"):
+    with pytest.raises(ValidationError, match=r"^the ONNX model's output \[4\] cannot be compared"):
         measure(adapted(onnx_model(MODEL), tflite(Classifier(classes=5))))
 
 
@@ -310,8 +310,26 @@ def test_a_worker_of_its_own() -> None:
     ],
 )
 def test_options_that_make_no_sense(options: dict[str, Any]) -> None:
-    with pytest.raises(PresetError):
+    with pytest.raises(PresetError) as caught:
         Validate(**options)
+    if "batches" in options:
+        expected = "batch sizes must be 1 or more", "leave them at 1, 2, 8"
+    else:
+        expected = (
+            "tolerance, inputs, timeout and batch size must be positive numbers",
+            "leave them at their defaults",
+        )
+    assert (caught.value.message, caught.value.hint) == expected
+
+
+def test_the_least_that_can_be_asked_for(measure: Measure) -> None:
+    least = Validate(tolerance=1e-9, inputs=1, batches=(1,), timeout=0.001, batch_size=1)
+    assert (least.inputs, least.batches) == (1, (1,))
+    evidence, _ = measure(adapted(onnx_model(MODEL), tflite(MODEL)), inputs=1, batches=(1,))
+    assert evidence.parity is not None
+    assert evidence.parity.inputs == 1
+    assert evidence.batch is not None
+    assert evidence.batch.sizes == (1,)
 
 
 def test_the_stage_is_a_value() -> None:
