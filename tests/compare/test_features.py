@@ -81,7 +81,7 @@ def test_what_is_no_list_of_features(tmp_path: Path, data: bytes) -> None:
     assert caught.value.path == str(path)
     assert caught.value.hint
     assert len(caught.value.message) < 300
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=r"^the features cannot be read"):
         read_features(tmp_path / "nothing")
 
 

@@ -26,7 +26,7 @@ def test_what_stands_in_files() -> None:
         "unknown": None,
     }  # fmt: skip
     assert all(head(each.id) is each for each in HEADS)
-    with pytest.raises(ValueError, match="nonsense"):
+    with pytest.raises(ValueError, match=r"^'nonsense' is no known head$"):
         head("nonsense")
 
 

@@ -135,7 +135,7 @@ class TestSizes:
         """400 million pixels in a few hundred bytes."""
         path = _saved(tmp_path, Image.new("1", (20_000, 20_000)), "a.tif", compression="group4")
         assert path.stat().st_size < 100_000
-        with pytest.raises(InputError, match="the picture has far more than 100,000,000 pixels") as caught:
+        with pytest.raises(InputError, match=r"^the picture has far more than 100,000,000 pixels") as caught:
             read(path)
         assert "scale it down" in str(caught.value.hint)
 
@@ -150,7 +150,7 @@ class TestDamage:
     def test_what_is_no_picture(self, tmp_path: Path, data: bytes) -> None:
         path = tmp_path / "a.jpg"
         path.write_bytes(data)
-        with pytest.raises(InputError, match="not a picture that can be read: ") as caught:
+        with pytest.raises(InputError, match=r"^not a picture that can be read: ") as caught:
             read(path)
         assert (caught.value.path, str(tmp_path) in caught.value.message) == (str(path), False)
 
@@ -164,7 +164,7 @@ class TestDamage:
 
     def test_a_pipe_is_not_waited_for(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "a.png")
-        with pytest.raises(InputError, match="not an ordinary file"):
+        with pytest.raises(InputError, match=r"^not an ordinary file"):
             read(tmp_path / "a.png")
 
     @examples(60)
@@ -200,11 +200,11 @@ class TestFolders:
 
     def test_nothing_in_it(self, tmp_path: Path) -> None:
         (tmp_path / "clip.mp4").write_bytes(b"")
-        with pytest.raises(InputError, match="the folder holds no picture") as caught:
+        with pytest.raises(InputError, match=r"^the folder holds no picture") as caught:
             find([tmp_path], videos=False)
         assert ".jpg" in str(caught.value.hint)
         (tmp_path / "clip.mp4").unlink()
-        with pytest.raises(InputError, match="the folder holds no picture"):
+        with pytest.raises(InputError, match=r"^the folder holds no picture"):
             find([tmp_path])
 
     def test_not_there(self, tmp_path: Path) -> None:

@@ -145,13 +145,13 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
 def test_what_is_no_video_is_one_clear_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="not a whole video") as caught:
+    with pytest.raises(InputError, match=r"^not a whole video") as caught:
         list(video_frames(path))
     assert caught.value.path == str(path)
     assert caught.value.hint
-    with pytest.raises(InputError, match="not a whole video"):
+    with pytest.raises(InputError, match=r"^not a whole video"):
         list(video_frames(tmp_path / "missing.mp4"))
-    with pytest.raises(InputError, match="not a whole video"):
+    with pytest.raises(InputError, match=r"^not a whole video"):
         list(video_frames(tmp_path))
 
 

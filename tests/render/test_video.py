@@ -145,7 +145,7 @@ def test_what_is_not_finished_is_removed(clip: Path, videos: AnnotatedVideos) ->
 
 def test_a_video_that_cannot_be_encoded_is_one_error(clip: Path, videos: AnnotatedVideos) -> None:
     """H.264 has no picture of one pixel."""
-    with pytest.raises(OutputError, match="the annotated video cannot be written: ") as caught:
+    with pytest.raises(OutputError, match=r"^the annotated video cannot be written: ") as caught:
         videos.add(clip, "clip-000000", partial(grey, 50, (20000, 1)))
     assert caught.value.path == str(videos.folder / "clip.mp4")
     assert not list(videos.folder.iterdir())

@@ -59,7 +59,7 @@ class TestOrder:
             in_order(_engines(detector(tmp_path), detector(tmp_path, "b", gie_unique_id=2)))
 
     def test_one_id_twice(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match=r"gie-unique-id=1 is taken by cells.txt"):
+        with pytest.raises(InputError, match=r"^gie-unique-id=1 is taken by cells.txt"):
             in_order(_engines(detector(tmp_path), classifier(tmp_path, gie_unique_id=1)))
 
 

@@ -73,7 +73,7 @@ class TestModes:
 
     @pytest.mark.parametrize("mode", [ClusterMode.DBSCAN, ClusterMode.DBSCAN_NMS])
     def test_dbscan_is_refused(self, mode: ClusterMode) -> None:
-        with pytest.raises(UnsupportedModelError, match=f"cluster-mode={int(mode)} .* runs DBSCAN"):
+        with pytest.raises(UnsupportedModelError, match=rf"^cluster-mode={int(mode)} .* runs DBSCAN"):
             check(mode, (_one(), _one(min_boxes=3)))
 
     def test_why(self) -> None:

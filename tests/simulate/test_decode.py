@@ -51,12 +51,14 @@ NMS = "NvDsInferParseCustomNMSTLT"
 class TestRefusals:
     @pytest.mark.parametrize("kind", [NetworkType.SEGMENTATION, NetworkType.INSTANCE_SEGMENTATION, NetworkType.OTHER])
     def test_other_networks(self, kind: NetworkType) -> None:
-        with pytest.raises(UnsupportedModelError, match=f"network-type={int(kind)} .* is not simulated"):
+        with pytest.raises(UnsupportedModelError, match=rf"^network-type={int(kind)} .* is not simulated"):
             decode(Settings(kind), NETWORK, [_layer("y", [1.0])])
 
     @pytest.mark.parametrize("name", ["DDETRTAO", "RTDETRTAO", "YoloV11OBB", "MrcnnTLT", "MrcnnTLTV2"])
     def test_stock_functions_that_are_not_computed(self, name: str) -> None:
-        with pytest.raises(UnsupportedModelError, match=f"NvDsInferParseCustom{name} is in libnvds_infercustomparser"):
+        with pytest.raises(
+            UnsupportedModelError, match=rf"^NvDsInferParseCustom{name} is in libnvds_infercustomparser"
+        ):
             _decode(f"NvDsInferParseCustom{name}", [_layer("y", [1.0])])
 
     def test_a_function_the_stock_library_does_not_have(self) -> None:
@@ -154,7 +156,7 @@ class TestProcessDies:
     @pytest.mark.parametrize("mode", [ClusterMode.NMS, ClusterMode.DBSCAN_NMS])
     def test_without_classes(self, mode: ClusterMode) -> None:
         settings = Settings(NetworkType.DETECTOR, cluster_mode=mode, parser=SSD)
-        with pytest.raises(InputError, match="num-detected-classes is 0: nvinfer dies on the first frame"):
+        with pytest.raises(InputError, match=r"^num-detected-classes is 0: nvinfer dies on the first frame"):
             decode(settings, NETWORK, _ssd([0.5], [0]))
 
     def test_without_classes_and_clustering_everything_is_dropped(self) -> None:

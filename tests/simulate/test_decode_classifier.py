@@ -138,5 +138,5 @@ class TestStockFunction:
 
     def test_another_function_is_refused(self) -> None:
         settings = Settings(NetworkType.CLASSIFIER, classifier_parser="Mine")
-        with pytest.raises(UnsupportedModelError, match="there is no function Mine"):
+        with pytest.raises(UnsupportedModelError, match=r"^there is no function Mine"):
             decode(settings, NETWORK, [Layer.of("y", np.ones((1, 3), np.float32))])

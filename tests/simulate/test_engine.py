@@ -116,7 +116,7 @@ class TestRefused:
         case = read_context(Source(_set(detector(tmp_path), "network-type", "2")), HERE)
         layer = Layer.of("y", np.zeros((1, 2, 2, 2), np.float32))
         loaded = load(Source(detector(tmp_path)), HERE)
-        with pytest.raises(UnsupportedModelError, match=r"network-type=2 \(segmentation\) is not simulated"):
+        with pytest.raises(UnsupportedModelError, match=r"^network-type=2 \(segmentation\) is not simulated"):
             decode(settings_of(case), loaded.engine.network, [layer])
 
 

@@ -159,7 +159,7 @@ class TestDocument:
 
 class TestDamage:
     def test_nothing_there(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match="there are no recorded tensors of engine 1"):
+        with pytest.raises(InputError, match=r"^there are no recorded tensors of engine 1"):
             read_recordings(tmp_path, CLASSIFIER)
 
     def test_no_folder(self, tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ class TestModel:
         with pytest.raises(InputError, match="cannot be read: No such file"):
             layout_of(tmp_path / "model.onnx", SETTINGS)
         (tmp_path / "model.onnx").write_bytes(b"\xff\xff no protobuf")
-        with pytest.raises(InputError, match="not an ONNX model"):
+        with pytest.raises(InputError, match=r"^not an ONNX model"):
             layout_of(tmp_path / "model.onnx", SETTINGS)
 
     def test_an_empty_picture(self) -> None:

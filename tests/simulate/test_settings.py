@@ -59,7 +59,7 @@ def test_a_classifier_has_no_class_attributes() -> None:
 
 
 def test_as_many_class_attributes_as_classes() -> None:
-    with pytest.raises(InputError, match="num-detected-classes is 3, but there are class attributes for 1"):
+    with pytest.raises(InputError, match=r"^num-detected-classes is 3, but there are class attributes for 1"):
         Settings.from_values({"num-detected-classes": 3, "class-attrs": [{}]})
 
 
@@ -170,7 +170,7 @@ detected-max-w=50
         assert [one.detected_max_w for one in settings.classes] == [0, 50]
 
     def test_a_config_nvinfer_refuses_is_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match="nvinfer does not accept this config") as caught:
+        with pytest.raises(InputError, match=r"^nvinfer does not accept this config") as caught:
             self._read("[property]\nnetwork-type=7\n", tmp_path)
         assert caught.value.line == 2
 
