@@ -114,6 +114,13 @@ def test_which_pair_comes_first(known: tuple[int, ...], given: tuple[int, ...], 
     assert tracker.update([(0, box(left)) for left in given]) == numbers
 
 
+def test_boxes_that_overlap_as_much_as_is_asked_for() -> None:
+    for least, number in ((1 / 3, 1), (0.34, 2)):
+        tracker = OverlapTracker(replace(SETUP, overlap=least))
+        tracker.update([(0, box(0))])
+        assert tracker.update([(0, box(5))]) == [number], "50 of 150 pixels are in both"
+
+
 def test_an_object_may_be_missing_for_some_frames() -> None:
     for missing, number in ((SETUP.age, 1), (SETUP.age + 1, 2)):
         tracker = OverlapTracker(SETUP)
@@ -233,6 +240,29 @@ def test_zones_and_what_is_drawn() -> None:
     assert counts.totals[-2:] == [("left", "at most 2 at once"), ("left", f"2 or more in {crowds} frames")]
 
 
+@pytest.mark.parametrize("muxer", [None, (640, 360), (320, 180)])
+def test_frames_of_another_size_than_the_config_s(muxer: tuple[int, int] | None) -> None:
+    """Lines and zones lie at the same shares of every frame, and are drawn in its own pixels."""
+    zone = Zone("left", ((0, 0), (320, 0), (320, 359), (0, 359)))
+    setup = replace(SETUP, zones=(zone,), muxer=muxer)
+    counting = Counting(setup, edge_impulse=True)
+    for small in frames(lambda at: (200 + 5 * at, 20), lambda _: (100, 200)):
+        found = tuple(
+            replace(one, box=Rect(2 * one.box.left, 3 * one.box.top, 2 * one.box.width, 3 * one.box.height))
+            for one in small.objects
+        )
+        frame = counting(replace(small, width=1280, height=1080, objects=found))
+    assert frame.counted is not None
+    assert [each.points for each in frame.counted.shown] == [
+        ((640, 0), (640, 1077)),
+        ((0, 0), (640, 0), (640, 1077), (0, 1077)),
+    ]
+    (result,) = counting.results()
+    assert result.size == (muxer or (1280, 1080))
+    assert dict(result.lines) == {"line0-a": 0, "line0-b": 1}
+    assert (result.edge_impulse, result.zones) == ((("line0", 1),), (ZoneCount("left", 2),))
+
+
 _BELT = "belt:0.5,0,0.5,1"
 
 
@@ -267,8 +297,9 @@ def test_a_config_that_is_refused_is_said_and_the_rest_is_shown(emitted: Callabl
 
 def test_without_lines_nothing_can_be_counted(emitted: Callable[..., Path], tmp_path: Path) -> None:
     bundle = emitted(SAMPLES / "exports" / "table-fomo-2025.zip")
-    with pytest.raises(PresetError, match=r"^--count-as is about lines"):
+    with pytest.raises(PresetError, match=r"^--count-as is about lines") as caught:
         convert.simulate(bundle, SAMPLES / "pictures" / "table", tmp_path / "shown", count_as="edge-impulse")
+    assert caught.value.hint == "convert with --line NAME:x1,y1,x2,y2"
 
 
 def test_an_object_of_another_class_is_said_to_be_one() -> None:
@@ -308,8 +339,9 @@ def test_what_nvidias_parser_does_not_read_is_not_counted(tmp_path: Path) -> Non
         "line-crossing-stream-0:\n  enable: 1\n  line-crossing-a: 1;2;3;4;5;6;7\n"
         "roi-filtering-stream-0:\n  enable: 1\n  roi-z: 0;0;640;0;640;360\n"
     )
-    with pytest.raises(InputError, match=r"^Gst-nvdsanalytics does not read it whole"):
+    with pytest.raises(InputError, match=r"^Gst-nvdsanalytics does not read it whole: ") as caught:
         setup_of(tmp_path / "app.txt", target("7.1", "jetson"))
+    assert caught.value.hint == "ei-deepstream check says more"
 
 
 def test_a_trackers_config_may_begin_with_a_comment(tmp_path: Path) -> None:
@@ -369,5 +401,6 @@ def test_what_an_app_counts(changes: dict[str, str], expected: dict[str, object]
 def test_a_config_without_a_size_is_refused(size: str, tmp_path: Path) -> None:
     (tmp_path / "app.txt").write_text(APP)
     (tmp_path / "counts.txt").write_text(f"[property]\nenable=1\n{size}\n{ROI}")
-    with pytest.raises(InputError, match=r"^config-width or config-height is 0"):
+    with pytest.raises(InputError, match=r"^config-width or config-height is 0$") as caught:
         setup_of(tmp_path / "app.txt", target("9.1", "dgpu"))
+    assert caught.value.hint == "ei-deepstream check says more"
