@@ -109,8 +109,9 @@ def test_a_grid_is_no_classifier() -> None:
 
 
 def test_a_size_that_is_not_known() -> None:
-    with pytest.raises(TranslationError, match=r"^how large .* cannot be told before it runs$"):
+    with pytest.raises(TranslationError, match=r"^how large .* cannot be told before it runs$") as caught:
         fit("n = NonZero(x) f = Cast<to = 1>(n) y = Softmax(f)", "4,K")
+    assert caught.value.hint == "Gst-nvinfer needs outputs of a fixed size"
 
 
 @pytest.mark.parametrize(
