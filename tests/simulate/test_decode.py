@@ -346,6 +346,11 @@ class TestConversions:
     def test_to_signed(self) -> None:
         assert float_to_int32(self.NUMBERS).tolist() == [1, 0, -1, *[-(2**31)] * 8]
 
+    def test_the_largest_that_fit(self) -> None:
+        numbers = np.array([300, -300, 2**31 - 128, -(2**31), 2**63, -(2**63)], np.float32)
+        assert float_to_int32(numbers).tolist() == [300, -300, 2**31 - 128, *[-(2**31)] * 3]
+        assert float_to_uint32(numbers).tolist() == [300, 2**32 - 300, 2**31 - 128, 2**31, 0, 0]
+
 
 class TestLayer:
     @pytest.mark.parametrize("dtype", ["float64", "uint16", "bool", "complex64"])

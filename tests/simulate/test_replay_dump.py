@@ -107,13 +107,13 @@ def test_another_engines_files(tmp_path: Path) -> None:
         ),
         (
             lambda folder: (folder / dump_name(2, "count", 0, 2)).write_bytes(b""),
-            r"the file has 0 bytes, and 2 .* \[\] have 8 \| the model must be the one that was recorded, with the same",
+            r"the file has 0 bytes, and 2 .* \[\] have 8 \| the model must be the one that was recorded, ",
         ),
         (lambda folder: (folder / dump_name(2, "count", 0, 2)).write_bytes(bytes(16)), "the file has 16 bytes, and 2 "),
         (lambda folder: _dump(folder, 0, [[1.0, 0.0]]), f"batch 0 {TWICE}"),
         (lambda folder: (folder / dump_name(2, "y", 3, 0)).touch(), f"batch 3 {TWICE}"),
         (lambda folder: (folder / dump_name(2, "y", 3, 1025)).touch(), f"batch 3 {TWICE}"),
-        (lambda folder: (folder / dump_name(2, "y", 3, 1024)).touch(), "output 'out/softmax' of batch 3 cannot be read: "),
+        (lambda folder: (folder / dump_name(2, "y", 3, 1024)).touch(), "output 'out/softmax' of batch 3 cannot"),
     ],
     ids=["missing", "empty", "long", "twice", "no-frames", "many-frames", "most-frames"],
 )  # fmt: skip

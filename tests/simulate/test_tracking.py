@@ -397,6 +397,24 @@ def test_what_an_app_counts(changes: dict[str, str], expected: dict[str, object]
         assert found == value, name
 
 
+@pytest.mark.parametrize("count", [0, 7])
+def test_a_line_without_its_eight_numbers_is_refused(count: int, tmp_path: Path) -> None:
+    (tmp_path / "app.txt").write_text(APP)
+    numbers = ";".join("12345678"[:count])
+    (tmp_path / "counts.txt").write_text(PROPERTY + LINE.replace("1;2;3;4;5;6;7;8", numbers))
+    with pytest.raises(InputError, match=rf"^line a has {count} numbers, and 8 are read$") as caught:
+        setup_of(tmp_path / "app.txt", target("9.1", "dgpu"))
+    assert (caught.value.path, caught.value.hint) == (str(tmp_path / "counts.txt"), "ei-deepstream check says more")
+
+
+def test_of_a_line_eight_numbers_are_read(tmp_path: Path) -> None:
+    (tmp_path / "app.txt").write_text(APP)
+    (tmp_path / "counts.txt").write_text(PROPERTY + LINE.replace("7;8", "7;8;9"))
+    setup = setup_of(tmp_path / "app.txt", target("9.1", "dgpu"))
+    assert setup
+    assert setup.lines == (Line("a", (1, 2, 3, 4, 5, 6, 7, 8)),)
+
+
 @pytest.mark.parametrize("size", ["config-width=0\nconfig-height=360", "config-width=640\nconfig-height=0"])
 def test_a_config_without_a_size_is_refused(size: str, tmp_path: Path) -> None:
     (tmp_path / "app.txt").write_text(APP)
