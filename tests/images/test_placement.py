@@ -64,7 +64,7 @@ def test_an_objects_corner_is_rounded_up_and_its_size_down() -> None:
 
 @pytest.mark.parametrize("crop", [Rect(0, 0, 1.9, 50), Rect(0, 0, 50, 1), Rect(0, 0, math.nan, 50)])
 def test_an_object_of_one_pixel_cannot_be_scaled(crop: Rect) -> None:
-    with pytest.raises(InputError, match="narrower or lower than 2 pixels"):
+    with pytest.raises(InputError, match=r"narrower or lower than 2 pixels"):
         place(640, 480, Network(3, 96, 96), crop=crop)
 
 
@@ -109,6 +109,27 @@ def test_the_picture_always_lies_inside_the_network(
     if symmetric and keep_aspect:
         assert 0 <= right - view.offset_left <= 1
         assert 0 <= bottom - view.offset_top <= 1
+
+
+@pytest.mark.parametrize(
+    ("other", "share"),
+    [
+        (Rect(0, 0, 10, 20), 1),
+        (Rect(5, 0, 10, 20), 1 / 3),
+        (Rect(-5, 0, 10, 20), 1 / 3),
+        (Rect(0, 10, 10, 20), 1 / 3),
+        (Rect(0, -10, 10, 20), 1 / 3),
+        (Rect(2, 5, 4, 5), 1 / 10),
+        (Rect(10, 0, 10, 20), 0),
+        (Rect(0, -20, 10, 20), 0),
+        (Rect(30, 60, 10, 20), 0),
+        (Rect(3, 3, 0, 0), 0),
+    ],
+)
+def test_overlap_is_what_is_common_over_what_either_has(other: Rect, share: float) -> None:
+    one = Rect(0, 0, 10, 20)
+    assert one.overlap(other) == other.overlap(one) == pytest.approx(share)
+    assert Rect(3, 3, 0, 0).overlap(Rect(3, 3, 0, 0)) == 0
 
 
 # Edge Impulse's SDK

@@ -52,8 +52,12 @@ def stream_of(path: Path) -> tuple[str, str, int, int]:
 
 
 @pytest.mark.parametrize(
-    ("size", "pixels"), [((64, 48), "yuv420p"), ((65, 48), "yuv444p"), ((64, 49), "yuv444p"), ((65, 49), "yuv444p")]
-)
+    ("size", "pixels"),
+    [
+        ((64, 48), "yuv420p"), ((64, 50), "yuv420p"), ((65, 48), "yuv444p"), ((64, 49), "yuv444p"),
+        ((65, 49), "yuv444p"),
+    ],
+)  # fmt: skip
 def test_frames_size_and_rate_are_the_videos(
     size: tuple[int, int], pixels: str, clip: Path, videos: AnnotatedVideos
 ) -> None:
@@ -148,4 +152,5 @@ def test_a_video_that_cannot_be_encoded_is_one_error(clip: Path, videos: Annotat
     with pytest.raises(OutputError, match=r"^the annotated video cannot be written: ") as caught:
         videos.add(clip, "clip-000000", partial(grey, 50, (20000, 1)))
     assert caught.value.path == str(videos.folder / "clip.mp4")
+    assert caught.value.hint == "check free space and permissions, or choose another -o"
     assert not list(videos.folder.iterdir())
