@@ -129,7 +129,8 @@ def test_a_candidate_without_a_box_lies_nowhere(width: float, height: float, the
 
 def test_few_duplicates_are_listed_beside_all_others() -> None:
     dropped = _dropped("nms-iou-threshold", *[(0, 0, 1, 1, 0.9)] * 5)
-    others = Boxes(*(np.zeros(12, np.uint32), *[np.full(12, 0.25, np.float32)] * 5))
+    number = np.full(12, 0.25, np.float32)
+    others = Boxes(np.zeros(12, np.uint32), number, number, number, number, number)
     dropped.add("topk", others, 3, 2)
     found = dropped_by_detector(DETECTOR.settings, View(64, 64, 1, 1), dropped, dropped)
     assert [each.key for each in found] == [
