@@ -78,11 +78,12 @@ def told(capsys: pytest.CaptureFixture[str], folder: Path) -> str:
             lines.append(re.sub(r"\n\s*\n+", "\n", page).replace("><", ">\n<"))
         else:
             lines.append(recording_view(simulation.recordings[0])["scores"].replace("><", ">\n<"))
-    return "\n".join(lines) + "\n"
+    return "\n".join(line.rstrip() for line in "\n".join(lines).replace("\x1b", "^").split("\n")) + "\n"
 
 
 def test_recordings(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
+    for name, value in (("COLUMNS", "60"), ("FORCE_COLOR", "1"), ("TERM", "xterm")):
+        monkeypatch.setenv(name, value)
     text = told(capsys, tmp_path)
     if os.environ.get("UPDATE_GOLDEN"):
         GOLDEN.write_text(text, encoding="utf-8")
