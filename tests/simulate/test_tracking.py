@@ -17,6 +17,7 @@ from convert.errors import InputError, PresetError
 from convert.images import ResizeMode, parse_line
 from convert.images.scaling import Rect
 from convert.nvinfer.targets import target
+from convert.simulate.job import counting
 from convert.simulate.results import DetectedObject, FrameResult, ZoneCount
 from convert.simulate.tracking import Counting, OverlapTracker, OwnLines, Setup, own_lines, setup_of
 from convert.types import Tracking
@@ -300,6 +301,55 @@ def test_without_lines_nothing_can_be_counted(emitted: Callable[..., Path], tmp_
     with pytest.raises(PresetError, match=r"^--count-as is about lines") as caught:
         convert.simulate(bundle, SAMPLES / "pictures" / "table", tmp_path / "shown", count_as="edge-impulse")
     assert caught.value.hint == "convert with --line NAME:x1,y1,x2,y2"
+
+
+_BESIDE = "[primary-gie]\nenable=1\nconfig-file=infer.txt\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "given", "found"),
+    [
+        ("app.txt", _BESIDE, False, True),
+        ("app.txt", _BESIDE, True, True),
+        ("app.txt", _BESIDE.replace("infer", "other"), False, False),
+        ("app.txt", _BESIDE.replace("infer", "other"), True, True),
+        ("app.txt", _BESIDE.replace("enable=1", "enable=0"), False, False),
+        ("app.txt", f"{_BESIDE}[nvds-analytics]\nenable=0\n", False, False),
+        ("below/app.txt", _BESIDE, False, False),
+        ("app.txt", "", False, False),
+    ],
+)
+def test_which_app_counts(name: str, text: str, given: bool, found: bool, tmp_path: Path) -> None:
+    """The one that is given, else one beside the config that runs it and Gst-nvdsanalytics."""
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(APP.replace("[nvds-analytics]\nenable=1\n", "") + text if "nvds" in text else APP + text)
+    (path.parent / "counts.txt").write_text(PROPERTY + LINE)
+    config = tmp_path / "infer.txt"
+    config.write_text("[property]\nonnx-file=m.onnx\n")
+    where = target("9.1", "dgpu")
+    counts, findings = counting(config, path if given else None, where, every=3, edge_impulse=False)
+    assert (counts is not None, findings) == (found, ())
+    if counts:
+        assert (counts.every, counts.edge_impulse, counts.setup.path) == (3, False, tmp_path / "counts.txt")
+        both, _ = counting(config, path if given else None, where, every=1, edge_impulse=True)
+        assert both
+        assert both.edge_impulse
+    else:
+        with pytest.raises(PresetError, match="--count-as is about lines"):
+            counting(config, None, where, every=1, edge_impulse=True)
+
+
+def test_an_app_whose_lines_cannot_be_read_is_a_finding(tmp_path: Path) -> None:
+    (tmp_path / "app.txt").write_text(APP + _BESIDE)
+    (tmp_path / "counts.txt").write_text(PROPERTY.replace("640", "0") + LINE)
+    where = target("9.1", "dgpu")
+    counts, (finding,) = counting(None, tmp_path / "app.txt", where, every=1, edge_impulse=False)
+    assert counts is None
+    assert (finding.id, finding.path) == ("EI709", str(tmp_path / "counts.txt"))
+    assert (finding.message, finding.hint) == ("config-width or config-height is 0", "ei-deepstream check says more")
+    with pytest.raises(InputError, match="config-width or config-height is 0"):
+        counting(None, tmp_path / "app.txt", where, every=1, edge_impulse=True)
 
 
 def test_an_object_of_another_class_is_said_to_be_one() -> None:
