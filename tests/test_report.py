@@ -462,7 +462,10 @@ def test_what_is_no_report(content: str, said: str, tmp_path: Path) -> None:
         ({"export": {"name": ""}}, r"the bundle's report\.json names no model"),
         ({"export": {"name": "m"}, "model": {"file": "../m.onnx"}}, r"the bundle's report\.json names no model"),
         ({"export": {"name": "m"}, "model": {"file": "m\0"}}, r"the bundle's report\.json names no model"),
-        ({"export": {"name": "m"}, "model": {"file": 3}}, r"the bundle's report\.json is damaged: file must be str, not 3"),
+        (
+            {"export": {"name": "m"}, "model": {"file": 3}},
+            r"the bundle's report\.json is damaged: file must be str, not 3",
+        ),
         (
             {"export": {"name": "m"}, "model": {"head": {"task": "x", "labels": []}}},
             r"the bundle's report\.json is damaged: head: task must be",

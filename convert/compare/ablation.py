@@ -431,7 +431,7 @@ def difference_text(ours: Prediction, theirs: Prediction, outcome: Outcome, *, d
     renamed = {(one.label, other.label) for one, other in both if one and other and one.label != other.label}
     parts += [f"{one!r} is {other!r} in Edge Impulse" for one, other in sorted(renamed)]
     if not parts:
-        shift = max((pair.shift or 0.0 for pair in outcome.pairs), default=0.0)
+        shift = max(pair.shift or 0.0 for pair in outcome.pairs)
         parts.append(f"scores differ by up to {outcome.largest:.2f}, edges by up to {shift:.0f} pixels")
     return "; ".join(parts)
 

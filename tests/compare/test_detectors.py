@@ -218,6 +218,9 @@ def test_an_object_that_ends_below_the_frame(emitted: Convert) -> None:
         (kept,) = found.models.attached([unknown, tall], placed, frozenset({Cause.LIMITS}))
         assert kept.label == "fruit"
         assert (kept.box.top, kept.box.height) == (0, 90)
+        bar = Detection(0, "fruit", 12, 1, 24, placed.view.offset_top - 2, 0.9)
+        (empty,) = found.models.attached([bar], placed, frozenset({Cause.LIMITS}))
+        assert (empty.box.top, empty.box.height) == (0, 0), "Edge Impulse lists it; in the picture nothing is left"
         texts = CauseTexts(found.models, 160, 90)
     assert "black bar below" in texts.reason(Cause.LIMITS)[0]
     assert texts.reason(Cause.LIMITS)[1] == "convert again with --resize auto"

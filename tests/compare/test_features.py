@@ -79,10 +79,14 @@ def test_what_is_no_list_of_features(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(InputError) as caught:
         read_features(path)
     assert caught.value.path == str(path)
-    assert caught.value.hint
-    assert len(caught.value.message) < 300
-    with pytest.raises(InputError, match="cannot be read"):
+    assert str(caught.value.hint).startswith("numbers separated by commas or white space, decimal or 0xRRGGBB")
+    kinds = ("not a list of features", "a feature is no finite float32", "the features cannot be read: ")
+    assert caught.value.message.startswith(kinds)
+    assert caught.value.message.startswith(kinds[2]) is data.startswith(b"\xff")
+    assert len(caught.value.message) < 230
+    with pytest.raises(InputError, match=r"^the features cannot be read") as caught:
         read_features(tmp_path / "nothing")
+    assert str(caught.value.hint).startswith("numbers separated by commas or white space")
 
 
 @given(st.text(st.sampled_from("0123456789 ,.[]xeEaf-+nN\n"), max_size=30))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.compare import ComparedObject, Prediction, Score, Verdict
-from convert.compare.ablation import Criteria, compare_predictions, difference_text, pairs_of
+from convert.compare.ablation import Criteria, Outcome, compare_predictions, difference_text, pairs_of
 from convert.images.scaling import Rect
 from tests.examples import examples
 
@@ -153,6 +153,26 @@ def test_an_answer_is_the_same_as_itself(ours: list[ComparedObject]) -> None:
 def test_what_differs_is_one_sentence(ours: list[ComparedObject], theirs: list[ComparedObject], text: str) -> None:
     one, other = Prediction(objects=tuple(ours)), Prediction(objects=tuple(theirs))
     assert difference_text(one, other, compare_predictions(one, other, _BOXES), detects=True) == text
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "text"),
+    [
+        (Prediction("a", 0.9), Prediction("b", 0.8), "DeepStream shows a 0.90, Edge Impulse answers b 0.80"),
+        (
+            Prediction(scores=(Score(0, "x", 0.3), Score(1, "", 0.4))), Prediction("b", 0.8, (Score(0, "x", 1), ) * 2),
+            "DeepStream shows nothing (class 1 0.40), Edge Impulse answers b 0.80",
+        ),
+        (
+            Prediction("b", 0.8), Prediction(scores=(Score(0, "x", 0.4), Score(1, "", 0.3))),
+            "DeepStream shows b 0.80, Edge Impulse answers nothing (x 0.40)",
+        ),
+        (Prediction(), Prediction("b", 0.8), "DeepStream shows nothing, Edge Impulse answers b 0.80"),
+    ],
+)  # fmt: skip
+def test_what_differs_between_labels_is_one_sentence(ours: Prediction, theirs: Prediction, text: str) -> None:
+    assert difference_text(ours, theirs, Outcome(Verdict.DIFFERS, (), 0.0), detects=False) == text
+    assert difference_text(ours, theirs, Outcome(Verdict.SAME, (), 0.0), detects=False) == ""
 
 
 def test_edges_and_scores_as_far_apart_as_is_tolerated() -> None:

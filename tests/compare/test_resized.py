@@ -100,5 +100,5 @@ def test_a_model_for_another_size_is_refused(resizing: Path, fruit_export: Path,
         if entry.key == "ei_deepstream.resize":
             entry.value = "95;96"
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(InputError, match="the network takes 160x90 pixels"), judged(config, fruit_export):
+    with pytest.raises(InputError, match=r"^the network takes 160x90 pixels"), judged(config, fruit_export):
         pass

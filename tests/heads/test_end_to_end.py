@@ -26,7 +26,7 @@ from convert.images.scaling import Network
 from convert.simulate.decode import Detected, decode
 from convert.simulate.parsers import Layer
 from convert.translate import Translate
-from convert.types import Adapted, Export, Metadata, ModelFormat
+from convert.types import Adapted, Export, Head, Metadata, ModelFormat
 from convert.validate import Validate
 from convert.validate.precision import half_evidence
 from tests.emitted import prove_nothing
@@ -278,17 +278,19 @@ def test_without_labels_and_without_a_trace_of_the_classes() -> None:
     model = end_to_end()
     (node,) = (node for node in model.graph.node if node.op_type == "Mod")
     node.op_type = "Min"
-    with pytest.raises(InputError, match="how many classes") as caught:
+    with pytest.raises(InputError, match=r"^how many classes the model detects cannot be told") as caught:
         synthetic.adapt(model, export_of(model, None), Options())
-    assert "--labels" in str(caught.value.hint)
+    assert caught.value.hint == "give them in the order of training with --labels"
     assert synthetic.adapt(model, export_of(model), Options()).head.labels == LABELS
 
 
 def test_other_outputs_are_refused() -> None:
     model = synthetic.candidates("yolov5", classes=2)
-    with pytest.raises(UnsupportedModelError, match=r"this model \[1, 42, 7\]") as caught:
+    with pytest.raises(
+        UnsupportedModelError, match=r"^an end-to-end detector gives .* this model \[1, 42, 7\]"
+    ) as caught:
         END_TO_END.adapt(model, export_of(model), Options())
-    assert "--task" in str(caught.value.hint)
+    assert caught.value.hint == "give the real --task, or another model"
 
 
 def test_boxes_in_another_unit_are_refused() -> None:
@@ -298,8 +300,23 @@ def test_boxes_in_another_unit_are_refused() -> None:
     model.graph.initializer.append(numpy_helper.from_array(np.array(3, np.float32), "factor"))
     at = list(model.graph.node).index(node)
     model.graph.node.insert(at + 1, helper.make_node("Mul", ["few", "factor"], ["boxes"]))
-    with pytest.raises(UnsupportedModelError, match="something else than pixels of 64x32"):
+    with pytest.raises(UnsupportedModelError, match=r"^the boxes .* something else than pixels of 64x32") as caught:
         synthetic.adapt(model, export_of(model), Options())
+    assert caught.value.hint == "give the real --task, or report the model"
+
+
+def test_parity_does_not_depend_on_which_of_two_equal_objects_comes_first() -> None:
+    rows = np.array([[[0, 8, 16, 24, 0.5, 1], [8, 0, 32, 16, 0.25, 0], [-8, 0, 128, 64, 0.0, 7]]], np.float32)
+    decoder = decoding.ReferenceDecoder(Head("end-to-end", LABELS, coordinates="pixels"), 64, 32)
+    (boxes, classes), are_classes = END_TO_END.comparable(decoder, [rows])
+    assert are_classes == [False, True]
+    # y, x of both corners in shares of the picture, times the score, in order of size
+    wanted = [[0.0, 0, 0, 0], [0, 0, 0.125, 0.125], [0.125, 0.03125, 0.375, 0.125]]
+    np.testing.assert_allclose(np.sort(boxes[0], axis=0), np.sort(np.array(wanted), axis=0), atol=1e-6)
+    np.testing.assert_allclose(classes[0], np.array([[0, 0, 0], [0, 0, 0], [0.25, 0.5, 0]]))
+    again, _ = END_TO_END.comparable(decoder, [rows[:, ::-1]])
+    np.testing.assert_array_equal(again[0], boxes)
+    np.testing.assert_array_equal(again[1], classes)
 
 
 def test_answers_are_not_suppressed_a_second_time() -> None:

@@ -39,8 +39,9 @@ def test_any_size(width: int, height: int, stride: int) -> None:
 
 @pytest.mark.parametrize("factor", [(0.01, 1), (3, 3), (1, 0), (-1, 1)])
 def test_something_else(factor: tuple[float, float]) -> None:
-    with pytest.raises(UnsupportedModelError, match=r"something else than pixels of 96x64"):
+    with pytest.raises(UnsupportedModelError, match=r"^the boxes .* something else than pixels of 96x64") as caught:
         unit_of(places(96, 64) * np.array(factor, np.float32), 96, 64)
+    assert caught.value.hint == "give the real --task, or report the model"
 
 
 def test_not_a_number() -> None:
@@ -80,5 +81,6 @@ def test_rounding_to_codes_moves_no_cell() -> None:
 
 
 def test_a_model_without_layers() -> None:
-    with pytest.raises(UnsupportedModelError, match="cannot be seen"):
+    with pytest.raises(UnsupportedModelError, match=r"^it cannot be seen how") as caught:
         neutral(model("y = Flatten(x)"))
+    assert caught.value.hint == "report the model"

@@ -26,8 +26,79 @@ def test_what_stands_in_files() -> None:
         "unknown": None,
     }  # fmt: skip
     assert all(head(each.id) is each for each in HEADS)
-    with pytest.raises(ValueError, match="nonsense"):
+    with pytest.raises(ValueError, match=r"^'nonsense' is no known head$"):
         head("nonsense")
+
+
+def test_how_edge_impulse_calls_results_and_models() -> None:
+    """`ei_fill_result_<layer>_config_t` of its SDK, and `model_type` of its .eim files."""
+    same = {
+        "fomo", "yolov5", "yolov5-drpai", "yolox", "yolo-pro", "yolov2", "yolov7", "yolov11", "yolov11-abs",
+        "tao-retinanet", "tao-ssd", "tao-yolov3", "tao-yolov4",
+    }  # fmt: skip
+    other = {"classifier": "classification", "ssd": "object_detection"}
+    assert {each.id: each.results for each in HEADS if each.results} == {
+        **{name: name.replace("-", "_") for name in same}, **other
+    }  # fmt: skip
+    types = {"classifier": "classification", "fomo": "constrained_object_detection"}
+    assert {each.id: each.model_type for each in HEADS if each.model_type != "object_detection"} == types
+
+
+@pytest.mark.parametrize(
+    ("fact", "heads"),
+    [
+        ("by_objectness", {"yolov5", "yolov5-drpai"}),
+        ("drops_all", {"yolov5", "yolov5-drpai", "yolox"}),
+        ("merges_cells", {"fomo"}),
+        ("gives_grid", {"yolov2", "anomaly"}),
+        ("is_cut", {"ssd"}),
+        ("is_comparable", set(CONVERTIBLE) - {"end-to-end", "yolov5-drpai"}),
+        ("refused", {"yolov2", "yolov7", "anomaly", "not-image", "unknown"}),
+        ("rounds", {"yolox"}),
+        ("cuts_first", {"yolo-pro", "yolov11", "yolov11-abs"}),
+        ("is_measured", {"yolov5", "yolov5-drpai", "yolox", "yolov11", "yolov11-abs"}),
+        ("is_turned", {"yolov11", "yolov11-abs"}),
+        ("has_objectness", {"yolov5", "yolov5-drpai", "yolox", "tao-yolov3", "tao-yolov4"}),
+        ("has_anchors", {"tao-retinanet", "tao-ssd", "tao-yolov3", "tao-yolov4"}),
+    ],
+)
+def test_what_holds_for_which_head(fact: str, heads: set[str]) -> None:
+    """Facts of Edge Impulse's SDK, and of the outputs of each network."""
+    assert {each.id for each in HEADS if getattr(each, fact, False)} == heads
+
+
+@pytest.mark.parametrize(
+    ("task", "output", "classes"),
+    [
+        ("classifier", (1, 5), 5), ("fomo", (1, 12, 12, 4), 3), ("yolov5", (1, 42, 8), 3), ("yolox", (1, 42, 8), 3),
+        ("yolo-pro", (1, 42, 7), 3), ("yolov11", (1, 7, 42), 3), ("tao-ssd", (1, 42, 16), 3),
+        ("tao-yolov4", (1, 42, 14), 3), ("yolov5", (1, 42, None), None), ("yolov7", (1, 126, 8), None),
+        ("yolov5", (42, 8), None), ("yolov2", (1, 12, 12, 4), None),
+    ],
+)  # fmt: skip
+def test_how_many_classes_an_output_has(task: str, output: tuple[int | None, ...], classes: int | None) -> None:
+    assert head(task).classes(output) == classes
+
+
+@pytest.mark.parametrize(
+    ("task", "output", "fit"),
+    [
+        ("yolov5", (1, 126, 6), Fit.LIKELY), ("yolov5", (1, 126, 5), Fit.POSSIBLE),
+        ("yolov5", (1, 42, 6), Fit.POSSIBLE),
+        ("yolov5-drpai", (1, 126, 6), Fit.LIKELY), ("yolox", (1, 42, 5), Fit.LIKELY),
+        ("yolox", (1, 42, 4), Fit.POSSIBLE),
+        ("yolo-pro", (1, 42, 5), Fit.ALSO), ("yolo-pro", (1, 42, 4), Fit.POSSIBLE),
+        ("yolo-pro", (1, 42, 42), Fit.ALSO), ("yolov7", (1, 126, 6), Fit.ALSO), ("yolov7", (1, 126, 5), Fit.POSSIBLE),
+        ("yolov7", (1, 7), Fit.ALSO), ("yolov7", (1, 1, 1, 7), Fit.ALSO), ("yolov7", (1, 8), Fit.NO),
+        ("yolov11", (1, 5, 42), Fit.LIKELY), ("yolov11", (1, 4, 42), Fit.POSSIBLE), ("yolov11", (1, 42, 5), Fit.ALSO),
+        ("tao-ssd", (1, 9, 12), Fit.ALSO), ("tao-ssd", (1, 9, 11), Fit.NO), ("tao-ssd", (1, 20, 42), Fit.NO),
+        ("tao-yolov3", (1, 9, 12), Fit.ALSO), ("tao-yolov4", (1, 9, 11), Fit.NO), ("yolov2", (1, 4, 8, 3), Fit.ALSO),
+        ("yolov2", (1, 1, 1, 3), Fit.NO), ("yolov2", (1, 4, 8), Fit.NO), ("anomaly", (1, 4, 8, None), Fit.NO),
+    ],
+)  # fmt: skip
+def test_how_well_a_head_fits_an_output(task: str, output: tuple[int | None, ...], fit: Fit) -> None:
+    """Of a picture of 64x32 pixels: 32 + 8 + 2 cells in the three grids."""
+    assert head(task).fit(LastLayer(32, 64, output, frozenset())) is fit
 
 
 def test_every_head_that_can_be_converted_has_a_preset_and_no_other() -> None:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import ConvertError, InputError, UnsupportedModelError
-from convert.heads.ssd import read_postprocess, without_postprocess
+from convert.heads.ssd import OPERATOR, read_postprocess, without_postprocess
 from convert.images.scaling import Network
 from convert.simulate.decode import decode
 from convert.simulate.parsers import Layer
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SIZE = (32, 48)
+DAMAGED = "download the export again"
 
 
 def pictures(count: int = 1) -> NDArray[np.float32]:
@@ -168,14 +169,16 @@ def test_anchors_stored_in_eight_bits() -> None:
 )
 def test_damaged_parameters(change: dict[str, Any], message: str) -> None:
     parameters = {name: value for name, value in {**PARAMETERS, **change}.items() if value is not None}
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=rf"^the parameters of {OPERATOR} are damaged: {message}") as caught:
         read_postprocess(ssd(parameters=parameters))
+    assert caught.value.hint == DAMAGED
 
 
 @pytest.mark.parametrize("custom", [b"", b"\0", b"\x01\x02\x03", bytes(flexbuffers.Dumps([1, 2, 3]))])
 def test_parameters_that_are_no_map(custom: bytes) -> None:
-    with pytest.raises(InputError, match=r"TFLite_Detection_PostProcess are damaged"):
+    with pytest.raises(InputError, match=r"^the parameters of TFLite_Detection_PostProcess are damaged: ") as caught:
         read_postprocess(ssd(custom=custom))
+    assert caught.value.hint == DAMAGED
 
 
 @examples(40)
@@ -195,26 +198,30 @@ def test_any_parameters_are_read_or_refused(data: st.DataObject) -> None:
 @pytest.mark.parametrize(
     ("anchors", "message"),
     [
-        (np.zeros((48, 3), np.float32), r"the anchors of this SSD are \[48, 3\]"),
-        (np.zeros(48, np.float32), r"are \[48\]"),
-        (np.zeros((48, 4), np.float32), "not every one has a size"),
-        (np.full((48, 4), np.nan, np.float32), "not every one has a size"),
+        (np.zeros((48, 3), np.float32), r"\[48, 3\]"),
+        (np.zeros(48, np.float32), r"\[48\]"),
+        (np.zeros((48, 4), np.float32), "damaged: not every one has a size"),
+        (np.ones((48, 4), np.float32) * np.array((1, 1, 1, 0), np.float32), "damaged: not every one has a size"),
+        (np.full((48, 4), np.nan, np.float32), "damaged: not every one has a size"),
         (np.ones((48, 4), np.int32), "no numbers"),
     ],
 )
 def test_damaged_anchors(anchors: NDArray[Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=rf"^the anchors of this SSD are {message}") as caught:
         read_postprocess(ssd(anchors=anchors))
+    assert caught.value.hint == DAMAGED
 
 
 def test_anchors_for_another_grid(shipped: Callable[..., Adapted]) -> None:
-    with pytest.raises(InputError, match="40 anchors for 48 boxes and 48 rows of scores"):
+    with pytest.raises(InputError, match=r"^the model has 40 anchors for 48 boxes and 48 rows of scores$") as caught:
         shipped(anchors=anchors_of(4, 5))
+    assert caught.value.hint == "export the model again"
 
 
 def test_scores_for_other_classes(shipped: Callable[..., Adapted]) -> None:
-    with pytest.raises(InputError, match="says it has 5 classes, its scores have 3 columns"):
+    with pytest.raises(InputError, match=r"^the model says it has 5 classes, its scores have 3 columns") as caught:
         shipped(parameters={**PARAMETERS, "num_classes": 5})
+    assert caught.value.hint == "export the model again"
 
 
 def test_labels_that_are_not_its_classes(export: Callable[..., Export], adapted: Callable[..., Adapted]) -> None:
@@ -224,8 +231,9 @@ def test_labels_that_are_not_its_classes(export: Callable[..., Export], adapted:
 
 def test_a_model_without_the_operator() -> None:
     for function in (read_postprocess, without_postprocess):
-        with pytest.raises(UnsupportedModelError, match="ends in TFLite_Detection_PostProcess"):
+        with pytest.raises(UnsupportedModelError, match=r"^a MobileNet SSD ends in TFLite_") as caught:
             function(classifier())
+        assert caught.value.hint == "give the real --task, or export the model again"
 
 
 def test_the_cut_model_is_the_same_each_time(tmp_path: Path) -> None:

@@ -64,8 +64,9 @@ def test_an_objects_corner_is_rounded_up_and_its_size_down() -> None:
 
 @pytest.mark.parametrize("crop", [Rect(0, 0, 1.9, 50), Rect(0, 0, 50, 1), Rect(0, 0, math.nan, 50)])
 def test_an_object_of_one_pixel_cannot_be_scaled(crop: Rect) -> None:
-    with pytest.raises(InputError, match="narrower or lower than 2 pixels"):
+    with pytest.raises(InputError, match=r"^a picture narrower or lower than 2 pixels cannot be scaled: ") as caught:
         place(640, 480, Network(3, 96, 96), crop=crop)
+    assert caught.value.hint == "leave out small objects with input-object-min-width and input-object-min-height"
 
 
 @pytest.mark.parametrize(
@@ -77,18 +78,28 @@ def test_an_object_outside_of_the_frame(left: int, top: int, inside: bool) -> No
     if inside:
         assert place(640, 480, Network(3, 96, 96), crop=crop).left == left
         return
-    with pytest.raises(InputError, match="outside of the 640x480 frame"):
+    even = left + left % 2, top + top % 2
+    with pytest.raises(InputError, match=f"^the object at {even[0]},{even[1]} lies outside of the 640x480 frame$"):
         place(640, 480, Network(3, 96, 96), crop=crop)
 
 
 def test_a_picture_too_narrow_for_its_height() -> None:
-    with pytest.raises(InputError, match="less than one pixel"):
-        place(2, 4000, Network(3, 96, 96), keep_aspect=True)
+    said = r"^a {} picture is less than one pixel wide or high in a 96x96 network$"
+    for width, height in ((2, 4000), (4000, 2)):
+        with pytest.raises(InputError, match=said.format(f"{width}x{height}")) as caught:
+            place(width, height, Network(3, 96, 96), keep_aspect=True)
+        assert caught.value.hint == "its aspect is too extreme for maintain-aspect-ratio=1"
+    assert place(2, 192, Network(3, 96, 96), keep_aspect=True).width == 1
+    assert place(192, 2, Network(3, 96, 96), keep_aspect=True).height == 1
 
 
 def test_an_empty_network() -> None:
-    with pytest.raises(InputError, match="0x96x96"):
-        Network(0, 96, 96)
+    for sides in ((0, 96, 96), (3, 0, 96), (3, 96, -1)):
+        said = "x".join(map(str, sides))
+        with pytest.raises(InputError, match=rf"^the network input {said} \(channels, height, width\) is ") as caught:
+            Network(*sides)
+        assert caught.value.hint == "infer-dims, where it is given, is channels;height;width"
+    assert Network(1, 1, 1).width == 1
 
 
 @given(SIZES, SIZES, NETWORKS, st.booleans(), st.booleans())
@@ -109,6 +120,27 @@ def test_the_picture_always_lies_inside_the_network(
     if symmetric and keep_aspect:
         assert 0 <= right - view.offset_left <= 1
         assert 0 <= bottom - view.offset_top <= 1
+
+
+@pytest.mark.parametrize(
+    ("other", "share"),
+    [
+        (Rect(0, 0, 10, 20), 1),
+        (Rect(5, 0, 10, 20), 1 / 3),
+        (Rect(-5, 0, 10, 20), 1 / 3),
+        (Rect(0, 10, 10, 20), 1 / 3),
+        (Rect(0, -10, 10, 20), 1 / 3),
+        (Rect(2, 5, 4, 5), 1 / 10),
+        (Rect(10, 0, 10, 20), 0),
+        (Rect(0, -20, 10, 20), 0),
+        (Rect(30, 60, 10, 20), 0),
+        (Rect(3, 3, 0, 0), 0),
+    ],
+)
+def test_overlap_is_what_is_common_over_what_either_has(other: Rect, share: float) -> None:
+    one = Rect(0, 0, 10, 20)
+    assert one.overlap(other) == other.overlap(one) == pytest.approx(share)
+    assert Rect(3, 3, 0, 0).overlap(Rect(3, 3, 0, 0)) == 0
 
 
 # Edge Impulse's SDK

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from convert.images import Framing, parse_frame
+from convert.images import Anchor, Framing, parse_frame
 from convert.render.inspection import framing_svg, framing_text
 
 GOLDEN = Path(__file__).with_name("golden") / "framing.txt"
@@ -12,14 +12,18 @@ FRAMES = (
     ("16:9", (96, 96)), ("9:16", (96, 96)), ("1920x1080", (160, 160)), ("4:3", (96, 72)), ("1:1", (96, 96)),
     ("21:9", (320, 320)), ("16:9", (240, 135)), ("100x99", (48, 64)),
 )  # fmt: skip
+ANCHORED: tuple[tuple[str, Anchor], ...] = (("16:9", (0.0, 1.0)), ("9:16", (0.0, 1.0)))
 
 
 def lines() -> str:
     told = []
-    for frame, size in FRAMES:
-        framing = Framing(parse_frame(frame), size)
+    framings = [Framing(parse_frame(frame), size) for frame, size in FRAMES]
+    framings += [Framing(parse_frame(frame), (96, 96), anchor=anchor) for frame, anchor in ANCHORED]
+    for framing in framings:
         for cropped in (True, False):
-            told.append(f"# {frame} {size[0]}x{size[1]}{'' if cropped else ', squashed'}")
+            words = "" if framing.part == "centre" else f", {framing.part}"
+            words += "" if cropped else ", squashed"
+            told.append(f"# {framing.frame} {framing.model[0]}x{framing.model[1]}{words}")
             told += framing_text(framing, cropped=cropped)
             told.append(framing_svg(framing, cropped=cropped).replace("><", ">\n<"))
     return "\n".join(told) + "\n"

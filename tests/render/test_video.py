@@ -51,8 +51,12 @@ def stream_of(path: Path) -> tuple[str, str, int, int]:
 
 
 @pytest.mark.parametrize(
-    ("size", "pixels"), [((64, 48), "yuv420p"), ((65, 48), "yuv444p"), ((64, 49), "yuv444p"), ((65, 49), "yuv444p")]
-)
+    ("size", "pixels"),
+    [
+        ((64, 48), "yuv420p"), ((64, 50), "yuv420p"), ((65, 48), "yuv444p"), ((64, 49), "yuv444p"),
+        ((65, 49), "yuv444p"),
+    ],
+)  # fmt: skip
 def test_frames_size_and_rate_are_the_videos(
     size: tuple[int, int], pixels: str, clip: Path, videos: AnnotatedVideos
 ) -> None:
@@ -144,7 +148,8 @@ def test_what_is_not_finished_is_removed(clip: Path, videos: AnnotatedVideos) ->
 
 def test_a_video_that_cannot_be_encoded_is_one_error(clip: Path, videos: AnnotatedVideos) -> None:
     """H.264 has no picture of one pixel."""
-    with pytest.raises(OutputError, match="the annotated video cannot be written: ") as caught:
+    with pytest.raises(OutputError, match=r"^the annotated video cannot be written: ") as caught:
         videos.add(clip, "clip-000000", grey(50, (20000, 1)))
     assert caught.value.path == str(videos.folder / "clip.mp4")
+    assert caught.value.hint == "check free space and permissions, or choose another -o"
     assert not list(videos.folder.iterdir())

@@ -50,17 +50,29 @@ class TestOrder:
         assert in_order(engines) == (0, 1, 2, 3)
 
     def test_a_secondary_engine_alone(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match=r"looks at objects .* there is no engine in front") as caught:
+        with pytest.raises(InputError, match=r"^this config looks at objects .* no engine in front") as caught:
             in_order(_engines(classifier(tmp_path)))
+        hint = "name a primary config first and give this one with --sgie, or write process-mode=1"
+        assert caught.value.hint == hint
         assert caught.value.path == str(tmp_path / "colour.txt")
 
     def test_two_primary_ones(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match="this config at frames"):
+        with pytest.raises(InputError, match=r"^a secondary .* this config at frames \(process-mode=1\)$") as caught:
             in_order(_engines(detector(tmp_path), detector(tmp_path, "b", gie_unique_id=2)))
+        hint = "write process-mode=2 into it; deepstream-app does that for its [secondary-gie] groups"
+        assert (caught.value.hint, caught.value.path) == (hint, str(tmp_path / "b.txt"))
 
     def test_one_id_twice(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match=r"gie-unique-id=1 is taken by cells.txt"):
+        with pytest.raises(InputError, match=r"^gie-unique-id=1 is taken by cells.txt: results cannot be") as caught:
             in_order(_engines(detector(tmp_path), classifier(tmp_path, gie_unique_id=1)))
+        hint = "give each engine a number of its own"
+        assert (caught.value.hint, caught.value.path) == (hint, str(tmp_path / "colour.txt"))
+
+
+NO_PRIMARY = (
+    "no primary engine is switched on: nothing finds objects, and nothing is shown | "
+    "an app config has [primary-gie] with enable=1 and config-file"
+)
 
 
 class TestApp:
@@ -96,22 +108,32 @@ config-file=no.txt
     @pytest.mark.parametrize(
         ("text", "says"),
         [
-            ("", "no primary engine is switched on"),
-            ("[primary-gie]\nconfig-file=cells.txt\n", "no primary engine is switched on"),
-            ("[secondary-gie0]\nenable=1\nconfig-file=cells.txt\n", "no primary engine is switched on"),
-            ("[primary-gie]\nenable=1\nconfig-file=no.txt\n", "its config-file 'no.txt' is not there"),
-            ("[primary-gie]\nenable=1\n", "it has no config-file"),
-            ("[primary-gie]\nenable=1\ngpu-id=x\nconfig-file=cells.txt\n", "deepstream-app cannot read its config"),
-            ("[primary-gie]\nenable=yes\nconfig-file=cells.txt\n", "no primary engine is switched on"),
-            ("primary-gie\n", "deepstream-app cannot read its config"),
-            ("[primary-gie]\nenable=1\nplugin-type=1\nconfig-file=cells.txt\n", "runs in Gst-nvinferserver"),
+            ("", NO_PRIMARY),
+            ("[primary-gie]\nconfig-file=cells.txt\n", NO_PRIMARY),
+            ("[secondary-gie0]\nenable=1\nconfig-file=cells.txt\n", NO_PRIMARY),
+            (
+                "[primary-gie]\nenable=1\nconfig-file=no.txt\n",
+                "[primary-gie] is switched on, but its config-file 'no.txt' is not there | it is looked for at /",
+            ),
+            ("[primary-gie]\nenable=1\n", "[primary-gie] is switched on, but it has no config-file | None"),
+            ("[primary-gie]\nenable=1\ngpu-id=x\nconfig-file=cells.txt\n", "deepstream-app cannot read its config: "),
+            ("[primary-gie]\nenable=yes\nconfig-file=cells.txt\n", NO_PRIMARY),
+            ("primary-gie\n", "deepstream-app cannot read its config: "),
+            (
+                "[primary-gie]\nenable=1\nplugin-type=1\nconfig-file=cells.txt\n",
+                "[primary-gie] runs in Gst-nvinferserver (plugin-type=1), which is not simulated | None",
+            ),
         ],
     )
     def test_refused(self, tmp_path: Path, text: str, says: str) -> None:
         detector(tmp_path)
-        with pytest.raises(ConvertError, match=says) as caught:
+        with pytest.raises(ConvertError) as caught:
             app(_app(tmp_path, text), HERE)
         assert caught.value.path == str(tmp_path / "app.txt")
+        assert f"{caught.value.message} | {caught.value.hint}".startswith(says)
+        if says.endswith("config: "):
+            assert caught.value.hint == "ei-deepstream check says more"
+        assert (caught.value.line is None) is (says == NO_PRIMARY)
 
     def test_not_there(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="the app config cannot be read"):
@@ -133,7 +155,15 @@ class TestBundle:
             ("cells", "two", False, ("cells.txt", None)),
             ("cells below/other", "", False, ("cells.txt", None)),
             ("cells other", "", False, "the folder holds 2 configs: cells.txt, other.txt | name one of them"),
-            ("colour", "", False, "the bundle is for the objects of another engine, and none in it finds any"),
+            (
+                "colour",
+                "",
+                False,
+                (
+                    "the bundle is for the objects of another engine, and none in it finds any | "
+                    "name a primary config first, and this one with --sgie /"
+                ),
+            ),
             ("", "", False, "there is no Gst-nvinfer config in the folder | name a bundle or a config"),
             ("", "two", False, "there is no Gst-nvinfer config in the folder | name a bundle or a config"),
         ],

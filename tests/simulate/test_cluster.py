@@ -73,8 +73,9 @@ class TestModes:
 
     @pytest.mark.parametrize("mode", [ClusterMode.DBSCAN, ClusterMode.DBSCAN_NMS])
     def test_dbscan_is_refused(self, mode: ClusterMode) -> None:
-        with pytest.raises(UnsupportedModelError, match=f"cluster-mode={int(mode)} .* runs DBSCAN"):
+        with pytest.raises(UnsupportedModelError, match=rf"^cluster-mode={int(mode)} .* runs DBSCAN") as caught:
             check(mode, (_one(), _one(min_boxes=3)))
+        assert caught.value.hint == "simulate with cluster-mode=2 (NMS) or 4 (none)"
 
     def test_why(self) -> None:
         dropped = Dropped()

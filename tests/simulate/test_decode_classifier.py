@@ -103,8 +103,9 @@ def test_smaller_types_are_read_over_their_end(dtype: type) -> None:
 def test_outputs_of_different_batches() -> None:
     settings = Settings(NetworkType.CLASSIFIER)
     outputs = [Layer.of(f"y{n}", np.ones((n, 3), np.float32)) for n in (1, 2)]
-    with pytest.raises(InputError, match=r"do not belong to one batch \(frames: 'y1' 1, 'y2' 2\)"):
+    with pytest.raises(InputError, match=r"^the outputs do not belong to one batch \(frames: 'y1' 1, 'y2' 2\)$") as e:
         decode(settings, NETWORK, outputs)
+    assert e.value.hint == "a model whose output keeps batch 1 gives frame 2 and later what happens to lie in memory"
 
 
 def test_no_outputs() -> None:
@@ -138,5 +139,5 @@ class TestStockFunction:
 
     def test_another_function_is_refused(self) -> None:
         settings = Settings(NetworkType.CLASSIFIER, classifier_parser="Mine")
-        with pytest.raises(UnsupportedModelError, match="there is no function Mine"):
+        with pytest.raises(UnsupportedModelError, match=r"^there is no function Mine"):
             decode(settings, NETWORK, [Layer.of("y", np.ones((1, 3), np.float32))])

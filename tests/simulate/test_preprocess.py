@@ -119,8 +119,9 @@ class TestNormalise:
         ids=lambda frame: f"{frame.dtype}{frame.shape}",
     )
     def test_what_is_no_picture(self, frame: NDArray[Any]) -> None:
-        with pytest.raises(InputError, match="not 8-bit RGB or grey pixels"):
+        with pytest.raises(InputError, match=r"^a frame is .*, not 8-bit RGB or grey pixels$") as caught:
             self._input(frame)
+        assert str(caught.value.hint).startswith("pictures are decoded to uint8 [height, width, 3]")
 
 
 class TestRefusals:
@@ -133,12 +134,14 @@ class TestRefusals:
         ],
     )
     def test_channels(self, channels: int, color: ColorFormat, says: str) -> None:
-        with pytest.raises(InputError, match=says):
+        with pytest.raises(InputError, match=f"^model-color-format={says}: nvinfer refuses to start$") as caught:
             preprocessor(_settings(color=color), Network(channels, 8, 8))
+        assert caught.value.hint == "2 is for models of one channel, 0 (RGB) and 1 (BGR) for models of three"
 
     def test_offsets(self) -> None:
-        with pytest.raises(InputError, match="2 offsets for 3 channels"):
+        with pytest.raises(InputError, match=r"^there are 2 offsets for 3 channels: nvinfer refuses") as caught:
             preprocessor(_settings(offsets=(1.0, 2.0)), Network(3, 8, 8))
+        assert caught.value.hint == "give one offset for each channel, in the network's order"
 
 
 class TestMeanFile:
@@ -177,17 +180,19 @@ class TestMeanFile:
             (b"", "does not start as a PPM"),
             (b"P5 3 2 255 " + bytes(18), "does not start as a PPM"),
             (b"P6 # by hand\n3 2 255 " + bytes(18), "does not start as a PPM"),
-            (b"P6 2 3 255 " + bytes(18), "2x3 pixels, the network 3x2"),
-            (b"P6 3 2 255 " + bytes(17), "17 bytes of 18"),
-            (b"P6 3 2 255", "0 bytes of 18"),
+            (b"P6 2 3 255 " + bytes(18), "has 2x3 pixels, the network 3x2"),
+            (b"P6 3 3 255 " + bytes(27), "has 3x3 pixels, the network 3x2"),
+            (b"P6 3 2 255 " + bytes(17), "has 17 bytes of 18"),
+            (b"P6 3 2 255", "has 0 bytes of 18"),
         ],
     )
     def test_damage(self, tmp_path: Path, data: bytes, says: str) -> None:
-        with pytest.raises(InputError, match=says):
+        with pytest.raises(InputError, match=f"^the mean file {says}") as caught:
             read_mean_file(self._write(tmp_path, data), self.NETWORK)
+        assert (caught.value.hint == "P6, width, height and 255, no comment") is says.startswith("does not")
 
     def test_missing(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match="cannot be read: No such file"):
+        with pytest.raises(InputError, match=r"^the mean file cannot be read: No such file"):
             preprocessor(_settings(mean_file=str(tmp_path / "no.ppm")), self.NETWORK)
 
     @given(data=st.binary(max_size=60) | st.builds(bytes.__add__, st.just(b"P6 3 2 255\n"), st.binary(max_size=20)))

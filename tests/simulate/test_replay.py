@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import shutil
 import zipfile
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import InputError
-from convert.images.scaling import View
+from convert.images.scaling import Rect, View
 from convert.report import dumps
 from convert.simulate.replay import read_case, read_layout, read_recordings, replay
 from convert.simulate.settings import ClassSettings, ClusterMode, NetworkType, Settings
@@ -31,6 +32,7 @@ CASE: dict[str, Any] = {
     "frames": 2,
     "outputs": [{"name": "y", "array": "out0", "dtype": "float32", "dims": [2]}],
 }
+SOURCE = {"width": 1, "height": 1, "scale_ratio_x": 0.5, "scale_ratio_y": 2, "offset_left": 0, "offset_top": 0}
 ARRAY = np.array([[0.25, 0.75], [np.nan, 0]], np.float32)
 
 
@@ -158,19 +160,25 @@ class TestDocument:
 
 
 class TestDamage:
+    def test_the_smallest_frame_that_is_one(self, record: Callable[..., Path]) -> None:
+        parent = {"left": 1.5, "top": -2, "width": 3, "height": 0}
+        found = read_case(record({**CASE, "source frame": SOURCE, "parent object": parent}))
+        assert (found.view, found.parent) == (View(1, 1, 0.5, 2, 0, 0), Rect(1.5, -2, 3, 0))
+
     def test_nothing_there(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match="there are no recorded tensors of engine 1"):
+        with pytest.raises(InputError, match=r"^there are no recorded tensors of engine 1"):
             read_recordings(tmp_path, CLASSIFIER)
 
     def test_no_folder(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match="cannot be read: No such file"):
+        with pytest.raises(InputError, match=r"^the folder cannot be read: No such file or directory$"):
             read_recordings(tmp_path / "none", CLASSIFIER)
 
     def test_no_case(self, record: Callable[..., Path]) -> None:
         folder = record()
         (folder / "case.json").unlink()
-        with pytest.raises(InputError, match="cannot be read: No such file"):
+        with pytest.raises(InputError, match=r"^the recording cannot be read: No such file or directory$") as caught:
             read_case(folder)
+        assert caught.value.hint == "a recording has case.json and tensors.npz"
 
     @pytest.mark.parametrize(
         ("case", "says"),
@@ -202,13 +210,20 @@ class TestDamage:
             ({**CASE, "frames": 3}, r"says .* \(3, 2\)"),
             ({**CASE, "source frame": 3}, "is not the object"),
             ({**CASE, "source frame": {"scale_ratio_x": 0, "scale_ratio_y": 1}}, "a scale .* is not positive"),
+            ({**CASE, "source frame": {"scale_ratio_x": 1, "scale_ratio_y": 0}}, "a scale .* is not positive"),
             ({**CASE, "source frame": {"scale_ratio_x": None}}, "'scale_ratio_x' is None"),
-            ({**CASE, "parent object": {"left": "1"}}, "'left' is '1'"),
+            ({**CASE, "source frame": {**SOURCE, "height": 0}}, "'height' is 0, not a whole number of at least 1"),
+            ({**CASE, "source frame": {**SOURCE, "offset_top": -1}}, "'offset_top' is -1, .* of at least 0"),
+            ({**CASE, "parent object": {"left": "1"}}, "'left' is '1', not a number"),
+            ({**CASE, "parent object": {"left": 1, "top": True}}, "'top' is True, not a number"),
+            ({**CASE, "parent object": {"left": 1, "top": math.inf}}, "'top' is inf, not a number"),
         ],
     )
     def test_case(self, record: Callable[..., Path], case: Any, says: str) -> None:
-        with pytest.raises(InputError, match=says):
+        with pytest.raises(InputError, match=says) as caught:
             read_case(record(case))
+        assert caught.value.message.startswith("the recording is damaged: ")
+        assert caught.value.hint == "record it again"
 
     def _one(self, header: bytes, data: bytes = ARRAY.tobytes(), name: str = "out0.npy") -> bytes:
         file = io.BytesIO()
@@ -266,7 +281,7 @@ class TestDamage:
         folder = record()
         shutil.rmtree(folder / "tensors.npz", ignore_errors=True)
         (folder / "tensors.npz").unlink()
-        with pytest.raises(InputError, match="tensors cannot be read: No such file"):
+        with pytest.raises(InputError, match=r"^the tensors cannot be read: No such file or directory$"):
             read_case(folder)
 
     @examples(150)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 SETTINGS = Settings(NetworkType.CLASSIFIER, unique_id=2, labels=(("fox", "owl"),))
 LAYOUT = Layout(Network(3, 96, 96), (TensorSpec("out/softmax", "float32", (2,)), TensorSpec("count", "int32", ())))
+
+TWICE = re.escape(
+    "was written twice with different sizes, or with no or too many frames | clear the folder and record again"
+)
 
 
 def _dump(folder: Path, batch: int, rows: list[list[float]], *, uid: int = 2) -> None:
@@ -80,33 +85,44 @@ def test_the_frames_size_can_be_given(tmp_path: Path) -> None:
 
 def test_without_a_model_nothing_is_known_of_them(tmp_path: Path) -> None:
     _dump(tmp_path, 0, [[0.25, 0.75]])
-    with pytest.raises(InputError, match="say nothing of their dimensions"):
+    with pytest.raises(InputError, match=r"^the dumped tensors say nothing of their dimensions$") as caught:
         read_dump(tmp_path, 2)
+    assert str(caught.value.hint).startswith("keep the config's onnx-file beside it, or write a case.json with network")
 
 
 def test_another_engines_files(tmp_path: Path) -> None:
     _dump(tmp_path, 0, [[0.25, 0.75]], uid=7)
-    with pytest.raises(InputError, match="no recorded tensors of engine 2 here, only of 7"):
+    _dump(tmp_path, 1, [[0.25, 0.75]], uid=11)
+    with pytest.raises(InputError, match=r"^there are no recorded tensors of engine 2 here, only of 7, 11$") as caught:
         read_dump(tmp_path, 2, LAYOUT)
+    assert str(caught.value.hint).startswith("a recording is case.json with tensors.npz, or the .bin files that nvinf")
 
 
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda folder: (folder / dump_name(2, "count", 0, 2)).unlink(), "output 'count' of batch 0 cannot be read"),
-        (lambda folder: (folder / dump_name(2, "count", 0, 2)).write_bytes(b""), r"0 bytes, and 2 .* \[\] have 8"),
-        (lambda folder: (folder / dump_name(2, "count", 0, 2)).write_bytes(bytes(16)), "16 bytes, and 2 frames"),
-        (lambda folder: _dump(folder, 0, [[1.0, 0.0]]), "batch 0 was written twice"),
-        (lambda folder: (folder / dump_name(2, "y", 3, 0)).touch(), "no or too many frames"),
-        (lambda folder: (folder / dump_name(2, "y", 3, 5000)).touch(), "no or too many frames"),
+        (
+            lambda folder: (folder / dump_name(2, "count", 0, 2)).unlink(),
+            r"output 'count' of batch 0 cannot be read: .* \| all outputs of a batch must be there; the model must",
+        ),
+        (
+            lambda folder: (folder / dump_name(2, "count", 0, 2)).write_bytes(b""),
+            r"the file has 0 bytes, and 2 .* \[\] have 8 \| the model must be the one that was recorded, ",
+        ),
+        (lambda folder: (folder / dump_name(2, "count", 0, 2)).write_bytes(bytes(16)), "the file has 16 bytes, and 2 "),
+        (lambda folder: _dump(folder, 0, [[1.0, 0.0]]), f"batch 0 {TWICE}"),
+        (lambda folder: (folder / dump_name(2, "y", 3, 0)).touch(), f"batch 3 {TWICE}"),
+        (lambda folder: (folder / dump_name(2, "y", 3, 1025)).touch(), f"batch 3 {TWICE}"),
+        (lambda folder: (folder / dump_name(2, "y", 3, 1024)).touch(), "output 'out/softmax' of batch 3 cannot"),
     ],
-    ids=["missing", "empty", "long", "twice", "no-frames", "many-frames"],
+    ids=["missing", "empty", "long", "twice", "no-frames", "many-frames", "most-frames"],
 )  # fmt: skip
 def test_damage(tmp_path: Path, damage: object, says: str) -> None:
     _dump(tmp_path, 0, [[0.25, 0.75], [0.5, 0.5]])
     damage(tmp_path)  # type: ignore[operator]
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(InputError) as caught:
         read_dump(tmp_path, 2, LAYOUT)
+    assert re.match(says, f"{caught.value.message} | {caught.value.hint}")
 
 
 def test_two_outputs_in_one_file(tmp_path: Path) -> None:
@@ -114,8 +130,10 @@ def test_two_outputs_in_one_file(tmp_path: Path) -> None:
     layout = Layout(
         LAYOUT.network, (TensorSpec("out/softmax", "float32", (2,)), TensorSpec("out_softmax", "float32", (2,)))
     )
-    with pytest.raises(InputError, match="'out/softmax' and 'out_softmax' are dumped to the same file"):
+    said = r"^outputs 'out/softmax' and 'out_softmax' are dumped to the same file$"
+    with pytest.raises(InputError, match=said) as caught:
         read_dump(tmp_path, 2, layout)
+    assert caught.value.hint == "nvinfer turns / into _ and cuts long names; rename one in the model"
 
 
 class TestModel:
@@ -136,29 +154,47 @@ class TestModel:
 
     def test_infer_dims_go_first(self, tmp_path: Path) -> None:
         path = self._save(tmp_path, "g (float[N,H,W,3] x) => (float[N,2] y) { y = Identity(x) }")
-        with pytest.raises(InputError, match="leaves the size of its input open"):
+        said = r"^the model leaves the size of its input open, and the config has no infer-dims$"
+        with pytest.raises(InputError, match=said) as caught:
             layout_of(path, SETTINGS)
+        assert caught.value.hint == "add infer-dims=channels;height;width"
         configured = Settings(NetworkType.CLASSIFIER, infer_dims=(3, 20, 30))
         assert layout_of(path, configured).network == Network(3, 20, 30)
 
     @pytest.mark.parametrize(
         ("text", "says"),
         [
-            ("g (float[N,9216] x) => (float[N,2] y) { y = Identity(x) }", "1 dimensions behind the batch"),
-            ("g (float[N,3,4,4] x, float[N] z) => (float[N,2] y) { y = Identity(x) }", "2 inputs and 1 outputs"),
-            ("g (float[N,3,4,4] x) => (float[N,M] y) { y = Identity(x) }", "'y' of the model has no fixed size"),
-            ("g (float[N,3,4,4] x) => (double[N,2] y) { y = Identity(x) }", "a type TensorRT does not have"),
+            (
+                "g (float[N,9216] x) => (float[N,2] y) { y = Identity(x) }",
+                (
+                    "the model's input has 1 dimensions behind the batch, and nvinfer takes pictures with three | "
+                    "reshape inside the model; ei-deepstream convert does"
+                ),
+            ),
+            (
+                "g (float[N,3,4,4] x, float[N] z) => (float[N,2] y) { y = Identity(x) }",
+                "the model has 2 inputs and 1 outputs | nvinfer takes models with one input and at least one output",
+            ),
+            ("g (float[N,3,4,4] x) => (float[N,M] y) { y = Identity(x) }", "output 'y' of the model has no fixed size"),
+            (
+                "g (float[N,3,4,4] x) => (double[N,2] y) { y = Identity(x) }",
+                (
+                    "output 'y' of the model has no fixed size behind the batch, or a type TensorRT does not have | "
+                    "write a case.json with network and outputs beside the tensors"
+                ),
+            ),
         ],
     )
     def test_what_cannot_be_dumped(self, tmp_path: Path, text: str, says: str) -> None:
-        with pytest.raises(InputError, match=says):
+        with pytest.raises(InputError) as caught:
             layout_of(self._save(tmp_path, text), SETTINGS)
+        assert f"{caught.value.message} | {caught.value.hint}".startswith(says)
 
     def test_no_model(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="cannot be read: No such file"):
             layout_of(tmp_path / "model.onnx", SETTINGS)
         (tmp_path / "model.onnx").write_bytes(b"\xff\xff no protobuf")
-        with pytest.raises(InputError, match="not an ONNX model"):
+        with pytest.raises(InputError, match=r"^not an ONNX model"):
             layout_of(tmp_path / "model.onnx", SETTINGS)
 
     def test_an_empty_picture(self) -> None:

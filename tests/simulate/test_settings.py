@@ -59,13 +59,15 @@ def test_a_classifier_has_no_class_attributes() -> None:
 
 
 def test_as_many_class_attributes_as_classes() -> None:
-    with pytest.raises(InputError, match="num-detected-classes is 3, but there are class attributes for 1"):
+    with pytest.raises(InputError, match=r"^num-detected-classes is 3, but there are class attributes for 1"):
         Settings.from_values({"num-detected-classes": 3, "class-attrs": [{}]})
 
 
 def test_a_negative_number_of_classes_is_a_huge_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match="4294967295: nvinfer runs out of memory"):
+    with pytest.raises(InputError, match=r"^num-detected-classes=4294967295: nvinfer runs out of memory$") as caught:
         Settings.from_values({"num-detected-classes": 2**32 - 1})
+    hint = "give the number of classes of the model; a negative number is taken as a huge one"
+    assert caught.value.hint == hint
     monkeypatch.setattr("convert.simulate.settings._MOST_CLASSES", 5)  # a million takes a second
     assert len(Settings.from_values({"num-detected-classes": 5}).classes) == 5
     with pytest.raises(InputError, match="=6: nvinfer runs out of memory"):
@@ -102,8 +104,10 @@ class TestParser:
         assert self._parser("/usr/lib/libmine.so", function="") == ""
 
     def test_another_library_is_refused_by_name(self) -> None:
-        with pytest.raises(UnsupportedModelError, match=r"NvDsInferParseYolo of libnvdsinfer_custom_impl_Yolo\.so"):
+        said = r"^NvDsInferParseYolo of libnvdsinfer_custom_impl_Yolo\.so decodes this model's outputs"
+        with pytest.raises(UnsupportedModelError, match=said) as caught:
             self._parser("/home/me/libnvdsinfer_custom_impl_Yolo.so", function="NvDsInferParseYolo")
+        assert str(caught.value.hint).startswith("only the functions of libnvds_infercustomparser.so and the built-in")
 
     def test_a_classifier_does_not_call_a_detectors_function(self) -> None:
         values = {"network-type": 1, "parse-bbox-func-name": "x", "custom-lib-path": "libmine.so"}
@@ -170,9 +174,9 @@ detected-max-w=50
         assert [one.detected_max_w for one in settings.classes] == [0, 50]
 
     def test_a_config_nvinfer_refuses_is_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match="nvinfer does not accept this config") as caught:
+        with pytest.raises(InputError, match=r"^nvinfer does not accept this config") as caught:
             self._read("[property]\nnetwork-type=7\n", tmp_path)
-        assert caught.value.line == 2
+        assert (caught.value.line, caught.value.hint) == (2, "ei-deepstream check says more")
 
 
 class TestFile:

@@ -17,6 +17,7 @@ from convert.errors import InputError, PresetError
 from convert.images import ResizeMode, parse_line
 from convert.images.scaling import Rect
 from convert.nvinfer.targets import target
+from convert.simulate.job import counting
 from convert.simulate.results import DetectedObject, FrameResult, ZoneCount
 from convert.simulate.tracking import Counting, OverlapTracker, OwnLines, Setup, own_lines, setup_of
 from convert.types import Tracking
@@ -114,6 +115,13 @@ def test_which_pair_comes_first(known: tuple[int, ...], given: tuple[int, ...], 
     assert tracker.update([(0, box(left)) for left in given]) == numbers
 
 
+def test_boxes_that_overlap_as_much_as_is_asked_for() -> None:
+    for least, number in ((1 / 3, 1), (0.34, 2)):
+        tracker = OverlapTracker(replace(SETUP, overlap=least))
+        tracker.update([(0, box(0))])
+        assert tracker.update([(0, box(5))]) == [number], "50 of 150 pixels are in both"
+
+
 def test_an_object_may_be_missing_for_some_frames() -> None:
     for missing, number in ((SETUP.age, 1), (SETUP.age + 1, 2)):
         tracker = OverlapTracker(SETUP)
@@ -154,7 +162,7 @@ def test_what_the_trackers_config_says(tmp_path: Path) -> None:
     assert older is not None
     assert older.history == 50, "before 8.0 the window is of object counts only"
     (tmp_path / "counts.txt").write_text(text.replace("obj-cnt-win-in-ms=20", "osd-mode=7"))
-    with pytest.raises(InputError, match="refuses it"):
+    with pytest.raises(InputError, match=r"^Gst-nvdsanalytics refuses it"):
         setup_of(app, target("7.1", "jetson"))
     app.write_text(app.read_text().replace("[nvds-analytics]\nenable=1", "[nvds-analytics]\nenable=0"))
     assert setup_of(app, target("7.1", "jetson")) is None
@@ -233,6 +241,29 @@ def test_zones_and_what_is_drawn() -> None:
     assert counts.totals[-2:] == [("left", "at most 2 at once"), ("left", f"2 or more in {crowds} frames")]
 
 
+@pytest.mark.parametrize("muxer", [None, (640, 360), (320, 180)])
+def test_frames_of_another_size_than_the_config_s(muxer: tuple[int, int] | None) -> None:
+    """Lines and zones lie at the same shares of every frame, and are drawn in its own pixels."""
+    zone = Zone("left", ((0, 0), (320, 0), (320, 359), (0, 359)))
+    setup = replace(SETUP, zones=(zone,), muxer=muxer)
+    counting = Counting(setup, edge_impulse=True)
+    for small in frames(lambda at: (200 + 5 * at, 20), lambda _: (100, 200)):
+        found = tuple(
+            replace(one, box=Rect(2 * one.box.left, 3 * one.box.top, 2 * one.box.width, 3 * one.box.height))
+            for one in small.objects
+        )
+        frame = counting(replace(small, width=1280, height=1080, objects=found))
+    assert frame.counted is not None
+    assert [each.points for each in frame.counted.shown] == [
+        ((640, 0), (640, 1077)),
+        ((0, 0), (640, 0), (640, 1077), (0, 1077)),
+    ]
+    (result,) = counting.results()
+    assert result.size == (muxer or (1280, 1080))
+    assert dict(result.lines) == {"line0-a": 0, "line0-b": 1}
+    assert (result.edge_impulse, result.zones) == ((("line0", 1),), (ZoneCount("left", 2),))
+
+
 _BELT = "belt:0.5,0,0.5,1"
 
 
@@ -259,7 +290,7 @@ def test_a_config_that_is_refused_is_said_and_the_rest_is_shown(emitted: Callabl
     result = convert.simulate(bundle, pictures, tmp_path / "shown")
     assert "EI709" in [each.id for each in result.findings]
     assert not result.simulation.counts
-    with pytest.raises(InputError, match="refuses it"):
+    with pytest.raises(InputError, match=r"^Gst-nvdsanalytics refuses it"):
         convert.simulate(bundle, pictures, tmp_path / "shown", count_as="edge-impulse")
     config.unlink()
     assert "EI709" in [each.id for each in convert.simulate(bundle, pictures, tmp_path / "shown").findings]
@@ -267,8 +298,58 @@ def test_a_config_that_is_refused_is_said_and_the_rest_is_shown(emitted: Callabl
 
 def test_without_lines_nothing_can_be_counted(emitted: Callable[..., Path], tmp_path: Path) -> None:
     bundle = emitted(SAMPLES / "exports" / "table-fomo-2025.zip")
-    with pytest.raises(PresetError, match="--count-as is about lines"):
+    with pytest.raises(PresetError, match=r"^--count-as is about lines") as caught:
         convert.simulate(bundle, SAMPLES / "pictures" / "table", tmp_path / "shown", count_as="edge-impulse")
+    assert caught.value.hint == "convert with --line NAME:x1,y1,x2,y2"
+
+
+_BESIDE = "[primary-gie]\nenable=1\nconfig-file=infer.txt\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "given", "found"),
+    [
+        ("app.txt", _BESIDE, False, True),
+        ("app.txt", _BESIDE, True, True),
+        ("app.txt", _BESIDE.replace("infer", "other"), False, False),
+        ("app.txt", _BESIDE.replace("infer", "other"), True, True),
+        ("app.txt", _BESIDE.replace("enable=1", "enable=0"), False, False),
+        ("app.txt", f"{_BESIDE}[nvds-analytics]\nenable=0\n", False, False),
+        ("below/app.txt", _BESIDE, False, False),
+        ("app.txt", "", False, False),
+    ],
+)
+def test_which_app_counts(name: str, text: str, given: bool, found: bool, tmp_path: Path) -> None:
+    """The one that is given, else one beside the config that runs it and Gst-nvdsanalytics."""
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(APP.replace("[nvds-analytics]\nenable=1\n", "") + text if "nvds" in text else APP + text)
+    (path.parent / "counts.txt").write_text(PROPERTY + LINE)
+    config = tmp_path / "infer.txt"
+    config.write_text("[property]\nonnx-file=m.onnx\n")
+    where = target("9.1", "dgpu")
+    counts, findings = counting(config, path if given else None, where, every=3, edge_impulse=False)
+    assert (counts is not None, findings) == (found, ())
+    if counts:
+        assert (counts.every, counts.edge_impulse, counts.setup.path) == (3, False, tmp_path / "counts.txt")
+        both, _ = counting(config, path if given else None, where, every=1, edge_impulse=True)
+        assert both
+        assert both.edge_impulse
+    else:
+        with pytest.raises(PresetError, match="--count-as is about lines"):
+            counting(config, None, where, every=1, edge_impulse=True)
+
+
+def test_an_app_whose_lines_cannot_be_read_is_a_finding(tmp_path: Path) -> None:
+    (tmp_path / "app.txt").write_text(APP + _BESIDE)
+    (tmp_path / "counts.txt").write_text(PROPERTY.replace("640", "0") + LINE)
+    where = target("9.1", "dgpu")
+    counts, (finding,) = counting(None, tmp_path / "app.txt", where, every=1, edge_impulse=False)
+    assert counts is None
+    assert (finding.id, finding.path) == ("EI709", str(tmp_path / "counts.txt"))
+    assert (finding.message, finding.hint) == ("config-width or config-height is 0", "ei-deepstream check says more")
+    with pytest.raises(InputError, match="config-width or config-height is 0"):
+        counting(None, tmp_path / "app.txt", where, every=1, edge_impulse=True)
 
 
 def test_an_object_of_another_class_is_said_to_be_one() -> None:
@@ -308,8 +389,9 @@ def test_what_nvidias_parser_does_not_read_is_not_counted(tmp_path: Path) -> Non
         "line-crossing-stream-0:\n  enable: 1\n  line-crossing-a: 1;2;3;4;5;6;7\n"
         "roi-filtering-stream-0:\n  enable: 1\n  roi-z: 0;0;640;0;640;360\n"
     )
-    with pytest.raises(InputError, match="does not read it whole"):
+    with pytest.raises(InputError, match=r"^Gst-nvdsanalytics does not read it whole: ") as caught:
         setup_of(tmp_path / "app.txt", target("7.1", "jetson"))
+    assert caught.value.hint == "ei-deepstream check says more"
 
 
 def test_a_trackers_config_may_begin_with_a_comment(tmp_path: Path) -> None:
@@ -365,9 +447,28 @@ def test_what_an_app_counts(changes: dict[str, str], expected: dict[str, object]
         assert found == value, name
 
 
+@pytest.mark.parametrize("count", [0, 7])
+def test_a_line_without_its_eight_numbers_is_refused(count: int, tmp_path: Path) -> None:
+    (tmp_path / "app.txt").write_text(APP)
+    numbers = ";".join("12345678"[:count])
+    (tmp_path / "counts.txt").write_text(PROPERTY + LINE.replace("1;2;3;4;5;6;7;8", numbers))
+    with pytest.raises(InputError, match=rf"^line a has {count} numbers, and 8 are read$") as caught:
+        setup_of(tmp_path / "app.txt", target("9.1", "dgpu"))
+    assert (caught.value.path, caught.value.hint) == (str(tmp_path / "counts.txt"), "ei-deepstream check says more")
+
+
+def test_of_a_line_eight_numbers_are_read(tmp_path: Path) -> None:
+    (tmp_path / "app.txt").write_text(APP)
+    (tmp_path / "counts.txt").write_text(PROPERTY + LINE.replace("7;8", "7;8;9"))
+    setup = setup_of(tmp_path / "app.txt", target("9.1", "dgpu"))
+    assert setup
+    assert setup.lines == (Line("a", (1, 2, 3, 4, 5, 6, 7, 8)),)
+
+
 @pytest.mark.parametrize("size", ["config-width=0\nconfig-height=360", "config-width=640\nconfig-height=0"])
 def test_a_config_without_a_size_is_refused(size: str, tmp_path: Path) -> None:
     (tmp_path / "app.txt").write_text(APP)
     (tmp_path / "counts.txt").write_text(f"[property]\nenable=1\n{size}\n{ROI}")
-    with pytest.raises(InputError, match="config-width or config-height is 0"):
+    with pytest.raises(InputError, match=r"^config-width or config-height is 0$") as caught:
         setup_of(tmp_path / "app.txt", target("9.1", "dgpu"))
+    assert caught.value.hint == "ei-deepstream check says more"

@@ -1,0 +1,196 @@
+"""Frames, lines and zones as a person gives them: limits from both sides, and what is said of those beyond."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from convert.errors import PresetError
+from convert.images import (
+    Frame,
+    Framing,
+    Mark,
+    ResizeMode,
+    crop_area,
+    parse_frame,
+    parse_line,
+    parse_zone,
+    refuse_marks,
+)
+from convert.images.resizing import PIXELS, Resizing, usual_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_FRAME = "what the camera gives: 16:9, 4:3, 9:16, or pixels such as 1280x720"
+_LINE = "give --line NAME:x1,y1,x2,y2 in shares of the frame, as --line door:0.1,0.6,0.9,0.6"
+_ZONE = "give --zone NAME:x1,y1;x2,y2;x3,y3 in quotes, in shares of the frame, as --zone 'desk:0,0.5;0.5,0.5;0.5,1'"
+_NAME = "use 1 to 40 letters, digits, - and _ only, as door"
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "message", "hint"),
+    [
+        (parse_frame, "wide", "'wide' is no frame", _FRAME),
+        (parse_frame, "0:1", "a frame of 0:1 does not exist: a side is 1 to 65535", _FRAME),
+        (parse_frame, "1:0", "a frame of 1:0 does not exist: a side is 1 to 65535", _FRAME),
+        (parse_frame, "9000x65536", "a frame of 9000x65536 does not exist: a side is 1 to 65535", _FRAME),
+        (parse_frame, "9:1", "a frame of 9:1 is more than 8 times as long as it is wide", _FRAME),
+        (parse_line, "0,0,1,1", "'0,0,1,1' is no line: it has no name", _LINE),
+        (parse_line, "a b:0,0,1,1", "a line cannot be called 'a b'", _NAME),
+        (parse_line, f"{'a' * 41}:0,0,1,1", f"a line cannot be called '{'a' * 41}'", _NAME),
+        (parse_line, "a:0,0,1,x", "a: 0,0,1,x holds something that is no number", _LINE),
+        (parse_line, "a:0,0,1", "line a: a line has four numbers, and this has 3", _LINE),
+        (parse_line, "a:0,0,0,0", "line a: both ends are one point", _LINE),
+        (parse_line, "a:0,0,1,1.5", "a leaves the frame, which is 0 to 1 wide and high", _LINE),
+        (parse_zone, "0,0;1,1", "'0,0;1,1' is no zone: it has no name", _ZONE),
+        (parse_zone, "a:0,0;1;1,1", "zone a: each corner is two numbers x,y, with ; between corners", _ZONE),
+        (parse_zone, "a:0,0;1,y;1,1", "a: 0,0,1,y,1,1 holds something that is no number", _ZONE),
+        (parse_zone, "a:0,0;1,1", "zone a has fewer than three corners", _ZONE),
+        (parse_zone, "a:0,0;0.5,0.5;1,1", "zone a has no area, or its sides cross", _ZONE),
+        (parse_zone, "a:0,0;-1,0;1,1", "a leaves the frame, which is 0 to 1 wide and high", _ZONE),
+    ],
+)
+def test_what_is_refused(parse: Callable[[str], object], text: str, message: str, hint: str) -> None:
+    with pytest.raises(PresetError) as caught:
+        parse(text)
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+@pytest.mark.parametrize(
+    ("marks", "frame", "message", "hint"),
+    [
+        (["a:0,0,9,9"], None, "line a is in pixels, and of what frame is not said", "give shares of the frame"),
+        (["a:0,0,9,9"], "16:9", "line a is in pixels, and of what frame is not said", "give shares of the frame"),
+        (["a:0,0,9,9"], "8x9", "line a leaves the frame of 8x9", "x is 0 to 8, y 0 to 9"),
+        (["a:0,0,8,8", "b:0,0,8,10"], "8x9", "line b leaves the frame of 8x9", "x is 0 to 8, y 0 to 9"),
+        (["a:0,0,1,1", "a:0,0,1,0"], None, "two lines are called a", "give each a name of its own"),
+        ([f"a{number}:0,0,1,1" for number in range(33)], None, "33 lines were given", "give at most 32"),
+    ],
+)
+def test_lines_that_do_not_fit(marks: list[str], frame: str | None, message: str, hint: str) -> None:
+    with pytest.raises(PresetError) as caught:
+        refuse_marks("line", [parse_line(each) for each in marks], parse_frame(frame) if frame else None)
+    assert caught.value.message == message
+    assert str(caught.value.hint).startswith(hint)
+
+
+def test_marks_at_the_limits() -> None:
+    line = parse_line(f"{'a' * 40}:0,0,8,9")
+    refuse_marks("line", [line], parse_frame("8x9"))
+    refuse_marks("line", [replace(line, name=str(each), in_pixels=False) for each in range(32)], None)
+
+
+def test_points_in_pixels() -> None:
+    assert parse_line("a:0,0,2,1") == Mark("a", ((0, 0), (2, 1)), in_pixels=True)
+    assert parse_line("a:0,0,1,1") == Mark("a", ((0, 0), (1, 1)))
+    assert parse_line("a:0.5,0.25,1,1").pixels((640, 360)) == ((320, 90), (639, 359))
+    assert parse_line("a:0,0,640,200").pixels((640, 360)) == ((0, 0), (639, 200))
+    assert str(parse_zone(" a:0,0;9,0;9,5; ".strip())) == "a:0,0;9,0;9,5"
+
+
+@pytest.mark.parametrize(
+    ("text", "other", "name", "pixels"),
+    [
+        ("16:9", "4:3", "16x9", (1920, 1080)),
+        ("32:18", "4:3", "16x9", (1920, 1080)),
+        ("4:3", "16:9", "4x3", (1440, 1080)),
+        ("1:1", "4:3", "1x1", (1080, 1080)),
+        ("3:7", "4:3", "3x7", (1080, 2520)),
+        ("1280x720", "640x480", "1280x720", (1280, 720)),
+        ("640x480", "1280x720", "640x480", (640, 480)),
+    ],
+)
+def test_a_frame_in_other_words(text: str, other: str, name: str, pixels: tuple[int, int]) -> None:
+    frame = parse_frame(text)
+    assert (frame.other, frame.in_file_names, frame.pixels) == (other, name, pixels)
+
+
+@pytest.mark.parametrize(
+    ("frame", "network", "cut", "part", "stretch", "seen"),
+    [
+        ("16:9", (170, 96), (37, 0, 96, 96), "centre", 170 / 96 * 9 / 16 - 1, 96 / 170),
+        ("9:16", (96, 170), (0, 37, 96, 96), "centre", 96 / 170 * 16 / 9 - 1, 96 / 170),
+        ("1:1", (96, 96), None, "centre", 0, 1),
+    ],
+)
+def test_what_a_network_is_given(frame: str, network: Any, cut: Any, part: str, stretch: float, seen: float) -> None:
+    framing = Framing(parse_frame(frame), (96, 96))
+    assert (framing.network, framing.cut, framing.part) == (network, cut, part)
+    assert [framing.stretch, framing.seen] == pytest.approx([stretch, seen])
+    assert framing.does == "crops"
+
+
+@pytest.mark.parametrize(
+    ("frame", "model", "size"),
+    [
+        ("1920x1080", (96, 96), (640, 360)),
+        ("1280x720", (96, 96), (640, 360)),
+        ("1279x719", (96, 96), (1280, 720)),
+        ("1280x720", (641, 96), (1280, 720)),
+        ("1280x720", (96, 361), (1280, 720)),
+        ("640x360", (96, 96), (640, 360)),
+        ("320x240", (640, 480), (320, 240)),
+        ("720x1280", (96, 96), (360, 640)),
+        ("1x1", (96, 96), (2, 2)),
+        ("3840x2160", (96, 96), (640, 360)),
+        ("1366x768", (96, 96), (684, 384)),
+    ],
+)
+def test_the_size_to_which_a_device_scales(frame: str, model: tuple[int, int], size: tuple[int, int]) -> None:
+    assert usual_size(parse_frame(frame), model) == size
+
+
+@pytest.mark.parametrize(
+    ("frame", "message", "hint"),
+    [
+        ("16:9", "--resize graph needs the size of the frames in pixels, 16:9 is only their aspect", PIXELS),
+        (
+            "641x480",
+            "frames of 641x480 have an odd side; Gst-nvinfer leaves out its last pixel and would scale",
+            "give [streammux] even sides, and say them: --frame 642x480",
+        ),
+        (
+            "640x479",
+            "frames of 640x479 have an odd side; Gst-nvinfer leaves out its last pixel and would scale",
+            "give [streammux] even sides, and say them: --frame 640x480",
+        ),
+        (
+            "4098x4096",
+            "frames of 4098x4096 are too large for --resize graph: the engine would take 201 MB for each",
+            "let [streammux] make them smaller, 4096 pixels a side at most, and give that size",
+        ),
+    ],
+)
+def test_frames_that_a_graph_cannot_resize(frame: str, message: str, hint: str) -> None:
+    with pytest.raises(PresetError) as caught:
+        Resizing(parse_frame(frame), (96, 96))
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+@pytest.mark.parametrize(
+    ("mode", "does", "cut", "inside", "stretch", "seen"),
+    [
+        (ResizeMode.SQUASH, "squashes", None, (0, 0, 640, 480), -0.25, 1),
+        (ResizeMode.FIT_SHORTEST, "crops", (80, 0, 480, 480), (80, 0, 480, 480), 0, 0.75),
+        (ResizeMode.FIT_LONGEST, "puts black bars around", None, (0, -80, 640, 640), 0, 1),
+    ],
+)
+def test_what_a_graph_does_to_a_frame(
+    mode: ResizeMode, does: str, cut: Any, inside: Any, stretch: float, seen: float
+) -> None:
+    exact = Resizing(parse_frame("640x480"), (96, 96), mode)
+    assert (exact.does, exact.cut, exact.inside, exact.network) == (does, cut, inside, (640, 480))
+    assert (exact.stretch, exact.seen, exact.megabytes) == (stretch, seen, 3.6864)
+    assert exact.takes_any_shape is (mode is ResizeMode.SQUASH)
+    assert exact.is_exact
+    assert not replace(exact, scaled=(320, 240)).is_exact
+    assert replace(exact, frame=Frame(4, 3), scaled=(320, 240)).network == (320, 240)
+    assert Resizing(parse_frame("4096x4096"), (96, 96), mode).network == (4096, 4096)
+
+
+def test_a_crop_has_at_least_a_pixel() -> None:
+    assert crop_area(1000, 1, (1, 700)) == (499, 0, 1, 1)
+    assert crop_area(1, 1000, (700, 1)) == (0, 499, 1, 1)
