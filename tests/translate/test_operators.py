@@ -293,15 +293,24 @@ def test_mirrored_edges(mode: str, same: Callable[..., onnx.ModelProto]) -> None
 
 
 @pytest.mark.parametrize(
-    ("kernel", "stride"),
-    [((1, 1), (2, 2)), ((2, 2), (3, 3)), ((1, 1), (3, 3)), ((1, 3), (2, 2)), ((3, 1), (2, 2)), ((2, 1), (1, 2))],
+    ("kernel", "stride", "size"),
+    [
+        ((1, 1), (2, 2), (12, 16)),
+        ((2, 2), (3, 3), (18, 24)),
+        ((1, 1), (3, 3), (18, 24)),
+        ((1, 3), (2, 2), (12, 16)),
+        ((3, 1), (2, 2), (12, 16)),
+        ((2, 1), (1, 2), (6, 16)),
+        ((1, 1), (2, 2), (11, 15)),  # VALID: nothing is left at the end
+    ],
 )
 def test_transposed_convolutions_that_leave_gaps(
-    kernel: tuple[int, int], stride: tuple[int, int], same: Callable[..., onnx.ModelProto]
+    kernel: tuple[int, int], stride: tuple[int, int], size: tuple[int, int], same: Callable[..., onnx.ModelProto]
 ) -> None:
-    shape = (1, 6 * stride[0], 8 * stride[1], 4)
+    shape, is_same = (1, *size, 4), size == (6 * stride[0], 8 * stride[1])
     weights = np.random.default_rng(0).normal(size=(4, *kernel, 3)).astype(np.float32)
-    option = options("TransposeConv", padding=schema.Padding.SAME, strideH=stride[0], strideW=stride[1])
+    padding = schema.Padding.SAME if is_same else schema.Padding.VALID
+    option = options("TransposeConv", padding=padding, strideH=stride[0], strideW=stride[1])
     model = network("TRANSPOSE_CONV", shape, np.array(shape, np.int32), weights, option=option, behind=True)
     same(model, tolerance=1e-5)
 
@@ -605,6 +614,9 @@ OTHERS = {
     "neighbours among many channels": typed(
         "LOCAL_RESPONSE_NORMALIZATION", (1, 2, 3, 24), rows=(1, 2, 3, 24),
         option=options("LocalResponseNormalization", radius=8, bias=1.5, alpha=0.2, beta=0.75),
+    ),
+    "rows of a table": typed(
+        "EMBEDDING_LOOKUP", (4, 24), np.array([5, 0, 3, 3], np.int32), rows=(6, 24), place=1,
     ),
     "blocks of unequal sides": typed(
         "SPACE_TO_BATCH_ND", (6, 3, 3, 3), np.array([2, 3], np.int32), np.array([[0, 0], [1, 0]], np.int32),
