@@ -21,7 +21,7 @@ from convert.graph.preprocessing import RESIZE_ASSUMED
 from convert.heads import CONVERTIBLE
 from convert.images import ImageScaling
 from convert.translate import Translate
-from convert.types import TORCH_MEAN, TORCH_STD, Export, Metadata, ModelFacts, OnnxModel, Tensor, Translated
+from convert.types import TORCH_MEAN, TORCH_STD, Export, Metadata, ModelFacts, OnnxModel, Tensor, Tracking, Translated
 from convert.validate.runtimes import load
 from tests.graph.flat import Flat, classifier, convolution, dense, flatten, options, reshape, softmax
 from tests.graph.proof import litert, model, onnxruntime
@@ -389,6 +389,7 @@ def test_the_last_values_that_options_take() -> None:
         assert (stage.least_box(FOMO), stage.lowest(FOMO)) == (box, threshold)
 
 
+SORT = Tracking(sort=True, grace=1, hits=1, threshold=0.3, by_overlap=True)
 FOMO = Export(b"", "m", "F3", "m", "", Metadata(), ModelFacts(Tensor("x", (1, 8, 8, 3), "float32"), (), (), "", "fomo"))
 
 
@@ -397,8 +398,8 @@ FOMO = Export(b"", "m", "F3", "m", "", Metadata(), ModelFacts(Tensor("x", (1, 8,
     [
         (Adapt(), Metadata(), 1, 0.5),
         (Adapt(tracked=True), Metadata(threshold=0.3), TRACKED_BOX, 0.3),
-        (Adapt(threshold=0.2), Metadata(tracking=True, threshold=0.3), TRACKED_BOX, 0.2),
-        (Adapt(fomo_box=2, tracked=True), Metadata(tracking=True), 2, 0.5),
+        (Adapt(threshold=0.2), Metadata(tracking=SORT, threshold=0.3), TRACKED_BOX, 0.2),
+        (Adapt(fomo_box=2, tracked=True), Metadata(tracking=SORT), 2, 0.5),
     ],
 )
 def test_the_least_box_and_the_lowest_score(stage: Adapt, metadata: Metadata, box: float, lowest: float) -> None:
