@@ -295,6 +295,8 @@ def test_what_is_followed_where_training_and_devices_differ_is_said() -> None:
     assert blocks.settings(block("spectral_analysis", filter_type="none"), EMPTY).notes == ()
     (said,) = blocks.settings(block("spectral_analysis", filter_type="none", input_decimation_ratio=30.0), EMPTY).notes
     assert "as in training" in said
+    one_step = block("spectral_analysis", filter_type="none", input_decimation_ratio=3.0)
+    assert blocks.settings(one_step, EMPTY).notes == ()
     (said,) = blocks.settings(block("mfcc", 3), EMPTY).notes
     assert "300 Hz, as devices do" in said
     assert blocks.settings(block("mfcc", 4), EMPTY).notes == ()

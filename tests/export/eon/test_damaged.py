@@ -122,7 +122,7 @@ def test_damage_is_named_with_its_line(name: str) -> None:
 def test_the_line_is_that_of_the_damage() -> None:
     lines = TEXT["2020"].split("\n")
     (number,) = [index for index, line in enumerate(lines, 1) if "int32_t tensor_data2[" in line]
-    with pytest.raises(InputError, match="'x' is not a number") as caught:
+    with pytest.raises(InputError, match=r"^the variable tensor_data2: 'x' is not a number$") as caught:
         rebuild(TEXT["2020"].replace("tensor_data2[4] = { 5, -9", "tensor_data2[4] = { 5, x"), "m.cpp")
     assert caught.value.line == number
 
@@ -146,17 +146,17 @@ def test_other_files_are_refused(text: str) -> None:
 
 def test_an_ethos_u_model_is_refused_with_the_reason() -> None:
     text = TEXT["2020"].replace("OP_MEAN", "OP_ETHOSU")
-    with pytest.raises(UnsupportedModelError, match="Ethos-U") as caught:
+    with pytest.raises(UnsupportedModelError, match=r"^this model was compiled for an Arm Ethos-U: ") as caught:
         rebuild(text, "m.cpp")
     assert caught.value.line == text[: text.index("OP_ETHOSU")].count("\n") + 1
     for whole in (f"#if EI_CONFIG_ETHOS_U55_256\n{text}\n#elif EI_CONFIG_ETHOS_U55_128\n{text}\n#endif\n",):
-        with pytest.raises(UnsupportedModelError, match="Ethos-U"):
+        with pytest.raises(UnsupportedModelError, match=r"^this model was compiled for an Arm Ethos-U: "):
             rebuild(whole, "m.cpp")
 
 
 def test_several_subgraphs_are_refused() -> None:
     text = TEXT["2025-07"].replace("tflNodes_subgraph_index[] = {0, 5, }", "tflNodes_subgraph_index[] = {0, 5, 7, }")
-    with pytest.raises(UnsupportedModelError, match="2 subgraphs"):
+    with pytest.raises(UnsupportedModelError, match=r"^this model has 2 subgraphs$"):
         rebuild(text, "m.cpp")
 
 
@@ -164,13 +164,15 @@ def test_an_operator_we_do_not_know_is_refused_by_its_name() -> None:
     net = Network()
     source = net.tensor((1, 4), "f4")
     net.custom("TreeEnsembleClassifier", [source], [net.tensor((1, 2), "f4")], b"\1\2\3")
-    with pytest.raises(UnsupportedModelError, match="TreeEnsembleClassifier"):
+    with pytest.raises(UnsupportedModelError, match=r"^the operator TreeEnsembleClassifier is not known here$"):
         rebuild(write(net.model([0], [1]), FORMS["2020"]), "m.cpp")
 
 
 def test_a_file_larger_than_the_limit_is_refused_where_it_crosses_it() -> None:
     text = TEXT["2020"]
-    with pytest.raises(InputError, match="2,000 are read") as caught:
+    with pytest.raises(
+        InputError, match=r"^this file has 10,904 bytes; of EON-compiled models up to 2,000 are read$"
+    ) as caught:
         rebuild(text, "m.cpp", limit=2000)
     assert caught.value.line == text.encode()[:2000].count(b"\n") + 1
     rebuild(text, "m.cpp", limit=len(text.encode()))
@@ -179,7 +181,7 @@ def test_a_file_larger_than_the_limit_is_refused_where_it_crosses_it() -> None:
 def test_more_zeros_than_declared_are_not_read_to_their_end() -> None:
     zeros = "0, " * 3_000_000
     text = TEXT["2020"].replace("tensor_data2[4] = { 5,", f"tensor_data2[4] = {{ {zeros} 5,")
-    with pytest.raises(InputError, match="tensor_data2: there are more than its 4 elements"):
+    with pytest.raises(InputError, match=r"^the variable tensor_data2: there are more than its 4 elements$"):
         rebuild(text, "m.cpp")
 
 
