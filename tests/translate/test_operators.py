@@ -720,6 +720,7 @@ WHERE_NEEDED = {
     "softmax": (typed("SOFTMAX", _PICTURE, option=options("Softmax", beta=1.0)), 13, False),
     "softmax by a factor": (typed("SOFTMAX", _PICTURE, option=options("Softmax", beta=1.5)), 13, True),
     "twice as large": (_resized("RESIZE_BILINEAR", (12, 16), "plain"), 13, False),
+    "twice as large at 12": (_resized("RESIZE_BILINEAR", (12, 16), "plain"), 12, False),
     "twice as large, corners": (_resized("RESIZE_BILINEAR", (12, 16), "corners"), 13, False),
     "twice as large, corners at 12": (_resized("RESIZE_BILINEAR", (12, 16), "corners"), 12, True),
     "scales that just miss": (_resized("RESIZE_BILINEAR", (7, 11), "plain"), 13, True),
