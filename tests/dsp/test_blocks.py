@@ -20,59 +20,143 @@ NOTHING = replace(block("flatten"), values={"scale_axes": 1.0})
 EMPTY = Impulse("any", 400, 1, (), 4000, 0, (), ())
 
 
+OF_KIND = "signal-processing blocks of the kind"
+
+
 def refusal(given: Block, samples: int = 400, axes: int = 1, frequency: float = 4000) -> str:
     with pytest.raises(UnsupportedModelError) as caught:
         blocks.refuse(given, replace(EMPTY, samples=samples, axes=axes, frequency=frequency))
     assert caught.value.hint
-    return caught.value.message
+    known = any(kind.id == given.kind for kind in BLOCKS)
+    of = f"the block {given.id} ({blocks.title(given.kind)})" if known else f"{OF_KIND} {given.kind}"
+    assert caught.value.message.startswith(f"{of} cannot be converted: ")
+    return caught.value.message.removeprefix(f"{of} cannot be converted: ")
 
 
 @pytest.mark.parametrize(
     ("kind", "reason"),
-    [("audio_syntiant", "Syntiant's chips"), ("hr", "closed library"), ("my_own", "not in the export")],
+    [
+        ("audio_syntiant", "it is made for Syntiant's chips, and Edge Impulse's SDK does not hold its arithmetic"),
+        ("hr", "the arithmetic is in a closed library"),
+        ("my_own", "it is no block of Edge Impulse's own, and its arithmetic is not in the export"),
+    ],
 )
 def test_kinds_without_arithmetic(kind: str, reason: str) -> None:
-    assert reason in refusal(Block(kind, 3, 1, (0,), {}, 10))
+    assert reason == refusal(Block(kind, 3, 1, (0,), {}, 10))
 
 
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        (block("mfcc", win_size=100.0), "win_size 100 is even"),
-        (block("mfcc", num_filters=13.0), "num_filters 13 is odd"),
-        (block("mfcc", num_cepstral=13.0), "num_cepstral is 13.0, not a number from 1 to 12"),
-        (block("mfcc", pre_shift=0.0), "pre_shift is 0 in a window of 400 samples"),
-        (block("mfe", 2, win_size=10.0), "win_size 10 is even"),
-        (block("mfe", frame_length=0.2), "frames have 800 samples, the window only 400"),
-        (block("mfe", frame_stride=0.0), "start every 0"),
-        (block("mfe", high_frequency=2001.0), "filters end at 2001 Hz, above half the 4000"),
-        (block("mfe", low_frequency=900.0, high_frequency=800.0), "start at 900 Hz and end at 800 Hz"),
-        (block("mfe", fft_length=65.0), "fft_length is 65; Edge Impulse's code takes even ones only"),
-        (block("mfe", fft_length=float("nan")), "fft_length is nan"),
-        (block("mfe", num_filters=2.5), "num_filters is 2.5, not a whole number"),
-        (block("mfe", 5), "implementation version is 5; known: 1 to 4"),
-        (block("mfe", axes=2), "computes one axis and is given 2"),
+        (
+            block("mfcc", win_size=100.0),
+            "its win_size 100 is even, with which Edge Impulse's code reads beyond its memory",
+        ),
+        (
+            block("mfcc", num_filters=13.0),
+            "its num_filters 13 is odd, and Edge Impulse's code takes even ones only (its DCT)",
+        ),
+        (block("mfcc", num_cepstral=13.0), "its num_cepstral is 13.0, not a number from 1 to 12"),
+        (block("mfcc", pre_shift=0.0), "its pre_shift is 0 in a window of 400 samples"),
+        (
+            block("mfe", 2, win_size=10.0),
+            "its win_size 10 is even, with which Edge Impulse's code reads beyond its memory",
+        ),
+        (block("mfe", frame_length=0.2), "its frames have 800 samples, the window only 400"),
+        (block("mfe", frame_stride=0.0), "its frames have 80 samples and start every 0"),
+        (block("mfe", high_frequency=2001.0), "its filters end at 2001 Hz, above half the 4000 samples a second"),
+        (block("mfe", low_frequency=900.0, high_frequency=800.0), "its filters start at 900 Hz and end at 800 Hz"),
+        (block("mfe", fft_length=65.0), "its fft_length is 65; Edge Impulse's code takes even ones only"),
+        (block("mfe", fft_length=float("nan")), "its fft_length is nan, not a number from 4 to 32768"),
+        (block("mfe", num_filters=2.5), "its num_filters is 2.5, not a whole number"),
+        (block("mfe", 5), "its implementation version is 5; known: 1 to 4"),
+        (block("mfe", axes=2), "it computes one axis and is given 2"),
         (block("spectral_analysis", analysis_type="Wavelet"), "wavelets are not converted"),
-        (block("spectral_analysis", filter_type="notch"), "filter_type is 'notch'; known: none, low, high"),
-        (block("spectral_analysis", filter_cutoff=2000.0), "filter_cutoff is 0.5 of the samples a second"),
-        (block("spectral_analysis", input_decimation_ratio=7.0), "ratio is 7; known: 1, 3, 10, 30, 100, 1000"),
+        (block("spectral_analysis", filter_type="notch"), "its filter_type is 'notch'; known: none, low, high"),
+        (
+            block("spectral_analysis", filter_cutoff=2000.0),
+            "its filter_cutoff is 0.5 of the samples a second, not between 0 and half of them",
+        ),
+        (
+            block("spectral_analysis", input_decimation_ratio=7.0),
+            "its input_decimation_ratio is 7; known: 1, 3, 10, 30, 100, 1000",
+        ),
         (
             block("spectral_analysis", 1, spectral_power_edges="0.1, x"),
-            "spectral_power_edges are '0.1, x', not numbers",
+            "its spectral_power_edges are '0.1, x', not numbers",
         ),
-        (block("spectral_analysis", 1, spectral_power_edges="0.1, 1e30"), "spectral_power_edges are '0.1, 1e30', not"),
-        (block("spectral_analysis", 1, spectral_power_edges="nan"), "spectral_power_edges are 'nan', not numbers"),
-        (block("flatten", moving_avg_num_windows=4.0), "moving average depends on the windows before"),
-        (NOTHING, "computes nothing"),
-        (replace(block("raw"), size=399), "gives 400 features, the export says 399"),
+        (
+            block("spectral_analysis", 1, spectral_power_edges="0.1, 1e30"),
+            "its spectral_power_edges are '0.1, 1e30', not numbers",
+        ),
+        (block("spectral_analysis", 1, spectral_power_edges="nan"), "its spectral_power_edges are 'nan', not numbers"),
+        (
+            block("flatten", moving_avg_num_windows=4.0),
+            "its moving average depends on the windows before, and the converted model knows one window",
+        ),
+        (NOTHING, "it computes nothing"),
+        (replace(block("raw"), size=399), "by its values it gives 400 features, the export says 399"),
         (replace(block("raw"), axes=()), "it takes the axes () of samples with 1 values"),
-        (replace(block("raw"), size=400, normalisation=((0.0,), (1.0,))), "normalisation is not that of 400"),
-        (block("raw", axes=1, scale_axes="9.81"), "scale_axes is '9.81', not a number"),
+        (
+            replace(block("raw"), size=400, normalisation=((0.0,), (1.0,))),
+            "its normalisation is not that of 400 features",
+        ),
+        (block("raw", axes=1, scale_axes="9.81"), "its scale_axes is '9.81', not a number from -1e+09 to 1e+09"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_values_that_cannot_be_computed(given: Block, reason: str) -> None:
-    assert reason in refusal(given, axes=len(given.axes) or 1)
+    assert reason == refusal(given, axes=len(given.axes) or 1)
+
+
+STUDIO = "set the block up otherwise in Edge Impulse's Studio, generate features, train again and export"
+
+
+@pytest.mark.parametrize(
+    ("given", "changes", "reason", "hint"),
+    [
+        (block("mfcc", frame_stride=0.00025), {"samples": 4176},
+         "its 4097 frames are too many for the sliding mean's matrix", STUDIO),
+        (block("spectral_analysis", fft_length=17.0), {},
+         "its fft_length is 17; Edge Impulse's code takes even ones only", STUDIO),
+        (block("spectral_analysis", 1, spectral_power_edges=()), {},
+         "the export does not say its spectral_power_edges", "export it again"),
+        (block("spectral_analysis", analysis_type="Wavelet"), {}, "wavelets are not converted",
+         "choose FFT as the type of analysis in Edge Impulse's Studio, generate features, train again and export"),
+        (block("flatten", moving_avg_num_windows=4.0), {},
+         "its moving average depends on the windows before, and the converted model knows one window",
+         "set the moving average of the block Flatten to 0 in Edge Impulse's Studio, train again and export"),
+        (replace(block("raw", axes=2), axes=(0,)), {}, "it is set up for 2 axes and takes 1", "export it again"),
+        (block("raw"), {"frequency": 0}, "0 samples a second", "export it again"),
+        (block("raw"), {"frequency": 1.1e9}, "1.1e+09 samples a second", "export it again"),
+        (block("mfe", 5), {}, "its implementation version is 5; known: 1 to 4", "please report it"),
+        (block("mfe", 0), {}, "its implementation version is 0; known: 1 to 4", "please report it"),
+        (replace(block("raw"), size=399), {}, "by its values it gives 400 features, the export says 399",
+         "export it again"),
+        (replace(block("raw"), size=400, normalisation=((0.0,), (1.0,))), {},
+         "its normalisation is not that of 400 features", "export it again"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_what_helps(given: Block, changes: dict[str, Any], reason: str, hint: str) -> None:
+    with pytest.raises(UnsupportedModelError) as caught:
+        blocks.refuse(given, replace(EMPTY, **changes))
+    assert caught.value.message.endswith(f" cannot be converted: {reason}")
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize(("samples", "axes"), [(0, 1), (1, 0), ((1 << 22) + 1, 1), (1 << 21, 3)])
+def test_windows_of_no_size_that_is_known(samples: int, axes: int) -> None:
+    with pytest.raises(UnsupportedModelError) as caught:
+        blocks.settings(block("raw"), replace(EMPTY, samples=samples, axes=axes))
+    assert caught.value.message.endswith(f"a window of {samples} samples with {axes} values")
+    assert caught.value.hint == f"convertible: windows of 1 to {blocks.LARGEST_WINDOW} values"
+
+
+def test_as_many_frames_as_the_sliding_mean_takes() -> None:
+    found = blocks.settings(block("mfcc", frame_stride=0.00025), replace(EMPTY, samples=4175))
+    assert isinstance(found, blocks.Sound)
+    assert found.frames == 4096
 
 
 @pytest.mark.parametrize(
@@ -211,6 +295,8 @@ def test_what_is_followed_where_training_and_devices_differ_is_said() -> None:
     assert blocks.settings(block("spectral_analysis", filter_type="none"), EMPTY).notes == ()
     (said,) = blocks.settings(block("spectral_analysis", filter_type="none", input_decimation_ratio=30.0), EMPTY).notes
     assert "as in training" in said
+    one_step = block("spectral_analysis", filter_type="none", input_decimation_ratio=3.0)
+    assert blocks.settings(one_step, EMPTY).notes == ()
     (said,) = blocks.settings(block("mfcc", 3), EMPTY).notes
     assert "300 Hz, as devices do" in said
     assert blocks.settings(block("mfcc", 4), EMPTY).notes == ()

@@ -124,17 +124,37 @@ def test_the_network_is_behind_the_features(batch: int | str, count: int) -> Non
 
 
 def test_a_network_that_takes_something_else_is_refused() -> None:
-    whole = impulse(block("raw"), samples=12)
-    with pytest.raises(UnsupportedModelError, match="the blocks give 12 features"):
-        impulse_graph(whole, network("N", rows=3))
-    with pytest.raises(UnsupportedModelError, match="neither a network nor an anomaly block"):
-        impulse_graph(whole, None)
-    old = network("N")
+    whole, old = impulse(block("raw"), samples=12), network("N")
     old.opset_import[0].version = 12
-    with pytest.raises(UnsupportedModelError, match="opset 12, its signal processing needs 13"):
-        impulse_graph(whole, old)
-    with pytest.raises(UnsupportedModelError, match="no block 9"):
-        impulse_graph(replace(whole, inputs=(9,)), network("N"))
+    of_integers = network("N")
+    of_integers.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.INT64
+    two = network("N")
+    two.graph.output.append(two.graph.output[0])
+    mixture = onnx.parser.parse_model(MIXTURE.replace('"": 13', '"": 14'))
+    takes, again = "the blocks give 12 features", "export it again"
+    for given, made, found, message, hint in (
+        (whole, network("N", rows=3), None, f"the network takes float32 [None, 1, 3, 6]; {takes}", again),
+        (whole, of_integers, None, f"the network takes int64 [None, 1, 2, 6]; {takes}", again),
+        (whole, two, None, f"the network takes float32 [None, 1, 2, 6]; {takes}", again),
+        (whole, None, None, "the impulse has neither a network nor an anomaly block", again),
+        (whole, old, None, "the network is of opset 12, its signal processing needs 13", "--opset 13"),
+        (replace(whole, inputs=(9,)), network("N"), None,
+         "the impulse has no block 9, from which it takes features", again),
+        (replace(whole, inputs=()), network("N"), None, "no block of the impulse gives features to anything", again),
+        (replace(whole, anomaly=Mixture((2, 11), b"", 1)), network("N"), mixture,
+         "network and anomaly block are of different opsets", "give one --opset"),
+        (replace(whole, anomaly=Mixture((2, 12), b"", 1)), network("N"), mixture,
+         "the anomaly block takes features that are not among the 12 of block 1", again),
+        (replace(whole, anomaly=Mixture((), b"", 1)), network("N"), mixture,
+         "the anomaly block takes features that are not among the 12 of block 1", again),
+        (replace(whole, anomaly=Mixture((2, 11), b"", 1)), network("N"), None,
+         "the network of the anomaly block is missing", again),
+        (replace(whole, anomaly=replace(CLUSTERS, radii=(0.1,))), network("N"), None,
+         "the clusters of the anomaly block do not fit its axes", again),
+    ):  # fmt: skip
+        with pytest.raises(UnsupportedModelError) as caught:
+            impulse_graph(given, made, found)
+        assert (caught.value.message, caught.value.hint) == (message, hint)
 
 
 # As tf2onnx writes a fully connected layer that has the weights on the left.

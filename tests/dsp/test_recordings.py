@@ -135,8 +135,14 @@ def test_long_recordings_are_read_by_blocks(tmp_path: Path) -> None:
 @pytest.mark.parametrize("own", [1, 1 << 30])
 def test_a_rate_that_is_too_far(own: int, tmp_path: Path) -> None:
     path = wav(tmp_path / "a.wav", np.zeros(100, "<i2"), rate=own)
-    with pytest.raises(InputError, match=f"{own} samples a second, the model takes 8000"):
-        list(recordings.sound(path, 8000, resample=True))
+    for resample, hint in (
+        (True, "bring it nearer to 8000, or to it"),
+        (False, "bring it to that rate with --resample"),
+    ):
+        with pytest.raises(InputError) as caught:
+            list(recordings.sound(path, 8000, resample=resample))
+        assert caught.value.message == f"the recording has {own} samples a second, the model takes 8000"
+        assert caught.value.hint == hint
 
 
 VALUES = np.round(np.random.default_rng(1).normal(0, 9, (25, 3)), 3)
@@ -169,41 +175,76 @@ def as_csv(lines: list[str]) -> bytes:
     return "\n".join(lines).encode()
 
 
+SLOWER = "record at the rate of the impulse"
+FORMAT = "give a file of Edge Impulse's data acquisition format"
+COLUMNS = "one column each axis, and `timestamp` before them"
+
+
 @pytest.mark.parametrize(
-    ("name", "content", "message"),
+    ("name", "content", "message", "hint"),
     [
-        ("a.csv", as_csv([*csv_lines(VALUES), "500,1,2,left"]), "'left' is no number"),
-        ("a.csv", as_csv([*csv_lines(VALUES), "500,1,2,nan"]), "no number"),
-        ("a.csv", as_csv([*csv_lines(VALUES), "500,1,2"]), "3 values instead of 4"),
-        ("a.csv", as_csv(csv_lines(VALUES, 10)), "100 samples a second, and the impulse takes 50"),
-        ("a.csv", as_csv(["1,2", "3,4"]), "2 channels, and the impulse takes 3"),
-        ("a.csv", as_csv(csv_lines(VALUES[:4])), "it has 4 samples, and a window has 10"),
-        ("a.csv", b"\xff\xfe\x00", "not a CSV"),
-        ("a.json", b"{", "no JSON"),
-        ("a.json", b"[" * 100_000, "no JSON"),
-        ("a.json", b"{}", "no payload"),
-        ("a.json", json.dumps(acquired([[1, 2]])).encode(), "2 channels"),
-        ("a.json", json.dumps(acquired([[1, 2, 3], [1]])).encode(), "not as many each time"),
-        ("a.json", json.dumps(acquired([[1, 2, 3]], interval_ms=5)).encode(), "200 samples a second"),
-        ("a.cbor", b"\x9b\xff\xff\xff\xff\xff\xff\xff\xff", "no CBOR"),
-        ("a.cbor", b"\x81" * 10_000, "no CBOR"),
-        ("a.wav", b"RIFF", "not a WAV"),
+        ("a.csv", as_csv([*csv_lines(VALUES), "500,1,2,left"]), "'left' is no number", None),
+        ("a.csv", as_csv([*csv_lines(VALUES), f"500,1,2,{'x' * 50}"]), f"'{'x' * 40}' is no number", None),
+        ("a.csv", as_csv([*csv_lines(VALUES), "500,1,2,nan"]), "it holds what is no number (NaN or infinity)",
+         "remove these samples"),
+        ("a.csv", as_csv([*csv_lines(VALUES), "500,1,2"]), "3 values instead of 4", None),
+        ("a.csv", as_csv(["x,y,z", "1,2,3", "1,2,3,4"]), "4 values instead of 3", None),
+        ("a.csv", as_csv(csv_lines(VALUES, 10)), "it has 100 samples a second, and the impulse takes 50", SLOWER),
+        ("a.csv", as_csv(["1,2", "3,4"]), "it has 2 channels, and the impulse takes 3", COLUMNS),
+        ("a.csv", as_csv(["a,b,c,d", "1,2,3,4"]), "it has 4 channels, and the impulse takes 3", COLUMNS),
+        ("a.csv", as_csv(csv_lines(VALUES[:4])), "it has 4 samples, and a window has 10", "give longer recordings"),
+        ("a.csv", b"\xff\xfe\x00", "not a CSV that can be read: 'utf-8' codec ", None),
+        ("a.json", b"{", "it is no JSON: ", None),
+        ("a.json", b"[" * 100_000, "it is no JSON: ", None),
+        ("a.json", b"{}", "it holds no payload with values", FORMAT),
+        ("a.json", json.dumps(acquired([[1, 2]])).encode(), "it has 2 channels, and the impulse takes 3", FORMAT),
+        ("a.json", json.dumps(acquired([[1, 2, 3], [1]])).encode(),
+         "its values are no numbers, or not as many each time", FORMAT),
+        ("a.json", json.dumps(acquired([[1, 2, 3]], interval_ms=5)).encode(),
+         "it has 200 samples a second, and the impulse takes 50", SLOWER),
+        ("a.cbor", b"\x9b\xff\xff\xff\xff\xff\xff\xff\xff", "it is no CBOR: ", None),
+        ("a.cbor", b"\x81" * 10_000, "it is no CBOR: nested too deeply", None),
+        ("a.wav", b"RIFF", "not a WAV that can be read: it is cut off",
+         "convert it: ffmpeg -i IN.wav -ar 50 -ac 3 -c:a pcm_s16le OUT.wav"),
+        ("a.mp3", b"", "not a recording", "give files that end in .wav, .csv, .json, .cbor"),
     ],
-)
-def test_what_is_no_recording_for_it(name: str, content: bytes, message: str, tmp_path: Path) -> None:
+)  # fmt: skip
+def test_what_is_no_recording_for_it(name: str, content: bytes, message: str, hint: str | None, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(InputError, match=message) as caught:
+    with pytest.raises(InputError) as caught:
         read(tmp_path / name, MOTION)
-    assert caught.value.path == str(tmp_path / name)
+    told = caught.value.message
+    assert (told[: len(message)] if message[-1] == " " else told, caught.value.hint) == (message, hint)
+    assert (caught.value.path, "\n" in told) == (str(tmp_path / name), False)
+    in_a_line = told.endswith("' is no number") or "values instead of" in told
+    assert caught.value.line == (content.count(b"\n") + 1 if in_a_line else None)
+
+
+def test_what_cannot_be_opened(tmp_path: Path) -> None:
+    for name in ("absent.csv", "absent.wav"):
+        with pytest.raises(InputError, match=r"^cannot be read: No such file or directory$") as caught:
+            read(tmp_path / name, MOTION)
+        assert caught.value.path == str(tmp_path / name)
+
+
+def test_a_document_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(acquired(VALUES.tolist())).ljust(5 << 20))
+    monkeypatch.setattr(recordings, "_LARGEST_DOCUMENT", 5 << 20)
+    assert len(read(tmp_path / "a.json", MOTION)) == 2
+    monkeypatch.setattr(recordings, "_LARGEST_DOCUMENT", (5 << 20) - 1)
+    with pytest.raises(InputError, match=r"^it has 5 MiB, and 4 are read$") as caught:
+        read(tmp_path / "a.json", MOTION)
+    assert caught.value.hint == "give it as WAV or CSV, which are read by blocks"
 
 
 @pytest.mark.parametrize(
-    ("rate", "channels", "message"), [(16000, 1, "16000 samples a second"), (8000, 2, "2 channels")]
+    ("rate", "channels", "message"), [(16000, 1, "it has 16000 samples a second"), (8000, 2, "it has 2 channels")]
 )
 def test_a_wav_of_another_rate_or_of_more_channels(rate: int, channels: int, message: str, tmp_path: Path) -> None:
     path = wav(tmp_path / "a.wav", np.zeros(1000, "<i2"), rate, channels)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=f"^{message}") as caught:
         read(path, SOUND)
+    assert caught.value.hint == "convert it: ffmpeg -i IN.wav -ar 8000 -ac 1 -c:a pcm_s16le OUT.wav"
 
 
 @given(st.binary(max_size=200))
@@ -219,8 +260,9 @@ def test_any_bytes_are_cbor_or_refused(data: bytes) -> None:
 
 
 def test_a_folder_is_searched_and_an_empty_one_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="there is no recording"):
+    with pytest.raises(InputError, match=r"^there is no recording$") as caught:
         recordings.find(tmp_path)
+    assert caught.value.hint == "give files that end in .wav, .csv, .json, .cbor"
     (tmp_path / "b").mkdir()
     for name in ("z.csv", "b/a.WAV", "notes.txt"):
         (tmp_path / name).touch()
@@ -243,7 +285,7 @@ def test_a_chunk_longer_than_the_file_is_no_traceback(tmp_path: Path) -> None:
     data = wav(tmp_path / "a.wav", np.zeros(100, "<i2")).read_bytes()
     cut = data[: data.index(b"data")] + b"LIST" + (5000).to_bytes(4, "little") + b"INFO"
     (tmp_path / "a.wav").write_bytes(cut)
-    with pytest.raises(InputError, match="not a WAV that can be read: it is cut off"):
+    with pytest.raises(InputError, match=r"^not a WAV that can be read: it is cut off$"):
         read(tmp_path / "a.wav", SOUND)
 
 
@@ -251,20 +293,21 @@ def test_a_wav_cut_off_inside_its_first_frame_holds_nothing(tmp_path: Path) -> N
     data = wav(tmp_path / "a.wav", np.zeros(100, "<i2")).read_bytes()
     (tmp_path / "a.wav").write_bytes(data[: data.index(b"data") + 9])
     assert not [len(block) for block in recordings.sound(tmp_path / "a.wav", 16000, resample=True) if len(block)]
-    with pytest.raises(InputError, match="it has 0 samples"):
+    with pytest.raises(InputError, match=r"^it has 0 samples, and a window has 100$"):
         read(tmp_path / "a.wav", SOUND)
 
 
+@pytest.mark.parametrize("count", [60, 201])
 @pytest.mark.parametrize(("rate", "fits"), [(119, True), (117, False), (50, False)])
-def test_times_in_whole_milliseconds_tell_the_rate(rate: float, fits: bool, tmp_path: Path) -> None:
+def test_times_in_whole_milliseconds_tell_the_rate(rate: float, fits: bool, count: int, tmp_path: Path) -> None:
     """Of 119 samples a second the first two lie 8 ms apart, which alone would be 125."""
     of = replace(MOTION, frequency=119)
-    rows = [f"{int(number * 1000 / rate)},1,2,3" for number in range(60)]
+    rows = [f"{int(number * 1000 / rate)},1,2,3" for number in range(count)]
     (tmp_path / "a.csv").write_text("\n".join(["timestamp,x,y,z", *rows]))
     if fits:
-        assert len(read(tmp_path / "a.csv", of)) == 6
+        assert len(read(tmp_path / "a.csv", of)) == count // 10
         return
-    with pytest.raises(InputError, match="samples a second, and the impulse takes 119"):
+    with pytest.raises(InputError, match=r"^it has \S+ samples a second, and the impulse takes 119$"):
         read(tmp_path / "a.csv", of)
 
 
@@ -292,16 +335,17 @@ def test_numbers_of_cbor(hexadecimal: str, value: float, tmp_path: Path) -> None
     [
         ("f8ff", "a value that does not exist"), ("fc", "a value that does not exist"), ("1c", "a length that"),
         ("5f4101ff", "text or bytes in pieces"), ("7f6161ff", "text or bytes in pieces"), ("19ff", "it is cut off"),
-        ("42ff", "it is cut off"), ("9f01", "out of range"), ("a1", "it is cut off"), ("a20102", "out of range"),
-        ("bf01ff", "a key without a value"), ("81" * 17 + "00", "nested too deeply"), ("fb00", "unpack_from requires"),
+        ("42ff", "it is cut off"), ("9f01", "index out of range"), ("a1", "it is cut off"),
+        ("a20102", "index out of range"), ("bf01ff", "a key without a value"), ("81" * 17 + "00", "nested too deeply"),
+        ("fb00", "unpack_from requires"),
     ],
 )  # fmt: skip
 def test_what_is_no_cbor(item: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "a.cbor").write_bytes(bytes.fromhex(item))
-    with pytest.raises(InputError, match=f"it is no CBOR: .*{message}"):
+    with pytest.raises(InputError, match=f"^it is no CBOR: {message}"):
         read(tmp_path / "a.cbor", MOTION)
     (tmp_path / "a.cbor").write_bytes(b"\x81" * 16 + b"\x00")
-    with pytest.raises(InputError, match="it holds no payload"):
+    with pytest.raises(InputError, match=r"^it holds no payload with values$"):
         read(tmp_path / "a.cbor", MOTION)
 
 
@@ -323,6 +367,13 @@ def test_synthetic_windows_of_all_releases_are_the_same(sensor: str, expected: l
         strongest = spectrum.argmax() * of.frequency / of.samples
         found = rows.mean(), rows.std(), np.abs(np.diff(rows, axis=0)).mean(), strongest
         assert found == pytest.approx(values, abs=0.5 if sound else 0.006)
+
+
+@pytest.mark.parametrize("of", [SOUND, MOTION])
+def test_synthetic_windows_of_one_sample(of: Impulse) -> None:
+    windows = np.stack(list(recordings.synthetic(replace(of, samples=1), 6)))
+    assert windows.shape == (6, of.axes)
+    assert np.isfinite(windows).all()
 
 
 def test_ill_conditioned_windows() -> None:
@@ -348,10 +399,12 @@ def test_a_csv_comes_in_blocks(timed: bool, tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"interval_ms": 0}, ""), ({"interval_ms": None}, ""), ({"interval_ms": "x"}, ""), ({"interval_ms": 20.2}, ""),
-        ({"interval_ms": 20.3}, "49.2611 samples a second"), ({"interval_ms": 0.5}, "2000 samples a second"),
-        ({"values": [1, 2]}, "it has 1 channel, and"), ({"values": [[[1]]]}, "no list of samples"),
-        ({"values": [[1, 2, None]]}, "NaN or infinity"), ({"values": [[1, 2, 1e39]]}, "NaN or infinity"),
-        ({"values": []}, "no payload with values"), ({"values": {"a": 1}}, "no payload with values"),
+        ({"interval_ms": 20.3}, "it has 49.2611 samples a second"),
+        ({"interval_ms": 0.5}, "it has 2000 samples a second"),
+        ({"values": [1, 2]}, "it has 1 channel, and"), ({"values": [[[1]]]}, "its values are no list of samples"),
+        ({"values": [[1, 2, None]]}, "it holds what is no number"),
+        ({"values": [[1, 2, 1e39]]}, "it holds what is no number"),
+        ({"values": []}, "it holds no payload with values"), ({"values": {"a": 1}}, "it holds no payload with values"),
     ],
 )  # fmt: skip
 def test_documents_of_the_acquisition_format(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -359,7 +412,7 @@ def test_documents_of_the_acquisition_format(changes: dict[str, Any], message: s
     if not message:
         assert len(read(tmp_path / "a.json", MOTION)) == 2
         return
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=f"^{message}"):
         read(tmp_path / "a.json", MOTION)
 
 

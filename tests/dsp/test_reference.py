@@ -132,3 +132,14 @@ def test_whole_numbers_and_shares_of_full_scale_have_the_same_spectrogram(
     one, two = (reference_features(whole, samples) for samples in (shares, shares * factor))
     assert 0.1 < one.mean() < 0.9
     assert np.allclose(one, two, rtol=0, atol=1e-9) is same
+
+
+@pytest.mark.parametrize(("kind", "version"), [("mfe", 1), ("mfe", 4), ("spectrogram", 1), ("spectrogram", 4)])
+@pytest.mark.parametrize("level", [0, 100])
+def test_they_agree_on_silence(kind: str, version: int, level: float) -> None:
+    """All features are alike then, and are not stretched."""
+    whole = impulse(block(kind, version))
+    windows = np.full((2, whole.samples), level, np.float32)
+    result, expected = computed(features_graph(whole), windows)["features"], reference_features(whole, windows)
+    assert np.isfinite(expected).all()
+    np.testing.assert_allclose(result, expected, rtol=0, atol=1 / 250)

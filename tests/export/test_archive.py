@@ -59,7 +59,7 @@ def test_a_zip_a_folder_and_a_file_look_alike(tmp_path: Path) -> None:
 
 
 def test_a_member_that_is_not_there(tmp_path: Path) -> None:
-    with open_tree(tmp_path) as tree, pytest.raises(InputError, match=r"no x\.txt"):
+    with open_tree(tmp_path) as tree, pytest.raises(InputError, match=r"^there is no x\.txt in it$"):
         tree.read("x.txt")
 
 
@@ -68,7 +68,7 @@ def test_a_member_that_is_not_there(tmp_path: Path) -> None:
 )
 def test_paths_that_lead_outside(path: str, tmp_path: Path) -> None:
     data = zipped(b"x", "p" * len(path)).replace(b"p" * len(path), path.encode())
-    with pytest.raises(InputError, match="leads outside") as caught:
+    with pytest.raises(InputError, match=r"^the zip holds the path .*, which leads outside of it$") as caught:
         read_all(data, tmp_path)
     assert caught.value.hint
 
@@ -90,13 +90,13 @@ def test_an_encrypted_member(tmp_path: Path) -> None:
     data[6] |= 1  # general purpose bit 0 in the local header
     at = data.find(b"PK\1\2")
     data[at + 8] |= 1  # and in the central directory
-    with pytest.raises(InputError, match="encrypted") as caught:
+    with pytest.raises(InputError, match=r"^the zip is encrypted$") as caught:
         read_all(bytes(data), tmp_path)
     assert "password" in str(caught.value.hint)
 
 
 def test_a_bomb(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="zip bomb"):
+    with pytest.raises(InputError, match=r"^it would swell from 8157 to 8388608 bytes: this looks like a zip bomb$"):
         read_all(zipped(bytes(8 << 20)), tmp_path)
 
 
@@ -147,19 +147,19 @@ def test_a_size_that_is_a_lie_does_not_fill_the_memory(tmp_path: Path) -> None:
     data = bytearray(zipped(bytes(1 << 20)))
     at = data.find(b"PK\1\2")
     struct.pack_into("<I", data, at + 24, 100)  # uncompressed size in the central directory
-    with pytest.raises(InputError, match="damaged"):
+    with pytest.raises(InputError, match=r"^the zip is damaged "):
         read_all(bytes(data), tmp_path)
 
 
 def test_too_large_a_member(tmp_path: Path) -> None:
     path = tmp_path / "x.zip"
     path.write_bytes(zip_bytes(FILES))
-    with open_tree(path) as tree, pytest.raises(InputError, match="larger than"):
+    with open_tree(path) as tree, pytest.raises(InputError, match=r"^it is larger than 0 MiB$"):
         tree.read("b/c.txt", 2999)
     with open_zip_bytes(zip_bytes(FILES), Path("in.zip")) as tree:
         assert tree.read("b/c.txt", 3000) == FILES["b/c.txt"]
     (tmp_path / "f").write_bytes(b"123")
-    with pytest.raises(InputError, match="larger than"):
+    with pytest.raises(InputError, match=r"^it is larger than 0 MiB$"):
         read_file(tmp_path / "f", 2)
 
 
@@ -168,7 +168,7 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
         file.truncate(1 << 40)
     tracemalloc.start()
     try:
-        with pytest.raises(InputError, match="larger than"):
+        with pytest.raises(InputError, match=r"^it is larger than 256 MiB$"):
             read_file(tmp_path / "huge")
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
@@ -179,7 +179,7 @@ def test_too_much_in_all(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"1" * 1000)
     with open_tree(tmp_path, Limits(total=1500)) as tree:
         tree.read("a")
-        with pytest.raises(InputError, match="would have to be read"):
+        with pytest.raises(InputError, match=r"^more than 0 MiB would have to be read$"):
             tree.read("a")
 
 
@@ -190,14 +190,14 @@ def test_too_many_members(tmp_path: Path) -> None:
         pass
     for name in ("first", "second"):
         (tmp_path / name).write_bytes(b"")
-    with pytest.raises(InputError, match="more than 1 files"), open_tree(tmp_path, one):
+    with pytest.raises(InputError, match=r"^it holds more than 1 files$"), open_tree(tmp_path, one):
         pass
 
 
 def test_names_that_are_no_utf8(tmp_path: Path) -> None:
     assert read_all(zipped(b"x", "aaaa").replace(b"aaaa", b"\xff\xfe\xe4a"), tmp_path)
     flagged = bytearray(zipped(b"x", "ääa"))  # the flag says UTF-8
-    with pytest.raises(InputError, match="damaged"):
+    with pytest.raises(InputError, match=r"^the zip is damaged "):
         read_all(bytes(flagged).replace("ää".encode(), b"\xff\xfe\xff\xfe"), tmp_path)
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -242,9 +242,9 @@ def test_pipes_and_devices_are_never_opened(tmp_path: Path) -> None:
     with open_tree(tmp_path) as tree:
         assert not tree.members
     for path in (tmp_path / "pipe.h", Path("/dev/zero")):
-        with pytest.raises(InputError, match="no regular file"), open_tree(path):
+        with pytest.raises(InputError, match=r"^this is no regular file$"), open_tree(path):
             pass
-        with pytest.raises(InputError, match="no regular file"):
+        with pytest.raises(InputError, match=r"^this is no regular file$"):
             read_file(path)
 
 
@@ -259,20 +259,20 @@ def test_a_file_that_became_a_pipe_after_the_check(tmp_path: Path, monkeypatch: 
 def test_folders_nested_without_end(tmp_path: Path) -> None:
     deep = tmp_path.joinpath(*["d"] * 60)
     deep.mkdir(parents=True)
-    with pytest.raises(InputError, match="nested deeper"), open_tree(tmp_path):
+    with pytest.raises(InputError, match=r"^folders are nested deeper than 40$"), open_tree(tmp_path):
         pass
 
 
 @pytest.mark.parametrize("name", ["nothing", "nothing/below", "a.txt/below"])
 def test_a_path_that_is_not_there(name: str, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"x")
-    with pytest.raises(InputError, match="cannot read it") as caught, open_tree(tmp_path / name):
+    with pytest.raises(InputError, match=r"^cannot read it") as caught, open_tree(tmp_path / name):
         pass
     assert caught.value.hint == "check the name"
 
 
 def test_a_name_with_a_nul() -> None:
-    with pytest.raises(InputError, match="not a path"), open_tree(Path("a\0b")):
+    with pytest.raises(InputError, match=r"^not a path"), open_tree(Path("a\0b")):
         pass
 
 
@@ -291,9 +291,9 @@ def test_what_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(os, "open", refuse)
     with open_tree(tmp_path) as tree:
         assert [finding.id for finding in tree.findings] == ["EI110"]
-        with pytest.raises(InputError, match="Permission denied"):
+        with pytest.raises(InputError, match=r"^cannot read it: Permission denied$"):
             tree.read("file")
-    with pytest.raises(InputError, match="Permission denied"), open_tree(tmp_path / "closed"):
+    with pytest.raises(InputError, match=r"^cannot read it: Permission denied$"), open_tree(tmp_path / "closed"):
         pass
 
 
@@ -302,7 +302,7 @@ def test_methods_no_export_uses(method: int, tmp_path: Path) -> None:
     stream = BytesIO()
     with zipfile.ZipFile(stream, "w", method) as archive:
         archive.writestr("a.txt", b"x" * 100)
-    with pytest.raises(InputError, match="packed with method"):
+    with pytest.raises(InputError, match=r"^it is packed with method 1[24]$"):
         read_all(stream.getvalue(), tmp_path)
 
 

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from convert.dsp import Impulse, KMeans
 from convert.errors import ConvertError, InputError, NoModelError, UnsupportedModelError
 from convert.export.archive import open_source
-from convert.export.impulse import FoundImpulse, find_impulse, read_impulse
+from convert.export.impulse import FoundImpulse, find_impulse, read_impulse, refuse
 from convert.export.models import list_models
 from convert.export.parameters import File
 from convert.export.unpack import Unpack, inspect
+from convert.types import Tensor
 from samples.layouts import Parameters, impulse_library, write_tree
 from tests.dsp.impulses import block, impulse
 from tests.export import tiny
@@ -99,8 +100,16 @@ def test_two_blocks_of_one_size_are_refused_where_nothing_says_which(tmp_path: P
     parts = (block("raw", 1, 3, 0), block("raw", 1, 3, 1))
     given = replace(impulse(*parts, samples=20, axes=3, frequency=10), sensor="fusion")
     files = impulse_library(tiny.features(60), given, Parameters(year=2022, resize_mode=None))
-    with pytest.raises(UnsupportedModelError, match="which blocks feed the network is not recorded"):
+    with pytest.raises(
+        UnsupportedModelError,
+        match=r"^which blocks feed the network is not recorded: it takes 60 features, "
+        r"to which its blocks of 60 and 60 features add up in more than one way$",
+    ) as caught:
         read(files, tmp_path)
+    assert caught.value.hint == "build the deployment again in Studio: since 2023 it records this"
+    files = impulse_library(tiny.features(61), given, Parameters(year=2022, resize_mode=None))
+    with pytest.raises(UnsupportedModelError, match=r"it takes 61 features, .* add up in no way$"):
+        read(files, tmp_path / "other")
 
 
 def test_normalised_features(tmp_path: Path) -> None:
@@ -191,40 +200,110 @@ def changed(files: dict[str, bytes], name: str, old: str, new: str) -> dict[str,
     return {**files, f"model-parameters/{name}": text.replace(old, new).encode()}
 
 
+AGAIN = "export the library again, with all files of model-parameters/"
+OTHERS = "use one of Studio's own blocks (spectral analysis, MFCC, MFE, spectrogram, flatten, raw data)"
+CUSTOM = "block 1 of the impulse is a custom block: "
+NOT_THERE = ", whose arithmetic is not in the export"
+VARIABLES, ANOMALY, METADATA = "model_variables.h", "anomaly_metadata.h", "model_metadata.h"
+ORDER, CONFIG = "    float filter_order;\n", "ei_dsp_config_spectral_analysis_t"
+LISTED = (
+    "    { 7, 15, &extract_spectral_analysis_features, (void*)&ei_dsp_config_7, ei_dsp_config_7_axes, 3, 1, "
+    "nullptr, nullptr },\n"
+)
+
+
 @pytest.mark.parametrize(
-    ("name", "old", "new", "message"),
+    ("name", "old", "new", "message", "hint"),
     [
-        (
-            "model_metadata.h",
-            "    float filter_order;\n",
-            "",
-            "its struct ei_dsp_config_spectral_analysis_t has 16 members",
-        ),
-        ("model_metadata.h", "    float filter_order;\n", "    float filter_order;\n    int x;\n", "has 18 members"),
-        ("model_metadata.h", "ei_dsp_config_spectral_analysis_t;", "other_t;", "the struct .* is not in model-param"),
-        ("model_variables.h", ".raw_sample_count = 125", ".raw_sample_count = 0", "a window of 0 samples of 3 axes"),
-        ("model_variables.h", ".raw_samples_per_frame = 3", ".raw_samples_per_frame = 99999999", "which cannot be"),
-        ("model_variables.h", ".raw_samples_per_frame = 3", ".raw_samples_per_frame = 2", "takes axes"),
-        ("model_variables.h", ".raw_sample_count = 125", ".raw_sample_count = 1e999", "a window of 0 samples"),
-        ("model_variables.h", ".raw_samples_per_frame = 3", ".raw_samples_per_frame = 1e300", "which cannot be"),
-        ("anomaly_metadata.h", "{ 0, 11 }", "{ 0, 1000 }", "features that do not exist"),
-        ("anomaly_metadata.h", "{ 1.5, 2 }", "{ 1.5, 0 }", "a scale of 0"),
-        ("anomaly_metadata.h", "{ 1.5, 2 }", "{ 1.5 }", "do not fit its 2 features"),
+        (METADATA, ORDER, "", f"ei_dsp_config_7 has 17 values, and its struct {CONFIG} has 16 members", AGAIN),
+        (METADATA, ORDER, f"{ORDER}    int x;\n",
+         f"ei_dsp_config_7 has 17 values, and its struct {CONFIG} has 18 members", AGAIN),
+        (METADATA, f"{CONFIG};", "other_t;", f"the struct {CONFIG} is not in model-parameters/", AGAIN),
+        (VARIABLES, "sample_count = 125", "sample_count = 0",
+         "a window of 0 samples of 3 axes is recorded, which cannot be", AGAIN),
+        (VARIABLES, "sample_count = 125", "sample_count = 1e999",
+         "a window of 0 samples of 3 axes is recorded, which cannot be", AGAIN),
+        (VARIABLES, "per_frame = 3", "per_frame = 0", "a window of 125 samples of 0 axes is recorded, which cannot be",
+         AGAIN),
+        (VARIABLES, "per_frame = 3", "per_frame = 99999999",
+         "a window of 125 samples of 99,999,999 axes is recorded, which cannot be", AGAIN),
+        (VARIABLES, "per_frame = 3", "per_frame = 1e300",
+         f"a window of 125 samples of {int(1e300):,} axes is recorded, which cannot be", AGAIN),
+        (VARIABLES, "per_frame = 3", "per_frame = 2", "block 7 takes axes [0, 1, 2], and a sample has 2", AGAIN),
+        (VARIABLES, "{ 0, 1, 2 }", "{ 0, 1, 3 }", "block 7 takes axes [0, 1, 3], and a sample has 3", AGAIN),
+        (VARIABLES, "{ 0, 1, 2 }", "{ }", "block 7 takes axes [], and a sample has 3", AGAIN),
+        (VARIABLES, "{ 0, 1, 2 }", '{ 0, "1" }', "the axes of block 1 holds something that is no number", AGAIN),
+        (VARIABLES, "_7_axes[]", "_8_axes[]",
+         "the axes of block 1 (ei_dsp_config_7_axes) is not in model-parameters/", AGAIN),
+        (VARIABLES, ".frequency = 62.5", ".frequency = -1", "a frequency of -1 Hz is recorded", AGAIN),
+        (VARIABLES, "{ 7, 15, &", '{ 7, "15", &', "block 1: its size is no number", AGAIN),
+        (VARIABLES, "{ 7, 15, &", "{ 7, 16, &", "its blocks give 16 features, and the network takes 15", AGAIN),
+        (VARIABLES, LISTED, LISTED * 33, "it lists 33 signal-processing blocks", AGAIN),
+        (VARIABLES, "&ei_dsp_config_7,", "&ei_dsp_config_9,", "ei_dsp_config_9 is not in model-parameters/", AGAIN),
+        (VARIABLES, '"low", 8f', "5, 8f", "ei_dsp_config_7: filter_type cannot be read", AGAIN),
+        (VARIABLES, "block_5_inputs[] = { 7 }", "block_5_inputs[] = { 8 }",
+         "its blocks give 0 features, and the network takes 15", AGAIN),
+        (VARIABLES, "{ 7, 15, &", "{ 1, 7, 15, &",
+         f"{CUSTOM}it is computed by extract_spectral_analysis_features{NOT_THERE}", OTHERS),
+        (VARIABLES, "&extract_spectral_analysis_features", "&my_own",
+         f"{CUSTOM}its function is not known{NOT_THERE}", OTHERS),
+        (VARIABLES, "&extract_spectral_analysis_features", "&extract_own",
+         f"{CUSTOM}it is computed by extract_own{NOT_THERE}", OTHERS),
+        (VARIABLES, "nullptr, nullptr", "nullptr, &own_normalization",
+         "its features are normalised in a way that is not known here (own_normalization)",
+         "normalise with the standard scaler, or not at all"),
+        (VARIABLES, "anomaly_inputs[] = { 7 }", "anomaly_inputs[] = { 7, 8 }",
+         "its anomaly block takes the features of 2 blocks", "train the anomaly block on one signal-processing block"),
+        (VARIABLES, "anomaly_inputs[] = { 7 }", "anomaly_inputs[] = { 8 }",
+         "its anomaly block takes the features of 1 blocks", "train the anomaly block on one signal-processing block"),
+        (ANOMALY, "{ 0, 11 }", "{ 0, 15 }", "the anomaly block takes features that do not exist: [0, 15]", AGAIN),
+        (ANOMALY, "{ 0, 11 }", "{ -1, 11 }", "the anomaly block takes features that do not exist: [-1, 11]", AGAIN),
+        (ANOMALY, "{ 0, 11 }", "{ }", "the anomaly block takes features that do not exist: []", AGAIN),
+        (ANOMALY, "anom_axes[]", "other[]",
+         "the axes of the anomaly block (ei_classifier_anom_axes) is not in model-parameters/", AGAIN),
+        (ANOMALY, "anom_mean[]", "other[]",
+         "the mean of the anomaly block (ei_classifier_anom_mean) is not in model-parameters/", AGAIN),
+        (ANOMALY, "{ 1.5, 2 }", "{ 1.5, 0 }", "the anomaly block divides by a scale of 0", AGAIN),
+        (ANOMALY, "{ 1.5, 2 }", "{ 1.5 }", "the clusters of the anomaly block do not fit its 2 features", AGAIN),
+        (ANOMALY, "{ 1.5, 2 }", '{ 1.5, "2" }',
+         "the scale of the anomaly block holds something that is no number", AGAIN),
+        (ANOMALY, "{ -1, 3 }", "{ -1, 3, 4 }", "the clusters of the anomaly block do not fit its 2 features", AGAIN),
+        (ANOMALY, "{ -1, 3 }", '{ "-1", 3 }', "a cluster holds something that is no number", AGAIN),
+        (ANOMALY, "0.25f", '"0.25"', "a cluster holds something that is no number", AGAIN),
+        (ANOMALY, ", 0.25f", "", "a cluster of the anomaly block cannot be read", AGAIN),
+        (ANOMALY, "anom_clusters[]", "other[]", "the clusters of the anomaly block are missing", AGAIN),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_together_is_one_sentence(
+    name: str, old: str, new: str, message: str, hint: str, tmp_path: Path
+) -> None:
+    with pytest.raises((InputError, UnsupportedModelError)) as caught:
+        read(changed(library(motion(number=7), 2024), name, old, new), tmp_path)
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+    assert caught.value.path == str(tmp_path / "model-parameters" / "model_variables.h")
+    assert isinstance(caught.value, InputError) is (hint == AGAIN)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (".axes = 3f, .implementation_version = 2f", None),
+        (".axes = 3f, .y = 0, .x = 1f", f"ei_dsp_config_7 has 3 values, and its struct {CONFIG} has no member 'x'"),
+        (".axes = 3f, .filter_type = 1f", "ei_dsp_config_7: filter_type cannot be read"),
     ],
 )
-def test_what_does_not_fit_together_is_one_sentence(
-    name: str, old: str, new: str, message: str, tmp_path: Path
-) -> None:
-    with pytest.raises(InputError, match=message) as caught:
-        read(changed(library(motion(number=7), 2024), name, old, new), tmp_path)
-    assert caught.value.path is not None
-
-
-def test_a_custom_block_is_refused(tmp_path: Path) -> None:
-    old = "&extract_spectral_analysis_features"
-    files = changed(library(motion(number=7), 2024), "model_variables.h", old, "&my_own_block")
-    with pytest.raises(UnsupportedModelError, match="is a custom block"):
+def test_members_by_name(given: str, message: str | None, tmp_path: Path) -> None:
+    files = library(motion(number=7), 2024)
+    text = files["model-parameters/model_variables.h"].decode()
+    text, count = re.subn(r"(ei_dsp_config_7 = \{ )[^}]*", rf"\g<1>{given} ", text)
+    assert count == 1
+    files["model-parameters/model_variables.h"] = text.encode()
+    if message is None:
+        assert read(files, tmp_path).blocks[0].values == {"axes": 3, "implementation_version": 2}
+        return
+    with pytest.raises(InputError) as caught:
         read(files, tmp_path)
+    assert (caught.value.message, caught.value.line) == (message, text[: text.index("_config_7 = ")].count("\n") + 1)
 
 
 def document(**changes: Any) -> bytes:
@@ -255,6 +334,7 @@ def dsp_block(**changes: Any) -> dict[str, Any]:
 
 
 _OPTIONS = dsp_block()["metadata"]
+_LIST = {"dspConfig": {"options": {"scale-axes": [2]}}, "featureCount": 8}
 _NAN = {"dspConfig": {"options": {"scale-axes": float("nan")}}, "featureCount": 8}
 
 
@@ -278,11 +358,38 @@ def test_the_document_of_a_deployment_where_headers_have_no_block() -> None:
         {"sensor": ["fusion"]},
         {"impulse": {"dspBlocks": [dsp_block(metadata={**_OPTIONS, "featureCount": -5})], "learnBlocks": []}},
         {"impulse": {"dspBlocks": [dsp_block(metadata=_NAN)], "learnBlocks": []}},
+        {"impulse": {"dspBlocks": [dsp_block(metadata=_LIST)], "learnBlocks": []}},
     ],
 )
 def test_a_damaged_document_is_one_sentence(changes: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(
+        InputError, match=r"^the impulse in deployment-metadata\.json cannot be read: \w+Error"
+    ) as caught:
         read_impulse((), File(document(**changes), "d.json"), frozenset(), 8, lambda _: b"")
+    assert (caught.value.path, caught.value.hint) == ("d.json", "give the C++ library of the project")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message", "hint"),
+    [
+        ({"impulse": {"dspBlocks": [dsp_block()], "learnBlocks": [{"id": 7, "type": "anomaly-gmm"}]}},
+         "the clusters of its anomaly block are not in the export", "give the C++ library, which holds them"),
+        ({"impulse": {"dspBlocks": [dsp_block(metadata={**_OPTIONS, "dspConfig": {"normalizeData": "scale"}})]}},
+         "its features are normalised, and the means are not in the export", "give the C++ library"),
+    ],
+)  # fmt: skip
+def test_what_only_the_library_holds(changes: dict[str, Any], message: str, hint: str) -> None:
+    with pytest.raises(UnsupportedModelError) as caught:
+        read_impulse((), File(document(**changes), "d.json"), frozenset(), 8, lambda _: b"")
+    assert (caught.value.message, caught.value.hint, caught.value.path) == (message, hint, "d.json")
+
+
+def test_values_of_a_document_are_numbers_or_words() -> None:
+    options = {"scale-axes": 2, "a-b": "word", "none": None, "true": True}
+    metadata = {"dspConfig": {"options": options, "normalizeData": None}, "featureCount": 8}
+    given = document(impulse={"dspBlocks": [dsp_block(metadata=metadata)], "learnBlocks": []})
+    result = read_impulse((), File(given, "d.json"), frozenset(), 8, lambda _: b"")
+    assert result.blocks[0].values == {"scale_axes": 2.0, "a_b": "word", "none": 0.0, "true": 1.0}
 
 
 def test_some_of_the_axes_in_an_order_that_is_not_recorded_are_refused() -> None:
@@ -298,14 +405,14 @@ def test_some_of_the_axes_in_an_order_that_is_not_recorded_are_refused() -> None
 def test_a_document_of_too_many_blocks_is_refused_at_once() -> None:
     listed = [dsp_block(id=number) for number in range(40)]  # they feed a network in 2 ** 40 ways
     data = document(impulse={"dspBlocks": listed, "learnBlocks": []})
-    with pytest.raises(InputError, match="40 signal-processing blocks"):
+    with pytest.raises(InputError, match=r"ValueError 40 signal-processing blocks$"):
         read_impulse((), File(data, "d.json"), frozenset(), 8, lambda _: b"")
 
 
 @pytest.mark.parametrize("axes", [["x", "y"], ["x", "y", "z"]])
 def test_one_axis_that_is_not_among_the_recorded_is_refused(axes: list[str]) -> None:
     data = document(axes=axes, axesCount=len(axes), impulse={"dspBlocks": [dsp_block(axes=["x", "Q"])]})
-    with pytest.raises(UnsupportedModelError, match=r"the block 5 takes x, Q of . axes, whose order is not recorded"):
+    with pytest.raises(UnsupportedModelError, match=r"^the block 5 takes x, Q of . axes, whose order is not recorded"):
         read_impulse((), File(data, "d.json"), frozenset(), 8, lambda _: b"")
 
 
@@ -341,6 +448,29 @@ def test_unpack_gives_the_whole_impulse_where_asked_for(tmp_path: Path) -> None:
     assert named == replace(export, metadata=metadata, labels_from="--labels")
     # Who names a last layer says that the export takes pictures.
     assert Unpack(whole=True, task="classifier")(place, tmp_path).artifact.impulse is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message", "hint"),
+    [
+        ({"quantization": "int8"}, "its network is int8, and is rewritten in float32 for TensorRT",
+         "leave out --no-dequantize"),
+        ({"outputs": (Tensor("a", (1, 4), "float32"),) * 2}, "the network of the impulse has 2 outputs",
+         "only networks with one output, the scores, can be converted"),
+    ],
+)  # fmt: skip
+def test_networks_that_an_impulse_cannot_have(changes: dict[str, Any], message: str, hint: str, tmp_path: Path) -> None:
+    export = Unpack(whole=True)(write_tree(library(motion(number=7), 2025), tmp_path), tmp_path).artifact
+    refuse(export)
+    with pytest.raises(UnsupportedModelError) as caught:
+        refuse(replace(export, facts=replace(export.facts, **changes)))
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+    assert caught.value.path == export.member
+    with pytest.raises(UnsupportedModelError) as caught:
+        refuse(replace(export, model=b"", member="", impulse=replace(motion(number=7), anomaly=None)))
+    assert caught.value.message == "the impulse has no network and no anomaly block"
+    assert caught.value.hint == "add a learning block to the impulse and train it"
+    assert caught.value.path == export.source
 
 
 def test_inspect_shows_it_as_convertible(tmp_path: Path) -> None:
@@ -379,7 +509,7 @@ def test_of_copies_of_a_network_the_one_that_headers_describe_is_named(tmp_path:
     with open_source(write_tree(files, tmp_path)) as source:
         listing = list_models(source.tree)
         assert listing.entries[0].candidate.member == "app/model.tflite"
-        with pytest.raises(NoModelError, match="holds 2 models") as caught:
+        with pytest.raises(NoModelError, match=r"^the export holds 2 models:\n") as caught:
             find_impulse(source.tree, listing, None)
         assert caught.value.hint == "name one with --model, for example --model '#2'"
         assert find_impulse(source.tree, listing, "#2") is not None

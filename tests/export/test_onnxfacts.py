@@ -104,20 +104,20 @@ def test_number_formats(kind: int, operators: tuple[str, ...], quantization: str
 
 
 def test_several_inputs() -> None:
-    with pytest.raises(UnsupportedModelError, match="has 2 inputs"):
+    with pytest.raises(UnsupportedModelError, match=r"^the model has 2 inputs$"):
         onnx_facts(model((1, 3, 96, 96), (1, 4), inputs=2))
 
 
 def test_weights_in_another_file() -> None:
     proto = onnx.load_model_from_string(model((1, 3, 96, 96), (1, 4)))
     onnx.external_data_helper.set_external_data(proto.graph.initializer[0], "weights.bin")
-    with pytest.raises(UnsupportedModelError, match="weights lie in another file"):
+    with pytest.raises(UnsupportedModelError, match=r"^the model's weights lie in another file$"):
         onnx_facts(proto.SerializeToString())
 
 
 @pytest.mark.parametrize("data", [b"", b"\x08\x07", b"\x08\x07\x12\x07pytorch:\x80\x01" + bytes(99)])
 def test_not_a_model(data: bytes) -> None:
-    with pytest.raises(InputError, match="ONNX model"):
+    with pytest.raises(InputError, match=r"^this is not an ONNX model, or a damaged one$"):
         onnx_facts(data)
 
 

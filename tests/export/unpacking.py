@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +20,8 @@ MODEL = tiny.classifier()
 SHAPES = (Path(__file__).parents[2] / "samples" / "models" / "shapes.tflite").read_bytes()
 SHAPE_LABELS = ("circle", "square", "star", "triangle")
 LABELS = ("cat", "dog")
+REFUSALS: list[list[str]] = json.loads((Path(__file__).parent / "golden" / "refusals.json").read_text())
+"""Messages and hints of all refusals of this stage; what another program words is left out behind a colon."""
 YEARS = dict(zip(FORMS, (2021, 2022, 2023, 2024, 2025, 2026), strict=True))
 
 
@@ -44,6 +48,9 @@ def ids(result: StageResult) -> list[str]:
 def refused(path: Path, message: str, kind: type[ConvertError] = InputError, **options: object) -> ConvertError:
     with pytest.raises(kind, match=message) as caught:
         unpack(path, **options)
-    assert caught.value.hint
     assert caught.value.path
+    told = caught.value.message, str(caught.value.hint).replace(sys.executable, "PYTHON")
+    texts = [text for text, hint in REFUSALS if hint == told[1]]
+    known = any(told[0] == text or (text[-1] == " " and told[0].startswith(text)) for text in texts)
+    assert known, f"golden/refusals.json lacks {json.dumps(told)}"
     return caught.value

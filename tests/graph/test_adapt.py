@@ -14,15 +14,17 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from convert import __version__
-from convert.graph.adapt import Adapt
+from convert.errors import InputError, PresetError, UnsupportedModelError
+from convert.graph.adapt import LARGEST_BOX, TRACKED_BOX, Adapt, read_onnx, recorded
 from convert.graph.passes import TRANSPOSES_LEFT
 from convert.graph.preprocessing import RESIZE_ASSUMED
+from convert.heads import CONVERTIBLE
 from convert.images import ImageScaling
 from convert.translate import Translate
-from convert.types import TORCH_MEAN, TORCH_STD, Export, Metadata, Translated
+from convert.types import TORCH_MEAN, TORCH_STD, Export, Metadata, ModelFacts, OnnxModel, Tensor, Tracking, Translated
 from convert.validate.runtimes import load
 from tests.graph.flat import Flat, classifier, convolution, dense, flatten, options, reshape, softmax
-from tests.graph.proof import litert, onnxruntime
+from tests.graph.proof import litert, model, onnxruntime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,8 +82,8 @@ def test_real_classifiers_agree_with_litert(
 ) -> None:
     result = adapted(export(models / name))
     assert_parity(result)
-    model = onnx.load_model_from_string(result.onnx.data)
-    assert not [node for node in model.graph.node if node.op_type == "Transpose"]
+    loaded = onnx.load_model_from_string(result.onnx.data)
+    assert not [node for node in loaded.graph.node if node.op_type == "Transpose"]
     assert result.onnx.input.name == "x_input"
     assert result.onnx.input.shape[0] is None
     assert [output.name for output in result.onnx.outputs] == ["scores"]
@@ -361,3 +363,84 @@ def test_operators_of_edge_impulse_models(
     result = adapted(export(model, labels=("a", "b", "c")))
     assert_parity(result)
     assert len(set(np.round(litert(model, pictures(result.export))[:, 0], 4))) > 4, "a constant output proves nothing"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message", "hint"),
+    [
+        ({"fomo_merge": "x"}, "there is no --fomo-merge 'x'", "one of: touching, peak, none"),
+        ({"yolo_score": "x"}, "there is no --yolo-score 'x'", "one of: product, objectness"),
+        ({"resize": "x"}, "there is no --resize 'x'", "one of: auto, device, graph"),
+        ({"fomo_box": 0.9}, "--fomo-box is 0.9", "a number of cells from 1 to 64, as 3"),
+        ({"fomo_box": 64.5}, "--fomo-box is 64.5", "a number of cells from 1 to 64, as 3"),
+        ({"threshold": 0.0}, "--threshold is 0", "a number above 0 and below 1, as 0.5"),
+        ({"threshold": 1.0}, "--threshold is 1", "a number above 0 and below 1, as 0.5"),
+    ],
+)
+def test_options_that_do_not_exist(wrong: dict[str, Any], message: str, hint: str) -> None:
+    with pytest.raises(PresetError) as caught:
+        Adapt(**wrong)
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+def test_the_last_values_that_options_take() -> None:
+    for box, threshold in ((1, 1e-6), (LARGEST_BOX, 1 - 1e-6)):
+        stage = Adapt(fomo_box=box, threshold=threshold)
+        assert (stage.least_box(FOMO), stage.lowest(FOMO)) == (box, threshold)
+
+
+SORT = Tracking(sort=True, grace=1, hits=1, threshold=0.3, by_overlap=True)
+FOMO = Export(b"", "m", "F3", "m", "", Metadata(), ModelFacts(Tensor("x", (1, 8, 8, 3), "float32"), (), (), "", "fomo"))
+
+
+@pytest.mark.parametrize(
+    ("stage", "metadata", "box", "lowest"),
+    [
+        (Adapt(), Metadata(), 1, 0.5),
+        (Adapt(tracked=True), Metadata(threshold=0.3), TRACKED_BOX, 0.3),
+        (Adapt(threshold=0.2), Metadata(tracking=SORT, threshold=0.3), TRACKED_BOX, 0.2),
+        (Adapt(fomo_box=2, tracked=True), Metadata(tracking=SORT), 2, 0.5),
+    ],
+)
+def test_the_least_box_and_the_lowest_score(stage: Adapt, metadata: Metadata, box: float, lowest: float) -> None:
+    export = replace(FOMO, metadata=metadata)
+    assert (stage.least_box(export), stage.lowest(export)) == (box, lowest)
+
+
+def test_what_cannot_be_adapted(export: Callable[..., Export], tmp_path: Path) -> None:
+    given = Translated(export(classifier()), OnnxModel(b"", Tensor("x", (1, 3, 8, 8), "float32"), (), 13))
+    with pytest.raises(PresetError, match=r"^--line and --zone count objects, and a classifier finds none$") as wrong:
+        Adapt(tracked=True)(given, tmp_path)
+    assert wrong.value.hint == "give the export of a detector"
+    unread = replace(given, export=replace(given.export, facts=replace(given.export.facts, task="yolov7")))
+    with pytest.raises(UnsupportedModelError) as caught:
+        Adapt()(unread, tmp_path)
+    words = "there is no way yet to make the outputs of a yolov7 model readable for Gst-nvinfer"
+    assert (caught.value.message, caught.value.hint) == (words, f"can be converted: {', '.join(CONVERTIBLE)}")
+
+
+def test_a_model_of_an_earlier_stage(tmp_path: Path) -> None:
+    path, two = tmp_path / "m.onnx", model("y = Add(x, x)", "1,3", "1,3")
+    path.write_bytes(two.SerializeToString())
+    found = read_onnx(path)
+    assert (found.input, found.outputs, found.opset) == (
+        Tensor("x", (1, 3), "float32"), (Tensor("y", (1, 3), "float32"),), 13,
+    )  # fmt: skip
+    with pytest.raises(InputError, match=r"^not a model that `adapt` wrote$") as other:
+        recorded(found, path)
+    assert (other.value.hint, other.value.path) == ("run adapt on it first", str(path))
+    two.graph.input.append(onnx.helper.make_tensor_value_info("z", onnx.TensorProto.FLOAT, [1]))
+    earlier = "give the .onnx file an earlier stage wrote"
+    for data, message, hint in (
+        (two.SerializeToString(), "the model has 2 inputs, not one", "run translate again"),
+        (b"\xff" * 9, "not an ONNX model", earlier),
+        (b"", "not an ONNX model", earlier),
+        (None, "cannot be read: No such file or directory", "give an .onnx file"),
+    ):
+        if data is None:
+            path.unlink()
+        else:
+            path.write_bytes(data)
+        with pytest.raises(InputError) as caught:
+            read_onnx(path)
+        assert (caught.value.message, caught.value.hint, caught.value.path) == (message, hint, str(path))

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, TypeProto, helper
 
-from convert.graph.graph import GraphEditor, shape_of
+from convert.graph.graph import GraphEditor, hint_at, shape_of
 from tests.graph.proof import onnxruntime
 
 
@@ -38,3 +38,8 @@ def test_a_part_is_taken_at_every_opset(opset: int) -> None:
     values = np.arange(120, dtype=np.float32).reshape(1, 4, 5, 6)
     (found,) = onnxruntime(model.SerializeToString(), values)
     np.testing.assert_array_equal(found, values[:, 1:3, :, 2:5])
+
+
+def test_an_opset_that_lacks_too_much_is_the_hint() -> None:
+    old = "an opset below 11 lacks too much: leave out --opset, or export the ONNX model with opset 13"
+    assert [hint_at(opset, "another") for opset in (7, 10, 11, 13)] == [old, old, "another", "another"]

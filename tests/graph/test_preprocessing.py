@@ -57,9 +57,16 @@ def test_grey(scaling: ImageScaling, offsets: tuple[float, ...]) -> None:
 
 @pytest.mark.parametrize("scaling", [ImageScaling.TORCH, ImageScaling.BGR_MINUS_IMAGENET_MEAN])
 def test_colour_scalings_on_grey_models_are_refused(scaling: ImageScaling) -> None:
-    with pytest.raises(PresetError, match=scaling.value) as caught:
+    with pytest.raises(PresetError) as caught:
         preprocessing(export(1, image_scaling=scaling))
-    assert "--image-scaling" in str(caught.value.hint)
+    message = f"image scaling {scaling.value} is made for colour pictures, and this model takes grey ones"
+    assert (caught.value.message, caught.value.hint) == (message, "give the right one with --image-scaling")
+
+
+def test_the_graph_resizes_frames_of_a_known_size() -> None:
+    with pytest.raises(PresetError, match=r"^--resize graph needs the size of the frames$") as caught:
+        preprocessing(export(resize_mode=ResizeMode.SQUASH), resize="graph")
+    assert str(caught.value.hint).startswith("say it in pixels, --frame 1280x720")
 
 
 @pytest.mark.parametrize(
@@ -84,4 +91,5 @@ def test_an_unknown_scaling_is_said() -> None:
     keys, findings = preprocessing(export(resize_mode=ResizeMode.SQUASH))
     assert keys.net_scale_factor == 1 / 255
     assert [finding.id for finding in findings] == [SCALING_ASSUMED.id]
-    assert "--image-scaling" in str(findings[0].hint)
+    assert findings[0].message == "the export does not say how pixels are scaled; 0..1 is assumed"
+    assert findings[0].hint == "say it with --image-scaling if that is wrong"

@@ -282,7 +282,9 @@ def test_bilinear_resizes_to_sizes_that_scales_just_miss(mode: str, same: Callab
 @pytest.mark.parametrize("axes", [[1], [-1], [1, 2], [0, 1]])
 def test_reversed_axes(axes: list[int], same: Callable[..., onnx.ModelProto]) -> None:
     model = network("REVERSE_V2", (1, 6, 8, 3), np.array(axes, np.int32), option=options("ReverseV2"))
-    same(model, tolerance=1e-6)
+    made = same(model, tolerance=1e-6)
+    gathers = [node.op_type for node in made.graph.node].count("Gather")
+    assert gathers == len(set(axes) - {0}), "one picture stays where it is"
 
 
 @pytest.mark.parametrize("mode", ["REFLECT", "SYMMETRIC"])
@@ -293,15 +295,24 @@ def test_mirrored_edges(mode: str, same: Callable[..., onnx.ModelProto]) -> None
 
 
 @pytest.mark.parametrize(
-    ("kernel", "stride"),
-    [((1, 1), (2, 2)), ((2, 2), (3, 3)), ((1, 1), (3, 3)), ((1, 3), (2, 2)), ((3, 1), (2, 2)), ((2, 1), (1, 2))],
+    ("kernel", "stride", "size"),
+    [
+        ((1, 1), (2, 2), (12, 16)),
+        ((2, 2), (3, 3), (18, 24)),
+        ((1, 1), (3, 3), (18, 24)),
+        ((1, 3), (2, 2), (12, 16)),
+        ((3, 1), (2, 2), (12, 16)),
+        ((2, 1), (1, 2), (6, 16)),
+        ((1, 1), (2, 2), (11, 15)),  # VALID: nothing is left at the end
+    ],
 )
 def test_transposed_convolutions_that_leave_gaps(
-    kernel: tuple[int, int], stride: tuple[int, int], same: Callable[..., onnx.ModelProto]
+    kernel: tuple[int, int], stride: tuple[int, int], size: tuple[int, int], same: Callable[..., onnx.ModelProto]
 ) -> None:
-    shape = (1, 6 * stride[0], 8 * stride[1], 4)
+    shape, is_same = (1, *size, 4), size == (6 * stride[0], 8 * stride[1])
     weights = np.random.default_rng(0).normal(size=(4, *kernel, 3)).astype(np.float32)
-    option = options("TransposeConv", padding=schema.Padding.SAME, strideH=stride[0], strideW=stride[1])
+    padding = schema.Padding.SAME if is_same else schema.Padding.VALID
+    option = options("TransposeConv", padding=padding, strideH=stride[0], strideW=stride[1])
     model = network("TRANSPOSE_CONV", shape, np.array(shape, np.int32), weights, option=option, behind=True)
     same(model, tolerance=1e-5)
 
@@ -606,6 +617,9 @@ OTHERS = {
         "LOCAL_RESPONSE_NORMALIZATION", (1, 2, 3, 24), rows=(1, 2, 3, 24),
         option=options("LocalResponseNormalization", radius=8, bias=1.5, alpha=0.2, beta=0.75),
     ),
+    "rows of a table": typed(
+        "EMBEDDING_LOOKUP", (4, 24), np.array([5, 0, 3, 3], np.int32), rows=(6, 24), place=1,
+    ),
     "blocks of unequal sides": typed(
         "SPACE_TO_BATCH_ND", (6, 3, 3, 3), np.array([2, 3], np.int32), np.array([[0, 0], [1, 0]], np.int32),
         option=options("SpaceToBatchND"),
@@ -706,6 +720,7 @@ WHERE_NEEDED = {
     "softmax": (typed("SOFTMAX", _PICTURE, option=options("Softmax", beta=1.0)), 13, False),
     "softmax by a factor": (typed("SOFTMAX", _PICTURE, option=options("Softmax", beta=1.5)), 13, True),
     "twice as large": (_resized("RESIZE_BILINEAR", (12, 16), "plain"), 13, False),
+    "twice as large at 12": (_resized("RESIZE_BILINEAR", (12, 16), "plain"), 12, False),
     "twice as large, corners": (_resized("RESIZE_BILINEAR", (12, 16), "corners"), 13, False),
     "twice as large, corners at 12": (_resized("RESIZE_BILINEAR", (12, 16), "corners"), 12, True),
     "scales that just miss": (_resized("RESIZE_BILINEAR", (7, 11), "plain"), 13, True),

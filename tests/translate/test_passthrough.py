@@ -17,6 +17,7 @@ from convert.errors import ConvertError, InputError, TranslationError, Unsupport
 from convert.export.facts import onnx_facts
 from convert.graph.adapt import Adapt
 from convert.heads import refuse_unsupported
+from convert.isolation import Worker
 from convert.translate import Translate
 from convert.translate.worker import accept
 from convert.types import Export, Metadata, ModelFormat, Tensor, Translated
@@ -25,8 +26,6 @@ from tests.graph.proof import onnxruntime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from convert.isolation import Worker
 
 OPSETS = (7, 18)
 NHWC, NCHW = (1, 6, 8, 3), (1, 3, 6, 8)
@@ -77,6 +76,18 @@ def test_every_layout_computes_the_same(shape: tuple[Any, ...], worker: Worker) 
     for size in (1, 2, 4):
         (scores,) = onnxruntime(adapted.onnx.data, nchw[:size])
         np.testing.assert_allclose(scores, wanted[:size], rtol=0, atol=1e-6)
+
+
+def test_of_a_large_model_no_file_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convert.translate.LARGE", 0)
+    monkeypatch.setattr("convert.isolation.LARGE", 0)
+    with Worker() as child:
+        result = Translate(worker=child)(export(classifier(NCHW)), tmp_path).artifact
+    assert isinstance(result, Translated)
+    assert result.onnx.input.shape == NCHW
+    assert not isinstance(result.onnx.stored, bytes), "it is kept in a file of its own"
+    result.onnx.stored.close()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_newer_opset_is_brought_to_one_that_is_known() -> None:

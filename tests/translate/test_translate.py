@@ -57,15 +57,18 @@ def test_a_large_model_goes_as_a_file_and_the_worker_ends(
 ) -> None:
     usual = translate(export(classifier()), None).onnx
     monkeypatch.setattr("convert.translate.LARGE", 0)
+    monkeypatch.setattr("convert.isolation.LARGE", 0)
     with Worker() as child:
         result = Translate(worker=child)(export(classifier()), tmp_path).artifact.onnx
         assert child._process is None
+        assert not isinstance(result.stored, bytes), "it is kept in a file of its own"
         assert not list(tmp_path.iterdir())
         nodes = [
             [node.op_type for node in onnx.load_model_from_string(each.data).graph.node] for each in (usual, result)
         ]
         assert nodes[0] == nodes[1]
         assert (result.input, result.outputs) == (usual.input, usual.outputs)
+        result.stored.close()
         with pytest.raises(OutputError, match=r"^cannot write a temporary file: No such file or directory$") as caught:
             Translate(worker=child)(export(classifier()), tmp_path / "gone")
     assert caught.value.hint == "make room where temporary files go, or set TMPDIR to another folder"

@@ -18,90 +18,285 @@ TEXT = {form: write(small_int8(), FORMS[form]) for form in ("2020", "2025-07")}
 
 # (form, text that is replaced, by what, what the message says). The line is where the replaced text starts, or given.
 DAMAGES = {
-    "missing array": ("2020", "const TfArray<4, int> tensor_dimension0", "const TfArray<4, int> gone", "not defined"),
-    "wrong count of a tensor": ("2020", "int8_t tensor_data1[4*3*3*3]", "int8_t tensor_data1[4*3*3*2]", "more than"),
-    "too few": ("2025-07", "int32_t tensor_data2[4] = { 5, ", "int32_t tensor_data2[4] = { ", "3 of its 4"),
-    "wrong count of a list": ("2020", "{ 4, { 1,8,8,3 } }", "{ 3, { 1,8,8,3 } }", "4 elements and says 3"),
-    "list too long": ("2020", "{ 4, { 1,8,8,3 } }", "{ 4, { 1,8,8,3,1 } }", "more than its 4"),
-    "unknown type": ("2020", "kTfLiteInt8", "kTfLiteInt3", "kTfLiteInt3"),
-    "unknown operator": ("2020", "OP_MEAN, 0", "OP_MEAM, 0", "OP_MEAM"),
-    "unknown used operator": ("2025-07", "{OP_CONV_2D, ", "{OP_CONV_9D, ", "OP_CONV_9D"),
-    "too few operators": ("2025-07", "{OP_CONV_2D, OP", "{OP", "4 operators for 5 nodes"),
-    "bytes do not fit the shape": ("2020", "&tensor_dimension0, 192,", "&tensor_dimension0, 191,", "192 bytes, not 1"),
-    "dims that do not fit": ("2025-07", "{ 4, { 1,8,8,3 } }", "{ 4, { 1,4,16,4 } }", "takes 256 bytes, not 192"),
-    "negative dims": ("2020", "{ 4, { 1,8,8,3 } }", "{ 4, { 1,-8,-8,3 } }", "negative"),
-    "weights that do not fit": ("2020", "{ 3, { 0,1,2 } }", "{ 3, { 0,4,2 } }", "do not fit together"),
-    "a bias that does not fit": ("2020", "{ 3, { 0,1,2 } }", "{ 3, { 0,1,7 } }", "do not fit together"),
-    "tensor out of range": ("2020", "{ 3, { 0,1,2 } }", "{ 3, { 0,99,2 } }", "does not exist"),
-    "used before computed": ("2020", "{ 3, { 0,1,2 } }", "{ 3, { 3,1,2 } }", "before it is computed"),
-    "computed twice": ("2020", "outputs1 = { 1, { 6 } }", "outputs1 = { 1, { 3 } }", "after it is computed"),
-    "no number": ("2020", "tensor_data2[4] = { 5, -9", "tensor_data2[4] = { 5, x", "'x' is not a number"),
-    "does not fit the type": ("2020", "tensor_data2[4] = { 5, -9", "tensor_data2[4] = { 5, 3000000000", "does not fit"),
-    "fraction": ("2020", "tensor_data2[4] = { 5, -9", "tensor_data2[4] = { 5, 0.5", "fraction"),
-    "comma too many": ("2020", "tensor_data2[4] = { 5, -9", "tensor_data2[4] = { 5,, -9", "missing"),
-    "braces inside": ("2020", "tensor_data2[4] = { 5, -9", "tensor_data2[4] = { 5, {-9", "braces"),
-    "second definition": ("2020", "TfArray<1, int> inputs4", "TfArray<1, int> inputs3", "a second time"),
-    "data of another type": ("2020", "ALIGN(16) int32_t tensor_data2", "ALIGN(16) float tensor_data2", "float32"),
-    "data is no array": ("2020", "(void*)tensor_data2,", "(void*)quant2,", "no array"),
-    "scales for another axis": ("2020", "&quant1_zero, 0 }", "&quant1_zero, 1 }", "axis 1"),
-    "quantization is no quantization": ("2020", "(&quant1))", "(&opdata0))", "opdata0"),
-    "padding unknown": ("2020", "{ kTfLitePaddingSame, 2,2", "{ kTfLitePaddingBoth, 2,2", "kTfLitePaddingBoth"),
-    "parameters of another operator": ("2020", "(&opdata0))", "(&opdata4))", "no TfLiteConvParams"),
-    "a member too many": ("2020", "{ kTfLiteActNone, kTfLiteF", "{ 1, 2, 3, kTfLiteActNone, kTfLiteF", "members"),
-    "not closed": ("2020", "const TfArray<1, int> inputs4 = { 1,", "const TfArray<1, int> inputs4 = { 1, {", "inputs4"),
-    "struct without field": ("2020", "TfLiteIntArray* dims;", "TfLiteIntArray* sizes;", "dims"),
-    "recursive": ("2020", "const TfArray<4, int> tensor_dimension0 = { 4,", "const TfArray<4, int> a = { a,", "says"),
-    "no input": ("2020", "inTensorIndices[] = {\n  0, ", "inTensorIndices[] = {\n", "list of tensors"),
-    "an output never computed": ("2020", "  { (TfLiteIntArray*)&inputs4,", "  // {", "never computed"),
-    "output out of range": ("2020", "outputs4 = { 1, { 12 } }", "outputs4 = { 1, { 13 } }", "node 4 .*does not exist"),
-    "output that is no tensor": ("2020", "outputs4 = { 1, { 12 } }", "outputs4 = { 1, { -1 } }", "does not exist"),
-    "no output": ("2020", "TfArray<1, int> outputs4 = { 1, { 12 } }", "int outputs4 = 0", "no input or no output"),
-    "a row cut short": ("2020", "opdata4)), OP_SOFTMAX, 0, }", "opdata4)) }", "node 4"),
+    "missing array": (
+        "2020",
+        "const TfArray<4, int> tensor_dimension0",
+        "const TfArray<4, int> gone",
+        "the shape of tensor 0 is tensor_dimension0, which is not defined",
+    ),
+    "wrong count of a tensor": (
+        "2020",
+        "int8_t tensor_data1[4*3*3*3]",
+        "int8_t tensor_data1[4*3*3*2]",
+        "the variable tensor_data1: there are more than its 72 elements",
+    ),
+    "too few": (
+        "2025-07",
+        "int32_t tensor_data2[4] = { 5, ",
+        "int32_t tensor_data2[4] = { ",
+        "the variable tensor_data2 has 3 of its 4 elements",
+    ),
+    "wrong count of a list": (
+        "2020",
+        "{ 4, { 1,8,8,3 } }",
+        "{ 3, { 1,8,8,3 } }",
+        "the variable tensor_dimension0 is declared with 4 elements and says 3",
+    ),
+    "list too long": (
+        "2020",
+        "{ 4, { 1,8,8,3 } }",
+        "{ 4, { 1,8,8,3,1 } }",
+        "the variable tensor_dimension0: there are more than its 4 elements",
+    ),
+    "unknown type": (
+        "2020",
+        "kTfLiteInt8",
+        "kTfLiteInt3",
+        "tensor 0 has the type kTfLiteInt3, which is not known here",
+    ),
+    "unknown operator": ("2020", "OP_MEAN, 0", "OP_MEAM, 0", "node 2 has the unknown operator OP_MEAM"),
+    "unknown used operator": (
+        "2025-07",
+        "{OP_CONV_2D, ",
+        "{OP_CONV_9D, ",
+        "node 0 has the unknown operator OP_CONV_9D",
+    ),
+    "too few operators": ("2025-07", "{OP_CONV_2D, OP", "{OP", "used_ops names 4 operators for 5 nodes"),
+    "bytes do not fit the shape": (
+        "2020",
+        "&tensor_dimension0, 192,",
+        "&tensor_dimension0, 191,",
+        "tensor 0 of shape [1, 8, 8, 3] takes 192 bytes, not 191",
+    ),
+    "dims that do not fit": (
+        "2025-07",
+        "{ 4, { 1,8,8,3 } }",
+        "{ 4, { 1,4,16,4 } }",
+        "tensor 0 of shape [1, 4, 16, 4] takes 256 bytes, not 192",
+    ),
+    "negative dims": (
+        "2020",
+        "{ 4, { 1,8,8,3 } }",
+        "{ 4, { 1,-8,-8,3 } }",
+        "the shape of tensor 0 has a negative size",
+    ),
+    "weights that do not fit": (
+        "2020",
+        "{ 3, { 0,1,2 } }",
+        "{ 3, { 0,4,2 } }",
+        "the shapes of node 0 (CONV_2D) do not fit together: [1, 8, 8, 3], [1, 3, 3, 4], [4] to [1, 4, 4, 4]",
+    ),
+    "a bias that does not fit": (
+        "2020",
+        "{ 3, { 0,1,2 } }",
+        "{ 3, { 0,1,7 } }",
+        "the shapes of node 0 (CONV_2D) do not fit together: [1, 8, 8, 3], [4, 3, 3, 3], [2] to [1, 4, 4, 4]",
+    ),
+    "tensor out of range": (
+        "2020",
+        "{ 3, { 0,1,2 } }",
+        "{ 3, { 0,99,2 } }",
+        "node 0 (CONV_2D) names a tensor that does not exist",
+    ),
+    "used before computed": (
+        "2020",
+        "{ 3, { 0,1,2 } }",
+        "{ 3, { 3,1,2 } }",
+        "node 0 (CONV_2D) uses tensor 3 before it is computed",
+    ),
+    "computed twice": (
+        "2020",
+        "outputs1 = { 1, { 6 } }",
+        "outputs1 = { 1, { 3 } }",
+        "node 1 (DEPTHWISE_CONV_2D) computes tensor 3 after it is computed",
+    ),
+    "no number": (
+        "2020",
+        "tensor_data2[4] = { 5, -9",
+        "tensor_data2[4] = { 5, x",
+        "the variable tensor_data2: 'x' is not a number",
+    ),
+    "does not fit the type": (
+        "2020",
+        "tensor_data2[4] = { 5, -9",
+        "tensor_data2[4] = { 5, 3000000000",
+        "the variable tensor_data2: a number does not fit int32",
+    ),
+    "fraction": (
+        "2020",
+        "tensor_data2[4] = { 5, -9",
+        "tensor_data2[4] = { 5, 0.5",
+        "the variable tensor_data2: a fraction stands among integers",
+    ),
+    "comma too many": (
+        "2020",
+        "tensor_data2[4] = { 5, -9",
+        "tensor_data2[4] = { 5,, -9",
+        "the variable tensor_data2: a number is missing",
+    ),
+    "braces inside": (
+        "2020",
+        "tensor_data2[4] = { 5, -9",
+        "tensor_data2[4] = { 5, {-9",
+        "the variable tensor_data2 holds braces among its numbers",
+    ),
+    "second definition": (
+        "2020",
+        "TfArray<1, int> inputs4",
+        "TfArray<1, int> inputs3",
+        "the variable inputs3 is defined a second time",
+    ),
+    "data of another type": (
+        "2020",
+        "ALIGN(16) int32_t tensor_data2",
+        "ALIGN(16) float tensor_data2",
+        "tensor 2 takes 4 numbers of type int32, tensor_data2 holds 4 of type float32",
+    ),
+    "data is no array": (
+        "2020",
+        "(void*)tensor_data2,",
+        "(void*)quant2,",
+        "the data of tensor 2 is quant2, which is no array",
+    ),
+    "scales for another axis": (
+        "2020",
+        "&quant1_zero, 0 }",
+        "&quant1_zero, 1 }",
+        "quant1: 4 scales along axis 1 do not fit tensor 1 of shape [4, 3, 3, 3]",
+    ),
+    "quantization is no quantization": ("2020", "(&quant1))", "(&opdata0))", "opdata0 is no quantization"),
+    "padding unknown": (
+        "2020",
+        "{ kTfLitePaddingSame, 2,2",
+        "{ kTfLitePaddingBoth, 2,2",
+        "opdata0 has the unknown value kTfLitePaddingBoth",
+    ),
+    "parameters of another operator": (
+        "2020",
+        "(&opdata0))",
+        "(&opdata4))",
+        "opdata4 is no TfLiteConvParams for CONV_2D",
+    ),
+    "a member too many": (
+        "2020",
+        "{ kTfLiteActNone, kTfLiteF",
+        "{ 1, 2, 3, kTfLiteActNone, kTfLiteF",
+        "opdata3 has 7 members, TfLiteFullyConnectedParams has 5",
+    ),
+    "not closed": (
+        "2020",
+        "const TfArray<1, int> inputs4 = { 1,",
+        "const TfArray<1, int> inputs4 = { 1, {",
+        "the variable inputs4 holds braces among its numbers",
+    ),
+    "struct without field": (
+        "2020",
+        "TfLiteIntArray* dims;",
+        "TfLiteIntArray* sizes;",
+        "struct TensorInfo_t is missing or has no dims",
+    ),
+    "recursive": (
+        "2020",
+        "const TfArray<4, int> tensor_dimension0 = { 4,",
+        "const TfArray<4, int> a = { a,",
+        "the variable a is declared with 4 elements and says a",
+    ),
+    "no input": (
+        "2020",
+        "inTensorIndices[] = {\n  0, ",
+        "inTensorIndices[] = {\n",
+        "inTensorIndices is not a list of tensors",
+    ),
+    "an output never computed": (
+        "2020",
+        "  { (TfLiteIntArray*)&inputs4,",
+        "  // {",
+        "tensor 12, an output of the model, is never computed",
+    ),
+    "output out of range": (
+        "2020",
+        "outputs4 = { 1, { 12 } }",
+        "outputs4 = { 1, { 13 } }",
+        "node 4 (SOFTMAX) names a tensor that does not exist",
+    ),
+    "output that is no tensor": (
+        "2020",
+        "outputs4 = { 1, { 12 } }",
+        "outputs4 = { 1, { -1 } }",
+        "node 4 (SOFTMAX) names a tensor that does not exist",
+    ),
+    "no output": (
+        "2020",
+        "TfArray<1, int> outputs4 = { 1, { 12 } }",
+        "int outputs4 = 0",
+        "node 4 (SOFTMAX) has no input or no output",
+    ),
+    "a row cut short": (
+        "2020",
+        "opdata4)), OP_SOFTMAX, 0, }",
+        "opdata4)) }",
+        "node 4 has the unknown operator something else",
+    ),
     "a row of nothing": (
         "2020",
         "  { kTfLiteMmapRo, kTfLiteInt8, (void*)tensor_data9",
         "  { }, { 0, 0, 0",
-        "tensor 9 has no ",
+        "tensor 9 has no allocation_type",
     ),
     "no allocation": (
         "2020",
         "kTfLiteMmapRo, kTfLiteInt8, (void*)tensor_data9",
         "kTfLiteHere, kTfLiteInt8, b",
-        "kTfLiteHere",
+        "tensor 9 has the unknown allocation kTfLiteHere",
     ),
     "data of another size": (
         "2020",
         "(void*)tensor_data10",
         "(void*)tensor_data5",
-        "2 numbers of type int32, tensor_data5 holds 4",
+        "tensor 10 takes 2 numbers of type int32, tensor_data5 holds 4 of type int32",
     ),
-    "data of no array": ("2020", "(void*)tensor_data10", "(void*)opdata0", "opdata0, which is no array"),
+    "data of no array": (
+        "2020",
+        "(void*)tensor_data10",
+        "(void*)opdata0",
+        "the data of tensor 10 is opdata0, which is no array",
+    ),
     "unknown quantization": (
         "2020",
         "{kTfLiteNoQuantization",
         "{kTfLiteSomeQuantization",
-        "unknown kind of quantization",
+        "tensor 7 has an unknown kind of quantization",
     ),
-    "quantization has another name": ("2020", "TfLiteQuantization quantization;", "int it;", "unknown member it"),
-    "quantization is a number": ("2020", "{kTfLiteNoQuantization, nullptr}", "7", "unknown kind of quantization"),
+    "quantization has another name": (
+        "2020",
+        "TfLiteQuantization quantization;",
+        "int it;",
+        "tensor 0 has the unknown member it",
+    ),
+    "quantization is a number": (
+        "2020",
+        "{kTfLiteNoQuantization, nullptr}",
+        "7",
+        "tensor 7 has an unknown kind of quantization",
+    ),
     "quantization of two": ("2020", "(TfLiteIntArray*)&quant2_zero, 0 }", "0 }", "quant2 is no quantization"),
     "axis is too large": (
         "2020",
         "(TfLiteIntArray*)&quant2_zero, 0 }",
         "(TfLiteIntArray*)&quant2_zero, 9 }",
-        "do not go together",
+        "quant2: scales, zero points and axis do not go together",
     ),
     "axis is no number": (
         "2020",
         "(TfLiteIntArray*)&quant2_zero, 0 }",
         "(TfLiteIntArray*)&quant2_zero, b }",
-        "do not go together",
+        "quant2: scales, zero points and axis do not go together",
     ),
     "zero points of another": (
         "2020",
         "(TfLiteIntArray*)&quant2_zero, 0 }",
         "(TfLiteIntArray*)&quant3_zero, 0 }",
-        "do not go together",
+        "quant2: scales, zero points and axis do not go together",
     ),
 }
 
@@ -110,11 +305,15 @@ DAMAGES = {
 def test_damage_is_named_with_its_line(name: str) -> None:
     form, before, after, message = DAMAGES[name]
     assert before in TEXT[form], name
-    with pytest.raises((InputError, UnsupportedModelError), match=message) as caught:
+    with pytest.raises((InputError, UnsupportedModelError)) as caught:
         rebuild(TEXT[form].replace(before, after, 1), "model.cpp")
     error = caught.value
+    assert error.message == message
     assert error.path == "model.cpp"
-    assert error.hint
+    assert error.hint in {
+        "the file is damaged or was edited: export the model again",
+        "convert the .tflite of this model instead",
+    }
     assert error.line is not None
     assert 1 <= error.line <= TEXT[form].count("\n") + 2
 
@@ -122,7 +321,7 @@ def test_damage_is_named_with_its_line(name: str) -> None:
 def test_the_line_is_that_of_the_damage() -> None:
     lines = TEXT["2020"].split("\n")
     (number,) = [index for index, line in enumerate(lines, 1) if "int32_t tensor_data2[" in line]
-    with pytest.raises(InputError, match="'x' is not a number") as caught:
+    with pytest.raises(InputError, match=r"^the variable tensor_data2: 'x' is not a number$") as caught:
         rebuild(TEXT["2020"].replace("tensor_data2[4] = { 5, -9", "tensor_data2[4] = { 5, x"), "m.cpp")
     assert caught.value.line == number
 
@@ -146,17 +345,17 @@ def test_other_files_are_refused(text: str) -> None:
 
 def test_an_ethos_u_model_is_refused_with_the_reason() -> None:
     text = TEXT["2020"].replace("OP_MEAN", "OP_ETHOSU")
-    with pytest.raises(UnsupportedModelError, match="Ethos-U") as caught:
+    with pytest.raises(UnsupportedModelError, match=r"^this model was compiled for an Arm Ethos-U: ") as caught:
         rebuild(text, "m.cpp")
     assert caught.value.line == text[: text.index("OP_ETHOSU")].count("\n") + 1
     for whole in (f"#if EI_CONFIG_ETHOS_U55_256\n{text}\n#elif EI_CONFIG_ETHOS_U55_128\n{text}\n#endif\n",):
-        with pytest.raises(UnsupportedModelError, match="Ethos-U"):
+        with pytest.raises(UnsupportedModelError, match=r"^this model was compiled for an Arm Ethos-U: "):
             rebuild(whole, "m.cpp")
 
 
 def test_several_subgraphs_are_refused() -> None:
     text = TEXT["2025-07"].replace("tflNodes_subgraph_index[] = {0, 5, }", "tflNodes_subgraph_index[] = {0, 5, 7, }")
-    with pytest.raises(UnsupportedModelError, match="2 subgraphs"):
+    with pytest.raises(UnsupportedModelError, match=r"^this model has 2 subgraphs$"):
         rebuild(text, "m.cpp")
 
 
@@ -164,13 +363,15 @@ def test_an_operator_we_do_not_know_is_refused_by_its_name() -> None:
     net = Network()
     source = net.tensor((1, 4), "f4")
     net.custom("TreeEnsembleClassifier", [source], [net.tensor((1, 2), "f4")], b"\1\2\3")
-    with pytest.raises(UnsupportedModelError, match="TreeEnsembleClassifier"):
+    with pytest.raises(UnsupportedModelError, match=r"^the operator TreeEnsembleClassifier is not known here$"):
         rebuild(write(net.model([0], [1]), FORMS["2020"]), "m.cpp")
 
 
 def test_a_file_larger_than_the_limit_is_refused_where_it_crosses_it() -> None:
     text = TEXT["2020"]
-    with pytest.raises(InputError, match="2,000 are read") as caught:
+    with pytest.raises(
+        InputError, match=r"^this file has 10,904 bytes; of EON-compiled models up to 2,000 are read$"
+    ) as caught:
         rebuild(text, "m.cpp", limit=2000)
     assert caught.value.line == text.encode()[:2000].count(b"\n") + 1
     rebuild(text, "m.cpp", limit=len(text.encode()))
@@ -179,7 +380,7 @@ def test_a_file_larger_than_the_limit_is_refused_where_it_crosses_it() -> None:
 def test_more_zeros_than_declared_are_not_read_to_their_end() -> None:
     zeros = "0, " * 3_000_000
     text = TEXT["2020"].replace("tensor_data2[4] = { 5,", f"tensor_data2[4] = {{ {zeros} 5,")
-    with pytest.raises(InputError, match="tensor_data2: there are more than its 4 elements"):
+    with pytest.raises(InputError, match=r"^the variable tensor_data2: there are more than its 4 elements$"):
         rebuild(text, "m.cpp")
 
 

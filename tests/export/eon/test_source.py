@@ -177,18 +177,18 @@ def test_names_are_looked_up_outwards() -> None:
         return numbers
 
     assert (array("p"), array("q"), array("t")) == ([2], [2], [1])
-    with pytest.raises(InputError, match="it is b, which is not defined") as caught:
+    with pytest.raises(InputError, match=r"^it is b, which is not defined$") as caught:
         array("r")
     assert caught.value.line == 2
     for name in ("s", "n"):
-        with pytest.raises(InputError, match="it is not a name") as caught:
+        with pytest.raises(InputError, match=r"^it is not a name$") as caught:
             array(name)
         assert caught.value.line == 1
     assert unit.array(Pointer(("e",), (), 0), "int32", "it", 0).size == 0  # an empty list is a null pointer
-    with pytest.raises(InputError, match="it is f, which is no array of int32"):
+    with pytest.raises(InputError, match=r"^it is f, which is no array of int32$"):
         unit.array(Pointer(("f",), (), 0), "int32", "it", 0)
     assert unit.need("none", "q").name == "x::y::q"
-    with pytest.raises(InputError, match="other is missing"):
+    with pytest.raises(InputError, match=r"^other is missing$"):
         unit.need("none", "other")
 
 
@@ -198,7 +198,7 @@ def test_rows_are_read_by_field() -> None:
     assert [(at, dict(row)) for at, row in unit.rows(table, ("a", "b", "c"))] == [
         (16, {"a": 1, "b": 2}), (26, {"a": 3}), (33, {"a": 4, "b": 5, "c": 6}),
     ]  # fmt: skip
-    with pytest.raises(InputError, match="a row of t does not have 2 members") as caught:
+    with pytest.raises(InputError, match=r"^a row of t does not have 2 members$") as caught:
         unit.rows(table, ("a", "b"))
     assert caught.value.line == 3
     for name in ("one", "few"):
