@@ -622,6 +622,16 @@ def test_names_and_lines_are_shown_as_they_are(
     assert f"\n{server.job_log[0]}\n" in capfd.readouterr().err
 
 
+def test_what_is_not_recorded_is_said(server: StudioServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    del server.impulse["inputBlocks"][0]["imageWidth"], server.trained["classNames"]
+    server.trained |= {"objectDetectionLastLayer": "fomo"}
+    assert main(["pull", "-o", str(tmp_path)]) == 0
+    assert capfd.readouterr().out.splitlines()[1:7] == [
+        "  labels: not recorded", "  size: not recorded", "  resize mode: fit-shortest", "  image scaling: none",
+        "  task: fomo", "  threshold: 0.6",
+    ]  # fmt: skip
+
+
 def test_the_bar_of_a_download_goes(
     server: StudioServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
