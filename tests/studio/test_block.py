@@ -95,6 +95,7 @@ def test_the_bundle_is_that_of_convert(
     api.convert(tmp_path / "input", tmp_path / "bundle", target="6.2", **options)
     with zipfile.ZipFile(place) as packed:
         assert packed.testzip() is None
+        assert packed.namelist() == sorted(packed.namelist())
         assert {each.removeprefix("bundle/"): packed.read(each) for each in packed.namelist()} == contents(
             tmp_path / "bundle"
         )

@@ -48,7 +48,8 @@ def test_the_trained_model_is_an_export(server: StudioServer, studio: Studio, tm
     assert (recorded.resize_mode, recorded.crop_anchor) == (ResizeMode.FIT_SHORTEST, (0.0, 0.0))
     assert (recorded.image_scaling, recorded.task) == (ImageScaling.NONE, "classifier")
     assert (recorded.project_id, recorded.project_name, recorded.impulse_id) == (PROJECT, "Wooden shapes", 1)
-    assert (recorded.block_id, recorded.threshold) == (5, None)
+    assert (recorded.block_id, recorded.threshold, recorded.sensor) == (5, None, "camera")
+    assert recorded.project_owner == "someone"
     assert not done.findings
 
 
