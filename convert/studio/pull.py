@@ -337,7 +337,6 @@ def _metadata(
     """What the API records of a block, as an export would; a value that is not known here becomes a finding."""
     document = {
         "classes": trained.get("classNames"),
-        "sensor": "camera",
         "project": {"id": project.id, "name": project.name, "owner": project.owner},
         "impulse": {**impulse, "learnBlocks": [block]},
     }

@@ -277,6 +277,7 @@ def test_a_bundle_in_the_way_of_a_folder(go: Go, job_of: JobOf, out: Path) -> No
     report, _ = go([job_of("a")])
     assert states(report) == ["failed"]
     assert isinstance(report.outcomes[0].error, OutputError)
+    assert 0 <= report.outcomes[0].seconds < 60
 
 
 def test_old_bundles_are_pointed_out(go: Go, job_of: JobOf, out: Path) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from convert.batch import Pool
-from convert.batch.cache import Cache, locked
+from convert.batch.cache import Cache, Pruned, locked
 from convert.batch.plan import Outcome, State, bug
 from convert.errors import InputError
 from convert.render.batch import batch_progress
@@ -337,6 +337,24 @@ def test_what_is_said_of_a_damaged_cache(words: list[str], out: str, say: Say, t
     assert out in said.out
     assert said.out.startswith("{\n" if "json" in words else (str(tmp_path / "cache") if "info" in words else out))
     assert len(list((tmp_path / "cache" / "entries").glob("??/*"))) == (2 if "info" in words else 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "seconds", "size"),
+    [([], 30 * 86_400, None), (["--older-than", "0.5", "--max-size", "1K"], 43_200, 1024), (["--all"], 0, None)],
+)
+def test_what_prune_is_asked_for(
+    words: list[str], seconds: float, size: int | None, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, object]] = []
+
+    def prune(_cache: Cache, **limits: object) -> Pruned:
+        asked.append(limits)
+        return Pruned("here", 3, 2048, 1)
+
+    monkeypatch.setattr("convert.batch.cache.prune", prune)
+    assert say("cache", "prune", *words).out == "3 bundles removed, 2,048 bytes; 1 left\n"
+    assert asked == [{"older_than": seconds, "max_size": size}]
 
 
 def test_progress_on_a_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

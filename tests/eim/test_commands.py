@@ -395,7 +395,8 @@ def test_pack(capsys: pytest.CaptureFixture[str], made: dict[str, Path], tmp_pat
     assert b"python=/x/python\n" in (tmp_path / "b.eim").read_bytes()
 
 
-def test_serve_says_what_it_is(made: dict[str, Path], servers: Servers) -> None:
+def test_serve_says_what_it_is(made: dict[str, Path], servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     process, path = servers.serve(made["fomo"])
     assert process.stdout
     assert select.select([process.stdout], [], [], 10)[0], "at once, not at the end"

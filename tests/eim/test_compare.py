@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,6 +152,8 @@ def test_an_original_is_resized_as_the_eim_says(
 def test_limits() -> None:
     assert found({"a": 0.9}, {"a": 0.8}, "classification", tolerance=0.2) == []
     assert found([box(0, 0, 9, 9)], [box(3, 0, 9, 9)], "bounding_boxes", pixels=3) == []
+    for smaller in (box(2, 0, 7, 9), box(0, 2, 9, 7)):  # the other two edges are where they were
+        assert found([box(0, 0, 9, 9)], [smaller], "bounding_boxes", pixels=2) == []
 
 
 def test_results_of_other_kinds() -> None:
@@ -483,6 +487,32 @@ def test_boxes_in_whole_frames_become_those_in_the_picture_that_was_seen(tmp_pat
     answers = [Loaded(each).answer(np.zeros(each.input_size, np.uint8), 0.3).result for each in (whole, plain)]
     assert answers[0] == answers[1]
     assert len(answers[0]["bounding_boxes"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "is_damage"),
+    [
+        ({"network": [512, 64]}, False),
+        ({"network": [65537, 64]}, True),
+        ({"network": [96, 0]}, True),
+        ({"network": [96]}, True),
+        ({"model": [64, 64, 64]}, True),
+        ({"model": [1, 64]}, False),
+        ({"anchor": [0.5]}, True),
+        ({"anchor": [0.5, 0.5, 0.5]}, True),
+    ],
+)
+def test_a_frame_that_no_bundle_has(tmp_path: Path, change: dict[str, Any], is_damage: bool) -> None:
+    sketch = bundles.ssd(64, 96)
+    before = replace(sketch.preprocessing, framing=Framing(Frame(96, 64, in_pixels=True), (64, 64)))
+    folder = replace(sketch, preprocessing=before).write(tmp_path / "bundle")
+    report = json.loads((folder / "report.json").read_bytes())
+    report["model"]["preprocessing"]["framing"] |= change
+    (folder / "report.json").write_text(json.dumps(report))
+    damage = pytest.raises(InputError, match=r"^the bundle's report\.json is damaged: framing$")
+    with damage if is_damage else contextlib.nullcontext():
+        impulse = read_impulse(folder, whole=True)
+        assert [impulse.width, impulse.height] == change.get("model", [64, 64])
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from convert.eim import client as module
 from convert.eim import compare as comparing
 from convert.eim import wire
 from convert.eim.compare import Reference
+from convert.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -238,3 +239,62 @@ def test_numbers_that_a_float32_holds(
     code = main(["eim", "classify", foreign["TARGET"], "--features", foreign["FEATURES"]])
     taken |= number == "null" and "freeform" in result  # what JSON has no number for
     assert (code, capsys.readouterr().err.count("error: ")) == ((0, 0) if taken else (3, 1))
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        ([], "its answer holds no result"),
+        ({"classification": []}, "its classification is no object"),
+        ({"classification": {"a": "x"}}, 'its score of a is "x"'),
+        ({"visual_anomaly_mean": True}, "its score of visual_anomaly_mean is true"),
+        ({"bounding_boxes": {}}, "its bounding_boxes are no list"),
+        ({"visual_anomaly_grid": [7]}, "one of its visual_anomaly_grid is 7"),
+        ({"object_tracking": [BOX | {"height": None}]}, "one of its object_tracking is {"),
+        ({"bounding_boxes": [BOX, BOX | {"x": 100_000_001}]}, "one of its bounding_boxes is {"),
+        ({"bounding_boxes": [BOX, BOX | {"x": 100_000_000}]}, ""),
+        ({"bounding_boxes": [BOX | {"label": 1}]}, "one of its bounding_boxes has no label or no score"),
+        ({"bounding_boxes": [BOX | {"value": "high"}]}, "one of its bounding_boxes has no label or no score"),
+        ({"freeform": {}}, "its freeform is no list of lists of numbers"),
+        ({"freeform": [7]}, "its freeform is no list of lists of numbers"),
+        ({"freeform": [[0], ["a"]]}, "its freeform is no list of lists of numbers"),
+        ({}, ""),
+    ],
+)
+def test_what_is_wrong_with_a_result(foreign: dict[str, str], result: object, message: str) -> None:
+    answer = json.dumps({"id": 2, "success": True, "result": result}).encode()
+    _asked(foreign, json.dumps(HELLO).encode(), answer, message)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"input_features_count": "4"}, 'the hello answer\'s input_features_count is "4"'),
+        ({"slice_size": -1}, "the hello answer's slice_size is -1"),
+        ({"slice_size": 1.5}, "the hello answer's slice_size is 1.5"),
+        ({"slice_size": True}, "the hello answer's slice_size is true"),
+        ({"slice_size": 100_000_001}, "the hello answer's slice_size is 100000001"),
+        ({"slice_size": 100_000_000}, ""),
+        ({"slice_size": 2.0}, ""),
+        ({"labels": 7}, "the hello answer's labels are 7"),
+        ({"labels": ["a", 1]}, 'the hello answer\'s labels are ["a", 1]'),
+        ({"thresholds": [1]}, "the hello answer's thresholds are [1]"),
+        ({"image_input_width": 10_001, "image_input_height": 10_000}, "the hello answer's pictures have 10001x10000"),
+        ({"image_input_width": 10_000, "image_input_height": 10_000}, ""),
+    ],
+)
+def test_what_is_wrong_with_a_hello_answer(foreign: dict[str, str], said: dict[str, object], message: str) -> None:
+    hello = HELLO | {"model_parameters": HELLO["model_parameters"] | said}
+    _asked(foreign, json.dumps(hello).encode(), b'{"id": 2, "success": true, "result": {}}', message)
+
+
+def _asked(foreign: dict[str, str], hello: bytes, answer: bytes, message: str) -> None:
+    """Hello and one question; `message` is how the error begins, empty where there is none."""
+    target = Path(foreign["TARGET"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "opened", lambda *_, **__: contextlib.nullcontext(Link([hello, answer])))
+        refused = pytest.raises(InputError, match=f"^{re.escape(message)}") if message else contextlib.nullcontext()
+        with refused as caught, module.talk(target) as client:
+            client.classify(np.zeros(4, np.float32))
+    if caught is not None:
+        assert (caught.value.hint or "").startswith("this is no .eim, or a damaged one; ")

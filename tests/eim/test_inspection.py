@@ -104,6 +104,7 @@ def test_this_interpreter() -> None:
         (elf(62), MAC, rules.NOT_THIS_SYSTEM, "this is macos on arm64"),
         (elf(62)[:200], PC, rules.DAMAGED, "begins like an executable"),
         (elf(62, kind=1), PC, rules.DAMAGED, "not a program"),
+        (elf(62)[: -len(BANNER) - 1], PC, rules.DAMAGED, f"at least {len(elf(62)) - len(BANNER)} bytes and has "),
         (b"\x7fELF", PC, rules.DAMAGED, "begins like an executable"),
         (b"\xcf\xfa\xed\xfe" + bytes(8), PC, rules.DAMAGED, "begins like an executable"),
         (macho(kind=6), MAC, rules.DAMAGED, "not a program"),

@@ -187,9 +187,12 @@ def test_classify_recordings(served: Served, tmp_path: Path, capsys: pytest.Capt
     document = json.loads(capsys.readouterr().out)
     assert len(document["answers"]) == 1, "of a folder the recordings"
     assert "1 channel" in document["findings"][0]["message"] or "samples a second" in document["findings"][0]["message"]
-    words = ["classify", str(served("motion")), str(motion), str(tmp_path), str(motion), "--format", "json"]
+    (tmp_path / "x.bin").touch()
+    words = ["classify", str(served("motion")), str(motion), str(tmp_path), str(tmp_path / "x.bin"), "--format", "json"]
     assert main(["eim", *words]) == 1
-    assert len(json.loads(capsys.readouterr().out)["answers"]) == 3, "files and folders in the order given"
+    document = json.loads(capsys.readouterr().out)
+    assert len(document["answers"]) == 2, "files and what lies in folders"
+    assert document["findings"][-1]["path"] == str(tmp_path / "x.bin"), "the error of one file alone"
     motion.write_text("x,y\n1,nan\n")
     assert main(["eim", "classify", str(served("motion")), str(motion)]) == 3
     assert "no number (NaN or infinity)" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import mmap
@@ -325,6 +326,19 @@ def test_what_is_in_the_way_of_a_socket(tmp_path: Path) -> None:
     (tmp_path / "t").symlink_to("nowhere")
     with pytest.raises(OutputError, match="no socket is in the way"), listening(tmp_path / "t"):
         pass
+
+
+def test_a_socket_that_does_not_get_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def replace(_part: Path, _path: Path) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr("pathlib.Path.replace", replace)
+    with pytest.raises(OutputError) as caught, listening(tmp_path / "s"):
+        pass
+    assert (caught.value.message, caught.value.hint, caught.value.path) == (
+        "cannot make the socket: Operation not permitted", "choose another", str(tmp_path / "s"),
+    )  # fmt: skip
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_socket_is_removed_by_who_made_it(tmp_path: Path) -> None:

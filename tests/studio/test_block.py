@@ -95,6 +95,7 @@ def test_the_bundle_is_that_of_convert(
     api.convert(tmp_path / "input", tmp_path / "bundle", target="6.2", **options)
     with zipfile.ZipFile(place) as packed:
         assert packed.testzip() is None
+        assert packed.namelist() == sorted(packed.namelist())
         assert {each.removeprefix("bundle/"): packed.read(each) for each in packed.namelist()} == contents(
             tmp_path / "bundle"
         )
@@ -154,6 +155,21 @@ def test_a_refusal_is_a_sentence(
     assert sentence in shown.err
     assert "Traceback" not in shown.err
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--role", "sgie", "--frame", "16:9"], "--frame is about whole frames, and --role sgie looks at objects: "),
+        (["--source", "nothing"], "--source 'nothing' is no video, stream or camera: "),
+        (["--role", "sgie", ""], "Got unexpected extra argument"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_first(
+    prepared: Callable[..., Path], capfd: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    assert main(["block", "--metadata", str(prepared({"x": b""})), *options]) == 2
+    assert capfd.readouterr().err.startswith(f"error: {message}")
 
 
 def test_progress_is_said_every_two_seconds(
@@ -260,13 +276,16 @@ def test_pictures_in_colour_under_the_new_name(tmp_path: Path) -> None:
         assert np.array_equal(np.asarray(Image.open(path)), picture)
 
 
-def test_what_is_no_picture_is_left_alone(tmp_path: Path) -> None:
+def test_what_is_no_picture_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     write_tree(impulse_library(*of_sound()), tmp_path / "sound")
     for export in ("shapes-cpp-2025", None):
         place = SAMPLES / "exports" / export if export else tmp_path / "sound"
         assert validation_pictures(place, tmp_path, tmp_path / "pictures", said.append) is None
         np.save(tmp_path / "X_split_test.npy", np.zeros((1, 637)))
+    found = replace(api.inspect(place), models=())
+    monkeypatch.setattr(api, "inspect", lambda _: found)
+    assert validation_pictures(place, tmp_path, tmp_path / "pictures", said.append) is None
     assert said == []
 
 

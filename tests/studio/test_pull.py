@@ -48,7 +48,8 @@ def test_the_trained_model_is_an_export(server: StudioServer, studio: Studio, tm
     assert (recorded.resize_mode, recorded.crop_anchor) == (ResizeMode.FIT_SHORTEST, (0.0, 0.0))
     assert (recorded.image_scaling, recorded.task) == (ImageScaling.NONE, "classifier")
     assert (recorded.project_id, recorded.project_name, recorded.impulse_id) == (PROJECT, "Wooden shapes", 1)
-    assert (recorded.block_id, recorded.threshold) == (5, None)
+    assert (recorded.block_id, recorded.threshold, recorded.sensor) == (5, None, "camera")
+    assert recorded.project_owner == "someone"
     assert not done.findings
 
 
@@ -602,9 +603,34 @@ def test_the_command(server: StudioServer, tmp_path: Path, capfd: pytest.Capture
     server.trained["imageInputScaling"] = "0..2"
     assert main(["pull", "-o", str(tmp_path / "x")]) == 0
     assert "imageInputScaling is '0..2'" in capfd.readouterr().out
+    assert main(["pull", "-o", str(tmp_path / "x"), "--format", "json"]) == 0
+    assert [each["id"] for each in json.loads(capfd.readouterr().out)["findings"]] == ["EI106"]
     server.faults = [Fault("projects", 99, 403)]
     assert main(["pull", "-o", str(tmp_path / "y")]) == 3
     assert "error: Edge Impulse's server answers with HTTP 403" in capfd.readouterr().err
+
+
+def test_names_and_lines_are_shown_as_they_are(
+    server: StudioServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server.projects, server.polls, server.job_log = [(PROJECT, "[b]Shapes")], 1, ["[red]" + "x " * 99 + "y"]
+    server.trained["classNames"] = ["[i]circle", "square", "star", "triangle"]
+    assert main(["pull", "-o", str(tmp_path / "[b]")]) == 0
+    out = capfd.readouterr().out
+    assert out.startswith("[b]Shapes (4711)\n  labels: [i]circle, square, star, triangle\n")
+    assert f"  {tmp_path}/[b]/metadata.json\n" in out
+    assert main(["pull", "-o", str(tmp_path), "--deployment", "zip"]) == 0
+    assert f"\n{server.job_log[0]}\n" in capfd.readouterr().err
+
+
+def test_what_is_not_recorded_is_said(server: StudioServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    del server.impulse["inputBlocks"][0]["imageWidth"], server.trained["classNames"]
+    server.trained |= {"objectDetectionLastLayer": "fomo"}
+    assert main(["pull", "-o", str(tmp_path)]) == 0
+    assert capfd.readouterr().out.splitlines()[1:7] == [
+        "  labels: not recorded", "  size: not recorded", "  resize mode: fit-shortest", "  image scaling: none",
+        "  task: fomo", "  threshold: 0.6",
+    ]  # fmt: skip
 
 
 def test_the_bar_of_a_download_goes(
