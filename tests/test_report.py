@@ -405,6 +405,24 @@ def test_a_bundles_report_is_read_as_it_was_written() -> None:
         model.verify(sha256(b"another"), PATH)
 
 
+@pytest.mark.parametrize(
+    ("part", "damage", "said"),
+    [
+        ("preprocessing", 3, "preprocessing must be a table"),
+        ("preprocessing", {"offsets": "a"}, "preprocessing: offsets must be list of float, not 'a'"),
+        ("head", {"labels": 3}, "head: labels must be list of text, not 3"),
+    ],
+)
+def test_what_is_damaged_in_a_report_is_named(part: str, damage: Any, said: str) -> None:
+    written = through_json(report_document(Validated(adapted(), Evidence()), {}, [], []))
+    parts = written["model"]
+    parts[part] = {**parts[part], **damage} if isinstance(damage, dict) else damage
+    (model,) = bundle_report(written).models
+    with pytest.raises(InputError, match=rf"^the bundle's report\.json is damaged: {said}$") as caught:
+        getattr(model, part)
+    assert caught.value.hint == "convert again"
+
+
 def test_a_report_of_version_0_1_0_names_no_file() -> None:
     written = through_json(report_document(Validated(adapted(), Evidence()), {}, [Output("door.onnx", "0" * 64)], []))
     del written["model"]["file"]
@@ -462,7 +480,10 @@ def test_what_is_no_report(content: str, said: str, tmp_path: Path) -> None:
         ({"export": {"name": ""}}, r"the bundle's report\.json names no model"),
         ({"export": {"name": "m"}, "model": {"file": "../m.onnx"}}, r"the bundle's report\.json names no model"),
         ({"export": {"name": "m"}, "model": {"file": "m\0"}}, r"the bundle's report\.json names no model"),
-        ({"export": {"name": "m"}, "model": {"file": 3}}, r"the bundle's report\.json is damaged: file must be str, not 3"),
+        (
+            {"export": {"name": "m"}, "model": {"file": 3}},
+            r"the bundle's report\.json is damaged: file must be str, not 3",
+        ),
         (
             {"export": {"name": "m"}, "model": {"head": {"task": "x", "labels": []}}},
             r"the bundle's report\.json is damaged: head: task must be",

@@ -17,7 +17,7 @@ from onnx import numpy_helper
 from PIL import Image
 
 from convert.errors import InputError, MissingDependencyError, PresetError, ValidationError
-from convert.findings import Finding, Level
+from convert.findings import Finding, Level, Rule
 from convert.images import ImageScaling, ResizeMode
 from convert.isolation import Worker
 from convert.types import Adapted, Evidence, Preprocessing, Validated
@@ -277,6 +277,8 @@ def test_what_tensorrt_says_is_evidence_or_a_finding(measure: Measure, monkeypat
         calls.append((model, shape, batch_size, timeout))
         if batch_size == 9:
             raise ValidationError("TensorRT has had enough")
+        if batch_size == 8:
+            raise ValidationError("TensorRT is slow", hint="wait")
         return "built"
 
     monkeypatch.setattr(runtimes, "available", lambda: True)
@@ -288,7 +290,9 @@ def test_what_tensorrt_says_is_evidence_or_a_finding(measure: Measure, monkeypat
     evidence, findings = measure(artifact, tensorrt=True, batch_size=9)
     assert evidence.tensorrt is None
     assert evidence.parity is not None
-    assert [(finding.id, finding.level) for finding in findings] == [("EI408", Level.ERROR)]
+    assert findings == (Finding("EI408", Level.ERROR, "TensorRT has had enough", hint=Rule("EI408").fix),)
+    _, findings = measure(artifact, tensorrt=True, batch_size=8)
+    assert findings == (Finding("EI408", Level.ERROR, "TensorRT is slow", hint="wait"),)
 
 
 def test_a_worker_of_its_own() -> None:
