@@ -302,14 +302,16 @@ def test_a_dry_run_names_the_files_and_refuses_for_real(moving: Bundle, tmp_path
 
 
 def test_labels_that_do_not_fit(moving: Bundle, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="3 outputs"):
+    with pytest.raises(InputError, match="3 outputs") as caught:
         convert(_path(moving).with_name("export"), tmp_path / "bundle", labels=("a", "b"))
+    assert caught.value.hint == "give the labels of this model, in the order of training, with --labels"
 
 
 def test_a_recording_of_another_kind_ends_it_before_anything_is_written(moving: Bundle, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x,y\n1,2\n")
-    with pytest.raises(InputError, match="2 channels, and the impulse takes 3"):
+    with pytest.raises(InputError, match="2 channels, and the impulse takes 3") as caught:
         convert(_path(moving).with_name("export"), tmp_path / "bundle", samples=tmp_path / "a.csv")
+    assert caught.value.hint == "one column each axis, and `timestamp` before them"
     assert not (tmp_path / "bundle").exists()
 
 
@@ -362,5 +364,6 @@ def test_check_and_simulate_say_one_sentence(moving: Bundle, tmp_path: Path) -> 
     files = check(moving.folder).files
     assert "Triton Inference Server" in {file.plugin for file in files}
     assert not any(file.findings or file.error for file in files)
-    with pytest.raises(InputError, match="a whole impulse of sound or sensor data"):
+    with pytest.raises(InputError, match="a whole impulse of sound or sensor data") as caught:
         simulate(moving.folder, "samples/pictures/table/table-1.jpg", tmp_path / "shown")
+    assert caught.value.hint == "run `ei-deepstream simulate` with recordings, or see RUN.md in it"

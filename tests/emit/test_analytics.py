@@ -120,10 +120,12 @@ def test_two_models(tmp_path: Path, invent: Callable[..., Validated]) -> None:
 
 
 def test_a_classifier_counts_nothing(tmp_path: Path, classifier: Validated) -> None:
-    with pytest.raises(PresetError, match="a classifier finds none"):
+    with pytest.raises(PresetError, match="a classifier finds none") as caught:
         Emit(tmp_path, line=(LINE,)).files(classifier.adapted)
-    with pytest.raises(PresetError, match="a classifier finds none"):
+    assert caught.value.hint == "give the export of a detector"
+    with pytest.raises(PresetError, match="a classifier finds none") as caught:
         Adapt(tracked=True)(classifier.adapted.translated, tmp_path)
+    assert caught.value.hint == "give the export of a detector"
 
 
 TRACKED = Metadata(
@@ -365,5 +367,6 @@ def test_a_line_is_written_as_it_is_read() -> None:
 def test_a_line_shorter_than_a_pixel_is_refused(tmp_path: Path) -> None:
     line = parse_line("door:0.5,0.5,0.5002,0.5")
     model = fomo(tmp_path)
-    with pytest.raises(PresetError, match="line door is shorter than a pixel of 1920x1080"):
+    with pytest.raises(PresetError, match="line door is shorter than a pixel of 1920x1080") as caught:
         counting(model.adapted.export, None, (1920, 1080), 3, ((line,), (), None))
+    assert caught.value.hint == "draw a longer one"

@@ -242,8 +242,9 @@ def test_a_label_that_cannot_be_written_leaves_the_folder_alone(
 ) -> None:
     Emit(tmp_path)(classifier, tmp_path)
     before = contents(tmp_path)
-    with pytest.raises(InputError, match="label 1 'red;green'"):
+    with pytest.raises(InputError, match="label 1 'red;green'") as caught:
         Emit(tmp_path)(invent(labels=("red;green", "b")), tmp_path)
+    assert caught.value.hint == "rename it in Edge Impulse, or give all labels in output order with --labels"
     assert contents(tmp_path) == before
 
 
@@ -256,10 +257,12 @@ def test_a_head_nobody_described_is_refused(tmp_path: Path, invent: Callable[...
 
 @pytest.mark.parametrize("name", ["", "a b", "../a", "a/b", ".hidden", "-a", "a\nb", "ä"])
 def test_a_name_that_is_no_file_name_is_refused(tmp_path: Path, invent: Callable[..., Validated], name: str) -> None:
-    with pytest.raises(PresetError, match="cannot be called"):
+    with pytest.raises(PresetError, match="cannot be called") as caught:
         Emit(tmp_path)(invent(name=name), tmp_path)
-    with pytest.raises(PresetError, match="cannot be called"):
+    assert caught.value.hint == "letters, digits, - and _ only"
+    with pytest.raises(PresetError, match="cannot be called") as caught:
         Emit(tmp_path).plan(name)
+    assert caught.value.hint == "letters, digits, - and _ only"
 
 
 def test_two_bundles_in_one_folder(tmp_path: Path, classifier: Validated, invent: Callable[..., Validated]) -> None:
@@ -323,12 +326,14 @@ def test_a_pipe_in_the_place_of_the_report_does_not_block(tmp_path: Path, classi
 
 def test_a_folder_in_the_place_of_a_file_is_an_error(tmp_path: Path, classifier: Validated) -> None:
     (tmp_path / "fruit_labels.txt").mkdir()
-    with pytest.raises(OutputError, match="a folder stands where"):
+    with pytest.raises(OutputError, match="a folder stands where") as caught:
         Emit(tmp_path)(classifier, tmp_path)
+    assert caught.value.hint == "remove it or choose another -o"
     assert [path.name for path in tmp_path.iterdir()] == ["fruit_labels.txt"]
 
 
 def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path: Path, classifier: Validated) -> None:
     (tmp_path / "bundle").write_bytes(b"")
-    with pytest.raises(OutputError):
+    with pytest.raises(OutputError) as caught:
         Emit(tmp_path / "bundle")(classifier, tmp_path)
+    assert caught.value.hint == "check free space and permissions, or choose another -o"

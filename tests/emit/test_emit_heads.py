@@ -108,8 +108,9 @@ def test_an_optional_key_is_left_out_of_older_releases(glib: Callable[[bytes], A
 
 
 def test_a_key_that_is_too_new_and_needed_is_refused(model: Validated) -> None:
-    with pytest.raises(PresetError, match=r"DeepStream 6\.1 does not know the key 'crop-objects"):
+    with pytest.raises(PresetError, match=r"DeepStream 6\.1 does not know the key 'crop-objects") as caught:
         emitted(model, detector(optional=()), "6.1")
+    assert caught.value.hint == "choose a newer --target"
 
 
 @pytest.mark.parametrize(
@@ -118,8 +119,9 @@ def test_a_key_that_is_too_new_and_needed_is_refused(model: Validated) -> None:
 def test_a_function_that_the_stock_library_lacks_is_refused(model: Validated, function: str, release: str) -> None:
     preset = detector()
     changed = replace(preset, property=preset.property | {"parse-bbox-func-name": function})
-    with pytest.raises(PresetError, match=rf"DeepStream {release} has no {function}"):
+    with pytest.raises(PresetError, match=rf"DeepStream {release} has no {function}") as caught:
         emitted(model, changed, release)
+    assert caught.value.hint == "choose another --target; `ei-deepstream targets` lists the functions of each"
     own = replace(changed, property=changed.property | {"custom-lib-path": "/home/me/libmine.so"})
     assert function.encode() in emitted(model, own, release)
 

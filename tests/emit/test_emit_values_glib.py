@@ -93,8 +93,9 @@ def test_what_cannot_be_written_is_refused(value: Any) -> None:
 
 @pytest.mark.parametrize("key", ["", "a b", "a=b", "a]", "#a", "a\n", " a"])
 def test_what_is_no_key_is_refused(key: str) -> None:
-    with pytest.raises(PresetError, match="not a key"):
+    with pytest.raises(PresetError, match="not a key") as caught:
         config_file("", (Group("property", ((Entry(key, 1),),)),))
+    assert caught.value.hint == "letters, digits, - and _ only"
 
 
 def test_long_comments_are_wrapped_but_paths_are_not_broken() -> None:

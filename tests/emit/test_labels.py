@@ -69,6 +69,7 @@ def test_a_detector_has_one_line_per_label() -> None:
 def test_what_cannot_be_expressed_is_named(form: str, label: str, why: str) -> None:
     with pytest.raises(InputError) as caught:
         label_file(("fine", label), form)
+    assert caught.value.hint == "rename it in Edge Impulse, or give all labels in output order with --labels"
     assert why in caught.value.message
     assert "label 2" in caught.value.message
     assert repr(label) in caught.value.message
@@ -77,13 +78,15 @@ def test_what_cannot_be_expressed_is_named(form: str, label: str, why: str) -> N
 
 
 def test_no_labels_is_an_error() -> None:
-    with pytest.raises(InputError, match="no labels"):
+    with pytest.raises(InputError, match="no labels") as caught:
         label_file((), "one-line")
+    assert caught.value.hint == "give them in output order with --labels"
 
 
 def test_an_unknown_form_is_an_error() -> None:
-    with pytest.raises(PresetError, match="one-colum"):
+    with pytest.raises(PresetError, match="one-colum") as caught:
         label_file(("a",), "one-colum")
+    assert caught.value.hint == "one of: one-line, one-per-line"
 
 
 def test_the_same_label_twice_is_found_once() -> None:

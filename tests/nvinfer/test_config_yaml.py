@@ -210,8 +210,9 @@ def test_long_tensor_paths_are_pointed_out() -> None:
 
 def test_endless_lists_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("convert.nvinfer.config.MOST_PAIRS", 10)
-    with pytest.raises(InputError, match=r"^the file has millions of entries"):
+    with pytest.raises(InputError, match=r"^the file has millions of entries") as caught:
         yaml("output-blob-names: " + "a;" * 20)
+    assert caught.value.hint == "a Gst-nvinfer config has a few dozen keys; is this another file?"
 
 
 @pytest.mark.parametrize(

@@ -72,8 +72,9 @@ def test_which_keys_name_files() -> None:
 def test_versions_are_compared_as_numbers() -> None:
     assert version("6.0.1") > version("6.0")
     assert version("10.0") > version("9.1")
-    with pytest.raises(PresetError, match=r"^'deepstream"):
+    with pytest.raises(PresetError, match=r"^'deepstream") as caught:
         version("deepstream-9")
+    assert caught.value.hint == "write it as 9.1 or 6.0.1"
 
 
 GOOD = {"type": "integer", "help": "Some key."}

@@ -313,8 +313,9 @@ def test_what_trtexec_is_told(tensorrt: str, flags: tuple[str, ...]) -> None:
     assert all(trtexec_accepts(flag.partition("=")[0], tensorrt) for flag in flags)
     if tensorrt == "11.1":
         assert not trtexec_accepts("--fp16", tensorrt)
-        with pytest.raises(PresetError, match=r"^TensorRT 11\.1"):
+        with pytest.raises(PresetError, match=r"^TensorRT 11\.1") as caught:
             trtexec_flags(tensorrt, "fp16")
+        assert caught.value.hint == "use --precision fp32, or an older --target"
     else:
         assert trtexec_flags(tensorrt, "fp16") == (*flags, "--fp16")
         assert trtexec_accepts("--fp16", tensorrt)

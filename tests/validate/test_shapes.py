@@ -189,8 +189,9 @@ def test_weights_outside_the_file() -> None:
     entry = weight.external_data.add()
     entry.key, entry.value = "location", "/etc/passwd"
     model.graph.initializer.append(weight)
-    with pytest.raises(ValidationError, match=r"^weights lie outside the model file"):
+    with pytest.raises(ValidationError, match=r"^weights lie outside the model file") as caught:
         check(model.SerializeToString())
+    assert caught.value.hint == "save the model with its weights inside"
 
 
 def test_no_model_at_all() -> None:
@@ -227,8 +228,9 @@ def test_onnx_runtime_says_why_it_does_not_load(capfd: pytest.CaptureFixture[str
 
 def test_onnx_runtime_says_why_it_does_not_run(capfd: pytest.CaptureFixture[str]) -> None:
     session = runtimes.load(onnx_model(Classifier()))
-    with pytest.raises(ValidationError, match=r"^ONNX Runtime fails on a batch of 1: Got invalid dimensions"):
+    with pytest.raises(ValidationError, match=r"^ONNX Runtime fails on a batch of 1: Got invalid dimensions") as caught:
         runtimes.run_onnx(session, np.zeros((1, 3, 9, 9), np.float32))
+    assert caught.value.hint == "the graph does not fit its declared shapes: convert the export again"
     assert capfd.readouterr() == ("", "")
 
 

@@ -200,10 +200,12 @@ def test_an_invalid_model(measure: Measure) -> None:
 
 
 def test_the_original_of_another_model(measure: Measure) -> None:
-    with pytest.raises(ValidationError, match=r"^the original's input \[1,7,5,3\] does not hold one picture"):
+    with pytest.raises(ValidationError, match=r"^the original's input \[1,7,5,3\] does not hold one picture") as caught:
         measure(adapted(onnx_model(MODEL), tflite(Classifier(height=7))))
-    with pytest.raises(ValidationError, match=r"^the ONNX model's output \[4\] cannot be compared"):
+    assert caught.value.hint == "give validate the .tflite that this ONNX model was made from"
+    with pytest.raises(ValidationError, match=r"^the ONNX model's output \[4\] cannot be compared") as caught:
         measure(adapted(onnx_model(MODEL), tflite(Classifier(classes=5))))
+    assert caught.value.hint == "give validate the .tflite that this ONNX model was made from"
 
 
 def test_quantized_original_within_its_own_steps(measure: Measure) -> None:
@@ -241,6 +243,7 @@ def test_a_broken_picture_ends_the_run(measure: Measure, tmp_path: Path) -> None
     (tmp_path / "cat.jpg").write_bytes(b"no")
     with pytest.raises(InputError) as caught:
         measure(adapted(onnx_model(MODEL), tflite(MODEL)), images=tmp_path)
+    assert caught.value.hint == "leave it out, or save it again as PNG or JPEG"
     assert caught.value.path == str(tmp_path / "cat.jpg")
 
 
