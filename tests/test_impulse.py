@@ -284,8 +284,12 @@ def test_the_logarithm_of_the_sdk_is_another_model(moving: Bundle, tmp_path: Pat
 )
 def test_options_about_pictures_are_refused(given: dict[str, Any], moving: Bundle, tmp_path: Path) -> None:
     export = _path(moving).with_name("export")
-    with pytest.raises(PresetError):
+    (option,) = given
+    with pytest.raises(
+        PresetError, match=f"^(--{option} does not apply to an export|an impulse) of sound or sensor data"
+    ) as caught:
         convert(export, tmp_path / "bundle", **given)
+    assert caught.value.hint == f"leave out --{option}"
     assert not (tmp_path / "bundle").exists()
 
 
@@ -338,8 +342,10 @@ def test_batch_converts_them(precision: Literal["fp16", "auto"], tmp_path: Path)
 
 @pytest.mark.parametrize("given", [{"samples": "samples"}, {"sdk_log": True}])
 def test_options_of_sound_are_refused_for_pictures(given: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(PresetError, match="does not apply to an export of pictures"):
+    option = next(iter(given)).replace("_", "-")
+    with pytest.raises(PresetError, match=f"^--{option} does not apply to an export of pictures") as caught:
         convert("samples/exports/shapes-cpp-2025", tmp_path / "bundle", **given)
+    assert caught.value.hint == f"leave out --{option}"
     with pytest.raises(PresetError, match="does not apply to an export of pictures"):
         convert(
             "samples/exports/table-fomo-2025.zip", tmp_path / "bundle", sgie="samples/exports/shapes-cpp-2025", **given

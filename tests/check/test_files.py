@@ -191,4 +191,5 @@ def test_versions_of_tensorrt_that_nothing_is_known_of(tensorrt: str, message: s
     with pytest.raises(PresetError) as caught:
         check_target("9.1", "dgpu", tensorrt)
     assert caught.value.message == message
+    assert caught.value.hint == ("write it as 10.3 or 8.2.1" if "no version" in message else None)
     assert check_target("9.1", "dgpu", "8.2.1").tensorrt == "8.2.1"

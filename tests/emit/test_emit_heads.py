@@ -126,21 +126,25 @@ def test_a_function_that_the_stock_library_lacks_is_refused(model: Validated, fu
     assert function.encode() in emitted(model, own, release)
 
 
+KNOWN = "there are: classes, name, nms-iou, operate-on, parser-library, threshold"
+
+
 @pytest.mark.parametrize(
-    ("value", "message"),
+    ("value", "message", "hint"),
     [
-        ("{thresold}", "nothing is called 'thresold'"),
-        ("a {b} c", "nothing is called 'b'"),
-        ({"a": 1}, "cannot be"),
-        ([["a"]], "cannot be"),
-        ([], "empty list"),
-        (float("nan"), "not a finite number"),
+        ("{thresold}", "nothing is called 'thresold' here", KNOWN),
+        ("a {b} c", "nothing is called 'b' here", KNOWN),
+        ({"a": 1}, "cannot be {'a': 1}", "a number, text, true or false, or a list of these"),
+        ([["a"]], "cannot be [['a']]", "a number, text, true or false, or a list of these"),
+        ([], "an empty list", None),
+        (float("nan"), "not a finite number: nan", None),
     ],
 )
-def test_a_value_that_makes_no_sense_is_named(model: Validated, value: Any, message: str) -> None:
+def test_a_value_that_makes_no_sense_is_named(model: Validated, value: Any, message: str, hint: str | None) -> None:
     with pytest.raises(PresetError, match="cluster-mode") as caught:
         emitted(model, detector(property={"cluster-mode": value}))
     assert message in caught.value.message
+    assert caught.value.hint == hint
 
 
 def test_a_key_that_is_written_by_itself_may_not_be_repeated(model: Validated) -> None:
