@@ -120,7 +120,7 @@ def test_two_models(tmp_path: Path, invent: Callable[..., Validated]) -> None:
 
 
 def test_a_classifier_counts_nothing(tmp_path: Path, classifier: Validated) -> None:
-    with pytest.raises(PresetError, match="a classifier finds none") as caught:
+    with pytest.raises(PresetError, match=r"^--line and --zone count objects, and a classifier finds none") as caught:
         Emit(tmp_path, line=(LINE,)).files(classifier.adapted)
     assert caught.value.hint == "give the export of a detector"
     with pytest.raises(PresetError, match="a classifier finds none") as caught:
