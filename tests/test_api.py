@@ -64,8 +64,9 @@ def test_the_fastest_precision_of_a_float_model(tmp_path: Path) -> None:
     (chosen,) = [each for each in made.findings if each.id == "EI513"]
     assert chosen.message.startswith("FP16: the same decision on 100.0% of 60 inputs")
     assert json.loads((tmp_path / "bundle" / "report.json").read_bytes())["options"]["precision"] == "fp16"
-    with pytest.raises(PresetError, match=r"^--precision auto is for one export"):
+    with pytest.raises(PresetError, match=r"^--precision auto is for one export") as caught:
         convert(FOMO, tmp_path / "pair", sgie=SHAPES, precision="auto")
+    assert caught.value.hint == "give --precision fp32, fp16 or int8"
 
 
 @pytest.mark.parametrize(("target", "chosen"), [("7.1", "INT8: "), ("6.0", "FP16: ")])  # 6.0 is for the Nano, too

@@ -166,6 +166,13 @@ def test_an_arrow_that_starts_on_the_line_leads_to_the_side_of_its_end(
     assert walk(down()[::-1], line).counts == [upwards]
 
 
+@pytest.mark.parametrize(("across", "count"), [(5, 1), (6, 0), (-5, 1), (-6, 0)])
+def test_the_least_cosine_of_a_strict_line_is_a_32_bit_float(across: int, count: int) -> None:
+    """8 pixels down and 6 across is a cosine of 0.8 exactly; the least one is 0.800000012."""
+    way = [(600 + across * index, 100 + 8 * index) for index in range(40)]
+    assert walk(way, Line("A", DOWN, Mode.STRICT)).counts == [count]
+
+
 def test_an_object_counts_again_once_it_was_unseen_for_more_than_8_seconds() -> None:
     way = down(stop=400)
     for gap, counts in ((8000, [1]), (8001, [2])):

@@ -148,6 +148,7 @@ def test_a_large_file_takes_its_place_when_it_is_whole(tmp_path: Path) -> None:
     for place, content in ((path, None), (path.parent, b"where a folder is")):
         with pytest.raises(OutputError, match=r"^cannot write") as caught:
             put(place, content)
+        assert caught.value.hint == "check free space and permissions, or choose another -o"
         assert caught.value.path == str(place)
     assert (names(path.parent), path.read_bytes()) == (["a"], b"whole")
 
@@ -165,6 +166,7 @@ def test_a_folder_in_the_way_leaves_everything_as_it_was(tmp_path: Path) -> None
     (tmp_path / "second").mkdir()
     with pytest.raises(OutputError, match=r"^a folder stands where this file belongs") as caught:
         write_all(tmp_path, {"first": b"new", "second": b"new", "third": b"new"})
+    assert caught.value.hint == "remove it or choose another -o"
     assert caught.value.path == str(tmp_path / "second")
     assert (tmp_path / "first").read_bytes() == b"old"
     assert names(tmp_path) == ["first", "second"]
@@ -175,6 +177,7 @@ def test_a_file_where_the_folder_belongs(tmp_path: Path) -> None:
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(OutputError, match=r"^cannot create the folder") as caught:
             make_folder(folder)
+        assert caught.value.hint == "check free space and permissions, or choose another -o"
         assert caught.value.path == str(folder)
         assert "-o" in str(caught.value.hint)
 
@@ -378,8 +381,9 @@ def test_one_of_many_files_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         flush(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(OutputError, match=r"^cannot write: Input/output error"):
+    with pytest.raises(OutputError, match=r"^cannot write: Input/output error") as caught:
         write_all(tmp_path, {f"{number:02d}": b"new" for number in range(40)})
+    assert caught.value.hint == "check free space and permissions, or choose another -o"
     assert names(tmp_path) == ["00"]
     assert (tmp_path / "00").read_bytes() == b"old"
 
@@ -532,8 +536,9 @@ def test_tables_with_dashes_and_of_later_releases() -> None:
     values = {"name": "a", "least-size": 2.0}
     assert TableReader("f.toml", dashes=True).row(Row, values, "it") == Row("a", 2.0)
     assert TableReader("f.json", open=True).row(Row, values, "it") == Row("a")
-    with pytest.raises(InputError, match=r"^it: unknown entry 'least_size'"):
+    with pytest.raises(InputError, match=r"^it: unknown entry 'least_size'") as caught:
         TableReader("f.toml", dashes=True).row(Row, {"name": "a", "least_size": 2.0}, "it")
+    assert caught.value.hint == "known: name, least-size, on, colour, inner, rows, texts, sizes, anything"
 
 
 def test_what_json_has_of_a_dataclass() -> None:

@@ -284,8 +284,12 @@ def test_the_logarithm_of_the_sdk_is_another_model(moving: Bundle, tmp_path: Pat
 )
 def test_options_about_pictures_are_refused(given: dict[str, Any], moving: Bundle, tmp_path: Path) -> None:
     export = _path(moving).with_name("export")
-    with pytest.raises(PresetError):
+    (option,) = given
+    with pytest.raises(
+        PresetError, match=f"^(--{option} does not apply to an export|an impulse) of sound or sensor data"
+    ) as caught:
         convert(export, tmp_path / "bundle", **given)
+    assert caught.value.hint == f"leave out --{option}"
     assert not (tmp_path / "bundle").exists()
 
 
@@ -302,14 +306,16 @@ def test_a_dry_run_names_the_files_and_refuses_for_real(moving: Bundle, tmp_path
 
 
 def test_labels_that_do_not_fit(moving: Bundle, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="3 outputs"):
+    with pytest.raises(InputError, match="3 outputs") as caught:
         convert(_path(moving).with_name("export"), tmp_path / "bundle", labels=("a", "b"))
+    assert caught.value.hint == "give the labels of this model, in the order of training, with --labels"
 
 
 def test_a_recording_of_another_kind_ends_it_before_anything_is_written(moving: Bundle, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x,y\n1,2\n")
-    with pytest.raises(InputError, match="2 channels, and the impulse takes 3"):
+    with pytest.raises(InputError, match="2 channels, and the impulse takes 3") as caught:
         convert(_path(moving).with_name("export"), tmp_path / "bundle", samples=tmp_path / "a.csv")
+    assert caught.value.hint == "one column each axis, and `timestamp` before them"
     assert not (tmp_path / "bundle").exists()
 
 
@@ -336,8 +342,10 @@ def test_batch_converts_them(precision: Literal["fp16", "auto"], tmp_path: Path)
 
 @pytest.mark.parametrize("given", [{"samples": "samples"}, {"sdk_log": True}])
 def test_options_of_sound_are_refused_for_pictures(given: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(PresetError, match="does not apply to an export of pictures"):
+    option = next(iter(given)).replace("_", "-")
+    with pytest.raises(PresetError, match=f"^--{option} does not apply to an export of pictures") as caught:
         convert("samples/exports/shapes-cpp-2025", tmp_path / "bundle", **given)
+    assert caught.value.hint == f"leave out --{option}"
     with pytest.raises(PresetError, match="does not apply to an export of pictures"):
         convert(
             "samples/exports/table-fomo-2025.zip", tmp_path / "bundle", sgie="samples/exports/shapes-cpp-2025", **given
@@ -362,5 +370,6 @@ def test_check_and_simulate_say_one_sentence(moving: Bundle, tmp_path: Path) -> 
     files = check(moving.folder).files
     assert "Triton Inference Server" in {file.plugin for file in files}
     assert not any(file.findings or file.error for file in files)
-    with pytest.raises(InputError, match="a whole impulse of sound or sensor data"):
+    with pytest.raises(InputError, match="a whole impulse of sound or sensor data") as caught:
         simulate(moving.folder, "samples/pictures/table/table-1.jpg", tmp_path / "shown")
+    assert caught.value.hint == "run `ei-deepstream simulate` with recordings, or see RUN.md in it"

@@ -286,8 +286,9 @@ def test_recordings_that_cannot_be_used_are_left_out(tmp_path: Path) -> None:
     recording(tmp_path / "sounds", "long.wav", 1000)
     result, _ = measured(model, tmp_path, tmp_path / "sounds")
     assert result.evidence.recordings == 6 + 200 // 5, "of each as many"
-    with pytest.raises(InputError, match="8000 samples a second"):
+    with pytest.raises(InputError, match="8000 samples a second") as caught:
         measured(model, tmp_path, tmp_path / "sounds" / "bad.wav")
+    assert caught.value.hint == "convert it: ffmpeg -i IN.wav -ar 4000 -ac 1 -c:a pcm_s16le OUT.wav"
 
 
 @pytest.mark.parametrize(("windows", "synthetic", "recorded"), [(1000, 48, 200), (20, 20, 20), (3, 8, 8)])

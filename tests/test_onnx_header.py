@@ -432,9 +432,16 @@ def test_what_is_no_model_says_so(tmp_path: Path, data: bytes, says: str) -> Non
 def test_other_things_than_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    for name in ("pipe", "loop", "missing", "."):
-        with pytest.raises(InputError):
+    said = {
+        "pipe": "the model is no ordinary file | name an .onnx file",
+        "loop": "the model cannot be read: Too many levels of symbolic links | check the path and its rights",
+        "missing": "the model cannot be read: No such file or directory | check the path and its rights",
+        ".": "the model is no ordinary file | name an .onnx file",
+    }
+    for name, expected in said.items():
+        with pytest.raises(InputError) as caught:
             read_header(tmp_path / name)
+        assert f"{caught.value.message} | {caught.value.hint}" == expected
 
 
 def test_no_file_stays_open(tmp_path: Path) -> None:

@@ -235,8 +235,10 @@ def test_a_jetpack_is_a_target(given: dict[str, object], settled: dict[str, obje
 )
 @pytest.mark.parametrize("options", [ConvertOptions, CheckOptions, SimulateOptions])
 def test_targets_that_contradict_themselves(options: Any, given: dict[str, object], message: str) -> None:
-    with pytest.raises(PresetError, match=f"^{message}$"):
+    with pytest.raises(PresetError, match=f"^{message}$") as caught:
         checked(options, given)
+    ways = "--jetpack, and say the release with --target" if "platform" in given else "--target or --jetpack"
+    assert caught.value.hint == f"leave out {ways}"
 
 
 def test_mistyped_options() -> None:
@@ -320,12 +322,41 @@ def test_simulations_of_recordings(given: dict[str, Any], message: str | None) -
     _refused(lambda: refuse_recordings({**defaults(SimulateOptions), **given}), message)
 
 
+HINTS = {
+    "--role means nothing with --pgie and --sgie": "they say it already",
+    "--operate-on-gie-id means nothing with --pgie and --sgie": "they say it already",
+    "--frame is about whole frames": "leave one of them out",
+    "--resize graph is about whole frames": "leave one of them out",
+    "--resize graph needs": (
+        "say it in pixels, --frame 1280x720 for example: the width and height that [streammux] has"
+    ),
+    "--calibrate is for one export": "convert the two into folders of their own",
+    "--calibrate is about INT8": "give --precision int8, too, or leave it out",
+    "line door is in pixels": (
+        "give shares of the frame from 0 to 1, or with convert --frame WIDTHxHEIGHT, too, as 1280x720"
+    ),
+    "two lines are called door": "give each a name of its own",
+    "two zones are called hall": "give each a name of its own",
+    "line door leaves the frame of 640x360": "x is 0 to 640, y 0 to 360",
+    "zone hall leaves the frame of 640x360": "x is 0 to 640, y 0 to 360",
+    "--line and --zone are about what the primary engine finds, and --role sgie has none": "leave --role out",
+    "--overcrowding is about zones": "give a --zone, too",
+    "--rounding is about a rewriting in float32": "leave it out, or --precision int8 and --no-dequantize",
+    "--app names its secondary engines itself": "leave out --sgie",
+    "--tensors are one engine's outputs": "a secondary engine needs pictures",
+    "--original goes with --against edge-impulse": None,
+    "--against needs pictures": "leave out --tensors",
+    "--app is about pictures": "leave out --app",
+}
+
+
 def _refused(call: Any, message: str | None) -> None:
     if message is None:
         call()
         return
-    with pytest.raises(PresetError, match=f"^{message}"):
+    with pytest.raises(PresetError, match=f"^{message}") as caught:
         call()
+    assert caught.value.hint == next(hint for start, hint in HINTS.items() if message.startswith(start))
 
 
 @pytest.mark.parametrize(

@@ -283,8 +283,9 @@ def test_evidence_is_read_as_it_was_written(evidence: Evidence, tmp_path_factory
     path = tmp_path_factory.mktemp("evidence") / "door.evidence.json"
     path.write_bytes(evidence_json(Validated(adapted(), evidence)))
     assert read_evidence(path, b"onnx") == evidence
-    with pytest.raises(InputError, match=r"^is the evidence for another model"):
+    with pytest.raises(InputError, match=r"^is the evidence for another model") as caught:
         read_evidence(path, b"another")
+    assert caught.value.hint == "run validate again"
 
 
 @pytest.mark.parametrize("document", ["null", "[]", "{}", '{"sha256": 1}'])
@@ -297,7 +298,7 @@ def test_not_a_metadata_document(document: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"^not a metadata\.json") as caught:
         unpacked(document)
     assert caught.value.path == "metadata.json"
-    assert caught.value.hint
+    assert caught.value.hint == "run unpack again"
 
 
 @pytest.mark.parametrize(
@@ -323,7 +324,8 @@ def test_metadata_of_the_wrong_kind(values: dict[str, object], said: str) -> Non
     with pytest.raises(InputError, match=f"^{said}") as caught:
         unpacked({"metadata": values})
     assert caught.value.path == "metadata.json"
-    assert caught.value.hint
+    wanted = "known: labels, width, " if "unknown" in said else "run unpack again, or correct the file"
+    assert str(caught.value.hint).startswith(wanted)
 
 
 def test_whole_numbers_are_numbers() -> None:
@@ -381,8 +383,9 @@ def test_any_evidence_is_read_or_refused(place: str, value: object, tmp_path_fac
 def test_not_an_evidence_document(document: str, tmp_path: Path) -> None:
     path = tmp_path / "door.evidence.json"
     path.write_text(document)
-    with pytest.raises(InputError, match=r"^not the evidence"):
+    with pytest.raises(InputError, match=r"^not the evidence") as caught:
         read_evidence(path, b"onnx")
+    assert caught.value.hint == "run validate again"
 
 
 def bundle_report(document: dict[str, Any]) -> BundleReport:
@@ -401,8 +404,27 @@ def test_a_bundles_report_is_read_as_it_was_written() -> None:
     )  # fmt: skip
     assert report.evidence == evidence_document(Evidence())
     model.verify(sha256(b"onnx"), PATH)
-    with pytest.raises(InputError, match=r"^door\.onnx is not the model that report\.json describes"):
+    with pytest.raises(InputError, match=r"^door\.onnx is not the model that report\.json describes") as caught:
         model.verify(sha256(b"another"), PATH)
+    assert caught.value.hint == "convert again; do not mix bundles"
+
+
+@pytest.mark.parametrize(
+    ("part", "damage", "said"),
+    [
+        ("preprocessing", 3, "preprocessing must be a table"),
+        ("preprocessing", {"offsets": "a"}, "preprocessing: offsets must be list of float, not 'a'"),
+        ("head", {"labels": 3}, "head: labels must be list of text, not 3"),
+    ],
+)
+def test_what_is_damaged_in_a_report_is_named(part: str, damage: Any, said: str) -> None:
+    written = through_json(report_document(Validated(adapted(), Evidence()), {}, [], []))
+    parts = written["model"]
+    parts[part] = {**parts[part], **damage} if isinstance(damage, dict) else damage
+    (model,) = bundle_report(written).models
+    with pytest.raises(InputError, match=rf"^the bundle's report\.json is damaged: {said}$") as caught:
+        getattr(model, part)
+    assert caught.value.hint == "convert again"
 
 
 def test_a_report_of_version_0_1_0_names_no_file() -> None:
@@ -428,8 +450,9 @@ def test_the_model_for_objects_is_read_back(tmp_path: Path) -> None:
     assert found is not None
     assert found.file == "door.onnx"
     (tmp_path / "door.onnx").write_bytes(b"another")
-    with pytest.raises(InputError, match=r"^door\.onnx is not the model"):
+    with pytest.raises(InputError, match=r"^door\.onnx is not the model") as caught:
         report.model_of(tmp_path / "door.onnx")
+    assert caught.value.hint == "convert again; do not mix bundles"
     assert "object_model" not in report_document(both, {"role": "pgie"}, files, [])
 
 

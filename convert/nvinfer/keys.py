@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from enum import IntEnum, StrEnum
+from enum import IntEnum, StrEnum, auto
 from functools import cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, NoReturn
@@ -214,24 +214,24 @@ class Verdict(StrEnum):
 class Reason(StrEnum):
     """Why something is a problem. The first block ends the reading, the second does not."""
 
-    SYNTAX = "syntax"  # the file cannot be parsed
+    SYNTAX = auto()  # the file cannot be parsed
     NO_PROPERTY = "no-property"  # there is no [property] group
-    ENCODING = "encoding"  # a value is not UTF-8
-    TYPE = "type"  # a value is not of the key's type
-    RANGE = "range"  # a value is of the type but not allowed
-    LENGTH = "length"  # a list has too many or too few elements
-    PATH = "path"  # a path goes through a file, is too long or loops
-    GROUP = "group"  # a class-attrs group names no class there is
-    MEMORY = "memory"  # more classes than memory
-    MODEL = "model"  # the key does not fit the model
-    LIBRARY = "library"  # a library or a function in it is missing
+    ENCODING = auto()  # a value is not UTF-8
+    TYPE = auto()  # a value is not of the key's type
+    RANGE = auto()  # a value is of the type but not allowed
+    LENGTH = auto()  # a list has too many or too few elements
+    PATH = auto()  # a path goes through a file, is too long or loops
+    GROUP = auto()  # a class-attrs group names no class there is
+    MEMORY = auto()  # more classes than memory
+    MODEL = auto()  # the key does not fit the model
+    LIBRARY = auto()  # a library or a function in it is missing
 
-    UNKNOWN = "unknown"  # a key nvinfer does not know
-    UNREADABLE = "unreadable"  # a bad value whose error nvinfer does not check; a later key may fail for it
-    LEGACY = "legacy"  # an old name
-    IGNORED = "ignored"  # a key another key makes void
-    NOTE = "note"  # nvinfer logs what it does
-    OVERRUN = "overrun"  # nvinfer reads or writes memory that is not the value's
+    UNKNOWN = auto()  # a key nvinfer does not know
+    UNREADABLE = auto()  # a bad value whose error nvinfer does not check; a later key may fail for it
+    LEGACY = auto()  # an old name
+    IGNORED = auto()  # a key another key makes void
+    NOTE = auto()  # nvinfer logs what it does
+    OVERRUN = auto()  # nvinfer reads or writes memory that is not the value's
 
 
 class Entry(NamedTuple):

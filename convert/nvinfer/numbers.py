@@ -114,10 +114,6 @@ def _inexact(text: bytes, value: float) -> bool:
     return int(whole + part, base) * denominator != numerator * scale
 
 
-def _c_string(text: bytes) -> bytes:
-    return text.partition(b"\0")[0]
-
-
 def std_stoi(text: bytes) -> int:
     """`std::stoi`: blanks, a sign, digits; the rest of the text is ignored.
 
@@ -139,7 +135,7 @@ def std_stoul(text: bytes) -> int:
 
 
 def _std(text: bytes, least: int, most: int) -> int:
-    value, end = strtol(_c_string(text))
+    value, end = strtol(text)
     if not end:
         raise NotANumber
     if not least <= value <= most:
@@ -154,7 +150,7 @@ def std_stod(text: bytes) -> float:
         NotANumber: no number at the start.
         OutOfRange: too large, or too small to be held exactly.
     """
-    found = strtod(_c_string(text))
+    found = strtod(text)
     if not found.end:
         raise NotANumber
     if found.erange:

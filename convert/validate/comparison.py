@@ -244,10 +244,9 @@ class Decoding:
         found = []
         if self._labels or self.difference > TOLERANCE:
             label = f", {self._labels} of the classes differ" if self._labels else ""
-            message = (
-                f"the decoded outputs differ by up to {self.difference:.3g} from what the raw ones mean{label}, first "
-                f"on {self._where!r}"
-            )
+            where = f", first on {self._where!r}" if self._where else ""
+            message = f"the decoded outputs differ by up to {self.difference:.3g} from what the raw ones mean"
+            message += f"{label}{where}"
             found.append(DECODING.found(message, hint=DECODING.fix))
         if self._middles:
             middle = np.median(np.concatenate(self._middles), axis=0)

@@ -332,7 +332,7 @@ class _Network:
         """What `session`, of `data` as a rule, predicts for pictures [n,H,W,C], and its outputs [n, ...] behind."""
         outputs = run_each(session, pictures, self._before)
         finite = [np.nan_to_num(each, nan=0.0, posinf=_LARGEST, neginf=-_LARGEST) for each in outputs[: self._outputs]]
-        raw = finite if self.decoder is None else head(self._task).as_original(finite)
+        raw = head(self._task).as_original(finite)
         return predictions(self._task, self.decoder, raw), outputs[self._outputs :]
 
     def shown(self, predicted: Predictions) -> int | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.check.loading import Expect, check_target
+from convert.check.loading import Expect, Unreadable, check_target, read_groups
 from convert.check.run import Checker
 from convert.errors import PresetError
 from convert.findings import Level
@@ -191,4 +191,23 @@ def test_versions_of_tensorrt_that_nothing_is_known_of(tensorrt: str, message: s
     with pytest.raises(PresetError) as caught:
         check_target("9.1", "dgpu", tensorrt)
     assert caught.value.message == message
+    assert caught.value.hint == ("write it as 10.3 or 8.2.1" if "no version" in message else None)
     assert check_target("9.1", "dgpu", "8.2.1").tensorrt == "8.2.1"
+
+
+@pytest.mark.parametrize(
+    ("data", "form", "said"),
+    [
+        (b"[a]\nb=1\nc=2\nd=3\n", "ini", ("the file has millions of entries", None, None, False)),
+        (b"[a]\n  b\n", "ini", ("the line “  b” is neither a [group], a key=value, nor a # comment", 2, 3, False)),
+        (b"a: [1", "yaml", ("the [list] is not closed, or lacks a comma", 1, 6, True)),
+        (b"- a\n", "yaml", ("the file is no map of groups", None, None, False)),
+        (b"", "yaml", ("the file is no map of groups", None, None, False)),
+    ],
+)
+def test_groups_that_cannot_be_read(data: bytes, form: str, said: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convert.nvinfer.keyfile.MOST_PAIRS", 2)
+    with pytest.raises(Unreadable) as caught:
+        read_groups(data, form, "9.1")
+    error = caught.value
+    assert (str(error), error.line, error.column, error.dies) == said

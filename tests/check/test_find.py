@@ -56,6 +56,20 @@ def test_what_is_named_is_checked_whatever_it_is(tmp_path: Path) -> None:
     assert (found.kind, found.error) == (CONFIG, None)
 
 
+def test_a_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(path: str) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "scandir", refuses)
+    (found,) = find_configs([str(tmp_path)])
+    assert found.error is not None
+    assert (found.path, found.error.path) == (str(tmp_path), str(tmp_path))
+    assert (found.error.message, found.error.hint) == (
+        "the folder cannot be read: Permission denied",
+        "fix its permissions",
+    )
+
+
 def test_each_file_once(tmp_path: Path) -> None:
     (tmp_path / "c.txt").write_text(_CONFIG)
     paths = [str(tmp_path / "c.txt"), f"{tmp_path}/./c.txt", str(tmp_path)]

@@ -11,7 +11,7 @@ import pytest
 import convert
 from convert.counting import CrossingCounter, Line, LineCounter, Mode, Tracked
 from convert.emit import Emit, EmitPair, ValidatedPair
-from convert.emit.analytics import counting
+from convert.emit.analytics import Counting, counting, counting_findings
 from convert.errors import PresetError
 from convert.export.facts import onnx_facts
 from convert.graph.adapt import Adapt, read_onnx
@@ -93,11 +93,12 @@ def test_what_the_configs_say(tmp_path: Path, glib: Callable[[bytes], Any]) -> N
     assert len(text.splitlines()) <= 95
 
 
-def test_small_boxes_get_the_tracker_that_looks_at_pictures(tmp_path: Path) -> None:
-    model = fomo(tmp_path, fomo_box=1)
+@pytest.mark.parametrize(("box", "small"), [(1, True), (1.4, True), (1.5, False)])
+def test_small_boxes_get_the_tracker_that_looks_at_pictures(tmp_path: Path, box: float, small: bool) -> None:
+    model = fomo(tmp_path, fomo_box=box)
     files = Emit(tmp_path, line=(LINE,)).files(model.adapted)
-    assert NAMES[1] not in files
-    assert b"config_tracker_NvDCF_perf.yml" in files["deepstream_app_fruit.txt"]
+    assert (NAMES[1] not in files) is small
+    assert (b"config_tracker_NvDCF_perf.yml" in files["deepstream_app_fruit.txt"]) is small
 
 
 def test_nothing_changes_without_lines(tmp_path: Path) -> None:
@@ -119,10 +120,12 @@ def test_two_models(tmp_path: Path, invent: Callable[..., Validated]) -> None:
 
 
 def test_a_classifier_counts_nothing(tmp_path: Path, classifier: Validated) -> None:
-    with pytest.raises(PresetError, match="a classifier finds none"):
+    with pytest.raises(PresetError, match=r"^--line and --zone count objects, and a classifier finds none") as caught:
         Emit(tmp_path, line=(LINE,)).files(classifier.adapted)
-    with pytest.raises(PresetError, match="a classifier finds none"):
+    assert caught.value.hint == "give the export of a detector"
+    with pytest.raises(PresetError, match="a classifier finds none") as caught:
         Adapt(tracked=True)(classifier.adapted.translated, tmp_path)
+    assert caught.value.hint == "give the export of a detector"
 
 
 TRACKED = Metadata(
@@ -203,6 +206,95 @@ def test_what_cannot_be_carried_over_is_said(tmp_path: Path) -> None:
     assert b"nvds-analytics" not in files["deepstream_app_fruit.txt"]
 
 
+IOU = Tracking(sort=False, grace=7, hits=0, threshold=0.25, by_overlap=True)
+ANY, NEAR = replace(IOU, threshold=0.0), replace(IOU, threshold=12.0, by_overlap=False)
+ENDS = (("line1", (0, 0, 9, 0)), ("line2", (0, 9, 9, 9)))
+OTHER = "no prediction of where an object goes, and the best pairs first"
+OVERLAP = "any overlap of boxes is enough, instead of"
+ONCE = "each object is counted once a direction"
+SDK = "/opt/nvidia/deepstream/deepstream"
+PERF = f"{SDK}/samples/configs/deepstream-app/config_tracker_NvDCF_perf.yml"
+LOWER = "where its lower edge crosses, not its middle, since the size of objects is not known"
+
+
+@pytest.mark.parametrize(
+    ("about", "recorded", "release", "said"),
+    [
+        ({}, {}, "7.1", []),
+        ({"tracking": IOU}, {"tracking": IOU}, "7.1", [f"EI514 None: {{}} carried over, but for this: {OTHER}"]),
+        (
+            {"tracking": ANY},
+            {"tracking": IOU},
+            "7.1",
+            [f"EI514 None: {{}} carried over, but for this: {OVERLAP} one above 0.25"],
+        ),
+        (
+            {"tracking": NEAR},
+            {"tracking": NEAR},
+            "7.1",
+            [f"EI514 None: {{}} carried over, but for this: {OVERLAP} a distance below 12 pixels"],
+        ),
+        (
+            {"tracking": IOU, "overlaps": False},
+            {"tracking": IOU},
+            "7.1",
+            [f"EI514 None: {{}} not carried over: the SDK's own tracker runs, {PERF}"],
+        ),
+        (
+            {"tracking": IOU},
+            {"tracking": IOU},
+            "5.1",
+            [f"EI514 None: {{}} not carried over: the SDK's own tracker runs, {SDK}-5.1/lib/libnvds_mot_klt.so"],
+        ),
+        ({"outside": None}, {"segments": ENDS}, "7.1", ["EI515 None: --line replaces the 2 lines of {}"]),
+        (
+            {"outside": None, "lines": ENDS},
+            {"segments": ENDS[:1]},
+            "7.1",
+            ["EI515 c.txt: --line replaces the line of {}"],
+        ),
+        ({"lines": ENDS}, {"segments": ENDS}, "7.1", [f"EI515 c.txt: the 2 lines of {{}}: {ONCE}"]),
+        (
+            {"lines": ENDS[:1], "outside": ("line2",)},
+            {"segments": ENDS},
+            "7.1",
+            [f"EI515 c.txt: the line of {{}}: {ONCE}", "EI516 c.txt: line2 of {} lies outside the frame"],
+        ),
+        (
+            {"lines": ENDS, "knows_size": False},
+            {"segments": ENDS},
+            "7.1",
+            [f"EI515 c.txt: the 2 lines of {{}}: {ONCE}; {LOWER}"],
+        ),
+        (
+            {"outside": ("line1", "line2")},
+            {"segments": ENDS},
+            "7.1",
+            [f"EI516 None: line{number} of {{}} lies outside the frame, and nothing is counted" for number in (1, 2)],
+        ),
+        (
+            {"outside": ("line1",), "zones": ENDS},
+            {"segments": ENDS[:1]},
+            "7.1",
+            ["EI516 c.txt: line1 of {} lies outside the frame"],
+        ),
+    ],
+)
+def test_what_is_said_of_the_blocks_of_an_export(
+    about: dict[str, Any], recorded: dict[str, Any], release: str, said: list[str]
+) -> None:
+    where = target(release, "jetson")
+    found = counting_findings(Counting((1920, 1080), **about), Metadata(**recorded), where, "c.txt")
+    blocks = {
+        "EI514": "the export's tracking block is",
+        "EI515": "the export's counting block",
+        "EI516": "the export's counting block",
+    }
+    assert [f"{each.id} {each.path}: {each.message}" for each in found] == [
+        each.format(blocks[each[:5]]) for each in said
+    ]
+
+
 BAD = [
     ("0.1,0.5,0.9,0.5", "has no name"),
     ("a b:0,0,1,1", "cannot be called 'a b'"),
@@ -275,5 +367,6 @@ def test_a_line_is_written_as_it_is_read() -> None:
 def test_a_line_shorter_than_a_pixel_is_refused(tmp_path: Path) -> None:
     line = parse_line("door:0.5,0.5,0.5002,0.5")
     model = fomo(tmp_path)
-    with pytest.raises(PresetError, match="line door is shorter than a pixel of 1920x1080"):
+    with pytest.raises(PresetError, match="line door is shorter than a pixel of 1920x1080") as caught:
         counting(model.adapted.export, None, (1920, 1080), 3, ((line,), (), None))
+    assert caught.value.hint == "draw a longer one"

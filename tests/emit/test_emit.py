@@ -16,7 +16,7 @@ from convert.emit.config import Gie
 from convert.errors import InputError, OutputError, PresetError
 from convert.findings import Level, Rule
 from convert.pipeline import Chosen
-from convert.types import Agreement, Bundle, PrecisionEvidence
+from convert.types import Agreement, Bundle, Evidence, PrecisionEvidence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -242,8 +242,9 @@ def test_a_label_that_cannot_be_written_leaves_the_folder_alone(
 ) -> None:
     Emit(tmp_path)(classifier, tmp_path)
     before = contents(tmp_path)
-    with pytest.raises(InputError, match="label 1 'red;green'"):
+    with pytest.raises(InputError, match="label 1 'red;green'") as caught:
         Emit(tmp_path)(invent(labels=("red;green", "b")), tmp_path)
+    assert caught.value.hint == "rename it in Edge Impulse, or give all labels in output order with --labels"
     assert contents(tmp_path) == before
 
 
@@ -256,10 +257,12 @@ def test_a_head_nobody_described_is_refused(tmp_path: Path, invent: Callable[...
 
 @pytest.mark.parametrize("name", ["", "a b", "../a", "a/b", ".hidden", "-a", "a\nb", "ä"])
 def test_a_name_that_is_no_file_name_is_refused(tmp_path: Path, invent: Callable[..., Validated], name: str) -> None:
-    with pytest.raises(PresetError, match="cannot be called"):
+    with pytest.raises(PresetError, match="cannot be called") as caught:
         Emit(tmp_path)(invent(name=name), tmp_path)
-    with pytest.raises(PresetError, match="cannot be called"):
+    assert caught.value.hint == "letters, digits, - and _ only"
+    with pytest.raises(PresetError, match="cannot be called") as caught:
         Emit(tmp_path).plan(name)
+    assert caught.value.hint == "letters, digits, - and _ only"
 
 
 def test_two_bundles_in_one_folder(tmp_path: Path, classifier: Validated, invent: Callable[..., Validated]) -> None:
@@ -323,12 +326,58 @@ def test_a_pipe_in_the_place_of_the_report_does_not_block(tmp_path: Path, classi
 
 def test_a_folder_in_the_place_of_a_file_is_an_error(tmp_path: Path, classifier: Validated) -> None:
     (tmp_path / "fruit_labels.txt").mkdir()
-    with pytest.raises(OutputError, match="a folder stands where"):
+    with pytest.raises(OutputError, match="a folder stands where") as caught:
         Emit(tmp_path)(classifier, tmp_path)
+    assert caught.value.hint == "remove it or choose another -o"
     assert [path.name for path in tmp_path.iterdir()] == ["fruit_labels.txt"]
 
 
 def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path: Path, classifier: Validated) -> None:
     (tmp_path / "bundle").write_bytes(b"")
-    with pytest.raises(OutputError):
+    with pytest.raises(OutputError) as caught:
         Emit(tmp_path / "bundle")(classifier, tmp_path)
+    assert caught.value.hint == "check free space and permissions, or choose another -o"
+
+
+MEASURED = PrecisionEvidence("fp16", agreement=Agreement(1.0, 0.001, 0.0123, 1200))
+GOOD = "rounded to float16 the model decides as in float32 on {} of {} inputs{}; scores differ by up to 0.012"
+ADDED = "use --precision fp32, or build the engine with these options added: ./build_engine.sh"
+BEYOND = "beyond 65504, the largest number of float16: "
+
+
+@pytest.mark.parametrize(
+    ("half", "message", "hint"),
+    [
+        (None, "the measured differences are those of FP32; the engine will be FP16", None),
+        (PrecisionEvidence("fp16"), "the measured differences are those of FP32; the engine will be FP16", None),
+        (MEASURED, GOOD.format("100.0%", "1,200", ""), None),
+        (replace(MEASURED, shown=7), GOOD.format("100.0%", "1,200", " (7 show an object)"), None),
+        (
+            replace(MEASURED, agreement=Agreement(0.5, 0.001, 0.0123, 40)),
+            GOOD.format("50.0%", "40", ""),
+            "use --precision fp32",
+        ),
+        *(
+            (
+                replace(MEASURED, overflow=nodes),
+                f"{BEYOND}a{more}; {GOOD.format('100.0%', '1,200', '')}",
+                "use --precision fp32",
+            )
+            for nodes, more in ((("a",), ""), (("a", "b"), " and 1 more node"), (("a", "b", "c"), " and 2 more nodes"))
+        ),
+        (
+            replace(MEASURED, overflow=("a",), keep=("a",)),
+            f"{BEYOND}a; {GOOD.format('100.0%', '1,200', '')}",
+            f"{ADDED} --precisionConstraints=obey '--layerPrecisions=a:fp32' '--layerOutputTypes=a:fp32'",
+        ),
+    ],
+)
+def test_what_is_said_of_fp16(
+    tmp_path: Path, classifier: Validated, half: PrecisionEvidence | None, message: str, hint: str | None
+) -> None:
+    evidence = replace(Evidence(), precisions=(half,) if half else ())
+    found = Emit(tmp_path, precision="fp16", target="7.1").findings(classifier.adapted, evidence)
+    said = [
+        (each.message, each.hint, each.path) for each in found if "FP16" in each.message or "float16" in each.message
+    ]
+    assert said == [(message, hint, "build_engine.sh")]

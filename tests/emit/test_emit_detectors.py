@@ -336,8 +336,9 @@ def test_two_models_of_one_project(tmp_path: Path, invent: Invent) -> None:
 
 
 def test_a_classifier_finds_no_objects(tmp_path: Path, invent: Invent) -> None:
-    with pytest.raises(PresetError, match="finds no objects"):
+    with pytest.raises(PresetError, match="finds no objects") as caught:
         EmitPair(tmp_path / "out")(ValidatedPair(invent(name="a"), invent(name="b")), tmp_path)
+    assert caught.value.hint == "give a detector (FOMO, YOLOv5, SSD, ...) as the primary one"
     assert not (tmp_path / "out").exists()
 
 

@@ -85,9 +85,16 @@ def _changes(before: dict[str, bytes], files: dict[str, bytes]) -> list[str]:
     return found
 
 
+def _said(emit: Emit, made: Validated) -> list[str]:
+    return [
+        f"  {each.id} {each.level} {each.path}: {each.message} | {each.hint}"
+        for each in emit.findings(made.adapted, made.evidence)
+    ]
+
+
 @pytest.mark.parametrize("model", ["classifier", "fomo", "tracking"])
 def test_what_options_change(model: str, tmp_path: Path, invent: Callable[..., Validated]) -> None:
-    """Of a bundle, line by line: of a classifier, of a FOMO, and of one that tracks in the Studio."""
+    """Of a bundle, line by line, and of its findings: of a classifier, a FOMO, and one that tracks in the Studio."""
     own = Metadata(
         labels=("apple", "pear"), resize_mode=ResizeMode.SQUASH, tracking=Tracking(True, 9, 2, 0.25, True),
         segments=((10, 5, 60, 90),),
@@ -95,11 +102,14 @@ def test_what_options_change(model: str, tmp_path: Path, invent: Callable[..., V
     made = invent() if model == "classifier" else fomo(tmp_path, own, tracked=True)
     common = {} if model == "classifier" else COUNTED
     before = Emit(tmp_path, **common).files(made.adapted)
-    lines = []
+    known = _said(Emit(tmp_path, **common), made)
+    lines = list(known)
     for options in OF_CLASSIFIER if model == "classifier" else OF_FOMO:
         lines.append(str({name: getattr(value, "name", value) for name, value in options.items()}))
         try:
-            lines += _changes(before, Emit(tmp_path, **common | options).files(made.adapted))
+            emit = Emit(tmp_path, **common | options)
+            lines += _changes(before, emit.files(made.adapted))
+            lines += [each for each in _said(emit, made) if each not in known]
         except PresetError as error:
             lines.append(f"  {error.message} | {error.hint}")
     file = GOLDEN / f"options-{model}.txt"

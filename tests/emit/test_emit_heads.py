@@ -108,8 +108,9 @@ def test_an_optional_key_is_left_out_of_older_releases(glib: Callable[[bytes], A
 
 
 def test_a_key_that_is_too_new_and_needed_is_refused(model: Validated) -> None:
-    with pytest.raises(PresetError, match=r"DeepStream 6\.1 does not know the key 'crop-objects"):
+    with pytest.raises(PresetError, match=r"DeepStream 6\.1 does not know the key 'crop-objects") as caught:
         emitted(model, detector(optional=()), "6.1")
+    assert caught.value.hint == "choose a newer --target"
 
 
 @pytest.mark.parametrize(
@@ -118,27 +119,32 @@ def test_a_key_that_is_too_new_and_needed_is_refused(model: Validated) -> None:
 def test_a_function_that_the_stock_library_lacks_is_refused(model: Validated, function: str, release: str) -> None:
     preset = detector()
     changed = replace(preset, property=preset.property | {"parse-bbox-func-name": function})
-    with pytest.raises(PresetError, match=rf"DeepStream {release} has no {function}"):
+    with pytest.raises(PresetError, match=rf"DeepStream {release} has no {function}") as caught:
         emitted(model, changed, release)
+    assert caught.value.hint == "choose another --target; `ei-deepstream targets` lists the functions of each"
     own = replace(changed, property=changed.property | {"custom-lib-path": "/home/me/libmine.so"})
     assert function.encode() in emitted(model, own, release)
 
 
+KNOWN = "there are: classes, name, nms-iou, operate-on, parser-library, threshold"
+
+
 @pytest.mark.parametrize(
-    ("value", "message"),
+    ("value", "message", "hint"),
     [
-        ("{thresold}", "nothing is called 'thresold'"),
-        ("a {b} c", "nothing is called 'b'"),
-        ({"a": 1}, "cannot be"),
-        ([["a"]], "cannot be"),
-        ([], "empty list"),
-        (float("nan"), "not a finite number"),
+        ("{thresold}", "nothing is called 'thresold' here", KNOWN),
+        ("a {b} c", "nothing is called 'b' here", KNOWN),
+        ({"a": 1}, "cannot be {'a': 1}", "a number, text, true or false, or a list of these"),
+        ([["a"]], "cannot be [['a']]", "a number, text, true or false, or a list of these"),
+        ([], "an empty list", None),
+        (float("nan"), "not a finite number: nan", None),
     ],
 )
-def test_a_value_that_makes_no_sense_is_named(model: Validated, value: Any, message: str) -> None:
+def test_a_value_that_makes_no_sense_is_named(model: Validated, value: Any, message: str, hint: str | None) -> None:
     with pytest.raises(PresetError, match="cluster-mode") as caught:
         emitted(model, detector(property={"cluster-mode": value}))
     assert message in caught.value.message
+    assert caught.value.hint == hint
 
 
 def test_a_key_that_is_written_by_itself_may_not_be_repeated(model: Validated) -> None:

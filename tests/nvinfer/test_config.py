@@ -231,10 +231,12 @@ def test_the_suffix_decides() -> None:
 
 
 def test_unknown_release_or_platform() -> None:
-    with pytest.raises(PresetError):
+    with pytest.raises(PresetError) as caught:
         ini("", release="newest")
-    with pytest.raises(PresetError):
+    assert caught.value.hint == "write it as 9.1 or 6.0.1"
+    with pytest.raises(PresetError) as caught:
         ini("", platform="laptop")
+    assert caught.value.hint == "one of: dgpu, jetson"
 
 
 def test_paths_are_real(tmp_path: Path) -> None:
@@ -262,7 +264,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "folder.txt").mkdir()
     for name, message in {
         "fifo.txt": "the config is no ordinary file",
-        "loop.txt": "the config cannot be read: Too many symbolic link|levels",
+        "loop.txt": "the config cannot be read: Too many levels|the config cannot be read: Symbolic link",
         "folder.txt": "the config is a folder",
         "missing.txt": "the config cannot be read: No such file",
         "nul\0.txt": "the path of the config has a null character",
@@ -287,14 +289,16 @@ def test_huge_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     path.write_bytes(b"# nothing\n" * 100)
     assert read(path).verdict == "rejected"
     monkeypatch.setattr("convert.nvinfer.config.MOST_BYTES", 100)
-    with pytest.raises(InputError, match=r"^the config has 1,000 bytes"):
+    with pytest.raises(InputError, match=r"^the config has 1,000 bytes") as caught:
         read(path)
+    assert caught.value.hint == "is this another file?"
 
 
 def test_endless_files_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("convert.nvinfer.keyfile.MOST_PAIRS", 10)
-    with pytest.raises(InputError, match=r"^the file has millions of entries"):
+    with pytest.raises(InputError, match=r"^the file has millions of entries") as caught:
         ini("k=1\n" * 20)
+    assert caught.value.hint == "a Gst-nvinfer config has a few dozen keys; is this another file?"
 
 
 WORDS = "[property] [class-attrs-all] [class-attrs-0] num-detected-classes=1 network-type=1 offsets= 1;2;3 batch-size="

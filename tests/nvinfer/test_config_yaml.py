@@ -210,8 +210,9 @@ def test_long_tensor_paths_are_pointed_out() -> None:
 
 def test_endless_lists_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("convert.nvinfer.config.MOST_PAIRS", 10)
-    with pytest.raises(InputError, match=r"^the file has millions of entries"):
+    with pytest.raises(InputError, match=r"^the file has millions of entries") as caught:
         yaml("output-blob-names: " + "a;" * 20)
+    assert caught.value.hint == "a Gst-nvinfer config has a few dozen keys; is this another file?"
 
 
 @pytest.mark.parametrize(
@@ -231,3 +232,97 @@ def test_the_yaml_library_of_the_release_decides(line: str, old: Verdict, new: V
     for release, verdict in (("6.1", old), ("6.3", old), ("6.4", new), ("8.0", new)):
         parsed = read_bytes(f"property:\n  gie-unique-id: 1\n  {line}\n".encode(), "c.yml", release=release)
         assert parsed.verdict is verdict, release
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message"),
+    [
+        ("a: [1, 2", (1, 9), "the [list] is not closed, or lacks a comma"),
+        ("a: {b: 1", (1, 9), "the {map} is not closed, or lacks a comma"),
+        ("a: b: c", (1, 5), "a value cannot stand here (often a tab or wrong indentation)"),
+        ("- a\nb: c", (2, 1), "the list ends in an unexpected way"),
+        ("a: 1\n- b", (2, 1), "the map ends in an unexpected way (often wrong indentation)"),
+        ('a: "x', (1, 6), "the file ends inside a quoted text"),
+        ("a: *no", (1, 4), "there is no such anchor"),
+        ("a: &\n", (1, 4), "an anchor or alias has no name, or a bracket in it"),
+        ("a: ]", (1, 4), "a closing bracket without an opening one"),
+    ],
+)
+def test_what_is_said_of_a_file_that_is_no_yaml(text: str, place: tuple[int, int], message: str) -> None:
+    parsed = whole(text)
+    assert [(each.reason, each.line, each.column, each.message) for each in parsed.problems] == [
+        (Reason.SYNTAX, *place, message)
+    ]
+    assert parsed.exception == f"yaml-cpp: error at line {place[0]}, column {place[1]}: {message}"
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict", "exception", "place", "message"),
+    [
+        (
+            "a",
+            "aborts",
+            "yaml-cpp: operator[] call on a scalar",
+            "syntax None:None",
+            "the file is a single text, not a map of groups",
+        ),
+        ("other:\n  a: 1", "rejected", None, "no-property None:None", "there is no map called property"),
+        (
+            "property: 1",
+            "accepted",
+            None,
+            "note 1:11",
+            "property is a text and not a map: none of it is read (a key needs a colon and a blank)",
+        ),
+        ("property:\n  - 1", "aborts", "yaml-cpp: invalid node", "type None:None", "property is a list and not a map"),
+        (
+            "property:\n  ? [a]\n  : 1\n",
+            "aborts",
+            "yaml-cpp: bad conversion",
+            "type None:None",
+            "a key of property is a list or a map",
+        ),
+        (
+            "property:\n  a:\n    b: 1",
+            "aborts",
+            "yaml-cpp: bad conversion",
+            "type 3:5",
+            "a is a map; lists are written with ; between the elements, without brackets",
+        ),
+        (
+            "property:\n  infer-dims: [1, 2, 3]\n",
+            "aborts",
+            "yaml-cpp: bad conversion",
+            "type 2:15",
+            "infer-dims is a list; lists are written with ; between the elements, without brackets",
+        ),
+        (
+            "property:\n  gie-unique-id: [1]\n",
+            "aborts",
+            "yaml-cpp: bad conversion",
+            "type 2:18",
+            "gie-unique-id is no single value, which is not a whole number without a sign",
+        ),
+        (
+            "property:\n  gie-unique-id:\n",
+            "aborts",
+            "yaml-cpp: bad conversion",
+            "type 2:17",
+            "gie-unique-id is nothing, which is not a whole number without a sign",
+        ),
+        (
+            "property:\n  gie-unique-id: x\n",
+            "aborts",
+            "yaml-cpp: bad conversion",
+            "type 2:18",
+            "gie-unique-id is “x”, which is not a whole number without a sign",
+        ),
+    ],
+)
+def test_what_is_said_of_yaml_that_is_no_config(
+    text: str, verdict: str, exception: str | None, place: str, message: str
+) -> None:
+    parsed = whole(text)
+    assert (parsed.verdict, parsed.exception) == (verdict, exception)
+    found = [(f"{each.reason} {each.line}:{each.column}", each.message) for each in parsed.problems]
+    assert found == [(place, message)]

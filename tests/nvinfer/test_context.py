@@ -328,6 +328,7 @@ def test_no_file_stays_open(tmp_path: Path) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(20):
         read_labels(tmp_path / "labels.txt")
-        with pytest.raises(InputError, match="folder"):
+        with pytest.raises(InputError, match="folder") as caught:
             read_labels(tmp_path)
+        assert caught.value.hint == "name an ordinary file"
     assert len(list(Path("/proc/self/fd").iterdir())) < before + 20

@@ -10,7 +10,18 @@ import pytest
 from convert.errors import PresetError
 from convert.nvinfer import config
 from convert.nvinfer.config import YAML_SINCE, read_bytes
-from convert.nvinfer.keys import ATTRS, PROPERTY, TYPES, allowed, key_named, keys, known_keys, read_keys, version
+from convert.nvinfer.keys import (
+    ATTRS,
+    PROPERTY,
+    TYPES,
+    allowed,
+    key_named,
+    keys,
+    known_keys,
+    printable,
+    read_keys,
+    version,
+)
 from convert.nvinfer.targets import catalogue
 
 
@@ -72,8 +83,9 @@ def test_which_keys_name_files() -> None:
 def test_versions_are_compared_as_numbers() -> None:
     assert version("6.0.1") > version("6.0")
     assert version("10.0") > version("9.1")
-    with pytest.raises(PresetError, match=r"^'deepstream"):
+    with pytest.raises(PresetError, match=r"^'deepstream") as caught:
         version("deepstream-9")
+    assert caught.value.hint == "write it as 9.1 or 6.0.1"
 
 
 GOOD = {"type": "integer", "help": "Some key."}
@@ -112,3 +124,16 @@ def test_values_of_every_type(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(config, "known_keys", lambda *_, key=key: {b"k": key})
         parsed = read_bytes(f"[property]\nk={text}\n".encode(), Path(__file__).with_name("config.txt"))
         assert parsed.values["k"] == value, kind
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("a" * 400, "a" * 400),
+        ("a" * 401, "a" * 399 + "…"),
+        ("a\tb\x1b[31m", "a\ufffdb\ufffd[31m"),
+        ("a" * 399 + "\n" + "b", "a" * 399 + "…"),
+    ],
+)
+def test_a_message_that_can_be_printed(message: str, shown: str) -> None:
+    assert printable(message) == shown

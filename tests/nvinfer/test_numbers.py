@@ -211,11 +211,17 @@ def _is_decimal(text: bytes) -> bool:
         (math.nan, "nan"),
         (-math.inf, "-inf"),
         (numbers.float32(1e39), "inf"),
+        (math.inf, "inf"),
         (2147483648.0, 2147483650),
+        (2.0**53 + 2e3, 9007199250000000),  # rounded, it is below 2**53
+        (2.0**53 + 1e7, 9007199260000000.0),
+        (-(2.0**53) - 2e3, -9007199250000000),
+        (-(2.0**53) - 1e7, -9007199260000000.0),
     ],
 )
 def test_floats_are_reported_with_nine_digits(value: float, shown: object) -> None:
-    assert numbers.nine_digits(value) == shown
+    found = numbers.nine_digits(value)
+    assert (found, type(found)) == (shown, type(shown))
 
 
 def test_32_bits() -> None:

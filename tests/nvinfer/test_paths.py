@@ -113,4 +113,5 @@ def test_a_file_of_so_many_bytes(size: int, most: int, read: bool, tmp_path: Pat
         return
     with pytest.raises(InputError, match=f"^the config has {size} bytes, and cannot have more than {most}") as caught:
         read_ordinary(tmp_path / "a.txt", "config", most)
+    assert caught.value.hint == "is this another file?"
     assert caught.value.path == str(tmp_path / "a.txt")

@@ -443,3 +443,10 @@ def test_ini_does_not_import_pyyaml() -> None:
         "read_bytes(b'[property]', 'c.txt'); print('yaml' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("release", "library"), [("6.1", (0, 6)), ("6.3", (0, 6)), ("6.4", (0, 7)), ("7.1", (0, 7)), ("8.0", (0, 8))]
+)
+def test_yaml_cpp_of_a_release(release: str, library: tuple[int, int]) -> None:
+    assert yaml_cpp(release) == library

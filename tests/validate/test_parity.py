@@ -176,8 +176,9 @@ def test_several_outputs() -> None:
     assert parity is not None
     assert parity.max_abs_diff == pytest.approx(0.5)
     assert parity.top1 == 1.0  # a single value has no rank
-    with pytest.raises(ValidationError, match=r"^the ONNX model has 2 outputs and the original has 1"):
+    with pytest.raises(ValidationError, match=r"^the ONNX model has 2 outputs and the original has 1") as caught:
         Tally(1e-4).add(NAMES, [GOOD], [GOOD, GOOD])
+    assert caught.value.hint == "give validate the .tflite that this ONNX model was made from"
 
 
 def test_layouts_are_aligned() -> None:
@@ -187,8 +188,9 @@ def test_layouts_are_aligned() -> None:
     assert np.array_equal(align(flat, flat[:, :, np.newaxis, np.newaxis]), flat)
     assert align(flat, flat) is flat
     for other in (grid[:, :2], flat[:, :-1], grid.transpose(0, 2, 1, 3)):
-        with pytest.raises(ValidationError, match=r"^the ONNX model's output \[.*\] cannot be compared"):
+        with pytest.raises(ValidationError, match=r"^the ONNX model's output \[.*\] cannot be compared") as caught:
             align(grid, other)
+        assert caught.value.hint == "give validate the .tflite that this ONNX model was made from"
 
 
 BY = "outputs differ by up to {} (mean {}) from the original's over {} inputs, most on '{}'; the tolerance is 0.25"

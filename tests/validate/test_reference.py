@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,16 @@ import pytest
 
 from convert.errors import ValidationError
 from convert.images import ImageScaling
-from convert.isolation import Worker
+from convert.isolation import Died, Failed, Worker
 from convert.validate import runtimes
 from convert.validate.inputs import pictures
-from tests.validate.tiny import Classifier, tflite
+from tests.validate.tiny import Classifier, parse, tflite
 
 MODEL = Classifier()
 PICTURES = np.stack([picture for _, picture in pictures(12, MODEL.height, MODEL.width, MODEL.channels)])
+
+
+DAMAGED = "the model is damaged, or holds an operator that is not known: download the export again"
 
 
 def expected() -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
@@ -99,3 +103,58 @@ def test_running_too_long(worker: Worker) -> None:
     with pytest.raises(ValidationError, match=r"^the original model ran longer than") as caught:
         runtimes.outputs(tflite(MODEL), PICTURES, ImageScaling.NONE, worker, 1e-6)
     assert "--timeout" in str(caught.value.hint)
+
+
+GRIDS = np.random.default_rng(5).integers(0, 256, (2, 2, 4, 3), np.uint8)
+FED = GRIDS.astype(np.float32) / np.float32(255)
+FIRST = FED.transpose(0, 3, 1, 2)  # channels first
+
+
+@pytest.mark.parametrize(
+    ("graph", "shape", "expected"),
+    [
+        ("g (float[1,3,2,4] x) => (float[1,3,2,4] y) { y = Identity(x) }", (1, 2, 4, 3), FED),
+        ("g (float[1,3,2,4] x) => (float[1,3,2,4] y) { y = Identity(x) }", (None, 2, 4, 3), FED),
+        ("g (float[1,3,2,4] x) => (float[1,3,2,4] y) { y = Identity(x) }", (1, 3, 2, 4), FIRST),
+        ("g (float[1,3,2,4] x) => (float[1,3,2,4] y) { y = Identity(x) }", (1, 24, 1, 1), FIRST),
+        ("g (float[1,2,4,3] x) => (float[1,2,4,3] y) { y = Identity(x) }", (1, 2, 4, 3), FED),
+        ("g (float[1,2,4,3] x) => (float[1,24] y) { y = Flatten(x) }", (1, 24), FED.reshape(2, -1)),
+        ("g (float[1,2,4,3] x) => (float[1,24] y) { y = Flatten(x) }", (1, 2, 12), FED.reshape(2, -1)),
+        ("g (float[1,2,4,3] x) => (double[1,2,4,3] y) { y = Cast<to=11>(x) }", (1, 2, 4, 3), FED),
+    ],
+)
+def test_an_onnx_original_in_the_layout_of_a_flatbuffer(
+    graph: str, shape: tuple[int | None, ...], expected: Any
+) -> None:
+    model = parse(graph).SerializeToString()
+    (found,) = runtimes.run_onnx_reference(model, GRIDS, ImageScaling.NONE, [shape])
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_an_onnx_original_of_another_size() -> None:
+    model = parse("g (float[1,3,4,2] x) => (float[1,3,4,2] y) { y = Identity(x) }").SerializeToString()
+    with pytest.raises(ValidationError) as caught:
+        runtimes.run_onnx_reference(model, GRIDS, ImageScaling.NONE, [(1, 2, 4, 3)])
+    assert caught.value.message == "the original's input [3, 4, 2] does not hold a picture [2,4,3]"
+    assert caught.value.hint == "give validate the model that this ONNX model was made from"
+
+
+@pytest.mark.parametrize(
+    ("death", "message", "hint"),
+    [
+        ("ran longer than 3 s", "the original model ran longer than 3 s in {}", "allow more time with --timeout"),
+        ("killed by SIGSEGV", "{} crashed on the original model (killed by SIGSEGV)", DAMAGED),
+        ("", "{} cannot run the original model: KeyError: 1", DAMAGED),
+    ],
+)
+@pytest.mark.parametrize("engine", ["LiteRT", "ONNX Runtime"])
+def test_what_a_child_that_ends_means(engine: str, death: str, message: str, hint: str) -> None:
+    class Ending(Worker):
+        def call(self, *_: Any, **__: Any) -> Any:
+            raise Died(death) if death else Failed("KeyError: 1", "")
+
+    run = runtimes.outputs if engine == "LiteRT" else partial(runtimes.onnx_outputs, shapes=[])
+    with pytest.raises(ValidationError) as caught:
+        run(b"", PICTURES, ImageScaling.NONE, worker=Ending(), timeout=3)
+    assert (caught.value.message, caught.value.hint) == (message.format(engine), hint)

@@ -17,7 +17,7 @@ from onnx import numpy_helper
 from PIL import Image
 
 from convert.errors import InputError, MissingDependencyError, PresetError, ValidationError
-from convert.findings import Finding, Level
+from convert.findings import Finding, Level, Rule
 from convert.images import ImageScaling, ResizeMode
 from convert.isolation import Worker
 from convert.types import Adapted, Evidence, Preprocessing, Validated
@@ -200,10 +200,12 @@ def test_an_invalid_model(measure: Measure) -> None:
 
 
 def test_the_original_of_another_model(measure: Measure) -> None:
-    with pytest.raises(ValidationError, match=r"^the original's input \[1,7,5,3\] does not hold one picture"):
+    with pytest.raises(ValidationError, match=r"^the original's input \[1,7,5,3\] does not hold one picture") as caught:
         measure(adapted(onnx_model(MODEL), tflite(Classifier(height=7))))
-    with pytest.raises(ValidationError, match=r"^the ONNX model's output \[4\] cannot be compared"):
+    assert caught.value.hint == "give validate the .tflite that this ONNX model was made from"
+    with pytest.raises(ValidationError, match=r"^the ONNX model's output \[4\] cannot be compared") as caught:
         measure(adapted(onnx_model(MODEL), tflite(Classifier(classes=5))))
+    assert caught.value.hint == "give validate the .tflite that this ONNX model was made from"
 
 
 def test_quantized_original_within_its_own_steps(measure: Measure) -> None:
@@ -241,6 +243,7 @@ def test_a_broken_picture_ends_the_run(measure: Measure, tmp_path: Path) -> None
     (tmp_path / "cat.jpg").write_bytes(b"no")
     with pytest.raises(InputError) as caught:
         measure(adapted(onnx_model(MODEL), tflite(MODEL)), images=tmp_path)
+    assert caught.value.hint == "leave it out, or save it again as PNG or JPEG"
     assert caught.value.path == str(tmp_path / "cat.jpg")
 
 
@@ -277,6 +280,8 @@ def test_what_tensorrt_says_is_evidence_or_a_finding(measure: Measure, monkeypat
         calls.append((model, shape, batch_size, timeout))
         if batch_size == 9:
             raise ValidationError("TensorRT has had enough")
+        if batch_size == 8:
+            raise ValidationError("TensorRT is slow", hint="wait")
         return "built"
 
     monkeypatch.setattr(runtimes, "available", lambda: True)
@@ -288,7 +293,9 @@ def test_what_tensorrt_says_is_evidence_or_a_finding(measure: Measure, monkeypat
     evidence, findings = measure(artifact, tensorrt=True, batch_size=9)
     assert evidence.tensorrt is None
     assert evidence.parity is not None
-    assert [(finding.id, finding.level) for finding in findings] == [("EI408", Level.ERROR)]
+    assert findings == (Finding("EI408", Level.ERROR, "TensorRT has had enough", hint=Rule("EI408").fix),)
+    _, findings = measure(artifact, tensorrt=True, batch_size=8)
+    assert findings == (Finding("EI408", Level.ERROR, "TensorRT is slow", hint="wait"),)
 
 
 def test_a_worker_of_its_own() -> None:
