@@ -104,6 +104,26 @@ def test_what_is_not_as_it_should_be_is_shown_as_it_stands() -> None:
     assert len(measures({f"a{number}": 1 for number in range(61)})) == 60
 
 
+def test_deep_values_are_shown_as_they_stand() -> None:
+    deep = {"a": {"b_b": {"c": {"d": {"e": {"f": 1}, "g": None}}}}}
+    assert measures(deep) == [Measure("A, b b, c, d, e", "{'f': 1}")]
+    (long,) = measures({"a": "x" * 301})
+    assert long.measured == "x" * 300
+
+
+@pytest.mark.parametrize(
+    ("moved", "words"), [(None, ""), ((0.25, 1.5), "; half of the boxes within 0.25 pixels of the original's (1.5)")]
+)
+def test_the_same_codes_in_onnx(moved: tuple[float, float] | None, words: str) -> None:
+    kernels = {"top1": 1.0, "inputs": 20, "mean_abs_diff": 0.0, "max_abs_diff": 0.5}
+    value = {"plain": {**kernels, "top1": 0.5}, "kernels": kernels, "share": 0.75, "moved": moved}
+    (row,) = measures({"int8": value})
+    differs = "of 20 inputs; mean difference 0, largest 0.5"
+    own = f"two sets of the original's own kernels: the same decision on 100 % {differs}"
+    assert row.name == "Integer original against the same codes in ONNX"
+    assert row.measured == f"the same decision on 50 % {differs}; {own}; 75 % of multiplications in INT8{words}"
+
+
 @pytest.mark.parametrize(
     ("objects", "text"),
     [
