@@ -301,12 +301,12 @@ def edge_impulse_model(
     own, known = export.metadata, export.facts if export.original is None else facts(export.original)
     if not head(known.task).is_comparable:
         raise UnsupportedModelError(
-            f"how Edge Impulse decodes a {known.task} model is not known here", path=path,
+            f"how Edge Impulse decodes models of the kind {known.task} is not known here", path=path,
             hint="can be compared: " + ", ".join(each.id for each in HEADS if each.is_comparable),
         )  # fmt: skip
     if export.format is types.ModelFormat.ONNX and head(known.task).detects and not head(known.task).merges_cells:
         raise UnsupportedModelError(
-            f"what the boxes of a {known.task} model in an ONNX file are measured in is not known", path=path,
+            f"what the boxes of models of the kind {known.task} in an ONNX file are measured in is not known", path=path,
             hint="classifiers and FOMO can be compared, and what was exported as .tflite",
         )  # fmt: skip
     if len(known.input.shape) != 4 or None in known.input.shape:

@@ -146,7 +146,9 @@ def load_shipped(loaded: LoadedEngine, edge_impulse: EdgeImpulseModel) -> Shippe
     assert engine.model is not None
     detects = engine.settings.network_type is NetworkType.DETECTOR
     if detects is not head(edge_impulse.task).detects:
-        message = f"network-type={int(engine.settings.network_type)}, and the original is a {edge_impulse.task} model"
+        message = (
+            f"network-type={int(engine.settings.network_type)}, and the original is of the kind {edge_impulse.task}"
+        )
         raise InputError(message, path=engine.config, hint="0 is for detectors, 1 for classifiers")
     height, width, channels = edge_impulse.original.size
     network = engine.network

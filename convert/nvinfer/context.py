@@ -392,7 +392,7 @@ class _Start:
             self.refuse(keys.Reason.MODEL, "onnx-file", "the model has no input", Status.TENSORRT_ERROR)
         dims = self.engine.inputs[0].dims
         if len(dims) != 3 and not self.values.get("input-tensor-from-meta"):
-            message = f"the model's input has {len(dims)} dimensions behind the batch, not channels, height and width"
+            message = f"the model's input has the shape {list(dims)} behind the batch, not channels, height and width"
             self.refuse(keys.Reason.MODEL, "onnx-file", message, Status.TENSORRT_ERROR)
         if all(self.values["infer-dims"]):
             dims = tuple(self.values["infer-dims"])

@@ -400,7 +400,7 @@ def network_of(settings: Settings, dims: tuple[int, ...]) -> Network:
     """
     if len(dims) != 3:
         raise InputError(
-            f"the model's input has {len(dims)} dimensions behind the batch, and nvinfer takes pictures with three",
+            f"the model's input has the shape {list(dims)} behind the batch, and nvinfer takes pictures with three",
             hint="reshape inside the model; ei-deepstream convert does",
         )
     if all(settings.infer_dims):

@@ -42,11 +42,11 @@ def model(
     [
         (
             facts("end-to-end", 300, 6), ModelFormat.TFLITE, UnsupportedModelError,
-            "how Edge Impulse decodes a end-to-end model is not known here", "can be compared: classifier, fomo, ssd, ",
+            "how Edge Impulse decodes models of the kind end-to-end is not known here", "can be compared: classifier, fomo, ssd, ",
         ),
         (
             facts("yolov5", 567, 6), ModelFormat.ONNX, UnsupportedModelError,
-            "what the boxes of a yolov5 model in an ONNX file are measured in is not known",
+            "what the boxes of models of the kind yolov5 in an ONNX file are measured in is not known",
             "classifiers and FOMO can be compared, and what was exported as .tflite",
         ),
         (facts(shape=(1, 33)), ModelFormat.TFLITE, InputError, "the model takes no pictures", "None"),

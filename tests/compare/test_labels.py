@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from convert.compare.edge_impulse import read_edge_impulse_model
+from convert.errors import InputError
 from convert.simulate.settings import NetworkType
 from tests.export import tiny
 
@@ -36,3 +37,11 @@ def test_labels_of_the_bundle(kind: NetworkType, lines: Any, labels: tuple[str, 
     worker: Any = None  # nothing is run
     found = read_edge_impulse_model(engine, tmp_path / "m.tflite", worker, 1.0)
     assert found.original.labels == labels
+
+
+def test_recorded_tensors_have_no_pictures() -> None:
+    engine: Any = SimpleNamespace(model=None, config="c.txt")
+    worker: Any = None
+    with pytest.raises(InputError, match=r"^recorded tensors cannot be compared with Edge Impulse: ") as caught:
+        read_edge_impulse_model(engine, None, worker, 1.0)
+    assert (caught.value.path, caught.value.hint) == ("c.txt", "simulate pictures")

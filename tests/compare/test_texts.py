@@ -10,7 +10,8 @@ import pytest
 
 from convert.compare import Cause, Step
 from convert.compare.run import CauseTexts
-from convert.images import CENTRE, ResizeMode
+from convert.images import CENTRE, ResizeMode, parse_frame
+from convert.images.resizing import Resizing
 from convert.images.scaling import Network
 from convert.nvinfer.targets import target
 from convert.simulate.engine import Preprocessor
@@ -39,6 +40,7 @@ def texts(width: int = 320, height: int = 240, **changes: Any) -> CauseTexts:
         "limits": None, "overlap": None, "score": "product", "left": 0, "top": 0, "merge": None, "given": None,
         "in_graph": None, "resizing": None, "classes": (one(), one()), "mode_of_clusters": ClusterMode.NMS,
         "anchor": CENTRE,
+        "inside": False,
         "classifier": 0.0, "filtered": (), "labels": ("a", "b"), "shown": ("a", "b"), "on_objects": False,
         "release": "deepstream-7.1",
     } | changes  # fmt: skip
@@ -46,6 +48,7 @@ def texts(width: int = 320, height: int = 240, **changes: Any) -> CauseTexts:
         on_objects=get["on_objects"], classifier_threshold=get["classifier"], cluster_mode=get["mode_of_clusters"],
         classes=get["classes"], filter_out_class_ids=get["filtered"], label=lambda number: get["shown"][number],
         attribute_label=lambda layer, number: (("z",) * 9, get["shown"])[layer == 0][number],
+        crop_to_roi=get["inside"],
         keep_aspect=get["keep"], symmetric=get["symmetric"], scaling_filter=get["filter"], color=get["color"],
     )  # fmt: skip
     at = target(get["release"], "dgpu")
@@ -77,6 +80,7 @@ OLD = (
     "has 8.0.1 on dgpu"
 )
 
+EXACT = {"network": (320, 240), "resizing": Resizing(parse_frame("320x240"), (96, 96), SQUASH)}
 LOW = one(pre_cluster_threshold=0.1)
 TABLE: list[tuple[Cause, dict[str, Any], str, str, bool, str | None]] = [
     (Cause.FRAMING, {}, "squashes", "squashes", True, None),
@@ -102,6 +106,11 @@ TABLE: list[tuple[Cause, dict[str, Any], str, str, bool, str | None]] = [
      "adds black bars on both sides", False, "maintain-aspect-ratio=1 and symmetric-padding=1"),
     (Cause.FRAMING, {"mode": BARS, "keep": True, "symmetric": True}, "adds black bars on both sides",
      "adds black bars on both sides", True, None),
+    (Cause.FRAMING, EXACT, "scales to 320x240, where the model squashes", "squashes", True, None),
+    (Cause.FRAMING, {**EXACT, "width": 640, "height": 480}, "scales to 320x240, where the model squashes", "squashes",
+     False, "give [streammux] width=320 and height=240"),
+    (Cause.FRAMING, {**EXACT, "height": 242}, "scales to 320x240, where the model squashes", "squashes",
+     False, "give [streammux] width=320 and height=240"),
     (Cause.FRAMING, {"keep": True}, "adds black bars at the right or the bottom", "squashes", False,
      "maintain-aspect-ratio=0"),
     (Cause.INTERPOLATION, {}, "interpolates around pixels' centres", "interpolates from the top left", False,
@@ -190,6 +199,11 @@ TABLE: list[tuple[Cause, dict[str, Any], str, str, bool, str | None]] = [
     (Cause.THRESHOLD, {"task": "fomo", "merge": "touching", "in_graph": 0.3, "classes": (LOW,)},
      "shows what reaches pre-cluster-threshold=0.1", "shows what reaches 0.5", False, "convert with --threshold 0.5"),
     (Cause.LIMITS, {}, "leaves nothing out", "leaves nothing out", True, None),
+    (Cause.LIMITS, {"keep": True}, "leaves out objects that end in the black bar below", "leaves nothing out", False,
+     "convert again with --resize auto"),
+    (Cause.LIMITS, {"keep": True, "on_objects": True}, "leaves out objects that end in the black bar below",
+     "leaves nothing out", False, None),
+    (Cause.LIMITS, {"keep": True, "inside": True}, "leaves nothing out", "leaves nothing out", True, None),
     (Cause.LIMITS, {"classes": (one(topk=5, detected_min_h=3), one(topk=20, roi_bottom_offset=1)), "filtered": (1,)},
      "leaves out objects by topk=5 to 20, detected-min-h, roi-bottom-offset, filter-out-class-ids",
      "leaves nothing out", False,

@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 
 from convert.errors import InputError, UnsupportedModelError
 from convert.graph.batch import dynamic_batch
-from convert.heads.base import Options
+from convert.heads.base import Options, Rules
 from convert.heads.fomo import BOXES, COVERAGE, FOMO, cell_boxes
 from convert.images import Frame, Framing
 from convert.images.scaling import Network
@@ -267,6 +267,25 @@ def test_labels_that_are_not_its_classes(labels: tuple[str, ...], message: str) 
         FOMO.adapt(synthetic.heat_map(32, 64, 3), synthetic.fake_export("fomo", labels), Options())
     where = "; background belongs in front of the others, or nowhere" if "background" in labels else ""
     assert caught.value.hint == f"give the labels of this model, in the order of training, with --labels{where}"
+
+
+def test_the_coverage_of_a_bundle_is_its_heat_map() -> None:
+    """Of a graph that keeps no raw outputs, as one that older versions made."""
+    cover = np.zeros((1, 2, 4, 4), np.float32)
+    cover[0, 1, 2, 3] = 0.75
+    outputs = {"output_bbox/BiasAdd:0": np.ones((1, 8, 4, 4), np.float32), "output_cov/Sigmoid:0": cover}
+    rules = Rules(("green", "purple"), 0.5, (32, 32))
+    (box,) = FOMO.decode_shipped(outputs, rules)["bounding_boxes"]
+    assert (box["label"], box["value"], box["x"], box["y"]) == ("purple", 0.75, 24, 16)
+    raw = {**outputs, "raw_heat_map": np.concatenate([1 - cover[:, :1], cover[:, ::-1]], axis=1)}
+    (box,) = FOMO.decode_shipped(raw, rules)["bounding_boxes"]
+    assert box["label"] == "green"
+    for labels in (("green",), ("green", "purple", "red")):
+        with pytest.raises(
+            InputError, match=rf"^the heat map \[2, 4, 4\] does not fit {len(labels)} labels$"
+        ) as caught:
+            FOMO.decode_shipped(outputs, Rules(labels, 0.5, (32, 32)))
+        assert caught.value.hint == "convert again"
 
 
 def test_nothing_but_background() -> None:

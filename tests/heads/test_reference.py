@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from convert.errors import InputError
+from convert.heads import head
+from convert.heads.base import Rules
 from convert.heads.decoding import Anchors, Detections, ReferenceDecoder
 from convert.heads.fomo import cells, centres, heat
 from convert.heads.ssd import SSD
+from convert.images import Framing, parse_frame
 from convert.types import Head
 from tests.heads import plain
 from tests.heads.synthetic import ROWS
@@ -146,3 +150,28 @@ def test_every_candidate_for_every_class(objectness: bool) -> None:
     first = replace(found, of_classes=np.zeros((1, 4, 2), np.float32), objectness=None).best(2)
     assert first.scores.tolist() == [[0.5, 0.375] if objectness else [0.75, 0.5]]
     assert first.labels.tolist() == ([[0, 1]] if objectness else [[1, 0]])
+
+
+@pytest.mark.parametrize(
+    ("frame", "box"),
+    [
+        ("16:9", (0.5, (37 + 24) / 170, 1, (37 + 96) / 170)),
+        ("9:16", ((37 + 48) / 170, 0.25, (37 + 96) / 170, 1)),
+        ("1:1", (0.5, 0.25, 1, 1.5)),
+    ],
+)
+def test_boxes_lie_in_the_part_that_a_model_sees(frame: str, box: tuple[float, ...]) -> None:
+    """Cut off where the original's picture ends, where there is more of the frame beside it."""
+    decoder = ReferenceDecoder(Head("yolov5", ("a", "b")), 96, 96, framing=Framing(parse_frame(frame), (96, 96)))
+    found = decoder.placed(np.array([[[0.5, 0.25, 1, 1.5]]], np.float32))
+    np.testing.assert_allclose(found, [[box]], rtol=1e-6)
+
+
+def test_bundles_that_lack_what_is_compared() -> None:
+    rules = Rules(("a", "b"), 0.5, (96, 96))
+    with pytest.raises(InputError, match=r"^the bundle's model has no output 'detection_boxes'$") as caught:
+        head("yolov5").decode_shipped({}, rules)
+    assert caught.value.hint == "convert the export again with this version"
+    with pytest.raises(InputError, match=r"^the model has 3 scores and the bundle 2 labels$") as caught:
+        head("classifier").decode_shipped({"y": np.zeros((1, 3), np.float32)}, rules)
+    assert caught.value.hint == "convert again"

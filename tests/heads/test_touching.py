@@ -250,6 +250,8 @@ def test_a_maze_loses_nothing() -> None:
     random = np.random.default_rng(8)
     scores = (random.random((3, 2, 30, 30)) < 0.2).astype(np.float32)
     assert not any(is_settled(one, 0.5) for one in scores.reshape(-1, 30, 30))
+    assert not any(is_settled(one, 1) for one in scores.reshape(-1, 30, 30)), "a score at the threshold counts"
+    assert all(is_settled(one, 1.5) for one in scores.reshape(-1, 30, 30)), "nothing is above it"
     for found, one in zip(objects(onnxruntime(graph(30, 30, 2), heat(scores)), (240, 240)), scores, strict=True):
         for label in range(2):
             expected = [box for box in wanted(one) if box[0] == label]

@@ -99,6 +99,8 @@ def test_points_in_pixels() -> None:
         ("4:3", "16:9", "4x3", (1440, 1080)),
         ("1:1", "4:3", "1x1", (1080, 1080)),
         ("3:7", "4:3", "3x7", (1080, 2520)),
+        ("7:16", "4:3", "7x16", (1080, 2468)),
+        ("16:7", "4:3", "16x7", (2468, 1080)),
         ("1280x720", "640x480", "1280x720", (1280, 720)),
         ("640x480", "1280x720", "640x480", (640, 480)),
     ],
@@ -121,6 +123,14 @@ def test_what_a_network_is_given(frame: str, network: Any, cut: Any, part: str, 
     assert (framing.network, framing.cut, framing.part) == (network, cut, part)
     assert [framing.stretch, framing.seen] == pytest.approx([stretch, seen])
     assert framing.does == "crops"
+
+
+@pytest.mark.parametrize(
+    ("frame", "model", "part"),
+    [("5:4", (96, 72), "bottom"), ("4:3", (96, 72), "left"), ("3:2", (96, 72), "left"), ("2:3", (72, 96), "bottom")],
+)
+def test_of_an_anchor_the_side_that_is_cut_counts(frame: str, model: tuple[int, int], part: str) -> None:
+    assert Framing(parse_frame(frame), model, anchor=(0, 1)).part == part
 
 
 @pytest.mark.parametrize(

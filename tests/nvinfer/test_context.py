@@ -224,7 +224,7 @@ OBB, SSD_PARSER, NMS_PARSER, PEOPLE = (
         ("network-type=1", Engine(1, (), (Y,)), "model onnx-file:3",
          "the model has no input"),
         ("network-type=1", engine(dims=(9,)),
-         "model onnx-file:3", "the model's input has 1 dimensions behind the batch, not channels, height and width"),
+         "model onnx-file:3", "the model's input has the shape [9] behind the batch, not channels, height and width"),
         ("network-type=1\nmodel-color-format=2", engine(),
          "model model-color-format:5", "model-color-format GRAY needs 1 channel, the network has 3"),
         ("network-type=1", engine(dims=(1, 4, 8)),

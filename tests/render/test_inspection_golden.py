@@ -32,7 +32,7 @@ _FACTS = ModelFacts(
 )  # fmt: skip
 _KNOWN = Metadata(
     labels=("red", "[b]green"), resize_mode=ResizeMode.FIT_SHORTEST, crop_anchor=(0.0, 0.5),
-    image_scaling=ImageScaling.TORCH, color=Color.RGB, threshold=0.25, project_name="Fruit [x]", project_owner="me",
+    image_scaling=ImageScaling.TORCH, color=Color.GRAY, threshold=0.25, project_name="Fruit [x]", project_owner="me",
     deploy_version=7, studio_version="1.2", project_id=3, segments=((1, 2, 3, 4), (5, 6, 7, 8)),
     tracking=Tracking(True, 9, 2, 0.25, True),
 )  # fmt: skip

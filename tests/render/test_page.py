@@ -282,6 +282,13 @@ def test_long_lists_are_cut_and_say_so() -> None:
     assert in_words(one).endswith("apple 0.500 and 18 more objects")
 
 
+@pytest.mark.parametrize(("count", "rest"), [(1, ""), (5, ""), (6, " and 1 more object"), (7, " and 2 more objects")])
+def test_of_many_objects_five_are_named(count: int, rest: str) -> None:
+    objects = tuple(DetectedObject(1, 0, "car", 0.5, Rect(0, 0, 1, 1)) for _ in range(count))
+    frame = FrameResult("a", Path("a.png"), 64, 48, None, objects)
+    assert in_words(frame) == "; ".join(["car 0.500"] * min(count, 5)) + rest
+
+
 def test_a_thousand_pictures_stay_usable() -> None:
     frames = [apple(name=f"name-{i:04}") for i in range(pages.MOST_PICTURES + pages.MOST_LISTED + 7)]
     data = page_picture(_grey(frames[0]), frames[0])

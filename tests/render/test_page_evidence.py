@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,10 +26,10 @@ from convert.compare import (
 )
 from convert.findings import Finding, Level
 from convert.images.scaling import Network, Rect
-from convert.render.page import MOST_COMPARED, Measure, answer, measures, page
+from convert.render.page import MOST_COMPARED, Measure, answer, measures, page, undetected_classes
 from convert.report import evidence_document
 from convert.simulate.results import FrameResult, SimulatedEngine, Simulation
-from convert.simulate.settings import NetworkType, Settings
+from convert.simulate.settings import ClassSettings, NetworkType, Settings
 from convert.types import Agreement, BatchParity, Evidence, FrameEffect, Int8Agreement, Parity, PrecisionEvidence
 from tests.examples import examples
 from tests.render.test_page import Document
@@ -93,6 +94,67 @@ def test_other_figures_have_their_own_names() -> None:
         Measure("New one, squash, top1", "0.7123"),
         Measure("New one, frame", "16:9"),
     ]
+
+
+def test_what_is_not_as_it_should_be_is_shown_as_it_stands() -> None:
+    damaged = {"int8_agreement": {"top1": "much"}, "batch": {"sizes": None}, "tensorrt": None, "some_thing": 0.12345}
+    assert measures(damaged) == [
+        Measure("Int8 agreement, top1", "much"), Measure("Some thing", "0.1235")
+    ]  # fmt: skip
+    assert len(measures({f"a{number}": 1 for number in range(61)})) == 60
+
+
+def test_deep_values_are_shown_as_they_stand() -> None:
+    deep = {"a": {"b_b": {"c": {"d": {"e": {"f": 1}, "g": None}}}}}
+    assert measures(deep) == [Measure("A, b b, c, d, e", "{'f': 1}")]
+    (long,) = measures({"a": "x" * 301})
+    assert long.measured == "x" * 300
+
+
+@pytest.mark.parametrize(
+    ("moved", "words"), [(None, ""), ((0.25, 1.5), "; half of the boxes within 0.25 pixels of the original's (1.5)")]
+)
+def test_the_same_codes_in_onnx(moved: tuple[float, float] | None, words: str) -> None:
+    kernels = {"top1": 1.0, "inputs": 20, "mean_abs_diff": 0.0, "max_abs_diff": 0.5}
+    value = {"plain": {**kernels, "top1": 0.5}, "kernels": kernels, "share": 0.75, "moved": moved}
+    (row,) = measures({"int8": value})
+    differs = "of 20 inputs; mean difference 0, largest 0.5"
+    own = f"two sets of the original's own kernels: the same decision on 100 % {differs}"
+    assert row.name == "Integer original against the same codes in ONNX"
+    assert row.measured == f"the same decision on 50 % {differs}; {own}; 75 % of multiplications in INT8{words}"
+
+
+@pytest.mark.parametrize(
+    ("objects", "text"),
+    [
+        ((), "nothing"),
+        (("car",) * 4, "car 0.500, car 0.500, car 0.500, car 0.500"),
+        (("", *("car",) * 5), "class 3 0.500, car 0.500, car 0.500, car 0.500 and 2 more"),
+    ],
+)
+def test_an_answer_in_words(objects: tuple[str, ...], text: str) -> None:
+    found = tuple(ComparedObject(3, label, 0.5, Rect(0, 0, 1, 1)) for label in objects)
+    assert answer(Prediction(objects=found)) == text
+    assert answer(Prediction("star", 0.5, objects=found)) == "star 0.500"
+
+
+@pytest.mark.parametrize(
+    ("kind", "classes", "shown", "undetected"),
+    [
+        (NetworkType.DETECTOR, 2, (), ["fire", "dog"]),
+        (NetworkType.DETECTOR, 2, ("fire",), ["dog"]),
+        (NetworkType.CLASSIFIER, 0, (), ["fire", "truck", "dog"]),
+        (NetworkType.CLASSIFIER, 0, ("truck",), ["fire", "dog"]),
+    ],
+)
+def test_classes_that_were_not_detected(
+    kind: NetworkType, classes: int, shown: tuple[str, ...], undetected: list[str]
+) -> None:
+    """A line of a detector's label file is one label, its first word; a classifier's are all words."""
+    settings = Settings(kind, labels=(("fire", "truck"), (), ("dog",), ("",)), classes=(ClassSettings(0.5),) * classes)
+    engine = SimulatedEngine(Path("a.txt"), None, settings, Network(3, 96, 96))
+    rows: list[Any] = [SimpleNamespace(label=label) for label in shown]
+    assert undetected_classes(engine, rows) == undetected
 
 
 def test_each_precision_has_a_row() -> None:

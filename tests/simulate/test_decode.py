@@ -232,6 +232,8 @@ def test_batched_nms_stops_behind_201_objects() -> None:
     frame = _decode(TAO[0], outputs, why=True)
     assert len(frame.objects) == 201
     assert frame.dropped.keys() == {"pre-cluster-threshold": 5, "keep_top_k": 44}
+    first = frame.dropped.best(1)[0]
+    assert (first.key, first.value, first.limit) == ("keep_top_k", 207, 200), "of all candidates it is number 207"
 
 
 @pytest.mark.parametrize("boxes", [200, 201])

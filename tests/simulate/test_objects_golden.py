@@ -51,7 +51,7 @@ ALONE = SimulatedEngine(Path("c.txt"), Path("c.onnx"), Settings(NetworkType.CLAS
 
 
 def street() -> Simulation:
-    good, other = Classification(2, 0, 1, 0.75, "good"), Classification(2, 1, 0, 0.5, None)
+    good, other = Classification(2, 0, 1, 0.75, "good"), Classification(2, 1, 0, float(np.float32(0.1)), None)
     found = (
         DetectedObject(1, 0, "car", 0.5, Rect(1, 2, 3, 4), (good, other)),
         DetectedObject(4, 1, "", math.nan, Rect(0.1, 2, 3, 4), skipped=("engine 2 did not",), parent=0),

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from convert.errors import InputError
 from convert.images.scaling import Rect, View
+from convert.nvinfer.targets import target
 from convert.report import dumps
+from convert.simulate.job import Job
 from convert.simulate.replay import read_case, read_layout, read_recordings, replay
 from convert.simulate.settings import ClassSettings, ClusterMode, NetworkType, Settings
 from tests.examples import examples
@@ -322,3 +324,17 @@ def test_the_layout_alone(record: Callable[..., Path], tmp_path: Path) -> None:
     assert [(one.name, one.dtype, one.dims) for one in layout.outputs] == [("y", "float32", (2,))]
     (tmp_path / "case.json").unlink()
     assert read_layout(tmp_path) is None
+
+
+def test_frames_that_were_recorded_without_their_pictures_are_dark_grey(record: Callable[..., Path]) -> None:
+    folder = record()
+    config = folder / "config.txt"
+    config.write_text("[property]\nnetwork-type=1\n")
+    shown: list[tuple[str, Any, bytes]] = []
+    job = Job(target("7.1", "dgpu"), (), config, tensors=folder)
+    done = job(lambda frame, pixels, text: shown.append((frame.name, pixels, text)), None, None)  # type: ignore[arg-type]
+    assert done.configs == (config,)
+    assert [name for name, _, _ in shown] == [frame.name for frame in done.simulation.frames]
+    assert len(shown) == 2
+    for _, pixels, _ in shown:
+        np.testing.assert_array_equal(pixels, np.full((64, 80, 3), 48, np.uint8))

@@ -167,7 +167,7 @@ class TestModel:
             (
                 "g (float[N,9216] x) => (float[N,2] y) { y = Identity(x) }",
                 (
-                    "the model's input has 1 dimensions behind the batch, and nvinfer takes pictures with three | "
+                    "the model's input has the shape [9216] behind the batch, and nvinfer takes pictures with three | "
                     "reshape inside the model; ei-deepstream convert does"
                 ),
             ),

@@ -28,6 +28,40 @@ def test_an_empty_config_has_nvinfers_defaults() -> None:
     assert (settings.unique_id, settings.batch_size, settings.operate_on_gie_id) == (1, 1, -1)
 
 
+def test_what_is_held_of_every_key() -> None:
+    sizes = {
+        "detected-min-w": 1, "detected-min-h": 2, "detected-max-w": 3, "detected-max-h": 4,
+        "roi-top-offset": 5, "roi-bottom-offset": 6,
+    }  # fmt: skip
+    one = {"pre-cluster-threshold": 0.5, "post-cluster-threshold": 0.25, "nms-iou-threshold": 0.75, "topk": 7,
+           "minBoxes": 8, **sizes}  # fmt: skip
+    values = {
+        "network-type": 0, "gie-unique-id": 9, "process-mode": 2, "batch-size": 10, "num-detected-classes": 1,
+        "class-attrs": [one], "cluster-mode": 3, "parse-bbox-func-name": "NvDsInferParseCustomTfSSD",
+        "custom-lib-path": STOCK, "classifier-threshold": 0.125, "classifier-type": "make",
+        "filter-out-class-ids": [1, 2], "crop-objects-to-roi-boundary": 1, "operate-on-gie-id": 11,
+        "operate-on-class-ids": [3], "input-object-min-width": 12, "input-object-min-height": 13,
+        "input-object-max-width": 14, "input-object-max-height": 15, "maintain-aspect-ratio": 1,
+        "symmetric-padding": 1, "scaling-filter": 1, "model-color-format": 1, "network-input-order": 1,
+        "infer-dims": [3, 17, 18], "net-scale-factor": 0.5, "offsets": [19, 20.5, 21], "mean-file": "mean.ppm",
+    }  # fmt: skip
+    held = Settings(
+        NetworkType.DETECTOR, 9, True, 10, (("ant",),), (ClassSettings(0.5, 0.25, 0.75, 7, 8, 1, 2, 3, 4, 5, 6),),
+        ClusterMode.DBSCAN_NMS, "NvDsInferParseCustomTfSSD", "", 0.125, "make", frozenset({1, 2}), True, 11,
+        frozenset({3}), (12, 13), (14, 15), True, True, ScalingFilter.BILINEAR, ColorFormat.BGR, True, (3, 17, 18),
+        0.5, (19.0, 20.5, 21.0), "mean.ppm",
+    )  # fmt: skip
+    assert Settings.from_values(values, [["ant"]]) == held
+    plain = Settings(NetworkType.CLASSIFIER, cluster_mode=ClusterMode.GROUP_RECTANGLES)
+    assert Settings.from_values({"network-type": 1}) == plain
+    other = {"network-type": 1, "parse-classifier-func-name": "Mine", "custom-lib-path": STOCK}
+    assert Settings.from_values(other).classifier_parser == "Mine"
+    assert Settings.from_values({**other, "network-type": 0}).classifier_parser == ""
+    attributes = [{"topk": 3}]
+    masks = Settings.from_values({"network-type": 3, "num-detected-classes": 1, "class-attrs": attributes})
+    assert (masks.classes[0].topk, masks.cluster_mode) == (3, ClusterMode.GROUP_RECTANGLES)
+
+
 @pytest.mark.parametrize("written", [{}, {"cluster-mode": 0}, {"cluster-mode": None}])
 def test_cluster_mode_0_is_nms_with_20_objects_and_half_overlap(written: dict[str, int]) -> None:
     attributes = [{"topk": 3, "nms-iou-threshold": 0.9, "pre-cluster-threshold": 0.4}]

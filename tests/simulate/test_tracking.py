@@ -82,6 +82,14 @@ def test_boxes_of_the_frame_in_the_model_s_picture(
     assert list(OwnLines((), (96, 96), mode).boxes(frame, (7, 0))) == [(7, *numbers)]
 
 
+def test_boxes_of_the_frame_are_rounded_to_pixels_of_the_model() -> None:
+    found = tuple(
+        DetectedObject(1, 0, "fruit", 0.9, Rect(*sides)) for sides in ((121, 122, 63, 66), (124, 123, 65, 68))
+    )
+    frame = FrameResult("x", Path("x.jpg"), 640, 480, None, found)
+    assert list(OwnLines((), (96, 96)).boxes(frame, (7, 8))) == [(7, 18, 24, 9, 13), (8, 19, 25, 10, 14)]
+
+
 def test_an_object_keeps_its_number_while_it_overlaps() -> None:
     tracker = OverlapTracker(SETUP)
     assert tracker.update([(0, box(0)), (0, box(50))]) == [1, 2]
