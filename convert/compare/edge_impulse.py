@@ -306,9 +306,10 @@ def edge_impulse_model(
         )  # fmt: skip
     if export.format is types.ModelFormat.ONNX and head(known.task).detects and not head(known.task).merges_cells:
         raise UnsupportedModelError(
-            f"what the boxes of models of the kind {known.task} in an ONNX file are measured in is not known", path=path,
+            f"what the boxes of models of the kind {known.task} in an ONNX file are measured in is not known",
+            path=path,
             hint="classifiers and FOMO can be compared, and what was exported as .tflite",
-        )  # fmt: skip
+        )
     if len(known.input.shape) != 4 or None in known.input.shape:
         raise InputError("the model takes no pictures", path=path)
     findings = []

@@ -42,7 +42,8 @@ def model(
     [
         (
             facts("end-to-end", 300, 6), ModelFormat.TFLITE, UnsupportedModelError,
-            "how Edge Impulse decodes models of the kind end-to-end is not known here", "can be compared: classifier, fomo, ssd, ",
+            "how Edge Impulse decodes models of the kind end-to-end is not known here",
+            "can be compared: classifier, fomo, ssd, ",
         ),
         (
             facts("yolov5", 567, 6), ModelFormat.ONNX, UnsupportedModelError,
