@@ -101,7 +101,7 @@ def test_a_target_is_found_by_its_names(name: str) -> None:
     ("name", "guess"),
     [
         ("deepstream-6.1.2", "deepstream-6.1.1"),
-        ("deepstream-9.3", "deepstream-9.2"),
+        ("deepstream-9.9", "deepstream-9.2"),
         ("71", "deepstream-7.1"),
         ("7", "deepstream-7.0 or deepstream-7.1"),
         ("DeepStream 8", "deepstream-8.0"),
