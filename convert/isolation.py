@@ -445,6 +445,19 @@ def return_freed_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
+def keep_freed_memory() -> None:
+    """Let glibc keep what is freed for what is asked for next: memory that the system gives anew is cleared first.
+
+    For commands that need as much for picture after picture. The thresholds are those of mallopt(3), as malloc.h
+    numbers them: what is larger is not kept, and how much is kept at the end of the heap.
+    """
+    import ctypes  # few runs need it
+
+    with contextlib.suppress(AttributeError, OSError):  # other C libraries
+        for threshold, size in ((-3, 2**25), (-1, 2**28)):  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
+            ctypes.CDLL(None).mallopt(threshold, size)
+
+
 @dataclass
 class _Limit:
     """What a call may take: seconds, and bytes of `pid` and its children."""

@@ -426,3 +426,23 @@ def nested(function: str, argument: float, timeout: float) -> object:
 
 def test_signals_have_names_and_most_real_time_ones_numbers() -> None:
     assert [signal_name(each) for each in (signal.SIGKILL, signal.SIGSEGV, 40)] == ["SIGKILL", "SIGSEGV", "signal 40"]
+
+
+def test_what_is_freed_is_kept_for_the_next_picture() -> None:
+    """The kernel has to clear 512 pages for 2 MiB each time they are asked for anew."""
+    code = (
+        "import resource\n{}"
+        "for _ in range(40):\n    a, b = bytearray(2**21), bytearray(2**21 + 1)\n    del a, b\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)"
+    )
+    keep = "from convert.isolation import keep_freed_memory\nkeep_freed_memory()\n"
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(2**20)}
+    faults = [
+        int(
+            subprocess.run(
+                [sys.executable, "-c", code.format(each)], env=environment, capture_output=True, check=True
+            ).stdout
+        )
+        for each in ("import convert.isolation\n", keep)
+    ]
+    assert faults[1] < faults[0] / 2

@@ -55,9 +55,10 @@ def simulate(paths: tuple[Path, ...], *, output: Path, format_: str, fail_on: Le
         return _recordings(config, pictures, output, format_, fail_on, given(values), quiet=quiet)
     if not pictures and not values["tensors"]:
         raise click.UsageError("pictures are missing: files or folders of them, or videos")
-    from convert import api  # --help does without
+    from convert import api, isolation  # --help does without
     from convert.render.simulation import frames_counted, show_simulation, simulation_document
 
+    isolation.keep_freed_memory()
     with frames_counted(quiet=quiet) as observer:
         result = api.simulate(config, pictures, output, observer=observer, **given(values))
     code = exit_code(result.findings, fail_on)

@@ -78,7 +78,7 @@ def passed_over(secondary: LoadedEngine, engine: int, class_id: int, box: Rect) 
     return ""
 
 
-GROUP = 8
+GROUP = 4
 """Pictures in a group, or as many as the primary engine's batch has."""
 
 GROUP_BYTES = 2**27
