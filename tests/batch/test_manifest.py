@@ -124,8 +124,8 @@ def test_paths_are_relative_to_the_manifest(read: Read, tmp_path: Path) -> None:
 BAD = [
     ("", None, "there is no [[model]] in it"),
     ("x = 1", 1, "'x' is not known here"),
-    ("[default]\n[[model]]\nexport='a'", 1, "did you mean 'defaults'?"),
-    ("[[models]]\nexport='a'", 1, "did you mean 'model'?"),
+    ("[default]\n[[model]]\nexport='a'", 1, "'default' is not known here; did you mean 'defaults'?"),
+    ("[[models]]\nexport='a'", 1, "'models' is not known here; did you mean 'model'?"),
     ("defaults = 1\n[[model]]\nexport='a'", 1, "defaults is a table"),
     ("[model]\nexport='a'", 1, "model is a list of tables"),
     ("model = [1]", 1, "model is a list of tables"),
@@ -139,10 +139,14 @@ BAD = [
     ("[defaults]\nlabels = ['a', 1]\n[[model]]\nexport = 'a'", 2, "labels: a list of labels holds texts"),
     ("[defaults]\nrole = ['pgie']\n[[model]]\nexport = 'a'", 2, "role: it is a text or a number"),
     ("[defaults]\ntarget = 1979-05-27\n[[model]]\nexport = 'a'", 2, "target: it is a text or a number"),
-    ("[defaults]\ntarget = '7'\n[[model]]\nexport = 'a'", 2, "deepstream-7.0 or deepstream-7.1"),
+    (
+        "[defaults]\ntarget = '7'\n[[model]]\nexport = 'a'",
+        2,
+        "target: there is no DeepStream release '7'; did you mean deepstream-7.0 or deepstream-7.1?",
+    ),
     ("[defaults]\ntarget = 6.2\njetpack = 6.2\n[[model]]\nexport = 'a'", 3, "on JetPack 6.2 runs deepstream-7.1"),
     ("[defaults]\nframe = '1:99'\n[[model]]\nexport = 'a'", 2, "frame: "),
-    ("[defaults]\nimages = 'gone'\n[[model]]\nexport = 'a'", 2, "does not exist"),
+    ("[defaults]\nimages = 'gone'\n[[model]]\nexport = 'a'", 2, "images: Path '"),
     ("[defaults]\nexport = 'b'\n[[model]]\nexport = 'a'", 2, "there is no option 'export'"),
     ("[defaults]\nname = 'b'\n[[model]]\nexport = 'a'", 2, "there is no option 'name'"),
     ("[[model]]\nname = 'b'", 1, "a model has an export, or a pgie and an sgie"),
@@ -153,10 +157,14 @@ BAD = [
     ("[[model]]\nexport = 7", 2, "export is text"),
     ("[[model]]\nexport = 'a\\u0000'\n".replace("'", '"'), 2, "export is text"),
     ("[[model]]\nexport = 'none/*.zip'", 2, "export 'none/*.zip': nothing matches"),
-    ("[[model]]\nexport = 'a'\nresize-mode = 'squash'\nresize_mode = 'squash'", 4, "given twice"),
-    ("[[model]]\nexport = 'a'\nexport = 'b'", 3, "no TOML: Cannot overwrite a value"),
-    ("[[model]]\nexport = a", 2, "no TOML"),
-    ("a = " + "[" * 5000, None, "nested too deep"),
+    (
+        "[[model]]\nexport = 'a'\nresize-mode = 'squash'\nresize_mode = 'squash'",
+        4,
+        "resize-mode is given twice, with - and with _",
+    ),
+    ("[[model]]\nexport = 'a'\nexport = 'b'", 3, "the manifest is no TOML: Cannot overwrite a value"),
+    ("[[model]]\nexport = a", 2, "the manifest is no TOML"),
+    ("a = " + "[" * 5000, None, "the manifest is nested too deep"),
     # The key of the error is written so that no line shows it: the table's line, or none.
     ("[[model]]\nexport = 'a'\n\"t\\u0061rgt\" = '6'", 1, "there is no option 'targt'"),
     ("# one\n[[model]]\nexport = 'a'\n\"t\\u0061rgt\" = '6'\n[[model]]\ntargt = '6'", 2, "there is no option 'targt'"),
@@ -171,7 +179,7 @@ BAD = [
 def test_a_wrong_one(text: str, line: int | None, said: str, read: Read) -> None:
     with pytest.raises(InputError) as caught:
         read(text)
-    assert said in caught.value.message
+    assert caught.value.message.startswith(said)
     assert caught.value.line == line
     assert caught.value.hint
     assert str(caught.value.path).endswith("models.toml")

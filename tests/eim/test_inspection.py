@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.eim import inspect as rules
-from convert.eim.inspect import Binary, EimInspection, Host, here, inspect, missing, read_binary, targets_of
-from convert.errors import InputError
+from convert.eim.inspect import Binary, EimInspection, Host, _read, here, inspect, missing, read_binary, targets_of
+from convert.errors import InputError, MissingDependencyError, pip_install
 from convert.findings import Level
 from convert.isolation import Died, Failed, Worker
 from tests.eim.executables import BANNER, elf, macho
@@ -186,6 +186,13 @@ def test_any_damage_is_read_or_unreadable(tmp_path: Path) -> None:
             with contextlib.suppress(Failed, Died):  # told by `read_binary`
                 result = worker.call("convert.eim.inspect:_read", str(path), timeout=30)
                 assert isinstance(result, Binary | str)
+
+
+def test_without_lief_the_command_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lief", None)
+    with pytest.raises(MissingDependencyError, match=r"^LIEF is not installed$") as caught:
+        _read("model.eim")
+    assert caught.value.hint == pip_install("lief")
 
 
 def test_a_crash_of_the_reader_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

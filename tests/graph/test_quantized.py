@@ -566,6 +566,7 @@ def test_ordinary_layers(kind: str, attributes: dict[str, Any], weights: NDArray
 @pytest.mark.parametrize(
     ("kind", "source", "weights", "result", "count"),
     [
+        ("Gemm", (1, 7), (5, 7), (1, 5), 35),  # transposed weights
         ("Conv", (1, 3, 8, 8), (4, 3, 3, 3), (1, 4, 4, 4), 4 * 4 * 4 * 27),
         ("Conv", (1, 4, 8, 8), (4, 1, 3, 3), (1, 4, 8, 8), 4 * 8 * 8 * 9),
         ("ConvTranspose", (1, 3, 4, 4), (3, 5, 2, 2), (1, 5, 8, 8), 3 * 4 * 4 * 20),

@@ -52,6 +52,19 @@ def test_other_shapes_become_a_row(body: str, target: str) -> None:
     assert operators(fitted.model)[-1] == "Reshape"
 
 
+_ENDS = (
+    "Cast<to = 1>(b)", "Clip(b)", "Concat<axis = 1>(b)", "Flatten(b)", "Identity(b)", "Squeeze(b)", "Transpose(b)",
+    "DequantizeLinear(q, s, z) ",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("end", _ENDS)
+def test_what_stands_behind_the_softmax_keeps_probabilities(end: str) -> None:
+    codes = "s = Constant<value = float {0.5}>() z = Constant<value = int8 {0}>() q = QuantizeLinear(b, s, z) "
+    body = f"a = GlobalAveragePool(x) c = Flatten(a) b = Softmax(c) {codes if 'q' in end else ''}y = {end}"
+    assert not fit(body, "1,3" if "T" not in end and "Squeeze" not in end else "3,1" if "T" in end else "3").findings
+
+
 def test_the_values_stay() -> None:
     before = model("a = GlobalAveragePool(x) y = Sigmoid(a)", target="1,3,1,1")
     values = np.random.default_rng(0).random((1, 3, 4, 5), np.float32)

@@ -264,6 +264,17 @@ def test_a_file_is_a_video_by_its_name_or_its_beginning(tmp_path: Path) -> None:
     assert not is_video(tmp_path / "missing.mp4")
 
 
+_NAMED = ".264 .265 .3gp .avi .flv .h264 .h265 .hevc .m2ts .m4v .mjpeg .mjpg .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts"
+
+
+@pytest.mark.parametrize("suffix", f"{_NAMED} .webm .wmv .y4m".split())
+def test_names_of_videos(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"clip{suffix}"
+    path.touch()
+    assert is_video(path)
+    assert read.find([tmp_path]) == (path,)
+
+
 def test_without_pyav_the_command_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = _make(tmp_path / "clip.mp4", count=2)
     with monkeypatch.context() as patch:

@@ -194,6 +194,17 @@ def test_passages_and_why_others_are_none() -> None:
     assert result.differences[0].why.startswith("seen in too few frames")
 
 
+@pytest.mark.parametrize(
+    ("labels", "name"),
+    [(("belt-left",), "belt-left"), (("belt-left", "belt-right"), "belt"), (("a-b", "c"), "a-b and c")],
+)
+def test_both_directions_of_a_line_have_one_name(labels: tuple[str, ...], name: str) -> None:
+    both = [replace(each, label=label) for each, label in zip(SETUP.lines, labels, strict=False)]
+    result = counted(replace(SETUP, lines=tuple(both)), lambda number: (200 + 5 * number, 20))
+    assert result.edge_impulse is not None
+    assert [each for each, _ in result.edge_impulse] == [name]
+
+
 def test_crossing_again_counts_for_edge_impulse_alone() -> None:
     def to_and_fro(number: int) -> tuple[float, float]:
         step = number % 80

@@ -224,6 +224,10 @@ def test_both_sides_of_a_tolerance(reference: list[Any], candidate: list[Any], e
 
 @pytest.mark.parametrize(("middle", "expected"), [(0.25, []), (0.2, ["25.0%"])])
 def test_rounded_alike_the_middle_input_counts(middle: float, expected: list[str]) -> None:
+    """As a share of the largest value."""
+    large = Tally(0.125, exact=False, middle=middle)
+    large.add(NAMES, [array([4, 0], [4, 0], [4, 0])], [array([4, 0], [3, 0], [0, 0])])
+    assert [each.id for each in large.findings() if "on half" in each.message] == ["EI403"] * len(expected)
     result = Tally(0.125, exact=False, middle=middle)
     candidate = array([1, 0], [0.75, 0], [0, 0])
     result.add(NAMES, [array([1, 0], [1, 0], [1, 0])], [candidate])

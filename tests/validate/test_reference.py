@@ -54,6 +54,16 @@ def test_integers_without_a_scale_are_refused() -> None:
         runtimes._quantize(np.zeros(1, np.float32), {"dtype": np.uint8, "quantization": (0.0, 0)})
 
 
+def test_a_model_that_fails_while_it_runs_is_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("node 3 failed to invoke")
+
+    monkeypatch.setattr(runtimes.LiteRT, "__call__", fails)
+    with pytest.raises(ValidationError, match="node 3 failed to invoke") as caught:
+        runtimes.run_tflite(tflite(MODEL), PICTURES, ImageScaling.NONE)
+    assert caught.value.hint == DAMAGED
+
+
 def test_pictures_of_another_size(worker: Worker) -> None:
     with pytest.raises(
         ValidationError, match=r"^the original's input \[1,6,5,3\] does not hold one picture of 5x5 with 3 channels"
