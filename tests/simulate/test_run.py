@@ -170,7 +170,7 @@ class TestPrimary:
         with pytest.raises(InputError, match="the video ends here"):
             _frames(_runner(classifier(tmp_path, process_mode=1)), faulty())
 
-    @pytest.mark.parametrize(("batch", "group", "room"), [(1, 8, 100), (100, 100, 100), (2, 5, 5), (6, 6, 5)])
+    @pytest.mark.parametrize(("batch", "group", "room"), [(1, 4, 100), (100, 100, 100), (2, 3, 3), (6, 6, 5)])
     def test_a_group_is_a_batch_or_more(
         self, tmp_path: Path, batch: int, group: int, room: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
