@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -279,15 +280,20 @@ def is_video(path: Path) -> bool:
 
     A file that cannot be read is none: whoever opens it as a picture says why.
     """
-    if not path.is_file():
-        return False
-    if path.suffix.lower() in _VIDEOS:
-        return True
     try:
-        with path.open("rb") as file:
-            return _STARTS.match(file.read(16)) is not None
-    except OSError:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            return False
+        return path.suffix.lower() in _VIDEOS or _begins_as_video(path, status.st_ino, status.st_mtime_ns)
+    except (OSError, ValueError):
         return False
+
+
+@lru_cache(2**14)
+def _begins_as_video(path: Path, _inode: int, _changed: int) -> bool:
+    """Asked several times of each file of a simulation; to open it takes time."""
+    with path.open("rb") as file:
+        return _STARTS.match(file.read(16)) is not None
 
 
 def video_frames(path: Path, *, every: int = 1, limit: int | None = None) -> Iterator[tuple[str, NDArray[np.uint8]]]:
