@@ -373,7 +373,7 @@ _PAGE_SIDE: Final = 960  # pixels: the longer side of a picture on the page
 _SQUARES: Final = (
     4  # enlarged so often, PNG is smaller than JPEG (measured: 30 to 45 KB for 96x96, 44 to 35 for 160x160)
 )
-_FEW: Final = 8  # objects, which have room for large labels
+_FEW: Final = 8  # objects, which have room for large labels: the page shows half of a picture's width
 _STRIP: Final[Colour] = (27, 31, 36)
 _FAINT: Final[Colour] = (170, 178, 187)
 _NOTHING: Final[Colour] = (255, 200, 60)
@@ -422,22 +422,15 @@ def enlargement(width: int, height: int) -> int:
     return max(1, -(-_LEGIBLE // max(width, height)))
 
 
-def draw(
-    picture: NDArray[np.uint8],
-    frame: FrameResult,
-    *,
-    largest: int | None = None,
-    text: float = 1 / 36,
-    brief: bool = False,
-) -> Image.Image:
+def draw(picture: NDArray[np.uint8], frame: FrameResult, *, large: bool = False, page: bool = False) -> Image.Image:
     """The picture as the screen shows it.
 
     Args:
         picture: RGB, uint8 [H,W,3], of the frame's size.
         frame: what the simulation found in it.
-        largest: the longer side of the result's picture at most, in pixels; not below 480. None: as large as it is.
-        text: height of labels, as a share of a square's side that has the picture's area; never below 14 pixels.
-        brief: the strip says what is shown, but neither why nothing is nor how large the picture was.
+        large: a few objects have large labels.
+        page: for `convert.render.page`: large labels, at most 960 pixels, and the strip says what is shown, but
+            neither why nothing is nor how large the picture was.
 
     Returns:
         An RGB image: the picture, enlarged (see `enlargement`) or reduced, and where there is something to say of the
@@ -451,15 +444,18 @@ def draw(
             f"picture {frame.name!r} is {picture.dtype} {list(picture.shape)}, not uint8 "
             f"[{frame.height}, {frame.width}, 3]"
         )
-    scale = _scale(frame.width, frame.height, largest, text)
+    few = len(frame.objects) <= _FEW and (large or page)
+    scale = _scale(frame.width, frame.height, 1 / 24 if few else 1 / 36, page=page)
     ground = _resized(Image.fromarray(picture), scale)
     areas = [scale.area(found.box) for found in frame.objects]
     labels = _labels(frame, scale, areas)
-    lines = _strip(frame, scale, None if brief else len(frame.objects) - len(labels))
+    lines = _strip(frame, scale, None if page else len(frame.objects) - len(labels))
     gap = scale.text // 2
     below = sum(line.height for line, _ in lines) + 2 * gap if lines else 0
-    canvas = Image.new("RGB", (scale.canvas, scale.height + below), _STRIP)
-    canvas.paste(ground, (scale.left, 0))
+    canvas = ground
+    if (scale.left, below) != (0, 0):
+        canvas = Image.new("RGB", (scale.canvas, scale.height + below), _STRIP)
+        canvas.paste(ground, (scale.left, 0))
     pen = ImageDraw.Draw(canvas)
     for found, area in zip(frame.objects, areas, strict=True):
         if area is not None:
@@ -482,29 +478,28 @@ def draw(
 
 
 def suits_page(frame: FrameResult) -> bool:
-    """Whether `draw` alone gives what can stand on the page: so many labels that larger ones had no room, full size."""
-    longer = max(frame.width, frame.height)
-    return len(frame.objects) > _FEW and _LEGIBLE <= longer <= _PAGE_SIDE
+    """Whether `draw` with large labels gives what can stand on the page: of its size, with nothing else below it."""
+    return frame.shows and _LEGIBLE <= max(frame.width, frame.height) <= _PAGE_SIDE
 
 
 def page_picture(picture: NDArray[np.uint8], frame: FrameResult) -> bytes:
-    """`draw` for `convert.render.page`: at most 960 pixels, larger text, and only what the page does not say itself.
+    """What `draw` gives for `convert.render.page`, as a file.
 
     A PNG file where pixels were made squares of 16 and more, which is smaller then; JPEG otherwise.
 
     Raises:
         ValueError: as `draw`.
     """
-    image = draw(picture, frame, largest=_PAGE_SIDE, text=1 / 24 if len(frame.objects) <= _FEW else 1 / 34, brief=True)
+    image = draw(picture, frame, page=True)
     if enlargement(frame.width, frame.height) >= _SQUARES:
         return png(image)
-    return jpeg(image, 88)
+    return jpeg(image)
 
 
-def jpeg(image: Image.Image, quality: int) -> bytes:
+def jpeg(image: Image.Image) -> bytes:
     """The image as a JPEG file."""
     with os.fdopen(os.memfd_create("jpeg"), "w+b") as file:  # Pillow holds the interpreter lock without a descriptor
-        image.save(file, "JPEG", quality=quality, subsampling=0)  # halved colours would blur the labels
+        image.save(file, "JPEG", quality=88, subsampling=0)  # halved colours would blur the labels
         file.seek(0)
         return file.read()
 
@@ -518,7 +513,7 @@ def png(image: Image.Image) -> bytes:
 
 def frame_of(drawn: Image.Image, frame: FrameResult) -> Image.Image:
     """What `draw` made, of the frame's own size: the strip lies over the bottom of the picture."""
-    scale = _scale(frame.width, frame.height, None, 1 / 36)
+    scale = _scale(frame.width, frame.height, 1 / 36)
     found = drawn.crop((scale.left, 0, scale.left + scale.width, scale.height))
     strip = drawn.crop((0, scale.height, min(drawn.width, scale.width), drawn.height))
     if strip.height:
@@ -527,10 +522,11 @@ def frame_of(drawn: Image.Image, frame: FrameResult) -> Image.Image:
     return found if found.size == size else found.resize(size, Image.Resampling.BOX)
 
 
-def _scale(wide: int, high: int, largest: int | None, text: float) -> _Scale:
+def _scale(wide: int, high: int, text: float, *, page: bool = False) -> _Scale:
+    """`text`: the height of labels, as a share of a square's side that has the picture's area; 14 pixels at least."""
     longer, factor = max(wide, high), float(enlargement(wide, high))
-    if largest is not None and longer > max(largest, _LEGIBLE):
-        factor = max(largest, _LEGIBLE) / longer
+    if page and longer > _PAGE_SIDE:
+        factor = _PAGE_SIDE / longer
     width, height = (max(1, round(side * factor)) for side in (wide, high))
     left = max(0, -(-(_NARROWEST - width) // 2))
     side = math.sqrt(width * height)
@@ -603,7 +599,7 @@ def marks_picture(marks: Sequence[Shown], size: tuple[int, int], picture: NDArra
     Returns:
         A JPEG file of a picture, a PNG file of the plain frame; at most 960 pixels.
     """
-    scale = replace(_scale(*size, _PAGE_SIDE, 1 / 36), left=0)
+    scale = replace(_scale(*size, 1 / 36, page=True), left=0)
     if picture is not None:
         image = _resized(Image.fromarray(picture), scale)
     else:
@@ -615,7 +611,7 @@ def marks_picture(marks: Sequence[Shown], size: tuple[int, int], picture: NDArra
             pen.line(line, fill=_FAINT)
             write(pen, set_line(f"{tenth / 10:g}", _SMALLEST_TEXT, scale.width), *at, _STRIP)
     _draw_shown(pen, marks, scale)
-    return png(image) if picture is None else jpeg(image, 88)
+    return png(image) if picture is None else jpeg(image)
 
 
 def _chip(found: DetectedObject, scale: _Scale, id_: int = 0) -> Chip:

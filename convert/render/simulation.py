@@ -283,7 +283,6 @@ def _answer(answer: Prediction) -> str:
     return ", ".join(shown) + (f" [dim]and {more} more[/]" if more > 0 else "")
 
 
-_QUALITY = 90  # of the drawn JPEG files
 _AHEAD = 16  # pictures that wait for the thread that draws them,
 _MOST_AHEAD = 2**26  # bytes of them
 _TOGETHER = 64  # pictures whose files are written in one go, which takes little longer than those of one picture
@@ -418,12 +417,14 @@ _Drawn = tuple["Image | None", bytes, bytes | None]  # the frame of a video, the
 
 
 def _draw(pixels: NDArray[np.uint8], frame: FrameResult, *, page: bool) -> _Drawn:
-    image = drawing.draw(pixels, frame)
-    data = drawing.jpeg(image, _QUALITY)
-    shown = drawing.frame_of(image, frame) if is_video(frame.source) else None
+    film = is_video(frame.source)  # in which labels have one size
+    both = drawing.suits_page(frame) and not film
+    image = drawing.draw(pixels, frame, large=both)
+    data = drawing.jpeg(image)
+    shown = drawing.frame_of(image, frame) if film else None
     if not page:
         return shown, data, None
-    return shown, data, data if drawing.suits_page(frame) else drawing.page_picture(pixels, frame)
+    return shown, data, data if both else drawing.page_picture(pixels, frame)
 
 
 def _names(objects: Path) -> set[str]:

@@ -93,21 +93,19 @@ def test_a_narrow_picture_stands_in_the_middle() -> None:
     assert (drawn[500, 165:] != GREY).all()
 
 
-@pytest.mark.parametrize(("size", "expected"), [((4000, 2000), (960, 480)), ((1000, 4000), (320, 960))])
-def test_largest_bounds_the_picture(size: tuple[int, int], expected: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [((4000, 2000), (960, 480)), ((961, 500), (960, 499)), ((960, 500), (960, 500)), ((1000, 4000), (320, 960))],
+)
+def test_a_picture_on_the_page_has_960_pixels_at_most(size: tuple[int, int], expected: tuple[int, int]) -> None:
     one = frame(*size, found(Rect(0, 0, 10, 10)))
-    assert draw(grey(one), one, largest=960).size == expected
-
-
-def test_nothing_becomes_smaller_than_legible() -> None:
-    one = frame(640, 480, found(Rect(0, 0, 10, 10)))
-    assert draw(grey(one), one, largest=10).width == 480
+    assert draw(grey(one), one, page=True).size == expected
 
 
 def test_extreme_shapes() -> None:
     for width, height in ((1, 1), (20_000, 1), (1, 20_000), (20_000, 40)):
         one = frame(width, height, found(Rect(0, 0, width, height)), dropped=())
-        assert draw(grey(one), one, largest=960).width >= 320
+        assert draw(grey(one), one, page=True).width >= 320
 
 
 def test_the_same_bytes_again_and_the_pixels_stay_as_they_are(street: Street) -> None:
@@ -237,14 +235,14 @@ def test_a_classifier_label_is_the_caption(written: Callable[..., list[str]]) ->
     )
     one = frame(96, 96, label="apple ripe ", classifications=said)
     assert written(one) == ["apple 0.750, ripe 0.500", "96 x 96 pixels, drawn 5 times as large"]
-    assert written(one, brief=True) == ["apple 0.750, ripe 0.500"]
+    assert written(one, page=True) == ["apple 0.750, ripe 0.500"]
 
 
 def test_nothing_shown_is_said_with_its_reason(written: Callable[..., list[str]]) -> None:
     lost = DroppedCandidate(1, "topk", "number 21 of its class, topk=20", 0, 0.2, "car", None)
     one = frame(640, 480, dropped=(lost,))
     assert written(one) == ["Nothing shown", "Best candidate: car: number 21 of its class, topk=20"]
-    assert written(one, brief=True) == ["Nothing shown"]
+    assert written(one, page=True) == ["Nothing shown"]
     assert written(frame(640, 480)) == ["Nothing shown", "There was no candidate."]
     assert written(frame(640, 480, notes=("The parser failed.",))) == ["Nothing shown", "The parser failed."]
 

@@ -100,9 +100,9 @@ def _drawn(street: Street) -> list[str]:
     lines = []
     for name, one in (FRAMES | {each.name: each for each in street.simulation.frames}).items():
         grey = np.full((one.height, one.width, 3), 128, np.uint8)
-        for options in ({}, {"largest": 600, "text": 1 / 24, "brief": True}):
+        for options in ({}, {"large": True}, {"page": True}):
             STROKES.clear()
-            image = drawing.draw(grey, one, **options)  # type: ignore[arg-type]
+            image = drawing.draw(grey, one, **options)
             whole = drawing.frame_of(image, one).size if not options else ""
             lines += [f"{name} {options or ''}: {image.size} {whole}", *STROKES]
     for picture in (None, np.zeros((720, 1280, 3), np.uint8)):

@@ -6,12 +6,17 @@ import hashlib
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from convert.errors import OutputError
 from convert.images.read import video_frames
+from convert.images.scaling import Rect
+from convert.render.drawing import STYLES
+from convert.render.simulation import ResultsFolder
 from convert.render.video import AnnotatedVideos, video_stem
+from convert.simulate.results import DetectedObject, FrameResult
 
 av = pytest.importorskip("av")
 
@@ -153,3 +158,18 @@ def test_a_video_that_cannot_be_encoded_is_one_error(clip: Path, videos: Annotat
     assert caught.value.path == str(videos.folder / "clip.mp4")
     assert caught.value.hint == "check free space and permissions, or choose another -o"
     assert not list(videos.folder.iterdir())
+
+
+def test_labels_have_one_size_in_a_video_and_are_larger_in_a_picture_of_few(clip: Path, tmp_path: Path) -> None:
+    def heights(source: Path, objects: int) -> set[int]:
+        boxes = [DetectedObject(1, 0, "car", 0.5, Rect(10, 60.0 + 45 * each, 20, 16)) for each in range(objects)]
+        one = FrameResult("clip-000000", source, 640, 480, None, objects=tuple(boxes))
+        with ResultsFolder(tmp_path / f"{source.stem}{objects}") as folder:
+            folder.add(one, np.full((480, 640, 3), 90, np.uint8), b"")
+        with Image.open(folder.path / "drawn" / "clip-000000.jpg") as drawn:
+            column = np.asarray(drawn.convert("RGB"))[:, 12]  # of a label's ground
+        edges = np.flatnonzero(np.diff((np.abs(column.astype(int) - STYLES[0].colour).max(axis=1) < 30).astype(int)))
+        return {int(end - start) for start, end in zip(edges[::2], edges[1::2], strict=True) if end - start > 6}
+
+    assert heights(clip, 8) == heights(clip, 9) == heights(Path("no.jpg"), 9)
+    assert min(heights(Path("no.jpg"), 8)) > max(heights(clip, 8))
