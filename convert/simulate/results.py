@@ -553,9 +553,9 @@ def dropped_by_detector(
         *decoding.best(MOST_DROPPED, without=_DUPLICATES), *decoding.best(_MOST_DUPLICATES, only=_DUPLICATES)
     )  # fmt: skip
     found = [_dropped(settings, drop, _in_picture(drop, view, parent), of) for drop in decoded]
-    corner = parent or Rect(0, 0, 0, 0)
+    left, top = (parent.left, parent.top) if parent else (0.0, 0.0)
     for drop in attaching.best(MOST_DROPPED):
-        box = Rect(drop.left + corner.left, drop.top + corner.top, drop.width, drop.height)
+        box = Rect(drop.left + left, drop.top + top, drop.width, drop.height)
         found.append(_dropped(settings, drop, box, of))
     return found
 

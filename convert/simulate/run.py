@@ -247,7 +247,7 @@ class Runner:
     engines: tuple[LoadedEngine, ...]
     findings: list[Finding] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
-    _counts: dict[int, int] = field(default_factory=dict)
+    _used: set[int] = field(default_factory=set)
     _failed: dict[int, str] = field(default_factory=dict)
     _inputs: Inputs = field(default_factory=Inputs)
 
@@ -269,7 +269,7 @@ class Runner:
             for state in states:
                 yield state.picture, state.frame()
         for loaded in self.engines[1:]:
-            if not self._counts.get(number := loaded.engine.settings.unique_id):
+            if (number := loaded.engine.settings.unique_id) not in self._used:
                 message = f"engine {number} looked at no object of any picture"
                 self.findings.append(results.UNUSED_ENGINE.found(message, path=loaded.engine.config))
 
@@ -353,7 +353,7 @@ class Runner:
                         cut.append((target, placement))
             if not cut:
                 continue
-            self._counts[number] = self._counts.get(number, 0) + len(cut)
+            self._used.add(number)
             decoded, _ = self._decoded(loaded, values[: len(cut)])
             with timed(self.seconds, "decode"):
                 for (target, placement), result in zip(cut, decoded, strict=True):

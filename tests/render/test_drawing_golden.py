@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import ImageDraw
+from PIL import Image, ImageDraw
 
 from convert.images.scaling import Rect
 from convert.render import drawing
@@ -93,6 +94,8 @@ FRAMES = {
         DroppedCandidate(1, "topk", "number 22", 4, 0.4, "bus", Rect(100, 50, 61, 43)))),
     "counted": frame(640, 480, found(99, 99, 50, 40), found(300, 99, 50, 40, 1), counted=Counted(
         (7, 0), (LINE, replace(LINE, crossed=True), ZONE))),
+    "counted at the edges": frame(640, 480, found(599, 450, 40, 29), counted=Counted((4,), (
+        replace(LINE, points=((0, 0), (639, 479))), replace(LINE, points=((639, 0), (0, 0)))))),
 }  # fmt: skip
 
 
@@ -108,7 +111,8 @@ def _drawn(street: Street) -> list[str]:
     for picture in (None, np.zeros((720, 1280, 3), np.uint8)):
         STROKES.clear()
         data = drawing.marks_picture((LINE, ZONE), (1280, 720), picture)
-        lines += [f"marks {data[:4].hex()}", *STROKES]
+        with Image.open(io.BytesIO(data)) as image:
+            lines += [f"marks {image.format} {image.getpixel((1, 1)) if picture is None else ''}", *STROKES]
     return lines
 
 

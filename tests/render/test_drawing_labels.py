@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,3 +77,13 @@ def test_a_label_larger_than_the_picture_begins_in_it() -> None:
     (place,) = placed([chip("x" * 50)], [Area(5, 5, 10, 10)], [], Area(0, 0, 50, 10))
     assert place is not None
     assert (place.left, place.top) == (0, 0)
+
+
+@pytest.mark.parametrize(("room", "hidden"), [(0.75, 0.25), (0.7, None)])
+def test_a_quarter_of_a_label_may_be_hidden(room: float, hidden: float | None) -> None:
+    one = Chip((replace(set_line("apple", 14, 400), width=96, ascent=36, descent=0),), style_of(1, 0), 2)
+    assert (one.width, one.height) == (100, 40)
+    within = Area(0, 0, 100, 40 + round(40 * room))
+    first, second = placed([one] * 2, [Area(0, 40, 100, within.bottom)] * 2, [], within)
+    assert first == Area(0, 0, 100, 40)
+    assert (second and shared(first, second) / 4000) == hidden

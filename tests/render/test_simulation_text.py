@@ -255,3 +255,21 @@ def test_document() -> None:
     odd = comparison_document(Comparison("m", "fomo", False, 0.1, (), (infinite,)))
     assert odd["largest_difference"] is None
     assert odd["pictures"][0]["deepstream"]["score"] is odd["pictures"][0]["edge_impulse"]["score"] is None
+
+
+def test_what_does_not_fit_into_a_line_goes_on_below(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    terminal = Console(file=out, width=40, force_terminal=True, no_color=True, highlight=False)
+    monkeypatch.setattr("convert.render.simulation.console", lambda: terminal)
+    long = engine(1, NetworkType.DETECTOR, on_objects=True)
+    long.config, long.approximated = "long " * 9, ("word " * 9,)
+    show_simulation(Result(Simulation((long,), FRAMES[:1]), (), ()))
+    show_comparison(Comparison("m", "fomo", True, 0.1, STEPS, ROWS[3:4], (
+        Reason(Cause.FRAMING, "squashed " * 9, "crop it " * 9, ("boxes.jpg",)),)), terminal)  # fmt: skip
+    text = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue())
+    for line in (
+        "\n  96x64x3, long", "\n  approximated word", "\n    word word", "\n  because squashed",
+        "\n    squashed squashed",
+        "\n    hint: crop", "\n      it crop", "\n      crop it",
+    ):  # fmt: skip
+        assert line in text

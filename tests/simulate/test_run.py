@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from convert.errors import InputError
 from convert.images.read import Picture, Unreadable
 from convert.simulate.engine import Source, load
 from convert.simulate.job import in_order
-from convert.simulate.run import PARTS, Prefetch, Runner
+from convert.simulate.run import PARTS, Prefetch, Runner, inputs_at_once
 from tests.simulate.engines import BLUE, GREEN, RED, block, classifier, detector, plain
 
 if TYPE_CHECKING:
@@ -181,6 +182,7 @@ class TestPrimary:
 
     def test_time_is_told_for_every_part(self, tmp_path: Path) -> None:
         runner = _runner(classifier(tmp_path, process_mode=1))
+        assert runner.seconds == dict.fromkeys(PARTS, 0)
         simulation = runner.simulation(_frames(runner, _pictures(tmp_path, plain(30, 40, RED))))
         assert set(simulation.seconds) == set(PARTS)
         assert all(0 < seconds < 600 for part, seconds in simulation.seconds.items() if part != "decode pictures")
@@ -355,3 +357,11 @@ def test_nan_among_the_scores_of_a_class_is_a_finding(tmp_path: Path) -> None:
     runner = _runner(detector(tmp_path, cluster_mode=2, net_scale_factor="inf"))
     _frames(runner, _pictures(tmp_path, block(64, 64, RED, GREEN), block(64, 64, RED, GREEN)))
     assert [(finding.id, finding.level) for finding in runner.findings] == [("EI707", "warning")]
+
+
+@pytest.mark.parametrize(
+    ("shape", "inputs"), [((1, 4096, 4096), 1), ((1, 4096, 4097), 1), ((2, 2048, 2048), 2), ((3, 320, 320), 54)]
+)
+def test_inputs_of_64_megabytes_are_made_at_once(shape: tuple[int, ...], inputs: int) -> None:
+    loaded = SimpleNamespace(prepare=SimpleNamespace(shape=shape))
+    assert inputs_at_once(loaded) == inputs  # type: ignore[arg-type]
