@@ -320,3 +320,19 @@ def test_pictures_for_the_page(street: Street) -> None:
             kinds[one.name] = image.format
             assert max(image.size) < 1300
     assert kinds == {"crossing": "JPEG", "crop": "PNG", "night": "JPEG", "empty": "JPEG"}
+
+
+@pytest.mark.parametrize(("size", "larger"), [((640, 480), 1), ((64, 48), 8)])
+def test_what_is_said_below_a_picture_lies_over_the_bottom_of_a_videos_frame(
+    size: tuple[int, int], larger: int
+) -> None:
+    one = frame(*size)
+    drawn = draw(grey(one), one)
+    shown = drawing.frame_of(drawn, one)
+    assert shown.size == size
+    strip = drawn.height - larger * size[1]
+    assert strip > 0
+    rows = drawn.crop((0, larger * size[1], larger * size[0], drawn.height)).resize((size[0], strip // larger), 4)
+    below = np.asarray(shown)[size[1] - strip // larger :].astype(int)
+    assert np.abs(below - np.asarray(rows)).mean() < 9
+    assert (np.asarray(shown)[: size[1] - strip // larger - 1] == GREY).all()

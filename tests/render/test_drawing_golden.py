@@ -84,7 +84,8 @@ FRAMES = {
         Classification(2, 0, 0, 0.25, "parked"), Classification(2, 0, 1, 0.0001, "")))),
     "tiny": frame(20, 10, found(2, 2, 6, 5, label="very long label of a thing that has no room")),
     "tall": frame(30, 1200, found(2, 2, 6, 5)),
-    "large": frame(3000, 2000, found(100, 200, 600, 500, 5), found(float("inf"), 0, 1, 1)),
+    "large": frame(3000, 2000, found(100, 200, 600, 500, 5), found(900, 900, 600, 500, 9),
+                   found(float("inf"), 0, 1, 1)),
     "label": frame(96, 96, label="a b", classifications=(Classification(1, 0, 0, 0.9995, "a"),
                                                          Classification(1, 0, 1, 0.0004, "b"))),
     "label of a parser": frame(480, 480, label=" x y "),
@@ -95,7 +96,7 @@ FRAMES = {
     "counted": frame(640, 480, found(99, 99, 50, 40), found(300, 99, 50, 40, 1), counted=Counted(
         (7, 0), (LINE, replace(LINE, crossed=True), ZONE))),
     "counted at the edges": frame(640, 480, found(599, 450, 40, 29), counted=Counted((4,), (
-        replace(LINE, points=((0, 0), (639, 479))), replace(LINE, points=((639, 0), (0, 0)))))),
+        replace(LINE, points=((-9, -9), (900, 700))), replace(LINE, points=((639, 0), (0, 0)))))),
 }  # fmt: skip
 
 

@@ -97,7 +97,16 @@ def test_the_tail_stays_where_the_text_is_cut() -> None:
 
 
 def test_endless_text_is_cut_first() -> None:
-    assert set_line("é" * 10**7, 14, 10**9).text.endswith("…")
+    assert set_line("é" * 10**7, 14, 10**9).text == "é" * 1000 + "…"
+    assert set_line("é" * 1000, 14, 10**9).text == "é" * 1000
+
+
+def test_a_text_is_broken_at_blanks() -> None:
+    words = "one two  three\u2003four five"
+    assert [line.text for line in wrapped(words, 20, 105, 4)] == ["one two", "three four", "five"]
+    assert [line.text for line in wrapped(words, 20, 105, 2)] == ["one two", "three four…"]
+    assert [line.text for line in wrapped(words, 20, 500, 1)] == ["one two three four five"]
+    assert wrapped(" ", 20, 90, 4) == []
 
 
 @pytest.mark.usefixtures("no_fonts")
