@@ -124,7 +124,7 @@ def test_an_option_that_does_not_exist_is_an_outcome(
 ) -> None:
     outcome = execute(job("one", LIBRARY, tmp_path / "out", options), worker)
     assert outcome.error
-    assert (outcome.state, outcome.error.code) == (State.FAILED, "preset")
+    assert (outcome.state, outcome.exit_code, outcome.error.code) == (State.FAILED, 3, "preset")
     assert 0 <= outcome.seconds < 60
 
 
@@ -145,7 +145,7 @@ def test_a_bug_is_an_outcome(worker: Worker, tmp_path: Path) -> None:
     assert outcome.error.message == "this is a bug in ei-deepstream: ZeroDivisionError: by nothing"
     assert outcome.error.hint == "please report it with the export and what batch.json has under `details`"
     assert outcome.error.path == str(LIBRARY)
-    assert outcome.details.startswith("Traceback")
+    assert outcome.details.startswith("Traceback (most recent call last):\n  File ")
     assert outcome.details.endswith("ZeroDivisionError: by nothing\n")
 
 
@@ -238,6 +238,7 @@ def test_equal_options_make_equal_jobs(job_of: Callable[..., Job]) -> None:
     assert one == other
     assert hash(one) == hash(other)
     assert one.settings == {"opset": 13, "role": "pgie"}
+    assert one == Job("a", one.export, one.output, (("opset", 13), ("role", "pgie")), None, False)
 
 
 def test_an_outcome_needs_little() -> None:

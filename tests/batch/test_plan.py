@@ -99,6 +99,7 @@ def test_names_that_were_cut_stay_unique() -> None:
     apart, (finding,) = named_apart(models)
     names = [model.name for model in apart]
     assert finding.message.endswith("y-4 (3.zip) and 7 more")
+    assert named_apart(models[:5])[1][0].message.endswith("y-4 (3.zip) and 1 more")
     assert [model.name for model in named_apart(models[:1])[0]] == [long]
     assert len(set(names)) == 11
     assert {len(name) for name in names} == {100}
