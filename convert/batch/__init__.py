@@ -92,9 +92,9 @@ class Pool:
     seconds: float = TIME
     memory: int | None = None
     preload: tuple[str, ...] = PRELOAD
-    _todo: queue.SimpleQueue[Job | None] = field(default_factory=queue.SimpleQueue, init=False, repr=False)
-    _messages: queue.SimpleQueue[_Message] = field(default_factory=queue.SimpleQueue, init=False, repr=False)
-    _threads: list[_WorkerThread] = field(default_factory=list, init=False, repr=False)
+    _todo: queue.SimpleQueue[Job | None] = field(default_factory=queue.SimpleQueue, init=False)
+    _messages: queue.SimpleQueue[_Message] = field(default_factory=queue.SimpleQueue, init=False)
+    _threads: list[_WorkerThread] = field(default_factory=list, init=False)
 
     def __call__(self, jobs: Iterable[Job], observer: Callable[[Job, Event], None]) -> Iterator[Outcome]:
         """The outcomes, as they come. `observer` is called in this thread."""

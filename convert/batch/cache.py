@@ -121,8 +121,8 @@ class Ledger:
 
     path: Path
     trust: bool = True
-    _known: dict[str, tuple[str, str]] = field(default_factory=dict, init=False, repr=False)
-    _used: dict[str, tuple[str, str]] = field(default_factory=dict, init=False, repr=False)
+    _known: dict[str, tuple[str, str]] = field(default_factory=dict, init=False)
+    _used: dict[str, tuple[str, str]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         try:
@@ -204,7 +204,7 @@ def _stamp(parts: Iterable[ListedFile]) -> str:
         if (status := part.status) is not None:
             times = status.st_mtime_ns, status.st_ctime_ns
             facts = status.st_mode, status.st_size, status.st_dev, status.st_ino, *times
-        whole.update(repr((part.name, facts)).encode("utf-8", "surrogateescape"))
+        whole.update(repr((part.name, facts)).encode())
     return whole.hexdigest()
 
 

@@ -78,8 +78,8 @@ class Cluster:
     memory: int | None = None
     connect: float = CONNECT
     patience: float = PATIENCE
-    _client: Any = field(default=None, init=False, repr=False)
-    _done: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue, init=False, repr=False)
+    _client: Any = field(default=None, init=False)
+    _done: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue, init=False)
 
     def __enter__(self) -> Self:
         """Connect, and compare versions.

@@ -136,6 +136,40 @@ def test_a_worker_that_cannot_start_ends_the_run(tmp_path: Path) -> None:
         run(pool, jobs_of([tmp_path / "gone"], tmp_path))
 
 
+def test_cores_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "sched_getaffinity", {0: {3, 5, 6}}.__getitem__, raising=False)
+        assert cores() == 3
+        patch.delattr(os, "sched_getaffinity")
+        for known, used in ((7, 7), (None, 1)):
+            patch.setattr(os, "cpu_count", lambda known=known: known)
+            assert cores() == used
+
+
+@pytest.mark.parametrize(
+    ("limits", "half"),
+    [
+        ({}, 512),
+        ({"/sys/fs/cgroup/memory.max": "max\n"}, 512),
+        ({"/sys/fs/cgroup/memory.max": "600\n"}, 300),
+        ({"/sys/fs/cgroup/memory/memory.limit_in_bytes": "401\n"}, 200),
+        ({"/sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n"}, 512),
+    ],
+)
+def test_half_of_the_memory_or_of_what_the_control_group_may_have(
+    limits: dict[str, str], half: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_text(path: Path) -> str:
+        if str(path) not in limits:
+            raise FileNotFoundError(path)
+        return limits[str(path)]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 256, "SC_PAGE_SIZE": 4}.__getitem__)
+        patch.setattr("pathlib.Path.read_text", read_text)
+        assert half_of_memory() == half
+
+
 def test_defaults_fit_the_machine() -> None:
     assert 1 <= cores() <= (os.cpu_count() or 1)
     assert 64 << 20 < half_of_memory() <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
