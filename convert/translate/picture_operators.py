@@ -217,8 +217,10 @@ def _computes_weights(ctx: Any, node: Any) -> bool:
 
 def _has_unequal_blocks(_: Any, node: Any) -> bool:
     """Whether a SPACE_TO_BATCH_ND with constants has other blocks than squares."""
-    blocks = node.inputs[1].get_tensor_value(as_list=False) if node.inputs[1].is_const() else np.zeros(2)
-    return bool(node.inputs[2].is_const() and (len(blocks) != 2 or blocks[0] != blocks[1]))
+    if not all(each.is_const() for each in node.inputs[1:]):
+        return False
+    blocks = node.inputs[1].get_tensor_value()
+    return len(blocks) != 2 or blocks[0] != blocks[1]
 
 
 HANDLERS: dict[str, Callable[[Writer], str]] = {"TFL_L2_POOL_2D": _l2_pool, "TFL_MIRROR_PAD": _mirror_pad}

@@ -126,6 +126,7 @@ def test_jobs_are_asked_for_when_there_is_room(monkeypatch: pytest.MonkeyPatch, 
 
 TRANSLATE = CallStarted("convert.translate.worker:run", 60.0)
 REPORT = "if it was killed, memory may have run out: try fewer --jobs; otherwise report the model"
+DAMAGED = "the model is damaged, or holds an operator that is not known: download the export again"
 LIMIT = "allow more with --time-limit; if it never ends, the file is damaged"
 
 
@@ -139,13 +140,14 @@ LIMIT = "allow more with --time-limit; if it never ends, the file is damaged"
          "allow more time with --timeout"),
         ((STARTED, TRANSLATE), "used more than 5 MiB", ConvertError,
          "the conversion used more than 5 MiB, while it was in the stage translate", "allow more with --memory-limit"),
-        ((TRANSLATE,), "killed by SIGSEGV", TranslationError, "tf2onnx crashed on this model (SIGSEGV)", None),
+        ((TRANSLATE,), "killed by SIGSEGV", TranslationError, "tf2onnx crashed on this model (SIGSEGV)",
+         "the file is damaged, or holds what tf2onnx cannot read: download the export again"),
         ((CallStarted("convert.validate.runtimes:run_tflite", 1.0),), "killed by SIGABRT", ValidationError,
-         "LiteRT crashed on the original model (killed by SIGABRT)", None),
+         "LiteRT crashed on the original model (killed by SIGABRT)", DAMAGED),
         ((CallStarted("convert.heads.ssd:run", 1.0),), "killed by SIGABRT", ValidationError,
-         "LiteRT crashed on the original model (killed by SIGABRT)", None),
+         "LiteRT crashed on the original model (killed by SIGABRT)", DAMAGED),
         ((CallStarted("convert.validate.runtimes:run_onnx_reference", 1.0),), "killed by SIGABRT", ValidationError,
-         "ONNX Runtime crashed on the original model (killed by SIGABRT)", None),
+         "ONNX Runtime crashed on the original model (killed by SIGABRT)", DAMAGED),
         ((TRANSLATE, CallEnded()), "killed by SIGKILL", ConvertError,
          "the conversion crashed before its first stage (killed by SIGKILL)", REPORT),
         ((STARTED, CallStarted("convert.other:x", 1.0)), "killed by SIGKILL", ConvertError,
@@ -153,13 +155,13 @@ LIMIT = "allow more with --time-limit; if it never ends, the file is damaged"
     ],
 )  # fmt: skip
 def test_a_worker_that_died(
-    messages: tuple[Any, ...], reason: str, kind: type[ConvertError], message: str, hint: str | None,
+    messages: tuple[Any, ...], reason: str, kind: type[ConvertError], message: str, hint: str,
     monkeypatch: pytest.MonkeyPatch, job_of: Callable[..., Job],
 ) -> None:  # fmt: skip
     outcome = performed(monkeypatch, job_of("a"), DONE, *messages, Died(reason), seconds=9.0)
     assert (outcome.state, outcome.exit_code, outcome.findings, outcome.records) == (State.FAILED, 3, (FOUND,), (DONE,))
     assert type(outcome.error) is kind
-    assert (outcome.error.message, outcome.error.hint if hint else None) == (message, hint)
+    assert (outcome.error.message, outcome.error.hint) == (message, hint)
 
 
 def test_a_fault_of_ours(monkeypatch: pytest.MonkeyPatch, job_of: Callable[..., Job]) -> None:

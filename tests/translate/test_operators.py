@@ -691,6 +691,16 @@ def _by_its_shape() -> bytes:
     return flat.build([picture], [flatten(flat, target)])
 
 
+def _padded_by_sums() -> bytes:
+    """The widths are computed, if only of constants."""
+    flat = Flat()
+    picture, target = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(1, 9, 11, 4)
+    parts = [flat.constant(_PADS // 2), flat.constant(_PADS - _PADS // 2)]
+    (widths,) = flat.operator("ADD", parts, [flat.tensor(4, 2, dtype="int32")], options("Add"))
+    flat.operator("PADV2", [picture, widths, flat.constant(np.float32(1))], [target], options("PadV2"))
+    return flat.build([picture], [flatten(flat, target)])
+
+
 _PADS = np.array([[0, 0], [2, 1], [0, 3], [1, 0]], np.int32)
 WHERE_NEEDED = {
     "sums of numbers": (_of_rows("ADD_N", whole=False), 13, False),
@@ -705,6 +715,7 @@ WHERE_NEEDED = {
     "indices of the shape": (_by_its_shape(), 13, False),
     "indices of each row": (_gathered(1), 13, True),
     "pads of numbers": (typed("PADV2", (1, 9, 11, 4), _PADS, np.float32(1), option=options("PadV2")), 13, True),
+    "pads that are computed": (_padded_by_sums(), 13, False),
     "pads of half the precision": (
         network("PADV2", (1, 9, 11, 4), _PADS, np.array([0.7], np.float16), option=options("PadV2")), 13, True
     ),

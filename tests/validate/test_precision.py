@@ -16,13 +16,15 @@ from convert.types import Agreement, PrecisionEvidence, Validated
 from convert.validate import Validate, runtimes
 from convert.validate.precision import Predictions, _kept, agreement, calibrated_findings, in_half, moved
 from tests.benchmarks import bench_gpu
-from tests.validate.tiny import Classifier, adapted, onnx_model, parse, tflite
+from tests.validate.tiny import GRAY, Classifier, adapted, onnx_model, parse, tflite
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from convert.isolation import Worker
-    from convert.types import Adapted
+    from convert.types import Adapted, Evidence
 
 
 SCALED = """
@@ -171,6 +173,37 @@ def test_for_an_engine_in_fp32_fp16_of_a_large_model_is_not_measured(
     assert half.weights == 2 * (model.weights.size + model.bias.size), "known without running it"
     _, half, _ = _measured(adapted(shipped, tflite(model)), worker)
     assert half.agreement is not None, "asked for"
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "classes", "precision", "count"),
+    [  # for an engine in FP32 of the pixels of 20 to 30 pictures, where the model has 8 MiB at most
+        (400, 416, 2, "fp32", 30), (400, 500, 2, "fp32", 25), (500, 500, 2, "fp32", 20), (501, 500, 2, "fp32", 0),
+        (400, 500, 10, "fp32", 25), (400, 500, 11, "fp32", 0),
+        # else of 60 to 300
+        (100, 166, 2, "fp16", 300), (100, 200, 2, "fp16", 250), (300, 300, 2, "fp16", 60),
+    ],
+)  # fmt: skip
+def test_on_how_many_pictures_decisions_are_measured(
+    height: int, width: int, classes: int, precision: str, count: int, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def image_like(*given: int) -> Iterator[Any]:
+        asked.append(given)
+        return iter(())
+
+    def measured(_adapted: Adapted, evidence: Evidence, chunks: Iterator[Any], *_: Any, advise: bool) -> Any:
+        assert not list(chunks)
+        asked.append(advise)
+        return evidence, ()
+
+    monkeypatch.setattr("convert.validate.inputs.image_like", image_like)
+    monkeypatch.setattr("convert.validate.precision.measured", measured)
+    model = Classifier(height, width, 1, classes, gain=0.001)
+    stage = Validate(worker=worker, inputs=1, batches=(1,), precision=precision)
+    stage(adapted(onnx_model(model), tflite(model), GRAY), Path())
+    assert asked == ([(count, height, width, 1), precision == "fp16"] if count else [])
 
 
 def test_nodes_to_keep_are_looked_for_where_fp16_is_asked_for(worker: Worker) -> None:
