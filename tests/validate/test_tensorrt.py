@@ -204,7 +204,7 @@ def test_a_library_that_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("convert.validate.runtimes.importlib", SimpleNamespace(import_module=broken))
     with pytest.raises(MissingDependencyError) as caught:
         runtimes._build(b"", SHAPE, 1)
-    assert caught.value.message == f"tensorrt-rtx is installed but does not load: tensorrt_rtx: no libcuda"
+    assert caught.value.message == "tensorrt-rtx is installed but does not load: tensorrt_rtx: no libcuda"
     assert caught.value.hint == f'{sys.executable} -m pip install "ei-deepstream[tensorrt]"'
 
 
