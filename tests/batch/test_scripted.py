@@ -493,12 +493,12 @@ def test_no_workers(connected: Callable[..., Any], job_of: Callable[..., Job], m
         def add_done_callback(self, call: Callable[[Future], None]) -> None:
             del call
 
-    cluster, client = connected({"a": [Silent("")]}, {"w": 1}, {"w": 1}, {}, {}, {"w": 1}, {})
+    cluster, client = connected({"a": [Silent("")]}, {"w": 1}, {"w": 1}, {}, {}, {"w": 1}, {}, {}, {}, {"w": 2})
     cluster.patience = 0.5**5
     assert ended(lambda: list(cluster([job_of("a")], lambda *_: None))) == (
         "the scheduler tcp://h:1 had no workers for 0.03125 s", NONE,
     )  # fmt: skip
-    assert client.threads == [{}]
+    assert client.threads == [{"w": 2}], "of these 0.03125 s after the first"
 
 
 def test_a_job_on_another_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
