@@ -237,6 +237,7 @@ def test_entries_by_indices_of_the_picture(count: int, same: Callable[..., onnx.
     ("kind", "shape", "constants", "option"),
     [
         ("GATHER_ND", (2, 3), [np.array([[0, 1, 2], [0, 3, 4]], np.int32)], options("GatherNd")),
+        ("REVERSE_V2", (1, 6, 8, 3), [np.array([0, 1], np.int32)], options("ReverseV2")),
         ("REVERSE_SEQUENCE", (1, 6, 8, 3), [np.array([4], np.int32)], options("ReverseSequence", seqDim=2)),
         ("DYNAMIC_UPDATE_SLICE", (1, 6, 8, 3), [np.ones((1, 2, 2, 3), np.float32), np.zeros(4, np.int32)], None),
     ],
@@ -245,11 +246,16 @@ def test_an_open_batch_is_one(
     kind: str, shape: tuple[int, ...], constants: list[Any], option: Any, same: Callable[..., onnx.ModelProto]
 ) -> None:
     """As Keras's models have it that were converted by hand."""
-    model = unpack(network(kind, shape, *constants, option=option))
-    for tensor in model.subgraphs[0].tensors:
-        if model.buffers[tensor.buffer].data is None and tensor.shape[0] == 1:
+    same(_opened(network(kind, shape, *constants, option=option)), tolerance=1e-6)
+
+
+def _opened(model: bytes) -> bytes:
+    """With an open batch."""
+    opened = unpack(model)
+    for tensor in opened.subgraphs[0].tensors:
+        if opened.buffers[tensor.buffer].data is None and len(tensor.shape) and tensor.shape[0] == 1:
             tensor.shapeSignature = np.array([-1, *tensor.shape[1:]], np.int32)
-    same(pack(model), tolerance=1e-6)
+    return pack(opened)
 
 
 def test_gelu_by_tanh(same: Callable[..., onnx.ModelProto]) -> None:
@@ -630,6 +636,11 @@ OTHERS = {
 @pytest.mark.parametrize("name", OTHERS)
 def test_other_operators(name: str, same: Callable[..., onnx.ModelProto]) -> None:
     same(OTHERS[name], tolerance=1e-5)
+
+
+@pytest.mark.parametrize("name", ["one of many", "one of many in front"])
+def test_an_open_batch_of_indices_is_one(name: str, same: Callable[..., onnx.ModelProto]) -> None:
+    same(_opened(OTHERS[name]), tolerance=1e-5)
 
 
 @pytest.mark.parametrize("number", [4, -4, 3, -7])

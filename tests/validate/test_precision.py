@@ -12,9 +12,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from convert.graph.graph import load_model
-from convert.types import Agreement, PrecisionEvidence, Validated
+from convert.types import Agreement, Int8Evidence, PrecisionEvidence, Validated
 from convert.validate import Validate, runtimes
-from convert.validate.precision import Predictions, _kept, agreement, calibrated_findings, in_half, moved
+from convert.validate.precision import Predictions, _kept, agreement, calibrated_findings, in_half, int8_findings, moved
 from tests.benchmarks import bench_gpu
 from tests.validate.tiny import GRAY, Classifier, adapted, onnx_model, parse, tflite
 
@@ -298,6 +298,26 @@ def test_of_few_inputs_one_may_fall_the_other_way(
     words = f"in INT8 the same decision as the float original on {top1:.1%} of {inputs} pictures"
     assert said == ([] if good else [f"{words}; scores differ by up to 0.12"])
     assert not calibrated_findings(PrecisionEvidence("int8"))
+
+
+OURS = (
+    "the same decision as the original on {} of {} inputs, where two sets of LiteRT's own kernels agree on {}; scores "
+    "differ by 0.012 on average (0.034)"
+)
+
+
+@pytest.mark.parametrize(
+    ("ours", "own", "inputs", "found"),
+    [  # below the kernels' by a hundredth at least, and by more than two sigmas of chance
+        (0.99, 0.999, 10**6, False), (0.988, 0.999, 10**6, True),
+        (0.972, 0.99, 300, False), (0.97, 0.995, 300, True), (1.0, 0.9, 300, False),
+    ],
+)  # fmt: skip
+def test_decisions_of_codes_beside_those_of_litert(ours: float, own: float, inputs: int, found: bool) -> None:
+    plain, kernels = Agreement(ours, 0.0123, 0.1, inputs), Agreement(own, 0.0344, 0.1, inputs)
+    findings = int8_findings(Int8Evidence({"Conv": 1}, {}, 1.0, plain, plain, kernels))
+    message = OURS.format(f"{ours:.1%}", inputs, f"{own:.1%}")
+    assert [(each.id, each.message) for each in findings] == [("EI410", message)] * found
 
 
 def test_decisions_of_detectors() -> None:
