@@ -92,9 +92,11 @@ class Pool:
     seconds: float = TIME
     memory: int | None = None
     preload: tuple[str, ...] = PRELOAD
-    _todo: queue.SimpleQueue[Job | None] = field(default_factory=queue.SimpleQueue, init=False)
-    _messages: queue.SimpleQueue[_Message] = field(default_factory=queue.SimpleQueue, init=False)
-    _threads: list[_WorkerThread] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self._todo: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._messages: queue.SimpleQueue[_Message] = queue.SimpleQueue()
+        self._threads: list[_WorkerThread] = []
 
     def __call__(self, jobs: Iterable[Job], observer: Callable[[Job, Event], None]) -> Iterator[Outcome]:
         """The outcomes, as they come. `observer` is called in this thread."""

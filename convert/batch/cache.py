@@ -32,7 +32,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache as cached
 from pathlib import Path
@@ -121,10 +121,9 @@ class Ledger:
 
     path: Path
     trust: bool = True
-    _known: dict[str, tuple[str, str]] = field(default_factory=dict, init=False)
-    _used: dict[str, tuple[str, str]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
+        self._used: dict[str, tuple[str, str]] = {}
         try:
             document = json.loads(self.path.read_bytes())
             self._known = {str(name): (str(stamp), str(digest)) for name, (stamp, digest) in document.items()}

@@ -78,8 +78,10 @@ class Cluster:
     memory: int | None = None
     connect: float = CONNECT
     patience: float = PATIENCE
-    _client: Any = field(default=None, init=False)
-    _done: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue, init=False)
+
+    def __post_init__(self) -> None:
+        self._client: Any = None
+        self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
         """Connect, and compare versions.

@@ -173,6 +173,7 @@ def test_weights_are_codes_again(codes: list[int], scale: float) -> None:
     found = weight_codes(values, 0)
     assert found is not None
     np.testing.assert_allclose(found[0] * found[1].reshape(-1, 1), values, rtol=1e-6)
+    assert found[1][2] == 1, "of zeros alone"
     assert weight_codes(values.T.copy(), 1) is not None
 
 

@@ -225,6 +225,10 @@ def test_a_child_that_ends(error: Exception, message: str, hint: str, monkeypatc
 
     monkeypatch.setattr(runtimes, "available", lambda: True)
     monkeypatch.setattr(Worker, "call", call)
+    with pytest.raises(ValidationError):
+        runtimes.build(b"model", SHAPE)
+    assert asked == [(("convert.validate.runtimes:_build", b"model", SHAPE, 1), {"timeout": 300.0})], "by default"
+    asked.clear()
     with pytest.raises(ValidationError) as caught:
         runtimes.build(b"model", SHAPE, 4, timeout=3.0)
     assert (caught.value.message, caught.value.hint) == (message, hint)
