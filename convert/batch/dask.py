@@ -197,11 +197,8 @@ class Cluster:
         """The outcome of `job`; None: too many workers ended while they had it."""
         from distributed import KilledWorker  # an extra
 
-        if future.status not in {
-            "finished",
-            "error",
-            "cancelled",
-        }:  # its worker ended with the result: it is computed again
+        # Of another status: its worker ended with the result, which is computed again.
+        if future.status not in {"finished", "error", "cancelled"}:
             with contextlib.suppress(CancelledError):
                 self._request(lambda: future.exception(timeout=self.seconds + self.patience))
         if future.status == "error":
