@@ -101,9 +101,11 @@ class _HangingWriter:
 
     def __init__(self) -> None:
         self.killed = threading.Event()
+        self.jobs = 0
 
     def call(self, *_: object, told: Callable[[Event], None] | None = None, **_limits: object) -> None:
         if told is not None:
+            self.jobs += 1
             told(Record("emit", Status.STARTED))
             raise Died("killed by SIGKILL" if self.killed.wait(10) else "nobody killed it")
 
@@ -126,8 +128,9 @@ def test_a_writer_that_hangs_is_killed_in_the_end(tmp_path: Path, monkeypatch: p
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), Pool(1) as pool:
-        list(pool(jobs_of([tmp_path / "x"], tmp_path), observer))
+        list(pool(jobs_of([tmp_path / "x", tmp_path / "y"], tmp_path), observer))
     assert writer.killed.is_set()
+    assert writer.jobs == 1, "the next one is not begun"
 
 
 def test_a_worker_that_cannot_start_ends_the_run(tmp_path: Path) -> None:
