@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from convert.pipeline import Event, Record
 
     Observer = Callable[[Job, Event | Outcome], None]
+    _Message = Outcome | tuple[Job, Event] | Exception
 
 make_callable(__name__)
 
@@ -129,9 +130,6 @@ class Pool:
         for thread in self._threads:
             thread.join()
         self._threads.clear()
-
-
-_Message = Outcome | tuple["Job", "Event"] | Exception
 
 
 class _WorkerThread:

@@ -123,6 +123,9 @@ def test_fold_keeps_scales_of_quantized_models() -> None:
     """
     after = prove_same(model(body, target="1,3,4,5"), lambda before: fold(clean(before)))
     assert operators(after) == ["DequantizeLinear", "Mul"]
+    coded = body.replace("d = Deq", "v = Constant<value = float[1] {1.7}>() q = QuantizeLinear(v, s, z) d = Deq")
+    after = prove_same(model(coded.replace("(w,", "(q,"), target="1,3,4,5"), lambda before: fold(clean(before)))
+    assert operators(after) == ["QuantizeLinear", "DequantizeLinear", "Mul"]
 
 
 def test_fold_does_not_fill_the_memory() -> None:

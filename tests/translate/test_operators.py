@@ -657,7 +657,7 @@ _KERNEL = _RANDOM.normal(size=(4, 2, 2, 3)).astype(np.float32)
 
 
 def _resized(kind: str, size: tuple[int, int], mode: str) -> bytes:
-    option = options("ResizeBilinear" if kind == "RESIZE_BILINEAR" else "ResizeNearestNeighbor", **MODES[mode])
+    option = options(_OPTIONS_OF_RESIZES[kind], **MODES[mode])
     return network(kind, (1, *size, 3), np.array(size, np.int32), option=option)
 
 
@@ -700,6 +700,21 @@ def _by_its_shape() -> bytes:
     target = flat.tensor(4)
     flat.operator("GATHER", [row, sizes], [target], options("Gather"))
     return flat.build([picture], [flatten(flat, target)])
+
+
+def _resized_by_sums(kind: str) -> bytes:
+    """The sizes are computed, if only of constants."""
+    flat = Flat()
+    picture, target = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(1, 7, 11, 3)
+    parts = [flat.constant(np.array(each, np.int32)) for each in ([3, 5], [4, 6])]
+    (sizes,) = flat.operator("ADD", parts, [flat.tensor(2, dtype="int32")], options("Add"))
+    flat.operator(kind, [picture, sizes], [target], options(_OPTIONS_OF_RESIZES[kind]))
+    return flat.build([picture], [flatten(flat, target)])
+
+
+_OPTIONS_OF_RESIZES = {
+    "RESIZE_BILINEAR": "ResizeBilinear", "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighbor",
+}  # fmt: skip
 
 
 def _padded_by_sums() -> bytes:
@@ -749,6 +764,8 @@ WHERE_NEEDED = {
     "repeated": (_resized("RESIZE_NEAREST_NEIGHBOR", (12, 24), "plain"), 13, False),
     "repeated, corners": (_resized("RESIZE_NEAREST_NEIGHBOR", (12, 24), "corners"), 13, True),
     "not repeated": (_resized("RESIZE_NEAREST_NEIGHBOR", (12, 12), "plain"), 13, True),
+    "sizes that are computed": (_resized_by_sums("RESIZE_NEAREST_NEIGHBOR"), 13, False),
+    "sizes that are computed, bilinear": (_resized_by_sums("RESIZE_BILINEAR"), 13, False),
     "smaller": (_resized("RESIZE_NEAREST_NEIGHBOR", (3, 8), "plain"), 13, True),
     "kernels as large as steps": (_turned_back(2), 13, False),
     "kernels smaller than steps": (_turned_back(3), 13, True),
