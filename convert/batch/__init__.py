@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from convert.pipeline import Event, Record
 
     Observer = Callable[[Job, Event | Outcome], None]
+    _Message = Outcome | tuple[Job, Event] | Exception
 
 make_callable(__name__)
 
@@ -92,9 +93,11 @@ class Pool:
     seconds: float = TIME
     memory: int | None = None
     preload: tuple[str, ...] = PRELOAD
-    _todo: queue.SimpleQueue[Job | None] = field(default_factory=queue.SimpleQueue, init=False, repr=False)
-    _messages: queue.SimpleQueue[_Message] = field(default_factory=queue.SimpleQueue, init=False, repr=False)
-    _threads: list[_WorkerThread] = field(default_factory=list, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._todo: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._messages: queue.SimpleQueue[_Message] = queue.SimpleQueue()
+        self._threads: list[_WorkerThread] = []
 
     def __call__(self, jobs: Iterable[Job], observer: Callable[[Job, Event], None]) -> Iterator[Outcome]:
         """The outcomes, as they come. `observer` is called in this thread."""
@@ -127,9 +130,6 @@ class Pool:
         for thread in self._threads:
             thread.join()
         self._threads.clear()
-
-
-_Message = Outcome | tuple["Job", "Event"] | Exception
 
 
 class _WorkerThread:

@@ -32,7 +32,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache as cached
 from pathlib import Path
@@ -121,10 +121,9 @@ class Ledger:
 
     path: Path
     trust: bool = True
-    _known: dict[str, tuple[str, str]] = field(default_factory=dict, init=False, repr=False)
-    _used: dict[str, tuple[str, str]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self._used: dict[str, tuple[str, str]] = {}
         try:
             document = json.loads(self.path.read_bytes())
             self._known = {str(name): (str(stamp), str(digest)) for name, (stamp, digest) in document.items()}
@@ -204,7 +203,7 @@ def _stamp(parts: Iterable[ListedFile]) -> str:
         if (status := part.status) is not None:
             times = status.st_mtime_ns, status.st_ctime_ns
             facts = status.st_mode, status.st_size, status.st_dev, status.st_ino, *times
-        whole.update(repr((part.name, facts)).encode("utf-8", "surrogateescape"))
+        whole.update(repr((part.name, facts)).encode())
     return whole.hexdigest()
 
 

@@ -78,8 +78,10 @@ class Cluster:
     memory: int | None = None
     connect: float = CONNECT
     patience: float = PATIENCE
-    _client: Any = field(default=None, init=False, repr=False)
-    _done: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._client: Any = None
+        self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
         """Connect, and compare versions.
@@ -195,11 +197,8 @@ class Cluster:
         """The outcome of `job`; None: too many workers ended while they had it."""
         from distributed import KilledWorker  # an extra
 
-        if future.status not in {
-            "finished",
-            "error",
-            "cancelled",
-        }:  # its worker ended with the result: it is computed again
+        # Of another status: its worker ended with the result, which is computed again.
+        if future.status not in {"finished", "error", "cancelled"}:
             with contextlib.suppress(CancelledError):
                 self._request(lambda: future.exception(timeout=self.seconds + self.patience))
         if future.status == "error":

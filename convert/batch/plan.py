@@ -609,8 +609,8 @@ class _ManifestReader:
             yield ModelRequest(called, export, None, given, self._path, start, is_given, found)
 
     def _pair(self, table: dict[str, Any], start: int | None, options: dict[str, Any]) -> ModelRequest:
-        for key in _PAIR_OPTIONS:
-            if key in table or key.replace("-", "_") in table:
+        for key in table:
+            if key.replace("_", "-") in _PAIR_OPTIONS:
                 self._refuse(
                     f"{key} means nothing with pgie and sgie: they say it already", _line(self._lines, key, start)
                 )

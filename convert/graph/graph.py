@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 PICTURES_FIRST = frozenset(
     {
         "AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "DepthToSpace", "GlobalAveragePool",
-        "GlobalLpPool", "GlobalMaxPool", "GroupNormalization", "InstanceNormalization", "LRN", "LpPool", "MaxPool",
-        "SpaceToDepth", "Upsample",
+        "GlobalLpPool", "GlobalMaxPool", "InstanceNormalization", "LRN", "LpPool", "MaxPool", "SpaceToDepth",
+        "Upsample",
     }
 )  # fmt: skip
 """Each entry of the first dimension on its own, the same for all."""

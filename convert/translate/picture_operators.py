@@ -217,8 +217,8 @@ def _computes_weights(ctx: Any, node: Any) -> bool:
 
 def _has_unequal_blocks(_: Any, node: Any) -> bool:
     """Whether a SPACE_TO_BATCH_ND with constants has other blocks than squares."""
-    blocks = node.inputs[1].get_tensor_value(as_list=False) if node.inputs[1].is_const() else np.zeros(2)
-    return bool(node.inputs[2].is_const() and (len(blocks) != 2 or blocks[0] != blocks[1]))
+    known = [each.get_tensor_value() for each in node.inputs[1:] if each.is_const()]
+    return len(known) == 2 and (len(known[0]) != 2 or known[0][0] != known[0][1])
 
 
 HANDLERS: dict[str, Callable[[Writer], str]] = {"TFL_L2_POOL_2D": _l2_pool, "TFL_MIRROR_PAD": _mirror_pad}

@@ -390,8 +390,7 @@ def accept(
     constants = {tensor.name for tensor in proto.graph.initializer}
     (source,) = (value for value in proto.graph.input if value.name not in constants)
     dims = source.type.tensor_type.shape.dim
-    height, width, channels = shape[1:] if pictures else (0, 0, 0)
-    is_final = not pictures or [dim.dim_value for dim in dims[1:]] == [channels, height, width]
+    is_final = not pictures or [dim.dim_value for dim in dims[1:]] == [shape[3], *shape[1:3]]
     dims[0].dim_value = 1
     # What was declared may hold an open batch; the passes infer for themselves.
     del proto.graph.value_info[:]
@@ -402,7 +401,7 @@ def accept(
             node.input[:] = [inside if name == source.name else name for name in node.input]
         proto.graph.node.insert(0, helper.make_node("Transpose", [source.name], [inside], perm=_NCHW_TO_NHWC))
         element = source.type.tensor_type.elem_type
-        source.type.CopyFrom(helper.make_tensor_type_proto(element, [1, channels, height, width]))
+        source.type.CopyFrom(helper.make_tensor_type_proto(element, [1, shape[3], *shape[1:3]]))
         assert element == TensorProto.FLOAT  # refuse_unsupported
     opset = opset_of(proto)
     # Before `assert_translated`, whose messages are about tf2onnx.

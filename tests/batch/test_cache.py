@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +75,7 @@ def test_an_entry_under_another_name_is_damaged(cache: Cache) -> None:
     other = "ac" * 32
     cache.place(other).parent.mkdir(parents=True)
     cache.place(KEY).rename(cache.place(other))
-    with pytest.raises(DamagedEntry, match="another entry"):
+    with pytest.raises(DamagedEntry, match=r"^it is another entry$"):
         cache.entry(other)
 
 
@@ -91,8 +93,11 @@ def test_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(Path, "home", homeless)
-    with pytest.raises(OutputError, match="no home folder"):
+    with pytest.raises(OutputError) as caught:
         cache_folder(None, {})
+    assert (caught.value.message, caught.value.hint) == (
+        "there is no home folder to keep a cache in", "give --cache-dir",
+    )  # fmt: skip
 
 
 def hold(path: Path, ready: Any, done: Any) -> None:
@@ -115,6 +120,37 @@ def test_a_lock_is_one_process_s(tmp_path: Path) -> None:
     with locked(tmp_path) as held:
         assert held, "a lock ends with its process"
     process.join()
+
+
+def test_a_lock_is_asked_for_ten_times_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other, naps = ExitStack(), []
+    other.enter_context(locked(tmp_path))
+
+    def sleep(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 2:
+            other.close()
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    with locked(tmp_path) as held:
+        assert held
+    assert naps == [0.1, 0.1]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [("os.open", "cannot open it: No locks available"), ("fcntl.flock", "cannot lock it: No locks available")],
+)
+def test_a_file_system_without_locks(call: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"convert.batch.cache.{call}", refuse)
+        with pytest.raises(OutputError) as caught, locked(tmp_path):
+            pytest.fail("there is no lock")
+    assert (caught.value.message, caught.value.hint) == (message, "choose another place")
+    assert caught.value.path == str(tmp_path)
 
 
 def test_locks_of_keys(cache: Cache) -> None:

@@ -65,6 +65,7 @@ def test_an_entry(cache: Cache) -> None:
         b"# This folder is a cache of ei-deepstream; see `ei-deepstream cache info`. Backups may leave it out.\n"
     )
     assert cache.ledger(Path("/x/out")) == cache.folder / "ledgers" / f"{sha256(b'/x/out')[:32]}.json"
+    assert cache.ledger(Path("/\udcff")) == cache.folder / "ledgers" / f"{sha256(bytes([47, 255]))[:32]}.json"
     assert cache.ledger(Path("out")) == cache.ledger(Path.cwd() / "out")
     assert usage(cache) == Usage(str(cache.folder), 1, len(line) + 1 + len(body), 0)
     assert cache.size("cd" * 32) == (0, 0.0)
@@ -180,6 +181,19 @@ def test_the_second_export_keeps_its_number(cache: Cache, job_of: Callable[..., 
         "\0000/.", "\0001/d", "\0001/../..", "\0000/../../x", "/second/other",
     ]  # fmt: skip
     del tmp_path
+
+
+@pytest.mark.parametrize(("mode", "can_run"), [(0o744, True), (0o655, False)])
+def test_what_its_owner_can_run_is_stored_so(
+    mode: int, can_run: bool, cache: Cache, job_of: Callable[..., Job]
+) -> None:
+    one = job_of("a")
+    outcome = done(one)
+    (one.output / "m.onnx").chmod(mode)
+    store(one, outcome, KEY, cache)
+    entry = cache.entry(KEY)
+    assert entry is not None
+    assert [file.executable for file in entry.files] == [can_run]
 
 
 def test_a_bundle_that_is_not_what_was_written_is_not_stored(cache: Cache, job_of: Callable[..., Job]) -> None:

@@ -153,9 +153,10 @@ def test_what_cannot_be_read_is_said_before_it_travels(here: Path, monkeypatch: 
         raise PermissionError(13, "Permission denied", "model.tflite")
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
-    with pytest.raises(InputError, match="cannot read it: Permission denied") as error:
+    with pytest.raises(InputError) as error:
         pack(job("x", Path("model.tflite"), here / "out", {}))
-    assert error.value.path == "model.tflite"
+    assert (error.value.message, error.value.path) == ("cannot read it: Permission denied", "model.tflite")
+    assert error.value.hint == "check its permissions, or copy it elsewhere"
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -119,6 +120,35 @@ def test_what_did_not_change_is_not_read_again(ledger: Ledger, tmp_path: Path, m
     assert read == [path], "what was not read again is remembered all the same"
     assert Ledger(ledger.path, trust=False).digest([path]) == first
     assert read == [path, path]
+
+
+@pytest.mark.parametrize(("later", "times"), [(2_000_000_000, 2), (2_000_000_001, 1)])
+def test_two_seconds_later_it_is_trusted(
+    later: int, times: int, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """File systems count time in steps of up to two seconds."""
+    read = reading(monkeypatch)
+    path = tmp_path / "export"
+    path.write_bytes(b"1")
+    os.utime(path, (1, 1))  # the change of the status counts
+    changed = path.stat().st_ctime_ns
+    monkeypatch.setattr(module, "time", SimpleNamespace(time_ns=lambda: changed + later))
+    ledger.digest([path])
+    ledger.save()
+    Ledger(ledger.path).digest([path])
+    assert len(read) == times
+
+
+def test_names_that_are_no_text_and_links(ledger: Ledger, tmp_path: Path) -> None:
+    """A link is not followed; a file may have any name."""
+    folder = tmp_path / "export"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub" / os.fsdecode(b"caf\xe9")).write_bytes(b"1")
+    (folder / "again").symlink_to(".")
+    (folder / "file").symlink_to("sub/" + os.fsdecode(b"caf\xe9"))
+    found = [(each.name, each.status is None) for each in list_files([folder])]
+    assert found == [("again", True), ("file", False), (f"sub/{os.fsdecode(bytes([99, 97, 102, 233]))}", False)]
+    assert len(ledger.digest([folder])) == 64
 
 
 def test_what_was_changed_just_now_is_not_trusted(

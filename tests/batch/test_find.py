@@ -71,7 +71,38 @@ def test_what_is_found(words: list[str], exports: list[str], named: list[str]) -
 def test_a_glob_that_matches_nothing(words: list[str]) -> None:
     with pytest.raises(InputError) as caught:
         find_models(words)
-    assert caught.value.hint
+    error = caught.value
+    assert (error.message, error.path, error.hint) == (
+        "nothing matches this pattern", words[0], "check the folder it starts in",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("inside", ["model-parameters", "tflite-model", "onnx-model", "edge-impulse-sdk"])
+@pytest.mark.parametrize("root", ["", "src/"])
+def test_a_library_is_one_model(inside: str, root: str, tmp_path: Path) -> None:
+    """With one of these folders at its top; Arduino's has them in `src`, and no ONNX model."""
+    library = tmp_path / "library"
+    (library / root / inside).mkdir(parents=True)
+    (library / root / inside / "a.tflite").touch()
+    is_one = (root, inside) != ("src/", "onnx-model")
+    (model,) = find_models([str(tmp_path)])[0]
+    assert model.export == (library if is_one else library / "src")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        *(("tflite-trained.h", True), ("tflite_learn_5.CPP", True), ("onnx-learn_7.hpp", True)),
+        *(("onnx_trained.c", True), ("trained_model_compiled.cc", True), ("Trained_model.h", True)),
+        *(("tflite_model.h", False), ("trained_model.txt", False), ("my_trained_model.h", False)),
+    ],
+)  # fmt: skip
+def test_a_folder_of_model_sources_is_one_model(name: str, is_one: bool, tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    (folder / name).touch()
+    (model,) = find_models([str(tmp_path)])[0]
+    assert model.export == (folder if is_one else tmp_path / "a")
 
 
 @pytest.mark.usefixtures("here")
@@ -96,15 +127,22 @@ def test_links_that_lead_back() -> None:
 
 @pytest.mark.usefixtures("here")
 def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    deep = "/".join(f"d{level}" for level in range(find.DEPTH + 1))
-    touch(f"far/{deep}/low.zip", f"far/{deep.rpartition('/')[0]}/high.zip")
+    deep = "/".join(f"d{level}" for level in range(13))
+    touch(f"far/{deep}/low.zip", f"far/{deep}2/low.zip", f"far/{deep.rpartition('/')[0]}/high.zip")
     models, findings = find_models(["far"])
     assert [model.name for model in models] == ["high"]
     (finding,) = findings
     assert (finding.id, finding.path) == ("EI807", f"far/{deep}")
-    monkeypatch.setattr(find, "FOLDERS", 5)
-    with pytest.raises(InputError, match="more than 5 folders lie below it"):
+    assert finding.message == "what lies more than 12 levels below far was not searched"
+    assert finding.hint == "Give that folder, too, or a glob."
+    monkeypatch.setattr(find, "FOLDERS", 15)
+    assert len(find_models(["far"])[0]) == 1
+    monkeypatch.setattr(find, "FOLDERS", 14)
+    with pytest.raises(InputError) as caught:
         find_models(["far"])
+    error = caught.value
+    assert (error.message, error.path) == ("more than 14 folders lie below it", "far")
+    assert error.hint == "give the folders that hold the exports, or a glob such as 'weekly/*/export.zip'"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -128,6 +166,7 @@ def test_a_glob_is_relative_to_its_base(here: Path) -> None:
         ("door.zip", "door"),
         ("weekly/Front Door (2).zip", "front-door"),
         ("weekly/gate/export.zip", "gate"),
+        ("/export.zip", "model"),
         ("fruit-tensorflow-lite-float32-model.lite", "fruit"),
     ],
 )
@@ -136,10 +175,12 @@ def test_short_names(path: str, name: str) -> None:
 
 
 def test_models_of_tensorflow_count_where_nothing_else_is_there(tmp_path: Path) -> None:
-    names = ("a/x.keras", "b/x.h5", "b/x.lite", "c/d/saved_model.pb", "c/d/variables/variables.index", "e/x.h5")
-    for name in names:
+    for name in [
+        *("a/x.keras", "b/x.h5", "b/x.lite", "c/d/saved_model.pb", "c/d/variables/variables.index", "e/x.h5"),
+        *("f/g/saved_model.pb", "f/g/variables/x", "f/g/y.lite", "h/i/saved_model.pb"),
+    ]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     models, _ = find_models([str(tmp_path)])
     found = [model.export.relative_to(tmp_path).as_posix() for model in models]
-    assert found == ["a/x.keras", "b/x.lite", "c/d", "e/x.h5"]
+    assert found == ["a/x.keras", "b/x.lite", "c/d", "e/x.h5", "f/g/y.lite", "h"]

@@ -101,9 +101,11 @@ class _HangingWriter:
 
     def __init__(self) -> None:
         self.killed = threading.Event()
+        self.jobs = 0
 
     def call(self, *_: object, told: Callable[[Event], None] | None = None, **_limits: object) -> None:
         if told is not None:
+            self.jobs += 1
             told(Record("emit", Status.STARTED))
             raise Died("killed by SIGKILL" if self.killed.wait(10) else "nobody killed it")
 
@@ -126,14 +128,49 @@ def test_a_writer_that_hangs_is_killed_in_the_end(tmp_path: Path, monkeypatch: p
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), Pool(1) as pool:
-        list(pool(jobs_of([tmp_path / "x"], tmp_path), observer))
+        list(pool(jobs_of([tmp_path / "x", tmp_path / "y"], tmp_path), observer))
     assert writer.killed.is_set()
+    assert writer.jobs == 1, "the next one is not begun"
 
 
 def test_a_worker_that_cannot_start_ends_the_run(tmp_path: Path) -> None:
     pool = Pool(1, preload=("no_such_module",))
     with pytest.raises(Exception, match="exited with status 1"):
         run(pool, jobs_of([tmp_path / "gone"], tmp_path))
+
+
+def test_cores_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "sched_getaffinity", {0: {3, 5, 6}}.__getitem__, raising=False)
+        assert cores() == 3
+        patch.delattr(os, "sched_getaffinity")
+        for known, used in ((7, 7), (None, 1)):
+            patch.setattr(os, "cpu_count", lambda known=known: known)
+            assert cores() == used
+
+
+@pytest.mark.parametrize(
+    ("limits", "half"),
+    [
+        ({}, 512),
+        ({"/sys/fs/cgroup/memory.max": "max\n"}, 512),
+        ({"/sys/fs/cgroup/memory.max": "600\n"}, 300),
+        ({"/sys/fs/cgroup/memory/memory.limit_in_bytes": "401\n"}, 200),
+        ({"/sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n"}, 512),
+    ],
+)
+def test_half_of_the_memory_or_of_what_the_control_group_may_have(
+    limits: dict[str, str], half: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_text(path: Path) -> str:
+        if str(path) not in limits:
+            raise FileNotFoundError(path)
+        return limits[str(path)]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 256, "SC_PAGE_SIZE": 4}.__getitem__)
+        patch.setattr("pathlib.Path.read_text", read_text)
+        assert half_of_memory() == half
 
 
 def test_defaults_fit_the_machine() -> None:

@@ -156,7 +156,8 @@ def test_the_same_export_twice_is_converted_once(go: Go, job_of: JobOf, tmp_path
     report, done = go([one, two])
     assert done == ["a"]
     assert states(report) == ["done", "restored"]
-    assert [finding.id for finding in report.findings] == ["EI803"]
+    (finding,) = report.findings
+    assert (finding.id, finding.message, finding.path) == ("EI803", "b is the same as a", str(one.export))
     report, done = go([one, two], force=True)
     assert (done, states(report)) == (["a"], ["done", "unchanged"])
 
@@ -178,16 +179,29 @@ def test_an_entry_that_describes_no_bundle_is_made_again(
     assert (states(report), done, report.findings) == (["unchanged"], [], ())
 
 
-def test_a_damaged_entry_is_noticed_and_made_again(go: Go, job_of: JobOf, cache: Cache, out: Path) -> None:
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda whole: whole[:-3], "build.sh is not what was written"),
+        (lambda whole: whole.replace(b"x#!", b"y#!"), "m.onnx is not what was written"),
+        (lambda whole: b"x" + whole, "its first line is not what was written"),
+        (lambda _: b"", "its first line is not what was written"),
+    ],
+)
+def test_a_damaged_entry_is_noticed_and_made_again(
+    damage: Callable[[bytes], bytes], reason: str, go: Go, job_of: JobOf, cache: Cache, out: Path
+) -> None:
     jobs = [job_of("a")]
     go(jobs)
     (key,) = cache.all_keys()
     whole = cache.place(key).read_bytes()
     (out / "a" / "m.onnx").unlink()
-    cache.place(key).write_bytes(whole[:-3])
+    cache.place(key).write_bytes(damage(whole))
     report, done = go(jobs)
     assert (states(report), done) == (["done"], ["a"])
-    assert [finding.id for finding in report.findings] == ["EI801"]
+    (finding,) = report.findings
+    assert (finding.id, finding.path) == ("EI801", str(cache.place(key)))
+    assert finding.message == f"the entry of a was damaged: {reason}"
     assert cache.place(key).read_bytes() == whole
 
 
@@ -196,7 +210,12 @@ def test_a_cache_that_cannot_be_written_costs_time_only(job_of: JobOf, out: Path
     for _ in range(2):
         report = run([job_of("a"), job_of("b", b"2")], out, Pretend(), Cache(tmp_path / "file" / "cache"))
         assert states(report) == ["done", "done"]
-        assert [finding.id for finding in report.findings] == ["EI802"]
+        (finding,) = report.findings
+        assert (finding.id, finding.path) == ("EI802", str(tmp_path / "file" / "cache"))
+        assert finding.message == "cannot create the folder: Not a directory"
+        assert finding.hint == (
+            "Free space, repair the permissions of the cache folder, or choose another with --cache-dir."
+        )
 
 
 def test_an_export_that_changes_meanwhile_is_not_kept(go: Go, job_of: JobOf) -> None:
@@ -285,9 +304,9 @@ def test_old_bundles_are_pointed_out(go: Go, job_of: JobOf, out: Path) -> None:
         (out / name).mkdir(parents=True)
         (out / name / "report.json").write_bytes(b"{}")
     report, _ = go([job_of("bad", b"bad"), job_of("a")])
-    assert [(finding.id, Path(str(finding.path)).name) for finding in report.findings] == [
-        ("EI805", "bad"),
-        ("EI804", "left"),
+    assert [(finding.id, finding.path, finding.message) for finding in report.findings] == [
+        ("EI805", str(out / "bad"), "bad could not be converted; its folder holds the bundle of an earlier run"),
+        ("EI804", str(out / "left"), "left is not part of this batch"),
     ]
 
 

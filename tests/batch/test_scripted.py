@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 import math
 import os
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import pytest
 
@@ -20,7 +23,7 @@ from convert.batch.cache import environment
 from convert.batch.dask import Cluster, EnvironmentMismatch, Payload, TaskResult
 from convert.batch.plan import BUG, Job, Outcome, State
 from convert.batch.plan import job as make_job
-from convert.errors import ConvertError, InputError, TranslationError, ValidationError
+from convert.errors import ConvertError, InputError, TranslationError, ValidationError, pip_install
 from convert.files import Output, sha256
 from convert.findings import Finding, Level
 from convert.isolation import CallEnded, CallStarted, Died, Failed
@@ -30,6 +33,7 @@ from convert.report import dumps
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+PERIOD = cluster_module._PERIOD
 FOUND = Finding("EI101", Level.NOTE, "found")
 STARTED, DONE = Record("translate", Status.STARTED), Record("unpack", Status.DONE, 0.5, (), (FOUND,))
 
@@ -88,6 +92,10 @@ def test_a_worker_is_told_its_limits(monkeypatch: pytest.MonkeyPatch, job_of: Ca
         ("convert.batch:perform", job, {"timeout": 9.0, "memory": 5}),
     ]  # fmt: skip
     assert set(Scripted.calls[3:]) == {("close",), ("kill",)}
+    assert performed(monkeypatch, job, good) is good
+    preload = ("convert.translate.worker:preload", "convert.batch")
+    assert Scripted.calls[0] == ("new", preload)
+    assert Scripted.calls[2] == ("convert.batch:perform", job, {"timeout": 600.0, "memory": None}), "by default"
 
 
 def test_one_job_needs_one_worker(monkeypatch: pytest.MonkeyPatch, job_of: Callable[..., Job]) -> None:
@@ -118,6 +126,7 @@ def test_jobs_are_asked_for_when_there_is_room(monkeypatch: pytest.MonkeyPatch, 
 
 TRANSLATE = CallStarted("convert.translate.worker:run", 60.0)
 REPORT = "if it was killed, memory may have run out: try fewer --jobs; otherwise report the model"
+DAMAGED = "the model is damaged, or holds an operator that is not known: download the export again"
 LIMIT = "allow more with --time-limit; if it never ends, the file is damaged"
 
 
@@ -131,13 +140,14 @@ LIMIT = "allow more with --time-limit; if it never ends, the file is damaged"
          "allow more time with --timeout"),
         ((STARTED, TRANSLATE), "used more than 5 MiB", ConvertError,
          "the conversion used more than 5 MiB, while it was in the stage translate", "allow more with --memory-limit"),
-        ((TRANSLATE,), "killed by SIGSEGV", TranslationError, "tf2onnx crashed on this model (SIGSEGV)", None),
+        ((TRANSLATE,), "killed by SIGSEGV", TranslationError, "tf2onnx crashed on this model (SIGSEGV)",
+         "the file is damaged, or holds what tf2onnx cannot read: download the export again"),
         ((CallStarted("convert.validate.runtimes:run_tflite", 1.0),), "killed by SIGABRT", ValidationError,
-         "LiteRT crashed on the original model (killed by SIGABRT)", None),
+         "LiteRT crashed on the original model (killed by SIGABRT)", DAMAGED),
         ((CallStarted("convert.heads.ssd:run", 1.0),), "killed by SIGABRT", ValidationError,
-         "LiteRT crashed on the original model (killed by SIGABRT)", None),
+         "LiteRT crashed on the original model (killed by SIGABRT)", DAMAGED),
         ((CallStarted("convert.validate.runtimes:run_onnx_reference", 1.0),), "killed by SIGABRT", ValidationError,
-         "ONNX Runtime crashed on the original model (killed by SIGABRT)", None),
+         "ONNX Runtime crashed on the original model (killed by SIGABRT)", DAMAGED),
         ((TRANSLATE, CallEnded()), "killed by SIGKILL", ConvertError,
          "the conversion crashed before its first stage (killed by SIGKILL)", REPORT),
         ((STARTED, CallStarted("convert.other:x", 1.0)), "killed by SIGKILL", ConvertError,
@@ -145,13 +155,13 @@ LIMIT = "allow more with --time-limit; if it never ends, the file is damaged"
     ],
 )  # fmt: skip
 def test_a_worker_that_died(
-    messages: tuple[Any, ...], reason: str, kind: type[ConvertError], message: str, hint: str | None,
+    messages: tuple[Any, ...], reason: str, kind: type[ConvertError], message: str, hint: str,
     monkeypatch: pytest.MonkeyPatch, job_of: Callable[..., Job],
 ) -> None:  # fmt: skip
     outcome = performed(monkeypatch, job_of("a"), DONE, *messages, Died(reason), seconds=9.0)
     assert (outcome.state, outcome.exit_code, outcome.findings, outcome.records) == (State.FAILED, 3, (FOUND,), (DONE,))
     assert type(outcome.error) is kind
-    assert (outcome.error.message, outcome.error.hint if hint else None) == (message, hint)
+    assert (outcome.error.message, outcome.error.hint) == (message, hint)
 
 
 def test_a_fault_of_ours(monkeypatch: pytest.MonkeyPatch, job_of: Callable[..., Job]) -> None:
@@ -244,6 +254,10 @@ def connected(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Cluster, C
     monkeypatch.setattr(cluster_module, "pack", lambda job: Payload(job, "/", b""))
 
     async def identity(address: str) -> str:
+        if "late" in address:
+            raise TimeoutError
+        if "refused" in address:
+            raise OSError("no route\nto it")
         return "Worker" if "worker" in address else "Scheduler"
 
     monkeypatch.setattr(cluster_module, "_identity", identity)
@@ -282,6 +296,7 @@ def test_results_of_a_cluster(connected: Callable[..., Any], job_of: Callable[..
     assert events == [(job, DONE) for job in jobs if job.name != "three"]
     error = outcomes[2].error
     assert error
+    assert outcomes[2] == Outcome("three", State.FAILED, 3, 0.0, error=error)
     assert (error.message, error.hint) == (
         "a worker could not convert it: OSError: full",
         "look at its log, its free space and its installation; then run the batch again",
@@ -303,6 +318,9 @@ def test_no_more_jobs_are_taken_than_have_room(connected: Callable[..., Any], jo
     assert [each[0] for each in client.asked[1:]] == ["0", "1", "2", "3"], "twice as many as threads"
     outcomes.close()
     assert client.asked[-1] == ("cancel", 3, True)
+    cluster, client = connected({str(n): [good(str(n))] for n in range(9)}, {"w": 0})
+    next(cluster([job_of(str(n)) for n in range(9)], lambda *_: None))
+    assert [each[0] for each in client.asked[1:]][:3] == ["0", "1", "cancel"], "of workers without threads two"
 
 
 def test_a_job_whose_workers_ended_has_a_second_try_alone(
@@ -319,6 +337,7 @@ def test_a_job_whose_workers_ended_has_a_second_try_alone(
     ]  # fmt: skip
     error = outcomes[-1].error
     assert error
+    assert outcomes[-1] == Outcome("b", State.FAILED, 3, 0.0, error=error)
     assert (error.message, error.hint, error.path) == (
         "4 workers ended while converting it, the last one tcp://w:1",
         "their logs say why; if memory ran out, give them more or --memory-limit", str(job_of("b").export),
@@ -390,9 +409,63 @@ def test_who_is_asked(connected: Callable[..., Any]) -> None:
     assert ended(lambda: connected({}, address="tcp://worker:1")) == (
         "no Dask scheduler answers at tcp://worker:1: it is a worker", start,
     )  # fmt: skip
+    for address, reason in (("tcp://late:1", "nothing came back within 10 s"), ("tcp://refused:1", "no route")):
+        assert ended(partial(connected, {}, address=address)) == (
+            f"no Dask scheduler answers at {address}: {reason}", start,
+        )  # fmt: skip
     assert ended(lambda: connected({}, address="http://h:1")) == (
         "'http://h:1' is no address of a scheduler", "give --scheduler tcp://host:8786",
     )  # fmt: skip
+
+
+def test_a_cluster_is_waited_for_by_default() -> None:
+    """A worker that was killed has two minutes to start again."""
+    usual = Cluster("tcp://h:1")
+    assert (usual.seconds, usual.memory, usual.connect, usual.patience) == (600.0, None, 10.0, 120.0)
+
+
+def test_what_dask_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own log would repeat what is reported; large exports are expected."""
+    told: list[Any] = []
+    extra, dask = ModuleType("distributed"), ModuleType("dask")
+    dask.config = SimpleNamespace(set=told.append)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "distributed", extra)
+    monkeypatch.setitem(sys.modules, "dask", dask)
+    monkeypatch.setattr(logging.getLogger("distributed"), "level", logging.NOTSET)
+    assert cluster_module._distributed() is extra
+    assert told == [{"distributed.admin.large-graph-warning-threshold": "2GB"}]
+    assert logging.getLogger("distributed").level == logging.CRITICAL
+
+
+def test_dask_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    message, hint = ended(Cluster("tcp://h:1").__enter__)
+    assert message.startswith("--scheduler needs Dask (")
+    assert hint == pip_install("ei-deepstream[distributed]")
+
+
+def test_what_a_server_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    class Server:
+        def __init__(self, address: str, **options: Any) -> None:
+            asked.append((address, options))
+
+        async def __aenter__(self) -> Self:
+            return self
+
+        async def __aexit__(self, *_: object) -> None:
+            asked.append("left")
+
+        async def identity(self) -> dict[str, str]:
+            return {"type": "Nanny", "id": "1"}
+
+    extra = ModuleType("distributed")
+    extra.rpc = Server  # type: ignore[attr-defined]
+    extra.Security = lambda: SimpleNamespace(get_connection_args=lambda role: {"role": role})  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "distributed", extra)
+    assert asyncio.run(cluster_module._identity("tcp://h:1")) == "Nanny"
+    assert asked == [("tcp://h:1", {"connection_args": {"role": "client"}}), "left"]
 
 
 def test_a_cluster_that_cannot_be_used_is_left(connected: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -411,7 +484,7 @@ def test_no_workers(connected: Callable[..., Any], job_of: Callable[..., Job], m
     naps: list[float] = []
     own = SimpleNamespace(monotonic=lambda: float(next(clock)), sleep=naps.append)
     monkeypatch.setattr("convert.batch.dask.time", own)
-    monkeypatch.setattr(cluster_module, "_PERIOD", 1.0)
+    monkeypatch.setattr(cluster_module, "_PERIOD", PERIOD)
     assert ended(lambda: connected({}, {})) == ("the scheduler tcp://h:1 had no workers for 2 s", NONE)
     assert naps == [1.0, 1.0], "for patience seconds"
     monkeypatch.setattr(cluster_module, "_PERIOD", 0.5**6)
@@ -420,12 +493,12 @@ def test_no_workers(connected: Callable[..., Any], job_of: Callable[..., Job], m
         def add_done_callback(self, call: Callable[[Future], None]) -> None:
             del call
 
-    cluster, client = connected({"a": [Silent("")]}, {"w": 1}, {"w": 1}, {}, {}, {"w": 1}, {})
+    cluster, client = connected({"a": [Silent("")]}, {"w": 1}, {"w": 1}, {}, {}, {"w": 1}, {}, {}, {}, {"w": 2})
     cluster.patience = 0.5**5
     assert ended(lambda: list(cluster([job_of("a")], lambda *_: None))) == (
         "the scheduler tcp://h:1 had no workers for 0.03125 s", NONE,
     )  # fmt: skip
-    assert client.threads == [{}]
+    assert client.threads == [{"w": 2}], "of these 0.03125 s after the first"
 
 
 def test_a_job_on_another_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

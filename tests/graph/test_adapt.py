@@ -397,7 +397,7 @@ FOMO = Export(b"", "m", "F3", "m", "", Metadata(), ModelFacts(Tensor("x", (1, 8,
     ("stage", "metadata", "box", "lowest"),
     [
         (Adapt(), Metadata(), 1, 0.5),
-        (Adapt(tracked=True), Metadata(threshold=0.3), TRACKED_BOX, 0.3),
+        (Adapt(tracked=True), Metadata(threshold=0.3), 3, 0.3),
         (Adapt(threshold=0.2), Metadata(tracking=SORT, threshold=0.3), TRACKED_BOX, 0.2),
         (Adapt(fomo_box=2, tracked=True), Metadata(tracking=SORT), 2, 0.5),
     ],

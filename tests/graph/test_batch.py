@@ -272,6 +272,22 @@ def test_slice_of_rows() -> None:
     prove(body, target="1,15")
 
 
+THREE_ROWS = """
+  s = Constant<value = int64[2] {3, 20}>()    r = Reshape(x, s)    c = Constant<value = int64[1] {1}>()
+  d = Constant<value = int64[1] {3}>()
+"""
+
+
+def test_slice_at_opset_10() -> None:
+    body = """
+      a = Constant<value = int64[2] {0, 1}>()    b = Constant<value = int64[2] {1, 3}>()
+      y = Slice(x, a, b)
+    """
+    assert [node.op_type for node in prove(body, target="1,2,4,5", opset=10).graph.node] == ["Slice"]
+    prove(f"{THREE_ROWS} p = Slice(r, c, d) t = Constant<value = int64[2] {{1, 40}}>() y = Reshape(p, t)",
+          target="1,40", opset=10)  # fmt: skip
+
+
 def test_slice_before_opset_10() -> None:
     prove("y = Slice<starts = [0, 1], ends = [1, 3], axes = [0, 1]>(x)", target="1,2,4,5", opset=9)
 

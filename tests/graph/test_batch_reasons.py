@@ -12,6 +12,9 @@ from tests.graph.proof import onnxruntime
 from tests.graph.test_batch import model
 
 SIXTY = ",".join("1" * 60)
+TURNED = "t = Transpose<perm = [2, 1, 3, 0]>(x)"  # the batch is last
+ROW = "s = Constant<value = int64[2] {1, 60}>() y = Reshape(r, s)"
+IN_FRONT = "Transpose Reshape Transpose {} Reshape Reshape"
 TWELVE_ROWS = "s = Constant<value = int64[2] {12, 5}>() r = Reshape(x, s) "
 THREE = "s = Constant<value = int64[4] {3, 1, 4, 5}>() r = Reshape(x, s)"
 FIVE = "t = Constant<value = int64[4] {1, 5, 4, 5}>() y = Reshape(q, t)"
@@ -112,6 +115,20 @@ def test_refusals(body: str, source: str, target: str, opset: int, reason: str) 
         (f"{THREE} n = Constant<value = int64[4] {{3,2,4,5}}>() q = Expand(r, n) {FIVE.replace('5', '6', 1)}",
          "1,3,4,5", "1,6,4,5", 13, "Reshape Reshape Expand Reshape Reshape"),
         ("y = Pad<pads = [1, 0, 0, 0, 0, 0, 0, 0]>(x) ", "1,3,4,5", "2,3,4,5", 10, None),
+        # without `axis`: the first one
+        ("a = ArgMin(x) y = Cast<to = 1>(a)", "1,3,4,5", "1,3,4,5", 13, "Reshape ArgMin Reshape Cast"),
+        ("i = Constant<value = int64[1] {0}>() y = Gather(x, i)", "1,3,4,5", "1,3,4,5", 13, "Reshape Gather Reshape"),
+        ("q = Concat<axis = 0>(x, x) r, s = Split(q) y = Add(r, s)", "1,3,4,5", "1,3,4,5", 13,
+         "Reshape Concat Reshape Reshape Split Reshape Reshape Add"),
+        ("k = ArgMax(x) y = GatherElements(x, k)", "1,3,4,5", "1,3,4,5", 13,
+         "Reshape Reshape ArgMax Reshape Reshape GatherElements Reshape"),
+        # the last one
+        *((f"{TURNED} r = {kind}(t) {ROW}", "1,3,4,5", "1,60", 13, IN_FRONT.format(kind))
+          for kind in ("Hardmax", "LogSoftmax", "LpNormalization", "Softmax")),
+        (f"{TURNED} k = Constant<value = int64[1] {{1}}>() r, i = TopK(t, k) {ROW}", "1,3,4,5", "1,60", 13,
+         IN_FRONT.format("TopK")),
+        (f"{TURNED} c = Constant<value = float[1] {{1}}>() r = LayerNormalization(t, c) {ROW}", "1,3,4,5", "1,60", 17,
+         IN_FRONT.format("LayerNormalization")),
     ],
 )  # fmt: skip
 def test_what_it_is_made_of(body: str, source: str, target: str, opset: int, operators: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,7 @@ def _net(opset: int = 13) -> onnx.ModelProto:
     random = np.random.default_rng(1)
     weights = [
         numpy_helper.from_array(random.normal(size=shape).astype(np.float32), name)
-        for name, shape in (("w", (4, 3, 3, 3)), ("u", (4, 4, 1, 1)), ("v", (3, 4)))
+        for name, shape in (("w", (4, 3, 3, 3)), ("u", (4, 4, 1, 1)), ("v", (3, 4)), ("b", (3,)))
     ]
     made = onnx.parser.parse_model(
         f"""<ir_version: 7, opset_import: ["": {opset}]> net (float[1,3,8,8] x) => (float[1,3] y) {{
@@ -58,7 +59,7 @@ def _net(opset: int = 13) -> onnx.ModelProto:
           s = Add (a, d)
           p = GlobalAveragePool (s)
           f = Flatten <axis = 1> (p)
-          g = Gemm <transB = 1> (f, v)
+          g = Gemm <transB = 1> (f, v, b)
           y = Softmax <axis = 1> (g)
         }}"""
     )
@@ -77,6 +78,7 @@ def test_codes_have_no_zero_points_and_stand_where_tensorrt_joins_them(
     points = [known[node.input[2]] for node in coded.graph.node if node.op_type.endswith("antizeLinear")]
     assert points
     assert all(each.dtype == np.int8 and not each.any() for each in points)
+    assert np.int32 not in {each.dtype for each in known.values()}, "TensorRT takes no codes of biases"
     codes = [each for each in known.values() if each.dtype == np.int8 and each.ndim > 1]
     assert sorted(each.shape for each in codes) == [(3, 4), (4, 3, 3, 3), (4, 4, 1, 1)]
     assert {len(known[node.input[1]].reshape(-1)) for node in coded.graph.node if node.input[0] in known} >= {3, 4}
@@ -153,6 +155,34 @@ def test_both_networks_of_a_bundle_have_the_same_codes(
     assert {each.key: each.value for each in whole.metadata_props}["ei_deepstream.calibrated"] == str(FEWEST)
     if runtimes.available():
         assert runtimes.build(adapted.onnx.data, (3, 360, 640), 8).endswith("parsed and built, profile 1/8/8")
+
+
+def test_of_many_pictures_200_are_taken_evenly(tmp_path: Path) -> None:
+    for number in range(400):
+        (tmp_path / f"{number:03}.png").touch()
+    names = [int(each.stem) for each in calibration_pictures(tmp_path)]
+    assert (len(names), names[0], names[-1]) == (200, 0, 399)
+    assert set(np.diff(names)) == {2, 3}
+
+
+def test_what_the_quantizer_refuses(
+    pictures: Path, export: Callable[..., Export], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says nothing else meanwhile, and others may speak again."""
+    silenced: list[int] = []
+
+    def refuse(*_: object, **__: object) -> None:
+        silenced.append(logging.root.manager.disable)
+        raise RuntimeError("no scale")
+
+    monkeypatch.setattr("onnxruntime.quantization.quantize_static", refuse)
+    before, _ = preprocessing(export(classifier(height=8, width=8)))
+    usual = logging.root.manager.disable
+    with pytest.raises(UnsupportedModelError) as caught:
+        calibrated(_net(), ImageScaling.NONE, before, calibration_pictures(pictures))
+    assert caught.value.message == "ONNX Runtime cannot quantize this model: no scale"
+    assert caught.value.hint == "leave out --precision int8"
+    assert (silenced, logging.root.manager.disable) == ([logging.CRITICAL], usual)
 
 
 def test_what_cannot_be_calibrated(pictures: Path, export: Callable[..., Export]) -> None:

@@ -26,11 +26,14 @@ from tests.graph.proof import model, operators, prove_same
 def test_constants_and_identities() -> None:
     body = """
       a = Constant<value_float = 2.0>()    b = Constant<value = float {2}>()    c = Constant<value_floats = [2.0]>()
-      i = Identity(x)    unused = Relu(x)    p = Mul(i, a)    q = Mul(p, b)    r = Mul(q, c)    y = Identity(r)
-    """
+      d = Constant<value_int = 1>()    e = Constant<value_ints = [1]>()    f = Gather<axis = 3>(x, d)
+      g = Gather<axis = 1>(f, e)    m = Mul(x, g)
+      i = Identity(m)    unused = Relu(x)    p = Mul(i, a)    q = Mul(p, b)    r = Mul(q, c)    y = Identity(r)
+    """.replace("m = Mul(x, g)", "h = Constant<value_ints = [1, 1, 4, 1]>() j = Reshape(g, h) m = Mul(x, j)")
     after = prove_same(model(body, target="1,3,4,5"), clean)
-    assert operators(after) == ["Mul", "Mul", "Mul"]
-    assert len(after.graph.initializer) == 2, "2.0 and [2.0] have different shapes"
+    assert operators(after) == ["Gather", "Gather", "Reshape", "Mul", "Mul", "Mul", "Mul"]
+    kinds = sorted((list(each.dims), each.data_type) for each in after.graph.initializer)
+    assert kinds == [([], 1), ([], 7), ([1], 1), ([1], 7), ([4], 7)], "2.0 and [2.0] have different shapes"
 
 
 def with_constants(operator: str, **constants: np.ndarray) -> onnx.ModelProto:
@@ -47,8 +50,9 @@ def with_constants(operator: str, **constants: np.ndarray) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
 
 
-def test_a_copy_for_checks_is_without_large_constants() -> None:
-    before = with_constants("Mul", a=np.ones((300, 1, 4, 5), np.float32), b=np.ones(1, np.float32))
+@pytest.mark.parametrize("shape", [(300, 1, 4, 5), (1025,)])
+def test_a_copy_for_checks_is_without_large_constants(shape: tuple[int, ...]) -> None:
+    before = with_constants("Mul", a=np.ones(shape, np.float32), b=np.ones(1024, np.float32))
     light = without_weights(before)
     assert [value.name for value in light.graph.input] == ["x", "a"]
     assert [tensor.name for tensor in light.graph.initializer] == ["b"]
@@ -119,6 +123,9 @@ def test_fold_keeps_scales_of_quantized_models() -> None:
     """
     after = prove_same(model(body, target="1,3,4,5"), lambda before: fold(clean(before)))
     assert operators(after) == ["DequantizeLinear", "Mul"]
+    coded = body.replace("d = Deq", "v = Constant<value = float[1] {1.7}>() q = QuantizeLinear(v, s, z) d = Deq")
+    after = prove_same(model(coded.replace("(w,", "(q,"), target="1,3,4,5"), lambda before: fold(clean(before)))
+    assert operators(after) == ["QuantizeLinear", "DequantizeLinear", "Mul"]
 
 
 def test_fold_does_not_fill_the_memory() -> None:
@@ -181,6 +188,13 @@ def test_steps_that_are_not_symmetric() -> None:
     before = model(QUANTIZED.replace("ZERO", "30"))
     after = prove_same(before, lambda each: plain_quantization(clean(each)))
     assert operators(after) == ["Div", "Add", "Floor", "Clip", "Mul", "Transpose", "Reshape"]
+
+
+def test_steps_of_an_old_opset_stay() -> None:
+    """Before opset 11 the limits of a Clip are attributes."""
+    for opset, first in ((10, "QuantizeLinear"), (11, "Div")):
+        before = model(QUANTIZED.replace("ZERO", "30"), opset=opset)
+        assert operators(plain_quantization(clean(before)))[0] == first
 
 
 def test_symmetric_steps_stay() -> None:

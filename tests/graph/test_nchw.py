@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING
 
 import pytest
@@ -149,17 +150,24 @@ def test_shared_weights_are_permuted_for_one_layer_only() -> None:
     assert transposes(prove_same(model(body, target="1,2"), change)) == 0
 
 
-def test_dense_layers_for_each_pixel() -> None:
+@pytest.mark.parametrize("bias", ["6", "1", "1,6", "20,1"])
+def test_dense_layers_for_each_pixel(bias: str) -> None:
+    """A bias for each output or the same for all, not one for each pixel."""
+    count = prod(map(int, bias.split(",")))
     body = f"""
       rows = Constant<value = int64[2] {{20, 3}}>()    s = Constant<value = int64[2] {{1, 140}}>()
-      w1 = Constant<value = float[3,6] {{{numbers(18)}}}>()    b1 = Constant<value = float[6] {{{numbers(6)}}}>()
+      w1 = Constant<value = float[3,6] {{{numbers(18)}}}>()
+      b1 = Constant<value = float[{bias}] {{{numbers(count)}}}>()
       w2 = Constant<value = float[7,6] {{{numbers(42)}}}>()    w3 = Constant<value = float[140,2] {{{numbers(280)}}}>()
       turned = Transpose<perm = [0,2,3,1]>(x)    pixels = Reshape(turned, rows)
       a = Gemm(pixels, w1, b1)    r = Relu(a)    b = Gemm<transB = 1>(r, w2)    flat = Reshape(b, s)
       t = Tanh(flat)    y = MatMul(t, w3)
     """
     after = prove_same(model(body, target="1,2"), change)
-    assert operators(after) == ["Conv", "Relu", "Conv", "Reshape", "Tanh", "MatMul"]
+    if bias == "20,1":
+        assert transposes(after) == 1
+    else:
+        assert operators(after) == ["Conv", "Relu", "Conv", "Reshape", "Tanh", "MatMul"]
 
 
 def test_dense_layers_on_a_picture() -> None:

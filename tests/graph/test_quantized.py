@@ -173,6 +173,7 @@ def test_weights_are_codes_again(codes: list[int], scale: float) -> None:
     found = weight_codes(values, 0)
     assert found is not None
     np.testing.assert_allclose(found[0] * found[1].reshape(-1, 1), values, rtol=1e-6)
+    assert found[1][2] == 1, "of zeros alone"
     assert weight_codes(values.T.copy(), 1) is not None
 
 
@@ -272,8 +273,37 @@ _OTHERS: dict[str, tuple[Any, int, set[str]]] = {
     "leaky": (lambda net, x: net.add("LeakyRelu", x, alpha=0.1), 0, {"LeakyRelu"}),
     "ssd": (_ssd, 17, {"Sigmoid"}),
     "yolo": (_yolo, 11, {"Mul", "Sigmoid"}),
+    "blocks": (lambda net, x: net.add("SpaceToDepth", net.add("DepthToSpace", x, blocksize=2), blocksize=2), 2, set()),
+    "repeated": (lambda net, x: net.add("Tile", x, net.constant([1, 1, 2, 3], np.int64)), 1, set()),
+    "greatest": (
+        lambda net, x: net.add("Expand", net.add("GlobalMaxPool", x), net.constant([1, 4, 2, 3], np.int64)),
+        2,
+        set(),
+    ),
+    "greatest_and_least": (
+        lambda net, x: net.add("ReduceMin", net.add("ReduceMax", x, axes=[1]), axes=[2], keepdims=0),
+        2,
+        set(),
+    ),
+    "picked": (lambda net, x: net.add("Gather", x, net.constant([2, 0], np.int64), axis=1), 1, set()),
+    "narrower": (
+        lambda net, x: net.add(
+            "Unsqueeze", net.add("Squeeze", x, net.constant([0], np.int64)), net.constant([0], np.int64)
+        ),
+        2,
+        set(),
+    ),
+    "halves": (lambda net, x: net.add("Sub", *_halves(net, x)), 2, set()),
+    "global_average": (lambda net, x: net.add("GlobalAveragePool", x), 1, set()),
+    "log_softmax": (lambda net, x: net.add("LogSoftmax", x, axis=1), 0, {"LogSoftmax"}),
     "moved": (lambda net, x: net.add("Transpose", net.add("Slice", x, *_limits(net)), perm=[0, 2, 3, 1]), 2, set()),
 }
+
+
+def _halves(net: _Network, x: str) -> list[str]:
+    first = net.add("Split", x, axis=1)
+    net.nodes[-1].output.append(f"{first}b")
+    return [first, f"{first}b"]
 
 
 def _limits(net: _Network) -> list[str]:

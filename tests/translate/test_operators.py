@@ -237,6 +237,7 @@ def test_entries_by_indices_of_the_picture(count: int, same: Callable[..., onnx.
     ("kind", "shape", "constants", "option"),
     [
         ("GATHER_ND", (2, 3), [np.array([[0, 1, 2], [0, 3, 4]], np.int32)], options("GatherNd")),
+        ("REVERSE_V2", (1, 6, 8, 3), [np.array([0, 1], np.int32)], options("ReverseV2")),
         ("REVERSE_SEQUENCE", (1, 6, 8, 3), [np.array([4], np.int32)], options("ReverseSequence", seqDim=2)),
         ("DYNAMIC_UPDATE_SLICE", (1, 6, 8, 3), [np.ones((1, 2, 2, 3), np.float32), np.zeros(4, np.int32)], None),
     ],
@@ -245,11 +246,16 @@ def test_an_open_batch_is_one(
     kind: str, shape: tuple[int, ...], constants: list[Any], option: Any, same: Callable[..., onnx.ModelProto]
 ) -> None:
     """As Keras's models have it that were converted by hand."""
-    model = unpack(network(kind, shape, *constants, option=option))
-    for tensor in model.subgraphs[0].tensors:
-        if model.buffers[tensor.buffer].data is None and tensor.shape[0] == 1:
+    same(_opened(network(kind, shape, *constants, option=option)), tolerance=1e-6)
+
+
+def _opened(model: bytes) -> bytes:
+    """With an open batch."""
+    opened = unpack(model)
+    for tensor in opened.subgraphs[0].tensors:
+        if opened.buffers[tensor.buffer].data is None and len(tensor.shape) and tensor.shape[0] == 1:
             tensor.shapeSignature = np.array([-1, *tensor.shape[1:]], np.int32)
-    same(pack(model), tolerance=1e-6)
+    return pack(opened)
 
 
 def test_gelu_by_tanh(same: Callable[..., onnx.ModelProto]) -> None:
@@ -632,6 +638,11 @@ def test_other_operators(name: str, same: Callable[..., onnx.ModelProto]) -> Non
     same(OTHERS[name], tolerance=1e-5)
 
 
+@pytest.mark.parametrize("name", ["one of many", "one of many in front"])
+def test_an_open_batch_of_indices_is_one(name: str, same: Callable[..., onnx.ModelProto]) -> None:
+    same(_opened(OTHERS[name]), tolerance=1e-5)
+
+
 @pytest.mark.parametrize("number", [4, -4, 3, -7])
 @pytest.mark.parametrize("kind", ["FLOOR_DIV", "FLOOR_MOD", "RIGHT_SHIFT", "BITWISE_XOR"])
 def test_integers_below_0(kind: str, number: int, same: Callable[..., onnx.ModelProto]) -> None:
@@ -646,7 +657,7 @@ _KERNEL = _RANDOM.normal(size=(4, 2, 2, 3)).astype(np.float32)
 
 
 def _resized(kind: str, size: tuple[int, int], mode: str) -> bytes:
-    option = options("ResizeBilinear" if kind == "RESIZE_BILINEAR" else "ResizeNearestNeighbor", **MODES[mode])
+    option = options(_OPTIONS_OF_RESIZES[kind], **MODES[mode])
     return network(kind, (1, *size, 3), np.array(size, np.int32), option=option)
 
 
@@ -691,6 +702,31 @@ def _by_its_shape() -> bytes:
     return flat.build([picture], [flatten(flat, target)])
 
 
+def _resized_by_sums(kind: str) -> bytes:
+    """The sizes are computed, if only of constants."""
+    flat = Flat()
+    picture, target = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(1, 7, 11, 3)
+    parts = [flat.constant(np.array(each, np.int32)) for each in ([3, 5], [4, 6])]
+    (sizes,) = flat.operator("ADD", parts, [flat.tensor(2, dtype="int32")], options("Add"))
+    flat.operator(kind, [picture, sizes], [target], options(_OPTIONS_OF_RESIZES[kind]))
+    return flat.build([picture], [flatten(flat, target)])
+
+
+_OPTIONS_OF_RESIZES = {
+    "RESIZE_BILINEAR": "ResizeBilinear", "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighbor",
+}  # fmt: skip
+
+
+def _padded_by_sums() -> bytes:
+    """The widths are computed, if only of constants."""
+    flat = Flat()
+    picture, target = flat.tensor(1, 6, 8, 3, name="x"), flat.tensor(1, 9, 11, 4)
+    parts = [flat.constant(_PADS // 2), flat.constant(_PADS - _PADS // 2)]
+    (widths,) = flat.operator("ADD", parts, [flat.tensor(4, 2, dtype="int32")], options("Add"))
+    flat.operator("PADV2", [picture, widths, flat.constant(np.float32(1))], [target], options("PadV2"))
+    return flat.build([picture], [flatten(flat, target)])
+
+
 _PADS = np.array([[0, 0], [2, 1], [0, 3], [1, 0]], np.int32)
 WHERE_NEEDED = {
     "sums of numbers": (_of_rows("ADD_N", whole=False), 13, False),
@@ -705,6 +741,7 @@ WHERE_NEEDED = {
     "indices of the shape": (_by_its_shape(), 13, False),
     "indices of each row": (_gathered(1), 13, True),
     "pads of numbers": (typed("PADV2", (1, 9, 11, 4), _PADS, np.float32(1), option=options("PadV2")), 13, True),
+    "pads that are computed": (_padded_by_sums(), 13, False),
     "pads of half the precision": (
         network("PADV2", (1, 9, 11, 4), _PADS, np.array([0.7], np.float16), option=options("PadV2")), 13, True
     ),
@@ -727,6 +764,8 @@ WHERE_NEEDED = {
     "repeated": (_resized("RESIZE_NEAREST_NEIGHBOR", (12, 24), "plain"), 13, False),
     "repeated, corners": (_resized("RESIZE_NEAREST_NEIGHBOR", (12, 24), "corners"), 13, True),
     "not repeated": (_resized("RESIZE_NEAREST_NEIGHBOR", (12, 12), "plain"), 13, True),
+    "sizes that are computed": (_resized_by_sums("RESIZE_NEAREST_NEIGHBOR"), 13, False),
+    "sizes that are computed, bilinear": (_resized_by_sums("RESIZE_BILINEAR"), 13, False),
     "smaller": (_resized("RESIZE_NEAREST_NEIGHBOR", (3, 8), "plain"), 13, True),
     "kernels as large as steps": (_turned_back(2), 13, False),
     "kernels smaller than steps": (_turned_back(3), 13, True),

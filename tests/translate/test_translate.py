@@ -114,7 +114,7 @@ def test_starts_a_worker_of_its_own(export: Callable[..., Export]) -> None:
 
 
 def test_is_a_value() -> None:
-    assert Translate() == Translate(worker=Worker())
+    assert Translate() == Translate(worker=Worker()) == Translate(13, 120.0, False)
     assert Translate(opset=12) != Translate()
     assert Translate().name == "translate"
     assert "worker" not in repr(Translate())

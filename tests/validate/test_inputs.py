@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+from convert.images import Frame, Framing
+from convert.validate.inputs import given as given_pictures
 from convert.validate.inputs import image_like, pictures, with_objects
 from tests.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -93,6 +97,27 @@ def test_frames_with_objects_of_any_size(height: int, width: int, channels: int)
     assert {(picture.shape, picture.dtype) for picture in made} == {((height, width, channels), np.dtype(np.uint8))}
     again = list(with_objects(2, height, width, channels))
     assert all(np.array_equal(one, other) for one, other in zip(again, made, strict=False))
+
+
+def test_the_users_own_pictures_become_frames(tmp_path: Path) -> None:
+    """The middle of each."""
+    levels = np.random.default_rng(0).integers(0, 256, (40, 20, 3), np.uint8)
+    for name, made in (("000", levels), ("001", levels.swapaxes(0, 1))):
+        Image.fromarray(np.ascontiguousarray(made)).save(tmp_path / f"{name}.png")
+    found = given_pictures(tmp_path, Framing(Frame(2, 1), (8, 8)), 3)
+    high, wide = next(found), next(found)
+    assert (high[0], wide[0]) == ("000.png", "001.png")
+    np.testing.assert_array_equal(high[1], levels[15:25])
+    np.testing.assert_array_equal(wide[1], levels.swapaxes(0, 1))
+    np.testing.assert_array_equal(next(given_pictures(tmp_path, None, 3))[1], levels)
+
+
+def test_of_the_users_own_pictures_200_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(201):
+        (tmp_path / f"{number:03}.png").touch()
+    monkeypatch.setattr("convert.images.read.read", lambda path, _: (path, None))
+    names = [name for name, _ in given_pictures(tmp_path, None, 3)]
+    assert (len(names), names[0], names[-1]) == (200, "000.png", "199.png")
 
 
 def test_frames_with_objects_have_edges() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,10 @@ import pytest
 
 from convert.errors import ValidationError
 from convert.findings import Level
-from convert.validate.comparison import Tally, align
+from convert.graph.resize import cut_out
+from convert.images import Frame, ResizeMode
+from convert.images.resizing import Resizing
+from convert.validate.comparison import Tally, align, seen
 
 
 def array(*rows: list[float]) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -236,6 +240,20 @@ def test_rounded_alike_the_middle_input_counts(middle: float, expected: list[str
     parity = result.parity()
     assert parity is not None
     assert (parity.max_abs_diff, parity.mean_abs_diff, parity.top1, parity.exact) == (1, 1.25 / 6, 1, False)
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 4, 1), (1, 1, 4, 3)])
+def test_the_original_gets_what_the_graph_makes_of_a_frame(shape: tuple[int, ...]) -> None:
+    """Of grey models its luma."""
+    framing = Resizing(Frame(8, 8, in_pixels=True), (shape[2], shape[1]), ResizeMode.SQUASH)
+    facts = SimpleNamespace(input=SimpleNamespace(shape=shape))
+    adapted: Any = SimpleNamespace(preprocessing=SimpleNamespace(framing=framing), export=SimpleNamespace(facts=facts))
+    frames = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
+    found = seen(frames, adapted)
+    assert found.shape == (2, *shape[1:])
+    np.testing.assert_array_equal(found, [cut_out(each, framing, grey=shape[3] == 1) for each in frames])
+    adapted.preprocessing.framing = None
+    assert seen(frames, adapted) is frames
 
 
 def test_outputs_without_classes_have_no_first_one() -> None:

@@ -12,17 +12,19 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from convert.graph.graph import load_model
-from convert.types import Agreement, PrecisionEvidence, Validated
+from convert.types import Agreement, Int8Evidence, PrecisionEvidence, Validated
 from convert.validate import Validate, runtimes
-from convert.validate.precision import Predictions, _kept, agreement, calibrated_findings, in_half, moved
+from convert.validate.precision import Predictions, _kept, agreement, calibrated_findings, in_half, int8_findings, moved
 from tests.benchmarks import bench_gpu
-from tests.validate.tiny import Classifier, adapted, onnx_model, parse, tflite
+from tests.validate.tiny import GRAY, Classifier, adapted, onnx_model, parse, tflite
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from convert.isolation import Worker
-    from convert.types import Adapted
+    from convert.types import Adapted, Evidence
 
 
 SCALED = """
@@ -173,6 +175,37 @@ def test_for_an_engine_in_fp32_fp16_of_a_large_model_is_not_measured(
     assert half.agreement is not None, "asked for"
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "classes", "precision", "count"),
+    [  # for an engine in FP32 of the pixels of 20 to 30 pictures, where the model has 8 MiB at most
+        (400, 416, 2, "fp32", 30), (400, 500, 2, "fp32", 25), (500, 500, 2, "fp32", 20), (501, 500, 2, "fp32", 0),
+        (400, 500, 10, "fp32", 25), (400, 500, 11, "fp32", 0),
+        # else of 60 to 300
+        (100, 166, 2, "fp16", 300), (100, 200, 2, "fp16", 250), (300, 300, 2, "fp16", 60),
+    ],
+)  # fmt: skip
+def test_on_how_many_pictures_decisions_are_measured(
+    height: int, width: int, classes: int, precision: str, count: int, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def image_like(*given: int) -> Iterator[Any]:
+        asked.append(given)
+        return iter(())
+
+    def measured(_adapted: Adapted, evidence: Evidence, chunks: Iterator[Any], *_: Any, advise: bool) -> Any:
+        assert not list(chunks)
+        asked.append(advise)
+        return evidence, ()
+
+    monkeypatch.setattr("convert.validate.inputs.image_like", image_like)
+    monkeypatch.setattr("convert.validate.precision.measured", measured)
+    model = Classifier(height, width, 1, classes, gain=0.001)
+    stage = Validate(worker=worker, inputs=1, batches=(1,), precision=precision)
+    stage(adapted(onnx_model(model), tflite(model), GRAY), Path())
+    assert asked == ([(count, height, width, 1), precision == "fp16"] if count else [])
+
+
 def test_nodes_to_keep_are_looked_for_where_fp16_is_asked_for(worker: Worker) -> None:
     model = Classifier(gain=1e5)
     result = Validate(worker=worker)(adapted(onnx_model(model), tflite(model)), Path())
@@ -265,6 +298,26 @@ def test_of_few_inputs_one_may_fall_the_other_way(
     words = f"in INT8 the same decision as the float original on {top1:.1%} of {inputs} pictures"
     assert said == ([] if good else [f"{words}; scores differ by up to 0.12"])
     assert not calibrated_findings(PrecisionEvidence("int8"))
+
+
+OURS = (
+    "the same decision as the original on {} of {} inputs, where two sets of LiteRT's own kernels agree on {}; scores "
+    "differ by 0.012 on average (0.034)"
+)
+
+
+@pytest.mark.parametrize(
+    ("ours", "own", "inputs", "found"),
+    [  # below the kernels' by a hundredth at least, and by more than two sigmas of chance
+        (0.99, 0.999, 10**6, False), (0.988, 0.999, 10**6, True),
+        (0.972, 0.99, 300, False), (0.97, 0.995, 300, True), (1.0, 0.9, 300, False),
+    ],
+)  # fmt: skip
+def test_decisions_of_codes_beside_those_of_litert(ours: float, own: float, inputs: int, found: bool) -> None:
+    plain, kernels = Agreement(ours, 0.0123, 0.1, inputs), Agreement(own, 0.0344, 0.1, inputs)
+    findings = int8_findings(Int8Evidence({"Conv": 1}, {}, 1.0, plain, plain, kernels))
+    message = OURS.format(f"{ours:.1%}", inputs, f"{own:.1%}")
+    assert [(each.id, each.message) for each in findings] == [("EI410", message)] * found
 
 
 def test_decisions_of_detectors() -> None:

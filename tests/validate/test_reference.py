@@ -50,31 +50,45 @@ def test_halves_are_rounded_away_from_zero_and_clamped() -> None:
 
 
 def test_integers_without_a_scale_are_refused() -> None:
-    with pytest.raises(ValidationError, match=r"^the original's input is uint8 without a scale"):
+    message = "the original's input is uint8 without a scale: pictures cannot be fed to it"
+    with pytest.raises(ValidationError, match=f"^{message}$"):
         runtimes._quantize(np.zeros(1, np.float32), {"dtype": np.uint8, "quantization": (0.0, 0)})
 
 
 def test_a_model_that_fails_while_it_runs_is_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> None:
-        raise RuntimeError("node 3 failed to invoke")
+        raise RuntimeError("node 3 failed\n to invoke")
 
     monkeypatch.setattr(runtimes.LiteRT, "__call__", fails)
-    with pytest.raises(ValidationError, match="node 3 failed to invoke") as caught:
+    message = "LiteRT cannot run the original model: node 3 failed to invoke"
+    with pytest.raises(ValidationError, match=f"^{message}$") as caught:
         runtimes.run_tflite(tflite(MODEL), PICTURES, ImageScaling.NONE)
     assert caught.value.hint == DAMAGED
 
 
 def test_pictures_of_another_size(worker: Worker) -> None:
     with pytest.raises(
-        ValidationError, match=r"^the original's input \[1,6,5,3\] does not hold one picture of 5x5 with 3 channels"
-    ):
+        ValidationError, match=r"^the original's input \[1,6,5,3\] does not hold one picture of 5x5 with 3 channels$"
+    ) as caught:
         runtimes.outputs(tflite(MODEL), PICTURES[:, :5], ImageScaling.NONE, worker, 60)
+    assert caught.value.hint == "give validate the .tflite that this ONNX model was made from"
+
+
+def test_an_original_of_two_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Two(runtimes.LiteRT):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            self.sources = [*self.sources, *self.sources]
+
+    monkeypatch.setattr(runtimes, "LiteRT", Two)
+    with pytest.raises(ValidationError, match=r"^the original model has 2 inputs instead of one$"):
+        runtimes.run_tflite(tflite(MODEL), PICTURES, ImageScaling.NONE)
 
 
 def test_not_a_flatbuffer(worker: Worker) -> None:
-    with pytest.raises(ValidationError, match=r"^LiteRT cannot run the original model") as caught:
+    with pytest.raises(ValidationError, match=r"^LiteRT cannot run the original model: .*Flatbuffer") as caught:
         runtimes.outputs(b"TFL3" * 20, PICTURES, ImageScaling.NONE, worker, 60)
-    assert "download the export again" in str(caught.value.hint)
+    assert caught.value.hint == DAMAGED
 
 
 class _Crashing(Worker):

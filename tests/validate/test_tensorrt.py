@@ -16,6 +16,7 @@ from tests.validate.tiny import Classifier, onnx_model, parse
 installed = pytest.mark.skipif(not runtimes.available(), reason="the optional package tensorrt-rtx is not installed")
 
 SHAPE = (3, 6, 5)
+OTHER = "try another release of tensorrt-rtx, or report the model"
 
 
 def test_absent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,6 +24,7 @@ def test_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not runtimes.available()
     with pytest.raises(MissingDependencyError) as caught:
         runtimes.build(b"", SHAPE)
+    assert caught.value.message == "the check with TensorRT needs the package tensorrt-rtx"
     assert caught.value.hint == f'{sys.executable} -m pip install "ei-deepstream[tensorrt]"'
 
 
@@ -71,7 +73,7 @@ def test_time_is_limited() -> None:
 
 
 class FakeTensorRT:
-    """The API of tensorrt as far as it is used; `refused` are parser errors, `inputs` their number."""
+    """The API of tensorrt as far as it is used; `refused` are parser errors, `inputs` their number; `says`: why."""
 
     __version__ = "9.9"
 
@@ -81,8 +83,11 @@ class FakeTensorRT:
         def __init__(self) -> None:
             self.made = True
 
-    def __init__(self, refused: tuple[object, ...] = (), inputs: int = 1, built: object = b"engine") -> None:
-        self.refused, self.num_inputs, self.built = refused, inputs, built
+    def __init__(
+        self, refused: tuple[object, ...] = (), inputs: int = 1, built: object = b"engine", *, parses: bool = True,
+        says: bool = True,
+    ) -> None:  # fmt: skip
+        self.refused, self.num_inputs, self.built, self.parses, self.says = refused, inputs, built, parses, says
         self.told: list[tuple[object, ...]] = []
         self.name = "x_input"
         self.logger: object = None
@@ -102,7 +107,7 @@ class FakeTensorRT:
 
     def parse(self, model: bytes) -> bool:
         self.told.append(("parse", model))
-        return not self.refused
+        return self.parses and not self.refused
 
     @property
     def num_errors(self) -> int:
@@ -130,7 +135,8 @@ class FakeTensorRT:
     def build_serialized_network(self, network: object, config: object) -> object:
         assert network is config is self
         for severity, text in (("warning", "hm"), ("error", "no\n kernel"), ("internal", "bug"), ("error", "bug")):
-            self.logger.log(severity, text)  # type: ignore[attr-defined]
+            if self.says or severity == "warning":
+                self.logger.log(severity, text)  # type: ignore[attr-defined]
         return self.built
 
 
@@ -155,8 +161,8 @@ class ParserError:
 
 def built(fake: FakeTensorRT, monkeypatch: pytest.MonkeyPatch) -> str:
     """What the child does, here."""
-    monkeypatch.setattr(runtimes, "find_spec", lambda name: name == runtimes._MODULES[-1])
-    modules = {runtimes._MODULES[-1]: fake}
+    monkeypatch.setattr(runtimes, "find_spec", lambda name: name == "tensorrt_rtx_bindings")  # of early releases
+    modules = {"tensorrt_rtx_bindings": fake}
     monkeypatch.setattr("convert.validate.runtimes.importlib", SimpleNamespace(import_module=modules.__getitem__))
     return runtimes._build(b"model", SHAPE, 4)
 
@@ -179,6 +185,9 @@ def test_what_tensorrt_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
          "node 2, operator Add: c")),
         (FakeTensorRT(inputs=2), "TensorRT sees 2 inputs instead of one"),
         (FakeTensorRT(built=None), "TensorRT cannot build an engine for batches of 1 to 4: no kernel; bug"),
+        (FakeTensorRT(built=None, says=False),
+         "TensorRT cannot build an engine for batches of 1 to 4: no reason given"),
+        (FakeTensorRT(parses=False), "TensorRT's ONNX parser refuses the model: no reason given"),
     ],
 )  # fmt: skip
 def test_what_tensorrt_refuses(fake: FakeTensorRT, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,11 +200,11 @@ def test_a_library_that_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(name: str) -> None:
         raise OSError(f"{name}: no libcuda")
 
-    monkeypatch.setattr(runtimes, "find_spec", lambda name: name == runtimes._MODULES[0])
+    monkeypatch.setattr(runtimes, "find_spec", lambda name: name == "tensorrt_rtx")
     monkeypatch.setattr("convert.validate.runtimes.importlib", SimpleNamespace(import_module=broken))
     with pytest.raises(MissingDependencyError) as caught:
         runtimes._build(b"", SHAPE, 1)
-    assert caught.value.message == f"tensorrt-rtx is installed but does not load: {runtimes._MODULES[0]}: no libcuda"
+    assert caught.value.message == "tensorrt-rtx is installed but does not load: tensorrt_rtx: no libcuda"
     assert caught.value.hint == f'{sys.executable} -m pip install "ei-deepstream[tensorrt]"'
 
 
@@ -203,8 +212,8 @@ def test_a_library_that_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
     ("error", "message", "hint"),
     [
         (Died("ran longer than 3 s"), "TensorRT ran longer than 3 s", "allow more time with --timeout"),
-        (Died("killed by SIGSEGV"), "TensorRT crashed (killed by SIGSEGV)", runtimes._OTHER),
-        (Failed("KeyError: 1", "..."), "TensorRT failed: KeyError: 1", runtimes._OTHER),
+        (Died("killed by SIGSEGV"), "TensorRT crashed (killed by SIGSEGV)", OTHER),
+        (Failed("KeyError: 1", "..."), "TensorRT failed: KeyError: 1", OTHER),
     ],
 )
 def test_a_child_that_ends(error: Exception, message: str, hint: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,6 +225,10 @@ def test_a_child_that_ends(error: Exception, message: str, hint: str, monkeypatc
 
     monkeypatch.setattr(runtimes, "available", lambda: True)
     monkeypatch.setattr(Worker, "call", call)
+    with pytest.raises(ValidationError):
+        runtimes.build(b"model", SHAPE)
+    assert asked == [(("convert.validate.runtimes:_build", b"model", SHAPE, 1), {"timeout": 300.0})], "by default"
+    asked.clear()
     with pytest.raises(ValidationError) as caught:
         runtimes.build(b"model", SHAPE, 4, timeout=3.0)
     assert (caught.value.message, caught.value.hint) == (message, hint)
