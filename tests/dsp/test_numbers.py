@@ -68,7 +68,7 @@ def numbers(row: Row) -> list[list[float]]:
 
 
 def nodes(row: Row) -> tuple[list[str], list[list[float]]]:
-    """Operators with attributes and small constants, and the sums of large ones; of version 4 with the SDK's logarithm."""
+    """Operators with attributes and constants, and the sums of large ones; of version 4 with the SDK's logarithm."""
     graph = features_graph(made(row), sdk_log=row[1] == 4).graph
     constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
     lines, large = [], []
