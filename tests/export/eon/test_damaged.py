@@ -518,3 +518,26 @@ def test_the_type_that_all_tensors_share_is_set_once() -> None:
         error = error_of(text.replace("type = kTfLiteFloat32;", instead))
         assert error is not None
         assert error.message == "tensor 0 has no type"
+
+
+@pytest.mark.parametrize(
+    ("operator", "options"),
+    [
+        ("RESHAPE", {"table": "Reshape", "newShape": [1, 5]}), ("SQUEEZE", {"table": "Squeeze", "squeezeDims": [0]}),
+        ("SOFTMAX", {"table": "Softmax", "beta": 1.0}), ("EXPAND_DIMS", {}), ("LOGISTIC", {}), ("TANH", {}),
+        ("RELU", {}), ("RELU6", {}), ("QUANTIZE", {}), ("DEQUANTIZE", {}),
+    ],
+)  # fmt: skip
+def test_a_result_of_another_size_than_the_input(operator: str, options: dict[str, Any]) -> None:
+    """The first tensor is the result."""
+    for size in (4, 5):
+        net = Network()
+        end, source = (net.tensor((1, count), np.float32) for count in (size, 4))
+        net.call(operator, [source], [end], **options)
+        text = write(net.model([source], [end]), FORMS["2025-07"])
+        if size == 4:
+            assert rebuild(text, "m.cpp")[0]
+            continue
+        with pytest.raises(InputError) as caught:
+            rebuild(text, "m.cpp")
+        assert caught.value.message == f"the shapes of node 0 ({operator}) do not fit together: [1, 4] to [1, 5]"
