@@ -460,7 +460,8 @@ def test_every_value_of_an_impulse_that_cannot_be_read_is_named() -> None:
     assert [finding.message for finding in read(None, damaged).findings] == [
         f"{name} is '{value}', not {wanted}"
         for name, value, wanted in (
-            ("input_width", "no", whole), ("input_height", "no", whole), ("sensor", "no", "one of EI_CLASSIFIER_SENSOR_*"),
+            ("input_width", "no", whole), ("input_height", "no", whole),
+            ("sensor", "no", "one of EI_CLASSIFIER_SENSOR_*"),
             ("project_id", "no", whole), ("project_name", "no", text), ("project_owner", "no", text),
             ("deploy_version", "no", whole), ("impulse_id", "no", whole), ("impulse_name", "no", text),
             ("has_anomaly", "no", "one of EI_ANOMALY_TYPE_*"), ("label_count", "no", whole),

@@ -211,34 +211,34 @@ def test_our_document_damaged(tmp_path: Path) -> None:
     assert "metadata.json" in str(refused(tmp_path / "x.tflite", "width must be int, not 'wide'").path)
 
 
+RECORDED = "the parameters record "
+SENSOR = "its input has the shape of pictures, but the parameters record the sensor "
+
+
 @pytest.mark.parametrize(
     ("recorded", "quantization", "task", "message"),
     [
-        (Metadata(color=Color.GRAY), "float32", "classifier", "the parameters record the colour GRAY, but it takes RGB"),
+        (Metadata(color=Color.GRAY), "float32", "classifier", RECORDED + "the colour GRAY, but it takes RGB"),
         (Metadata(color=Color.GRAY, height=48), "float32", "classifier",
-         "the parameters record pictures of 48x?x? (HxWxC), but it takes 96x96x3"),
+         RECORDED + "pictures of 48x?x? (HxWxC), but it takes 96x96x3"),
         (Metadata(color=Color.RGB, height=96, width=96, channels=3), "float32", "classifier", None),
-        (Metadata(quantized=True), "float32", "classifier", "the parameters record a quantized model, but it is float32"),
+        (Metadata(quantized=True), "float32", "classifier", RECORDED + "a quantized model, but it is float32"),
         (Metadata(quantized=True), "float16-weights", "classifier",
-         "the parameters record a quantized model, but it is float16-weights"),
-        (Metadata(quantized=False), "int8", "classifier", "the parameters record a float32 model, but it is int8"),
+         RECORDED + "a quantized model, but it is float16-weights"),
+        (Metadata(quantized=False), "int8", "classifier", RECORDED + "a float32 model, but it is int8"),
         (Metadata(quantized=False, width=97), "dynamic-range", "classifier",
-         "the parameters record pictures of ?x97x? (HxWxC), but it takes 96x96x3; a float32 model, but it is "
-         "dynamic-range"),
+         RECORDED + "pictures of ?x97x? (HxWxC), but it takes 96x96x3; a float32 model, but it is dynamic-range"),
         (Metadata(quantized=False), "float32", "classifier", None),
         (Metadata(task="fomo"), "float32", "classifier",
-         "the parameters record the last layer fomo, but its outputs are those of classifier"),
+         RECORDED + "the last layer fomo, but its outputs are those of classifier"),
         (Metadata(task="classifier"), "float32", "unknown",
-         "the parameters record the last layer classifier, but its outputs are those of unknown"),
+         RECORDED + "the last layer classifier, but its outputs are those of unknown"),
         (Metadata(sensor="microphone"), "float32", "classifier",
-         "its input has the shape of pictures, but the parameters record the sensor microphone; say --task classifier "
-         "if it takes pictures"),
+         SENSOR + "microphone; say --task classifier if it takes pictures"),
         (Metadata(sensor="fusion"), "float32", "fomo",
-         "its input has the shape of pictures, but the parameters record the sensor fusion and no size of pictures; say "
-         "--task fomo if it takes pictures"),
+         SENSOR + "fusion and no size of pictures; say --task fomo if it takes pictures"),
         (Metadata(sensor="unknown"), "float32", "fomo",
-         "its input has the shape of pictures, but the parameters record the sensor unknown and no size of pictures; "
-         "say --task fomo if it takes pictures"),
+         SENSOR + "unknown and no size of pictures; say --task fomo if it takes pictures"),
         (Metadata(sensor="fusion", width=96), "float32", "fomo", None),
     ],
 )  # fmt: skip
