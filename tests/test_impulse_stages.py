@@ -402,7 +402,11 @@ def test_what_of_the_scores_is_too_far_is_said_with_its_window(tmp_path: Path) -
 
 
 def test_a_quantized_network_that_decides_otherwise(tmp_path: Path) -> None:
-    """Kernels of a network that is ONNX agree with themselves."""
+    """Kernels of a network that is ONNX agree with themselves; they are compared where the decisions differ."""
+    same = shifted(None, ("a", "b"), "s = Identity (y)")
+    result, found = measured(replace(same, export=replace(same.export, original=same.export.model)), tmp_path)
+    assert result.evidence.int8_agreement is not None
+    assert (result.evidence.int8_agreement.top1, result.evidence.int8_agreement.kernels, found) == (1, None, ())
     model = shifted(None, ("a", "b"), "s = Neg (y)")
     result, found = measured(replace(model, export=replace(model.export, original=model.export.model)), tmp_path)
     assert result.evidence.int8_agreement is not None
