@@ -348,6 +348,8 @@ def test_an_ethos_u_model_is_refused_with_the_reason() -> None:
     with pytest.raises(UnsupportedModelError, match=r"^this model was compiled for an Arm Ethos-U: ") as caught:
         rebuild(text, "m.cpp")
     assert caught.value.line == text[: text.index("OP_ETHOSU")].count("\n") + 1
+    hint = "in Edge Impulse choose a deployment without an accelerator, for example C++ library, and export again"
+    assert caught.value.hint == hint
     for whole in (f"#if EI_CONFIG_ETHOS_U55_256\n{text}\n#elif EI_CONFIG_ETHOS_U55_128\n{text}\n#endif\n",):
         with pytest.raises(UnsupportedModelError, match=r"^this model was compiled for an Arm Ethos-U: "):
             rebuild(whole, "m.cpp")
@@ -374,6 +376,7 @@ def test_a_file_larger_than_the_limit_is_refused_where_it_crosses_it() -> None:
     ) as caught:
         rebuild(text, "m.cpp", limit=2000)
     assert caught.value.line == text.encode()[:2000].count(b"\n") + 1
+    assert caught.value.hint == "export the model as .tflite, which has no such limit"
     rebuild(text, "m.cpp", limit=len(text.encode()))
 
 
