@@ -69,19 +69,19 @@ def stages(
             raise PresetError(message, hint=f"leave out {option}")
     if options.get("opset") not in {None, _OPSET} and not any_kind:
         raise PresetError(f"an impulse is converted with opset {_OPSET}", hint="leave out --opset")
-    samples = options.get("samples")
+    samples, timeout = options.get("samples"), options.get("timeout", 120.0)
     proof = ValidateImpulse(
         None if samples is None else Path(samples),
         options.get("tolerance", 1e-4),
-        options.get("timeout", 120.0),
+        timeout,
         options.get("batch_size", 1),
         tensorrt=options.get("tensorrt", False),
         worker=worker,
     )
     emit = {name: options[name] for name in ("batch_size", "gpu_id", "target", "platform") if name in options}
     return (
-        TranslateImpulse(options.get("timeout", 120.0), tensorflow=options.get("tensorflow", False), worker=worker),
-        AdaptImpulse(sdk_log=options.get("sdk_log", False), mixtures=worker),
+        TranslateImpulse(timeout, tensorflow=options.get("tensorflow", False), worker=worker),
+        AdaptImpulse(sdk_log=options.get("sdk_log", False), mixtures=worker, timeout=timeout),
         proof,
         EmitImpulse(output, **emit),
     )
@@ -167,11 +167,13 @@ class AdaptImpulse:
     Attributes:
         sdk_log: with the SDK's approximation of log10, to compare with a device; else an exact one, as in training.
         mixtures: the process in which the network of a Gaussian mixture is translated.
+        timeout: seconds that may take.
     """
 
     name: ClassVar[str] = "adapt"
     mixtures: isolation.Worker = field(compare=False, repr=False)
     sdk_log: bool = False
+    timeout: float = 120.0
 
     def __call__(self, artifact: object, workdir: Path) -> types.StageResult:  # noqa: ARG002 - every stage takes one
         """The `ImpulseModel` of a `Translated`.
@@ -228,7 +230,7 @@ class AdaptImpulse:
         from convert.export.facts import facts
         from convert.graph.passes import prepared
 
-        found = translate(self.mixtures, mixture.model, facts(mixture.model).input.shape, 120.0)
+        found = translate(self.mixtures, mixture.model, facts(mixture.model).input.shape, self.timeout)
         return prepared(found, coded=False)
 
 
@@ -362,7 +364,7 @@ class ValidateImpulse:
         most = max(_FEWEST, min(_MOST_RECORDED, _MOST_VALUES // size))
         found = recordings.find(self.samples)
         files = found[:: -(-len(found) // most)]  # sorted by name, a data set has one label behind the other
-        each = max(1, most // len(files))
+        each = most // len(files)
         windows: list[NDArray[np.float32]] = []
         errors: list[InputError] = []
         for path in files:
@@ -470,11 +472,10 @@ def _rounded(features: NDArray[Any], step: float | None) -> NDArray[np.float32]:
 
 def _features(got: NDArray[Any], wanted: NDArray[Any]) -> tuple[types.Differences, tuple[Finding, ...]]:
     """How far values are from an independent computation, and EI411 or EI405 where that is too far."""
-    is_finite = np.isfinite(got).all()
     apart = np.abs(np.nan_to_num(got).astype(np.float64) - wanted)
     close = float((apart <= _NEAR + _SHARE * np.abs(wanted)).mean())
     far = types.Differences(float(apart.max()), float(apart.mean()), close, len(got))
-    if not is_finite:
+    if not np.isfinite(got).all():
         return far, (NOT_FINITE.found("the features hold NaN or infinity", hint=FEATURES.fix),)
     if close >= _CLOSE:
         return far, ()
@@ -497,7 +498,7 @@ def _batches(
     for size in _BATCHES[1:]:
         together = runtimes.run_onnx(session, windows[:size])
         for name, one, many in zip(names, alone, together, strict=True):
-            rows = np.abs(one[:size] - many).reshape(size, -1).max(axis=1)
+            rows = np.abs(np.nan_to_num(one[:size]) - np.nan_to_num(many)).reshape(size, -1).max(axis=1)
             apart = float(np.median(rows) if name == "scores" and step is not None else rows.max())
             worst = max(worst, apart)
             if apart > 1e2 * TOLERANCE * max(1.0, float(np.max(np.abs(one)))):

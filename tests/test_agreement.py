@@ -28,7 +28,7 @@ from convert.errors import InputError, UnsupportedModelError, ValidationError
 from convert.export.dequantize import Dequantized, dequantize, in_float32
 from convert.export.unpack import Unpack
 from convert.images import ImageScaling, ResizeMode
-from convert.isolation import Died, Worker
+from convert.isolation import Died, Failed, Worker
 from convert.options import ConvertOptions, defaults
 from convert.pipeline import convert, unpacking
 from convert.translate import PRELOAD
@@ -228,9 +228,13 @@ def test_pictures_count_and_the_choice_does_not_depend_on_them(worker: Worker, t
     assert (one.inputs, other.inputs) == (GREY.count(MOST), GREY.count(MOST) + 4)
     assert other.top1 == pytest.approx((GREY.count(MOST) * one.top1 + 4) / (GREY.count(MOST) + 4))
     assert other.max_abs_diff == one.max_abs_diff
-    assert "simulate BUNDLE PICTURES -o compared --against edge-impulse" in hint_of(without)
-    assert "--images" in hint_of(replace(stage, as_primary=False)(path, tmp_path))
-    assert "float32 export" in hint_of(with_pictures)
+    assert hint_of(without) == (
+        "compare on pictures of your own, with the names of your files: "
+        "ei-deepstream simulate BUNDLE PICTURES -o compared --against edge-impulse --original EXPORT"
+    )
+    hint = "measure on pictures of your own, too: --images and a folder of them"
+    assert hint_of(replace(stage, as_primary=False)(path, tmp_path)) == hint
+    assert hint_of(with_pictures) == "the float32 export of the same project needs no rewriting"
     (images / "0.png").write_bytes(b"damaged")
     with pytest.raises(InputError, match=r"^0\.png|picture"):
         replace(stage, images=images)(path, tmp_path)
@@ -356,6 +360,11 @@ def test_large_pictures_are_fewer() -> None:
     ]
     assert counts == sorted(counts, reverse=True)
     assert all(some < enough < most for some, enough, most in counts)
+    sizes = ((1, 1), (100, 100), (100, 200), (200, 250), (500, 500))
+    few = [[Fed((*size, 3), ImageScaling.NONE).count(limits) for limits in (SOME, ENOUGH, MOST)] for size in sizes]
+    assert few == [
+        [50, 145, 300], [50, 145, 300], [25, 145, 250], [10, 60, 100], [5, 30, 100],
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -477,21 +486,50 @@ def test_a_model_that_is_refused_later_is_not_measured(tmp_path: Path, monkeypat
         assert WithAgreement(lambda *_, found=result: found)(tmp_path, tmp_path) is result  # type: ignore[arg-type]
 
 
-def test_a_child_that_was_started_for_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+FAULT = "this is a fault of the rewriting, not of the model: please report it"
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "hint"),
+    [
+        (Died("ran longer than 1 s"), "LiteRT ran longer than 1 s comparing the quantized model",
+         "allow more time with --timeout"),
+        (Died("was killed by SIGSEGV"), "LiteRT was killed by SIGSEGV comparing the quantized model", FAULT),
+        (Failed("no kernel", "a traceback"), "LiteRT cannot compare the quantized model: no kernel", FAULT),
+    ],
+)  # fmt: skip
+def test_a_child_that_was_started_for_it_ends(
+    error: Exception, message: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done: list[str] = []
 
     class Child:
-        def call(self, *_: object, **__: object) -> None:
+        def call(self, *_: object, **limits: object) -> None:
+            assert limits["timeout"] == 3 * TIMEOUT
             done.append("called")
-            raise Died("ran longer than 1 s")
+            raise error
 
         def close(self) -> None:
             done.append("closed")
 
     monkeypatch.setattr("convert.agreement.Worker", Child)
-    with pytest.raises(ValidationError, match=r"^LiteRT ran longer than 1 s"):
+    with pytest.raises(ValidationError) as caught:
         WithAgreement(Unpack(dequantize=True))(_written(by_brightness(0.4, 0.35), tmp_path), tmp_path)
+    assert (caught.value.message, caught.value.hint) == (message, hint)
     assert done == ["called", "closed"]
+
+
+def test_what_litert_itself_refuses_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: bytes) -> None:
+        raise ValueError("first\n  second\n")
+
+    assert int8_agreement(small_int8(), small_int8(), []) == Agreement(0, 0, 0, 0), "on no inputs"
+    monkeypatch.setattr("convert.validate.runtimes.LiteRT", refuse)
+    with pytest.raises(ValidationError) as caught:
+        int8_agreement(b"", b"", [])
+    assert caught.value.message == "LiteRT itself cannot run this quantized model: first second"
+    hint = "the file is as its converter wrote it; export the model in float32, or quantized in another way"
+    assert caught.value.hint == hint
 
 
 def _written(model: bytes, folder: Path) -> Path:

@@ -16,7 +16,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from convert import batch, check, convert, pipeline, simulate
+from convert import __version__, batch, check, convert, pipeline, simulate
 from convert.dsp import KMeans, Mixture, recordings
 from convert.dsp.reference import reference_anomaly, reference_features
 from convert.errors import ConvertError, InputError, PresetError, UnsupportedModelError
@@ -100,10 +100,12 @@ def test_the_bundle(moving: Bundle) -> None:
     assert given.type.tensor_type.shape.dim[1].dim_value == 192
     assert [each.name for each in model.graph.output] == ["scores", "anomaly"]
     recorded = {each.key: each.value for each in model.metadata_props}
-    assert recorded["ei_deepstream.sensor"] == "accelerometer"
-    assert recorded["ei_deepstream.frequency"] == "62.5"
-    assert recorded["ei_deepstream.axes"] == "accX,accY,accZ"
-    assert recorded["ei_deepstream.window"] == "64"
+    assert len(recorded.pop("ei_deepstream.source_sha256")) == 64
+    assert recorded == {
+        "ei_deepstream.tool_version": __version__, "ei_deepstream.sensor": "accelerometer",
+        "ei_deepstream.frequency": "62.5", "ei_deepstream.axes": "accX,accY,accZ",
+        "ei_deepstream.window": "64",
+    }  # fmt: skip
 
 
 def test_it_computes_what_the_network_says_of_features_computed_otherwise(moving: Bundle) -> None:
@@ -224,6 +226,8 @@ def test_features_of_a_quantized_network_are_rounded_as_on_a_device(tmp_path: Pa
     assert (scores.argmax(axis=1) == wanted.argmax(axis=1)).mean() >= 0.95
     assert bundle.impulse_evidence is not None
     assert bundle.impulse_evidence.int8_agreement is not None
+    assert bundle.impulse_evidence.network is not None
+    assert bundle.impulse_evidence.network.max_abs_diff < 1e-5, "on features that are rounded as in the graph"
     with pytest.raises(UnsupportedModelError, match="its network is int8"):
         convert(tmp_path / "export", tmp_path / "other", dequantize=False)
 

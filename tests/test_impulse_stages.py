@@ -9,14 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx.parser
+import onnx.printer
 import pytest
 
-from convert.dsp import Impulse, KMeans, recordings
-from convert.errors import InputError, TranslationError
-from convert.impulse import AdaptImpulse, TranslateImpulse, ValidateImpulse, input_step, translate
+from convert.dsp import Impulse, KMeans, Mixture, recordings
+from convert.emit.impulse import EmitImpulse
+from convert.errors import InputError, PresetError, TranslationError, ValidationError
+from convert.impulse import (
+    FEATURES,
+    OPTIONS,
+    AdaptImpulse,
+    TranslateImpulse,
+    ValidateImpulse,
+    input_step,
+    stages,
+    translate,
+)
 from convert.isolation import Died, InProcessWorker, Worker
+from convert.options import ConvertOptions, defaults, table
 from convert.translate import Translation
 from convert.types import Export, ImpulseModel, Metadata, ModelFacts, ModelFormat, OnnxModel, Tensor, Translated
+from convert.validate import TENSORRT
 from tests.dsp.impulses import block, impulse
 from tests.export import tiny
 from tests.graph.flat import Flat
@@ -301,3 +314,128 @@ def test_of_large_windows_fewer_are_measured(
     model = adapted(export(RAW, network(TWO)), tmp_path).artifact
     evidence = measured(model, tmp_path, tmp_path / "sounds")[0].evidence
     assert (evidence.features.inputs - evidence.recordings, evidence.recordings) == (synthetic, recorded)
+
+
+def test_a_mixture_has_the_time_that_is_given(tmp_path: Path) -> None:
+    flat = Flat()
+    flat.operator("LOGISTIC", [flat.tensor(1, 2)], [flat.tensor(1, 1)])
+    given = export(replace(RAW, anomaly=Mixture((0, 1), flat.build([0], [1]), 1)), network(TWO))
+    worker = _Translating(death="ran longer than 7 s")
+    with pytest.raises(TranslationError, match=r"^tf2onnx ran longer than 7 s on this model$"):
+        AdaptImpulse(worker, timeout=7.0)(
+            Translated(given, OnnxModel(given.model, given.facts.input, (), 13)), tmp_path
+        )
+    assert worker.asked[2:] == ((1, 2), 1, 13, False, False, {"timeout": 7.0})
+
+
+def test_options_go_to_the_stages_that_take_them() -> None:
+    worker = InProcessWorker()
+    given = {
+        "timeout": 7.0, "tensorflow": True, "sdk_log": True, "samples": "a", "tolerance": 0.5, "batch_size": 4,
+        "tensorrt": True, "gpu_id": 2, "target": "deepstream-6.3", "platform": "dgpu", "opset": 13,
+    }  # fmt: skip
+    assert stages(Path("b"), given, worker) == (
+        TranslateImpulse(7.0, worker, tensorflow=True),
+        AdaptImpulse(worker, sdk_log=True, timeout=7.0),
+        ValidateImpulse(Path("a"), 0.5, 7.0, 4, worker, tensorrt=True),
+        EmitImpulse(Path("b"), 4, 2, "deepstream-6.3", "dgpu"),
+    )
+    assert stages(Path("b"), {}, worker) == stages(Path("b"), defaults(ConvertOptions), worker)
+    assert set(table(ConvertOptions)) > OPTIONS
+    with pytest.raises(PresetError, match=r"^an impulse is converted with opset 13$") as caught:
+        stages(Path("b"), {"opset": 14}, worker)
+    assert caught.value.hint == "leave out --opset"
+
+
+def features(change: str) -> ImpulseModel:
+    """The features `f` of a graph that changes them; the network takes them as they are."""
+    model = shifted(None, ("a", "b"), "s = Identity (y)")
+    before = onnx.load_from_string(model.measured)
+    text = onnx.printer.to_text(before).replace("f = Identity (x)", change)
+    return replace(model, measured=onnx.parser.parse_model(text).SerializeToString())
+
+
+def farther(near: float, share: float) -> str:
+    """Each value by `near` and by a `share` of its size."""
+    return (
+        f"near = Constant <value = float[1] {{{near}}}> () share = Constant <value = float[1] {{{share}}}> ()"
+        " size = Abs (x) part = Mul (size, share) apart = Add (part, near) f = Add (x, apart)"
+    )
+
+
+def the_largest(count: int) -> str:
+    """Of all values the `count` largest by one."""
+    values = np.sort(np.stack(list(recordings.synthetic(RAW, 48))), axis=None)
+    between = float(values[-count - 1 : -count + 1 or None].mean())
+    return (
+        f"limit = Constant <value = float[1] {{{between}}}> () more = Greater (x, limit)"
+        " number = Cast <to = 1> (more) f = Add (x, number)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "close", "said"),
+    [
+        (farther(0.0049, 0.00098), 1, None),
+        (farther(0.0051, 0.00102), 0, "100.0% of 768 values differ, by up to "),
+        (the_largest(7), 761 / 768, None),
+        (the_largest(8), 760 / 768, "1.0% of 768 values differ, by up to 1"),
+        ("f = Div (x, none)", 0, "the features hold NaN or infinity"),
+    ],
+)
+def test_how_far_features_may_be_from_the_reference(
+    change: str, close: float, said: str | None, tmp_path: Path
+) -> None:
+    result, found = measured(features(change), tmp_path)
+    assert result.evidence.features.close == pytest.approx(close)
+    assert result.evidence.batch.sizes == (1, 2, 8)
+    mine = [each for each in found if each.id in {"EI405", "EI411"} and "original" not in each.message]
+    assert [each.message[: len(said or "")] for each in mine] == [said] * (said is not None)
+    assert {each.hint for each in mine} <= {FEATURES.fix}
+
+
+def test_what_of_the_scores_is_too_far_is_said_with_its_window(tmp_path: Path) -> None:
+    change = "big = Constant <value = float[1] {1e6}> () s = Mul (y, big)"
+    (found,) = (each for each in measured(shifted(None, ("a", "b"), change), tmp_path)[1] if "window" in each.message)
+    most = np.abs(np.stack(list(recordings.synthetic(RAW, 48))).reshape(48, 2, -1).mean(axis=2)).max(axis=1).argmax()
+    assert f"over 48 inputs, most on 'window {most}'" in found.message
+
+
+def test_a_quantized_network_that_decides_otherwise(tmp_path: Path) -> None:
+    """Kernels of a network that is ONNX agree with themselves; they are compared where the decisions differ."""
+    same = shifted(None, ("a", "b"), "s = Identity (y)")
+    result, found = measured(replace(same, export=replace(same.export, original=same.export.model)), tmp_path)
+    assert result.evidence.int8_agreement is not None
+    assert (result.evidence.int8_agreement.top1, result.evidence.int8_agreement.kernels, found) == (1, None, ())
+    model = shifted(None, ("a", "b"), "s = Neg (y)")
+    result, found = measured(replace(model, export=replace(model.export, original=model.export.model)), tmp_path)
+    assert result.evidence.int8_agreement is not None
+    assert (result.evidence.int8_agreement.top1, result.evidence.int8_agreement.kernels) == (0, 1)
+    (said,) = (each for each in found if each.id == "EI153")
+    hint = "compare on recordings of your own: --samples and a folder of them; the float32 export needs no rewriting"
+    assert said.hint == hint
+
+
+@pytest.mark.parametrize(("timeout", "given"), [(1.0, 300.0), (400.0, 400.0)])
+def test_tensorrt_has_five_minutes_at_least(
+    timeout: float, given: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def build(*values: Any, **more: Any) -> str:
+        asked.append((*values, more))
+        if len(asked) > 1:
+            raise ValidationError("it is too large", hint="make it smaller")
+        return "built"
+
+    monkeypatch.setattr("convert.validate.runtimes.require", lambda: None)
+    monkeypatch.setattr("convert.validate.runtimes.build", build)
+    model = adapted(export(RAW, network(TWO)), tmp_path).artifact
+    validate = ValidateImpulse(None, 1e-4, timeout, 4, InProcessWorker(), tensorrt=True)
+    result = validate(model, tmp_path)
+    assert (result.artifact.evidence.tensorrt, result.findings) == ("built", ())
+    assert asked == [(model.onnx.data, (SIZE,), 4, {"timeout": given})]
+    result = validate(model, tmp_path)
+    assert result.artifact.evidence.tensorrt is None
+    said = [(each.id, each.message, each.hint, each.path) for each in result.findings]
+    assert said == [(TENSORRT.id, "it is too large", "make it smaller", model.file)]

@@ -91,7 +91,7 @@ def _tones(random: np.random.Generator, samples: int, axes: int, frequency: floa
     for _ in range(int(random.integers(1, 5))):
         pitch = random.uniform(0.005, 0.4) * frequency
         signal += random.uniform(200, 5000) * np.sin(2 * math.pi * pitch * seconds + random.uniform(0, 6))
-    return np.rint(np.clip(signal, -32768, 32767))
+    return np.rint(signal)
 
 
 def _sweep(random: np.random.Generator, samples: int, axes: int, frequency: float) -> NDArray[np.float64]:
@@ -100,7 +100,7 @@ def _sweep(random: np.random.Generator, samples: int, axes: int, frequency: floa
     rate = (last - first) / max(float(seconds[-1, 0]), 1e-9)
     signal = random.normal(0, 100, (samples, axes))
     signal += 4000 * np.sin(2 * math.pi * (first + rate * seconds / 2) * seconds)
-    return np.rint(np.clip(signal, -32768, 32767))
+    return np.rint(signal)
 
 
 def _walking(random: np.random.Generator, samples: int, axes: int, frequency: float) -> NDArray[np.float64]:

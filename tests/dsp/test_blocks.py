@@ -101,6 +101,8 @@ def test_kinds_without_arithmetic(kind: str, reason: str) -> None:
             replace(block("raw"), size=400, normalisation=((0.0,), (1.0,))),
             "its normalisation is not that of 400 features",
         ),
+        (block("raw", scale_axes="x" * 58), f"its scale_axes is {'x' * 58!r}, not a number from -1e+09 to 1e+09"),
+        (block("raw", scale_axes="x" * 59), f"its scale_axes is '{'x' * 56}..., not a number from -1e+09 to 1e+09"),
         (block("raw", axes=1, scale_axes="9.81"), "its scale_axes is '9.81', not a number from -1e+09 to 1e+09"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -18,6 +18,8 @@ from convert.validate import runtimes
 from tests.dsp.impulses import SOUND, block, computed, features_graph, impulse, session, signal
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from convert.dsp import Impulse
 
 ALL = [(kind.id, version) for kind in BLOCKS for version in range(1, kind.versions + 1)]  # raw and flatten have one
@@ -176,6 +178,14 @@ def test_a_mixture_is_a_network_of_its_own() -> None:
     outputs = computed(model, windows)
     scores = (windows[:, [2, 11]] @ np.array([[1, 2], [3, 4], [5, 6]]).T).max(axis=1, keepdims=True)
     np.testing.assert_allclose(outputs["anomaly"], scores, rtol=1e-5)
+
+    def mixed(features: NDArray[np.float32]) -> NDArray[np.float32]:
+        np.testing.assert_array_equal(features, windows[:, [2, 11]])
+        return np.asarray(scores[:, 0])
+
+    np.testing.assert_array_equal(reference_anomaly(whole, windows, mixed), scores)
+    with pytest.raises(ValueError, match=r"^the mixture's network is needed$"):
+        reference_anomaly(whole, windows)
     alone = replace(whole, inputs=())
     (name,) = computed(impulse_graph(alone, None, onnx.parser.parse_model(MIXTURE)), windows)
     assert name == "anomaly"

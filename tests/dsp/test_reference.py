@@ -143,3 +143,25 @@ def test_they_agree_on_silence(kind: str, version: int, level: float) -> None:
     result, expected = computed(features_graph(whole), windows)["features"], reference_features(whole, windows)
     assert np.isfinite(expected).all()
     np.testing.assert_allclose(result, expected, rtol=0, atol=1 / 250)
+
+
+@pytest.mark.parametrize(("reach", "largest"), [(0.00101, 1), (0.00099, 0.00099)])
+def test_a_matrix_that_ranges_over_a_thousandth_is_stretched(reach: float, largest: float) -> None:
+    """One sample alone has the same power at all frequencies."""
+    whole = impulse(block("spectrogram", 2))
+    windows = np.zeros((1, whole.samples))
+    windows[0, 100] = np.sqrt(64 * reach)
+    for features in (
+        reference_features(whole, windows),
+        computed(features_graph(whole), windows.astype(np.float32))["features"],
+    ):
+        assert features.max() == pytest.approx(largest, rel=1e-4)
+
+
+def test_of_one_peak_that_is_asked_for_the_first_ten_are_looked_at() -> None:
+    whole = impulse(block("spectral_analysis", 1, fft_length=64.0, filter_type="none", spectral_peaks_count=1.0))
+    tones = [place * np.cos(2 * np.pi * place / 64 * np.arange(whole.samples)) for place in range(2, 32, 2)]
+    windows = np.sum(tones, axis=0)[None].astype(np.float32)
+    expected = [4000 / 2 * 20 / 31, 20]  # the tenth: frequency, and height
+    np.testing.assert_allclose(reference_features(whole, windows)[0, 1:3], expected, rtol=0.01)
+    np.testing.assert_allclose(computed(features_graph(whole), windows)["features"][0, 1:3], expected, rtol=0.01)

@@ -160,8 +160,15 @@ def test_results_of_other_kinds() -> None:
     with pytest.raises(InputError, match="answers with classification, the other side with bounding_boxes"):
         difference({"classification": {}}, {"bounding_boxes": []}, "p", 0.1, 1, 0.5)
     for wrong in ("box", {"label": "a"}, box(0, 0, 1, 1) | {"x": None}, box(0, 0, 1, 1) | {"x": float("inf")}):
-        with pytest.raises(InputError, match="a box that is none"):
+        with pytest.raises(InputError, match=r"^the \.eim answers with a box that is none: ['{]") as caught:
             difference({"bounding_boxes": [wrong]}, {"bounding_boxes": []}, "p", 0.1, 1, 0.5)
+        assert caught.value.hint == "update the .eim"
+    for theirs, named in (({}, "nothing"), ({"classification": {}, "other": 1}, "classification, other")):
+        message = f"the .eim answers with {named}, the other side with bounding_boxes"
+        with pytest.raises(InputError) as caught:
+            difference(theirs, {"bounding_boxes": []}, "p", 0.1, 1, 0.5)
+        told = caught.value
+        assert (told.message, told.path, told.hint) == (message, "p", "compare models of the same kind")
 
 
 @pytest.fixture
@@ -220,13 +227,132 @@ class Scripted:
     def classify(self, features: Any) -> Reply:
         return Reply(self.answer(features), {}, 0.0)
 
+    def set_threshold(self, block: int, name: str, value: float) -> None:
+        assert (block, name) == (7, "min_score")
+        self.limit = value
+
+
+SCORES = ModelInfo(9, 0, ("a", "b"), 0, 0, 0, None, "classification", (), {})
+DETECTOR = replace(SCORES, width=3, height=3, channels=1, kind="object_detection", resize_mode="squash")
+LIMITED = replace(DETECTOR, thresholds=({"id": 7, "type": "object_detection", "min_score": 0.25},))
+
+KEEPS, LEAVE = "the threshold of the other .eim is not known: it keeps its own", "leave --threshold out"
+PROJECT = "compare an .eim with the conversion of the same project and version"
+
+
+def scripted(
+    info: ModelInfo, wanted: float | None = None, answers: Any = None, **changes: Any
+) -> tuple[list[tuple[str, str, str | None]], list[float]]:
+    """What is said of the models: id, message and hint; and the thresholds that the reference is given."""
+    limits: list[float] = []
+
+    def classify(_: Any, limit: float, **__: Any) -> dict[str, Any]:
+        limits.append(limit)
+        return {"bounding_boxes": []} if info.detects else {"classification": {"a": 0.75, "b": 0.25}}
+
+    eim: Any = Scripted(info, lambda _: answers or classify(0, 0))
+    ours = rules.Reference(None, ("a", "b"), None, lambda path: [(str(path), np.zeros(9, np.float32), 0)], classify)
+    comparison = compare(
+        eim, replace(ours, **changes), [Path("p")], tolerance=0.01, pixels=1, threshold=wanted
+    )  # fmt: skip
+    return [(each.id, each.message, each.hint) for each in comparison.findings], [each for each in limits if each]
+
+
+@pytest.mark.parametrize(
+    ("info", "changes", "rule", "message"),
+    [
+        (replace(SCORES, labels=("b", "c")), {}, rules.OTHER_LABELS, "only in the .eim: c; only in the other: a"),
+        (replace(SCORES, labels=("b",)), {}, rules.OTHER_LABELS, "only in the .eim: none; only in the other: a"),
+        (replace(SCORES, labels=("c", "b", "a")), {}, rules.OTHER_LABELS,
+         "only in the .eim: c; only in the other: none"),
+        (replace(SCORES, labels=("b", "a")), {}, None, ""),
+        (SCORES, {"anomaly": True}, rules.OTHER_ANOMALY,
+         "the other side gives an anomaly score, the .eim none: it is not compared"),
+        (replace(SCORES, raw={"model_parameters": {"has_anomaly": 1}}), {"anomaly": False}, rules.OTHER_ANOMALY,
+         "the .eim gives an anomaly score, the other side none: it is not compared"),
+        (SCORES, {"anomaly": False}, None, ""),
+        (SCORES, {"resize_mode": ResizeMode.SQUASH}, None, ""),
+        (replace(SCORES, resize_mode="none"), {"resize_mode": ResizeMode.SQUASH}, None, ""),
+        (replace(SCORES, resize_mode="squash"), {"resize_mode": ResizeMode.SQUASH}, None, ""),
+        (replace(SCORES, resize_mode="squash"), {"resize_mode": ResizeMode.FIT_LONGEST}, rules.OTHER_RESIZE,
+         "the .eim says squash, the bundle fit-longest"),
+        (DETECTOR, {}, rules.NO_THRESHOLD,
+         "the .eim does not say its threshold: Edge Impulse's usual one is taken, 0.5"),
+        (DETECTOR, {"threshold": 0.125}, rules.NO_THRESHOLD,
+         "the .eim does not say its threshold: the other side's is taken, 0.125"),
+        (LIMITED, {"threshold": 0.125}, None, ""),
+        (LIMITED, {"settable": False}, rules.NO_THRESHOLD, KEEPS),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_two_models(info: ModelInfo, changes: dict[str, Any], rule: Rule | None, message: str) -> None:
+    said, _ = scripted(info, **changes)
+    assert [each[:2] for each in said] == ([(rule.id, message)] if rule else [])
+
+
+def test_the_threshold_that_both_get() -> None:
+    assert scripted(SCORES)[1] == [0.5]
+    assert scripted(LIMITED)[1] == [0.25]
+    assert scripted(DETECTOR, threshold=0.125)[1] == [0.125]
+    assert scripted(LIMITED, 0.75) == ([], [0.75])
+    assert scripted(DETECTOR, settable=False)[0] == [
+        (rules.NO_THRESHOLD.id, "the .eim does not say its threshold: Edge Impulse's usual one is taken, 0.5", None),
+        (rules.NO_THRESHOLD.id, KEEPS, None),
+    ]
+    message = "has no detection threshold that can be set, so both cannot have the same"
+    for info, settable, side, path in ((DETECTOR, True, "the .eim", "m.eim"), (LIMITED, False, "the other .eim", None)):
+        with pytest.raises(PresetError) as caught:
+            scripted(info, 0.75, settable=settable)
+        assert (caught.value.message, caught.value.path, caught.value.hint) == (f"{side} {message}", path, LEAVE)
+
+
+@pytest.mark.parametrize(
+    ("info", "size", "message"),
+    [
+        (SCORES, (3, 4, 1), "the .eim takes no pictures, the other side ones of 4x3 with 1 channels"),
+        (
+            DETECTOR,
+            (3, 4, 1),
+            "the .eim takes pictures of 3x3 with 1 channels, the other side ones of 4x3 with 1 channels",
+        ),
+        (
+            DETECTOR,
+            (3, 3, 3),
+            "the .eim takes pictures of 3x3 with 1 channels, the other side ones of 3x3 with 3 channels",
+        ),
+        (DETECTOR, (3, 3, 1), None),
+        (replace(DETECTOR, channels=0), (3, 3, 3), None),
+    ],
+)
+def test_pictures_of_another_size(info: ModelInfo, size: tuple[int, int, int], message: str | None) -> None:
+    if message is None:
+        scripted(info, size=size)
+        return
+    with pytest.raises(InputError) as caught:
+        scripted(info, size=size)
+    assert (caught.value.message, caught.value.hint) == (message, PROJECT)
+
+
+def test_what_helps_against_rounding() -> None:
+    """Where the answers differ: the .tflite of pictures, the edges of boxes."""
+    far = {"classification": {"a": 0.5, "b": 0.25}}
+    assert scripted(SCORES, rounding="rounded")[0] == []
+    assert scripted(SCORES, answers=far, rounding="rounded")[0] == [
+        (rules.ROUNDING.id, "rounded", "allow for it with --tolerance")
+    ]
+    boxes = {"bounding_boxes": [box(0, 0, 9, 9)]}
+    assert scripted(LIMITED, answers=boxes, rounding="rounded")[0] == [
+        (rules.ROUNDING.id, "rounded",
+         "compare the .eim with the .tflite of the same export, or allow for it with --tolerance and --pixels")
+    ]  # fmt: skip
+
 
 def test_the_slips_of_the_sdk_are_excused(made: dict[str, Path], served: Served, pictures: Sequence[Path]) -> None:
     """A real FOMO executable answers as `as_sdk` does; this one does, too."""
     with talk(served("fomo")) as client, open_backend(made["fomo"], client.model, ImageScaling.NONE, 60) as ours:
         theirs: Any = Scripted(client.model, lambda features: ours.classify(features, 0.5, as_sdk=True))
         comparison = compare(theirs, ours, pictures, tolerance=0.01, pixels=1)
-    assert [finding.id for finding in comparison.all_findings] == [rules.SDK_MERGE.id]
+    said = [(finding.id, finding.message, finding.path) for finding in comparison.all_findings]
+    assert said == [(rules.SDK_MERGE.id, "only the merging of cells differs", str(pictures[1]))]
     assert comparison.pictures[1].pairs[0].pixels == 0
 
 
@@ -264,6 +390,9 @@ def test_cells_at_the_threshold(
         eim: Any = Scripted(client.model, answer)
         comparison = compare(eim, ours, [tmp_path / "p.png"], tolerance=tolerance, pixels=1)
     assert [finding.id for finding in comparison.all_findings] == [rule.id for rule in expected]
+    if expected == [rules.BORDERLINE]:
+        told = {finding.message for finding in comparison.all_findings}
+        assert told == {"boxes differ by cells whose scores are at the threshold"}
 
 
 def test_the_threshold_is_that_of_the_eim(served: Served, pictures: Sequence[Path], tmp_path: Path) -> None:

@@ -171,7 +171,9 @@ def test_an_app_of_two_models(made: dict[str, Path], served: Served, tmp_path: P
         parts[role] = {key: report[key] for key in ("export", "model", "options") if key in report}
         files += [each | {"path": file} for each in report["files"] if each["path"] == "model.onnx"]
     (app / "report.json").write_text(json.dumps({"schema_version": 1, "tool": {}, **parts, "files": files}))
-    with pytest.raises(InputError, match="an app with two models: 1 is fomo, 2 is classifier") as caught:
+    with pytest.raises(
+        InputError, match=r"^the bundle is an app with two models: 1 is fomo, 2 is classifier$"
+    ) as caught:
         read_impulse(app)
     assert caught.value.hint == "say which: --engine 1"
     for engine, task in ((1, "fomo"), (2, "classifier")):
@@ -182,14 +184,17 @@ def test_an_app_of_two_models(made: dict[str, Path], served: Served, tmp_path: P
             with open_backend(app, client.model, ImageScaling.NONE, 60, engine=engine) as ours:
                 assert sorted(ours.labels) == sorted(client.model.labels)
             with (
-                pytest.raises(InputError, match="no app with two models"),
+                pytest.raises(InputError, match=r"^this is no app with two models$") as caught,
                 open_backend(made["fomo.eim"].with_suffix(".lite"), client.model, ImageScaling.NONE, 60, engine=engine),
             ):
                 pass
+            assert caught.value.hint == "leave --engine out"
     with pytest.raises(InputError, match="this bundle takes pictures"):
         simulate_recordings(app, tmp_path / "a.wav", output=tmp_path / "out")
-    with pytest.raises(InputError, match="no second engine"):
-        read_impulse(made["fomo"], engine=2)
+    for engine in (2, -1):
+        with pytest.raises(InputError, match=r"^the bundle has one model, and no second engine$") as caught:
+            read_impulse(made["fomo"], engine=engine)
+        assert caught.value.hint == "leave --engine out"
 
 
 def test_standalone_needs_numpy_and_onnxruntime_only(made: dict[str, Path], tmp_path: Path) -> None:

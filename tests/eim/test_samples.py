@@ -86,7 +86,12 @@ def test_answers(made: dict[str, Path]) -> None:
 def test_slices_are_a_window_that_slides(made: dict[str, Path]) -> None:
     """Scores are 0 until a window is full; then they are those of the last four slices."""
     opened = session(made["sound"])
-    answers = [ask(opened, {"classify_continuous": [value] * 4, "id": 2})["result"] for value in (1, 2, 3, 4, 5)]
+    whole = [ask(opened, {"classify_continuous": [value] * 4, "id": 2}) for value in (1, 2, 3, 4, 5)]
+    assert {(each["success"], each["id"], each["timing"]["dsp"], each["timing"]["anomaly"]) for each in whole} == {
+        (True, 2, 0, 0)
+    }
+    assert {each["timing"]["classification"] for each in whole[:3]} == {0}
+    answers = [each["result"] for each in whole]
     nothing = {"classification": {"quiet": 0, "up": 0, "down": 0}, "anomaly": 0}
     assert answers[:3] == [nothing] * 3
     for answer, mean in zip(answers[3:], (2.5, 3.5), strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -10,6 +11,7 @@ import tracemalloc
 import zipfile
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -20,7 +22,27 @@ from convert.export.archive import LIMITS, Limits, open_tree, open_zip_bytes, re
 from samples.layouts import zip_bytes
 from tests.examples import examples
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 FILES = {"a.txt": b"one", "b/c.txt": b"two" * 1000}
+
+
+AGAIN = "download or copy the file again"
+UNPACK = "unpack it with another program and give the folder instead"
+LARGE = "this is more than any model for a Jetson needs"
+EXPORT = "give the export's own folder"
+FILE = "give a file, a folder or a zip"
+ACCESS = "check its permissions, or copy it elsewhere"
+
+
+@contextlib.contextmanager
+def refused(message: str, hint: str) -> Iterator[None]:
+    """With this message (or, where a blank ends it, one that begins so) and this hint."""
+    with pytest.raises(InputError) as caught:
+        yield
+    told = caught.value.message
+    assert (told[: len(message)] if message[-1] == " " else told, caught.value.hint) == (message, hint)
 
 
 def zipped(data: bytes, path: str = "a.txt", **attributes: int) -> bytes:
@@ -59,7 +81,7 @@ def test_a_zip_a_folder_and_a_file_look_alike(tmp_path: Path) -> None:
 
 
 def test_a_member_that_is_not_there(tmp_path: Path) -> None:
-    with open_tree(tmp_path) as tree, pytest.raises(InputError, match=r"^there is no x\.txt in it$"):
+    with open_tree(tmp_path) as tree, refused("there is no x.txt in it", AGAIN):
         tree.read("x.txt")
 
 
@@ -68,9 +90,9 @@ def test_a_member_that_is_not_there(tmp_path: Path) -> None:
 )
 def test_paths_that_lead_outside(path: str, tmp_path: Path) -> None:
     data = zipped(b"x", "p" * len(path)).replace(b"p" * len(path), path.encode())
-    with pytest.raises(InputError, match=r"^the zip holds the path .*, which leads outside of it$") as caught:
+    message = f"the zip holds the path {path.replace(chr(92), '/')!r}, which leads outside of it"
+    with refused(message, "do not unpack it; export or download it again from Edge Impulse"):
         read_all(data, tmp_path)
-    assert caught.value.hint
 
 
 def test_dots_that_lead_nowhere_else_are_fine(tmp_path: Path) -> None:
@@ -82,7 +104,8 @@ def test_links_in_a_zip_are_left_out_and_said(tmp_path: Path) -> None:
     path.write_bytes(zipped(b"/etc/passwd", external_attr=(stat.S_IFLNK | 0o777) << 16))
     with open_tree(path) as tree:
         assert not tree.members
-        assert [finding.id for finding in tree.findings] == ["EI110"]
+        said = [(finding.id, finding.message) for finding in tree.findings]
+        assert said == [("EI110", "the link a.txt in the zip is not followed")]
 
 
 def test_an_encrypted_member(tmp_path: Path) -> None:
@@ -90,13 +113,12 @@ def test_an_encrypted_member(tmp_path: Path) -> None:
     data[6] |= 1  # general purpose bit 0 in the local header
     at = data.find(b"PK\1\2")
     data[at + 8] |= 1  # and in the central directory
-    with pytest.raises(InputError, match=r"^the zip is encrypted$") as caught:
+    with refused("the zip is encrypted", f"{UNPACK}; it will ask for the password"):
         read_all(bytes(data), tmp_path)
-    assert "password" in str(caught.value.hint)
 
 
 def test_a_bomb(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"^it would swell from 8157 to 8388608 bytes: this looks like a zip bomb$"):
+    with refused("it would swell from 8157 to 8388608 bytes: this looks like a zip bomb", f"if you trust it, {UNPACK}"):
         read_all(zipped(bytes(8 << 20)), tmp_path)
 
 
@@ -154,12 +176,12 @@ def test_a_size_that_is_a_lie_does_not_fill_the_memory(tmp_path: Path) -> None:
 def test_too_large_a_member(tmp_path: Path) -> None:
     path = tmp_path / "x.zip"
     path.write_bytes(zip_bytes(FILES))
-    with open_tree(path) as tree, pytest.raises(InputError, match=r"^it is larger than 0 MiB$"):
+    with open_tree(path) as tree, refused("it is larger than 0 MiB", LARGE):
         tree.read("b/c.txt", 2999)
     with open_zip_bytes(zip_bytes(FILES), Path("in.zip")) as tree:
         assert tree.read("b/c.txt", 3000) == FILES["b/c.txt"]
     (tmp_path / "f").write_bytes(b"123")
-    with pytest.raises(InputError, match=r"^it is larger than 0 MiB$"):
+    with refused("it is larger than 0 MiB", LARGE):
         read_file(tmp_path / "f", 2)
 
 
@@ -168,7 +190,7 @@ def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path) -> None:
         file.truncate(1 << 40)
     tracemalloc.start()
     try:
-        with pytest.raises(InputError, match=r"^it is larger than 256 MiB$"):
+        with refused("it is larger than 256 MiB", LARGE):
             read_file(tmp_path / "huge")
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
@@ -179,18 +201,18 @@ def test_too_much_in_all(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"1" * 1000)
     with open_tree(tmp_path, Limits(total=1500)) as tree:
         tree.read("a")
-        with pytest.raises(InputError, match=r"^more than 0 MiB would have to be read$"):
+        with refused("more than 0 MiB would have to be read", "give a smaller folder"):
             tree.read("a")
 
 
 def test_too_many_members(tmp_path: Path) -> None:
     one = Limits(members=1)
     assert LIMITS.members > 20_000
-    with pytest.raises(InputError, match="more than 1 members"), open_zip_bytes(zip_bytes(FILES), tmp_path, one):
+    with refused("the zip has more than 1 members", UNPACK), open_zip_bytes(zip_bytes(FILES), tmp_path, one):
         pass
     for name in ("first", "second"):
         (tmp_path / name).write_bytes(b"")
-    with pytest.raises(InputError, match=r"^it holds more than 1 files$"), open_tree(tmp_path, one):
+    with refused("it holds more than 1 files", EXPORT), open_tree(tmp_path, one):
         pass
 
 
@@ -235,6 +257,7 @@ def test_links_in_a_folder(tmp_path: Path) -> None:
         assert list(tree.members) == ["file.h"]
         assert tree.read("file.h") == b"far"
         assert {Path(str(finding.path)).name for finding in tree.findings} >= {"loop", "out"}
+        assert {finding.message for finding in tree.findings} == {"a link to a folder is not followed"}
 
 
 def test_pipes_and_devices_are_never_opened(tmp_path: Path) -> None:
@@ -242,9 +265,9 @@ def test_pipes_and_devices_are_never_opened(tmp_path: Path) -> None:
     with open_tree(tmp_path) as tree:
         assert not tree.members
     for path in (tmp_path / "pipe.h", Path("/dev/zero")):
-        with pytest.raises(InputError, match=r"^this is no regular file$"), open_tree(path):
+        with refused("this is no regular file", FILE), open_tree(path):
             pass
-        with pytest.raises(InputError, match=r"^this is no regular file$"):
+        with refused("this is no regular file", FILE):
             read_file(path)
 
 
@@ -259,7 +282,7 @@ def test_a_file_that_became_a_pipe_after_the_check(tmp_path: Path, monkeypatch: 
 def test_folders_nested_without_end(tmp_path: Path) -> None:
     deep = tmp_path.joinpath(*["d"] * 60)
     deep.mkdir(parents=True)
-    with pytest.raises(InputError, match=r"^folders are nested deeper than 40$"), open_tree(tmp_path):
+    with refused("folders are nested deeper than 40", EXPORT), open_tree(tmp_path):
         pass
 
 
@@ -272,7 +295,7 @@ def test_a_path_that_is_not_there(name: str, tmp_path: Path) -> None:
 
 
 def test_a_name_with_a_nul() -> None:
-    with pytest.raises(InputError, match=r"^not a path"), open_tree(Path("a\0b")):
+    with refused("not a path: ", "check the name"), open_tree(Path("a\0b")):
         pass
 
 
@@ -290,10 +313,11 @@ def test_what_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(os, "scandir", refuse)
     monkeypatch.setattr(os, "open", refuse)
     with open_tree(tmp_path) as tree:
-        assert [finding.id for finding in tree.findings] == ["EI110"]
-        with pytest.raises(InputError, match=r"^cannot read it: Permission denied$"):
+        said = [(finding.id, finding.message) for finding in tree.findings]
+        assert said == [("EI110", "this folder cannot be read: Permission denied")]
+        with refused("cannot read it: Permission denied", ACCESS):
             tree.read("file")
-    with pytest.raises(InputError, match=r"^cannot read it: Permission denied$"), open_tree(tmp_path / "closed"):
+    with refused("cannot read it: Permission denied", ACCESS), open_tree(tmp_path / "closed"):
         pass
 
 
@@ -302,7 +326,7 @@ def test_methods_no_export_uses(method: int, tmp_path: Path) -> None:
     stream = BytesIO()
     with zipfile.ZipFile(stream, "w", method) as archive:
         archive.writestr("a.txt", b"x" * 100)
-    with pytest.raises(InputError, match=r"^it is packed with method 1[24]$"):
+    with refused(f"it is packed with method {method}", UNPACK):
         read_all(stream.getvalue(), tmp_path)
 
 

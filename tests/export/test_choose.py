@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from convert.errors import ConvertError, InputError, UnsupportedModelError
@@ -19,6 +20,7 @@ from convert.types import Export, Metadata
 from samples.layouts import Parameters, cpp_library, header, multi_impulse_library, write_tree
 from tests.export import tiny
 from tests.export.unpacking import LABELS, MODEL, SHAPE_LABELS, SHAPES, compiled_source, export_of, ids, refused, unpack
+from tests.graph.flat import Flat
 
 if TYPE_CHECKING:
     from convert.types import ModelFacts
@@ -178,6 +180,14 @@ def test_networks_that_only_look_alike_are_no_twins(tmp_path: Path) -> None:
     for missed in (0.6, -0.6):
         assert not same_weights(*reversed(tiny.twins(missed=missed)))
     assert not same_weights(tiny.twins(1)[1], tiny.twins(2)[0])
+    rows = []
+    for count in (3, 1):  # of which each is the same
+        flat = Flat()
+        source, scores = flat.tensor(1, 4), flat.tensor(1, count)
+        flat.operator("FULLY_CONNECTED", [source, flat.constant(np.ones((count, 4)), "float32"), -1], [scores])
+        rows.append(flat.build([source], [scores]))
+    assert same_weights(rows[0], rows[0])
+    assert not same_weights(*rows)
     files = {"a.lite": tiny.twins(1)[1], "b.lite": tiny.twins(2)[0]}
     assert str(refused(write_tree(files, tmp_path), "the export holds 2 models").hint).endswith("--model b")
 

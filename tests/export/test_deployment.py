@@ -181,6 +181,79 @@ def test_any_value_in_any_field(path: tuple[str | int, ...], value: object) -> N
     assert all("\n" not in finding.message for finding in recorded.findings)
 
 
+@pytest.mark.parametrize(
+    ("value", "path", "message"),
+    [
+        (1, ("classes",), "classes is 1, not a list"),
+        (["a", 1], ("classes",), "classes holds something that is no string"),
+        ("nose", ("sensor",),
+         'sensor is "nose", not one of camera, microphone, accelerometer, environmental, fusion, positional'),
+        (1, ("sensor",), "sensor is 1, not a string"),
+        ("a", ("project", "id"), 'project.id is "a", not a whole number from 0 up'),
+        (-1, ("project", "id"), "project.id is -1, not a whole number from 0 up"),
+        (1 << 31, ("project", "id"), "project.id is 2147483648, not a whole number from 0 up"),
+        (True, ("project", "id"), "project.id is true, not a whole number from 0 up"),
+        ((1 << 31) - 1, ("project", "id"), None),
+        (1, ("project",), "project is 1, not an object"),
+        (1, ("project", "name"), "project.name is 1, not a string"),
+        (1, ("project", "owner"), "project.owner is 1, not a string"),
+        ("x" * 58, ("deployCounter",), f'deployCounter is "{"x" * 58}", not a whole number from 0 up'),
+        ("x" * 59, ("deployCounter",), f'deployCounter is "{"x" * 56}..., not a whole number from 0 up'),
+        (1, ("folders", "input"), "folders.input is 1, not a string"),
+        (1, ("tfliteModels",), "tfliteModels is 1, not a list"),
+        ([1], ("tfliteModels",), "tfliteModels holds something that is no object"),
+        (1, ("tfliteModels", 0, "modelPath"), "modelPath is 1, not a string"),
+        (1, ("impulse", "inputBlocks"), "impulse.inputBlocks is 1, not a list"),
+        ([1], ("impulse", "inputBlocks"), "impulse.inputBlocks holds something that is no object"),
+        ("a", ("impulse", "inputBlocks", 0, "imageWidth"), 'imageWidth is "a", not a whole number from 0 up'),
+        ("a", ("impulse", "inputBlocks", 0, "imageHeight"), 'imageHeight is "a", not a whole number from 0 up'),
+        ("fit", ("impulse", "inputBlocks", 0, "resizeMode"),
+         'resizeMode is "fit", not one of squash, fit-short, fit-long, crop'),
+        (1, ("impulse", "inputBlocks", 0, "cropAnchor"), "cropAnchor is 1, not a string"),
+        (1, ("impulse", "dspBlocks"), "impulse.dspBlocks is 1, not a list"),
+        (1, ("impulse", "dspBlocks", 0, "metadata", "outputConfig", "type"), "outputConfig.type is 1, not a string"),
+        ("a", ("impulse", "dspBlocks", 0, "metadata", "outputConfig", "shape", "channels"),
+         'channels is "a", not a whole number from 0 up'),
+        (1, ("impulse", "learnBlocks"), "learnBlocks is 1, not a list"),
+        ("a", ("impulse", "learnBlocks", 0, "id"), 'learnBlocks.id is "a", not a whole number from 0 up'),
+        (1, ("impulse", "learnBlocks", 0, "type"), "learnBlocks.type is 1, not a string"),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_a_value_that_cannot_be_read(value: object, path: tuple[Any, ...], message: str | None) -> None:
+    document = File(json.dumps(changed(value, *path)).encode(), DEPLOYMENT)
+    findings = read_deployment(document, ["trained.tflite"]).findings
+    assert [(each.message, each.path) for each in findings] == [(message, DEPLOYMENT)] * (message is not None)
+
+
+def test_what_is_said_of_no_document() -> None:
+    for data, message in (
+        (b"[1]", "it holds no object"), (b"{", "it is no JSON: Expecting property name enclosed in double quotes: "),
+    ):  # fmt: skip
+        (found,) = read_deployment(File(data, DEPLOYMENT), []).findings
+        assert found.message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("given", "sensor"),
+    [*((name, name) for name in ("camera", "microphone", "accelerometer", "environmental", "fusion")),
+     ("positional", "9dof"), (None, "camera")],
+)  # fmt: skip
+def test_sensors(given: str | None, sensor: str) -> None:
+    (block,) = read_deployment(File(json.dumps(changed(given, "sensor")).encode(), DEPLOYMENT), []).blocks
+    assert block.metadata.sensor == sensor
+
+
+def test_a_block_that_is_no_network_is_left_out() -> None:
+    blocks = [{"id": 5, "type": "keras"}, {"id": 6, "type": "anomaly"}, {"id": 7, "type": "anomaly-gmm"}]
+    for count, anomaly in ((2, [False]), (3, [False])):
+        document = changed(blocks[:count], "impulse", "learnBlocks")
+        found = read_deployment(File(json.dumps(document).encode(), DEPLOYMENT), ["trained.tflite"])
+        assert [each.anomaly for each in found.blocks] == anomaly
+    first = changed([blocks[2]], "impulse", "learnBlocks")
+    (block,) = read_deployment(File(json.dumps(first).encode(), DEPLOYMENT), ["trained.tflite"]).blocks
+    assert (block.anomaly, block.metadata.task, block.metadata.block_id) == (True, "anomaly", 7)
+
+
 _UNUSED = ("version", "modelType", "output", "width")
 
 

@@ -226,3 +226,48 @@ def test_enumerations_are_the_sdk_s() -> None:
         assert enumeration.value("EI_OTHER") is enumeration.value(prefix + "OTHER") is None
         assert enumeration.value(next(iter(enumeration.names.values()))) is None, "without its prefix"
     assert {"visual_gmm", "visual_patchcore"} == VISUAL_ANOMALY
+
+
+@pytest.mark.parametrize(
+    ("operator", "quantization"),
+    [
+        *(
+            (name, "float32")
+            for name in (
+                *(
+                    "CAST",
+                    "CONCATENATION",
+                    "EXPAND_DIMS",
+                    "GATHER",
+                    "PACK",
+                    "PAD",
+                    "PADV2",
+                    "RESHAPE",
+                    "SHAPE",
+                    "SLICE",
+                ),
+                *("SPLIT", "SPLIT_V", "SQUEEZE", "STRIDED_SLICE", "TRANSPOSE", "UNPACK", "QUANTIZE", "DEQUANTIZE"),
+            )
+        ),
+        ("ADD", "int8"),
+        ("MAX_POOL_2D", "int8"),
+    ],
+)
+def test_what_only_moves_numbers_is_no_arithmetic(operator: str, quantization: str) -> None:
+    flat = Flat()
+    source, coded, moved, end = (flat.tensor(1, 4, dtype=dtype) for dtype in ("float32", "int8", "int8", "float32"))
+    flat.operator("QUANTIZE", [source], [coded])
+    flat.operator(operator, [coded], [moved])
+    flat.operator("LOGISTIC", [source], [end])
+    assert facts(flat.build([source], [end])).quantization == quantization
+
+
+@pytest.mark.parametrize("operator", ["EXP", "LOG", "SQUARE", "SQUARED_DIFFERENCE", "REDUCE_MAX", "ADD"])
+def test_operators_of_a_mixture(operator: str) -> None:
+    """With a single score they are an anomaly detector; not where there is a softmax."""
+    flat = Flat()
+    source, end = flat.tensor(1, 4), flat.tensor(1, 1)
+    flat.operator(operator, [source], [end])
+    assert facts(flat.build([source], [end])).task == ("not-image" if operator == "ADD" else "anomaly")
+    flat.operator("SOFTMAX", [source], [flat.tensor(1, 4)])
+    assert facts(flat.build([source], [end])).task == "not-image"

@@ -121,6 +121,8 @@ def test_resize_modes_by_name_and_number(mode: ResizeMode) -> None:
         ('PROJECT_NAME "a " "b\\"\\x41\\303\\274\\u00e9"   ', "project_name", 'a b"Aüé'),
         ("INPUT_WIDTH (32 * 3)   // pixels", "width", 96),
         ("INPUT_WIDTH 0", "width", None),
+        ("INPUT_WIDTH 2147483647", "width", 2147483647),
+        ("PROJECT_ID 2147483647", "project_id", 2147483647),
         ("OBJECT_DETECTION_THRESHOLD 0.7f", "threshold", None),
     ],
 )
@@ -191,6 +193,9 @@ def test_three_layouts_of_the_picture_block() -> None:
         assert (
             single(read(None, f"ei_dsp_config_image_t ei_dsp_config_2 = {{ {fields} }};")).metadata.color is Color.GRAY
         )
+    size = "#define EI_CLASSIFIER_INPUT_WIDTH 10\n#define EI_CLASSIFIER_INPUT_HEIGHT 20"
+    for text, channels in (("Grayscale", 1), ("RGB", 3), ("BGR", None)):
+        assert single(read(size, f'ei_dsp_config_image_t a = {{ 1, "{text}" }};')).metadata.channels == channels
 
 
 def test_several_impulses_have_their_own_everything() -> None:
@@ -273,30 +278,40 @@ def test_nothing_at_all() -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("INPUT_WIDTH banana", "EI_CLASSIFIER_INPUT_WIDTH is 'banana', not a whole number"),
-        ("INPUT_WIDTH -5", "is '-5', not a whole number"),
-        ("INPUT_WIDTH 9999999999", "not a whole number"),
-        ("INPUT_WIDTH", "EI_CLASSIFIER_INPUT_WIDTH is empty"),
-        ("PROJECT_NAME Garden", "EI_CLASSIFIER_PROJECT_NAME is 'Garden', not a string"),
-        ('PROJECT_NAME "Garden', "not a string"),
-        ("RESIZE_MODE 9", "EI_CLASSIFIER_RESIZE_MODE is '9', not one of EI_CLASSIFIER_RESIZE_"),
-        ("SENSOR EI_CLASSIFIER_SENSOR_NOSE", "not one of EI_CLASSIFIER_SENSOR_"),
-        ("COMPILED maybe", "not 0 or 1"),
-        ("OBJECT_DETECTION_THRESHOLD 1.5", "not a number from 0 to 1"),
-        ("OBJECT_DETECTION_THRESHOLD 0,5", "not a number from 0 to 1"),
+        ("INPUT_WIDTH banana", "INPUT_WIDTH is 'banana', not a whole number from 0 up"),
+        ("INPUT_WIDTH -5", "INPUT_WIDTH is '-5', not a whole number from 0 up"),
+        ("INPUT_WIDTH 2147483648", "INPUT_WIDTH is '2147483648', not a whole number from 0 up"),
+        ("PROJECT_ID 2147483648", "PROJECT_ID is '2147483648', not a whole number from 0 up"),
+        ("INPUT_WIDTH", "INPUT_WIDTH is empty, not a whole number from 0 up"),
+        ("PROJECT_NAME Garden", "PROJECT_NAME is 'Garden', not a string"),
+        ('PROJECT_NAME "Garden', "PROJECT_NAME is '\"Garden', not a string"),
+        ("RESIZE_MODE 9", "RESIZE_MODE is '9', not one of EI_CLASSIFIER_RESIZE_*"),
+        ("SENSOR EI_CLASSIFIER_SENSOR_NOSE",
+         "SENSOR is 'EI_CLASSIFIER_SENSOR_NOSE', not one of EI_CLASSIFIER_SENSOR_*"),
+        ("SENSOR 0", "SENSOR is '0', not one of EI_CLASSIFIER_SENSOR_*"),
+        ("INFERENCING_ENGINE 99", "INFERENCING_ENGINE is '99', not one of EI_CLASSIFIER_*"),
+        ("TFLITE_INPUT_DATATYPE 2", "TFLITE_INPUT_DATATYPE is '2', not one of EI_CLASSIFIER_DATATYPE_*"),
+        ("HAS_ANOMALY 9", "HAS_ANOMALY is '9', not one of EI_ANOMALY_TYPE_*"),
+        ("QUANTIZATION_ENABLED x", "QUANTIZATION_ENABLED is 'x', not 0 or 1"),
+        ("COMPILED maybe", "COMPILED is 'maybe', not 0 or 1"),
+        (f"COMPILED {'x' * 61}", f"COMPILED is '{'x' * 60}', not 0 or 1"),
+        ("OBJECT_DETECTION_THRESHOLD 1.5", "OBJECT_DETECTION_THRESHOLD is '1.5', not a number from 0 to 1"),
+        ("OBJECT_DETECTION_THRESHOLD 0,5", "OBJECT_DETECTION_THRESHOLD is '0, 5', not a number from 0 to 1"),
     ],
-)
+)  # fmt: skip
 def test_a_damaged_value_is_a_finding_and_counts_as_missing(line: str, message: str) -> None:
     recorded = read(f"#define EI_CLASSIFIER_{line}\n#define EI_CLASSIFIER_INPUT_HEIGHT 7")
     (finding,) = recorded.findings
-    assert message in finding.message
+    assert finding.message == f"EI_CLASSIFIER_{message}"
     assert (finding.id, finding.path) == ("EI106", "model_metadata.h")
     assert single(recorded).metadata == Metadata(height=7, image_scaling=ImageScaling.NONE)
 
 
 def test_labels_that_are_no_strings() -> None:
-    recorded = read(None, 'const char* ei_classifier_inferencing_categories[] = { "a", LABEL };')
-    assert [finding.id for finding in recorded.findings] == ["EI106"]
+    recorded = read(None, 'int a;\nconst char* ei_classifier_inferencing_categories[] = { "a", LABEL };')
+    (found,) = recorded.findings
+    message = "ei_classifier_inferencing_categories: element 2 is not a string"
+    assert (found.id, found.message, found.path, found.line) == ("EI106", message, "model_variables.h", 2)
     assert single(recorded).metadata.labels is None
 
 
@@ -436,3 +451,49 @@ def test_lines_where_objects_are_counted() -> None:
     metadata, messages = tracked("const ei_object_counting_config_t c = { 1, { {0, 48, 96} } };")
     assert metadata.segments is None
     assert messages == ["c does not hold four whole numbers a line"]
+
+
+def test_every_value_of_an_impulse_that_cannot_be_read_is_named() -> None:
+    variables = model_variables_h([Parameters(year=2026, last_layer="FOMO", nms_iou=0.4)])
+    damaged = re.sub(r"(\.[a-z_]+ = )[^,;{}]+(?=,)", r"\1no", variables).replace("0.4f", "no").replace(" 5,", " -5,")
+    whole, text, yes, share = "a whole number from 0 up", "a string", "0 or 1", "a number from 0 to 1"
+    assert [finding.message for finding in read(None, damaged).findings] == [
+        f"{name} is '{value}', not {wanted}"
+        for name, value, wanted in (
+            ("input_width", "no", whole), ("input_height", "no", whole),
+            ("sensor", "no", "one of EI_CLASSIFIER_SENSOR_*"),
+            ("project_id", "no", whole), ("project_name", "no", text), ("project_owner", "no", text),
+            ("deploy_version", "no", whole), ("impulse_id", "no", whole), ("impulse_name", "no", text),
+            ("has_anomaly", "no", "one of EI_ANOMALY_TYPE_*"), ("label_count", "no", whole),
+            ("nn_input_frame_size", "no", whole), ("block id", "-5", whole), ("NMS overlap", "no", share),
+            ("block_id", "no", whole), ("quantized", "no", yes), ("compiled", "no", yes), ("threshold", "no", share),
+        )
+    ]  # fmt: skip
+
+
+def test_every_value_of_a_config_that_cannot_be_read_is_named() -> None:
+    """As written early in 2023; and those of tracking."""
+    text = """
+    const ei_learning_block_t blocks[] = { { &run_nn_inference, 0, }, };
+    const ei_impulse_t a = {
+        .object_detection = %s, .object_detection_last_layer = no, .object_detection_threshold = no,
+        .learning_blocks = blocks,
+    };
+    const ei_object_tracking_config_t b = { 1, no, no, no, no };
+    const ei_object_tracking_sort_config_t c = { 1, no, no, no, no };
+    """
+    assert [found.message for found in read(None, text % "1").findings] == [
+        "object_detection_last_layer is 'no', not one of EI_CLASSIFIER_LAST_LAYER_*",
+        "keep_grace is 'no', not a whole number from 0 up",
+        "max_observations is 'no', not a whole number from 0 up",
+        "threshold is 'no', not a number from 0 up",
+        "use_iou is 'no', not 0 or 1",
+    ]
+    sort = text.replace("const ei_object_tracking_config_t b = { 1, no, no, no, no };", "") % "no"
+    assert [found.message for found in read(None, sort).findings] == [
+        "object_detection is 'no', not 0 or 1",
+        "max_age is 'no', not a whole number from 0 up",
+        "min_hits is 'no', not a whole number from 0 up",
+        "iou_threshold is 'no', not a number from 0 up",
+        "use_iou is 'no', not 0 or 1",
+    ]

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from convert.export.choose import reconcile
 from convert.export.unpack import write
 from convert.images import ImageScaling, ResizeMode
-from convert.types import Color, Export
+from convert.types import Color, Export, Metadata, ModelFacts, Tensor
 from samples.layouts import (
     Parameters,
     arduino_library,
@@ -208,3 +209,42 @@ def test_our_document_damaged(tmp_path: Path) -> None:
     digest = export_of(tmp_path / "x.tflite").digest
     (tmp_path / "metadata.json").write_text(json.dumps({"sha256": digest, "metadata": {"width": "wide"}}))
     assert "metadata.json" in str(refused(tmp_path / "x.tflite", "width must be int, not 'wide'").path)
+
+
+RECORDED = "the parameters record "
+SENSOR = "its input has the shape of pictures, but the parameters record the sensor "
+
+
+@pytest.mark.parametrize(
+    ("recorded", "quantization", "task", "message"),
+    [
+        (Metadata(color=Color.GRAY), "float32", "classifier", RECORDED + "the colour GRAY, but it takes RGB"),
+        (Metadata(color=Color.GRAY, height=48), "float32", "classifier",
+         RECORDED + "pictures of 48x?x? (HxWxC), but it takes 96x96x3"),
+        (Metadata(color=Color.RGB, height=96, width=96, channels=3), "float32", "classifier", None),
+        (Metadata(quantized=True), "float32", "classifier", RECORDED + "a quantized model, but it is float32"),
+        (Metadata(quantized=True), "float16-weights", "classifier",
+         RECORDED + "a quantized model, but it is float16-weights"),
+        (Metadata(quantized=False), "int8", "classifier", RECORDED + "a float32 model, but it is int8"),
+        (Metadata(quantized=False, width=97), "dynamic-range", "classifier",
+         RECORDED + "pictures of ?x97x? (HxWxC), but it takes 96x96x3; a float32 model, but it is dynamic-range"),
+        (Metadata(quantized=False), "float32", "classifier", None),
+        (Metadata(task="fomo"), "float32", "classifier",
+         RECORDED + "the last layer fomo, but its outputs are those of classifier"),
+        (Metadata(task="classifier"), "float32", "unknown",
+         RECORDED + "the last layer classifier, but its outputs are those of unknown"),
+        (Metadata(sensor="microphone"), "float32", "classifier",
+         SENSOR + "microphone; say --task classifier if it takes pictures"),
+        (Metadata(sensor="fusion"), "float32", "fomo",
+         SENSOR + "fusion and no size of pictures; say --task fomo if it takes pictures"),
+        (Metadata(sensor="unknown"), "float32", "fomo",
+         SENSOR + "unknown and no size of pictures; say --task fomo if it takes pictures"),
+        (Metadata(sensor="fusion", width=96), "float32", "fomo", None),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_parameters_that_the_model_disproves(
+    recorded: Metadata, quantization: str, task: str, message: str | None
+) -> None:
+    facts = ModelFacts(Tensor("x", (1, 96, 96, 3), "float32"), (), (), quantization, task)
+    _, _, found = reconcile(recorded, facts, (task,), "m.tflite")
+    assert [(each.id, each.message, each.path) for each in found] == [("EI102", message, "m.tflite")] * bool(message)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from convert.errors import UnsupportedModelError
+from convert.errors import PresetError, UnsupportedModelError
 from convert.export.unpack import Unpack
 from convert.findings import Level
 from convert.images import ImageScaling
@@ -67,7 +67,10 @@ def test_a_plain_flatbuffer_whatever_it_is_called(name: str, tmp_path: Path) -> 
     assert export.metadata.labels is None
     (assumed,) = result.findings
     assert (assumed.id, assumed.level) == ("EI101", Level.WARNING)
-    assert assumed.message.startswith("labels, resize mode and image scaling are not recorded; assumed: classes are")
+    assert assumed.message == (
+        "labels, resize mode and image scaling are not recorded; assumed: classes are called class0, class1, ..., "
+        "pictures are squashed to the model's size, pixels are 0..1"
+    )
     assert assumed.hint == "say it with --labels, --resize-mode and --image-scaling"
 
 
@@ -205,3 +208,20 @@ def test_8_bit_codes_are_asked_for_only_of_what_can_be_converted(
         assert export_of(tmp_path / "x.tflite", precision="int8").name == "x"
     else:
         refused(tmp_path / "x.tflite", reason, UnsupportedModelError, precision="int8")
+
+
+def test_options_that_do_not_go_with_the_model(tmp_path: Path) -> None:
+    with pytest.raises(PresetError) as caught:
+        Unpack(task="nonsense")
+    assert caught.value.message == "there is no --task 'nonsense'"
+    assert (caught.value.hint or "").startswith("one of: classifier, ")
+    (tmp_path / "m.tflite").write_bytes(tiny.twins()[1])
+    (tmp_path / "pictures").mkdir()
+    for number in range(20):  # which nothing reads
+        (tmp_path / "pictures" / f"{number}.png").touch()
+    with pytest.raises(PresetError) as caught:
+        unpack(tmp_path / "m.tflite", calibrate=tmp_path / "pictures")
+    message = "--calibrate quantizes a float model, and this is int8 classifier, input 96x96x1"
+    assert caught.value.message == message
+    hint = "leave out --calibrate: --precision int8 keeps the codes it was trained with"
+    assert caught.value.hint == hint

@@ -101,6 +101,8 @@ def test_what_stands_before_and_between() -> None:
         ("unsigned int m_len = 7;", "m_len"),
         ("const size_t m_size = 0x7;", "m_size"),
         ("#define m_len 7", "m_len"),
+        ("#define m_size 7", "m_size"),
+        ("#define m_LEN 7", "m_LEN"),
         ("#define m_SIZE (3 + 4)", "m_SIZE"),
     ],
 )

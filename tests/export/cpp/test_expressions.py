@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 
 import pytest
@@ -155,6 +156,24 @@ def test_as_python_computes(tree: tuple[str, int]) -> None:
     text, value = tree
     wrapped = (value + (1 << 63)) % (1 << 64) - (1 << 63)
     assert evaluate(text.encode(), {}) == wrapped
+
+
+LEVELS = ["||", "&&", "|", "^", "&", "== !=", "< > <= >=", "<< >>", "+ -", "* / %"]
+
+
+@pytest.mark.parametrize("level", range(len(LEVELS)))
+def test_what_binds_closer(level: int) -> None:
+    """As C has it; of one level from the left."""
+    for other in range(level, len(LEVELS)):
+        for weak, strong in itertools.product(LEVELS[level].split(), LEVELS[other].split()):
+            for a, b, c in ((7, 2, 3), (1, 4, 2), (0, 5, 6), (9, 1, 1)):
+                found = [f"{a} {weak} {b} {strong} {c}", f"{a} {strong} {b} {weak} {c}"]
+                meant = [f"{a} {weak} ({b} {strong} {c})", f"({a} {strong} {b}) {weak} {c}"]
+                if level == other:
+                    meant[0] = f"({a} {weak} {b}) {strong} {c}"
+                assert [evaluate(text.encode(), {}) for text in found] == [
+                    evaluate(each.encode(), {}) for each in meant
+                ]
 
 
 @examples(200)

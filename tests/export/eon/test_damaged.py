@@ -348,6 +348,8 @@ def test_an_ethos_u_model_is_refused_with_the_reason() -> None:
     with pytest.raises(UnsupportedModelError, match=r"^this model was compiled for an Arm Ethos-U: ") as caught:
         rebuild(text, "m.cpp")
     assert caught.value.line == text[: text.index("OP_ETHOSU")].count("\n") + 1
+    hint = "in Edge Impulse choose a deployment without an accelerator, for example C++ library, and export again"
+    assert caught.value.hint == hint
     for whole in (f"#if EI_CONFIG_ETHOS_U55_256\n{text}\n#elif EI_CONFIG_ETHOS_U55_128\n{text}\n#endif\n",):
         with pytest.raises(UnsupportedModelError, match=r"^this model was compiled for an Arm Ethos-U: "):
             rebuild(whole, "m.cpp")
@@ -374,6 +376,7 @@ def test_a_file_larger_than_the_limit_is_refused_where_it_crosses_it() -> None:
     ) as caught:
         rebuild(text, "m.cpp", limit=2000)
     assert caught.value.line == text.encode()[:2000].count(b"\n") + 1
+    assert caught.value.hint == "export the model as .tflite, which has no such limit"
     rebuild(text, "m.cpp", limit=len(text.encode()))
 
 
@@ -518,3 +521,26 @@ def test_the_type_that_all_tensors_share_is_set_once() -> None:
         error = error_of(text.replace("type = kTfLiteFloat32;", instead))
         assert error is not None
         assert error.message == "tensor 0 has no type"
+
+
+@pytest.mark.parametrize(
+    ("operator", "options"),
+    [
+        ("RESHAPE", {"table": "Reshape", "newShape": [1, 5]}), ("SQUEEZE", {"table": "Squeeze", "squeezeDims": [0]}),
+        ("SOFTMAX", {"table": "Softmax", "beta": 1.0}), ("EXPAND_DIMS", {}), ("LOGISTIC", {}), ("TANH", {}),
+        ("RELU", {}), ("RELU6", {}), ("QUANTIZE", {}), ("DEQUANTIZE", {}),
+    ],
+)  # fmt: skip
+def test_a_result_of_another_size_than_the_input(operator: str, options: dict[str, Any]) -> None:
+    """The first tensor is the result."""
+    for size in (4, 5):
+        net = Network()
+        end, source = (net.tensor((1, count), np.float32) for count in (size, 4))
+        net.call(operator, [source], [end], **options)
+        text = write(net.model([source], [end]), FORMS["2025-07"])
+        if size == 4:
+            assert rebuild(text, "m.cpp")[0]
+            continue
+        with pytest.raises(InputError) as caught:
+            rebuild(text, "m.cpp")
+        assert caught.value.message == f"the shapes of node 0 ({operator}) do not fit together: [1, 4] to [1, 5]"
