@@ -50,6 +50,7 @@ def whole(text: str, **options: str) -> Parsed:
         ("filter-out-class-ids: 3\nfilter-out-class-ids: -1;3", "filter-out-class-ids", [3, 4294967295]),
         ("operate-on-class-ids: 3\noperate-on-class-ids: 1", "operate-on-class-ids", [1]),
         ("dynamic-properties: a=1; =2 ;b", "dynamic-properties", ["a=1", "=2"]),
+        ("op-tensor-files: a;b/c; /d", "op-tensor-files", ["<dir>/a", "<dir>/b/c", "<dir>/ /d"]),
         ("onnx-file:", "onnx-file", "<dir>/null"),
         ('onnx-file: "a\\0b"', "onnx-file", "<dir>/a"),
         ("classifier-type: ~", "classifier-type", "null"),
