@@ -232,10 +232,10 @@ def test_the_suffix_decides() -> None:
 
 
 def test_unknown_release_or_platform() -> None:
-    with pytest.raises(PresetError) as caught:
+    with pytest.raises(PresetError, match=r"^'newest' is no version$") as caught:
         ini("", release="newest")
     assert caught.value.hint == "write it as 9.1 or 6.0.1"
-    with pytest.raises(PresetError) as caught:
+    with pytest.raises(PresetError, match=r"^there is no platform 'laptop'$") as caught:
         ini("", platform="laptop")
     assert caught.value.hint == "one of: dgpu, jetson"
 
