@@ -266,6 +266,8 @@ _ONE, _INT64, _RAW = b"\x00\x00\x80\x3f", _number(2, 7), (5).to_bytes(8, "little
         (_INT64 + _field(9, _RAW[:7]), None),
         (_INT64 + _number(9, 5), None),
         (_INT64 + _number(7, 5), (5,)),
+        (_INT64 + _number(4, 9) + _number(7, 5), (5,)),
+        (_number(2, 6) + _number(5, 2**64 - 5), (-5,)),
         (_INT64 + _number(1, 2) + _number(7, 5), None),
         (_INT64 + _number(1, 2) + _field(7, _varint(5) + _varint(2**64 - 6)), (5, -6)),
         (_INT64 + _field(1, _varint(2) + _varint(1)) + _number(7, 5) + _number(7, 6), (5, 6)),
@@ -400,6 +402,36 @@ def test_operator_sets() -> None:
     header = parse_header(graph + b"".join(_field(8, each) for each in parts))
     assert (header.opset, header.domains) == (15, ("", "ai.onnx", "none", "x.y"))
     assert parse_header(graph + _field(8, _field(2, b"13"))).opset == 0
+    assert parse_header(graph).opset == 0
+    unnamed = parse_header(graph + _field(8, _number(2, 13)))
+    assert (unnamed.opset, unnamed.domains) == (13, ("",))
+
+
+def test_what_has_no_name_has_an_empty_one() -> None:
+    tensor = _number(2, 7) + _number(7, 5)
+    graph = _field(1, _field(5, _number(3, 1))) + _field(5, tensor) + _field(12, b"")
+    header = parse_header(_field(7, graph) + _field(14, b""))
+    assert header.nodes == (("", "", (), (), "", None, {"": 1}),)
+    assert header.outputs == (("", "no tensor", None),)
+    assert (header.initialisers, header.integers, header.metadata) == (frozenset({""}), {"": (5,)}, {"": ""})
+
+
+@pytest.mark.parametrize(
+    ("attribute", "constant"),
+    [
+        (_field(1, b"value_int") + _number(3, 2**64 - 7), (-7,)),
+        (_field(1, b"value_ints") + _number(8, 1) + _field(8, b"\2\3"), (1, 2, 3)),
+        (_field(1, b"value_ints") + _field(8, bytes(SMALL + 1)), (0,) * SMALL),
+        (_field(1, b"value_ints"), ()),
+        (_field(1, b"value_float") + _fixed(2, _ONE), None),
+        (_field(1, b"other") + _number(3, 7), None),
+    ],
+)
+def test_integers_of_a_constant(attribute: bytes, constant: tuple[int, ...] | None) -> None:
+    node = _field(4, b"Constant") + _field(2, b"c") + _field(2, b"d") + _field(5, attribute)
+    header = parse_header(_field(7, _field(1, node)))
+    assert header.nodes[0].constant == constant
+    assert header.integers == ({} if constant is None else {"c": constant})
 
 
 def test_external_weights_are_named(tmp_path: Path) -> None:
