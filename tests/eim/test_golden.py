@@ -264,7 +264,7 @@ def test_classify(capsys: pytest.CaptureFixture[str], fake: Any, tmp_path: Path)
         {"classification": {"face": 0.98765, "hand": 1}, "anomaly": 0.5},
         {
             "bounding_boxes": [{"label": "face", "value": 0.75, "x": 1, "y": 2, "width": 3, "height": 4}],
-            "object_tracking": [{"object_id": 7, "label": "f", "value": 1, "x": 1, "y": 2, "width": 3, "height": 4}],
+            "object_tracking": [{"object_id": 7, "label": "[b]", "value": 1, "x": 1, "y": 2, "width": 3, "height": 4}],
         },
     ]
     client = fake(MODEL, *results)
@@ -280,7 +280,7 @@ def test_classify(capsys: pytest.CaptureFixture[str], fake: Any, tmp_path: Path)
   in pixels of the model's 3x2:
   face                 0.750    1,2 3x4
   object tracking, in pixels of the model's 3x2:
-  f                    1.000    1,2 3x4 object 7
+  [b]                  1.000    1,2 3x4 object 7
 """,
     )
     assert client.asked == [
