@@ -201,6 +201,40 @@ def test_an_arrow_that_starts_on_the_line_leads_to_the_side_of_its_end(
     assert walk(down()[::-1], line).counts == [upwards]
 
 
+@pytest.mark.parametrize(
+    ("mode", "frames", "near", "far"),
+    [(Mode.LOOSE, 3, (10, 30), (1, 32)), (Mode.BALANCED, 10, (9, 54), (20, 51)), (Mode.STRICT, 20, (15, 75), (15, 76))],
+)
+def test_how_long_an_object_is_seen_and_how_far_it_goes(
+    mode: Mode, frames: int, near: tuple[int, int], far: tuple[int, int]
+) -> None:
+    """More than 1000, 3000 or 6000 squared pixels."""
+    for count, (across, along), reason in (
+        (frames, far, Reason.FRAMES),
+        (frames + 1, near, Reason.DISTANCE),
+        (frames + 1, far, Reason.SIDE),
+    ):
+        way = [(900, 100)] * (count - 1) + [(900 + across, 100 + along)]
+        assert walk(way, Line("A", DOWN, mode)).reasons == {(7, 0): reason}
+
+
+@pytest.mark.parametrize(
+    ("mode", "arrow", "step", "count"),
+    [
+        (Mode.BALANCED, DOWN[:4], (17, 10), 1),
+        (Mode.BALANCED, DOWN[:4], (18, 10), 0),
+        (Mode.LOOSE, (400, 360, 800, 360), (1, 9), 1),
+        (Mode.LOOSE, (400, 360, 800, 360), (1, 12), 0),
+    ],
+)
+def test_how_near_to_the_arrow_an_object_goes(
+    mode: Mode, arrow: tuple[int, int, int, int], step: tuple[int, int], count: int
+) -> None:
+    """A cosine of 0.5, or of 0.1, which counts in loose mode where the arrow lies along the line."""
+    way = [(200 + step[0] * index, 100 + step[1] * index) for index in range(40)]
+    assert walk(way, Line("A", (*arrow, *DOWN[4:]), mode)).counts == [count]
+
+
 @pytest.mark.parametrize(("across", "count"), [(5, 1), (6, 0), (-5, 1), (-6, 0)])
 def test_the_least_cosine_of_a_strict_line_is_a_32_bit_float(across: int, count: int) -> None:
     """8 pixels down and 6 across is a cosine of 0.8 exactly; the least one is 0.800000012."""
