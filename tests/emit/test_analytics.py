@@ -316,7 +316,7 @@ def test_what_is_no_line(text: str, message: str) -> None:
     with pytest.raises(PresetError, match=message) as caught:
         parse_line(text)
     assert caught.value.hint
-    with pytest.raises(PresetError, match="line: "):
+    with pytest.raises(PresetError, match=r"^line: "):
         checked(ConvertOptions, {"line": [text]})
 
 
