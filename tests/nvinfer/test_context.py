@@ -260,9 +260,12 @@ OBB, SSD_PARSER, NMS_PARSER, PEOPLE = (
         (NMS, engine(Y, COV),
          "model parse-bbox-func-name:None",
          "no output has “bbox” in its name (y, cov): the built-in parser finds no box layer"),
-        (NMS, engine(COV, Binding("bbox", "float", (12, 144, 0))),
-         "model parse-bbox-func-name:None",
-         "output bbox has fewer than three dimensions: the built-in parser divides by zero"),
+        *(
+            (NMS, engine(COV, Binding("bbox", "float", dims)),
+             "model parse-bbox-func-name:None",
+             "output bbox has fewer than three dimensions: the built-in parser divides by zero")
+            for dims in ((12, 144, 0), (12, 0, 144))
+        ),
         ("network-type=2\nnum-detected-classes=3", engine(Binding("y", "half", (3, 4, 4))),
          "model parse-segmentation-func-name:None",
          "output y is half; the built-in segmentation parser reads float only"),

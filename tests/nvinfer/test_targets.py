@@ -130,7 +130,10 @@ def test_nonsense_gets_the_list_only(name: str) -> None:
     ("name", "what", "hint"),
     [
         ("jetson", "a platform", "say --platform jetson, and the release with --target: 5.1, "),
-        ("x86", "a platform", "say --platform dgpu, and the release with --target: 5.1, "),
+        *(
+            (name, "a platform", "say --platform dgpu, and the release with --target: 5.1, ")
+            for name in ("dgpu", "x86", "x86_64", "AMD64", "pc", "gpu", "server", "desktop", "tesla", "GeForce", "rtx")
+        ),
         ("JetPack 6.1", "a JetPack", "say --jetpack 6.1"),
         ("jp5.1.5", "a JetPack", "say --jetpack 5.1.4"),
         ("jetpack-6.9", "a JetPack", "say --jetpack with one of 4.5.1, "),
