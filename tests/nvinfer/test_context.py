@@ -154,8 +154,8 @@ def test_first_frame(lines: str, outputs: tuple[Binding, ...], result: str) -> N
 
 
 def test_a_release_without_a_key_does_as_its_default() -> None:
-    """5.1 has neither segmentation-output-order nor parse-segmentation-func-name."""
-    started = start(STOCK + "network-type=2\nnum-detected-classes=3", engine(COV), release="5.1")
+    """5.0 has neither segmentation-output-order nor parse-segmentation-func-name."""
+    started = start(STOCK + "network-type=2\nnum-detected-classes=3", engine(COV), release="5.0")
     assert (started.verdict, started.output_parser_failed, started.problems) == ("ok", False, ())
 
 
