@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from convert.errors import InputError
-from convert.onnx_header import SMALL, Damaged, Header, parse_header, read_header
+from convert.onnx_header import SMALL, Damaged, Header, field_of, parse_header, read_header
 from tests.examples import examples
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -297,6 +297,9 @@ def test_elements_of_a_tensor(tensor: bytes, found: tuple[int, ...] | float | No
         (_number(1, 8), 8),
         (_number(1, 0), 0),
         (_number(1, 2**64 - 1), -1),
+        (_number(1, 2**64 + 5), 5),
+        (_number(1, 2**63 - 1), 2**63 - 1),
+        (_number(1, 2**63), -(2**63)),
         (_field(2, b"N"), "N"),
         (_field(2, b""), None),
         (b"", None),
@@ -393,6 +396,11 @@ def test_an_attribute(attribute: bytes, found: Any) -> None:
 def test_damage_is_said(data: bytes, says: str) -> None:
     with pytest.raises(Damaged, match=f"^{says}"):
         parse_header(data)
+
+
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 255, 256, 16383, 16384, 20000])
+def test_a_field_that_is_written_is_read_again(size: int) -> None:
+    assert field_of(7, bytes(size)) == _field(7, bytes(size))
 
 
 def test_operator_sets() -> None:
