@@ -309,7 +309,7 @@ def _placed(line: Line, scale_x: float, scale_y: float) -> _Placed:
     values = [int(_float32(value * (scale_y if i % 2 else scale_x))) for i, value in enumerate(line.values)]
     start, end = (values[0], values[1]), (values[2], values[3])
     abc = _through(*values[4:])
-    arrow = _unit(start, end) if start != end else (0.0, 0.0)
+    arrow = _unit(start, end)
     placed = _Placed(line, (values[4], values[5], values[6], values[7]), abc, arrow, 0)
     met = _intersection(_through(*start, *end), abc)
     if met is None:  # NVIDIA's code prints "Improper direction configured"

@@ -32,7 +32,7 @@ _TYPES: Final = {
     1: "float", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 8: "string", 9: "bool",
     10: "half", 11: "double", 12: "uint32", 13: "uint64", 14: "complex64", 15: "complex128", 16: "bfloat16",
 }  # fmt: skip
-_NUMPY_TYPES: Final = {"float16", "float32", "float64", *_TYPES.values()} - {"float", "half", "double"}
+_NUMPY_TYPES: Final = {"float16", "float32", "float64", *_TYPES.values()}
 _FLOAT = 1
 # TensorProto.DataType of integers that are read, and how `struct` calls them.
 _INTEGERS: Final = {2: "B", 3: "b", 6: "i", 7: "q"}

@@ -130,6 +130,41 @@ def test_why_an_object_is_not_counted(boxes: list[tuple[int, int]], reason: Reas
     assert counter.counts == [reason >= Reason.COUNTED]
 
 
+@pytest.mark.parametrize(
+    ("mode", "start", "stop", "reason"),
+    [
+        (Mode.LOOSE, 300, 359, Reason.SIDE),
+        (Mode.LOOSE, 300, 360, Reason.COUNTED),
+        (Mode.LOOSE, 300, 361, Reason.COUNTED),
+        (Mode.LOOSE, 359, 420, Reason.COUNTED),
+        (Mode.LOOSE, 360, 420, Reason.SIDE),
+        (Mode.LOOSE, 420, 361, Reason.SIDE),
+        (Mode.LOOSE, 420, 360, Reason.DIRECTION),
+        (Mode.LOOSE, 361, 300, Reason.DIRECTION),
+        (Mode.LOOSE, 360, 300, Reason.SIDE),
+        (Mode.BALANCED, 300, 360, Reason.SIDE),
+        (Mode.BALANCED, 300, 361, Reason.COUNTED),
+        (Mode.BALANCED, 359, 420, Reason.COUNTED),
+        (Mode.BALANCED, 360, 420, Reason.SIDE),
+        (Mode.BALANCED, 420, 360, Reason.SIDE),
+        (Mode.BALANCED, 420, 359, Reason.DIRECTION),
+        (Mode.BALANCED, 361, 300, Reason.DIRECTION),
+        (Mode.BALANCED, 360, 300, Reason.SIDE),
+    ],
+)
+def test_a_crossing_by_one_pixel(mode: Mode, start: int, stop: int, reason: Reason) -> None:
+    """Of the lower edge, over a line at 360."""
+    way = [(600, start - 60)] * 20 + [(600, stop - 60)]
+    assert walk(way, Line("A", DOWN, mode)).reasons == {(7, 0): reason}
+
+
+def test_a_line_of_one_pixel_counts_what_meets_it_between_its_ends() -> None:
+    line = Line("A", (640, 300, 640, 420, 600, 360, 601, 360), extended=False)
+    for left, reason in ((570, Reason.COUNTED), (569, Reason.END), (571, Reason.END)):
+        way = [(left, 280)] * 4 + [(left + 1, 320)]
+        assert walk(way, line).reasons == {(7, 0): reason}
+
+
 @pytest.mark.parametrize(("across", "along"), [(30, 10), (10, 30), (-30, 10), (-10, -30)])
 def test_an_object_must_have_moved_further_than_the_root_of_1000_pixels(across: int, along: int) -> None:
     for further, reason in ((0, Reason.DISTANCE), (1, Reason.SIDE)):
@@ -164,6 +199,40 @@ def test_an_arrow_that_starts_on_the_line_leads_to_the_side_of_its_end(
     line = Line("A", (600, 362, *end, 400, 360, 800, 364))
     assert walk(down(), line).counts == [downwards]
     assert walk(down()[::-1], line).counts == [upwards]
+
+
+@pytest.mark.parametrize(
+    ("mode", "frames", "near", "far"),
+    [(Mode.LOOSE, 3, (10, 30), (1, 32)), (Mode.BALANCED, 10, (9, 54), (20, 51)), (Mode.STRICT, 20, (15, 75), (15, 76))],
+)
+def test_how_long_an_object_is_seen_and_how_far_it_goes(
+    mode: Mode, frames: int, near: tuple[int, int], far: tuple[int, int]
+) -> None:
+    """More than 1000, 3000 or 6000 squared pixels."""
+    for count, (across, along), reason in (
+        (frames, far, Reason.FRAMES),
+        (frames + 1, near, Reason.DISTANCE),
+        (frames + 1, far, Reason.SIDE),
+    ):
+        way = [(900, 100)] * (count - 1) + [(900 + across, 100 + along)]
+        assert walk(way, Line("A", DOWN, mode)).reasons == {(7, 0): reason}
+
+
+@pytest.mark.parametrize(
+    ("mode", "arrow", "step", "count"),
+    [
+        (Mode.BALANCED, DOWN[:4], (17, 10), 1),
+        (Mode.BALANCED, DOWN[:4], (18, 10), 0),
+        (Mode.LOOSE, (400, 360, 800, 360), (1, 9), 1),
+        (Mode.LOOSE, (400, 360, 800, 360), (1, 12), 0),
+    ],
+)
+def test_how_near_to_the_arrow_an_object_goes(
+    mode: Mode, arrow: tuple[int, int, int, int], step: tuple[int, int], count: int
+) -> None:
+    """A cosine of 0.5, or of 0.1, which counts in loose mode where the arrow lies along the line."""
+    way = [(200 + step[0] * index, 100 + step[1] * index) for index in range(40)]
+    assert walk(way, Line("A", (*arrow, *DOWN[4:]), mode)).counts == [count]
 
 
 @pytest.mark.parametrize(("across", "count"), [(5, 1), (6, 0), (-5, 1), (-6, 0)])
@@ -214,8 +283,9 @@ def test_zones_hold_the_objects_whose_bottom_centre_is_inside() -> None:
 
 
 def test_zones_and_lines_are_scaled_from_the_config_to_the_frame() -> None:
-    line = Line("A", (160, 75, 160, 105, 100, 90, 200, 90))
-    counter = LineCounter([line], (320, 180), FRAME, zones=[Zone("Z", ((0, 90), (320, 90), (320, 180), (0, 180)))])
+    line = Line("A", (320, 75, 320, 105, 200, 90, 400, 90), extended=False)
+    zone = Zone("Z", ((250, 90), (400, 90), (400, 180), (250, 180)))
+    counter = LineCounter([line], (640, 180), FRAME, zones=[zone])
     inside = []
     for index, (left, top) in enumerate(down()):
         counter.update([Tracked(7, 0, left, top, 60, 60)], index * 40)
@@ -295,6 +365,51 @@ def test_opposite_arrows_share_the_crossings(way: list[tuple[int, int]], mode: M
     bottoms = [top + 60 for _, top in way]
     if not any((a < 360) != (b < 360) for a, b in pairwise(bottoms)):
         assert counter.counts == [0, 0]
+
+
+@pytest.mark.parametrize("line", [(640, 200, 640, 500), (640, 500, 640, 200)])
+def test_a_level_arrow_may_start_on_an_upright_line(line: tuple[int, int, int, int]) -> None:
+    to_the_right = [(left, 300) for left in range(500, 800, 10)]
+    for end, rightwards, leftwards in ((700, 1, 0), (580, 0, 1)):
+        entry = Line("A", (640, 360, end, 360, *line))
+        assert walk(to_the_right, entry).counts == [rightwards]
+        assert walk(to_the_right[::-1], entry).counts == [leftwards]
+
+
+@pytest.mark.parametrize(("at", "inside"), [(-1, False), (0, True), (99, True), (100, False)])
+def test_a_line_along_the_edge_of_the_frame_is_inside(at: int, inside: bool) -> None:
+    for line in ((at, 10, at, 50), (10, at, 50, at)):
+        assert clipped(line, (100, 100)) == (line if inside else None)
+
+
+@pytest.mark.parametrize(
+    ("segment", "box", "moved"),
+    [
+        ((10, 50, 90, 50), (20, 10), (20, 55, 80, 55)),
+        ((10, 50, 90, 50), (200, 10), (49, 55, 51, 55)),  # two pixels stay
+        ((10, 50, 12, 50), (20, 10), (10, 55, 12, 55)),
+        ((10, 50, 11, 50), (20, 10), (10, 55, 11, 55)),
+        ((50, 10, 50, 60), (20, 10), (50, 15, 50, 65)),
+        ((90, 70, 10, 70), (20, 30), (80, 79, 20, 79)),  # the lowest row is 79
+    ],
+)
+def test_a_line_for_centres_is_moved_and_shortened(segment: Any, box: Any, moved: Any) -> None:
+    assert fitted(segment, (100, 80), box) == moved
+
+
+@pytest.mark.parametrize(
+    ("segment", "start", "end"),
+    [
+        ((10, 50, 90, 50), (50, 34), (50, 66)),
+        ((90, 50, 10, 50), (50, 66), (50, 34)),
+        ((10, 2, 90, 2), (50, 0), (50, 18)),
+        ((10, 78, 90, 78), (50, 62), (50, 79)),
+        ((0, 10, 0, 70), (16, 40), (0, 40)),
+        ((99, 10, 99, 70), (99, 40), (83, 40)),
+    ],
+)
+def test_an_arrow_crosses_the_middle_of_a_line_and_stays_in_the_frame(segment: Any, start: Any, end: Any) -> None:
+    assert entries(segment, (100, 80)) == ((*start, *end, *segment), (*end, *start, *segment))
 
 
 def test_a_corner_of_the_frame_is_no_line() -> None:

@@ -112,7 +112,7 @@ def test_an_error_of_ours_comes_back_however_exceptions_are_pickled(tmp_path: Pa
     place = f"import sys; sys.path.insert(0, {str(tmp_path)!r})"
     with Worker() as worker:
         worker.call("builtins:exec", place, timeout=60)
-        with pytest.raises(OutputError, match="as it was") as caught:
+        with pytest.raises(OutputError, match=r"^as it was") as caught:
             worker.call("only_there:fail", timeout=60)
     assert caught.value.hint == "do this"
 
@@ -158,7 +158,7 @@ def test_too_long(worker: Worker) -> None:
 
 
 def test_a_preload_that_fails_is_a_death() -> None:
-    with Worker(("no_such_module",)) as worker, pytest.raises(Died, match="exited with status 1") as caught:
+    with Worker(("no_such_module",)) as worker, pytest.raises(Died, match=r"^exited with status 1") as caught:
         worker.call("math:gcd", 1, 1, timeout=60)
     assert "No module named 'no_such_module'" in caught.value.output
 
@@ -281,7 +281,7 @@ def test_a_child_that_hangs_before_it_reads_runs_into_the_time_limit(
 ) -> None:
     (tmp_path / "endless_preload.py").write_text("import time\ntime.sleep(60)\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    with Worker(("endless_preload",)) as worker, pytest.raises(Died, match="ran longer"):
+    with Worker(("endless_preload",)) as worker, pytest.raises(Died, match=r"^ran longer"):
         worker.call("builtins:len", bytes(8 << 20), timeout=1)
 
 
@@ -349,7 +349,7 @@ class TestBegun:
 
     def test_its_end_is_that_of_the_call(self, worker: Worker) -> None:
         worker.begin("os:_exit", 3, timeout=60)
-        with pytest.raises(Died, match="exited with status 3"):
+        with pytest.raises(Died, match=r"^exited with status 3"):
             worker.call("os:_exit", 3, timeout=60)
 
     def test_one_that_died_before_it_is_wanted(self, worker: Worker) -> None:
@@ -357,7 +357,7 @@ class TestBegun:
         worker.begin("os:_exit", 3, timeout=60)
         assert worker._begun is not None
         worker._begun[1].exception(timeout=30)
-        with pytest.raises(Died, match="exited with status 3"):
+        with pytest.raises(Died, match=r"^exited with status 3"):
             worker.call("os:_exit", 3, timeout=60)
 
     def test_an_interrupted_wait_ends_it(self) -> None:

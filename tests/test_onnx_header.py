@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from convert.errors import InputError
-from convert.onnx_header import SMALL, Damaged, Header, parse_header, read_header
+from convert.onnx_header import SMALL, Damaged, Header, field_of, parse_header, read_header
 from tests.examples import examples
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -266,6 +266,8 @@ _ONE, _INT64, _RAW = b"\x00\x00\x80\x3f", _number(2, 7), (5).to_bytes(8, "little
         (_INT64 + _field(9, _RAW[:7]), None),
         (_INT64 + _number(9, 5), None),
         (_INT64 + _number(7, 5), (5,)),
+        (_INT64 + _number(4, 9) + _number(7, 5), (5,)),
+        (_number(2, 6) + _number(5, 2**64 - 5), (-5,)),
         (_INT64 + _number(1, 2) + _number(7, 5), None),
         (_INT64 + _number(1, 2) + _field(7, _varint(5) + _varint(2**64 - 6)), (5, -6)),
         (_INT64 + _field(1, _varint(2) + _varint(1)) + _number(7, 5) + _number(7, 6), (5, 6)),
@@ -295,6 +297,9 @@ def test_elements_of_a_tensor(tensor: bytes, found: tuple[int, ...] | float | No
         (_number(1, 8), 8),
         (_number(1, 0), 0),
         (_number(1, 2**64 - 1), -1),
+        (_number(1, 2**64 + 5), 5),
+        (_number(1, 2**63 - 1), 2**63 - 1),
+        (_number(1, 2**63), -(2**63)),
         (_field(2, b"N"), "N"),
         (_field(2, b""), None),
         (b"", None),
@@ -393,6 +398,11 @@ def test_damage_is_said(data: bytes, says: str) -> None:
         parse_header(data)
 
 
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 255, 256, 16383, 16384, 20000])
+def test_a_field_that_is_written_is_read_again(size: int) -> None:
+    assert field_of(7, bytes(size)) == _field(7, bytes(size))
+
+
 def test_operator_sets() -> None:
     sets = (("", 13), ("ai.onnx", 15), ("x.y", 30), ("none", None))
     parts = (_field(1, name.encode()) + (b"" if number is None else _number(2, number)) for name, number in sets)
@@ -400,6 +410,36 @@ def test_operator_sets() -> None:
     header = parse_header(graph + b"".join(_field(8, each) for each in parts))
     assert (header.opset, header.domains) == (15, ("", "ai.onnx", "none", "x.y"))
     assert parse_header(graph + _field(8, _field(2, b"13"))).opset == 0
+    assert parse_header(graph).opset == 0
+    unnamed = parse_header(graph + _field(8, _number(2, 13)))
+    assert (unnamed.opset, unnamed.domains) == (13, ("",))
+
+
+def test_what_has_no_name_has_an_empty_one() -> None:
+    tensor = _number(2, 7) + _number(7, 5)
+    graph = _field(1, _field(5, _number(3, 1))) + _field(5, tensor) + _field(12, b"")
+    header = parse_header(_field(7, graph) + _field(14, b""))
+    assert header.nodes == (("", "", (), (), "", None, {"": 1}),)
+    assert header.outputs == (("", "no tensor", None),)
+    assert (header.initialisers, header.integers, header.metadata) == (frozenset({""}), {"": (5,)}, {"": ""})
+
+
+@pytest.mark.parametrize(
+    ("attribute", "constant"),
+    [
+        (_field(1, b"value_int") + _number(3, 2**64 - 7), (-7,)),
+        (_field(1, b"value_ints") + _number(8, 1) + _field(8, b"\2\3"), (1, 2, 3)),
+        (_field(1, b"value_ints") + _field(8, bytes(SMALL + 1)), (0,) * SMALL),
+        (_field(1, b"value_ints"), ()),
+        (_field(1, b"value_float") + _fixed(2, _ONE), None),
+        (_field(1, b"other") + _number(3, 7), None),
+    ],
+)
+def test_integers_of_a_constant(attribute: bytes, constant: tuple[int, ...] | None) -> None:
+    node = _field(4, b"Constant") + _field(2, b"c") + _field(2, b"d") + _field(5, attribute)
+    header = parse_header(_field(7, _field(1, node)))
+    assert header.nodes[0].constant == constant
+    assert header.integers == ({} if constant is None else {"c": constant})
 
 
 def test_external_weights_are_named(tmp_path: Path) -> None:

@@ -106,13 +106,13 @@ def test_values(name: str, given: object, value: object) -> None:
         ("gpu_id", -1, "-1 is not in the range x>=0."),
         ("batch_size", 0, "0 is not in the range 1<=x<=1024."),
         ("batch_size", 1025, "1025 is not in the range 1<=x<=1024."),
-        ("frame", "9:1", "; .*16:9"),
+        ("frame", "9:1", ".*; .*16:9"),
         ("images", "no/such/folder", "Path 'no/such/folder' does not exist."),
         ("role", "tgie", "'tgie' is not one of 'pgie', 'sgie', 'both'."),
     ],
 )
 def test_refusals(name: str, given: object, message: str) -> None:
-    with pytest.raises(ValueError, match=message) as direct:
+    with pytest.raises(ValueError, match=f"^{message}") as direct:
         OPTIONS[name].value(given)
     with pytest.raises(PresetError, match=f"^{name}: ") as caught:
         checked(ConvertOptions, {name: given})
@@ -145,9 +145,10 @@ def test_labels_of_a_file(tmp_path: Path) -> None:
     [
         ("lables.txt", "there is no label file .*lables.txt; did you mean .*/labels.txt"),
         ("labels", "there is no label file .*labels; did you mean .*/labels.txt"),
+        ("labls.txt", "there is no label file .*labls.txt; did you mean .*/labels.txt\\?$"),
         ("my.names", "there is no label file .*my.names; check the name, or give a list a;b;c"),
         ("gone/labels", "there is no label file .*gone/labels; check the name"),
-        ("folder/", "folder is a folder; give the label file in it"),
+        ("folder/", ".*/folder is a folder; give the label file in it, or a list a;b;c$"),
         ("model_variables.h", "there are no labels in .*model_variables.h; give a text file"),
         ("empty.txt", "there are no labels in .*empty.txt"),
         ("picture.txt", "there are no labels in .*picture.txt"),
@@ -158,8 +159,41 @@ def test_files_without_labels(tmp_path: Path, given: str, message: str) -> None:
     files = {"labels.txt": b"a\nb", "model_variables.h": b"a\nb", "empty.txt": b"\n \n", "picture.txt": b"a\0b"}
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"^{message}"):
         OPTIONS["labels"].value(given, tmp_path)
+
+
+TEXTS = (".txt", ".labels", ".label", ".names", ".lst", ".list", ".csv", ".tsv", ".text")
+OTHERS = (
+    *(".h", ".hpp", ".c", ".cc", ".cpp", ".json", ".zip", ".tflite", ".lite", ".onnx", ".eim", ".py", ".toml", ".yaml"),
+    *(".yml", ".xml", ".pbtxt", ".png", ".jpg", ".jpeg", ".pdf"),
+)
+
+
+@pytest.mark.parametrize(
+    "name", [*(f"m{suffix}" for suffix in (*TEXTS, *OTHERS)), "label", "labels", "classes", "names"]
+)
+def test_what_is_called_as_a_file_is_no_label(tmp_path: Path, name: str) -> None:
+    hint = "check the name, or give a list a;b;c"
+    with pytest.raises(ValueError, match=f"^there is no label file {tmp_path / name}; {hint}$"):
+        OPTIONS["labels"].value(name, tmp_path)
+    (tmp_path / name).write_text("a")
+    if name.endswith(OTHERS):
+        hint = "give a text file with one label a line, or a list a;b;c"
+        with pytest.raises(ValueError, match=f"^there are no labels in {tmp_path / name}; {hint}$"):
+            OPTIONS["labels"].value(name, tmp_path)
+    else:
+        assert OPTIONS["labels"].value(name, tmp_path) == ("a",)
+
+
+def test_how_large_a_file_of_labels_may_be(tmp_path: Path) -> None:
+    for size, is_read in ((2**20, True), (2**20 + 1, False)):
+        (tmp_path / "labels.txt").write_text("a" * size)
+        if is_read:
+            assert OPTIONS["labels"].value("labels.txt", tmp_path) == ("a" * size,)
+        else:
+            with pytest.raises(ValueError, match=r"^there are no labels in "):
+                OPTIONS["labels"].value("labels.txt", tmp_path)
 
 
 @pytest.mark.parametrize("given", ["person", "folder", "v1.2", "yes/no;maybe", "a/b,c", "x" * 5000, "Dr. No"])

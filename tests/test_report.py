@@ -140,6 +140,7 @@ def through_json(document: Any) -> Any:
 
 
 def test_text_is_readable_and_ends_in_a_newline() -> None:
+    assert dumps({"ö": "\udcff"}) == b'{\n  "\\u00f6": "\\udcff"\n}\n', "a file name that is not UTF-8"
     assert dumps({"b": "öffen", "a": [1]}) == '{\n  "b": "öffen",\n  "a": [\n    1\n  ]\n}\n'.encode()
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,12 @@ from convert.files import sha256
 from convert.heads import HEADS
 from convert.images import Frame, Framing, ImageScaling, ResizeMode
 from convert.types import (
+    DETECTOR_THRESHOLD,
+    IMAGENET_MEAN_BGR,
+    INPUT_NAME,
+    ROUNDED,
+    TORCH_MEAN,
+    TORCH_STD,
     Adapted,
     Agreement,
     Color,
@@ -26,10 +33,8 @@ from convert.types import (
     Tensor,
     Translated,
     onnx_file,
+    slug,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 INPUT = Tensor("x", (None, 3, 8, None), "float32")
 BEFORE = Preprocessing(1.0, (), "RGB", False, False, "", ResizeMode.SQUASH)
@@ -133,9 +138,37 @@ def test_a_precision_keeps_the_decisions(top1: float, inputs: int, differences: 
     assert not PrecisionEvidence("fp16").is_good
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Äpfel & Früchte (v2)", "apfel-fruchte-v2"),
+        ("ßæœøđðþłħŧı", "ssaeoeoddthlhti"),
+        ("ÆØÐ_x", "aeod-x"),
+        ("--a--", "a"),
+        ("日本", "model"),
+        ("", "model"),
+        ("n" * 60 + "x", "n" * 60),
+        ("n" * 59 + " x", "n" * 59),
+    ],
+)
+def test_a_name_for_files(text: str, name: str) -> None:
+    assert slug(text) == name
+
+
+def test_numbers_and_words_that_others_chose() -> None:
+    """ImageNet's mean and deviation as in Edge Impulse's SDK, Studio's threshold, and what stands in shipped models."""
+    assert (TORCH_MEAN, TORCH_STD) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert IMAGENET_MEAN_BGR == (103.939, 116.779, 123.68)
+    assert (DETECTOR_THRESHOLD, INPUT_NAME, ROUNDED) == (0.5, "x_input", "float32, rounded as in int8")
+
+
 def test_a_model_in_memory_and_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(b"model")
     with (tmp_path / "m.onnx").open("rb") as file:
         models = [OnnxModel(stored, INPUT, (), 13) for stored in (b"model", file)]
         for model in (*models, *map(pickle.loads, map(pickle.dumps, models))):
             assert (model.data, model.size, model.input, model.opset) == (b"model", 5, INPUT, 13)
+        in_memory, in_file = (each.loadable for each in models)
+        assert in_memory == b"model"
+        assert isinstance(in_file, str)
+        assert Path(in_file).read_bytes() == b"model"

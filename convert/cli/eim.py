@@ -451,7 +451,7 @@ def _show_reply(model: ModelInfo, name: str, note: str, reply: Reply) -> None:
     for kind in BOXES:
         if boxes := reply.result.get(kind, []):
             title = "" if kind == "bounding_boxes" else f"{kind.replace('_', ' ')}, "
-            out.print(f"  {title}in pixels of the model's {model.width}x{model.height}:", markup=False)
+            out.print(f"  {title}in pixels of the model's {model.width}x{model.height}:")
         for box in boxes:
             place = f"{short(box['x'])},{short(box['y'])} {short(box['width'])}x{short(box['height'])}"
             number = f" object {box['object_id']}" if "object_id" in box else ""

@@ -195,7 +195,7 @@ def _begin_depfile(ctx: click.Context, _parameter: click.Parameter, value: Path 
     """Eager, because reading begins while the other options are looked at (--labels FILE)."""
     if value is None or ctx.resilient_parsing:
         return None
-    if value.suffix != ".d" or value.name == ".d":
+    if value.suffix != ".d":
         raise click.BadParameter("it has to end in .d, and is about the file that is called so without it")
     from convert.files import recording  # few runs need it
 

@@ -169,8 +169,7 @@ def _recorded(
     export: types.Export, framing: images.Framing | None, size: tuple[int, int], object_size: tuple[float, float] | None
 ) -> list[tuple[str, tuple[int, ...]]]:
     """The export's own lines in pixels of the frame; () where nothing of it is inside."""
-    recorded, shape = export.metadata, export.facts.input.shape
-    height, width = (int(side or 0) for side in shape[1:3])
+    recorded, (height, width, *_) = export.metadata, export.facts.input.sides
     scaled = framing is not None or recorded.resize_mode is images.ResizeMode.FIT_LONGEST
     mode = (recorded.resize_mode if scaled else None) or images.ResizeMode.SQUASH
     place = placement(mode, (width, height), size, anchor=recorded.anchor)

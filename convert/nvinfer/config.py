@@ -584,7 +584,7 @@ class _YamlReader:
         classes = [state.attrs] * count
         for name, _ in self.groups:
             if name.kind != "scalar" and not (name.kind == "null" and not self.is_old):
-                self.abort("a group has a list or a map as its name", "yaml-cpp: bad conversion", None)
+                self.abort("a group has a list, a map or nothing as its name", "yaml-cpp: bad conversion", None)
             title = _string(name)
             if title == keys.ATTRS_ALL.encode() or not title.startswith(keys.ATTRS_PREFIX.encode()):
                 continue

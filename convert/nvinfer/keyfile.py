@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import StrEnum, auto
 from typing import Final, NamedTuple, NoReturn
 
 from convert.nvinfer.keys import as_text
@@ -39,12 +39,12 @@ _ALNUM: Final = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Nd", "Nl", "No"})
 class ErrorKind(StrEnum):
     """The codes of GLib's GKeyFileError."""
 
-    UNKNOWN_ENCODING = "unknown-encoding"
-    PARSE = "parse"
-    NOT_FOUND = "not-found"
-    KEY_NOT_FOUND = "key-not-found"
-    GROUP_NOT_FOUND = "group-not-found"
-    INVALID_VALUE = "invalid-value"
+    UNKNOWN_ENCODING = auto()
+    PARSE = auto()
+    NOT_FOUND = auto()
+    KEY_NOT_FOUND = auto()
+    GROUP_NOT_FOUND = auto()
+    INVALID_VALUE = auto()
 
 
 class KeyFileError(Exception):
@@ -105,11 +105,11 @@ class KeyFile:
         file, position, line = cls(), 0, 1
         while found := _NEXT_LINE.search(data, position):
             line += data.count(b"\n", position, found.start())
-            end = data.find(b"\n", found.end() - 1)
+            end = data.find(b"\n", found.end())
             # Only a line that ends in \n loses its \r: the last one may have it.
-            raw = data[found.start() :] if end < 0 else data[found.start() : end].removesuffix(b"\r")
+            raw = data[found.start() :] if end == -1 else data[found.start() : end].removesuffix(b"\r")
             file.line(raw, line)
-            if end < 0:
+            if end == -1:
                 break
             position, line = end + 1, line + 1
         return file
@@ -162,7 +162,7 @@ class KeyFile:
             raise TooMany
         pair = KeyLine(key, value, line, indent + 1, column)
         bracket = key.rfind(b"[")
-        if 0 <= bracket < len(key) - 2 and key[bracket + 1 : -1].lower() != b"c":
+        if 0 < bracket < len(key) - 2 and key[bracket + 1 : -1].lower() != b"c":
             self.dropped.append((self.current.name, pair))
             return
         self.current.pairs.append(pair)

@@ -72,14 +72,13 @@ class Double:
 def strtol(text: bytes) -> tuple[int, int]:
     """C `strtol(text, &end, 10)`: the value and the index of `end`, which is 0 when nothing was converted.
 
-    The value is not limited to 64 bits but never has more than 20 digits: a longer one comes back as 10**20, which
-    is out of range for every C type.
+    The value is not limited to 64 bits: a long one comes back as its first 21 digits, which no C type can hold.
     """
     match = _INTEGER.match(text)
     if match is None or match.end() == 0 or not text[: match.end()][-1:].isdigit():
         return 0, 0
     sign, digits = match.groups()
-    value = 0 if not digits else int(digits) if len(digits) <= _DIGITS else 10**_DIGITS
+    value = int(digits[: _DIGITS + 1] or b"0")
     return (-value if sign == b"-" else value), match.end()
 
 
@@ -200,9 +199,8 @@ def _extract(text: bytes, least: int, most: int) -> int:
         digits, base = octal.lstrip(b"0") or b"0", 8
     else:
         digits, base = decimal, 10
-    if len(digits) > 2 * _DIGITS:
-        raise NotANumber
-    value = -int(digits, base) if sign == b"-" else int(digits, base)
+    value = int(digits[: _DIGITS + 1], base)
+    value = -value if sign == b"-" else value
     if not least <= value <= most:
         raise NotANumber
     return value
@@ -233,10 +231,8 @@ def float32(value: float) -> float:
 
 def nine_digits(value: float) -> float | int | str:
     """`value` as reports write it: nine significant digits, "nan", "inf" and "-inf" as text, integral ones as int."""
-    if math.isnan(value):
-        return "nan"
-    if math.isinf(value):
-        return "inf" if value > 0 else "-inf"
+    if not math.isfinite(value):
+        return str(value)
     short = float(f"{value:.9g}")
     return int(short) if short.is_integer() and abs(short) < 2**53 else short
 
@@ -295,10 +291,8 @@ def read_ordinary(path: str | os.PathLike[str], what: str, most: int) -> bytes:
         if state.st_size > most:
             message = f"the {what} has {state.st_size:,} bytes, and cannot have more than {most:,}"
             raise InputError(message, hint="is this another file?", path=os.fspath(path))
-        pieces: list[bytes] = []
-        while piece := os.read(handle, 2**20):
-            pieces.append(piece)
-        return b"".join(pieces)
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            return file.read()
     except OSError as error:
         raise _unreadable(path, what, error) from None
     finally:

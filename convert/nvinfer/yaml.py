@@ -117,7 +117,7 @@ def load(data: bytes, library: tuple[int, int] = (0, 7)) -> Node | None:
     except error.MarkedYAMLError as wrong:
         message = _MESSAGES.get(wrong.problem) or _MESSAGES.get(wrong.context) or wrong.problem
         raise YamlError(message, *_place(wrong.problem_mark)) from None
-    except ValueError:
+    except (ValueError, OverflowError):
         # chr() of a number beyond Unicode, or a lone half of a pair.
         message = "an escape sequence is no Unicode character"
         raise YamlError(message, *_place(source.get_mark())) from None

@@ -76,23 +76,51 @@ def test_each_file_once(tmp_path: Path) -> None:
     assert len(find_configs(paths)) == 1
 
 
-@pytest.mark.parametrize("kind", ["missing", "fifo", "loop", "empty folder", "model", "null character"])
-def test_what_cannot_be_checked_says_why(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "x.txt"
-    named = str(path)
-    if kind == "fifo":
-        os.mkfifo(path)
-    elif kind == "loop":
-        path.symlink_to(path)
-    elif kind == "empty folder":
-        path.mkdir()
-    elif kind == "model":
-        named = str(tmp_path / "m.onnx")
-    elif kind == "null character":
-        named = "a\0b.txt"
-    (found,) = find_configs([named])
+NAME_A_CONFIG = "name the config of Gst-nvinfer or deepstream-app, or the folder it is in"
+INSPECT = "name the config: its onnx-file is looked at, too; `ei-deepstream inspect` describes exports"
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "hint"),
+    [
+        ("missing.txt", "the config cannot be read: No such file or directory", "check the path"),
+        ("fifo.txt", "the config is no ordinary file (a pipe, socket or device)", "name an ordinary file"),
+        ("a\0b.txt", "the path of the config has a null character in it", None),
+        ("empty", "there is no DeepStream config in the folder", "name the config itself"),
+        ("picture.txt", "this is a PNG picture, and no config", NAME_A_CONFIG),
+        ("page.txt", "this is XML or HTML, and no config", NAME_A_CONFIG),
+        ("json.txt", "this is JSON, and no config", NAME_A_CONFIG),
+        ("model.txt", "this is protobuf's text, and no config", NAME_A_CONFIG),
+        *((f"m{suffix}", "check takes configs, not models and libraries", INSPECT) for suffix in (
+            ".onnx", ".ENGINE", ".plan", ".tflite", ".lite", ".zip", ".so", ".eim",
+        )),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_checked_says_why(tmp_path: Path, name: str, message: str, hint: str | None) -> None:
+    os.mkfifo(tmp_path / "fifo.txt")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "picture.txt").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(20))
+    (tmp_path / "page.txt").write_text("  <html>")
+    (tmp_path / "json.txt").write_text(' {"a": 1}')
+    (tmp_path / "model.txt").write_text("layer {\n  a: 1\n}\n")
+    (found,) = find_configs([str(tmp_path / name)])
     assert found.error is not None
-    assert found.error.hint or kind == "null character"
+    assert (found.error.message, found.error.hint) == (message, hint)
+
+
+def test_a_folder_of_too_many_configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convert.check.run._MOST_FILES", 2)
+    for number in range(2):
+        (tmp_path / f"{number}.txt").write_text(_CONFIG)
+    assert [each.error for each in find_configs([str(tmp_path)])] == [None, None]
+    (tmp_path / "2.txt").write_text(_CONFIG)
+    *others, last = find_configs([str(tmp_path)])
+    assert [each.error for each in others] == [None, None]
+    assert last.error is not None
+    assert (last.error.message, last.error.hint) == (
+        "the folder holds more than 2 configs and scripts",
+        "name a smaller folder",
+    )
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")

@@ -139,8 +139,8 @@ def test_a_value_that_nvinfer_takes_for_0_unnoticed_becomes_what_stands_there(
 
 def test_the_diff_can_be_read() -> None:
     shown = diff(Fix("a.txt", b"x\ny \x0c z", b"x\ny"))
-    assert shown.splitlines()[:2] == ["--- a/a.txt", "+++ b/a.txt"]
-    assert "\\ No newline at end of file" in shown
+    missing = "\\ No newline at end of file\n"
+    assert shown == f"--- a/a.txt\n+++ b/a.txt\n@@ -1,2 +1,2 @@\n x\n-y \x0c z\n{missing}+y\n{missing}"
     assert diff(Fix("a", b"\xff\n", b"\xfe\n"))
 
 

@@ -191,7 +191,8 @@ def test_stage_by_stage(say: Callable[..., Said], convert: Callable[..., Path], 
     assert say("adapt", work / "shapes.translated.onnx", "-o", work, *frame, "-q").code == 0
     assert say("validate", work / "shapes.onnx", "-o", work, "-q").code == 0
     emitted = say("emit", work / "shapes.onnx", "-o", tmp_path / "bundle", "--format", "json").document
-    assert "EI510" in {finding["id"] for finding in emitted["findings"]}
+    said_of_it = [finding["message"] for finding in emitted["findings"] if finding["id"] == "EI510"]
+    assert said_of_it == ["only the config for a primary engine was written: the model takes whole frames of 16:9"]
     for path in whole.iterdir():
         if path.name != "report.json":
             assert (tmp_path / "bundle" / path.name).read_bytes() == path.read_bytes()
@@ -203,7 +204,10 @@ def test_stage_by_stage(say: Callable[..., Said], convert: Callable[..., Path], 
     # what the model was made for stands in it, and cannot be talked away
     said = say("validate", work / "shapes.onnx", "--resize-mode", "squash")
     assert said.code == 3
-    assert "made for frames of 16:9" in said.err
+    assert said.err.splitlines() == [
+        f"error: {work / 'shapes.onnx'}: made for frames of 16:9, cropped to the centre; shapes.tflite says otherwise",
+        "  hint: say how pictures were brought to size in training: --resize-mode fit-shortest",
+    ]
     assert "--resize-mode fit-shortest" in said.err
     said = say("emit", work / "shapes.onnx", "-o", tmp_path / "secondary", "--role", "sgie")
     assert said.code == 3
@@ -227,8 +231,11 @@ def test_what_a_crop_keeps_goes_from_stage_to_stage(say: Callable[..., Said], tm
     path.write_text(json.dumps(document))
     said = say("validate", tmp_path / "shapes.onnx", "-o", tmp_path)
     assert said.code == 3
-    assert "made for frames of 16:9, cropped to the bottom right; shapes.tflite says otherwise" in said.err
-    assert "run adapt again" in said.err
+    made = "made for frames of 16:9, cropped to the bottom right"
+    assert said.err.splitlines() == [
+        f"error: {tmp_path / 'shapes.onnx'}: {made}; shapes.tflite says otherwise",
+        "  hint: run adapt again on what unpack wrote",
+    ]
 
 
 def test_the_text_says_what_is_gained(say: Callable[..., Said], tmp_path: Path) -> None:

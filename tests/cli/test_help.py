@@ -109,6 +109,12 @@ def test_commands_are_listed_with_the_stages_last(say: Callable[..., Said]) -> N
     assert "\n  version " in first
 
 
+@pytest.mark.parametrize("group", [(), ("eim",), ("cache",)])
+def test_a_group_without_a_command_shows_its_help(say: Callable[..., Said], group: tuple[str, ...]) -> None:
+    said = say(*group)
+    assert (said.out + said.err).startswith(f"Usage: {' '.join(('ei-deepstream', *group))} [OPTIONS] COMMAND")
+
+
 def test_version(say: Callable[..., Said]) -> None:
     said = say("version")
     assert said.code == 0

@@ -1,4 +1,4 @@
-"""The commands and their options as they are written in scripts: a change is a change of the interface.
+"""The commands and their options as they are written in scripts, and what is said of each: a change is seen.
 
 Made anew by `python -m tests.cli.test_interface`.
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from convert.cli import commands
+from convert.cli import Command, Group, commands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,12 @@ def _command(parent: str, command: click.Command) -> Iterator[str]:
     name = f"{parent} {command.name}" if parent else "ei-deepstream"
     context = click.Context(command)
     yield name
-    yield from ("    " + _parameter(each) for each in command.params)
+    assert isinstance(command, Command | Group)
+    yield from (f"    for example: {each}" for each in command.examples)
+    yield from [f"    without arguments: {command.ask}"] if command.ask else []
+    for each in command.params:
+        yield "    " + _parameter(each)
+        yield from [f"        {each.help}"] if isinstance(each, click.Option) else []
     if isinstance(command, click.Group):
         for child in command.list_commands(context):
             found = command.get_command(context, child)

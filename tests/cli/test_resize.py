@@ -63,8 +63,11 @@ def test_stage_by_stage(say: Callable[..., Said], convert: Callable[..., Path], 
         assert (tmp_path / "bundle" / name).read_bytes() == (whole / name).read_bytes()
     said = say("validate", work / "shapes.onnx", "--resize-mode", "squash")
     assert said.code == 3
-    assert "made for frames of 160x120" in said.err
-    assert "--resize-mode fit-longest" in said.err
+    made = "made for frames of 160x120, brought to size as in training"
+    assert said.err.splitlines() == [
+        f"error: {work / 'shapes.onnx'}: {made}; shapes.tflite says otherwise",
+        "  hint: say how pictures were brought to size in training: --resize-mode fit-longest",
+    ]
 
 
 def test_what_it_is_for_is_said(say: Callable[..., Said], tmp_path: Path) -> None:

@@ -264,7 +264,7 @@ def test_classify(capsys: pytest.CaptureFixture[str], fake: Any, tmp_path: Path)
         {"classification": {"face": 0.98765, "hand": 1}, "anomaly": 0.5},
         {
             "bounding_boxes": [{"label": "face", "value": 0.75, "x": 1, "y": 2, "width": 3, "height": 4}],
-            "object_tracking": [{"object_id": 7, "label": "f", "value": 1, "x": 1, "y": 2, "width": 3, "height": 4}],
+            "object_tracking": [{"object_id": 7, "label": "[b]", "value": 1, "x": 1, "y": 2, "width": 3, "height": 4}],
         },
     ]
     client = fake(MODEL, *results)
@@ -280,7 +280,7 @@ def test_classify(capsys: pytest.CaptureFixture[str], fake: Any, tmp_path: Path)
   in pixels of the model's 3x2:
   face                 0.750    1,2 3x4
   object tracking, in pixels of the model's 3x2:
-  f                    1.000    1,2 3x4 object 7
+  [b]                  1.000    1,2 3x4 object 7
 """,
     )
     assert client.asked == [
@@ -441,6 +441,11 @@ def test_classify_features(capsys: pytest.CaptureFixture[str], fake: Any, tmp_pa
         "the last 1 features are less than a slice, and left out\n  a: 2\n"),
     )  # fmt: skip
     assert client.asked[1:] == [("slice", [1.0, 2.0]), ("slice", [3.5, 4.0])], "the rest is no whole slice"
+    features.write_text("1")
+    fake(MODEL)
+    assert failed(capsys, *words, "--continuous") == [
+        f"error: {features}: it holds 1 features, and a slice is 2", "  hint: give a longer one",
+    ]  # fmt: skip
 
 
 def failed(capsys: pytest.CaptureFixture[str], *words: object) -> list[str]:
@@ -484,7 +489,13 @@ def test_recordings_for_what_takes_none(
     (tmp_path / name).write_text("1 2")
     model = ModelInfo(2, 0, ("a",), 0, 0, 0, None, "classification", (), {"model_parameters": parameters})
     fake(model)
-    assert failed(capsys, "classify", "m.eim", tmp_path / name)[0].startswith(f"error: {tmp_path / name}: {said}")
+    error, hint = failed(capsys, "classify", "m.eim", tmp_path / name)
+    assert error.startswith(f"error: {tmp_path / name}: {said}")
+    hints = {
+        "this .eim takes no pictures": "give --features FILE, or a .wav",
+        "this .eim takes no sound": "give pictures or --features FILE",
+    }
+    assert hint.startswith(f"  hint: {hints.get(said, '')}")
     client = fake(model, {"a": 1})
     assert main(["eim", "classify", "m.eim", "--features", str(tmp_path / name), "-q"]) == 0
     assert client.asked[1:] == [("all", [1.0, 2.0])], "a file of features may be called anything"

@@ -316,7 +316,7 @@ def test_what_is_no_line(text: str, message: str) -> None:
     with pytest.raises(PresetError, match=message) as caught:
         parse_line(text)
     assert caught.value.hint
-    with pytest.raises(PresetError, match="line: "):
+    with pytest.raises(PresetError, match=r"^line: "):
         checked(ConvertOptions, {"line": [text]})
 
 
@@ -367,6 +367,6 @@ def test_a_line_is_written_as_it_is_read() -> None:
 def test_a_line_shorter_than_a_pixel_is_refused(tmp_path: Path) -> None:
     line = parse_line("door:0.5,0.5,0.5002,0.5")
     model = fomo(tmp_path)
-    with pytest.raises(PresetError, match="line door is shorter than a pixel of 1920x1080") as caught:
+    with pytest.raises(PresetError, match=r"^line door is shorter than a pixel of 1920x1080$") as caught:
         counting(model.adapted.export, None, (1920, 1080), 3, ((line,), (), None))
     assert caught.value.hint == "draw a longer one"

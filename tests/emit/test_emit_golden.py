@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import difflib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from onnx import parser
 
 from convert.emit import Emit
 from convert.errors import PresetError
-from convert.images import Frame, ResizeMode, parse_line, parse_zone
-from convert.types import Metadata, Preprocessing, Tracking
+from convert.images import Frame, Framing, ResizeMode, parse_line, parse_zone
+from convert.images.resizing import Resizing
+from convert.types import Metadata, Preprocessing, Tracking, Validated
 from tests.emit.test_analytics import fomo
+from tests.emit.test_emit_detectors import TASKS, detector, suppressing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from convert.types import Validated
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -113,6 +115,57 @@ def test_what_options_change(model: str, tmp_path: Path, invent: Callable[..., V
         except PresetError as error:
             lines.append(f"  {error.message} | {error.hint}")
     file = GOLDEN / f"options-{model}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.write_text("\n".join(lines) + "\n")
+    assert lines == file.read_text().splitlines()
+
+
+WIDE, PIXELS = Frame(16, 9), Frame(640, 360, in_pixels=True)
+MODES = (ResizeMode.FIT_SHORTEST, ResizeMode.SQUASH)
+FRAMINGS = {
+    "cut by the graph": Framing(WIDE, (96, 64)),
+    "of the frame's shape": Framing(Frame(3, 2), (96, 64)),
+    **{f"{mode} of {PIXELS}": Resizing(PIXELS, (96, 64), mode) for mode in MODES},
+    **{f"{mode} of {WIDE}": Resizing(WIDE, (96, 64), mode, scaled=(640, 360)) for mode in MODES},
+}
+
+
+def _framed(invent: Callable[..., Validated], framing: Framing) -> Validated:
+    seen = Preprocessing(1 / 255, (), "RGB", False, False, "", ResizeMode.SQUASH, framing)
+    return invent(preprocessing=seen, size=(None, 3, *reversed(framing.network)))
+
+
+def test_what_models_change(invent: Callable[..., Validated]) -> None:
+    """Of the bundle of a classifier, line by line, where the model is another."""
+    colours = {
+        "BGR": Preprocessing(1.0, (103.9, 116.8, 123.7), "BGR", False, False, "", None),
+        "GRAY": Preprocessing(1 / 255, (), "GRAY", True, False, "", None),
+    }
+    plain = invent()
+    codes = '<ir_version: 7, opset_import: ["": 13]> net (float x) => (uint8 y) { y = QuantizeLinear (x, s, z) }'
+    onnx = replace(plain.adapted.onnx, stored=parser.parse_model(codes).SerializeToString())
+    quantized = replace(plain, adapted=replace(plain.adapted, onnx=onnx))
+    cases: list[tuple[str, Validated, dict[str, Any]]] = [
+        *((name, _framed(invent, framing), {"role": "pgie"}) for name, framing in FRAMINGS.items()),
+        *((name, invent(preprocessing=seen, size=(None, 1 if name == "GRAY" else 3, 64, 96)), {"role": "pgie"})
+          for name, seen in colours.items()),
+        *((f"int8, {release}", quantized, {"precision": "int8", "target": release}) for release in ("7.1", "9.1")),
+        *((f"large, {role}", invent(size=(None, 3, 640, 640)), {"role": role}) for role in ("pgie", "sgie")),
+        *((f"large, objects of {size}", invent(size=(None, 3, 640, 640)), {"role": "sgie", "min_size": size})
+          for size in (39, 40, 41)),
+        *((task, detector(invent, task, metadata=Metadata(threshold=0.6, nms_iou=0.3)), {"role": "pgie"})
+          for task in TASKS),
+        ("suppressing", suppressing(invent, "yolov5"), {"role": "sgie"}),
+    ]  # fmt: skip
+    lines = []
+    for name, made, options in cases:
+        emit = Emit(Path("b"), **options)
+        before = replace(emit, precision="fp32").files(plain.adapted)
+        files = emit.files(made.adapted)
+        for other in ("RUN.md", "build_engine.sh"):
+            del before[other], files[other]
+        lines += [name, *_said(emit, made), *_changes(before, files)]
+    file = GOLDEN / "models.txt"
     if os.environ.get("UPDATE_GOLDEN"):
         file.write_text("\n".join(lines) + "\n")
     assert lines == file.read_text().splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -108,7 +109,9 @@ def test_an_optional_key_is_left_out_of_older_releases(glib: Callable[[bytes], A
 
 
 def test_a_key_that_is_too_new_and_needed_is_refused(model: Validated) -> None:
-    with pytest.raises(PresetError, match=r"DeepStream 6\.1 does not know the key 'crop-objects") as caught:
+    with pytest.raises(
+        PresetError, match=r"^DeepStream 6\.1 does not know the key 'crop-objects.*', which this head needs$"
+    ) as caught:
         emitted(model, detector(optional=()), "6.1")
     assert caught.value.hint == "choose a newer --target"
 
@@ -119,7 +122,7 @@ def test_a_key_that_is_too_new_and_needed_is_refused(model: Validated) -> None:
 def test_a_function_that_the_stock_library_lacks_is_refused(model: Validated, function: str, release: str) -> None:
     preset = detector()
     changed = replace(preset, property=preset.property | {"parse-bbox-func-name": function})
-    with pytest.raises(PresetError, match=rf"DeepStream {release} has no {function}") as caught:
+    with pytest.raises(PresetError, match=rf"^the parser library of DeepStream {release} has no {function}$") as caught:
         emitted(model, changed, release)
     assert caught.value.hint == "choose another --target; `ei-deepstream targets` lists the functions of each"
     own = replace(changed, property=changed.property | {"custom-lib-path": "/home/me/libmine.so"})
@@ -132,24 +135,52 @@ KNOWN = "there are: classes, name, nms-iou, operate-on, parser-library, threshol
 @pytest.mark.parametrize(
     ("value", "message", "hint"),
     [
-        ("{thresold}", "nothing is called 'thresold' here", KNOWN),
-        ("a {b} c", "nothing is called 'b' here", KNOWN),
-        ({"a": 1}, "cannot be {'a': 1}", "a number, text, true or false, or a list of these"),
-        ([["a"]], "cannot be [['a']]", "a number, text, true or false, or a list of these"),
-        ([], "an empty list", None),
-        (float("nan"), "not a finite number: nan", None),
+        ("{thresold}", "cluster-mode: nothing is called 'thresold' here", KNOWN),
+        ("a {b} c", "cluster-mode: nothing is called 'b' here", KNOWN),
+        ({"a": 1}, "cluster-mode cannot be {'a': 1}", "a number, text, true or false, or a list of these"),
+        ([["a"]], "cluster-mode cannot be [['a']]", "a number, text, true or false, or a list of these"),
+        ([], "cluster-mode: an empty list cannot be told from an empty value", None),
+        (float("nan"), "cluster-mode: not a finite number: nan", None),
+        ("a\0b", r"cluster-mode: a value cannot contain a null character: 'a\x00b'", None),
+        ("\fa", r"cluster-mode: GKeyFile strips the first character of '\x0ca'", None),
     ],
 )
 def test_a_value_that_makes_no_sense_is_named(model: Validated, value: Any, message: str, hint: str | None) -> None:
-    with pytest.raises(PresetError, match="cluster-mode") as caught:
+    with pytest.raises(PresetError) as caught:
         emitted(model, detector(property={"cluster-mode": value}))
-    assert message in caught.value.message
-    assert caught.value.hint == hint
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+def test_a_header_that_makes_no_sense_is_named(model: Validated) -> None:
+    with pytest.raises(PresetError, match=r"^the header: nothing is called 'x' here$") as caught:
+        emitted(model, detector(primary="finds {x}"))
+    assert caught.value.hint == KNOWN
 
 
 def test_a_key_that_is_written_by_itself_may_not_be_repeated(model: Validated) -> None:
-    with pytest.raises(PresetError, match="written by itself: gpu-id"):
-        emitted(model, detector(property={"gpu-id": 1}))
+    with pytest.raises(PresetError, match=r"^the head repeats a key that is written by itself: batch-size, gpu-id$"):
+        emitted(model, detector(property={"gpu-id": 1, "batch-size": 1}))
+
+
+def test_a_key_of_other_letters_is_refused(model: Validated) -> None:
+    with pytest.raises(PresetError, match=r"^not a key: 'gpu id'$") as caught:
+        emitted(model, detector(property={"gpu id": 1}))
+    assert caught.value.hint == "letters, digits, - and _ only"
+
+
+def test_a_head_that_has_no_file_names_those_that_have() -> None:
+    with pytest.raises(PresetError, match=r"^nothing is known to emit for nothing$") as caught:
+        head_preset("nothing")
+    known = sorted(path.stem for path in (configs() / "heads").glob("*.toml"))
+    assert caught.value.hint == "known heads: " + ", ".join(known)
+
+
+def test_a_graph_that_the_target_cannot_build_is_refused(invent: Callable[..., Validated]) -> None:
+    head = replace(invent(task="yolov5").adapted.head, overlap=0.5)
+    said = "a graph that drops boxes over all classes needs TensorRT 8.2; DeepStream 6.0 has 8.0.1 on jetson"
+    with pytest.raises(PresetError, match=f"^{re.escape(said)}$") as caught:
+        config.preset_for(head, target("6.0", "jetson"))
+    assert caught.value.hint == "choose a newer --target, or --yolo-score product"
 
 
 def test_facts_know_the_model_and_the_target(model: Validated) -> None:
@@ -166,7 +197,7 @@ def test_facts_know_the_model_and_the_target(model: Validated) -> None:
     ("edit", "message"),
     [
         ("titel = 'x'\n" + DETECTOR, "unknown entry 'titel'"),
-        (DETECTOR.replace('labels = "one-per-line"', ""), "the entry 'labels' is missing"),
+        (DETECTOR.replace('labels = "one-per-line"', ""), "the file: the entry 'labels' is missing"),
         (DETECTOR.replace('"one-per-line"', "1"), "labels must be str, not 1"),
         (DETECTOR.replace("[defaults]", "[default]"), "unknown entry 'default'"),
         ("title = [", "not TOML"),
@@ -190,9 +221,12 @@ def test_a_damaged_head_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     head_preset.cache_clear()
     assert message in caught.value.message
     assert caught.value.path == str(path)
+    if message == "not TOML":
+        assert caught.value.message.startswith("not TOML: ")
+        assert caught.value.hint == "undo the last edit of that file"
 
 
 def test_an_input_that_is_no_image_is_refused(invent: Callable[..., Validated]) -> None:
     flat = invent(size=(None, 3, 64, None))
-    with pytest.raises(PresetError, match=r"needs an image input"):
+    with pytest.raises(PresetError, match=r"^Gst-nvinfer needs an image input \[N,C,H,W\], not \(None, 3, 64, None\)$"):
         emitted(flat, detector())

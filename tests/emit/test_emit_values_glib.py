@@ -108,7 +108,7 @@ def test_what_cannot_be_written_is_refused(value: Any, why: str) -> None:
 
 @pytest.mark.parametrize("key", ["", "a b", "a=b", "a]", "#a", "a\n", " a"])
 def test_what_is_no_key_is_refused(key: str) -> None:
-    with pytest.raises(PresetError, match="not a key") as caught:
+    with pytest.raises(PresetError, match=r"^not a key") as caught:
         config_file("", (Group("property", ((Entry(key, 1),),)),))
     assert caught.value.hint == "letters, digits, - and _ only"
 

@@ -78,13 +78,13 @@ def test_what_cannot_be_expressed_is_named(form: str, label: str, why: str) -> N
 
 
 def test_no_labels_is_an_error() -> None:
-    with pytest.raises(InputError, match="no labels") as caught:
+    with pytest.raises(InputError, match=r"^there are no labels$") as caught:
         label_file((), "one-line")
     assert caught.value.hint == "give them in output order with --labels"
 
 
 def test_an_unknown_form_is_an_error() -> None:
-    with pytest.raises(PresetError, match="one-colum") as caught:
+    with pytest.raises(PresetError, match=r"^there is no label file form 'one-colum'$") as caught:
         label_file(("a",), "one-colum")
     assert caught.value.hint == "one of: one-line, one-per-line"
 
@@ -92,11 +92,11 @@ def test_an_unknown_form_is_an_error() -> None:
 def test_the_same_label_twice_is_found_once() -> None:
     (found,) = label_findings(("a", "b", "a", "c", "a"), "x_labels.txt")
     assert (found.id, found.level, found.path) == ("EI500", Level.WARNING, "x_labels.txt")
-    assert "3 classes are called 'a'" in found.message
+    assert found.message.startswith("3 classes are called 'a'")
 
 
 def test_a_label_longer_than_the_metadata_is_found() -> None:
     fits, cut = "é" * (LABEL_BYTES // 2), "é" * (LABEL_BYTES // 2 + 1)
     (found,) = label_findings((fits, cut, "x" * LABEL_BYTES), "x_labels.txt")
     assert found.id == "EI501"
-    assert f"label 2 has {len(cut.encode())} bytes" in found.message
+    assert found.message.startswith(f"label 2 has {len(cut.encode())} bytes")

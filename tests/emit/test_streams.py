@@ -62,34 +62,54 @@ def test_what_a_source_can_be(given: str, expected: tuple[str, str, int]) -> Non
     assert (found.kind, found.uri, found.number) == expected
 
 
+FORMS = "rtsp://CAMERA/STREAM, /dev/video0, csi (Jetson), street.mp4, or a URI: file:///data/street.mp4, http://..."
+
+
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("given", "message", "hint"),
     [
-        ("", "no video, stream or camera"),
-        ("0", "no video, stream or camera"),
-        ("webcam", "no video, stream or camera"),
-        ("..", "no video, stream or camera"),
-        ("/dev/video", "no video, stream or camera"),
-        ("/dev/ttyUSB0", "no video, stream or camera"),
-        ("~/street.mp4", "no video, stream or camera"),
-        ("udp://1.2.3.4:5000", "no source for udp://"),
-        ("rtsp://", "names nothing behind rtsp://"),
-        ("rtsp:/camera", "names nothing behind rtsp://"),
-        ("file://", "names nothing behind file://"),
-        ("rtsp://camera/a b", "holds a blank"),
-        ("C:\\street.mp4", "a backslash"),
-        ("a\nb.mp4", "control character"),
+        ("", "--source '' is no video, stream or camera", FORMS),
+        ("0", "--source '0' is no video, stream or camera", FORMS),
+        ("webcam", "--source 'webcam' is no video, stream or camera", FORMS),
+        ("..", "--source '..' is no video, stream or camera", FORMS),
+        ("/dev/video", "--source '/dev/video' is no video, stream or camera", FORMS),
+        ("/dev/video1000", "--source '/dev/video1000' is no video, stream or camera", FORMS),
+        ("csi:1000", "--source 'csi:1000' is no video, stream or camera", FORMS),
+        ("/dev/ttyUSB0", "--source '/dev/ttyUSB0' is no video, stream or camera", FORMS),
+        ("~/street.mp4", "--source '~/street.mp4' is no video, stream or camera", FORMS),
+        ("udp://1.2.3.4:5000", "deepstream-app has no source for udp://", FORMS),
+        ("rtsp://", "--source rtsp:// names nothing behind rtsp://", FORMS),
+        ("rtsp:/camera", "--source rtsp:/camera names nothing behind rtsp://", FORMS),
+        ("file://", "--source file:// names nothing behind file://", FORMS),
+        ("rtsp://camera/a b", "--source 'rtsp://camera/a b' holds a blank", "write %20 for it"),
+        ("C:\\street.mp4", r"--source 'C:\\street.mp4' holds a backslash or control character", FORMS),
+        ("a\nb.mp4", r"--source 'a\nb.mp4' holds a backslash or control character", FORMS),
     ],
 )
-def test_what_a_source_cannot_be(given: str, words: str) -> None:
+def test_what_a_source_cannot_be(given: str, message: str, hint: str) -> None:
     with pytest.raises(PresetError) as caught:
         Emit(Path("x"), source=given)
-    assert words in caught.value.message
-    assert caught.value.hint
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+@pytest.mark.parametrize(
+    ("given", "shown", "has_password", "relative"),
+    [
+        ("/dev/video2", "/dev/video2", False, ""),
+        ("csi:1", "csi:1", False, ""),
+        ("rtsp://me:secret@camera/1", "rtsp://camera/1", True, ""),
+        ("rtsp://camera/1", "rtsp://camera/1", False, ""),
+        ("street.mp4", "file://street.mp4", False, "street.mp4"),
+        ("/data/street.mp4", "file:///data/street.mp4", False, ""),
+    ],
+)
+def test_how_a_source_is_shown(given: str, shown: str, has_password: bool, relative: str) -> None:
+    found = parse_source(given, "jetson")
+    assert (found.shown, found.has_password, found.relative) == (shown, has_password, relative)
 
 
 def test_a_csi_camera_is_a_jetsons() -> None:
-    with pytest.raises(PresetError, match="only a Jetson") as caught:
+    with pytest.raises(PresetError, match=r"^--source csi: only a Jetson has CSI cameras$") as caught:
         Emit(Path("x"), source="csi", platform="dgpu")
     assert caught.value.hint == "use --platform jetson"
     with pytest.raises(PresetError, match="no sink 'window'") as caught:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -231,10 +232,10 @@ def test_the_suffix_decides() -> None:
 
 
 def test_unknown_release_or_platform() -> None:
-    with pytest.raises(PresetError) as caught:
+    with pytest.raises(PresetError, match=r"^'newest' is no version$") as caught:
         ini("", release="newest")
     assert caught.value.hint == "write it as 9.1 or 6.0.1"
-    with pytest.raises(PresetError) as caught:
+    with pytest.raises(PresetError, match=r"^there is no platform 'laptop'$") as caught:
         ini("", platform="laptop")
     assert caught.value.hint == "one of: dgpu, jetson"
 
@@ -262,26 +263,32 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.txt")
     (tmp_path / "loop.txt").symlink_to("loop.txt")
     (tmp_path / "folder.txt").mkdir()
-    for name, message in {
-        "fifo.txt": "the config is no ordinary file",
-        "loop.txt": "the config cannot be read: Too many levels|the config cannot be read: Symbolic link",
-        "folder.txt": "the config is a folder",
-        "missing.txt": "the config cannot be read: No such file",
-        "nul\0.txt": "the path of the config has a null character",
-    }.items():
-        with pytest.raises(InputError, match=f"^{message}") as caught:
+    (tmp_path / "config.txt").touch()
+    loop = "a symbolic link leads back to itself: remove it, or name the file"
+    for name, message, hint in (
+        ("fifo.txt", r"is no ordinary file \(a pipe, socket or device\)", "name an ordinary file"),
+        ("loop.txt", "cannot be read: (Too many levels.*|Symbolic link.*)", loop),
+        ("folder.txt", "is a folder", "name an ordinary file"),
+        ("missing.txt", "cannot be read: No such file or directory", "check the path"),
+        ("confg.txt", "cannot be read: No such file or directory", f"did you mean {tmp_path / 'config.txt'}?"),
+        ("config.txt/x", "cannot be read: Not a directory", "check the path and its rights"),
+    ):
+        with pytest.raises(InputError, match=f"^the config {message}$") as caught:
             read(tmp_path / name)
-        assert caught.value.path
+        assert (caught.value.hint, caught.value.path) == (hint, str(tmp_path / name))
+    with pytest.raises(InputError, match=r"^the path of the config has a null character in it$") as caught:
+        read("nul\0.txt")
+    assert (caught.value.hint, caught.value.path) == (None, r"'nul\x00.txt'")
 
 
-def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
-    path = tmp_path / "secret.txt"
-    path.write_text("[property]\n")
-    path.chmod(0)
-    if os.access(path, os.R_OK):
-        pytest.skip("this user may read everything")
-    with pytest.raises(InputError, match="Permission"):
-        read(path)
+def test_a_file_that_may_not_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("convert.nvinfer.numbers.os.open", refuse)
+    with pytest.raises(InputError, match=r"^the config cannot be read: Permission denied$") as caught:
+        read(CONFIG)
+    assert caught.value.hint == "make the file readable for you"
 
 
 def test_huge_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,7 @@ def whole(text: str, **options: str) -> Parsed:
         ("filter-out-class-ids: 3\nfilter-out-class-ids: -1;3", "filter-out-class-ids", [3, 4294967295]),
         ("operate-on-class-ids: 3\noperate-on-class-ids: 1", "operate-on-class-ids", [1]),
         ("dynamic-properties: a=1; =2 ;b", "dynamic-properties", ["a=1", "=2"]),
+        ("op-tensor-files: a;b/c; /d", "op-tensor-files", ["<dir>/a", "<dir>/b/c", "<dir>/ /d"]),
         ("onnx-file:", "onnx-file", "<dir>/null"),
         ('onnx-file: "a\\0b"', "onnx-file", "<dir>/a"),
         ("classifier-type: ~", "classifier-type", "null"),
@@ -246,6 +247,12 @@ def test_the_yaml_library_of_the_release_decides(line: str, old: Verdict, new: V
         ("a: *no", (1, 4), "there is no such anchor"),
         ("a: &\n", (1, 4), "an anchor or alias has no name, or a bracket in it"),
         ("a: ]", (1, 4), "a closing bracket without an opening one"),
+        ("a: &b[1]", (1, 4), "an anchor or alias has no name, or a bracket in it"),
+        ("a: *{", (1, 4), "an anchor or alias has no name, or a bracket in it"),
+        ("a: !b!!", (1, 4), "a tag is not complete"),
+        ('a: "\\UFFFFFFFF"', (1, 7), "an escape sequence is no Unicode character"),
+        ('a: "\\U00110000"', (1, 7), "an escape sequence is no Unicode character"),
+        ('a: "\\q"', (1, 6), "found unknown escape character 'q'"),
     ],
 )
 def test_what_is_said_of_a_file_that_is_no_yaml(text: str, place: tuple[int, int], message: str) -> None:

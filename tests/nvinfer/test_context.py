@@ -9,7 +9,16 @@ import pytest
 
 from convert.errors import InputError
 from convert.nvinfer.config import read_bytes
-from convert.nvinfer.context import Binding, Engine, Initialised, Status, initialise, read_labels, split_labels
+from convert.nvinfer.context import (
+    Binding,
+    Engine,
+    Initialised,
+    InputSize,
+    Status,
+    initialise,
+    read_labels,
+    split_labels,
+)
 
 STOCK = "custom-lib-path=/opt/nvidia/deepstream/deepstream/lib/libnvds_infercustomparser.so\n"
 Y = Binding("y", "float", (3,))
@@ -144,6 +153,19 @@ def test_first_frame(lines: str, outputs: tuple[Binding, ...], result: str) -> N
     assert (found.verdict == "ok") == (found.network is not None)
 
 
+def test_a_release_without_a_key_does_as_its_default() -> None:
+    """5.0 has neither segmentation-output-order nor parse-segmentation-func-name."""
+    started = start(STOCK + "network-type=2\nnum-detected-classes=3", engine(COV), release="5.0")
+    assert (started.verdict, started.output_parser_failed, started.problems) == ("ok", False, ())
+
+
+def test_the_size_of_an_input_that_is_no_picture_is_not_known() -> None:
+    started = start("network-type=1\ninput-tensor-from-meta=1", engine(dims=(27648,)))
+    assert started.network == InputSize(0, 0, 0)
+    started = start("network-type=1\ninput-tensor-from-meta=1", engine(dims=(3, 4, 8)))
+    assert started.network == InputSize(8, 4, 3)
+
+
 def test_the_stock_library_grew() -> None:
     lines = STOCK + "parse-bbox-func-name=NvDsInferParseCustomDDETRTAO\nnum-detected-classes=3"
     outputs = (Binding("pred_boxes", "float", (9, 4)), Binding("pred_logits", "float", (9, 3)))
@@ -260,9 +282,12 @@ OBB, SSD_PARSER, NMS_PARSER, PEOPLE = (
         (NMS, engine(Y, COV),
          "model parse-bbox-func-name:None",
          "no output has “bbox” in its name (y, cov): the built-in parser finds no box layer"),
-        (NMS, engine(COV, Binding("bbox", "float", (12, 144, 0))),
-         "model parse-bbox-func-name:None",
-         "output bbox has fewer than three dimensions: the built-in parser divides by zero"),
+        *(
+            (NMS, engine(COV, Binding("bbox", "float", dims)),
+             "model parse-bbox-func-name:None",
+             "output bbox has fewer than three dimensions: the built-in parser divides by zero")
+            for dims in ((12, 144, 0), (12, 0, 144))
+        ),
         ("network-type=2\nnum-detected-classes=3", engine(Binding("y", "half", (3, 4, 4))),
          "model parse-segmentation-func-name:None",
          "output y is half; the built-in segmentation parser reads float only"),

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import TYPE_CHECKING
+
 import pytest
 
 from convert.nvinfer import keyfile
 from convert.nvinfer.keyfile import ErrorKind, KeyFile, KeyFileError
 from convert.nvinfer.numbers import TooMany
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def test_lines_and_columns() -> None:
@@ -28,32 +34,73 @@ def test_the_last_line_of_a_key_counts_and_all_are_listed() -> None:
 
 
 def test_keys_in_other_locales_are_dropped() -> None:
-    data = b"[a]\nk[fr]=x\nk[C]=y\nk[]=z\n"
+    data = b"[a]\nk[fr]=x\nk[C]=y\nk[]=z\nk[f]=x\nk[b-1_.@]=x\n"
     file = KeyFile.load(data)
     assert [pair.key for pair in file.groups[b"a"].pairs] == [b"k[C]", b"k[]"]
-    assert [(group, pair.key) for group, pair in file.dropped] == [(b"a", b"k[fr]")]
+    assert [(group, pair.key) for group, pair in file.dropped] == [
+        (b"a", b"k[fr]"),
+        (b"a", b"k[f]"),
+        (b"a", b"k[b-1_.@]"),
+    ]
 
 
 @pytest.mark.parametrize(
-    ("data", "kind", "line", "column"),
+    ("data", "kind", "line", "column", "message"),
     [
-        (b"[a]\n; note\n", ErrorKind.PARSE, 2, 1),
-        (b"[a]\n  =1\n", ErrorKind.PARSE, 2, 3),
-        (b"[a] # note\n", ErrorKind.PARSE, 1, 1),
-        (b"\xef\xbb\xbf[a]\n", ErrorKind.PARSE, 1, 1),
-        (b"k=1\n", ErrorKind.GROUP_NOT_FOUND, 1, 1),
-        (b"[a]\nk]=1\n", ErrorKind.PARSE, 2, 1),
-        (b"[a]\nk [fr]=1\n", ErrorKind.PARSE, 2, 1),
-        (b"\n[]\n", ErrorKind.PARSE, 2, 1),
-        (b"[a]\nEncoding=latin1\n", ErrorKind.UNKNOWN_ENCODING, 2, 10),
-        (b"[a]\rk=1\r", ErrorKind.GROUP_NOT_FOUND, 1, 1),
-        (b"[a]\0]\n", ErrorKind.PARSE, 1, 1),
+        (
+            b"[a]\n; note\n",
+            ErrorKind.PARSE,
+            2,
+            1,
+            "the line “; note” is neither a [group], a key=value, nor a # comment",
+        ),
+        (b"[a]\n  =1\n", ErrorKind.PARSE, 2, 3, "the line “  =1” is neither a [group], a key=value, nor a # comment"),
+        (b"[a] # note\n", ErrorKind.PARSE, 1, 1, "the line “[a] # note” is neither"),
+        (b"\xef\xbb\xbf[a]\n", ErrorKind.PARSE, 1, 1, "the line “\ufffd[a]” is neither"),
+        (b"k=1\n", ErrorKind.GROUP_NOT_FOUND, 1, 1, "a key stands before the first [group]"),
+        (b"[a]\nk]=1\n", ErrorKind.PARSE, 2, 1, "“k]” cannot be the name of a key"),
+        (b"[a]\nk [fr]=1\n", ErrorKind.PARSE, 2, 1, "“k [fr]” cannot be the name of a key"),
+        (b"[a]\nk[\xc3]=1\n", ErrorKind.PARSE, 2, 1, "“k[\ufffd]” cannot be the name of a key"),
+        (b"[a]\nk[f/]=1\n", ErrorKind.PARSE, 2, 1, "“k[f/]” cannot be the name of a key"),
+        (b"\n[]\n", ErrorKind.PARSE, 2, 1, "“” cannot be the name of a group"),
+        (
+            b"[a]\nEncoding=latin1\n",
+            ErrorKind.UNKNOWN_ENCODING,
+            2,
+            10,
+            "the first group asks for the encoding “latin1”; only UTF-8 is read",
+        ),
+        (b"[a]\rk=1\r", ErrorKind.GROUP_NOT_FOUND, 1, 1, "a key stands before the first [group]"),
+        (b"[a]\0]\n", ErrorKind.PARSE, 1, 1, "“a]” cannot be the name of a group"),
+        (b"  \n" + b"x" * 120, ErrorKind.PARSE, 2, 1, f"the line “{'x' * 120}” is neither"),
+        (b"\t" + b"x" * 120, ErrorKind.PARSE, 1, 2, f"the line “\ufffd{'x' * 119}…” is neither"),
     ],
 )
-def test_refused_files_say_where(data: bytes, kind: ErrorKind, line: int, column: int) -> None:
+def test_refused_files_say_why_and_where(data: bytes, kind: ErrorKind, line: int, column: int, message: str) -> None:
     with pytest.raises(KeyFileError) as caught:
         KeyFile.load(data)
     assert (caught.value.kind, caught.value.line, caught.value.column) == (kind, line, column)
+    assert caught.value.message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("read", "value", "message"),
+    [
+        (keyfile.as_integer, b"x", "“x” is not an integer"),
+        (keyfile.as_integer, b"2147483648", "“2147483648” does not fit into 32 bits"),
+        (keyfile.as_double, b"0.5 ", "“0.5 ” is not a decimal number"),
+        (keyfile.as_boolean, b"yes", "“yes” is neither 0, 1, true nor false"),
+        (keyfile.as_string, b"a\\qb", r"\q is no escape sequence (there are \s \n \t \r \\)"),
+        (keyfile.as_string, b"a\\", "a backslash stands at the end of the line"),
+        (keyfile.as_string, b"\xe9", "“\ufffd” is not UTF-8"),
+    ],
+)
+def test_refused_values_say_why(read: Callable[[bytes], object], value: bytes, message: str) -> None:
+    with pytest.raises(KeyFileError) as caught:
+        read(value)
+    kind = ErrorKind.UNKNOWN_ENCODING if value == b"\xe9" else ErrorKind.INVALID_VALUE
+    assert (caught.value.message, caught.value.kind) == (message, kind)
+    assert (caught.value.line, caught.value.column) == (0, 0), "of a value alone no place is known"
 
 
 def test_a_message_shows_what_can_be_printed() -> None:
@@ -135,10 +182,13 @@ def test_values_must_be_utf8_only_as_strings() -> None:
 
 def test_endless_files_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keyfile, "MOST_PAIRS", 100)
-    with pytest.raises(TooMany):
-        KeyFile.load(b"[a]\n" + b"k=1\n" * 101)
-    with pytest.raises(TooMany):
-        keyfile.as_string_list(b"a;" * 101)
-    with pytest.raises(TooMany):
-        keyfile.as_string(b"\\s" * 101)
+    for most, reads in ((100, contextlib.nullcontext()), (101, pytest.raises(TooMany))):
+        for read, data in (
+            (KeyFile.load, b"[a]\n" + b"k=1\n" * most),
+            (keyfile.as_string_list, b"a;" * most),
+            (keyfile.as_string_list, b"\\s" * most),
+            (keyfile.as_string, b"\\s" * most),
+        ):
+            with reads:
+                read(data)
     assert KeyFile.load(b"# c\n\n" * 1000 + b"[a]\nk=1").groups[b"a"].pairs[0].line == 2002

@@ -76,7 +76,7 @@ def test_allowed_values() -> None:
 
 def test_which_keys_name_files() -> None:
     paths = {key.name for key in keys() if key.is_path}
-    assert {"onnx-file", "labelfile-path", "model-engine-file", "tlt-encoded-model"} <= paths
+    assert {"onnx-file", "labelfile-path", "model-engine-file", "tlt-encoded-model", "op-tensor-files"} <= paths
     assert not {"batch-size", "parse-bbox-func-name", "output-blob-names", "net-scale-factor"} & paths
 
 

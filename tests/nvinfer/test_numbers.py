@@ -47,10 +47,11 @@ def libc() -> ctypes.CDLL:
 def test_prefixes_are_converted_as_by_glibc(libc: ctypes.CDLL, text: bytes) -> None:
     buffer = ctypes.create_string_buffer(text)
     end = ctypes.c_char_p()
+    ctypes.set_errno(0)
     real = libc.strtod(buffer, ctypes.byref(end))
     found = numbers.strtod(text)
     used = len(text) - len(end.value or b"")
-    assert found.end == used
+    assert (found.end, found.erange) == (used, ctypes.get_errno() == errno.ERANGE)
     assert struct.pack("d", found.value) == struct.pack("d", real) or (math.isnan(real) and math.isnan(found.value))
     whole = libc.strtol(buffer, ctypes.byref(end), 10)
     value, stop = numbers.strtol(text)
@@ -163,6 +164,7 @@ def test_cpp_conversions(row: tuple[Any, ...]) -> None:
 
 
 @given(text=st.binary(max_size=30))
+@example(text=b"100000000000000000000")
 @example(text=b"0." + b"0" * 5000 + b"1e4690")
 @example(text=b"0x1p-" + b"0" * 5000 + b"1074")
 @example(text=b"1e-" + b"0" * 5000 + b"320")
@@ -222,6 +224,21 @@ def _is_decimal(text: bytes) -> bool:
 def test_floats_are_reported_with_nine_digits(value: float, shown: object) -> None:
     found = numbers.nine_digits(value)
     assert (found, type(found)) == (shown, type(shown))
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (1 / 255, "0.003921569"),
+        (0.5, "0.5"),
+        (9.7790407, "9.77904"),
+        (9.3033322, "9.303332"),
+        (11.0405522, "11.040552"),
+        (116.0810546875, "116.081055"),
+    ],
+)
+def test_a_number_to_write_has_as_few_digits_as_a_float32_needs(value: float, shown: str) -> None:
+    assert numbers.shortest(value) == shown
 
 
 def test_32_bits() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,13 @@ from convert.files import load_toml
 from convert.nvinfer.targets import (
     between,
     catalogue,
+    float32_flags,
+    int8_mode,
     jetpack_named,
     opsets,
     parsers,
     platforms,
+    preset,
     read_catalogue,
     reads_key,
     release_named,
@@ -130,7 +134,10 @@ def test_nonsense_gets_the_list_only(name: str) -> None:
     ("name", "what", "hint"),
     [
         ("jetson", "a platform", "say --platform jetson, and the release with --target: 5.1, "),
-        ("x86", "a platform", "say --platform dgpu, and the release with --target: 5.1, "),
+        *(
+            (name, "a platform", "say --platform dgpu, and the release with --target: 5.1, ")
+            for name in ("dgpu", "x86", "x86_64", "AMD64", "pc", "gpu", "server", "desktop", "tesla", "GeForce", "rtx")
+        ),
         ("JetPack 6.1", "a JetPack", "say --jetpack 6.1"),
         ("jp5.1.5", "a JetPack", "say --jetpack 5.1.4"),
         ("jetpack-6.9", "a JetPack", "say --jetpack with one of 4.5.1, "),
@@ -151,18 +158,18 @@ def test_what_people_take_for_a_release(name: str, what: str, hint: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("platform", "message", "hint"),
+    ("platform", "what", "hint"),
     [
-        ("mac", "no platform 'mac'", "platforms: jetson, dgpu"),
-        ("pc", "no platform 'pc'", "a PC or server with a discrete GPU is --platform dgpu"),
+        ("mac", "", "platforms: jetson, dgpu"),
+        ("pc", "", "a PC or server with a discrete GPU is --platform dgpu"),
         ("Orin Nano", "that is a Jetson", "say --platform jetson; on it runs deepstream-6.1, "),
         ("jetson-thor", "that is a Jetson", "say --platform jetson; on it runs deepstream-8.0, deepstream-9.0"),
     ],
 )
-def test_what_people_take_for_a_platform(platform: str, message: str, hint: str) -> None:
+def test_what_people_take_for_a_platform(platform: str, what: str, hint: str) -> None:
     with pytest.raises(PresetError) as caught:
         target("7.1", platform)
-    assert message in caught.value.message
+    assert caught.value.message == f"there is no platform {platform!r}{what and f': {what}'}"
     assert str(caught.value.hint).startswith(hint)
 
 
@@ -190,6 +197,7 @@ def test_jetpacks(name: str, jetpack: str) -> None:
     ("name", "hint"),
     [
         ("6", "did you mean 6.0 DP, 6.0, 6.1, 6.2?"),
+        ("6.2 DP", "known: 4.5.1, "),
         ("5.0", "did you mean 5.0.1 DP, 5.0.2?"),
         ("6.9", "known: 4.5.1, 4.6, "),
         ("6.1 DP", "known: "),
@@ -218,6 +226,8 @@ def test_every_jetpack_of_a_release_names_it() -> None:
         ("Orin Nano", ["6.1", "6.1.1", "6.2", "6.3", "6.4", "7.0", "7.1", "9.1", "9.2"]),
         ("thor", ["8.0", "9.0", "9.1", "9.2"]),
         ("TX1", ["5.1"]),
+        ("jetson tx1 module", ["5.1"]),
+        ("something else", []),
     ],
 )
 def test_what_runs_on_a_family(family: str, runs: list[str]) -> None:
@@ -276,6 +286,60 @@ def test_where_the_sdk_is() -> None:
     )
     assert sdk_path(target("9.1", "dgpu"), "samples/x.txt") == "/opt/nvidia/deepstream/deepstream/samples/x.txt"
     assert sdk_path(target("9.1", "dgpu"), "trtexec") == "/usr/src/tensorrt/bin/trtexec"
+
+
+@pytest.mark.parametrize(
+    ("release", "platform", "mode"),
+    [("9.1", "dgpu", "typed"), ("8.0", "dgpu", "int8"), ("6.0", "dgpu", "int8"), ("6.1", "jetson", "int8")],
+)
+def test_how_a_model_of_codes_is_built(release: str, platform: str, mode: str) -> None:
+    assert int8_mode(target(release, platform)) == mode
+
+
+NO_INT8 = "whose GPUs have no INT8: a model of 8-bit codes does not run there"
+
+
+@pytest.mark.parametrize(
+    ("release", "platform", "message", "hint"),
+    [
+        (
+            "5.1",
+            "dgpu",
+            "a model of 8-bit codes needs TensorRT 8.0; DeepStream 5.1 has 7.2.2",
+            "choose a newer --target, or --precision fp16",
+        ),
+        (
+            "6.0.1",
+            "jetson",
+            f"DeepStream 6.0.1 is for Nano and TX2, too, {NO_INT8}",
+            "use --precision fp16; for a Xavier choose --target deepstream-6.1 or newer",
+        ),
+    ],
+)
+def test_where_a_model_of_codes_cannot_be_built(release: str, platform: str, message: str, hint: str) -> None:
+    with pytest.raises(PresetError) as caught:
+        int8_mode(target(release, platform))
+    assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+@pytest.mark.parametrize("nodes", [(), ("a:b",), ("a,b",), ("*",), ("it's",)])
+def test_nodes_that_trtexec_cannot_be_told(nodes: tuple[str, ...]) -> None:
+    assert float32_flags("10.3", nodes) == ""
+
+
+def test_nodes_that_trtexec_computes_in_float32() -> None:
+    flags = "--precisionConstraints=obey '--layerPrecisions=a/X:fp32,b:fp32' '--layerOutputTypes=a/X:fp32,b:fp32'"
+    assert float32_flags("10.3", ("a/X", "b")) == flags
+
+
+def test_a_file_that_is_no_toml(monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(_: str) -> None:
+        tomllib.loads("a = [")
+
+    monkeypatch.setattr("convert.nvinfer.targets.load_toml", damaged)
+    with pytest.raises(PresetError, match=r"^not TOML: ") as caught:
+        preset("targets.toml")
+    assert caught.value.hint == "undo the last edit of that file"
 
 
 def test_trackers_and_sinks() -> None:
