@@ -237,7 +237,11 @@ def test_what_was_merged_is_said() -> None:
     assert fit(options=PEAK).head.merge == "peak"
     assert not fit(options=PEAK).findings
     (told,) = fit(options=NONE).findings
-    assert told.id == "EI352"
+    assert (told.id, told.message, told.hint) == (
+        "EI352",
+        "every cell above the threshold is an object; an object that spans several cells gives several",
+        "--fomo-merge touching makes one box of cells that touch",
+    )
 
 
 @pytest.mark.parametrize("name", ["background", "Background", " _background_ "])
@@ -295,7 +299,7 @@ def test_nothing_but_background() -> None:
 
 
 def test_rows_are_no_grid() -> None:
-    wanted = r"^FOMO gives one grid of scores, this model 1 outputs, the first \[1, 42, 8\]"
+    wanted = r"^FOMO gives one grid of scores, this model 1 outputs, the first \[1, 42, 8\]$"
     with pytest.raises(UnsupportedModelError, match=wanted) as caught:
         FOMO.adapt(synthetic.candidates("yolov5"), synthetic.fake_export("fomo"), Options())
     assert caught.value.hint == "give the real --task"

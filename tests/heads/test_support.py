@@ -48,6 +48,11 @@ def test_float_classifiers_pass(quantization: str, channels: int) -> None:
             "leave out --no-dequantize, or download the float32 model",
         ),
         (
+            {"quantization": "float16"},
+            "it is a float16 model (float16 classifier, input 96x96x3)",
+            "leave out --no-dequantize, or download the float32 model",
+        ),
+        (
             {"quantization": "dynamic-range"},
             "it is a model with int8 weights (dynamic range) (dynamic-range classifier, input 96x96x3)",
             "leave out --no-dequantize, or download the float32 model",
@@ -182,6 +187,26 @@ def test_which_models_have_codes_to_keep() -> None:
         refuse_no_codes(replace(export(quantization="int8"), format=ModelFormat.ONNX))
 
 
-@pytest.mark.parametrize("task", [each.id for each in HEADS])
-def test_every_task_has_a_name(task: str) -> None:
-    assert describe(export(task=task)).endswith("input 96x96x3")
+def test_how_every_kind_is_called() -> None:
+    """Behind its number format, in front of the size of its input."""
+    assert {each.id: describe(export(task=each.id))[len("float32 ") : -len(", input 96x96x3")] for each in HEADS} == {
+        "classifier": "classifier",
+        "fomo": "FOMO object detector",
+        "ssd": "MobileNet SSD object detector",
+        "end-to-end": "end-to-end object detector (YOLOv10, YOLO26)",
+        "yolov5": "YOLOv5 object detector",
+        "yolov5-drpai": "YOLOv5 object detector for DRP-AI",
+        "yolox": "YOLOX object detector",
+        "yolo-pro": "YOLO-Pro object detector",
+        "yolov2": "YOLOv2 object detector",
+        "yolov7": "YOLOv7 object detector",
+        "yolov11": "YOLOv11 object detector",
+        "yolov11-abs": "YOLOv11 object detector with absolute boxes",
+        "tao-retinanet": "TAO RetinaNet object detector",
+        "tao-ssd": "TAO SSD object detector",
+        "tao-yolov3": "TAO YOLOv3 object detector",
+        "tao-yolov4": "TAO YOLOv4 object detector",
+        "anomaly": "anomaly detector",
+        "not-image": "model for sound, motion or other sensor data",
+        "unknown": "model of an unknown kind",
+    }
