@@ -15,6 +15,7 @@ from onnx import numpy_helper
 from convert.compare import Cause, Prediction, Score, Verdict
 from convert.compare.ablation import Ablation, Criteria, find_causes
 from convert.compare.run import CauseTexts
+from convert.errors import ValidationError
 from tests.compare.bundles import SAMPLES, causes, changed, compared, config_of, judged, photo, shown
 from tests.examples import examples
 
@@ -59,6 +60,10 @@ def test_the_end_of_a_fomo_graph_on_what_the_original_gives(emitted: Callable[..
         assert found.models.can_predict(frozenset({Cause.MODEL}))
         ablation = Ablation(found.models, picture)
         ours, theirs = ablation.predict(frozenset()).objects, ablation.predict(frozenset({Cause.MODEL})).objects
+        with pytest.raises(
+            ValidationError, match=r"^the end of the ONNX model does not fit the original's outputs: \S.*\S$"
+        ):
+            found.models.shipped.behind([np.zeros((1, 2, 2, 2), np.float32)])
     assert len(ours) == len(theirs) > 1
     for one, other in zip(ours, theirs, strict=True):
         assert one.box == other.box

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
@@ -15,6 +16,7 @@ from convert.compare.run import ComparisonRun
 from convert.errors import ValidationError
 from convert.findings import Finding, Level
 from convert.images import parse_frame
+from convert.images.resizing import Resizing
 from convert.isolation import Worker
 from convert.options import ConvertOptions, defaults
 from convert.pipeline import convert as conversion
@@ -114,7 +116,7 @@ def test_a_comparison_that_fails_ends_no_conversion(
     assert bundle.evidence is not None
     assert bundle.evidence.answers is None
     (found,) = (each.message for each in bundle.findings if each.id == "EI755")
-    assert found.endswith("the original cannot be run")
+    assert found == "not compared with what Edge Impulse answers: the original cannot be run"
 
 
 def test_grey_pictures_and_those_of_the_user(
@@ -173,7 +175,7 @@ def test_a_worker_that_ends_ends_no_conversion(shapes_export: Path, tmp_path: Pa
         done = conversion([shapes_export], tmp_path, defaults(ConvertOptions), worker, beside=_NeverStarted())
     assert done.is_good, done.error
     (found,) = (each.message for each in done.findings if each.id == "EI755")
-    assert found.endswith("the comparison ended: killed by SIGSEGV")
+    assert found == "not compared with what Edge Impulse answers: the comparison ended: killed by SIGSEGV"
     evidence = json.loads((tmp_path / "report.json").read_text())["evidence"]
     assert evidence["parity"]
     assert not evidence.get("answers")
@@ -236,6 +238,36 @@ def test_large_frames_are_fewer(fruit_export: Path, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(run, "_FRAME_PIXELS", 320 * 180 * 11)
     bundle = run_convert(fruit_export, tmp_path, resize="graph", resize_mode="squash", frame="320x180", role="pgie")
     assert _answers(bundle).generated.pictures == 11
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "frame", "resizing", "count"),
+    [
+        ((96, 96), 1, "16:9", None, (40, 360, 640)),
+        ((96, 96), 1, "3:4", None, (40, 640, 480)),
+        ((300, 250), 1, "16:9", None, (20, 360, 640)),
+        ((1000, 1000), 1, "16:9", None, (10, 360, 640)),
+        ((96, 96), (2 << 30) // 25, "16:9", None, (25, 360, 640)),
+        ((96, 96), 1, "16:9", Resizing(parse_frame("1280x720"), (96, 96)), (22, 720, 1280)),
+        ((96, 96), 1, "4:3", Resizing(parse_frame("16:9"), (96, 96), scaled=(640, 360)), (40, 540, 960)),
+    ],
+)
+def test_how_many_frames_are_made(
+    monkeypatch: pytest.MonkeyPatch,
+    model: tuple[int, int],
+    size: int,
+    frame: str,
+    resizing: Resizing | None,
+    count: Any,
+) -> None:
+    """Their number, height and width: fewer where the model or the frames are large."""
+    monkeypatch.setattr(run, "with_objects", lambda *given: [given])
+    facts = SimpleNamespace(input=SimpleNamespace(sides=(*model, 3)))
+    adapted: Any = SimpleNamespace(
+        export=SimpleNamespace(facts=facts), preprocessing=SimpleNamespace(framing=resizing),
+        onnx=SimpleNamespace(size=size),
+    )  # fmt: skip
+    assert list(run.generated(adapted, parse_frame(frame))) == [("frame 0", (*count, 3))]
 
 
 def test_a_secondary_engine_alone_is_not_compared(
