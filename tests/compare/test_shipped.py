@@ -103,7 +103,8 @@ def test_without_any_class_the_usual_threshold_counts() -> None:
 def test_boxes_of_a_graph_are_in_its_own_picture() -> None:
     """Of one that crops, too; the original's own boxes are moved."""
     both = pair(task="yolov5", left=10, top=20)
-    both.shipped.loaded.outputs = OUTPUTS
+    loaded: Any = both.shipped.loaded
+    loaded.outputs = OUTPUTS
     outputs = {
         "detection_boxes": np.array([[[0.25, 0.5, 0.5, 1]]], np.float32),
         "detection_scores": np.array([[0.75]], np.float32),

@@ -267,7 +267,8 @@ def test_how_many_frames_are_made(
         export=SimpleNamespace(facts=facts), preprocessing=SimpleNamespace(framing=resizing),
         onnx=SimpleNamespace(size=size),
     )  # fmt: skip
-    assert list(run.generated(adapted, parse_frame(frame))) == [("frame 0", (*count, 3))]
+    made: list[Any] = list(run.generated(adapted, parse_frame(frame)))
+    assert made == [("frame 0", (*count, 3))]
 
 
 def test_a_secondary_engine_alone_is_not_compared(
