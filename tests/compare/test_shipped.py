@@ -114,6 +114,23 @@ def test_boxes_of_a_graph_are_in_its_own_picture() -> None:
     assert found == Detection(1, "B", 58, 34, 58, 34, 0.75)
 
 
+@pytest.mark.parametrize(("score", "confidence"), [(None, 0.625), ("product", 0.625), ("objectness", 0.75)])
+def test_the_score_of_a_yolov5(score: str | None, confidence: float) -> None:
+    """The objectness of its rows, but where the graph gives that already, in another order."""
+    both = pair(task="yolov5", recorded={"ei_deepstream.score": score} if score else None)
+    loaded: Any = both.shipped.loaded
+    loaded.outputs = OUTPUTS
+    loaded.engine.settings = replace(loaded.engine.settings, parser="NvDsInferParseCustomTfSSD")
+    outputs = {
+        "detection_boxes": np.array([[[0.25, 0.5, 0.5, 1]]], np.float32),
+        "detection_scores": np.array([[0.75]], np.float32),
+        "detection_classes": np.array([[1]], np.float32),
+        RAW: np.array([[[0.5, 0.5, 0.1, 0.1, 0.625, 0.9]]], np.float32),
+    }
+    (found,) = both.outputs(outputs, frozenset({Cause.SCORE}))
+    assert found.confidence == confidence
+
+
 def test_a_threshold_of_edge_impulse() -> None:
     found = pair(threshold=0.625).original(HEAT, BY_ORIGINAL | {Cause.THRESHOLD})
     assert [each.confidence for each in found] == [0.875, 0.75, 0.625]

@@ -310,7 +310,7 @@ def test_frames_without_a_picture_are_told_in_words() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"<svg/>", b"\x89PNG\r\n\x1a\n"])
 def test_what_is_no_picture_is_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match="picture of 'one'"):
+    with pytest.raises(ValueError, match=r"^the drawn picture of 'one' is not a PNG, JPEG, WebP or GIF file$"):
         page(simulation(apple()), {"one": data})
 
 

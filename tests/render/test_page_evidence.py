@@ -89,6 +89,15 @@ def test_a_model_that_was_rounded_before_it_was_an_export_has_no_limit() -> None
     assert (row.limit, row.passed) == ("", None)
 
 
+def test_how_often_two_kernels_of_the_original_agree() -> None:
+    value = {**evidence_document(EVIDENCE)["int8_agreement"], "rounded": 0, "kernels": 0.98}
+    (row,) = measures({"int8_agreement": value})
+    assert row.measured == (
+        "the same decision on 99.87 % of 500 inputs; mean difference 0.0021, largest 0.08; "
+        "two sets of the original's own kernels on 98 %"
+    )
+
+
 def test_other_figures_have_their_own_names() -> None:
     assert measures({"new_one": {"squash": {"top1": 0.712345}, "stretch": None, "frame": "16:9"}}) == [
         Measure("New one, squash, top1", "0.7123"),

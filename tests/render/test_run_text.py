@@ -40,6 +40,7 @@ from convert.types import (
     Int8Evidence,
     Metadata,
     ModelFacts,
+    ObjectEvidence,
     OnnxModel,
     Parity,
     PrecisionEvidence,
@@ -220,7 +221,7 @@ def test_frames_that_a_model_takes(framing: Framing, line: str, capsys: pytest.C
 def test_the_model_for_objects(capsys: pytest.CaptureFixture[str]) -> None:
     plain = adapted("a")
     whole = replace(plain, for_objects=plain)
-    evidence = Evidence(for_objects=Evidence(Parity(0.00025, 0.0, 1.0, 7, 0.1)))
+    evidence = Evidence(for_objects=ObjectEvidence(Parity(0.00025, 0.0, 1.0, 7, 0.1)))
     (line,) = printed(Run([Validated(whole, evidence)], []), capsys)[0]
     said = f"{plain.file}, for a secondary engine, takes pictures of its own size"
     assert line == f"  objects   {said}: max difference 0.00025, 7 inputs"
