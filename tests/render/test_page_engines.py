@@ -114,7 +114,9 @@ def test_classes_that_differ_are_named() -> None:
 
 def test_many_classes_that_differ_are_counted() -> None:
     classes = tuple(ClassSettings(0.2 + i / 1000) for i in range(80))
-    assert words(replace(DETECTOR, classes=classes), "Shown").endswith("; 72 more classes with settings of their own")
+    named = [f"{('car', 'bus')[i] if i < 2 else f'class {i}'}: from confidence {0.2 + i / 1000:.3g}" for i in range(8)]
+    more = "72 more classes with settings of their own"
+    assert words(replace(DETECTOR, classes=classes), "Shown") == "; ".join([*named, more])
 
 
 def test_no_classes() -> None:
