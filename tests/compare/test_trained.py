@@ -98,7 +98,7 @@ def test_a_report_of_another_model_is_not_believed(fruit: Path, fruit_export: Pa
         if file["path"].endswith(".onnx"):
             file["sha256"] = "0" * 64
     report.write_text(json.dumps(document))
-    with pytest.raises(InputError, match=r"is not the model that report\.json describes"):
+    with pytest.raises(InputError, match=r"\.onnx is not the model that report\.json describes"):
         _original(config, fruit_export)
     report.write_text("{")
     with pytest.raises(InputError, match="damaged"):

@@ -151,13 +151,15 @@ def test_a_quantized_model_that_is_rewritten_may_take_and_give_codes(dtype: str)
     if dtype == "float32":
         refuse_unsupported(export(**ends), rewritten=True)
     else:
-        with pytest.raises(UnsupportedModelError, match=f"its input is {dtype} "):
+        with pytest.raises(UnsupportedModelError, match=f"^this model cannot be converted: its input is {dtype} "):
             refuse_unsupported(export(**ends), rewritten=True)
 
 
 def test_outputs_that_no_rewriting_makes_scores() -> None:
     outputs = tuple(Tensor("y", (1, 3), dtype) for dtype in ("int64", "bool", "int8"))
-    with pytest.raises(UnsupportedModelError, match=r"it gives bool, int64 \(int8 classifier"):
+    with pytest.raises(
+        UnsupportedModelError, match=r"^this model cannot be converted: it gives bool, int64 \(int8 classifier"
+    ):
         refuse_unsupported(export(quantization="int8", outputs=outputs), rewritten=True)
 
 
@@ -165,7 +167,9 @@ def test_an_onnx_model() -> None:
     """It may hold any operator, and no other format of it is known to be downloaded."""
     refuse_unsupported(replace(export(operators=("MyOwn",)), format=ModelFormat.ONNX))
     for rewritten in (False, True):
-        with pytest.raises(UnsupportedModelError, match="it is a float16 model") as caught:
+        with pytest.raises(
+            UnsupportedModelError, match=r"^this model cannot be converted: it is a float16 model "
+        ) as caught:
             refuse_unsupported(replace(export(quantization="float16"), format=ModelFormat.ONNX), rewritten=rewritten)
         assert str(caught.value.hint).startswith("export it in float32, inputs and outputs too")
     with pytest.raises(UnsupportedModelError) as caught:
@@ -183,7 +187,7 @@ def test_which_models_have_codes_to_keep() -> None:
         reason = f"it is {said}, and --precision int8 keeps the 8-bit codes of an int8 one"
         assert caught.value.message.startswith(f"this model cannot be converted: {reason} ({quantization} classifier")
         assert str(caught.value.hint).startswith("build the int8 variant in Studio")
-    with pytest.raises(UnsupportedModelError, match="it is an int8 model"):
+    with pytest.raises(UnsupportedModelError, match=r"^this model cannot be converted: it is an int8 model, "):
         refuse_no_codes(replace(export(quantization="int8"), format=ModelFormat.ONNX))
 
 

@@ -43,7 +43,9 @@ def run(folder: Path, *names: str) -> tuple[list[str], list[int | None], Any]:
         assert pixels.dtype == np.uint8
         shown.append(frame.name)
 
-    result = Job(HERE, tuple(folder / name for name in names), classifier(folder, process_mode=1))(add, comparing, counts.append)
+    result = Job(HERE, tuple(folder / name for name in names), classifier(folder, process_mode=1))(
+        add, comparing, counts.append
+    )
     assert shown == compared
     return shown, counts, result
 
