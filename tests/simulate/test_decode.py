@@ -167,6 +167,16 @@ class TestReadsBehindTheEnd:
         with pytest.raises(InputError, match=r"^output '[bd]' holds .*: what lies behind is not known$"):
             _decode(parser, outputs)
 
+    @pytest.mark.parametrize("parser", [*TAO, EFFICIENTDET, NMS])
+    def test_a_count_of_one_byte_is_none(self, parser: str) -> None:
+        outputs = [_layer("n", [1], "int8"), _layer("b", [[3, 4, 30, 40]]), _layer("s", [0.9]), _layer("c", [0])]
+        if parser == NMS:
+            outputs = [_layer("d", [[0, 0, 0.9, 0.1, 0.1, 0.5, 0.5]]), outputs[0]]
+        with pytest.raises(
+            InputError, match=r"^output 'n' holds 0 int32 numbers .* \(int8 \[1\]\), and nvinfer reads 1: "
+        ):
+            _decode(parser, outputs)
+
 
 class TestProcessDies:
     @pytest.mark.parametrize("mode", [ClusterMode.NMS, ClusterMode.DBSCAN_NMS])
@@ -278,7 +288,8 @@ def test_why_boxes_fall_out() -> None:
         "the box is empty or lies outside of the network's picture",
         "confidence 0.2 is below pre-cluster-threshold=0.25",
     ]
-    assert frame.dropped.best(1)[0].class_id == 5
+    numbers = [(drop.class_id, drop.value, drop.limit) for drop in frame.dropped.best()]
+    assert numbers == [(5, 5, 2), (1, 0, 0), (1, pytest.approx(0.2), 0.25)]
 
 
 @pytest.mark.parametrize(
@@ -302,6 +313,8 @@ def test_why_boxes_with_their_corners_exchanged_fall_out(
     frame = _decode(parser, outputs, why=True)
     assert len(frame.objects) == 1
     assert frame.dropped.keys() == keys
+    numbers = {"box": (0, 0), "num-detected-classes": (5, 2)}
+    assert all((drop.value, drop.limit) == numbers[drop.key] for drop in frame.dropped.best())
 
 
 def test_why_cells_fall_out() -> None:
@@ -311,6 +324,12 @@ def test_why_cells_fall_out() -> None:
     frame = _decode("", [_layer("cov", coverage), _layer("bbox", box)], why=True)
     assert frame.objects == ()
     assert frame.dropped.keys() == {"pre-cluster-threshold": 3, "num-detected-classes": 2, "box": 1}
+    numbers = [(drop.key, drop.value, drop.limit) for drop in frame.dropped.best()]
+    assert numbers == [
+        *[("num-detected-classes", 2, 2)] * 2,
+        ("box", 0, 0),
+        *(("pre-cluster-threshold", pytest.approx(score), 0.25) for score in (0.2, 0.1, 0.1)),
+    ]
 
 
 class TestDropped:
@@ -339,7 +358,9 @@ class TestDropped:
 
     def test_every_key_has_words(self) -> None:
         assert Drop("topk", 4, 3, 0, 0.5).why == "number 4 of its class, topk=3"
-        assert Drop("detected-min-w", 12.5, 20, 0, 0.5).why == "12.5 pixels wide, detected-min-w=20"
+        one = Drop("detected-min-w", 12.5, 20, 0, 0.5)
+        assert one.why == "12.5 pixels wide, detected-min-w=20"
+        assert (one.left, one.top, one.width, one.height) == (0, 0, 0, 0)
 
 
 class TestConversions:
