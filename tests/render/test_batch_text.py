@@ -9,6 +9,7 @@ import contextlib
 import io
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -86,6 +87,7 @@ REPORTS = {
     "idle": report(*IDLE),
     "idle with a finding": report(*IDLE, about=ABOUT),
     "nothing": report(),
+    "found": replace(found := report(*UNSUITABLE), jobs=tuple(replace(each, found=True) for each in found.jobs)),
 }
 
 
@@ -121,13 +123,15 @@ def lines() -> str:
         Path("in").mkdir()
         for name, batch in REPORTS.items():
             for options in ((), ("-q",), ("--format", "json"), ("--format", "junit"), ("--fail-on", "warning", "-q")):
-                if options[1:2] in {("json",), ("junit",)} and name not in {"everything", "nothing"}:
+                if options[1:2] in {("json",), ("junit",)} and name not in {"everything", "nothing", "found"}:
                     continue
                 with given(batch):
                     told.append(f"# {' '.join((name, *options))}: {said('batch', 'in', '-o', '[out]', *options)}")
         terminal = {"FORCE_COLOR": "1", "COLUMNS": "100", "TERM": "xterm", "NO_COLOR": ""}
         with mock.patch.dict(os.environ, terminal), given(report(*OUTCOMES, *UNSUITABLE)):
             told.append(f"# on a terminal: {said('batch', 'in', '-o', '[out]')}".replace("\x1b", "^"))
+        with mock.patch.dict(os.environ, terminal), given(REPORTS["found"]):
+            told.append(f"# found, on a terminal: {said('batch', 'in', '-o', '[out]')}".replace("\x1b", "^"))
     return "\n".join(told)
 
 
