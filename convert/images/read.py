@@ -266,8 +266,8 @@ def _plain(image: Image.Image, path: Path, notes: list[str]) -> Image.Image:
         notes.append("CMYK is mixed to RGB without its colour profile")
     elif mode in {"1", "L", "LA", "La"}:
         notes.append("a grey picture: red, green and blue are equal")
-    elif mode in {"LAB", "HSV"}:
-        notes.append(f"{mode} is turned into RGB")
+    elif mode == "LAB":
+        notes.append("LAB is turned into RGB")
     return image
 
 

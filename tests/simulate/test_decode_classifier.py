@@ -129,7 +129,9 @@ class TestStockFunction:
         return frame
 
     def test_its_labels_go_before_the_files(self) -> None:
-        assert self._decode([0, 0, 1, 0]).label == "sedan1 "
+        labels = "coupe1", "largevehicle1", "sedan1", "suv1", "truck1", "van1"
+        for place, label in enumerate(labels):
+            assert self._decode([float(number == place) for number in range(6)]).label == f"{label} "
 
     def test_the_file_helps_out(self) -> None:
         assert self._decode([0, 0, 0, 0, 0, 0, 1]).label == "g "
