@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 
 from convert.errors import InputError, UnsupportedModelError
 from convert.graph.batch import dynamic_batch
-from convert.heads.base import Options, Rules
+from convert.heads.base import Fit, LastLayer, Options, Rules
 from convert.heads.fomo import BOXES, COVERAGE, FOMO, cell_boxes
 from convert.images import Frame, Framing
 from convert.images.scaling import Network
@@ -290,6 +290,31 @@ def test_the_coverage_of_a_bundle_is_its_heat_map() -> None:
         ) as caught:
             FOMO.decode_shipped(outputs, Rules(labels, 0.5, (32, 32)))
         assert caught.value.hint == "convert again"
+
+
+def test_the_prediction_is_the_best_cell_with_its_neighbours() -> None:
+    """Background counts for nothing; of two pictures each has its own place."""
+    raw = np.zeros((2, 4, 5, 3), np.float32)
+    raw[..., 0] = 0.9
+    raw[0, 2, 1, 2], raw[0, 0, 4, 1] = 0.75, 0.5
+    raw[1, 3, 4, 1] = 0.25
+    scores, places = FOMO.prediction(None, [raw])
+    np.testing.assert_array_equal(scores, np.array([[0.5, 0.75], [0.25, 0]], np.float32))
+    np.testing.assert_allclose(places, [[0, 1 / 4, 3 / 5, 4 / 4], [3 / 5, 2 / 4, 6 / 5, 5 / 4]])
+
+
+@pytest.mark.parametrize(
+    ("output", "fit"),
+    [
+        ((1, 16, 16, 3), Fit.LIKELY), ((1, 8, 8, 3), Fit.LIKELY), ((1, 4, 4, 3), Fit.LIKELY), ((1, 2, 2, 3), Fit.LIKELY),
+        ((1, 32, 32, 3), Fit.POSSIBLE), ((1, 8, 8, 1), Fit.POSSIBLE), ((1, 8, 4, 3), Fit.POSSIBLE),
+        ((1, 1, 1, 3), Fit.NO), ((1, 8, 8), Fit.NO), ((1, 8, None, 3), Fit.NO),
+    ],
+)  # fmt: skip
+def test_which_grids_are_fomos(output: tuple[int | None, ...], fit: Fit) -> None:
+    """Of a picture of 64x64 pixels: cells of 4, 8, 16 and 32 pixels."""
+    assert FOMO.fit(LastLayer(64, 64, output, frozenset({"SOFTMAX"}))) is fit
+    assert FOMO.fit(LastLayer(64, 64, output, frozenset())) is min(fit, Fit.POSSIBLE)
 
 
 def test_nothing_but_background() -> None:
