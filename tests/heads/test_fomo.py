@@ -306,7 +306,8 @@ def test_the_prediction_is_the_best_cell_with_its_neighbours() -> None:
 @pytest.mark.parametrize(
     ("output", "fit"),
     [
-        ((1, 16, 16, 3), Fit.LIKELY), ((1, 8, 8, 3), Fit.LIKELY), ((1, 4, 4, 3), Fit.LIKELY), ((1, 2, 2, 3), Fit.LIKELY),
+        ((1, 16, 16, 3), Fit.LIKELY), ((1, 8, 8, 3), Fit.LIKELY), ((1, 4, 4, 3), Fit.LIKELY),
+        ((1, 2, 2, 3), Fit.LIKELY),
         ((1, 32, 32, 3), Fit.POSSIBLE), ((1, 8, 8, 1), Fit.POSSIBLE), ((1, 8, 4, 3), Fit.POSSIBLE),
         ((1, 1, 1, 3), Fit.NO), ((1, 8, 8), Fit.NO), ((1, 8, None, 3), Fit.NO),
     ],

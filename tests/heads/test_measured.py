@@ -56,9 +56,10 @@ def test_how_far_the_middle_may_lie_from_that_of_the_picture(unit: str) -> None:
     shares = places(96, 64) / np.array([96, 64], np.float32)
     for axis in (0, 1):
         for moved, fits in ((-0.31, False), (-0.29, True), (0.29, True), (0.31, False)):
-            centres = shares.copy()
+            centres = shares.astype(np.float32)
             centres[:, axis] += moved
-            centres *= np.array([96, 64], np.float32) if unit == "pixels" else 1
+            if unit == "pixels":
+                centres *= np.array([96, 64], np.float32)
             if fits:
                 assert unit_of(centres, 96, 64) == unit
             else:
