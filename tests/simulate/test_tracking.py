@@ -18,7 +18,7 @@ from convert.images import ResizeMode, parse_line
 from convert.images.scaling import Rect
 from convert.nvinfer.targets import target
 from convert.simulate.job import counting
-from convert.simulate.results import DetectedObject, Difference, FrameResult, Uncounted, ZoneCount
+from convert.simulate.results import DetectedObject, Difference, FrameResult, Passage, Uncounted, ZoneCount
 from convert.simulate.tracking import Counting, OverlapTracker, OwnLines, Setup, own_lines, setup_of
 from convert.types import Tracking
 from tests.emit.test_analytics import TRACKED, fomo
@@ -239,6 +239,16 @@ def test_an_exports_own_lines_count_by_the_middle_in_pixels_of_the_model(
     other = counted(replace(setup, own=replace(own, replaced=True)), way)
     assert other.edge_impulse == (("line1", ours), ("line1 of the export", theirs))
     assert not other.differences
+
+
+def test_when_what_passed_which_line() -> None:
+    """Pictures are 30 a second; the label is the one it had most often."""
+    counting = Counting(SETUP)
+    for number, frame in enumerate(frames(lambda at: (200 + 5 * at, 20))):
+        label = "other" if number in {0, 18} else "fruit"
+        counting(replace(frame, objects=tuple(replace(each, label=label) for each in frame.objects)))
+    (result,) = counting.results()
+    assert result.passages == (Passage("frame-18", 18 / 30, 1, "fruit", "line0-b"),)
 
 
 def test_an_object_whose_middle_alone_crosses() -> None:
