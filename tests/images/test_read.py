@@ -199,6 +199,24 @@ class TestDamage:
             read(path)
         assert str(caught.value.hint).startswith("leave it out, or save it again")
 
+    @pytest.mark.parametrize(
+        ("error", "reason"),
+        [(ValueError(), "ValueError"), (OSError("cannot  load\nPATH at all"), "cannot load the file at all")],
+    )
+    def test_whatever_a_decoder_raises_is_one_line(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
+    ) -> None:
+        path = _saved(tmp_path, Image.fromarray(COLOURS))
+
+        def fails(*_: object) -> None:
+            raise type(error)(*(str(each).replace("PATH", str(path)) for each in error.args))
+
+        monkeypatch.setattr(Image, "open", fails)
+        with pytest.raises(InputError) as caught:
+            read(path)
+        assert caught.value.message == f"not a picture that can be read: {reason}"
+        assert caught.value.hint == "leave it out, or save it again"
+
     def test_a_pipe_is_not_waited_for(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "a.png")
         with pytest.raises(InputError, match=r"^not an ordinary file$") as caught:

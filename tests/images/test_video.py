@@ -243,6 +243,26 @@ def test_damage_gives_frames_or_one_error(
         pass  # the messages are tested above
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (MemoryError(), "MemoryError"),
+        (ValueError("odd"), "odd"),
+        (OSError(5, "Input/output error"), "Input/output error"),
+    ],
+)
+def test_what_breaks_off_has_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
+) -> None:
+    def fails(_frame: object) -> None:
+        raise error
+
+    monkeypatch.setattr(read, "_upright", fails)
+    with pytest.raises(InputError) as caught:
+        list(video_frames(_make(tmp_path / "clip.mp4", count=2)))
+    assert (caught.value.message, caught.value.hint) == (f"not a whole video: {reason}", AGAIN)
+
+
 def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
     long = _make(tmp_path / "long.mp4", count=400)
     tracemalloc.start()
