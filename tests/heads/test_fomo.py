@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from onnx import helper
 
 from convert.errors import InputError, UnsupportedModelError
 from convert.graph.batch import dynamic_batch
@@ -322,6 +323,22 @@ def test_nothing_but_background() -> None:
     with pytest.raises(UnsupportedModelError, match=r"^the heat map has no class besides background$") as caught:
         fit(labels=0)
     assert caught.value.hint == "train the model with at least one label"
+
+
+def test_a_transposition_at_the_end_is_taken_away() -> None:
+    """The graph wants channels in front, where they were."""
+    nodes = [
+        helper.make_node("AveragePool", ["x"], ["a"], kernel_shape=[8, 8], strides=[8, 8]),
+        helper.make_node("Softmax", ["a"], ["b"], axis=1),
+        helper.make_node("Transpose", ["b"], ["y"], perm=[0, 2, 3, 1]),
+    ]
+    detector = synthetic.graph(nodes, {}, (32, 64), {"y": (1, 4, 8, 3)})
+    values = np.random.default_rng(1).random((1, 3, 32, 64), np.float32)
+    (wanted,) = onnxruntime(detector.SerializeToString(), values)
+    fitted = FOMO.adapt(detector, synthetic.fake_export("fomo", ("a", "b")), NONE)
+    assert "Transpose" not in {node.op_type for node in fitted.model.graph.node}
+    coverage, *_ = onnxruntime(fitted.model.SerializeToString(), values)
+    np.testing.assert_array_equal(coverage, wanted.transpose(0, 3, 1, 2)[:, 1:])
 
 
 def test_rows_are_no_grid() -> None:

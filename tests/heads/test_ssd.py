@@ -15,8 +15,9 @@ from flatbuffers import flexbuffers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.errors import ConvertError, InputError, UnsupportedModelError
-from convert.heads.ssd import OPERATOR, read_postprocess, without_postprocess
+from convert.errors import ConvertError, InputError, UnsupportedModelError, ValidationError
+from convert.heads.ssd import OPERATOR, dequantized, read_postprocess, without_postprocess
+from convert.heads.ssd import anchors as reference_anchors
 from convert.images.scaling import Network
 from convert.simulate.decode import decode
 from convert.simulate.parsers import Layer
@@ -243,6 +244,37 @@ def test_anchors_of_another_type(dtype: str) -> None:
     said = read_postprocess(ssd(anchors=anchors.astype(dtype)))
     np.testing.assert_array_equal(said.anchors, anchors)
     assert said.anchors.dtype == np.float32
+
+
+@pytest.mark.parametrize("dequantized", [False, True])
+def test_anchors_as_litert_has_them(dequantized: bool) -> None:
+    """For the reference, which shares nothing with the graph."""
+    found = reference_anchors(ssd(dequantized_anchors=dequantized))
+    np.testing.assert_allclose(found.places, anchors_of(4, 6), rtol=0, atol=1 / 256 if dequantized else 0)
+    assert found.places.dtype == np.float32
+    assert found.scales == (10, 10, 5, 5)
+    other = {**PARAMETERS, "y_scale": 2.0, "x_scale": 3.0, "h_scale": 4.0, "w_scale": 6.0}
+    assert reference_anchors(ssd(parameters=other)).scales == (2, 3, 4, 6)
+
+
+def test_anchors_of_what_is_no_ssd() -> None:
+    with pytest.raises(ValidationError, match=r"^the original does not end in an SSD's post-processing$") as caught:
+        reference_anchors(classifier())
+    assert caught.value.hint == "give the real --task"
+
+
+@pytest.mark.parametrize(
+    ("values", "quantization", "numbers"),
+    [
+        (np.array([-10, 2], np.int8), (0.5, -10), [0, 6]),
+        (np.array([7], np.uint8), (0.0, 3), [7]),
+        (np.array([7], np.float16), (0.5, 3), [7]),
+    ],
+)
+def test_numbers_of_a_tensor(values: Any, quantization: tuple[float, int], numbers: list[float]) -> None:
+    found = dequantized(values, {"quantization": quantization})
+    assert found.tolist() == numbers
+    assert found.dtype == np.float32
 
 
 def test_anchors_that_are_computed() -> None:
