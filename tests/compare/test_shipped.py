@@ -177,6 +177,8 @@ BARS = Placement(0, 0, 200, 100, 96, 48, View(200, 100, 0.48, 0.48, 0, 24))
         (Detection(0, "A", 48, 60, 24, 36, 0.5), Rect(100, 75, 50, 25)),
         (Detection(0, "A", -24, 24, 48, 12, 0.5), Rect(0, 0, 50, 25)),
         (Detection(0, "A", 72, 24, 48, 12, 0.5), Rect(150, 0, 50, 25)),
+        (Detection(0, "A", 48, 0, 24, 12, 0.5), Rect(100, 0, 50, 0)),
+        (Detection(0, "A", -48, 30, 24, 12, 0.5), Rect(0, 12.5, 0, 25)),
     ],
 )
 def test_what_lies_in_black_bars_is_cut_off(detection: Detection, box: Rect) -> None:
