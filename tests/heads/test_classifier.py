@@ -178,6 +178,7 @@ def test_a_size_that_is_not_known() -> None:
         ("c = Softmax(b) y = Identity(c)", True),
         ("p, q = Split<axis = 1>(b) r = Sigmoid(p) s = Softmax(q) y = Concat<axis = 1>(s, r)", True),
         ("p, q = Split<axis = 1>(b) r = Sigmoid(p) y = Concat<axis = 1>(q, r)", False),
+        ("p, q = Split<axis = 1>(b) r = Sigmoid(p) y = Concat<axis = 1>(r, q)", False),
         ("y = LogSoftmax(b)", False),
         ("y = Relu(b)", False),
         ("c = Softmax(b) y = Mul(c, c)", False),

@@ -228,6 +228,7 @@ def test_any_parameters_are_read_or_refused(data: st.DataObject) -> None:
         (np.zeros(48, np.float32), r"\[48\] instead of one row \(y, x, h, w\) each"),
         (np.zeros((48, 4), np.float32), "damaged: not every one has a size"),
         (np.ones((48, 4), np.float32) * np.array((1, 1, 1, 0), np.float32), "damaged: not every one has a size"),
+        (np.ones((48, 4), np.float32) * np.array((1, 1, 0, 1), np.float32), "damaged: not every one has a size"),
         (np.full((48, 4), np.nan, np.float32), "damaged: not every one has a size"),
         (np.ones((48, 4), np.int32), "no numbers"),
     ],

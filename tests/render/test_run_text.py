@@ -164,7 +164,9 @@ def test_colours_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: 
     findings = (found(1, Level.ERROR, hint=f"do it, {long}"), found(2, Level.WARNING), found(3))
     planned = Record("emit", Status.PLANNED, 0.0, (Output("out/[x]", None),), findings)
     error = InputError(f"bad, {long}", hint=f"better, {long}")
-    out, err = printed(Run([export((long,)), Validated(adapted(long), EVIDENCE)], [planned], error), capsys)
+    sound = impulse(block("raw", number=2), samples=16000, frequency=8000.5)
+    first = export((long,), impulse=sound, member="a folder/another folder/model.tflite")
+    out, err = printed(Run([first, Validated(adapted(long), EVIDENCE)], [planned], error), capsys)
     told = "\n".join(line.rstrip() for line in [*out, "# errors", *err.splitlines()]).replace("\x1b", "^") + "\n"
     if os.environ.get("UPDATE_GOLDEN"):
         GOLDEN.write_text(told, encoding="utf-8")

@@ -235,6 +235,14 @@ def test_grids_of_different_sizes_are_mixed_as_in_nvidias_code() -> None:
     np.testing.assert_allclose(found, [20.5 - 0.2 * 35, 0, 0.8 * 35, 0.8 * 35 + 0.5], rtol=1e-6)
 
 
+def test_dimensions_behind_the_third_do_not_count() -> None:
+    cov, bbox = np.full((1, 1, 1), 0.9), np.full((4, 1, 1), 0.2)
+    wanted = _decode("", [_layer("cov", cov), _layer("bbox", bbox)], classes=1).objects
+    assert len(wanted) == 1
+    outputs = [_layer("cov", cov[..., None]), _layer("bbox", bbox[..., None])]
+    assert _decode("", outputs, classes=1).objects == wanted
+
+
 def test_one_output_can_be_coverage_and_box() -> None:
     assert len(_decode("", [_layer("cov_bbox", np.full((4, 1, 1), 0.9))], classes=1).objects) == 1
 
