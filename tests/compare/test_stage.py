@@ -95,13 +95,29 @@ def test_a_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["threshold"] == 0.3  # as the export records it
 
 
+def _sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many pictures are compared at a time."""
+    sizes: list[int] = []
+    together = ComparisonRun.together
+
+    def counted(self: ComparisonRun, pictures: Sequence[tuple[str, NDArray[np.uint8]]]) -> None:
+        sizes.append(len(pictures))
+        together(self, pictures)
+
+    monkeypatch.setattr(ComparisonRun, "together", counted)
+    return sizes
+
+
 def test_a_label_that_stands_for_no_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _few(monkeypatch)
+    sizes = _sizes(monkeypatch)
+    monkeypatch.setattr(run, "_CHUNK_BYTES", 1)
     model = SAMPLES / "models" / "table-fomo.tflite"
     labels = ["background", *json.loads((SAMPLES / "models" / "models.json").read_text())["table-fomo"]["labels"]]
     bundle = run_convert(model, tmp_path, labels=labels)
     assert bundle.evidence is not None
     assert bundle.evidence.answers is not None
+    assert sizes == [1] * 6, "of pictures larger than what is held at a time each alone"
 
 
 def test_a_comparison_that_fails_ends_no_conversion(
@@ -123,6 +139,8 @@ def test_grey_pictures_and_those_of_the_user(
     shapes_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _few(monkeypatch)
+    sizes = _sizes(monkeypatch)
+    monkeypatch.setattr(run, "_CHUNK", 4)
     pictures = SAMPLES / "pictures" / "shapes"
     bundle = run_convert(shapes_export, tmp_path / "bundle", images=pictures)
     assert bundle.evidence is not None
@@ -130,7 +148,8 @@ def test_grey_pictures_and_those_of_the_user(
     assert found is not None
     assert found.given is not None
     assert found.generated.pictures == 6
-    assert found.given.pictures == len(list(pictures.iterdir()))
+    assert found.given.pictures == len(list(pictures.iterdir())) == sum(sizes[2:])
+    assert sizes[:3] == [4, 2, 4]
 
 
 def test_frames_of_one_aspect(fruit_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
