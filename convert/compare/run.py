@@ -416,9 +416,8 @@ class ComparisonRun:
     def comparison(self) -> Comparison:
         """Of all pictures so far."""
         edge_impulse = self.models.edge_impulse
-        size = Counter((row.width, row.height) for row in self.rows).most_common(1)
-        texts = CauseTexts(self.models, *(size[0][0] if size else (1, 1)))
-        steps = tuple(texts.step(cause) for cause in self._causes) if self.rows else ()
+        usual = Counter((row.width, row.height) for row in self.rows).most_common(1)
+        steps = tuple(CauseTexts(self.models, *size).step(cause) for size, _ in usual for cause in self._causes)
         known = edge_impulse.file, edge_impulse.task, edge_impulse.quantized, self.tolerance
         comparison = Comparison(*known, steps, tuple(self.rows), tuple(self._reasons()))
         return replace(comparison, findings=(*edge_impulse.findings, *self._findings(comparison)))

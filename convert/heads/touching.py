@@ -184,7 +184,7 @@ def is_settled(scores: Float, threshold: float) -> bool:
         for _ in range(_STEPS):
             boxes = np.where(lit, _grown(boxes, none), none)
         lit, before = lit.copy(), lit
-        for away in range(1, min(_REACH, columns - 1) + 1):
+        for away in range(1, _REACH + 1):
             lit[:, away:] |= boxes[2, :, :-away] >= column[:, away:]
             lit[:, :-away] |= boxes[0, :, away:] <= column[:, :-away]
     return bool((lit == before).all() and (np.where(lit, _grown(boxes, none), none) == boxes).all())

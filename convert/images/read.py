@@ -259,16 +259,16 @@ def _plain(image: Image.Image, path: Path, notes: list[str]) -> Image.Image:
         notes.append("16-bit grey: the upper 8 bits are taken")
         levels = np.clip(np.asarray(image).astype(np.int64), 0, 65535) >> 8
         return Image.fromarray(levels.astype(np.uint8))
-    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
+    if image.has_transparency_data:
         notes.append("transparency is laid on black")
-        rgba = image.convert("RGBA")
+        rgba = (image.convert("LA") if mode == "La" else image).convert("RGBA")  # Pillow has no way in one step
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba)
     if mode == "CMYK":
         notes.append("CMYK is mixed to RGB without its colour profile")
     elif mode in {"1", "L", "LA", "La"}:
         notes.append("a grey picture: red, green and blue are equal")
-    elif mode in {"LAB", "HSV"}:
-        notes.append(f"{mode} is turned into RGB")
+    elif mode == "LAB":
+        notes.append("LAB is turned into RGB")
     return image
 
 

@@ -217,9 +217,9 @@ class LoadedEngine:
     batch: int
     fixed: bool
     target: Target
-    smallest: tuple[int, int] = (1, 1)
-    asynchronous: bool = False
-    check_findings: tuple[Finding, ...] = ()
+    smallest: tuple[int, int]
+    asynchronous: bool
+    check_findings: tuple[Finding, ...]
 
     def infer(self, values: NDArray[np.float32]) -> list[Layer]:
         """The outputs for at most `batch` inputs [n,...], in engine order, n frames in each.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ from onnx import numpy_helper
 from convert.compare import Cause, Prediction, Score, Verdict
 from convert.compare.ablation import Ablation, Criteria, find_causes
 from convert.compare.run import CauseTexts
+from convert.errors import ValidationError
 from tests.compare.bundles import SAMPLES, causes, changed, compared, config_of, judged, photo, shown
 from tests.examples import examples
 
@@ -59,6 +60,10 @@ def test_the_end_of_a_fomo_graph_on_what_the_original_gives(emitted: Callable[..
         assert found.models.can_predict(frozenset({Cause.MODEL}))
         ablation = Ablation(found.models, picture)
         ours, theirs = ablation.predict(frozenset()).objects, ablation.predict(frozenset({Cause.MODEL})).objects
+        with pytest.raises(
+            ValidationError, match=r"^the end of the ONNX model does not fit the original's outputs: \S.*\S$"
+        ):
+            found.models.shipped.behind([np.zeros((1, 2, 2, 2), np.float32)])
     assert len(ours) == len(theirs) > 1
     for one, other in zip(ours, theirs, strict=True):
         assert one.box == other.box
@@ -153,6 +158,18 @@ def test_what_the_original_is_given_in_the_config_s_way(
             ablation.original_input(frozenset(done)) for done in ((), (Cause.COLOUR, Cause.SCALING))
         )
     np.testing.assert_allclose(given_it, (picture[..., order] - np.array(less, float)) * factor, atol=1e-3)
+    np.testing.assert_array_equal(as_trained, picture)
+
+
+def test_a_model_that_was_trained_on_bgr(fruit: Path, fruit_export: Path) -> None:
+    """The config gives it RGB: what the original is given for that has its channels the other way round."""
+    picture = _fruit(2)
+    with judged(config_of(fruit), fruit_export) as found:
+        shipped = found.models.shipped
+        models = replace(found.models, shipped=replace(shipped, expected=replace(shipped.expected, color="BGR")))
+        ablation = Ablation(models, picture)
+        given_it, as_trained = (ablation.original_input(frozenset(done)) for done in ((), (Cause.COLOUR,)))
+    np.testing.assert_allclose(given_it, picture[..., ::-1], atol=1e-3)
     np.testing.assert_array_equal(as_trained, picture)
 
 

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convert.compare.edge_impulse import EdgeImpulseModel, edge_impulse_model
+from convert.compare.edge_impulse import EdgeImpulseModel, edge_impulse_model, read_original
 from convert.errors import ConvertError, InputError, UnsupportedModelError
 from convert.images import ImageScaling, ResizeMode
 from convert.isolation import InProcessWorker
 from convert.types import Export, Metadata, ModelFacts, ModelFormat, Tensor
+from tests.export import tiny
 
 PICTURE = Tensor("x", (1, 96, 96, 3), "float32")
 GIVEN = Path("given.zip")
@@ -61,6 +62,36 @@ def test_what_cannot_be_compared(
         model(known, form=form)
     assert (caught.value.message, caught.value.path) == (message, "given.zip")
     assert str(caught.value.hint).startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "message", "hint"),
+    [
+        (None, InputError, "cannot be read: No such file or directory", "give a .tflite file"),
+        (
+            tiny.model((1, 96, 96, 3), (1, 300, 6), last="TOPK_V2"), UnsupportedModelError,
+            "it cannot be compared: how Edge Impulse decodes outputs of the kind 'end-to-end' is not known",
+            "compare with the bundle that `ei-deepstream convert` makes of the export",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_no_original(
+    data: bytes | None, kind: type[ConvertError], message: str, hint: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "m.tflite"
+    if data:
+        path.write_bytes(data)
+    with pytest.raises(kind) as caught:
+        read_original(path, ("a",), ImageScaling.NONE, InProcessWorker(), 1.0)
+    assert (caught.value.message, caught.value.hint, caught.value.path) == (message, hint, str(path))
+
+
+def test_an_original_in_words_has_no_bytes_of_its_model(tmp_path: Path) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(tiny.classifier())
+    found = read_original(path, ("a", "b"), ImageScaling.NONE, InProcessWorker(), 1.0)
+    assert found.model == path.read_bytes()
+    assert "TFL3" not in repr(found)
 
 
 def test_an_onnx_file_of_a_kind_whose_places_are_known() -> None:

@@ -44,6 +44,11 @@ def test_far_edges_and_other_scores_drift() -> None:
     assert _verdict([_seen(0, 0, 100)], [_seen(5, 0, 100)], _CELLS) is Verdict.SAME
 
 
+@pytest.mark.parametrize("measure", [_BOXES, _CELLS, _LABELS])
+def test_nothing_on_both_sides_is_the_same(measure: Criteria) -> None:
+    assert compare_predictions(Prediction(), Prediction(), measure) == Outcome(Verdict.SAME, (), 0.0)
+
+
 def test_cells_that_touch_are_one_object() -> None:
     assert _verdict([_seen(0, 0)], [_seen(10, 10)], _CELLS) is Verdict.SAME
     assert _verdict([_seen(0, 0)], [_seen(13, 0)], _CELLS) is Verdict.DIFFERS
@@ -204,6 +209,11 @@ def test_without_a_label_only_the_class_counts() -> None:
 
 
 def test_boxes_of_which_exactly_half_is_common() -> None:
-    for height, found in ((20.0, ["matched"]), (20.5, ["missed", "additional"])):
+    for height, found in (
+        (20.0, ["matched"]),
+        (20.003, ["matched"]),  # by less than a ten thousandth less than half: edges are float32
+        (20.005, ["missed", "additional"]),
+        (20.5, ["missed", "additional"]),
+    ):
         other = ComparedObject(0, "cat", 0.9, Rect(0, 0, 10, height))
         assert [pair.what for pair in pairs_of([other], [_seen(0, 0)], _BOXES)] == found

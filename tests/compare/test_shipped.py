@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import pytest
 from convert.compare import Cause
 from convert.compare.shipped import ModelPair, ShippedModel
 from convert.errors import InputError
-from convert.heads.boxes import RAW
+from convert.heads.boxes import OUTPUTS, RAW
 from convert.images import CENTRE, Anchor, ResizeMode, parse_frame
 from convert.images.resizing import Resizing
 from convert.images.scaling import Network, Placement, Rect, View
@@ -78,6 +79,7 @@ def one(pre: float = 0.5, **more: Any) -> ClassSettings:
         ((one(post_cluster_threshold=0.75), one()), ClusterMode.NMS, NONE, [0.875, 0.5]),
         ((one(post_cluster_threshold=0.75), one()), ClusterMode.NONE, NONE, [0.875, 0.75, 0.625, 0.5]),
         ((one(topk=1),), ClusterMode.NONE, frozenset({Cause.LIMITS}), [0.875, 0.75, 0.625, 0.5]),
+        ((one(0.7, topk=1),), ClusterMode.NONE, frozenset({Cause.LIMITS}), [0.875, 0.75]),
         ((one(0.7), one(0.7)), ClusterMode.NONE, frozenset({Cause.THRESHOLD}), [0.875, 0.75, 0.625, 0.5]),
         ((), ClusterMode.NONE, frozenset({Cause.THRESHOLD}), [0.875, 0.75, 0.625, 0.5]),
     ],
@@ -87,6 +89,46 @@ def test_thresholds_and_limits_of_the_config_count_for_what_edge_impulse_merges(
 ) -> None:
     found = pair(*classes, mode=mode).original(HEAT, BY_ORIGINAL | done)
     assert [each.confidence for each in found] == kept
+
+
+def test_without_any_class_the_usual_threshold_counts() -> None:
+    cells = heat((0, 0, 0, 0.25), (0, 4, 0, 0.1875))
+    both = pair()
+    settings = both.shipped.loaded.engine.settings
+    both.shipped.loaded.engine.settings = replace(settings, classes=())  # type: ignore[misc]
+    assert both.original(cells, BY_ORIGINAL) == ()
+    assert [each.confidence for each in both.original(cells, BY_ORIGINAL | {Cause.LIMITS})] == [0.25]
+
+
+def test_boxes_of_a_graph_are_in_its_own_picture() -> None:
+    """Of one that crops, too; the original's own boxes are moved."""
+    both = pair(task="yolov5", left=10, top=20)
+    loaded: Any = both.shipped.loaded
+    loaded.outputs = OUTPUTS
+    outputs = {
+        "detection_boxes": np.array([[[0.25, 0.5, 0.5, 1]]], np.float32),
+        "detection_scores": np.array([[0.75]], np.float32),
+        "detection_classes": np.array([[1]], np.float32),
+    }
+    (found,) = both.outputs(outputs, frozenset({Cause.MERGE}))
+    assert found == Detection(1, "B", 58, 34, 58, 34, 0.75)
+
+
+@pytest.mark.parametrize(("score", "confidence"), [(None, 0.625), ("product", 0.625), ("objectness", 0.75)])
+def test_the_score_of_a_yolov5(score: str | None, confidence: float) -> None:
+    """The objectness of its rows, but where the graph gives that already, in another order."""
+    both = pair(task="yolov5", recorded={"ei_deepstream.score": score} if score else None)
+    loaded: Any = both.shipped.loaded
+    loaded.outputs = OUTPUTS
+    loaded.engine.settings = replace(loaded.engine.settings, parser="NvDsInferParseCustomTfSSD")
+    outputs = {
+        "detection_boxes": np.array([[[0.25, 0.5, 0.5, 1]]], np.float32),
+        "detection_scores": np.array([[0.75]], np.float32),
+        "detection_classes": np.array([[1]], np.float32),
+        RAW: np.array([[[0.5, 0.5, 0.1, 0.1, 0.625, 0.9]]], np.float32),
+    }
+    (found,) = both.outputs(outputs, frozenset({Cause.SCORE}))
+    assert found.confidence == confidence
 
 
 def test_a_threshold_of_edge_impulse() -> None:
@@ -105,6 +147,7 @@ def test_places_are_in_the_picture_of_a_network_that_crops() -> None:
 def test_places_are_in_the_frame_of_a_graph_that_resizes() -> None:
     both = pair(resizing=Resizing(parse_frame("384x192"), (96, 96), ResizeMode.FIT_SHORTEST))
     assert both.shipped.inside == (96, 0, 2, 2)
+    assert pair(resizing=Resizing(parse_frame("384x192"), (96, 64))).shipped.inside == (0, 0, 4, 3)
     (found,) = both.original(heat((1, 2, 5, 0.5)), BY_ORIGINAL)
     assert found == Detection(1, "B", 96 + 80, 32, 16, 16, 0.5)
     (back,) = both.in_original([found])
@@ -134,6 +177,8 @@ BARS = Placement(0, 0, 200, 100, 96, 48, View(200, 100, 0.48, 0.48, 0, 24))
         (Detection(0, "A", 48, 60, 24, 36, 0.5), Rect(100, 75, 50, 25)),
         (Detection(0, "A", -24, 24, 48, 12, 0.5), Rect(0, 0, 50, 25)),
         (Detection(0, "A", 72, 24, 48, 12, 0.5), Rect(150, 0, 50, 25)),
+        (Detection(0, "A", 48, 0, 24, 12, 0.5), Rect(100, 0, 50, 0)),
+        (Detection(0, "A", -48, 30, 24, 12, 0.5), Rect(0, 12.5, 0, 25)),
     ],
 )
 def test_what_lies_in_black_bars_is_cut_off(detection: Detection, box: Rect) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
@@ -15,6 +16,7 @@ from convert.compare.run import ComparisonRun
 from convert.errors import ValidationError
 from convert.findings import Finding, Level
 from convert.images import parse_frame
+from convert.images.resizing import Resizing
 from convert.isolation import Worker
 from convert.options import ConvertOptions, defaults
 from convert.pipeline import convert as conversion
@@ -93,13 +95,29 @@ def test_a_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["threshold"] == 0.3  # as the export records it
 
 
+def _sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many pictures are compared at a time."""
+    sizes: list[int] = []
+    together = ComparisonRun.together
+
+    def counted(self: ComparisonRun, pictures: Sequence[tuple[str, NDArray[np.uint8]]]) -> None:
+        sizes.append(len(pictures))
+        together(self, pictures)
+
+    monkeypatch.setattr(ComparisonRun, "together", counted)
+    return sizes
+
+
 def test_a_label_that_stands_for_no_object(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _few(monkeypatch)
+    sizes = _sizes(monkeypatch)
+    monkeypatch.setattr(run, "_CHUNK_BYTES", 1)
     model = SAMPLES / "models" / "table-fomo.tflite"
     labels = ["background", *json.loads((SAMPLES / "models" / "models.json").read_text())["table-fomo"]["labels"]]
     bundle = run_convert(model, tmp_path, labels=labels)
     assert bundle.evidence is not None
     assert bundle.evidence.answers is not None
+    assert sizes == [1] * 6, "of pictures larger than what is held at a time each alone"
 
 
 def test_a_comparison_that_fails_ends_no_conversion(
@@ -114,13 +132,15 @@ def test_a_comparison_that_fails_ends_no_conversion(
     assert bundle.evidence is not None
     assert bundle.evidence.answers is None
     (found,) = (each.message for each in bundle.findings if each.id == "EI755")
-    assert found.endswith("the original cannot be run")
+    assert found == "not compared with what Edge Impulse answers: the original cannot be run"
 
 
 def test_grey_pictures_and_those_of_the_user(
     shapes_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _few(monkeypatch)
+    sizes = _sizes(monkeypatch)
+    monkeypatch.setattr(run, "_CHUNK", 4)
     pictures = SAMPLES / "pictures" / "shapes"
     bundle = run_convert(shapes_export, tmp_path / "bundle", images=pictures)
     assert bundle.evidence is not None
@@ -128,7 +148,8 @@ def test_grey_pictures_and_those_of_the_user(
     assert found is not None
     assert found.given is not None
     assert found.generated.pictures == 6
-    assert found.given.pictures == len(list(pictures.iterdir()))
+    assert found.given.pictures == len(list(pictures.iterdir())) == sum(sizes[2:])
+    assert sizes[:3] == [4, 2, 4]
 
 
 def test_frames_of_one_aspect(fruit_export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +194,7 @@ def test_a_worker_that_ends_ends_no_conversion(shapes_export: Path, tmp_path: Pa
         done = conversion([shapes_export], tmp_path, defaults(ConvertOptions), worker, beside=_NeverStarted())
     assert done.is_good, done.error
     (found,) = (each.message for each in done.findings if each.id == "EI755")
-    assert found.endswith("the comparison ended: killed by SIGSEGV")
+    assert found == "not compared with what Edge Impulse answers: the comparison ended: killed by SIGSEGV"
     evidence = json.loads((tmp_path / "report.json").read_text())["evidence"]
     assert evidence["parity"]
     assert not evidence.get("answers")
@@ -236,6 +257,37 @@ def test_large_frames_are_fewer(fruit_export: Path, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(run, "_FRAME_PIXELS", 320 * 180 * 11)
     bundle = run_convert(fruit_export, tmp_path, resize="graph", resize_mode="squash", frame="320x180", role="pgie")
     assert _answers(bundle).generated.pictures == 11
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "frame", "resizing", "count"),
+    [
+        ((96, 96), 1, "16:9", None, (40, 360, 640)),
+        ((96, 96), 1, "3:4", None, (40, 640, 480)),
+        ((300, 250), 1, "16:9", None, (20, 360, 640)),
+        ((1000, 1000), 1, "16:9", None, (10, 360, 640)),
+        ((96, 96), (2 << 30) // 25, "16:9", None, (25, 360, 640)),
+        ((96, 96), 1, "16:9", Resizing(parse_frame("1280x720"), (96, 96)), (22, 720, 1280)),
+        ((96, 96), 1, "4:3", Resizing(parse_frame("16:9"), (96, 96), scaled=(640, 360)), (40, 540, 960)),
+    ],
+)
+def test_how_many_frames_are_made(
+    monkeypatch: pytest.MonkeyPatch,
+    model: tuple[int, int],
+    size: int,
+    frame: str,
+    resizing: Resizing | None,
+    count: Any,
+) -> None:
+    """Their number, height and width: fewer where the model or the frames are large."""
+    monkeypatch.setattr(run, "with_objects", lambda *given: [given])
+    facts = SimpleNamespace(input=SimpleNamespace(sides=(*model, 3)))
+    adapted: Any = SimpleNamespace(
+        export=SimpleNamespace(facts=facts), preprocessing=SimpleNamespace(framing=resizing),
+        onnx=SimpleNamespace(size=size),
+    )  # fmt: skip
+    made: list[Any] = list(run.generated(adapted, parse_frame(frame)))
+    assert made == [("frame 0", (*count, 3))]
 
 
 def test_a_secondary_engine_alone_is_not_compared(

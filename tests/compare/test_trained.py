@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+GIVE = "name the export or the .tflite that the bundle was converted from with --original"
 _KIWI = SAMPLES / "pictures" / "fruit" / "kiwi-1.jpg"
 
 
@@ -50,7 +51,7 @@ def test_it_is_found_beside_the_bundle_and_in_the_current_folder(
     config = _copied(shapes, tmp_path / "bundle")
     with pytest.raises(InputError, match=r"wooden-shapes\.onnx is not found \(shapes-cpp-2025 is neither") as caught:
         _original(config)
-    assert "--original" in (caught.value.hint or "")
+    assert caught.value.hint == GIVE
     with monkeypatch.context() as here:
         here.chdir(shapes_export.parent)
         assert _original(config)[0] == "shapes-cpp-2025"
@@ -64,8 +65,10 @@ def test_a_wrong_model_of_the_right_name_is_not_taken(shapes: Path, tmp_path: Pa
     shutil.copy(SAMPLES / "models" / "fruit.tflite", config.parent / "wooden-shapes.tflite")
     with pytest.raises(InputError, match="is not found"):
         _original(config)
-    shutil.copy(SAMPLES / "models" / "shapes.tflite", config.parent / "wooden-shapes.tflite")
-    assert _original(config)[0].endswith("wooden-shapes.tflite")
+    for name in ("wooden-shapes.tflite", "wooden-shapes.lite"):
+        shutil.copy(SAMPLES / "models" / "shapes.tflite", config.parent / name)
+        assert _original(config)[0] == str(config.parent / name)
+        (config.parent / name).unlink()
 
 
 def test_a_wrong_model_is_refused(shapes: Path, fruit: Path, fruit_export: Path, shapes_export: Path) -> None:
@@ -74,8 +77,9 @@ def test_a_wrong_model_is_refused(shapes: Path, fruit: Path, fruit_export: Path,
         (fruit, shapes_export),
         (fruit, SAMPLES / "models" / "shapes.tflite"),
     ):
-        with pytest.raises(InputError, match=r"^not the model that the bundle was converted from"):
+        with pytest.raises(InputError, match=r"^not the model that the bundle was converted from") as caught:
             _original(config_of(bundle), other)
+        assert (caught.value.path, caught.value.hint) == (str(other), GIVE)
 
 
 def test_of_several_models_the_one_with_the_digest_is_taken(fruit: Path, tmp_path: Path) -> None:
@@ -94,7 +98,7 @@ def test_a_report_of_another_model_is_not_believed(fruit: Path, fruit_export: Pa
         if file["path"].endswith(".onnx"):
             file["sha256"] = "0" * 64
     report.write_text(json.dumps(document))
-    with pytest.raises(InputError, match=r"is not the model that report\.json describes"):
+    with pytest.raises(InputError, match=r"\.onnx is not the model that report\.json describes"):
         _original(config, fruit_export)
     report.write_text("{")
     with pytest.raises(InputError, match="damaged"):
@@ -114,16 +118,21 @@ def test_a_model_that_says_nothing_of_its_origin_is_compared_with_a_warning(
     path.write_bytes(model.SerializeToString())
     found = compared(config, fruit_export, photo(_KIWI))
     assert [each.id for each in found.comparison.findings] == ["EI752", "EI753"]
+    assert found.comparison.findings[0].message == "the ONNX model does not say what it was made of"
     with pytest.raises(InputError, match=r"^the original of \S+\.onnx is not found$"):
         _original(config)
-    with pytest.raises(InputError, match=r"^the network takes 96x96 pixels with 3 channels, the original 48x48 with 1"):
+    with pytest.raises(
+        InputError, match=r"^the network takes 96x96 pixels with 3 channels, the original 48x48 with 1$"
+    ) as caught:
         _original(config, shapes_export)
+    assert caught.value.hint == "compare with the original of the same project and version"
 
 
 def test_a_config_for_another_kind_of_model(fruit: Path, fruit_export: Path, tmp_path: Path) -> None:
     config = changed(fruit, tmp_path, {"network-type": 0, "num-detected-classes": 5})
-    with pytest.raises(InputError, match=r"^network-type=0, and the original is of the kind classifier"):
+    with pytest.raises(InputError, match=r"^network-type=0, and the original is of the kind classifier$") as caught:
         _original(config, fruit_export)
+    assert caught.value.hint == "0 is for detectors, 1 for classifiers"
 
 
 def test_what_cannot_be_decoded_is_refused_by_name(

@@ -130,8 +130,19 @@ def test_yolov5_as_the_sdk_keeps_it_is_the_default() -> None:
     assert fit("yolov5", score=None).head == fit("yolov5", score="objectness").head
 
 
-@pytest.mark.parametrize(("task", "labels", "told"), [("yolov5", 1, True), ("yolox", 3, True), ("yolox", 1, False)])
-def test_where_the_graph_must_not_drop_boxes(task: str, labels: int, told: bool) -> None:
+_OTHER_SCORE, _ALL_STAY = "the score is objectness times class", "overlapping boxes of different classes all stay"
+
+
+@pytest.mark.parametrize(
+    ("task", "labels", "told"),
+    [
+        ("yolov5", 1, [_OTHER_SCORE]),
+        ("yolov5", 2, [f"{_OTHER_SCORE} and {_ALL_STAY}"]),
+        ("yolox", 3, [_ALL_STAY]),
+        ("yolox", 1, []),
+    ],
+)
+def test_where_the_graph_must_not_drop_boxes(task: str, labels: int, told: list[str]) -> None:
     for opset, reason in ((13, "TensorRT is too old"), (10, "")):
         export = synthetic.fake_export(task, ("a", "b", "c")[:labels])
         model = synthetic.candidates(task, labels, opset=opset)
@@ -140,10 +151,8 @@ def test_where_the_graph_must_not_drop_boxes(task: str, labels: int, told: bool)
         plainest = synthetic.adapt(again, export, Options(yolo_score="product"))
         assert (fitted.model, fitted.head) == (plainest.model, plainest.head)
         assert not plainest.findings
-        assert [finding.id for finding in fitted.findings] == ["EI353"] * told
-        for finding in fitted.findings:
-            assert finding.message.endswith(reason or "needs opset 11; the model has 10")
-            assert ("objectness" in finding.message) == (task == "yolov5")
+        why = reason or "boxes are suppressed over all classes, which needs opset 11; the model has 10"
+        assert [(each.id, each.message) for each in fitted.findings] == [("EI353", f"{said}: {why}") for said in told]
 
 
 def test_too_many_rows_for_each_class(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,8 +230,10 @@ def test_a_unit_that_is_not_the_usual_one_is_told() -> None:
     assert not fit("yolov5").findings
     (told,) = fit("yolov5", "pixels").findings
     assert told.id == "EI351"
-    assert "pixels" in told.message
+    assert told.message == "the model gives its boxes in pixels, not in shares of the picture as yolov5 models do"
     assert not fit("yolox").findings
+    (told,) = fit("yolox", "pixels").findings
+    assert told.message == "the model gives its boxes in pixels, not in cells of a grid as yolox models do"
 
 
 def test_rows_without_places_are_refused() -> None:
@@ -261,11 +272,23 @@ def test_a_model_without_classes(task: str) -> None:
     assert caught.value.hint == "train it with at least one label"
 
 
-@pytest.mark.parametrize("task", ["yolov5", "yolo-pro", "tao-ssd"])
-def test_a_grid_is_no_row(task: str) -> None:
-    with pytest.raises(UnsupportedModelError, match=r"^this kind .*one row .* this model \[1, 4, 8, 3\]$") as caught:
+@pytest.mark.parametrize(
+    ("task", "one"),
+    [
+        ("yolov5", "row (x and y of the centre, width, height, objectness, classes)"),
+        ("yolov11", "column (x and y of the centre, width, height, classes)"),
+        ("yolo-pro", "row (left, top, right, bottom, classes)"),
+        ("tao-ssd", "row (background, classes, offsets, anchors, variances)"),
+        ("tao-yolov3", "row (cell, anchor, step, offsets, objectness, classes)"),
+    ],
+)
+def test_a_grid_is_no_row(task: str, one: str) -> None:
+    with pytest.raises(UnsupportedModelError) as caught:
         synthetic.adapt(synthetic.heat_map(32, 64, 3), synthetic.fake_export(task), Options())
-    assert caught.value.hint == "give the real --task, or another model"
+    wanted = f"this kind of detector gives one {one} for each candidate box"
+    assert (caught.value.message, caught.value.hint) == (
+        f"{wanted}, this model [1, 4, 8, 3]", "give the real --task, or another model"
+    )  # fmt: skip
 
 
 def test_rows_too_short_for_the_task() -> None:

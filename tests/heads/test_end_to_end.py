@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -274,6 +275,47 @@ def test_without_labels_the_graph_tells_how_many_classes_there_are() -> None:
     assert [finding.id for finding in fitted.findings] == ["EI301"]
 
 
+_NUMBERS = np.arange(KEPT)
+_WAYS: list[tuple[str, NDArray[np.int64] | None, dict[str, Any]]] = [
+    ("Identity", None, {}),
+    ("Flatten", None, {"axis": 1}),
+    ("Transpose", None, {"perm": [0, 1]}),
+    ("Reshape", np.array([1, KEPT]), {}),
+    ("Expand", np.array([1, KEPT]), {}),
+    ("Gather", _NUMBERS, {"axis": 1}),
+    ("GatherElements", _NUMBERS[None], {"axis": 1}),
+    ("GatherND", np.stack([_NUMBERS * 0, _NUMBERS], axis=1)[None], {}),
+]
+
+
+@pytest.mark.parametrize(("operator", "given", "attributes"), _WAYS, ids=[way[0] for way in _WAYS])
+def test_what_stands_behind_the_choice_of_a_class(
+    operator: str, given: NDArray[np.int64] | None, attributes: dict[str, Any]
+) -> None:
+    model = end_to_end()
+    (node,) = (node for node in model.graph.node if "label_float" in node.input)
+    node.input[0] = "passed"
+    more = [] if given is None else ["way"]
+    if given is not None:
+        model.graph.initializer.append(numpy_helper.from_array(given, "way"))
+    passed = helper.make_node(operator, ["label_float", *more], ["passed"], **attributes)
+    model.graph.node.insert(list(model.graph.node).index(node), passed)
+    onnx.checker.check_model(model, full_check=True)
+    fitted = synthetic.adapt(model, export_of(model, None), Options())
+    assert fitted.head.labels == ("class0", "class1", "class2")
+
+
+def test_a_class_that_is_chosen_among_its_scores() -> None:
+    model = end_to_end()
+    (node,) = (node for node in model.graph.node if node.op_type == "Mod")
+    at = list(model.graph.node).index(node)
+    del model.graph.node[at]
+    choice = helper.make_node("ArgMax", ["some_scores"], ["label"], axis=2, keepdims=0)
+    model.graph.node.insert(at, choice)
+    fitted = synthetic.adapt(model, export_of(model, None), Options())
+    assert fitted.head.labels == ("class0", "class1", "class2")
+
+
 def test_without_labels_and_without_a_trace_of_the_classes() -> None:
     model = end_to_end()
     (node,) = (node for node in model.graph.node if node.op_type == "Mod")
@@ -300,8 +342,13 @@ def test_boxes_in_another_unit_are_refused() -> None:
     model.graph.initializer.append(numpy_helper.from_array(np.array(3, np.float32), "factor"))
     at = list(model.graph.node).index(node)
     model.graph.node.insert(at + 1, helper.make_node("Mul", ["few", "factor"], ["boxes"]))
-    with pytest.raises(UnsupportedModelError, match=r"^the boxes .* something else than pixels of 64x32") as caught:
+    with pytest.raises(UnsupportedModelError) as caught:
         synthetic.adapt(model, export_of(model), Options())
+    assert re.fullmatch(
+        "the boxes are measured in something else than pixels of 64x32 or shares of it: the middle of all candidates "
+        r"is at x = [0-9.]+",
+        caught.value.message,
+    )
     assert caught.value.hint == "give the real --task, or report the model"
 
 

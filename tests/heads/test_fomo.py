@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from onnx import helper
 
 from convert.errors import InputError, UnsupportedModelError
 from convert.graph.batch import dynamic_batch
-from convert.heads.base import Options, Rules
+from convert.heads.base import Fit, LastLayer, Options, Rules
 from convert.heads.fomo import BOXES, COVERAGE, FOMO, cell_boxes
 from convert.images import Frame, Framing
 from convert.images.scaling import Network
@@ -237,7 +238,11 @@ def test_what_was_merged_is_said() -> None:
     assert fit(options=PEAK).head.merge == "peak"
     assert not fit(options=PEAK).findings
     (told,) = fit(options=NONE).findings
-    assert told.id == "EI352"
+    assert (told.id, told.message, told.hint) == (
+        "EI352",
+        "every cell above the threshold is an object; an object that spans several cells gives several",
+        "--fomo-merge touching makes one box of cells that touch",
+    )
 
 
 @pytest.mark.parametrize("name", ["background", "Background", " _background_ "])
@@ -288,14 +293,56 @@ def test_the_coverage_of_a_bundle_is_its_heat_map() -> None:
         assert caught.value.hint == "convert again"
 
 
+def test_the_prediction_is_the_best_cell_with_its_neighbours() -> None:
+    """Background counts for nothing; of two pictures each has its own place."""
+    raw = np.zeros((2, 4, 5, 3), np.float32)
+    raw[..., 0] = 0.9
+    raw[0, 2, 1, 2], raw[0, 0, 4, 1] = 0.75, 0.5
+    raw[1, 3, 4, 1] = 0.25
+    scores, places = FOMO.prediction(None, [raw])
+    np.testing.assert_array_equal(scores, np.array([[0.5, 0.75], [0.25, 0]], np.float32))
+    np.testing.assert_allclose(places, [[0, 1 / 4, 3 / 5, 4 / 4], [3 / 5, 2 / 4, 6 / 5, 5 / 4]])
+
+
+@pytest.mark.parametrize(
+    ("output", "fit"),
+    [
+        ((1, 16, 16, 3), Fit.LIKELY), ((1, 8, 8, 3), Fit.LIKELY), ((1, 4, 4, 3), Fit.LIKELY),
+        ((1, 2, 2, 3), Fit.LIKELY),
+        ((1, 32, 32, 3), Fit.POSSIBLE), ((1, 8, 8, 1), Fit.POSSIBLE), ((1, 8, 4, 3), Fit.POSSIBLE),
+        ((1, 1, 1, 3), Fit.NO), ((1, 8, 8), Fit.NO), ((1, 8, None, 3), Fit.NO),
+    ],
+)  # fmt: skip
+def test_which_grids_are_fomos(output: tuple[int | None, ...], fit: Fit) -> None:
+    """Of a picture of 64x64 pixels: cells of 4, 8, 16 and 32 pixels."""
+    assert FOMO.fit(LastLayer(64, 64, output, frozenset({"SOFTMAX"}))) is fit
+    assert FOMO.fit(LastLayer(64, 64, output, frozenset())) is min(fit, Fit.POSSIBLE)
+
+
 def test_nothing_but_background() -> None:
     with pytest.raises(UnsupportedModelError, match=r"^the heat map has no class besides background$") as caught:
         fit(labels=0)
     assert caught.value.hint == "train the model with at least one label"
 
 
+def test_a_transposition_at_the_end_is_taken_away() -> None:
+    """The graph wants channels in front, where they were."""
+    nodes = [
+        helper.make_node("AveragePool", ["x"], ["a"], kernel_shape=[8, 8], strides=[8, 8]),
+        helper.make_node("Softmax", ["a"], ["b"], axis=1),
+        helper.make_node("Transpose", ["b"], ["y"], perm=[0, 2, 3, 1]),
+    ]
+    detector = synthetic.graph(nodes, {}, (32, 64), {"y": (1, 4, 8, 3)})
+    values = np.random.default_rng(1).random((1, 3, 32, 64), np.float32)
+    (wanted,) = onnxruntime(detector.SerializeToString(), values)
+    fitted = FOMO.adapt(detector, synthetic.fake_export("fomo", ("a", "b")), NONE)
+    assert "Transpose" not in {node.op_type for node in fitted.model.graph.node}
+    coverage, *_ = onnxruntime(fitted.model.SerializeToString(), values)
+    np.testing.assert_array_equal(coverage, wanted.transpose(0, 3, 1, 2)[:, 1:])
+
+
 def test_rows_are_no_grid() -> None:
-    wanted = r"^FOMO gives one grid of scores, this model 1 outputs, the first \[1, 42, 8\]"
+    wanted = r"^FOMO gives one grid of scores, this model 1 outputs, the first \[1, 42, 8\]$"
     with pytest.raises(UnsupportedModelError, match=wanted) as caught:
         FOMO.adapt(synthetic.candidates("yolov5"), synthetic.fake_export("fomo"), Options())
     assert caught.value.hint == "give the real --task"

@@ -39,9 +39,48 @@ def test_any_size(width: int, height: int, stride: int) -> None:
 
 @pytest.mark.parametrize("factor", [(0.01, 1), (3, 3), (1, 0), (-1, 1)])
 def test_something_else(factor: tuple[float, float]) -> None:
-    with pytest.raises(UnsupportedModelError, match=r"^the boxes .* something else than pixels of 96x64") as caught:
-        unit_of(places(96, 64) * np.array(factor, np.float32), 96, 64)
+    centres = places(96, 64) * np.array(factor, np.float32)
+    with pytest.raises(UnsupportedModelError) as caught:
+        unit_of(centres, 96, 64)
+    x, y = np.median(centres, axis=0)
+    assert caught.value.message == (
+        "the boxes are measured in something else than pixels of 96x64 or shares of it: the middle of all candidates "
+        f"is ({x:.3g}, {y:.3g})"
+    )
     assert caught.value.hint == "give the real --task, or report the model"
+
+
+@pytest.mark.parametrize("unit", ["pixels", "relative"])
+def test_how_far_the_middle_may_lie_from_that_of_the_picture(unit: str) -> None:
+    """Three tenths of its width and height."""
+    shares = places(96, 64) / np.array([96, 64], np.float32)
+    for axis in (0, 1):
+        for moved, fits in ((-0.31, False), (-0.29, True), (0.29, True), (0.31, False)):
+            centres = shares.astype(np.float32)
+            centres[:, axis] += moved
+            if unit == "pixels":
+                centres *= np.array([96, 64], np.float32)
+            if fits:
+                assert unit_of(centres, 96, 64) == unit
+            else:
+                with pytest.raises(UnsupportedModelError, match="something else"):
+                    unit_of(centres, 96, 64)
+
+
+def test_the_smallest_pictures_in_pixels() -> None:
+    assert unit_of(np.array([[1, 1], [4, 4]], np.float32), 5, 5) == "pixels"
+    assert unit_of(np.array([[0.1, 0.1], [1, 1]], np.float32), 5, 5) == "relative"
+
+
+def test_a_model_that_no_reference_evaluates(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise NotImplementedError("this operator")
+
+    monkeypatch.setattr("onnx.reference.ReferenceEvaluator.run", fails)
+    with pytest.raises(
+        UnsupportedModelError, match=r"^it cannot be seen how this model's boxes follow from its layers$"
+    ):
+        neutral(synthetic.candidates("yolov5"))
 
 
 def test_not_a_number() -> None:
@@ -81,6 +120,8 @@ def test_rounding_to_codes_moves_no_cell() -> None:
 
 
 def test_a_model_without_layers() -> None:
-    with pytest.raises(UnsupportedModelError, match=r"^it cannot be seen how") as caught:
+    with pytest.raises(
+        UnsupportedModelError, match=r"^it cannot be seen how this model's boxes follow from its layers$"
+    ) as caught:
         neutral(model("y = Flatten(x)"))
     assert caught.value.hint == "report the model"

@@ -70,7 +70,8 @@ def test_what_holds_for_which_head(fact: str, heads: set[str]) -> None:
 @pytest.mark.parametrize(
     ("task", "output", "classes"),
     [
-        ("classifier", (1, 5), 5), ("fomo", (1, 12, 12, 4), 3), ("yolov5", (1, 42, 8), 3), ("yolox", (1, 42, 8), 3),
+        ("classifier", (1, 5), 5), ("classifier", (1, 1, 1, 5), 5), ("classifier", (5, 1), 2), ("classifier", (), None),
+        ("fomo", (1, 12, 12, 4), 3), ("yolov5", (1, 42, 8), 3), ("yolox", (1, 42, 8), 3),
         ("yolo-pro", (1, 42, 7), 3), ("yolov11", (1, 7, 42), 3), ("tao-ssd", (1, 42, 16), 3),
         ("tao-yolov4", (1, 42, 14), 3), ("yolov5", (1, 42, None), None), ("yolov7", (1, 126, 8), None),
         ("yolov5", (42, 8), None), ("yolov2", (1, 12, 12, 4), None),

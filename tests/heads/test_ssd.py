@@ -5,16 +5,19 @@ from __future__ import annotations
 from math import exp
 from typing import TYPE_CHECKING, Any
 
+import flatbuffers
 import numpy as np
 import onnx
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from flatbuffers import flexbuffers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from convert.errors import ConvertError, InputError, UnsupportedModelError
-from convert.heads.ssd import OPERATOR, read_postprocess, without_postprocess
+from convert.errors import ConvertError, InputError, UnsupportedModelError, ValidationError
+from convert.heads.ssd import OPERATOR, dequantized, read_postprocess, without_postprocess
+from convert.heads.ssd import anchors as reference_anchors
 from convert.images.scaling import Network
 from convert.simulate.decode import decode
 from convert.simulate.parsers import Layer
@@ -45,6 +48,12 @@ def litert(model: bytes, picture: NDArray[np.float32]) -> list[NDArray[Any]]:
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], picture[np.newaxis])
     interpreter.invoke()
     return [interpreter.get_tensor(output["index"]) for output in interpreter.get_output_details()]
+
+
+def packed(tree: Any) -> bytes:
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(tree.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
 
 def with_raw(model: bytes, *names: str) -> bytes:
@@ -147,6 +156,12 @@ def test_what_the_operator_says() -> None:
     assert said.limits == Limits(10, 0.0, 0.6)
 
 
+def test_numbers_at_their_limits() -> None:
+    limits = {"max_detections": 1_000_000, "nms_score_threshold": -1.0, "nms_iou_threshold": 1e6, "num_classes": 1}
+    said = read_postprocess(ssd(classes=1, parameters={**PARAMETERS, **limits}))
+    assert (said.limits, said.classes) == (Limits(1_000_000, 0.0, 1.0), 1)
+
+
 def test_anchors_stored_in_eight_bits() -> None:
     said = read_postprocess(ssd(dequantized_anchors=True))
     np.testing.assert_allclose(said.anchors, anchors_of(4, 6), rtol=0, atol=1 / 256)
@@ -165,6 +180,9 @@ def test_anchors_stored_in_eight_bits() -> None:
         ({"num_classes": True}, "num_classes is True"),
         ({"max_detections": None}, "max_detections is missing"),
         ({"nms_iou_threshold": None}, "nms_iou_threshold is missing"),
+        ({"nms_score_threshold": -2e6}, r"nms_score_threshold is -2000000\.0"),
+        ({"max_detections": 1_000_001}, "max_detections is 1000001"),
+        ({"max_detections": -1}, "max_detections is -1"),
     ],
 )
 def test_damaged_parameters(change: dict[str, Any], message: str) -> None:
@@ -174,9 +192,17 @@ def test_damaged_parameters(change: dict[str, Any], message: str) -> None:
     assert caught.value.hint == DAMAGED
 
 
-@pytest.mark.parametrize("custom", [b"", b"\0", b"\x01\x02\x03", bytes(flexbuffers.Dumps([1, 2, 3]))])
-def test_parameters_that_are_no_map(custom: bytes) -> None:
-    with pytest.raises(InputError, match=r"^the parameters of TFLite_Detection_PostProcess are damaged: ") as caught:
+@pytest.mark.parametrize(
+    ("custom", "message"),
+    [
+        (b"", "they cannot be read"),
+        (b"\0", "they cannot be read"),
+        (b"\x01\x02\x03", "they are no map"),
+        (bytes(flexbuffers.Dumps([1, 2, 3])), "they are no map"),
+    ],
+)
+def test_parameters_that_are_no_map(custom: bytes, message: str) -> None:
+    with pytest.raises(InputError, match=rf"^the parameters of {OPERATOR} are damaged: {message}$") as caught:
         read_postprocess(ssd(custom=custom))
     assert caught.value.hint == DAMAGED
 
@@ -198,18 +224,76 @@ def test_any_parameters_are_read_or_refused(data: st.DataObject) -> None:
 @pytest.mark.parametrize(
     ("anchors", "message"),
     [
-        (np.zeros((48, 3), np.float32), r"\[48, 3\]"),
-        (np.zeros(48, np.float32), r"\[48\]"),
+        (np.zeros((48, 3), np.float32), r"\[48, 3\] instead of one row \(y, x, h, w\) each"),
+        (np.zeros(48, np.float32), r"\[48\] instead of one row \(y, x, h, w\) each"),
         (np.zeros((48, 4), np.float32), "damaged: not every one has a size"),
         (np.ones((48, 4), np.float32) * np.array((1, 1, 1, 0), np.float32), "damaged: not every one has a size"),
+        (np.ones((48, 4), np.float32) * np.array((1, 1, 0, 1), np.float32), "damaged: not every one has a size"),
         (np.full((48, 4), np.nan, np.float32), "damaged: not every one has a size"),
         (np.ones((48, 4), np.int32), "no numbers"),
     ],
 )
 def test_damaged_anchors(anchors: NDArray[Any], message: str) -> None:
-    with pytest.raises(InputError, match=rf"^the anchors of this SSD are {message}") as caught:
+    with pytest.raises(InputError, match=rf"^the anchors of this SSD are {message}$") as caught:
         read_postprocess(ssd(anchors=anchors))
     assert caught.value.hint == DAMAGED
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+def test_anchors_of_another_type(dtype: str) -> None:
+    anchors = np.arange(1, 1 + 48 * 4).reshape(48, 4) % 100 + 1
+    said = read_postprocess(ssd(anchors=anchors.astype(dtype)))
+    np.testing.assert_array_equal(said.anchors, anchors)
+    assert said.anchors.dtype == np.float32
+
+
+@pytest.mark.parametrize("dequantized", [False, True])
+def test_anchors_as_litert_has_them(dequantized: bool) -> None:
+    """For the reference, which shares nothing with the graph."""
+    found = reference_anchors(ssd(dequantized_anchors=dequantized))
+    np.testing.assert_allclose(found.places, anchors_of(4, 6), rtol=0, atol=1 / 256 if dequantized else 0)
+    assert found.places.dtype == np.float32
+    assert found.scales == (10, 10, 5, 5)
+    other = {**PARAMETERS, "y_scale": 2.0, "x_scale": 3.0, "h_scale": 4.0, "w_scale": 6.0}
+    assert reference_anchors(ssd(parameters=other)).scales == (2, 3, 4, 6)
+
+
+def test_anchors_of_what_is_no_ssd() -> None:
+    with pytest.raises(ValidationError, match=r"^the original does not end in an SSD's post-processing$") as caught:
+        reference_anchors(classifier())
+    assert caught.value.hint == "give the real --task"
+
+
+@pytest.mark.parametrize(
+    ("values", "quantization", "numbers"),
+    [
+        (np.array([-10, 2], np.int8), (0.5, -10), [0, 6]),
+        (np.array([7], np.uint8), (0.0, 3), [7]),
+        (np.array([7], np.float16), (0.5, 3), [7]),
+    ],
+)
+def test_numbers_of_a_tensor(values: Any, quantization: tuple[float, int], numbers: list[float]) -> None:
+    found = dequantized(values, {"quantization": quantization})
+    assert found.tolist() == numbers
+    assert found.dtype == np.float32
+
+
+def test_anchors_that_are_computed() -> None:
+    tree = schema.ModelT.InitFromPackedBuf(ssd(), 0)
+    process = tree.subgraphs[0].operators[-1]
+    process.inputs = [*process.inputs[:2], process.inputs[0]]
+    with pytest.raises(UnsupportedModelError, match=r"^the anchors of this SSD are not constant$") as caught:
+        read_postprocess(packed(tree))
+    assert caught.value.hint == "export the model again"
+
+
+def test_boxes_of_three_numbers(shipped: Callable[..., Adapted]) -> None:
+    with pytest.raises(UnsupportedModelError) as caught:
+        shipped(coordinates=3)
+    assert caught.value.hint == "give the real --task"
+    assert caught.value.message == (
+        "an SSD gives boxes [1,A,4] and scores [1,A,K], this model [1, 48, 3] and [1, 48, 3]"
+    )
 
 
 def test_anchors_for_another_grid(shipped: Callable[..., Adapted]) -> None:

@@ -48,6 +48,11 @@ def test_float_classifiers_pass(quantization: str, channels: int) -> None:
             "leave out --no-dequantize, or download the float32 model",
         ),
         (
+            {"quantization": "float16"},
+            "it is a float16 model (float16 classifier, input 96x96x3)",
+            "leave out --no-dequantize, or download the float32 model",
+        ),
+        (
             {"quantization": "dynamic-range"},
             "it is a model with int8 weights (dynamic range) (dynamic-range classifier, input 96x96x3)",
             "leave out --no-dequantize, or download the float32 model",
@@ -146,13 +151,15 @@ def test_a_quantized_model_that_is_rewritten_may_take_and_give_codes(dtype: str)
     if dtype == "float32":
         refuse_unsupported(export(**ends), rewritten=True)
     else:
-        with pytest.raises(UnsupportedModelError, match=f"its input is {dtype} "):
+        with pytest.raises(UnsupportedModelError, match=f"^this model cannot be converted: its input is {dtype} "):
             refuse_unsupported(export(**ends), rewritten=True)
 
 
 def test_outputs_that_no_rewriting_makes_scores() -> None:
     outputs = tuple(Tensor("y", (1, 3), dtype) for dtype in ("int64", "bool", "int8"))
-    with pytest.raises(UnsupportedModelError, match=r"it gives bool, int64 \(int8 classifier"):
+    with pytest.raises(
+        UnsupportedModelError, match=r"^this model cannot be converted: it gives bool, int64 \(int8 classifier"
+    ):
         refuse_unsupported(export(quantization="int8", outputs=outputs), rewritten=True)
 
 
@@ -160,7 +167,9 @@ def test_an_onnx_model() -> None:
     """It may hold any operator, and no other format of it is known to be downloaded."""
     refuse_unsupported(replace(export(operators=("MyOwn",)), format=ModelFormat.ONNX))
     for rewritten in (False, True):
-        with pytest.raises(UnsupportedModelError, match="it is a float16 model") as caught:
+        with pytest.raises(
+            UnsupportedModelError, match=r"^this model cannot be converted: it is a float16 model "
+        ) as caught:
             refuse_unsupported(replace(export(quantization="float16"), format=ModelFormat.ONNX), rewritten=rewritten)
         assert str(caught.value.hint).startswith("export it in float32, inputs and outputs too")
     with pytest.raises(UnsupportedModelError) as caught:
@@ -178,10 +187,30 @@ def test_which_models_have_codes_to_keep() -> None:
         reason = f"it is {said}, and --precision int8 keeps the 8-bit codes of an int8 one"
         assert caught.value.message.startswith(f"this model cannot be converted: {reason} ({quantization} classifier")
         assert str(caught.value.hint).startswith("build the int8 variant in Studio")
-    with pytest.raises(UnsupportedModelError, match="it is an int8 model"):
+    with pytest.raises(UnsupportedModelError, match=r"^this model cannot be converted: it is an int8 model, "):
         refuse_no_codes(replace(export(quantization="int8"), format=ModelFormat.ONNX))
 
 
-@pytest.mark.parametrize("task", [each.id for each in HEADS])
-def test_every_task_has_a_name(task: str) -> None:
-    assert describe(export(task=task)).endswith("input 96x96x3")
+def test_how_every_kind_is_called() -> None:
+    """Behind its number format, in front of the size of its input."""
+    assert {each.id: describe(export(task=each.id))[len("float32 ") : -len(", input 96x96x3")] for each in HEADS} == {
+        "classifier": "classifier",
+        "fomo": "FOMO object detector",
+        "ssd": "MobileNet SSD object detector",
+        "end-to-end": "end-to-end object detector (YOLOv10, YOLO26)",
+        "yolov5": "YOLOv5 object detector",
+        "yolov5-drpai": "YOLOv5 object detector for DRP-AI",
+        "yolox": "YOLOX object detector",
+        "yolo-pro": "YOLO-Pro object detector",
+        "yolov2": "YOLOv2 object detector",
+        "yolov7": "YOLOv7 object detector",
+        "yolov11": "YOLOv11 object detector",
+        "yolov11-abs": "YOLOv11 object detector with absolute boxes",
+        "tao-retinanet": "TAO RetinaNet object detector",
+        "tao-ssd": "TAO SSD object detector",
+        "tao-yolov3": "TAO YOLOv3 object detector",
+        "tao-yolov4": "TAO YOLOv4 object detector",
+        "anomaly": "anomaly detector",
+        "not-image": "model for sound, motion or other sensor data",
+        "unknown": "model of an unknown kind",
+    }

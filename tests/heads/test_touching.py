@@ -17,7 +17,7 @@ from convert.graph.graph import opset_of
 from convert.heads import decoding
 from convert.heads.base import Options, Rules
 from convert.heads.fomo import BOXES, COVERAGE, FOMO
-from convert.heads.touching import is_settled, merged
+from convert.heads.touching import is_settled, merged, rounds
 from convert.images import Framing, ResizeMode, parse_frame
 from convert.images.resizing import Resizing
 from convert.images.scaling import Network
@@ -296,3 +296,27 @@ def test_boxes_that_reach_into_black_bars_end_with_the_frame(least: float) -> No
 def test_nvidias_builder_takes_it(rows: int, columns: int, classes: int) -> None:
     built = runtimes.build(graph(rows, columns, classes), (1 + classes, rows, columns), 8)
     assert "built" in built
+
+
+@pytest.mark.parametrize(("rows", "columns", "count"), [(12, 12, 4), (30, 30, 9), (1, 1, 2), (3, 17, 6), (16, 3, 5)])
+def test_how_often_boxes_grow(rows: int, columns: int, count: int) -> None:
+    """The longer side by four cells at a time, and once more; between them rows are filled as far as eight cells."""
+    assert rounds(rows, columns) == count
+    nodes = onnx.load_model_from_string(graph(rows, columns, 1)).graph.node
+    kernels = [tuple(node.attribute[0].ints) for node in nodes if node.op_type == "MaxPool"]
+    assert kernels.count((3, 3)) == 4 * count
+    assert kernels.count((1, 1 + min(8, columns - 1))) == 2 * (count - 1)
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("gap", [1, 2])
+def test_what_lies_between_the_arms_of_an_object_is_part_of_it(turns: int, gap: int) -> None:
+    """No cell of the one touches a cell of the other, but their boxes do; beside the arms it is another object."""
+    scores = np.zeros((12, 12), np.float32)
+    scores[3:7, [3, 7]] = scores[6, 3:8] = 0.75
+    scores[3 if gap == 1 else 1, 5] = 0.875
+    found = sorted(merged(np.rot90(scores, turns), 0.5))
+    wanted = [(3, 3, 8, 7, 0.875)] if gap == 1 else [(3, 3, 8, 7, 0.75), (5, 1, 6, 2, 0.875)]
+    for _ in range(turns):  # a quarter to the left
+        wanted = [(top, 12 - right, bottom, 12 - left, score) for left, top, right, bottom, score in wanted]
+    assert found == sorted(wanted)

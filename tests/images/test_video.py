@@ -161,6 +161,15 @@ def test_what_is_no_video_is_one_clear_error(tmp_path: Path, content: bytes) -> 
         list(video_frames(tmp_path))
 
 
+@pytest.mark.parametrize(("name", "kept"), [("a.ts", 188 * 3), ("a.mkv", 1000)])
+def test_a_video_that_ends_in_front_of_its_first_frame(tmp_path: Path, name: str, kept: int) -> None:
+    path = _make(tmp_path / name, count=3)
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(InputError, match=r"^the video holds no frame that can be decoded$") as caught:
+        list(video_frames(path))
+    assert (caught.value.path, caught.value.hint) == (str(path), AGAIN)
+
+
 @pytest.mark.parametrize(
     ("name", "share", "options", "reason"),
     [
@@ -234,6 +243,26 @@ def test_damage_gives_frames_or_one_error(
         pass  # the messages are tested above
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (MemoryError(), "MemoryError"),
+        (ValueError("odd"), "odd"),
+        (OSError(5, "Input/output error"), "Input/output error"),
+    ],
+)
+def test_what_breaks_off_has_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
+) -> None:
+    def fails(_frame: object) -> None:
+        raise error
+
+    monkeypatch.setattr(read, "_upright", fails)
+    with pytest.raises(InputError) as caught:
+        list(video_frames(_make(tmp_path / "clip.mp4", count=2)))
+    assert (caught.value.message, caught.value.hint) == (f"not a whole video: {reason}", AGAIN)
+
+
 def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
     long = _make(tmp_path / "long.mp4", count=400)
     tracemalloc.start()
@@ -264,6 +293,26 @@ def test_a_file_is_a_video_by_its_name_or_its_beginning(tmp_path: Path) -> None:
     assert not is_video(tmp_path / "missing.mp4")
 
 
+@pytest.mark.parametrize(
+    ("beginning", "video"),
+    [
+        (b"\x1aE\xdf\xa3", True),
+        (b"RIFF\0\n\0\0AVI ", True),
+        (b"RIFF\0\n\0\0WEBP", False),
+        (b"FLV\x01", True),
+        (b"YUV4MPEG2 ", True),
+        *((b"\0\n\0\x14" + box, True) for box in (b"moov", b"mdat", b"wide", b"ftypisom", b"ftypavc1")),
+        *((b"\0\0\0\x14" + box, False) for box in (b"free", b"ftypheic", b"ftypheix", b"ftypheim", b"ftypheis")),
+        *((b"\0\0\0\x14" + box, False) for box in (b"ftyphevc", b"ftypavif", b"ftypmif1")),
+        (b"\0FLV\x01", False),
+    ],
+)
+def test_how_videos_begin(beginning: bytes, video: bool, tmp_path: Path) -> None:
+    path = tmp_path / "upload"
+    path.write_bytes(beginning + bytes(8))
+    assert is_video(path) is video
+
+
 _NAMED = ".264 .265 .3gp .avi .flv .h264 .h265 .hevc .m2ts .m4v .mjpeg .mjpg .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts"
 
 
@@ -279,7 +328,7 @@ def test_without_pyav_the_command_is_named(tmp_path: Path, monkeypatch: pytest.M
     path = _make(tmp_path / "clip.mp4", count=2)
     with monkeypatch.context() as patch:
         patch.setattr(read, "find_spec", lambda _: None)
-        with pytest.raises(MissingDependencyError, match="PyAV") as caught:
+        with pytest.raises(MissingDependencyError, match=r"^reading videos needs the package av \(PyAV\)$") as caught:
             video_frames(path)
         assert caught.value.hint == pip_install("ei-deepstream[video]")
     assert is_video(path)
@@ -292,8 +341,11 @@ def test_without_pyav_the_command_is_named(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.delitem(sys.modules, "av")
     monkeypatch.setattr(builtins, "__import__", broken)
-    with pytest.raises(MissingDependencyError, match="does not load"):
+    with pytest.raises(
+        MissingDependencyError, match=r"^the package av is installed but does not load: libavcodec\.so: cannot open"
+    ) as caught:
         video_frames(path)
+    assert caught.value.hint == pip_install("ei-deepstream[video]")
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -19,7 +22,7 @@ from convert import api
 from convert.__main__ import main
 from convert.batch import BatchReport
 from convert.batch.plan import BUG, Job, Outcome, State
-from convert.errors import ConvertError, InputError
+from convert.errors import ConvertError, InputError, UnsupportedModelError
 from convert.files import Output
 from convert.findings import Finding, Level
 from convert.pipeline import Record, Status
@@ -60,6 +63,14 @@ OUTCOMES = (
     Outcome("unchanged", State.UNCHANGED, 0, 0.0, (WARNING,), (), None, (), SUMMARY[:1]),
     *(Outcome(f"restored{number}", State.RESTORED, 0, 0.0, (WARNING,), (), None, (), ()) for number in range(4)),
 )  # fmt: skip
+SOUND = UnsupportedModelError("it is a model for [sound]", hint="give the whole library")
+UNSUITABLE = (
+    Outcome("sound", State.UNSUITABLE, 0, 0.25, (), (), SOUND, (), (("task", "not-image"), ("input", "33"))),
+    Outcome("late", State.FAILED, 3, 0.5, (), (), LATE, (), (("task", "impulse"), ("input", "16"))),
+    Outcome(
+        "later", State.FAILED, 3, 0.5, (), (), InputError("cannot [read] it", path="in/later.zip", hint="give it again")
+    ),
+)
 ABOUT = (finding(803, Level.NOTE, "two are the same", path="out"),)
 IDLE = (OUTCOMES[4],)
 
@@ -76,6 +87,7 @@ REPORTS = {
     "idle": report(*IDLE),
     "idle with a finding": report(*IDLE, about=ABOUT),
     "nothing": report(),
+    "found": replace(found := report(*UNSUITABLE), jobs=tuple(replace(each, found=True) for each in found.jobs)),
 }
 
 
@@ -111,10 +123,15 @@ def lines() -> str:
         Path("in").mkdir()
         for name, batch in REPORTS.items():
             for options in ((), ("-q",), ("--format", "json"), ("--format", "junit"), ("--fail-on", "warning", "-q")):
-                if options[1:2] in {("json",), ("junit",)} and name not in {"everything", "nothing"}:
+                if options[1:2] in {("json",), ("junit",)} and name not in {"everything", "nothing", "found"}:
                     continue
                 with given(batch):
                     told.append(f"# {' '.join((name, *options))}: {said('batch', 'in', '-o', '[out]', *options)}")
+        terminal = {"FORCE_COLOR": "1", "COLUMNS": "100", "TERM": "xterm", "NO_COLOR": ""}
+        with mock.patch.dict(os.environ, terminal), given(report(*OUTCOMES, *UNSUITABLE)):
+            told.append(f"# on a terminal: {said('batch', 'in', '-o', '[out]')}".replace("\x1b", "^"))
+        with mock.patch.dict(os.environ, terminal), given(REPORTS["found"]):
+            told.append(f"# found, on a terminal: {said('batch', 'in', '-o', '[out]')}".replace("\x1b", "^"))
     return "\n".join(told)
 
 

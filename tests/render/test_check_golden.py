@@ -13,6 +13,7 @@ import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest import mock
 from xml.etree import ElementTree as ET
 
 from convert import __version__
@@ -47,6 +48,13 @@ RUNS = (
 )  # fmt: skip
 
 
+COLOURED = (
+    ["check", "bad.txt"], ["check", "quiet.txt", "--target", "6.0.1"], ["explain", "NVI014"], ["explain", "EI101"],
+    ["explain", "NVI001"],
+)  # fmt: skip
+"""On a terminal of 60 columns."""
+
+
 def lines() -> str:
     told = []
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
@@ -70,6 +78,14 @@ def lines() -> str:
                 text = json.dumps(document, indent=1) + "\n"
             errors = "".join(f"! {line}\n" for line in err.getvalue().splitlines())
             told.append(f"$ check {' '.join(words)}  # exit code {code}\n{text}{errors}")
+        Path("bad.txt").write_text(FILES["bad.txt"])
+        with mock.patch.dict(os.environ, {"FORCE_COLOR": "1", "COLUMNS": "60", "TERM": "xterm", "NO_COLOR": ""}):
+            for words in COLOURED:
+                out = io.StringIO()
+                with contextlib.redirect_stdout(out):
+                    code = main(words)
+                text = out.getvalue().replace("\x1b", "^")
+                told.append(f"$ {' '.join(words)}  # on a terminal, exit code {code}\n{text}")
         place = re.escape(str(Path(folder).resolve()))
     return re.sub(rf"{place}|{re.escape(folder)}", "<dir>", "\n".join(told)).replace(f'"{__version__}"', '"<version>"')
 

@@ -8,8 +8,9 @@ import pytest
 
 from convert.check.loading import ChosenTarget, check_target
 from convert.check.run import CheckedFile, Checker, CheckReport
+from convert.errors import InputError
 from convert.findings import Finding, Level
-from convert.render.check import lines, paint_for, printable, show_report, summary
+from convert.render.check import details, lines, paint_for, printable, show_report, summary, table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -161,6 +162,70 @@ def test_colour(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], te
         monkeypatch.setenv(name, value)
     paint = paint_for(Stream())  # type: ignore[arg-type]
     assert paint("x", "31") == ("\x1b[31mx\x1b[0m" if coloured else "x")
+
+
+def test_a_table_of_targets() -> None:
+    """What is not verified has a star, and what is not there a dash."""
+    assert table([check_target("7.1", "jetson"), check_target("6.0", "jetson"), check_target("5.1", "dgpu")]) == (
+        "DeepStream  platform  tensorrt  cuda   jetpack  l4t     families\n"
+        "7.1         jetson    10.3.0    12.6   6.1      36.4    AGX Orin, Orin NX, Orin Nano\n"
+        "6.0         jetson    8.0.1     10.2   4.6*     32.6.1  Nano, TX2, Xavier*\n"
+        "5.1         dgpu      7.2.2*    11.1*  -        -       -\n"
+        "\n"
+        "* not verified; - not known or not there. `ei-deepstream targets 7.1` says more about one.\n"
+    )
+
+
+def test_what_is_known_of_a_target() -> None:
+    """But for what later releases and versions of TensorRT changed."""
+    found = details(check_target("5.1", "dgpu")).splitlines()
+    start = next(number for number, line in enumerate(found) if "keys it lacks" in line)
+    end = next(number for number, line in enumerate(found) if "parse functions" in line)
+    lacks = next(number for number, line in enumerate(found) if "trtexec lacks" in line)
+    sinks = next(number for number, line in enumerate(found) if line.startswith("  sinks "))
+    assert [*found[:start], *found[end:lacks], *found[sinks:]] == [
+        "deepstream-5.1, dgpu",
+        "  tensorrt             7.2.2*",
+        "  cuda                 11.1*",
+        "  ubuntu               18.04",
+        "  gstreamer            1.14.5",
+        "  released             2021-02",
+        "  container            nvcr.io/nvidia/deepstream:5.1-21.02-samples",
+        "  parse functions      NvDsInferParseCustomResnet, NvDsInferParseCustomTfSSD,",
+        "                       NvDsInferParseCustomFrcnnTLT, NvDsInferParseCustomYOLOV3TLT,",
+        "                       NvDsInferParseCustomSSDTLT, NvDsInferParseCustomMrcnnTLT,",
+        "                       NvDsInferClassiferParseCustomSoftmax",
+        "  parser library       /opt/nvidia/deepstream/deepstream-5.1/lib/libnvds_infercustomparser.so",
+        "  onnx opsets          1 to 11",
+        "  trtexec              /usr/src/tensorrt/bin/trtexec",
+        "  trtexec fp32         --explicitBatch --workspace=1024 --buildOnly",
+        "  trtexec fp16         --explicitBatch --workspace=1024 --buildOnly --fp16",
+        "  sinks                1: nothing is shown (fakesink), 2: a window (EGL), 3: a video file, 4: an",
+        "                       RTSP stream, 6: a message broker",
+        "  tracker              /opt/nvidia/deepstream/deepstream-5.1/lib/libnvds_mot_klt.so",
+        "  * tensorrt: only in a third-party compatibility table",
+        "  * cuda: only in a third-party compatibility table",
+    ]
+
+
+@pytest.mark.parametrize(("count", "more"), [(5, ""), (6, "1 more files: not nvinfer's: Gst-nvtracker\n")])
+def test_of_many_files_of_one_plugin_the_first_are_listed(
+    count: int, more: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [f"{number}.txt" for number in range(count)]
+    files = tuple(CheckedFile(name, "other", plugin="Gst-nvtracker") for name in names)
+    show_report(CheckReport(files, ChosenTarget(_TARGET, "option")), quiet=False)
+    listed = "".join(f"{name}: not nvinfer's: Gst-nvtracker\n" for name in names[:5])
+    end = "nothing to check: no config of Gst-nvinfer or deepstream-app\n"
+    assert capsys.readouterr().out == f"{listed}{more}{end}"
+
+
+def test_the_summary_counts_what_could_not_be_read() -> None:
+    files = tuple(CheckedFile(name, "nvinfer", error=InputError("gone")) for name in "ab")
+    report = CheckReport(files, ChosenTarget(_TARGET, "option"))
+    assert summary(report, lambda text, code: f"<{code}>{text}") == (
+        "2 files checked for deepstream-9.1, dgpu, TensorRT 10.16: <1;31>2 could not be checked"
+    )
 
 
 def test_of_many_that_one_hint_answers_the_first_are_shown() -> None:

@@ -66,7 +66,10 @@ def test_a_picture_shows_lines_numbers_and_the_point_that_counts() -> None:
 
 def test_the_page_tells_counts_passages_and_reasons(street: Street) -> None:
     told = page(replace(street.simulation, counts=(COUNTS,)), {})
-    assert "desk at most 3 at once, desk 2 or more in 1 frame" in told
+    totals = "door-up 3, door-down 1, desk at most 3 at once, desk 2 or more in 1 frame"
+    assert f">Counted in &lt;belt&gt;.mp4: {totals}.<" in told
+    none = page(replace(street.simulation, counts=(replace(COUNTS, lines=(), zones=()),)), {})
+    assert ">Counted in &lt;belt&gt;.mp4: no lines.<" in none
     for text in ("&lt;belt&gt;.mp4", "door-up", "[bold]fruit", "1.50", "moved too little (4, 9)", "replacement"):
         assert text in told
     assert "object 7: DeepStream 1, Edge Impulse 3: crossed it once more" in told

@@ -10,10 +10,13 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
 
 from convert import __version__
 from convert.dsp import Block, Impulse
+from convert.errors import PresetError
 from convert.export.unpack import InspectedModel, Inspection
 from convert.files import Output
 from convert.findings import Finding, Level
@@ -21,9 +24,6 @@ from convert.images import ImageScaling, ResizeMode, parse_frame, parse_line, pa
 from convert.render.inspection import chain, inspection_document, show_inspection, write_page
 from convert.report import dumps
 from convert.types import Color, Metadata, ModelFacts, ModelFormat, Tensor, Tracking
-
-if TYPE_CHECKING:
-    import pytest
 
 GOLDEN = Path(__file__).with_name("golden") / "inspection.txt"
 _FACTS = ModelFacts(
@@ -47,6 +47,7 @@ _REFUSED = replace(
 )  # fmt: skip
 _UNREAD = replace(_REFUSED, number=3, facts=None, metadata=Metadata(resize_mode=ResizeMode.SQUASH))
 _WHOLE = replace(_TAKEN, member="", symbol="", metadata=Metadata(resize_mode=ResizeMode.SQUASH))
+_MANY = replace(_WHOLE, metadata=Metadata(labels=tuple(f"l{number}" for number in range(22))))
 _FINDING = Finding("EI100", Level.WARNING, "it is old", None, None, None, "renew it")
 _IMPULSE = Impulse(
     "accelerometer", 125, 2, ("x", "y"), 62.5, 4,
@@ -64,7 +65,7 @@ INSPECTIONS = {
     "nothing": Inspection(
         "d.png", "file", "png", "a picture", Metadata(), (), "it holds no model, and never held one at all", None, (),
     ),
-    "impulse": Inspection("e.zip", "zip", "export", "sensor data", Metadata(), (_WHOLE,), None, None, (), _IMPULSE),
+    "impulse": Inspection("e.zip", "zip", "export", "sensor data", Metadata(), (_MANY,), None, None, (), _IMPULSE),
 }  # fmt: skip
 
 
@@ -94,6 +95,31 @@ def test_inspections(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeyp
     if os.environ.get("UPDATE_GOLDEN"):
         GOLDEN.write_text(text, encoding="utf-8")
     assert text == GOLDEN.read_text(encoding="utf-8")
+
+
+def test_a_picture_of_another_shape_than_the_frame(tmp_path: Path) -> None:
+    """Up to a hundredth: pictures of cameras are cut to whole pixels."""
+    inspection, marks, frame = INSPECTIONS["one"], (parse_line("door:0.1,0.6,0.9,0.6"),), parse_frame("1:1")
+    for width, height in ((219, 216), (212, 215)):
+        Image.new("RGB", (width, height)).save(tmp_path / "p.png")
+        with pytest.raises(PresetError) as caught:
+            write_page(inspection, tmp_path, frame, marks, tmp_path / "p.png")
+        assert caught.value.message == f"the picture has {width}x{height} pixels, and --frame says 1:1"
+        assert caught.value.hint == "give a picture as the camera gives it, or leave out --frame"
+    Image.new("RGB", (217, 215)).save(tmp_path / "p.png")
+    assert write_page(inspection, tmp_path, frame, marks, tmp_path / "p.png")
+    write_page(inspection, tmp_path, None, marks, tmp_path / "p.png")
+    assert "22,129 195,129" in (tmp_path / "report.html").read_text(), "in pixels of the picture"
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "scores"), (1, "scores: l0"), (20, "l19"), (21, "l19 and 1 more")])
+def test_labels_of_the_network_of_an_impulse(count: int, text: str, tmp_path: Path) -> None:
+    labels = tuple(f"l{number}" for number in range(count))
+    model = replace(_WHOLE, metadata=Metadata(labels=labels or None))
+    write_page(replace(INSPECTIONS["impulse"], models=(model,)), tmp_path, None, (), None)
+    page = (tmp_path / "report.html").read_text()
+    assert f"classifier 96x96x3, int8; scores{': l0' if count else ''}" in page
+    assert re.search(rf"{text}(; of block 3)?<", page)
 
 
 def test_of_an_impulse_whose_network_takes_some_blocks_they_are_named() -> None:

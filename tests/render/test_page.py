@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import math
 import re
 from dataclasses import replace
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from convert.findings import Finding, Level
 from convert.images.scaling import Network, Rect
@@ -310,8 +312,17 @@ def test_frames_without_a_picture_are_told_in_words() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"<svg/>", b"\x89PNG\r\n\x1a\n"])
 def test_what_is_no_picture_is_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match="picture of 'one'"):
+    with pytest.raises(ValueError, match=r"^the drawn picture of 'one' is not a PNG, JPEG, WebP or GIF file$"):
         page(simulation(apple()), {"one": data})
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
+def test_pictures_are_embedded_as_what_they_are(kind: str) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (7, 5)).save(file, kind)
+    source, width, height = pages.embedded("one", file.getvalue())
+    assert (width, height) == (7, 5)
+    assert source == f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def test_the_same_bytes_again_and_no_times(street: Street, pictures: dict[str, bytes]) -> None:

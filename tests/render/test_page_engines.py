@@ -107,6 +107,8 @@ def test_classes_that_differ_are_named() -> None:
     settings = replace(DETECTOR, classes=(ONE, other))
     assert words(settings, "Shown") == "car: from confidence 0.2; bus: from confidence 0.5"
     assert words(settings, "At most") == "car: any number; bus: 3"
+    none = replace(DETECTOR, classes=(replace(ONE, topk=0), replace(ONE, topk=1)))
+    assert words(none, "At most") == "car: 0; bus: 1"
     assert words(settings, "Size") == "car: any; bus: from 8 x 0 pixels, up to any x 90 pixels"
     assert words(settings, "Region") == "car: all; bus: not in the upper 10 pixels, not in the lower 20 pixels"
     assert words(settings, "Then") == "car: above 0; bus: above 0.25"
@@ -114,7 +116,9 @@ def test_classes_that_differ_are_named() -> None:
 
 def test_many_classes_that_differ_are_counted() -> None:
     classes = tuple(ClassSettings(0.2 + i / 1000) for i in range(80))
-    assert words(replace(DETECTOR, classes=classes), "Shown").endswith("; 72 more classes with settings of their own")
+    named = [f"{('car', 'bus')[i] if i < 2 else f'class {i}'}: from confidence {0.2 + i / 1000:.3g}" for i in range(8)]
+    more = "72 more classes with settings of their own"
+    assert words(replace(DETECTOR, classes=classes), "Shown") == "; ".join([*named, more])
 
 
 def test_no_classes() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,13 @@ from convert.dsp import KMeans, Mixture
 from convert.errors import ConvertError, InputError
 from convert.files import Output
 from convert.findings import Finding, Level
-from convert.images import ResizeMode
+from convert.images import Framing, ResizeMode, parse_frame
+from convert.images.resizing import Resizing
 from convert.pipeline import Record, Run, Status
 from convert.render import text as module
 from convert.render.text import console, error_lines, impulse_lines, percent, progress, show_error, show_run
 from convert.types import (
+    ROUNDED,
     Adapted,
     Agreement,
     AnswerCounts,
@@ -36,6 +40,7 @@ from convert.types import (
     Int8Evidence,
     Metadata,
     ModelFacts,
+    ObjectEvidence,
     OnnxModel,
     Parity,
     PrecisionEvidence,
@@ -48,6 +53,7 @@ from convert.types import (
 from tests.dsp.impulses import block, impulse
 from tests.export import tiny
 
+GOLDEN = Path(__file__).with_name("golden") / "run.txt"
 SOURCE = Tensor("x", (None, 96, None, 3), "float32")
 EVIDENCE = Evidence(
     Parity(0.00012345, 0.00001, 0.9987, 20, 0.0001),
@@ -146,6 +152,85 @@ def test_parts_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     ]  # fmt: skip
 
 
+def test_colours_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would be written is bold, hints are dim, and each level of a finding has a colour.
+
+    `UPDATE_GOLDEN=1 pytest tests/render/test_run_text.py` writes the golden file anew: read the difference.
+    """
+    for name, value in (("COLUMNS", "60"), ("FORCE_COLOR", "1"), ("TERM", "xterm")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    long = "a label of more than sixty characters, which goes on below itself"
+    findings = (found(1, Level.ERROR, hint=f"do it, {long}"), found(2, Level.WARNING), found(3))
+    planned = Record("emit", Status.PLANNED, 0.0, (Output("out/[x]", None),), findings)
+    error = InputError(f"bad, {long}", hint=f"better, {long}")
+    sound = impulse(block("raw", number=2), samples=16000, frequency=8000.5)
+    first = export((long,), impulse=sound, member="a folder/another folder/model.tflite")
+    out, err = printed(Run([first, Validated(adapted(long), EVIDENCE)], [planned], error), capsys)
+    told = "\n".join(line.rstrip() for line in [*out, "# errors", *err.splitlines()]).replace("\x1b", "^") + "\n"
+    if os.environ.get("UPDATE_GOLDEN"):
+        GOLDEN.write_text(told, encoding="utf-8")
+    assert told == GOLDEN.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("kept", "calibrated", "numbers", "limit"),
+    [
+        (export(coded=True), 0, "int8 codes", ", of codes"),
+        (export(), 5, "int8, calibrated to int8", ", of codes"),
+        (replace(export(), model=ROUNDED.encode()), 0, "int8", ", of rounded activations"),
+    ],
+)
+def test_a_model_that_rounds(
+    kept: Export, calibrated: int, numbers: str, limit: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A limit of differences says nothing there."""
+    whole = replace(adapted("a"), translated=Translated(kept, OnnxModel(b"", SOURCE, (), 13)), calibrated=calibrated)
+    run = Run([kept, whole, Validated(whole, Evidence(Parity(0.5, 0.1, 1.0, 20, 0.25)))], [])
+    lines, _ = printed(run, capsys)
+    assert lines[0] == f"[door]: fomo 96x?x3, 1 label (a), {numbers}"
+    assert lines[2:] == [f"  parity    max difference 0.5{limit}, top-1 equal 100 %, 20 inputs"]
+
+
+@pytest.mark.parametrize(
+    ("framing", "line"),
+    [
+        (
+            Framing(parse_frame("16:9"), (96, 96)),
+            "whole ones of 16:9, which the model crops; for another camera's give --frame 4:3",
+        ),
+        (
+            Framing(parse_frame("4:3"), (96, 96), anchor=(0.0, 0.5)),
+            "whole ones of 4:3, which the model crops to the left; for another camera's give --frame 16:9",
+        ),
+        (Framing(parse_frame("1:1"), (96, 96)), "whole ones of 1:1; for another camera's give --frame 4:3"),
+        (
+            Resizing(parse_frame("640x480"), (96, 96)),
+            "whole ones of 640x480, which the model resizes itself; for another camera's give --frame WIDTHxHEIGHT",
+        ),
+        (
+            Resizing(parse_frame("16:9"), (96, 96), scaled=(640, 360)),
+            "whole ones of 16:9, which the model squashes; for another camera's give --frame 4:3",
+        ),
+    ],
+)
+def test_frames_that_a_model_takes(framing: Framing, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = adapted("a")
+    whole = replace(whole, preprocessing=replace(whole.preprocessing, framing=framing))
+    assert printed(Run([Validated(whole, Evidence())], []), capsys)[0] == [f"  frames    {line}"]
+
+
+def test_the_model_for_objects(capsys: pytest.CaptureFixture[str]) -> None:
+    plain = adapted("a")
+    whole = replace(plain, for_objects=plain)
+    evidence = Evidence(for_objects=ObjectEvidence(Parity(0.00025, 0.0, 1.0, 7, 0.1)))
+    (line,) = printed(Run([Validated(whole, evidence)], []), capsys)[0]
+    said = f"{plain.file}, for a secondary engine, takes pictures of its own size"
+    assert line == f"  objects   {said}: max difference 0.00025, 7 inputs"
+    assert printed(Run([Validated(whole, Evidence())], []), capsys)[0] == []
+    assert printed(Run([Validated(plain, evidence)], []), capsys)[0] == []
+
+
 def test_the_table_of_precisions(capsys: pytest.CaptureFixture[str]) -> None:
     whole = PrecisionEvidence("fp32", 1_234_567, Agreement(1.0, 0.0, 0.25, 32), {"Conv": 2, "Relu": 1})
     half = PrecisionEvidence("fp16", 617_000, Agreement(0.97, 0.0, 0.5, 60), {"Conv": 3}, {}, ("first",))
@@ -235,8 +320,8 @@ def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     for expected in (
         "unpack     done   1.23 s", "translate  failed  12.00 s", "emit       planned   0.00 s",
     ):  # fmt: skip
-        assert any(line.endswith(expected) for line in lines), expected
-    assert "unpack 0 s" in made[0].kept.getvalue()
+        assert any(re.fullmatch(rf"(.*\x1b\[2K)?{expected}", line) for line in lines), expected
+    assert re.search(r"[^a-zA-Z]unpack 0 s", made[0].kept.getvalue())
 
 
 def test_what_is_no_terminal_is_not_wrapped(capsys: pytest.CaptureFixture[str]) -> None:

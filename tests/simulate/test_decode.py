@@ -94,6 +94,9 @@ class TestParserFails:
         assert decoded.frames == (Detected(()),) * 2
 
 
+NEEDS = "the DetectNet parser needs three"
+
+
 class TestReadsBehindTheEnd:
     """nvinfer would; what it finds there is not known."""
 
@@ -111,26 +114,28 @@ class TestReadsBehindTheEnd:
         """Class 0's last cell reads further than class 1's first one."""
         coverage = np.zeros((2, 8, 8))
         coverage[0, 7, 7] = coverage[1, 0, 0] = 0.9
-        with pytest.raises(InputError, match="and nvinfer reads 256"):
+        with pytest.raises(
+            InputError, match=r"^output 'bbox' holds 200 float32 numbers for each frame .*, and nvinfer reads 256: "
+        ):
             _decode("", [_layer("cov", coverage), _layer("bbox", np.ones((200, 1, 1)))], why=True)
 
     def test_detectnet_needs_three_dimensions(self) -> None:
         cov, bbox, flat = (_layer("cov", np.ones((1, 1, 1))), _layer("bbox", np.ones((4, 1, 1))), np.ones((4, 1)))
         for outputs, said in (([_layer("cov", flat), bbox], "'cov'"), ([cov, _layer("bbox", flat)], "'bbox'")):
-            with pytest.raises(InputError, match=rf"^output {said} has the dimensions \[4, 1\], the DetectN") as caught:
+            with pytest.raises(InputError, match=rf"^output {said} has the dimensions \[4, 1\], {NEEDS}$") as caught:
                 _decode("", outputs)
-            assert caught.value.message.endswith(" parser needs three")
-            assert str(caught.value.hint).startswith("[classes, rows, columns] and [4 * classes, rows, columns]")
+            hint = "[classes, rows, columns] and [4 * classes, rows, columns] for each frame"
+            assert caught.value.hint == hint
 
     def test_ssd_with_fewer_scores_than_classes(self) -> None:
         outputs = [*_ssd([0.5], [0])[:2], _layer("detection_classes", [0, 0])]
-        with pytest.raises(InputError, match="'detection_scores' holds 1 float32"):
+        with pytest.raises(InputError, match=r"^output 'detection_scores' holds 1 float32 .* nvinfer reads 2: "):
             _decode(SSD, outputs)
 
     def test_ssd_reads_boxes_only_of_what_counts(self) -> None:
         outputs = _ssd([0.5, 0.1], [0, 0], [[0.1, 0.1, 0.5, 0.5]])
         assert len(_decode(SSD, outputs, why=True).objects) == 1
-        with pytest.raises(InputError, match="'detection_boxes' holds 4 float32"):
+        with pytest.raises(InputError, match=r"^output 'detection_boxes' holds 4 float32 .* nvinfer reads 8: "):
             _decode(SSD, outputs, threshold=0.05)
 
     @pytest.mark.parametrize("parser", [*TAO, EFFICIENTDET, NMS])
@@ -140,7 +145,7 @@ class TestReadsBehindTheEnd:
         outputs = [_layer("n", [count], "int32"), _layer("b", boxes), _layer("s", [0.9]), _layer("c", [0])]
         if parser == NMS:
             outputs = [_layer("d", [[0, 0, 0.9, 0.1, 0.1, 0.5, 0.5]]), _layer("n", [count], "int32")]
-        with pytest.raises(InputError, match=f"and nvinfer reads {4 * count}|and nvinfer reads {7 * count}"):
+        with pytest.raises(InputError, match=f"^output '[bd]' holds .* and nvinfer reads ({4 * count}|{7 * count}): "):
             _decode(parser, outputs)
 
     @pytest.mark.parametrize("parser", [*TAO, EFFICIENTDET])
@@ -149,7 +154,9 @@ class TestReadsBehindTheEnd:
         outputs = [_layer("n", [3], "int32")]
         for name, numbers in (("b", [[3, 4, 30, 40]] * 3), ("s", [0.9, 0.8, 0.7]), ("c", [0, 1, 0])):
             outputs.append(_layer(name, numbers[:2] if name == short else numbers))
-        with pytest.raises(InputError, match=f"'{short}' holds {found} float32 numbers .* and nvinfer reads {wanted}:"):
+        with pytest.raises(
+            InputError, match=f"^output '{short}' holds {found} float32 numbers .* and nvinfer reads {wanted}:"
+        ):
             _decode(parser, outputs)
 
     @pytest.mark.parametrize("parser", [*TAO, EFFICIENTDET, NMS])
@@ -157,7 +164,17 @@ class TestReadsBehindTheEnd:
         outputs = [_layer("n", [1.0]), _layer("b", [[3, 4, 30, 40]]), _layer("s", [0.9]), _layer("c", [0])]
         if parser == NMS:
             outputs = [_layer("d", [[0, 0, 0.9, 0.1, 0.1, 0.5, 0.5]]), _layer("n", [1.0])]
-        with pytest.raises(InputError, match="what lies behind is not known"):
+        with pytest.raises(InputError, match=r"^output '[bd]' holds .*: what lies behind is not known$"):
+            _decode(parser, outputs)
+
+    @pytest.mark.parametrize("parser", [*TAO, EFFICIENTDET, NMS])
+    def test_a_count_of_one_byte_is_none(self, parser: str) -> None:
+        outputs = [_layer("n", [1], "int8"), _layer("b", [[3, 4, 30, 40]]), _layer("s", [0.9]), _layer("c", [0])]
+        if parser == NMS:
+            outputs = [_layer("d", [[0, 0, 0.9, 0.1, 0.1, 0.5, 0.5]]), outputs[0]]
+        with pytest.raises(
+            InputError, match=r"^output 'n' holds 0 int32 numbers .* \(int8 \[1\]\), and nvinfer reads 1: "
+        ):
             _decode(parser, outputs)
 
 
@@ -218,6 +235,14 @@ def test_grids_of_different_sizes_are_mixed_as_in_nvidias_code() -> None:
     np.testing.assert_allclose(found, [20.5 - 0.2 * 35, 0, 0.8 * 35, 0.8 * 35 + 0.5], rtol=1e-6)
 
 
+def test_dimensions_behind_the_third_do_not_count() -> None:
+    cov, bbox = np.full((1, 1, 1), 0.9), np.full((4, 1, 1), 0.2)
+    wanted = _decode("", [_layer("cov", cov), _layer("bbox", bbox)], classes=1).objects
+    assert len(wanted) == 1
+    outputs = [_layer("cov", cov[..., None]), _layer("bbox", bbox[..., None])]
+    assert _decode("", outputs, classes=1).objects == wanted
+
+
 def test_one_output_can_be_coverage_and_box() -> None:
     assert len(_decode("", [_layer("cov_bbox", np.full((4, 1, 1), 0.9))], classes=1).objects) == 1
 
@@ -271,7 +296,8 @@ def test_why_boxes_fall_out() -> None:
         "the box is empty or lies outside of the network's picture",
         "confidence 0.2 is below pre-cluster-threshold=0.25",
     ]
-    assert frame.dropped.best(1)[0].class_id == 5
+    numbers = [(drop.class_id, drop.value, drop.limit) for drop in frame.dropped.best()]
+    assert numbers == [(5, 5, 2), (1, 0, 0), (1, pytest.approx(0.2), 0.25)]
 
 
 @pytest.mark.parametrize(
@@ -295,6 +321,8 @@ def test_why_boxes_with_their_corners_exchanged_fall_out(
     frame = _decode(parser, outputs, why=True)
     assert len(frame.objects) == 1
     assert frame.dropped.keys() == keys
+    numbers = {"box": (0, 0), "num-detected-classes": (5, 2)}
+    assert all((drop.value, drop.limit) == numbers[drop.key] for drop in frame.dropped.best())
 
 
 def test_why_cells_fall_out() -> None:
@@ -304,6 +332,12 @@ def test_why_cells_fall_out() -> None:
     frame = _decode("", [_layer("cov", coverage), _layer("bbox", box)], why=True)
     assert frame.objects == ()
     assert frame.dropped.keys() == {"pre-cluster-threshold": 3, "num-detected-classes": 2, "box": 1}
+    numbers = [(drop.key, drop.value, drop.limit) for drop in frame.dropped.best()]
+    assert numbers == [
+        *[("num-detected-classes", 2, 2)] * 2,
+        ("box", 0, 0),
+        *(("pre-cluster-threshold", pytest.approx(score), 0.25) for score in (0.2, 0.1, 0.1)),
+    ]
 
 
 class TestDropped:
@@ -332,7 +366,9 @@ class TestDropped:
 
     def test_every_key_has_words(self) -> None:
         assert Drop("topk", 4, 3, 0, 0.5).why == "number 4 of its class, topk=3"
-        assert Drop("detected-min-w", 12.5, 20, 0, 0.5).why == "12.5 pixels wide, detected-min-w=20"
+        one = Drop("detected-min-w", 12.5, 20, 0, 0.5)
+        assert one.why == "12.5 pixels wide, detected-min-w=20"
+        assert (one.left, one.top, one.width, one.height) == (0, 0, 0, 0)
 
 
 class TestConversions:

@@ -96,7 +96,9 @@ def test_numbers_of_another_type_are_read_as_float32() -> None:
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.float16])
 def test_smaller_types_are_read_over_their_end(dtype: type) -> None:
     settings = Settings(NetworkType.CLASSIFIER)
-    with pytest.raises(InputError, match="nvinfer reads 8: what lies behind is not known"):
+    with pytest.raises(
+        InputError, match=r"^output 'y' holds [24] float32 .* nvinfer reads 8: what lies behind is not known$"
+    ):
         decode(settings, NETWORK, [Layer.of("y", np.ones((2, 8), dtype))])
 
 
@@ -109,7 +111,7 @@ def test_outputs_of_different_batches() -> None:
 
 
 def test_no_outputs() -> None:
-    with pytest.raises(InputError, match="frames: none"):
+    with pytest.raises(InputError, match=r"^the outputs do not belong to one batch \(frames: none\)$"):
         decode(Settings(NetworkType.CLASSIFIER), NETWORK, [])
 
 
@@ -127,7 +129,9 @@ class TestStockFunction:
         return frame
 
     def test_its_labels_go_before_the_files(self) -> None:
-        assert self._decode([0, 0, 1, 0]).label == "sedan1 "
+        labels = "coupe1", "largevehicle1", "sedan1", "suv1", "truck1", "van1"
+        for place, label in enumerate(labels):
+            assert self._decode([float(number == place) for number in range(6)]).label == f"{label} "
 
     def test_the_file_helps_out(self) -> None:
         assert self._decode([0, 0, 0, 0, 0, 0, 1]).label == "g "
@@ -139,5 +143,8 @@ class TestStockFunction:
 
     def test_another_function_is_refused(self) -> None:
         settings = Settings(NetworkType.CLASSIFIER, classifier_parser="Mine")
-        with pytest.raises(UnsupportedModelError, match=r"^there is no function Mine"):
+        with pytest.raises(
+            UnsupportedModelError, match=r"^there is no function Mine in libnvds_infercustomparser\.so: "
+        ) as e:
             decode(settings, NETWORK, [Layer.of("y", np.ones((1, 3), np.float32))])
+        assert e.value.hint == "one of NvDsInferClassiferParseCustomSoftmax"

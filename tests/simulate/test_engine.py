@@ -155,6 +155,17 @@ class TestModel:
         error = _refused(config)
         assert isinstance(error, InputError)
         assert str(error.path).endswith("colour.onnx")
+        said = "the model is an empty file" if not data else "not an ONNX model: "
+        assert error.message.startswith(said)
+        assert error.hint == ("export or copy the model again" if data else "name an .onnx file")
+
+    def test_an_operator_that_does_not_exist(self, tmp_path: Path) -> None:
+        config = classifier(tmp_path)
+        values = [helper.make_tensor_value_info(*each) for each in (
+            ("x", TensorProto.FLOAT, ["N", 3, 16, 16]), ("y", TensorProto.FLOAT, ["N", 3])
+        )]  # fmt: skip
+        _write(tmp_path, helper.make_graph([helper.make_node("Nonsense", ["x"], ["y"])], "g", values[:1], values[1:]))
+        assert _refused(config).hint == "ONNX Runtime stands in TensorRT's place here; it needs a valid ONNX model"
 
     def test_cut_off(self, tmp_path: Path) -> None:
         config = detector(tmp_path)
@@ -167,13 +178,21 @@ class TestModel:
         config = classifier(tmp_path)
         _save(tmp_path, [("x", TensorProto.UINT8, ["N", 3, 16, 16])])
         error = _refused(config)
-        assert "uint8" in error.message
+        assert error.message == (
+            "the model's input is uint8: nvinfer writes float32 numbers into it whatever it is, and the model sees "
+            "noise"
+        )
+        assert error.hint == "use a model whose input is float32; ei-deepstream convert makes one"
 
     def test_two_inputs(self, tmp_path: Path) -> None:
         config = classifier(tmp_path)
         shape = ["N", 3, 16, 16]
         _save(tmp_path, [("x", TensorProto.FLOAT, shape), ("more", TensorProto.FLOAT, shape)])
-        assert "more than one input" in _refused(config).message
+        error = _refused(config)
+        assert error.message == (
+            "nvinfer refuses this config: the model has more than one input, and no library to fill the others"
+        )
+        assert error.hint == "ei-deepstream check says more"
 
     def test_a_flat_input(self, tmp_path: Path) -> None:
         config = classifier(tmp_path)
@@ -238,7 +257,7 @@ class TestInfer:
         shape = numpy_helper.from_array(np.array([1, 3, 256]), "shape")
         _write(tmp_path, helper.make_graph(nodes, "g", [x], [y], [shape]))
         loaded = load(Source(config), HERE)
-        with pytest.raises(InputError, match="fails on a batch of 2") as caught:
+        with pytest.raises(InputError, match=r"^ONNX Runtime fails on a batch of 2: ") as caught:
             loaded.infer(np.zeros((2, 3, 16, 16), np.float32))
         assert str(caught.value.hint).startswith("infer-dims, batch-size and the model's own shapes must agree")
 

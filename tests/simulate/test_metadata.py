@@ -70,6 +70,10 @@ def test_right_of_the_frame_it_is_neither() -> None:
         ("detected_min_h", 161, False),
         ("detected_max_w", 60, True),
         ("detected_max_w", 59, False),
+        ("detected_max_w", 1, False),
+        ("detected_max_w", 0, True),  # none
+        ("detected_min_w", -1, False),  # 4294967295 in unsigned arithmetic
+        ("detected_max_h", -1, True),
         ("detected_max_h", 160, True),
         ("detected_max_h", 159, False),
         ("roi_top_offset", 40, True),

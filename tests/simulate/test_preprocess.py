@@ -177,9 +177,9 @@ class TestMeanFile:
     @pytest.mark.parametrize(
         ("data", "says"),
         [
-            (b"", "does not start as a PPM"),
-            (b"P5 3 2 255 " + bytes(18), "does not start as a PPM"),
-            (b"P6 # by hand\n3 2 255 " + bytes(18), "does not start as a PPM"),
+            (b"", "does not start as a PPM picture does"),
+            (b"P5 3 2 255 " + bytes(18), "does not start as a PPM picture does"),
+            (b"P6 # by hand\n3 2 255 " + bytes(18), "does not start as a PPM picture does"),
             (b"P6 2 3 255 " + bytes(18), "has 2x3 pixels, the network 3x2"),
             (b"P6 3 3 255 " + bytes(27), "has 3x3 pixels, the network 3x2"),
             (b"P6 3 2 255 " + bytes(17), "has 17 bytes of 18"),
@@ -187,7 +187,7 @@ class TestMeanFile:
         ],
     )
     def test_damage(self, tmp_path: Path, data: bytes, says: str) -> None:
-        with pytest.raises(InputError, match=f"^the mean file {says}") as caught:
+        with pytest.raises(InputError, match=f"^the mean file {says}$") as caught:
             read_mean_file(self._write(tmp_path, data), self.NETWORK)
         assert (caught.value.hint == "P6, width, height and 255, no comment") is says.startswith("does not")
 

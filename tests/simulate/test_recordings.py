@@ -101,6 +101,15 @@ def test_a_recording_is_not_held(tmp_path: Path) -> None:
     assert sum(done.seconds.values()) < time.perf_counter() - begun
     assert len(done.recordings[0]) == (4_000_000 - 16_000) // 4000 + 1 == sum(filter(None, counts))
     assert most <= 32 * 16_000 * 4
+    assert counts.index(None) == 0
+    assert counts.count(None) == 1
+
+
+def test_no_recording_at_all() -> None:
+    window = Impulse("microphone", 16, 1, (), 16.0, 4, (), ())
+    with pytest.raises(InputError, match=r"^there is no recording$") as caught:
+        run(ImpulseModel("a.onnx", window, (), lambda _: {}), [], None, lambda _: None)
+    assert caught.value.hint == "give files or folders of recordings"
 
 
 def test_text_and_json(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

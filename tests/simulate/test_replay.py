@@ -15,11 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import InputError
+from convert.images.read import Picture
 from convert.images.scaling import Rect, View
 from convert.nvinfer.targets import target
 from convert.report import dumps
+from convert.simulate.engine import Source
 from convert.simulate.job import Job
-from convert.simulate.replay import read_case, read_layout, read_recordings, replay
+from convert.simulate.replay import read_case, read_layout, read_recordings, replay, replayed
 from convert.simulate.settings import ClassSettings, ClusterMode, NetworkType, Settings
 from tests.examples import examples
 from tests.simulate.vectors import document as as_document
@@ -35,6 +37,7 @@ CASE: dict[str, Any] = {
     "outputs": [{"name": "y", "array": "out0", "dtype": "float32", "dims": [2]}],
 }
 SOURCE = {"width": 1, "height": 1, "scale_ratio_x": 0.5, "scale_ratio_y": 2, "offset_left": 0, "offset_top": 0}
+OBJECT = "something in it is not the object it should be$"
 ARRAY = np.array([[0.25, 0.75], [np.nan, 0]], np.float32)
 
 
@@ -188,31 +191,49 @@ class TestDamage:
             (b"", "it is not JSON"),
             (b"\xff\xfe", "it is not JSON"),
             (b"[" * 100_000, "it is not JSON"),
-            (b" " * (2**20 + 1), "more than 1,048,576 bytes"),
-            (b"[]", "is not the object it should be"),
-            (b"{}", 'no list "outputs"'),
-            ({**CASE, "outputs": []}, 'no list "outputs"'),
-            ({**CASE, "outputs": [3]}, "is not the object"),
-            ({**CASE, "network": 3}, "is not the object"),
+            (b" " * (2**20 + 1), "it has more than 1,048,576 bytes"),
+            (b"[]", OBJECT),
+            (b"{}", 'it has no list "outputs"'),
+            ({**CASE, "outputs": []}, 'it has no list "outputs"'),
+            ({**CASE, "outputs": [3]}, OBJECT),
+            ({**CASE, "network": 3}, OBJECT),
             ({**CASE, "network": {"channels": 3, "height": 64}}, "'width' is None"),
             ({**CASE, "network": {"channels": 3, "height": 64, "width": 0}}, "'width' is 0"),
             ({**CASE, "network": {"channels": 3, "height": 64, "width": True}}, "'width' is True"),
             ({**CASE, "frames": "2"}, "'frames' is '2'"),
             ({**CASE, "frames": 2**31}, "'frames' is 2147483648"),
-            ({**CASE, "frames": 2**30}, "larger than any batch"),
-            ({**CASE, "outputs": [{**CASE["outputs"][0], "dims": [2**40]}]}, "larger than any engine's"),
+            ({**CASE, "frames": 2**30}, "1073741824 frames of output 'y' are larger than any batch"),
+            (
+                {**CASE, "outputs": [{**CASE["outputs"][0], "dims": [2**40]}]},
+                r"an output of \[1099511627776\] float32 numbers is larger than any engine's",
+            ),
             ({**CASE, "outputs": [{**CASE["outputs"][0], "dims": [0]}]}, '"dims" of an output'),
             ({**CASE, "outputs": [{**CASE["outputs"][0], "dims": None}]}, '"dims" of an output'),
-            ({**CASE, "outputs": [{**CASE["outputs"][0], "dtype": "object"}]}, "'object', not one of float32"),
+            (
+                {**CASE, "outputs": [{**CASE["outputs"][0], "dtype": "object"}]},
+                '"dtype" of an output is .object., not one of float32, float16, int8',
+            ),
             ({**CASE, "outputs": [{**CASE["outputs"][0], "dtype": 4}]}, "'dtype' is 4"),
             ({**CASE, "outputs": [{**CASE["outputs"][0], "array": None}]}, "'array' is None"),
-            ({**CASE, "outputs": [{**CASE["outputs"][0], "array": "out1"}]}, "no array 'out1'"),
-            ({**CASE, "outputs": [{**CASE["outputs"][0], "dims": [3]}]}, r"'shape': \(2, 2\)}, and case.json says"),
-            ({**CASE, "outputs": [{**CASE["outputs"][0], "dtype": "int32"}]}, "says {'descr': '<i4'"),
-            ({**CASE, "frames": 3}, r"says .* \(3, 2\)"),
-            ({**CASE, "source frame": 3}, "is not the object"),
-            ({**CASE, "source frame": {"scale_ratio_x": 0, "scale_ratio_y": 1}}, "a scale .* is not positive"),
-            ({**CASE, "source frame": {"scale_ratio_x": 1, "scale_ratio_y": 0}}, "a scale .* is not positive"),
+            ({**CASE, "outputs": [{**CASE["outputs"][0], "array": "out1"}]}, "there is no array 'out1'"),
+            (
+                {**CASE, "outputs": [{**CASE["outputs"][0], "dims": [3]}]},
+                r"array 'out0' is {.*'shape': \(2, 2\)}, and case.json says {",
+            ),
+            (
+                {**CASE, "outputs": [{**CASE["outputs"][0], "dtype": "int32"}]},
+                "array 'out0' is {.*}, and case.json says {'descr': '<i4'",
+            ),
+            ({**CASE, "frames": 3}, r"array 'out0' is {.*}, and case.json says .* \(3, 2\)"),
+            ({**CASE, "source frame": 3}, OBJECT),
+            (
+                {**CASE, "source frame": {"scale_ratio_x": 0, "scale_ratio_y": 1}},
+                "a scale of the source frame is not positive",
+            ),
+            (
+                {**CASE, "source frame": {"scale_ratio_x": 1, "scale_ratio_y": 0}},
+                "a scale of the source frame is not positive",
+            ),
             ({**CASE, "source frame": {"scale_ratio_x": None}}, "'scale_ratio_x' is None"),
             ({**CASE, "source frame": {**SOURCE, "height": 0}}, "'height' is 0, not a whole number of at least 1"),
             ({**CASE, "source frame": {**SOURCE, "offset_top": -1}}, "'offset_top' is -1, .* of at least 0"),
@@ -222,9 +243,8 @@ class TestDamage:
         ],
     )
     def test_case(self, record: Callable[..., Path], case: Any, says: str) -> None:
-        with pytest.raises(InputError, match=says) as caught:
+        with pytest.raises(InputError, match=f"^the recording is damaged: {says}") as caught:
             read_case(record(case))
-        assert caught.value.message.startswith("the recording is damaged: ")
         assert caught.value.hint == "record it again"
 
     def _one(self, header: bytes, data: bytes = ARRAY.tobytes(), name: str = "out0.npy") -> bytes:
@@ -243,40 +263,64 @@ class TestDamage:
     @pytest.mark.parametrize(
         ("header", "says"),
         [
-            ("{'shape': (2, 2), 'fortran_order': True, 'descr': '<f4', }\n", "'fortran_order': True"),
-            ("{'shape': (2, 2), 'fortran_order': False, 'descr': '>f4', }\n", "and case.json says"),
-            ("{'shape': (2, 2), 'fortran_order': False, 'descr': '|O', }\n", "'descr': '|O'"),
-            ("{'shape': (2, 1000000000000), 'fortran_order': False, 'descr': '<f4', }\n", "and case.json says"),
-            ("{'shape': (2, 2), 'fortran_order': False}\n", "and case.json says"),
-            ("{'shape': " + "(" * 3000 + "\n", "no readable header"),
-            ("[" * 9000 + "\n", "no readable header"),
-            ("x\n", "no readable header"),
-            ("", "no readable header"),
-            (" " * 20_000, "no readable header"),
-            ("'\\xff\n", "no readable header"),
+            (
+                "{'shape': (2, 2), 'fortran_order': True, 'descr': '<f4', }\n",
+                "array 'out0' is {.*'fortran_order': True",
+            ),
+            ("{'shape': (2, 2), 'fortran_order': False, 'descr': '>f4', }\n", "array 'out0' is .* and case.json says"),
+            ("{'shape': (2, 2), 'fortran_order': False, 'descr': '|O', }\n", "array 'out0' is {.*'descr': '.O'"),
+            (
+                "{'shape': (2, 1000000000000), 'fortran_order': False, 'descr': '<f4', }\n",
+                "array 'out0' is .* and case.json says",
+            ),
+            ("{'shape': (2, 2), 'fortran_order': False}\n", "array 'out0' is .* and case.json says"),
+            ("{'shape': " + "(" * 3000 + "\n", "array 'out0' has no readable header"),
+            ("[" * 9000 + "\n", "array 'out0' has no readable header"),
+            ("x\n", "array 'out0' has no readable header"),
+            ("", "array 'out0' has no readable header"),
+            (" " * 20_000, "array 'out0' has no readable header"),
+            (" " * 9_999 + "\n", "array 'out0' has no readable header"),
+            (f"'{'x' * 200}'\n", f"array 'out0' is {'x' * 100}, and case.json says"),
+            ("'\\xff\n", "array 'out0' has no readable header"),
         ],
     )
     def test_headers(self, record: Callable[..., Path], header: str, says: str) -> None:
-        with pytest.raises(InputError, match=says):
+        with pytest.raises(InputError, match=f"^the recording is damaged: {says}"):
             read_case(record(CASE, self._one(self._header(header))))
+
+    def test_a_header_as_long_as_numpy_reads(self, record: Callable[..., Path]) -> None:
+        text = "{'shape': (2, 2), 'fortran_order': False, 'descr': '<f4', }"
+        header = self._header(text.ljust(9_999) + "\n")
+        assert read_case(record(CASE, self._one(header))).layers[0].array[0, 1] == 0.75
+        with pytest.raises(InputError, match=r"^the recording is damaged: array 'out0' has no readable header$"):
+            read_case(record(CASE, self._one(self._header(text.ljust(10_000) + "\n"))))
+
+    def test_headers_of_other_versions(self, record: Callable[..., Path]) -> None:
+        text = b"{'shape': (2, 2), 'fortran_order': False, 'descr': '<f4', }\n"
+        for version in (b"\2\0", b"\3\0"):
+            header = b"\x93NUMPY" + version + len(text).to_bytes(4, "little") + text
+            assert read_case(record(CASE, self._one(header))).layers[0].array[0, 1] == 0.75
+
+    def test_as_much_json_as_is_read(self, record: Callable[..., Path]) -> None:
+        assert read_case(record(json.dumps(CASE).encode().ljust(2**20))).layers[0].frames == 2
 
     @pytest.mark.parametrize(
         ("tensors", "says"),
         [
-            (b"", "not a readable archive"),
-            (b"PK\x03\x04", "not a readable archive"),
-            (_npz(out0=ARRAY)[:-1], "not a readable archive"),
-            (_npz(), "no array 'out0'"),
-            (_npz(out0=ARRAY[:1]), r"says .* \(2, 2\)"),
+            (b"", "it is not a readable archive of arrays"),
+            (b"PK\x03\x04", "it is not a readable archive of arrays"),
+            (_npz(out0=ARRAY)[:-1], "it is not a readable archive of arrays"),
+            (_npz(), "there is no array 'out0'"),
+            (_npz(out0=ARRAY[:1]), r"array 'out0' is .* says .* \(2, 2\)"),
         ],
     )
     def test_tensors(self, record: Callable[..., Path], tensors: bytes, says: str) -> None:
-        with pytest.raises(InputError, match=says):
+        with pytest.raises(InputError, match=f"^the recording is damaged: {says}"):
             read_case(record(CASE, tensors))
 
     def test_too_few_numbers(self, record: Callable[..., Path]) -> None:
         header = self._header("{'shape': (2, 2), 'fortran_order': False, 'descr': '<f4', }\n")
-        with pytest.raises(InputError, match="has 12 bytes of 16"):
+        with pytest.raises(InputError, match=r"^the recording is damaged: array 'out0' has 12 bytes of 16$"):
             read_case(record(CASE, self._one(header, ARRAY.tobytes()[:12])))
 
     def test_no_tensors(self, record: Callable[..., Path]) -> None:
@@ -316,6 +360,29 @@ class TestDamage:
         except InputError:
             return
         assert len(replay(CLASSIFIER, recording).frames) == 2
+
+
+def test_other_pictures_than_recorded_frames(record: Callable[..., Path]) -> None:
+    config = record() / "config.txt"
+    config.write_text("[property]\nnetwork-type=1\n")
+    picture = Picture("p", config, np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(InputError, match=r"^there are 1 pictures for 2 recorded frames$") as caught:
+        replayed(Source(config), config.parent, target("7.1", "dgpu"), [picture])
+    assert caught.value.hint == "give the pictures the device saw, in its order, or none"
+
+
+def test_recorded_scores_that_are_no_numbers(record: Callable[..., Path]) -> None:
+    outputs = [
+        {"name": "cov", "array": "cov", "dtype": "float32", "dims": [1, 1, 2]},
+        {"name": "bbox", "array": "bbox", "dtype": "float32", "dims": [4, 1, 2]},
+    ]
+    tensors = _npz(cov=np.full((2, 1, 1, 2), (np.nan, 0.9), np.float32), bbox=np.full((2, 4, 1, 2), 0.25, np.float32))
+    config = record({**CASE, "outputs": outputs}, tensors) / "config.txt"
+    config.write_text("[property]\nnum-detected-classes=1\ncluster-mode=2\n")
+    _, findings = replayed(Source(config), config.parent, target("7.1", "dgpu"), [])
+    assert [each.message for each in findings] == [
+        "recorded scores are NaN, and the order of boxes on a device is undefined"
+    ]
 
 
 def test_the_layout_alone(record: Callable[..., Path], tmp_path: Path) -> None:

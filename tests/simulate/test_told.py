@@ -127,8 +127,10 @@ class TestLook:
         assert not self._found(made_for, (1920, 1080), (1366, 768), (320, 180))
         assert self._found(made_for, (1000, 600))  # 5:3
         (said,) = self._found(made_for, (640, 480), (1920, 1080), (1080, 1920))
-        assert said.startswith(f"EI701 the model takes frames of {made_for}, and 2 pictures have another aspect: ")
-        assert said.endswith("p0 (640x480), p2 (1080x1920)")
+        assert said == (
+            f"EI701 the model takes frames of {made_for}, and 2 pictures have another aspect: "
+            "p0 (640x480), p2 (1080x1920)"
+        )
 
     def test_many_are_counted(self) -> None:
         (said,) = self._found("16:9", *[(100, 100)] * 5)

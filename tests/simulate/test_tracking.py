@@ -18,7 +18,7 @@ from convert.images import ResizeMode, parse_line
 from convert.images.scaling import Rect
 from convert.nvinfer.targets import target
 from convert.simulate.job import counting
-from convert.simulate.results import DetectedObject, FrameResult, ZoneCount
+from convert.simulate.results import DetectedObject, Difference, FrameResult, Passage, Uncounted, ZoneCount
 from convert.simulate.tracking import Counting, OverlapTracker, OwnLines, Setup, own_lines, setup_of
 from convert.types import Tracking
 from tests.emit.test_analytics import TRACKED, fomo
@@ -215,11 +215,19 @@ def test_crossing_again_counts_for_edge_impulse_alone() -> None:
     assert result.edge_impulse == (("line0", 6),)
     (one,) = result.differences
     assert (one.deepstream, one.edge_impulse) == (2, 6)
-    assert "once in each direction" in one.why
+    assert one.why == "crossed it once more; an object counts once in each direction"
 
 
-@pytest.mark.parametrize(("top", "ours", "theirs"), [(150, 0, 1), (60, 1, 0)])
-def test_an_exports_own_lines_count_by_the_middle_in_pixels_of_the_model(top: int, ours: int, theirs: int) -> None:
+@pytest.mark.parametrize(
+    ("top", "ours", "theirs", "why"),
+    [
+        (150, 0, 1, "passed beyond its end"),
+        (60, 1, 0, "its lower edge crossed the line as it is written, its middle did not"),
+    ],
+)
+def test_an_exports_own_lines_count_by_the_middle_in_pixels_of_the_model(
+    top: int, ours: int, theirs: int, why: str
+) -> None:
     """The model sees the middle 360x360 of the frame as 90x90; the app's line stands elsewhere."""
     own = OwnLines(((45, 40, 45, 89),), (90, 90), ResizeMode.FIT_SHORTEST)
     setup = replace(SETUP, lines=lines((320, 0, 320, 140)), own=own)
@@ -227,10 +235,29 @@ def test_an_exports_own_lines_count_by_the_middle_in_pixels_of_the_model(top: in
     way = lambda number: (200 + 5 * number, top)  # noqa: E731
     result = counted(setup, way)
     assert result.edge_impulse == (("line1", theirs),)
-    assert [(each.line, each.deepstream, each.edge_impulse) for each in result.differences] == [("line1", ours, theirs)]
+    assert result.differences == (Difference("line1", 1, ours, theirs, why),)
     other = counted(replace(setup, own=replace(own, replaced=True)), way)
     assert other.edge_impulse == (("line1", ours), ("line1 of the export", theirs))
     assert not other.differences
+
+
+def test_when_what_passed_which_line() -> None:
+    """Pictures are 30 a second; the label is the one it had most often."""
+    counting = Counting(SETUP)
+    for number, frame in enumerate(frames(lambda at: (200 + 5 * at, 20))):
+        label = "other" if number in {0, 18} else "fruit"
+        counting(replace(frame, objects=tuple(replace(each, label=label) for each in frame.objects)))
+    (result,) = counting.results()
+    assert result.passages == (Passage("frame-18", 18 / 30, 1, "fruit", "line0-b"),)
+
+
+def test_an_object_whose_middle_alone_crosses() -> None:
+    """The line lies along the way; the object rises above it and comes back, its lower edge stays below."""
+    setup = replace(SETUP, lines=lines((0, 200, 639, 200)))
+    result = counted(setup, lambda number: (5 * number, 150 if 12 < number < 30 else 180))
+    turned = "its middle crossed; its lower edge did not, or came back before its old place was forgotten"
+    assert result.differences == (Difference("line0", 1, 0, 2, turned),)
+    assert result.uncounted == (Uncounted("line0", "stayed on one side of it", (1,)),)
 
 
 def test_which_lines_an_export_counts_at(tmp_path: Path) -> None:
