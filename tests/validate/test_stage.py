@@ -235,6 +235,7 @@ def test_large_pictures_are_fewer_and_of_every_kind(measure: Measure) -> None:
 def test_pictures_of_the_users_own(measure: Measure, tmp_path: Path) -> None:
     for number in range(40):  # more than one chunk
         Image.effect_noise((20 + number, 16), 80).convert("RGB").save(tmp_path / f"{number}.png")
+    (tmp_path / "clip.mp4").write_bytes(b"of a video no frame is taken")
     evidence, findings = measure(adapted(onnx_model(MODEL), tflite(MODEL)), images=tmp_path, inputs=5)
     assert findings == ()
     assert evidence.parity is not None
