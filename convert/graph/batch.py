@@ -390,7 +390,7 @@ def _concat(state: BatchState) -> None:
         raise Refused("joins tensors that have the batch in different places")
     (place,) = places
     batched = next(name for name in node.input if name in state.places)
-    if attribute(node, "axis", 1) % len(state.shapes[batched]) == place.axis:
+    if attribute(node, "axis") % len(state.shapes[batched]) == place.axis:
         raise Refused("joins along the batch")
     inputs = [name if name in state.places else _repeated(state, name, batched, place) for name in node.input]
     state.editor.set_inputs(node, inputs)
@@ -480,7 +480,7 @@ def _unrolled_inputs(state: BatchState) -> list[str]:
         rank = len(state.shapes[node.output[0]])
         return [_in_front(state, node.input[0], rank), state.editor.indices([1, *state.shapes[node.output[0]]])]
     if node.op_type == "Concat":
-        set_attribute(node, "axis", attribute(node, "axis", 1) % len(state.shape) + 1)
+        set_attribute(node, "axis", attribute(node, "axis") % len(state.shape) + 1)
         fronts = {name: _in_front(state, name) for name in dict.fromkeys(node.input) if name in state.places}
         batched = next(iter(fronts.values()))
         for name in node.input:

@@ -483,7 +483,7 @@ class _Rewriter:
             self.put(node.output[0], shifts[0], grids.pop() if len(grids) == 1 else None)
             return True
         shape = self.shapes[node.output[0]]
-        axis = attribute(node, "axis", 0) % len(shape)
+        axis = attribute(node, "axis") % len(shape)
         parts = [np.full(self.shapes[name][axis], float(each)) for name, each in zip(node.input, shifts, strict=True)]
         self.put(node.output[0], np.concatenate(parts).reshape([-1 if at == axis else 1 for at in range(len(shape))]))
         return True

@@ -304,11 +304,9 @@ def load_on(model: bytes, provider: str, cache: Path | None = None) -> tuple[Any
 
 def _onnxruntime() -> Any:
     """The module."""
-    # Importing its library is kept quiet and private. While it loads it looks for GPUs and on many machines (WSL2,
-    # Raspberry Pi, containers) writes a warning straight to file descriptor 2, before any logging option can be set.
-    # Its recent Linux wheels also hold a telemetry uploader that starts with the library, unless this variable is set
-    # (Privacy.md in the wheel).
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    # Importing its library is kept quiet. While it loads it looks for GPUs and on many machines (WSL2, Raspberry Pi,
+    # containers) writes a warning straight to file descriptor 2, before any logging option can be set. That it sends
+    # nothing is `convert`'s own to say, before anybody can load it.
     if "onnxruntime" not in sys.modules:
         sys.stderr.flush()
         saved = os.dup(2)

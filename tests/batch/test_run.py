@@ -375,3 +375,12 @@ def test_what_a_report_adds_up(job_of: JobOf) -> None:
         (None, ["unsuitable", "found-unsuitable"]),
         ("elsewhere", ["other"]),
     ]
+
+
+def test_what_ended_before_it_began_is_an_outcome(go: Go, job_of: JobOf) -> None:
+    gone = InputError("the project is gone", hint="look", path="studio:7")
+    jobs = [job_of("a"), job_of("b", b"2")]
+    seen: list[str] = []
+    report, done = go(jobs, ended={"a": gone}, observer=lambda job, _: seen.append(job.name))
+    assert (states(report), done, seen) == (["failed", "done"], ["b"], ["a", "b"])
+    assert report.outcomes[0] == Outcome("a", State.FAILED, 3, 0.0, error=gone)

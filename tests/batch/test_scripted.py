@@ -512,6 +512,7 @@ def test_a_job_on_another_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     job = make_job("a", Path("in/m.tflite"), Path("out/a"), options, Path("/other/n.tflite"))
     payload = cluster_module.pack(job)
     assert payload.here == str(here)
+    assert "content" not in repr(payload), "Dask logs what it sends"
     root = f"{there}/model!"
     local = cluster_module.unpack(payload, there)
     assert local == make_job(
@@ -528,17 +529,18 @@ def test_a_job_on_another_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         Output(str(local.output / name), sha256((local.output / name).read_bytes()))
         for name in ("build.sh", "report.json")
     )
-    finding = Finding("EI101", Level.NOTE, f"of {root}{here}/in", str(local.export), 3, None, f"see {root}/other")
+    finding = Finding("EI101", Level.NOTE, f"of {root}{here}/in", str(local.export), 3, None, f"see {root}/elsewhere/x")
     record = Record("emit", Status.DONE, 1.0, outputs, (finding,))
     outcome = Outcome("a", State.DONE, 0, 1.5, (finding,), outputs, None, (record,), (("bundle", "m"),))
     result = cluster_module.pack_result(payload, there, outcome)
     data = dumps({"path": "in/m.tflite", "list": ["in out/a/x", 3], "other": None})
     assert result.files == {"build.sh": (b"#!", True), "report.json": (data, False)}
-    named = Finding("EI101", Level.NOTE, "of in", "in/m.tflite", 3, None, "see /other")
+    named = Finding("EI101", Level.NOTE, "of in", "in/m.tflite", 3, None, "see /elsewhere/x")
     wanted = (Output("out/a/build.sh", sha256(b"#!")), Output("out/a/report.json", sha256(data)))
     record = Record("emit", Status.DONE, 1.0, wanted, (named,))
     assert result.outcome == Outcome("a", State.DONE, 0, 1.5, (named,), wanted, None, (record,), (("bundle", "m"),))
     assert cluster_module.deliver(job, result) == result.outcome
+    assert "files" not in repr(result)
     assert sorted(path.name for path in Path("out/a").iterdir()) == ["build.sh", "report.json"]
     assert os.access("out/a/build.sh", os.X_OK)
     assert not os.access("out/a/report.json", os.X_OK)

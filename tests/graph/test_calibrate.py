@@ -160,6 +160,7 @@ def test_both_networks_of_a_bundle_have_the_same_codes(
 def test_of_many_pictures_200_are_taken_evenly(tmp_path: Path) -> None:
     for number in range(400):
         (tmp_path / f"{number:03}.png").touch()
+    (tmp_path / "000.mp4").touch()  # no picture
     names = [int(each.stem) for each in calibration_pictures(tmp_path)]
     assert (len(names), names[0], names[-1]) == (200, 0, 399)
     assert set(np.diff(names)) == {2, 3}

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, TypeProto, helper
 
-from convert.errors import InputError
+from convert.errors import InputError, TranslationError
 from convert.graph.batch import dynamic_batch
 from convert.graph.cleanup import clean, remove_transposes
 from convert.graph.graph import (
@@ -19,6 +19,7 @@ from convert.graph.graph import (
     GraphEditor,
     attribute,
     hint_at,
+    infer,
     load_model,
     shape_of,
     signature,
@@ -54,6 +55,19 @@ def test_a_part_is_taken_at_every_opset(opset: int) -> None:
     values = np.arange(120, dtype=np.float32).reshape(1, 4, 5, 6)
     (found,) = onnxruntime(model.SerializeToString(), values)
     np.testing.assert_array_equal(found, values[:, 1:3, :, 2:5])
+
+
+@pytest.mark.parametrize(("body", "kind"), [("y = Add(x, c)", "Add"), ("y = Nonsense(x)", "Nonsense")])
+def test_what_does_not_fit_together_is_named(body: str, kind: str) -> None:
+    text = "g (float[1,3] x) => (float[1,3] y) <float[2] c = {1, 2}> "
+    graph = onnx.parser.parse_model(f'<ir_version: 7, opset_import: ["": 13]> {text} {{ {body} }}')
+    with pytest.raises(TranslationError) as caught:
+        infer(GraphEditor(graph))
+    words = f"the translation does not fit together at a {kind} node: "
+    assert caught.value.message.startswith(words)
+    assert len(caught.value.message) > len(words)
+    assert "\n" not in caught.value.message
+    assert caught.value.hint == "this is a fault of the translation, not of the model: please report it"
 
 
 def test_an_opset_that_lacks_too_much_is_the_hint() -> None:

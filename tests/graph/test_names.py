@@ -88,6 +88,11 @@ def test_attributes_are_sorted() -> None:
     assert [item.name for item in result.graph.node[0].attribute] == ["alpha", "beta", "size"]
 
 
+def test_inputs_that_are_left_out_stay_so() -> None:
+    result = canonical(model("h = Constant<value = float {0.5}>() y = Clip(x, , h)", target="1,3,4,5"))
+    assert [list(node.input) for node in result.graph.node] == [["x_input", "", "c0"]]
+
+
 def test_nodes_with_several_outputs() -> None:
     result = canonical(model("a, b = Split<axis = 1>(x) y = Concat<axis = 1>(b, a)", "1,4,4,5", "1,4,4,5"))
     onnx.checker.check_model(result, full_check=True)

@@ -491,6 +491,15 @@ def test_what_brings_frames_to_the_model_is_no_part_of_the_count() -> None:
     assert (what.int8, what.other) == ({"Conv": 1}, {"Sigmoid": 1})
 
 
+def test_a_layer_whose_weights_are_no_codes_computes_with_real_numbers() -> None:
+    net = _Network()
+    weights = np.random.default_rng(0).normal(size=(4, 4, 5, 5)).astype(np.float32)
+    kept = net.add("Conv", net.coded("x", 0.02, 0), net.constant(weights), pads=[2, 2, 2, 2])
+    what = layers(_shifted(net.model(net.coded(_layer(net, net.coded(kept, 0.1, 3)), 0.05, 2))))
+    assert (what.int8, what.other) == ({"Conv": 1}, {"Conv": 1})
+    assert what.share == 1 / 26, "of 5 x 5 and 1 multiplications for each value"
+
+
 def test_limits_that_the_quantizer_has_go() -> None:
     net = _Network()
     relu6 = net.add("Clip", _layer(net, net.coded("x", 0.02, 3)), net.constant(0.0), net.constant(6.0))

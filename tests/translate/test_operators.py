@@ -766,6 +766,9 @@ WHERE_NEEDED = {
     "not repeated": (_resized("RESIZE_NEAREST_NEIGHBOR", (12, 12), "plain"), 13, True),
     "sizes that are computed": (_resized_by_sums("RESIZE_NEAREST_NEIGHBOR"), 13, False),
     "sizes that are computed, bilinear": (_resized_by_sums("RESIZE_BILINEAR"), 13, False),
+    "not repeated, of an open batch": (
+        _opened(_resized("RESIZE_NEAREST_NEIGHBOR", (12, 12), "plain")), 13, True,
+    ),
     "smaller": (_resized("RESIZE_NEAREST_NEIGHBOR", (3, 8), "plain"), 13, True),
     "kernels as large as steps": (_turned_back(2), 13, False),
     "kernels smaller than steps": (_turned_back(3), 13, True),

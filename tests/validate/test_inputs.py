@@ -115,6 +115,7 @@ def test_the_users_own_pictures_become_frames(tmp_path: Path) -> None:
 def test_of_the_users_own_pictures_200_are_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(201):
         (tmp_path / f"{number:03}.png").touch()
+    (tmp_path / "000.mp4").touch()  # no picture
     monkeypatch.setattr("convert.images.read.read", lambda path, _: (path, None))
     names = [name for name, _ in given_pictures(tmp_path, None, 3)]
     assert (len(names), names[0], names[-1]) == (200, "000.png", "199.png")

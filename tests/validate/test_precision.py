@@ -206,6 +206,26 @@ def test_on_how_many_pictures_decisions_are_measured(
     assert asked == ([(count, height, width, 1), precision == "fp16"] if count else [])
 
 
+def test_of_the_users_own_pictures_200_decide(worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(201):
+        (tmp_path / f"{number:03}.png").touch()
+    counts: list[int] = []
+
+    def measured(_adapted: Adapted, evidence: Evidence, chunks: Iterator[Any], *_: Any, **__: Any) -> Any:
+        counts.extend(len(chunk) for chunk in chunks)
+        return evidence, ()
+
+    read = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8)
+    monkeypatch.setattr("convert.images.read.read_fitted", lambda *_, **__: read)
+    monkeypatch.setattr("convert.validate.inputs.image_like", lambda *_: iter(()))
+    monkeypatch.setattr("convert.validate.precision.measured", measured)
+    model = Classifier()
+    stage = Validate(worker=worker, images=tmp_path, precision="fp16")
+    evidence = stage(adapted(onnx_model(model), tflite(model)), Path()).artifact.evidence
+    assert sum(counts) == 200
+    assert evidence.parity.inputs == 32 + 201, "all of them are compared"
+
+
 def test_nodes_to_keep_are_looked_for_where_fp16_is_asked_for(worker: Worker) -> None:
     model = Classifier(gain=1e5)
     result = Validate(worker=worker)(adapted(onnx_model(model), tflite(model)), Path())

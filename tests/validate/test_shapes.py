@@ -273,6 +273,23 @@ def test_onnx_runtime_loads_quietly_and_sends_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
 
 
+def test_what_onnx_runtime_says_as_it_loads_is_dropped(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def load(name: str) -> str:
+        if name not in sys.modules:
+            os.write(2, b"no GPU")
+        sys.modules[name] = SimpleNamespace()  # type: ignore[assignment]
+        return name
+
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # restored behind the test
+    del sys.modules["onnxruntime"]
+    monkeypatch.setattr("convert.validate.runtimes.importlib", SimpleNamespace(import_module=load))
+    assert runtimes._onnxruntime() == "onnxruntime"
+    os.write(2, b"heard")
+    assert capfd.readouterr().err == "heard"
+
+
 _NAMES = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 
 

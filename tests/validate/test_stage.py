@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -18,10 +19,11 @@ from PIL import Image
 
 from convert.errors import InputError, MissingDependencyError, PresetError, ValidationError
 from convert.findings import Finding, Level, Rule
-from convert.images import ImageScaling, ResizeMode
+from convert.images import Frame, Framing, ImageScaling, ResizeMode
+from convert.images.resizing import Resizing
 from convert.isolation import Worker
-from convert.types import Adapted, Evidence, Preprocessing, Validated
-from convert.validate import Validate, comparison, inputs, runtimes
+from convert.types import Adapted, Evidence, Preprocessing, StageResult, Validated
+from convert.validate import Validate, WithFraming, comparison, inputs, runtimes
 from tests.validate.tiny import GRAY, RGB, Classifier, adapted, onnx_model, parse, tflite
 
 MODEL = Classifier()
@@ -233,6 +235,7 @@ def test_large_pictures_are_fewer_and_of_every_kind(measure: Measure) -> None:
 def test_pictures_of_the_users_own(measure: Measure, tmp_path: Path) -> None:
     for number in range(40):  # more than one chunk
         Image.effect_noise((20 + number, 16), 80).convert("RGB").save(tmp_path / f"{number}.png")
+    (tmp_path / "clip.mp4").write_bytes(b"of a video no frame is taken")
     evidence, findings = measure(adapted(onnx_model(MODEL), tflite(MODEL)), images=tmp_path, inputs=5)
     assert findings == ()
     assert evidence.parity is not None
@@ -343,6 +346,69 @@ def test_the_stage_is_a_value() -> None:
     assert Validate(worker=Worker()) == Validate()
     assert Validate(inputs=8) != Validate()
     assert Validate().name == "validate"
+
+
+class Proven:
+    """In the place of the ordinary stage."""
+
+    name: ClassVar[str] = "validate"
+
+    def __call__(self, artifact: object, workdir: Path) -> StageResult:
+        del workdir
+        assert isinstance(artifact, Adapted)
+        return StageResult(Validated(artifact, Evidence()))
+
+
+@pytest.mark.parametrize(
+    ("framing", "asked", "frames"),
+    [
+        (None, [(5, 360, 640), (5, 480, 640), (5, 640, 480), (5, 640, 360)], ("16:9", "4:3", "3:4", "9:16")),
+        (Framing(Frame(16, 9), (5, 6)), [(20, 360, 640)], ("16:9",)),
+        (Resizing(Frame(16, 9), (5, 6), ResizeMode.FIT_SHORTEST, scaled=(10, 6)), [(20, 540, 960)], ("16:9",)),
+    ],
+)
+def test_the_frames_that_squashing_and_cropping_are_measured_on(
+    framing: Framing | None, asked: list[tuple[int, ...]], frames: tuple[str, ...], worker: Worker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """A camera's usual shapes, where its own is not known; larger ones where the device scales them first."""
+    known: list[tuple[int, ...]] = []
+
+    def image_like(count: int, height: int, width: int, channels: int) -> Iterator[Any]:
+        known.append((count, height, width))
+        random = np.random.default_rng(height)
+        return (random.integers(0, 256, (height // 20, width // 20, channels), np.uint8) for _ in range(count))
+
+    monkeypatch.setattr(inputs, "image_like", image_like)
+    monkeypatch.setattr("convert.validate.shipped", lambda _, shown, __: [np.full((len(shown), 4), 0.25, np.float32)])
+    before = replace(RGB, resize_mode=ResizeMode.FIT_SHORTEST, framing=framing)
+    artifact = adapted(onnx_model(MODEL), tflite(MODEL), before)
+    result = WithFraming(Proven(), worker=worker)(artifact, Path())
+    assert known == asked
+    effect = result.artifact.evidence.framing
+    assert (effect.frames, effect.squash.inputs) == (frames, 20)
+    assert (effect.crop is None) == (framing is None)
+    if framing is not None:
+        assert (effect.crop.inputs, result.findings) == (20, ())
+        return
+    (finding,) = result.findings
+    otherwise = round((1 - effect.squash.top1) * 20)
+    assert finding.message == (
+        f"squashed instead of cropped, {otherwise} of 20 pictures of 16:9 to 9:16 are decided otherwise, and scores "
+        f"differ by {effect.squash.mean_abs_diff:.2g} on average"
+    )
+    assert finding.hint == (
+        "--frame auto (or what the camera gives, --frame 4:3) crops whole frames in the model; not for --role sgie"
+    )
+
+
+@pytest.mark.parametrize(("coded", "middle"), [(False, 0.03), (True, math.inf)])
+def test_a_comparison_knows_what_may_differ(coded: bool, middle: float, worker: Worker) -> None:
+    """Where activations are rounded by the original alone the middle input may differ by 3 %."""
+    artifact = adapted(onnx_model(MODEL), tflite(MODEL))
+    artifact = replace(artifact, calibrated=20 if coded else 0)
+    tally = comparison.Comparison(artifact, worker, 60, 1e-4, first_size=1).tally
+    assert (tally.tolerance, tally.exact, tally.middle) == (1e-4, not artifact.has_steps, middle)
 
 
 def test_importing_the_stage_is_light() -> None:
