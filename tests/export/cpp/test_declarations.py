@@ -115,8 +115,8 @@ def test_members_of_a_header() -> None:
 @pytest.mark.parametrize(
     ("text", "message", "line"),
     [
-        ("\nS a = { 1,\n2", "a brace is not closed", 2),
-        ("\nint f() {\n", "a brace is not closed", 2),
+        ("\nS a = { 1,\n2", "a brace is not closed: the file is cut off", 2),
+        ("\nint f() {\n", "a brace is not closed: the file is cut off", 2),
         ("S a = " + "{" * 40, "nested too deeply", 1),
         ("namespace a {" * 257, "nested too deeply", 1),
         ("".join(f"int a{at} = 1;" for at in range(5_001)), "more than 5000 variables", None),
