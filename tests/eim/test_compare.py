@@ -163,6 +163,8 @@ def test_results_of_other_kinds() -> None:
         with pytest.raises(InputError, match=r"^the \.eim answers with a box that is none: ['{]") as caught:
             difference({"bounding_boxes": [wrong]}, {"bounding_boxes": []}, "p", 0.1, 1, 0.5)
         assert caught.value.hint == "update the .eim"
+    with pytest.raises(InputError, match=r"^the \.eim answers with nothing, the other side with one, two$"):
+        difference({}, {"one": 1, "two": 2}, "p", 0.1, 1, 0.5)
     for theirs, named in (({}, "nothing"), ({"classification": {}, "other": 1}, "classification, other")):
         message = f"the .eim answers with {named}, the other side with bounding_boxes"
         with pytest.raises(InputError) as caught:
@@ -559,13 +561,23 @@ def test_features(made: dict[str, Path], served: Served, tmp_path: Path, models:
         eim: Any = Scripted(info, lambda _: {"classification": answer, "anomaly": 3.5})
         comparison = compare(eim, ours, [tmp_path / "b.txt"], tolerance=0.0, pixels=0)
     assert sum(answer.values()) == pytest.approx(1)
-    assert [finding.id for finding in comparison.all_findings] == [rules.NETWORK_ALONE.id]
+    note = "the .tflite is compared on the features as they are"
+    assert [(found.id, found.message) for found in comparison.all_findings] == [(rules.NETWORK_ALONE.id, note)]
     raw = replace(info, features=375)
     with (
-        pytest.raises(InputError, match="makes 33 numbers of its 375 features"),
+        pytest.raises(InputError) as caught,
         open_backend(models / "motion-33-f32.tflite", raw, ImageScaling.NONE, 60, features=True),
     ):
         pass
+    makes = "the .eim makes 33 numbers of its 375 features before its network, and a .tflite is the network alone"
+    assert (caught.value.message, caught.value.hint) == (makes, "compare with another .eim of the project")
+    fewer = replace(info, labels=("a",))
+    with (
+        open_backend(models / "motion-33-f32.tflite", fewer, ImageScaling.NONE, 60, features=True) as ours,
+        pytest.raises(InputError, match=r"^the network has 8 outputs, the \.eim 1 labels$") as caught,
+    ):
+        ours.classify(own, 0.5)
+    assert caught.value.hint == "compare with the model of the same project and version"
 
 
 @pytest.mark.parametrize("other", ["fomo", "shapes.tflite"])
@@ -573,10 +585,11 @@ def test_features_of_another_size(made: dict[str, Path], served: Served, other: 
     path = made.get(other, SAMPLES / "models" / other)
     with (
         talk(served("classifier")) as client,
-        pytest.raises(InputError, match=r"the \.eim takes 64 features, the other side \d+$"),
+        pytest.raises(InputError, match=r"^the \.eim takes 64 features, the other side \d+$") as caught,
         open_backend(path, client.model, ImageScaling.NONE, 60, features=True),
     ):
         pass
+    assert caught.value.hint == PROJECT
 
 
 def test_a_network_alone_is_given_every_window_of_a_recording(models: Path, tmp_path: Path) -> None:
@@ -593,10 +606,11 @@ def test_a_network_alone_is_given_every_window_of_a_recording(models: Path, tmp_
         assert [values.tolist() for values in taken] == rows.reshape(2, 33)[:count].tolist()
     (tmp_path / "folder.tflite").mkdir()
     with (
-        pytest.raises(InputError, match="cannot be read: Is a directory"),
+        pytest.raises(InputError, match=r"^cannot be read: Is a directory$") as caught,
         open_backend(tmp_path / "folder.tflite", info, ImageScaling.NONE, 60),
     ):
         pass
+    assert caught.value.hint == "give a .tflite file"
 
 
 @pytest.mark.parametrize("resize", ["device", "graph"])

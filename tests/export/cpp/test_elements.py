@@ -67,7 +67,7 @@ def test_spellings(body: str, expected: list[int]) -> None:
         ("1, RESET, 256, x, y", 1, "'RESET' is not a number from 0 to 255"),
         ('"abc"', 1, "'\"abc\"' is not a number from 0 to 255"),
         ("{1}", 1, "'{1' is not a number from 0 to 255"),
-        ("'ab'", 1, "'ab' is not a number from 0 to 255"),
+        ("'ab'", 1, "\"'ab'\" is not a number from 0 to 255"),
         ("0x1c0x1d", 1, "'0x1c0x1d' is not a number from 0 to 255"),
     ],
 )
