@@ -265,6 +265,8 @@ def scripted(
     [
         (replace(SCORES, labels=("b", "c")), {}, rules.OTHER_LABELS, "only in the .eim: c; only in the other: a"),
         (replace(SCORES, labels=("b",)), {}, rules.OTHER_LABELS, "only in the .eim: none; only in the other: a"),
+        (replace(SCORES, labels=("d", "c")), {}, rules.OTHER_LABELS,
+         "only in the .eim: c, d; only in the other: a, b"),
         (replace(SCORES, labels=("c", "b", "a")), {}, rules.OTHER_LABELS,
          "only in the .eim: c; only in the other: none"),
         (replace(SCORES, labels=("b", "a")), {}, None, ""),
@@ -332,6 +334,20 @@ def test_pictures_of_another_size(info: ModelInfo, size: tuple[int, int, int], m
     with pytest.raises(InputError) as caught:
         scripted(info, size=size)
     assert (caught.value.message, caught.value.hint) == (message, PROJECT)
+
+
+def test_which_kernels_an_eim_has() -> None:
+    """The sets are up to a quarter apart, and the answers are those of the second."""
+
+    def second(_: Any, __: float) -> dict[str, Any]:
+        return {"classification": {"a": 0.5, "b": 0.25}}
+
+    said, _ = scripted(SCORES, answers=second(0, 0), by_reference=second)
+    message = (
+        "an int8 model in LiteRT: of the .eim's 1 answers 0 those of its XNNPACK kernels and 1 those of its reference "
+        "kernels, bit for bit; the two sets of kernels are up to 0.25 apart"
+    )
+    assert [each[:2] for each in said] == [(rules.ROUNDING.id, message)]
 
 
 def test_what_helps_against_rounding() -> None:

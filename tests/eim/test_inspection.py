@@ -170,7 +170,7 @@ def test_why_it_does_not_start(
     [
         (elf(3, bits=32), "i386"), (elf(40, bits=32), "armv7"), (elf(62), "x86_64"), (elf(183), "aarch64"),
         (elf(243), "riscv64"), (elf(8), "ELF machine 8"), (macho(0x01000007), "x86_64"), (macho(0x0100000C), "arm64"),
-        (macho(7), "i386"), (macho(12), "arm"),
+        (macho(7), "i386"), (macho(12), "arm"), (macho(18), "unknown"),
     ],
 )  # fmt: skip
 def test_which_machine_it_is_for(tmp_path: Path, data: bytes, machine: str) -> None:
