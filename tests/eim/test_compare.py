@@ -336,6 +336,14 @@ def test_pictures_of_another_size(info: ModelInfo, size: tuple[int, int, int], m
     assert (caught.value.message, caught.value.hint) == (message, PROJECT)
 
 
+def test_another_eim_that_takes_no_pictures() -> None:
+    other: Any = Scripted(SCORES, dict)
+    with pytest.raises(InputError, match=r"^the other \.eim takes no pictures$") as caught:
+        rules._executable(other, SCORES, features=False)
+    assert (caught.value.path, caught.value.hint) == ("m.eim", "give --features FILE")
+    assert rules._executable(other, SCORES, features=True).size is None
+
+
 def test_which_kernels_an_eim_has() -> None:
     """The sets are up to a quarter apart, and the answers are those of the second."""
 
