@@ -22,6 +22,7 @@ from convert.export.facts import facts
 from convert.export.tflite import read_graph
 from convert.images import Frame, Framing, ImageScaling, ResizeMode
 from convert.images.resizing import Resizing
+from convert.types import Int8Agreement
 from tests.eim import bundles
 from tests.eim.bundles import read_impulse
 from tests.heads.ssds import PARAMETERS, ssd
@@ -342,6 +343,16 @@ def test_another_eim_that_takes_no_pictures() -> None:
         rules._executable(other, SCORES, features=False)
     assert (caught.value.path, caught.value.hint) == ("m.eim", "give --features FILE")
     assert rules._executable(other, SCORES, features=True).size is None
+
+
+def test_why_a_rewritten_model_answers_otherwise(tmp_path: Path) -> None:
+    impulse = bundles.classifier().impulse(tmp_path)
+    assert rules._bundle(impulse, SCORES, features=False).rounding == ""
+    given = replace(impulse, agreement=Int8Agreement(0.985, 0.0123, 0.5, 200))
+    assert rules._bundle(given, SCORES, features=False).rounding == (
+        "the bundle computes in float32 what the export has in int8; its report: the same decision on 98.5% of 200 "
+        "inputs, outputs 0.012 apart on average and 0.5 at most"
+    )
 
 
 def test_which_kernels_an_eim_has() -> None:

@@ -183,6 +183,18 @@ DAMAGES = {
         "{ 1, 2, 3, kTfLiteActNone, kTfLiteF",
         "opdata3 has 7 members, TfLiteFullyConnectedParams has 5",
     ),
+    "a member with a name": (
+        "2020",
+        "{ kTfLiteActNone, kTfLiteF",
+        "{ .act = kTfLiteActNone, kTfLiteF",
+        "act is named in the variable opdata3",
+    ),
+    "a list with something behind it": (
+        "2020",
+        "outputs1 = { 1, { 6 } }",
+        "outputs1 = { 1, { 6 }, 7 }",
+        "the variable outputs1 holds more than a size and its numbers",
+    ),
     "not closed": (
         "2020",
         "const TfArray<1, int> inputs4 = { 1,",
