@@ -341,15 +341,19 @@ MOVING = (
 )
 
 
-@pytest.mark.parametrize(("name", "clamps"), [*((name, 3) for name in MOVING), ("SQRT", 5), ("FLOOR", 5)])
-def test_what_moves_values_is_not_cut_again(name: str, clamps: int) -> None:
-    """Of the same scale: an input of both sides, ABS of one, and what makes other values of both."""
+@pytest.mark.parametrize("name", [*MOVING, "MEAN", "SQRT"])
+def test_what_moves_values_is_neither_cut_nor_rounded_again(name: str) -> None:
+    """Of the same scale. A mean lies between them and is rounded; a root is cut as well."""
     net = Network()
     source, first, second = (net.tensor((1, 4), np.int8, ([0.5], [10], 0)) for _ in range(3))
     net.call("ABS", [source], [first])
     net.call(name, [first], [second])
     net.call("LOGISTIC", [second], [net.tensor((1, 4), np.int8, ([1 / 256], [-128], 0))])
-    assert dequantize(net.model([source], [3])).clamps == clamps
+    model = net.model([source], [3])
+    assert dequantize(model).clamps == (5 if name == "SQRT" else 3)
+    assert dequantize(model, "every").rounded == (3 if name in MOVING else 4)
+    views = name in {"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE"}
+    assert operators(dequantize(model, coded=True).model).count("QUANTIZE") == (3 if views else 4)
 
 
 def refuse(model: bytes) -> str:
