@@ -43,6 +43,12 @@ def refusal(given: Block, samples: int = 400, axes: int = 1, frequency: float = 
 )
 def test_kinds_without_arithmetic(kind: str, reason: str) -> None:
     assert reason == refusal(Block(kind, 3, 1, (0,), {}, 10))
+    with pytest.raises(UnsupportedModelError) as caught:
+        blocks.block_kind(kind)
+    assert caught.value.hint == (
+        "use one of these, train again and export: Raw data, Flatten, Spectral analysis, Audio (MFE), Audio (MFCC), "
+        "Spectrogram"
+    )
 
 
 @pytest.mark.parametrize(
@@ -239,14 +245,19 @@ def test_the_largest_matrix_of_a_transform(kind: str, values: dict[str, Any], sa
     """2^24 numbers, of 16,385 bins."""
     given = block(kind, fft_length=32768.0, **values)
     if refused:
-        assert "are too large for a matrix" in refusal(given, samples=samples)
+        said = "FFTs of 32768 points over 1024 samples are too large for a matrix"
+        if kind == "spectrogram":
+            length = round(4000 * values["frame_length"])
+            frames = 1 + (samples - length) // round(4000 * values["frame_stride"])
+            said = f"{frames} FFTs of 32768 points over frames of {length} samples are too large for a matrix"
+        assert refusal(given, samples=samples) == said
     else:
         assert blocks.settings(given, replace(EMPTY, samples=samples)).features
 
 
 def test_a_window_too_large_for_a_slow_filter_is_refused() -> None:
     slow = block("spectral_analysis", filter_cutoff=0.01)
-    assert "too many products in a window of 100000 samples" in refusal(slow, samples=100_000)
+    assert refusal(slow, samples=100_000) == "its filter needs too many products in a window of 100000 samples"
     for order, cutoff in ((2, 9.27), (6, 25.33), (8, 33.61)):  # the slowest that are computed, by their poles
         quick = block("spectral_analysis", filter_cutoff=cutoff, filter_order=float(order))
         assert blocks.settings(quick, replace(EMPTY, samples=100_000)).features
@@ -256,7 +267,8 @@ def test_a_window_too_large_for_a_slow_filter_is_refused() -> None:
 
 def test_a_spectrogram_at_a_fractional_frequency_is_refused_where_edge_impulse_fails() -> None:
     given = block("spectrogram", frame_length=0.25, frame_stride=0.125, fft_length=16.0)
-    assert "at 64.5 samples a second Edge Impulse's own code cuts" in refusal(given, samples=128, frequency=64.5)
+    said = "at 64.5 samples a second Edge Impulse's own code cuts 13 frames and expects 15"
+    assert refusal(given, samples=128, frequency=64.5) == said
     whole = replace(EMPTY, samples=125, frequency=62.5)
     assert blocks.settings(given, whole).features == 14 * 9
 
@@ -296,11 +308,16 @@ def test_all_axes_are_taken_in_the_order_of_the_samples() -> None:
 def test_what_is_followed_where_training_and_devices_differ_is_said() -> None:
     assert blocks.settings(block("spectral_analysis", filter_type="none"), EMPTY).notes == ()
     (said,) = blocks.settings(block("spectral_analysis", filter_type="none", input_decimation_ratio=30.0), EMPTY).notes
-    assert "as in training" in said
+    assert said == (
+        "input_decimation_ratio 30 is computed as in training; devices leave old values in the row between the steps "
+        "and compute something else"
+    )
+    (said,) = blocks.settings(block("spectral_analysis", 1), EMPTY).notes
+    assert said == "the mean is taken off before the filter, as on a device; today's Python does it after it"
     one_step = block("spectral_analysis", filter_type="none", input_decimation_ratio=3.0)
     assert blocks.settings(one_step, EMPTY).notes == ()
     (said,) = blocks.settings(block("mfcc", 3), EMPTY).notes
-    assert "300 Hz, as devices do" in said
+    assert said == "low_frequency 0 is taken as 300 Hz, as devices do in implementation 3; training took 0 Hz"
     assert blocks.settings(block("mfcc", 4), EMPTY).notes == ()
 
 

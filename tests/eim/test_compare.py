@@ -22,6 +22,7 @@ from convert.export.facts import facts
 from convert.export.tflite import read_graph
 from convert.images import Frame, Framing, ImageScaling, ResizeMode
 from convert.images.resizing import Resizing
+from convert.types import Int8Agreement
 from tests.eim import bundles
 from tests.eim.bundles import read_impulse
 from tests.heads.ssds import PARAMETERS, ssd
@@ -163,6 +164,8 @@ def test_results_of_other_kinds() -> None:
         with pytest.raises(InputError, match=r"^the \.eim answers with a box that is none: ['{]") as caught:
             difference({"bounding_boxes": [wrong]}, {"bounding_boxes": []}, "p", 0.1, 1, 0.5)
         assert caught.value.hint == "update the .eim"
+    with pytest.raises(InputError, match=r"^the \.eim answers with nothing, the other side with one, two$"):
+        difference({}, {"one": 1, "two": 2}, "p", 0.1, 1, 0.5)
     for theirs, named in (({}, "nothing"), ({"classification": {}, "other": 1}, "classification, other")):
         message = f"the .eim answers with {named}, the other side with bounding_boxes"
         with pytest.raises(InputError) as caught:
@@ -263,6 +266,8 @@ def scripted(
     [
         (replace(SCORES, labels=("b", "c")), {}, rules.OTHER_LABELS, "only in the .eim: c; only in the other: a"),
         (replace(SCORES, labels=("b",)), {}, rules.OTHER_LABELS, "only in the .eim: none; only in the other: a"),
+        (replace(SCORES, labels=("d", "c")), {}, rules.OTHER_LABELS,
+         "only in the .eim: c, d; only in the other: a, b"),
         (replace(SCORES, labels=("c", "b", "a")), {}, rules.OTHER_LABELS,
          "only in the .eim: c; only in the other: none"),
         (replace(SCORES, labels=("b", "a")), {}, None, ""),
@@ -330,6 +335,38 @@ def test_pictures_of_another_size(info: ModelInfo, size: tuple[int, int, int], m
     with pytest.raises(InputError) as caught:
         scripted(info, size=size)
     assert (caught.value.message, caught.value.hint) == (message, PROJECT)
+
+
+def test_another_eim_that_takes_no_pictures() -> None:
+    other: Any = Scripted(SCORES, dict)
+    with pytest.raises(InputError, match=r"^the other \.eim takes no pictures$") as caught:
+        rules._executable(other, SCORES, features=False)
+    assert (caught.value.path, caught.value.hint) == ("m.eim", "give --features FILE")
+    assert rules._executable(other, SCORES, features=True).size is None
+
+
+def test_why_a_rewritten_model_answers_otherwise(tmp_path: Path) -> None:
+    impulse = bundles.classifier().impulse(tmp_path)
+    assert rules._bundle(impulse, SCORES, features=False).rounding == ""
+    given = replace(impulse, agreement=Int8Agreement(0.985, 0.0123, 0.5, 200))
+    assert rules._bundle(given, SCORES, features=False).rounding == (
+        "the bundle computes in float32 what the export has in int8; its report: the same decision on 98.5% of 200 "
+        "inputs, outputs 0.012 apart on average and 0.5 at most"
+    )
+
+
+def test_which_kernels_an_eim_has() -> None:
+    """The sets are up to a quarter apart, and the answers are those of the second."""
+
+    def second(_: Any, __: float) -> dict[str, Any]:
+        return {"classification": {"a": 0.5, "b": 0.25}}
+
+    said, _ = scripted(SCORES, answers=second(0, 0), by_reference=second)
+    message = (
+        "an int8 model in LiteRT: of the .eim's 1 answers 0 those of its XNNPACK kernels and 1 those of its reference "
+        "kernels, bit for bit; the two sets of kernels are up to 0.25 apart"
+    )
+    assert [each[:2] for each in said] == [(rules.ROUNDING.id, message)]
 
 
 def test_what_helps_against_rounding() -> None:
@@ -559,13 +596,23 @@ def test_features(made: dict[str, Path], served: Served, tmp_path: Path, models:
         eim: Any = Scripted(info, lambda _: {"classification": answer, "anomaly": 3.5})
         comparison = compare(eim, ours, [tmp_path / "b.txt"], tolerance=0.0, pixels=0)
     assert sum(answer.values()) == pytest.approx(1)
-    assert [finding.id for finding in comparison.all_findings] == [rules.NETWORK_ALONE.id]
+    note = "the .tflite is compared on the features as they are"
+    assert [(found.id, found.message) for found in comparison.all_findings] == [(rules.NETWORK_ALONE.id, note)]
     raw = replace(info, features=375)
     with (
-        pytest.raises(InputError, match="makes 33 numbers of its 375 features"),
+        pytest.raises(InputError) as caught,
         open_backend(models / "motion-33-f32.tflite", raw, ImageScaling.NONE, 60, features=True),
     ):
         pass
+    makes = "the .eim makes 33 numbers of its 375 features before its network, and a .tflite is the network alone"
+    assert (caught.value.message, caught.value.hint) == (makes, "compare with another .eim of the project")
+    fewer = replace(info, labels=("a",))
+    with (
+        open_backend(models / "motion-33-f32.tflite", fewer, ImageScaling.NONE, 60, features=True) as ours,
+        pytest.raises(InputError, match=r"^the network has 8 outputs, the \.eim 1 labels$") as caught,
+    ):
+        ours.classify(own, 0.5)
+    assert caught.value.hint == "compare with the model of the same project and version"
 
 
 @pytest.mark.parametrize("other", ["fomo", "shapes.tflite"])
@@ -573,10 +620,11 @@ def test_features_of_another_size(made: dict[str, Path], served: Served, other: 
     path = made.get(other, SAMPLES / "models" / other)
     with (
         talk(served("classifier")) as client,
-        pytest.raises(InputError, match=r"the \.eim takes 64 features, the other side \d+$"),
+        pytest.raises(InputError, match=r"^the \.eim takes 64 features, the other side \d+$") as caught,
         open_backend(path, client.model, ImageScaling.NONE, 60, features=True),
     ):
         pass
+    assert caught.value.hint == PROJECT
 
 
 def test_a_network_alone_is_given_every_window_of_a_recording(models: Path, tmp_path: Path) -> None:
@@ -593,10 +641,11 @@ def test_a_network_alone_is_given_every_window_of_a_recording(models: Path, tmp_
         assert [values.tolist() for values in taken] == rows.reshape(2, 33)[:count].tolist()
     (tmp_path / "folder.tflite").mkdir()
     with (
-        pytest.raises(InputError, match="cannot be read: Is a directory"),
+        pytest.raises(InputError, match=r"^cannot be read: Is a directory$") as caught,
         open_backend(tmp_path / "folder.tflite", info, ImageScaling.NONE, 60),
     ):
         pass
+    assert caught.value.hint == "give a .tflite file"
 
 
 @pytest.mark.parametrize("resize", ["device", "graph"])

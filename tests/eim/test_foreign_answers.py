@@ -258,6 +258,7 @@ def test_numbers_that_a_float32_holds(
         ({"freeform": {}}, "its freeform is no list of lists of numbers"),
         ({"freeform": [7]}, "its freeform is no list of lists of numbers"),
         ({"freeform": [[0], ["a"]]}, "its freeform is no list of lists of numbers"),
+        ({"freeform": "shm"}, "its answer is in shared memory that cannot be opened"),
         ({}, ""),
     ],
 )

@@ -116,9 +116,37 @@ def test_noise_is_answers_or_broken(data: bytes, sizes: list[int]) -> None:
 
 def test_an_answer_may_not_grow_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "LIMIT", 100)
-    with pytest.raises(Broken, match="more than 100 bytes"):
+    with pytest.raises(Broken) as caught:
         AnswerReader().feed(b'{"a":"' + b"x" * 200)
+    assert str(caught.value) == f'an answer of more than 100 bytes: {{"a":"{"x" * 54}'
+    assert AnswerReader().feed(b'{"a":"' + b"x" * 94) == []
     assert AnswerReader().feed(b"x" * 1000) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("NaN", "that is not JSON (NaN is no number): "),
+        ("-Infinity", "that is not JSON (-Infinity is no number): "),
+        ("1e400", "that is not JSON (the number 1e400 is too large): "),
+        ("9" * 61, f"that is not JSON (the number {'9' * 60}... is too large): "),
+        ("[" * 101 + "]" * 101, "with lists in lists, 100 deep: "),
+    ],
+)
+def test_answers_that_nobody_can_read(value: str, said: str) -> None:
+    with pytest.raises(Broken) as caught:
+        AnswerReader().feed(f'{{"a":{value}}}'.encode())
+    assert str(caught.value).startswith(f'an answer {said}{{"a":')
+
+
+@pytest.mark.parametrize(
+    ("value", "number"), [("9" * 60, int("9" * 60)), ("1E2", 100.0), ("1e2", 100.0), ("-1.5", -1.5), ("7", 7)]
+)
+def test_numbers_of_answers(value: str, number: float) -> None:
+    ((found),) = (answer["a"] for answer in AnswerReader().feed(f'{{"a":{value}}}'.encode()))
+    assert (found, type(found)) == (number, type(number))
+    deep = b'{"a":' + b"[" * 99 + b"]" * 99 + b"}"
+    assert len(AnswerReader().feed(deep)) == 1
 
 
 @given(OBJECTS)

@@ -91,41 +91,92 @@ def test_this_interpreter() -> None:
     assert binary.glibc <= host.glibc
 
 
+BEGINS = "it begins like an executable, but "
+VENDOR = "install it, or set LD_LIBRARY_PATH to its folder; if it is a vendor's, this is not the vendor's machine"
+FLEX = "it is TensorFlow Lite's Flex library, which Edge Impulse offers for download beside the model"
+
+
+def download(host: Host) -> str:
+    return (
+        f"for this machine: edge-impulse-linux-runner --download model.eim --force-target {host.target}, or Studio's "
+        "Linux deployment for its processor"
+    )
+
+
 @pytest.mark.parametrize(
-    ("data", "host", "rule", "said"),
+    ("data", "host", "rule", "message", "hint"),
     [
-        (elf(183), PC, rules.OTHER_MACHINE, "made for 64-bit ARM Linux; this machine is x86_64"),
-        (elf(62), NANO, rules.OTHER_MACHINE, "made for x86-64 Linux"),
-        (elf(183, interpreter="/none/ld.so"), PI_OS_32, rules.USERLAND, "the system on it is 32-bit"),
-        (elf(183, interpreter="/none/ld.so"), NANO, rules.NO_LOADER, "/none/ld.so is not installed"),
-        (elf(62, interpreter="/lib/ld-musl-none.so.1"), PC, rules.NO_LOADER, "ld-musl-none"),
-        (elf(62, interpreter=None, libraries=("libnowhere.so.3",)), PC, rules.NO_LIBRARY, "libnowhere.so.3"),
-        (macho(), PC, rules.NOT_THIS_SYSTEM, "made for macOS on Apple silicon; this is linux"),
-        (elf(62), MAC, rules.NOT_THIS_SYSTEM, "this is macos on arm64"),
-        (elf(62)[:200], PC, rules.DAMAGED, "begins like an executable"),
-        (elf(62, kind=1), PC, rules.DAMAGED, "not a program"),
-        (elf(62)[: -len(BANNER) - 1], PC, rules.DAMAGED, f"at least {len(elf(62)) - len(BANNER)} bytes and has "),
-        (b"\x7fELF", PC, rules.DAMAGED, "begins like an executable"),
-        (b"\xcf\xfa\xed\xfe" + bytes(8), PC, rules.DAMAGED, "begins like an executable"),
-        (macho(kind=6), MAC, rules.DAMAGED, "not a program"),
-        (b"\xca\xfe\xba\xbe\0\0\0\x3d", PC, rules.WRONG_KIND, "no executable"),
-        (elf(62)[: -len(BANNER)], PC, rules.WRONG_KIND, "an executable, but no .eim"),
-        (b"<!DOCTYPE html><html>sign in</html>", PC, rules.WEB_PAGE, "web page"),
-        (b"\xef\xbb\xbf \n<HTML>", PC, rules.WEB_PAGE, "web page"),
-        (b"", PC, rules.WRONG_KIND, "empty"),
-        (b'{"success":false}', PC, rules.WRONG_KIND, "JSON"),
-        (b"PK\x03\x04rest", PC, rules.WRONG_KIND, "a zip"),
-        (b"\x1f\x8brest", PC, rules.WRONG_KIND, "gzip"),
-        (b"MZrest", PC, rules.WRONG_KIND, "a Windows program"),
-        (b"\x1c\0\0\0TFL3rest", PC, rules.WRONG_KIND, "a .tflite model"),
-        (b"anything", PC, rules.WRONG_KIND, "no executable"),
+        (elf(183), PC, rules.OTHER_MACHINE, "made for 64-bit ARM Linux; this machine is x86_64, 64-bit", None),
+        (elf(62), NANO, rules.OTHER_MACHINE, "made for x86-64 Linux; this machine is aarch64, 64-bit", None),
+        (elf(8), PC, rules.OTHER_MACHINE, "made for ELF machine 8, linux; this machine is x86_64, 64-bit", None),
+        (elf(183, interpreter="/none/ld.so"), PI_OS_32, rules.USERLAND,
+         "made for 64-bit ARM Linux; the kernel is 64-bit, but the system on it is 32-bit", None),
+        (elf(183, interpreter="/none/ld.so"), NANO, rules.NO_LOADER, "its loader /none/ld.so is not installed", None),
+        (elf(62, interpreter="/lib/ld-musl-none.so.1"), PC, rules.NO_LOADER,
+         "its loader /lib/ld-musl-none.so.1 is not installed", None),
+        (elf(62, interpreter=None, libraries=("libnowhere.so.3", "libnor.so")), PC, rules.NO_LIBRARY,
+         "not installed: libnowhere.so.3, libnor.so", VENDOR),
+        (elf(62, interpreter=None, libraries=("libnot_flex_here.so",)), PC, rules.NO_LIBRARY,
+         "not installed: libnot_flex_here.so", FLEX),
+        (macho(), PC, rules.NOT_THIS_SYSTEM, "made for macOS on Apple silicon; this is linux on x86_64", None),
+        (elf(62), MAC, rules.NOT_THIS_SYSTEM, "made for x86-64 Linux; this is macos on arm64", None),
+        (elf(62)[:200], PC, rules.DAMAGED,
+         f"{BEGINS}it should have at least {len(elf(62)) - len(BANNER)} bytes and has 200", None),
+        (elf(62, kind=1), PC, rules.DAMAGED, f"{BEGINS}an ELF file of the kind REL, not a program", None),
+        (elf(62)[: -len(BANNER) - 1], PC, rules.DAMAGED,
+         f"{BEGINS}it should have at least {len(elf(62)) - len(BANNER)} bytes and has {len(elf(62)) - len(BANNER) - 1}",
+         None),
+        (b"\x7fELF", PC, rules.DAMAGED, f"{BEGINS}an ELF file of the kind NONE, not a program", None),
+        (b"\xcf\xfa\xed\xfe" + bytes(8), PC, rules.DAMAGED, f"{BEGINS}LIEF does not read it", None),
+        (macho(kind=6), MAC, rules.DAMAGED, f"{BEGINS}a Mach-O file, but not a program", None),
+        (b"\xca\xfe\xba\xbe\0\0\0\x3d", PC, rules.WRONG_KIND, "it is no executable", None),
+        (b"\xca\xfe\xba\xbe\0\0\0\x11", PC, rules.WRONG_KIND, "it is no executable", None),
+        (b"\xca\xfe\xba\xbe\0\0\0\x10", PC, rules.DAMAGED, f"{BEGINS}LIEF does not read it", None),
+        (elf(62)[: -len(BANNER)], PC, rules.WRONG_KIND,
+         "an executable, but no .eim: it holds none of the words of an .eim's messages", None),
+        *(
+            (data, PC, rules.WEB_PAGE, "it is a web page saved under the model's name", None)
+            for data in (
+                b"<!DOCTYPE html><html>sign in</html>", b"\xef\xbb\xbf \n<HTML>", b"<?xml version", b"<head>",
+                b"<body>",
+            )
+        ),
+        (b"", PC, rules.WRONG_KIND, "the file is empty", None),
+        (b'{"success":false}', PC, rules.WRONG_KIND, "it is JSON, perhaps an error message", None),
+        (b"PK\x03\x04rest", PC, rules.WRONG_KIND, "it is a zip",
+         "if it is an export, `ei-deepstream convert` it; an .eim comes from the Linux deployment"),
+        (b"\x1f\x8brest", PC, rules.WRONG_KIND, "it is a gzip file", "unpack it first"),
+        (b"MZrest", PC, rules.WRONG_KIND, "it is a Windows program", "choose a Linux deployment in Studio"),
+        (b"\x1c\0\0\0TFL3rest", PC, rules.WRONG_KIND, "it is a .tflite model",
+         "`ei-deepstream convert` takes it; an .eim is an executable"),
+        (b"anything", PC, rules.WRONG_KIND, "it is no executable", None),
+        (EVIL, PC, rules.WRONG_KIND, "a script, and no bundle that `eim pack` wrote", None),
+        (b"anything", Host("linux", "riscv64", 64, None), rules.WRONG_KIND, "it is no executable",
+         "Edge Impulse builds no .eim for this machine; `ei-deepstream eim pack` makes one of a converted bundle"),
     ],
-)
-def test_why_it_does_not_start(tmp_path: Path, data: bytes, host: Host, rule: Rule, said: str) -> None:
+)  # fmt: skip
+def test_why_it_does_not_start(
+    tmp_path: Path, data: bytes, host: Host, rule: Rule, message: str, hint: str | None
+) -> None:
+    """The hint is what to download, where nothing else is said."""
     inspection = looked(tmp_path, data, host)
     (finding,) = [finding for finding in inspection.findings if finding.id == rule.id]
-    assert said in finding.message
+    assert (finding.message, finding.hint) == (message, download(host) if hint is None else hint)
     assert finding.path == str(tmp_path / "model.eim")
+
+
+@pytest.mark.parametrize(
+    ("data", "machine"),
+    [
+        (elf(3, bits=32), "i386"), (elf(40, bits=32), "armv7"), (elf(62), "x86_64"), (elf(183), "aarch64"),
+        (elf(243), "riscv64"), (elf(8), "ELF machine 8"), (macho(0x01000007), "x86_64"), (macho(0x0100000C), "arm64"),
+        (macho(7), "i386"), (macho(12), "arm"), (macho(18), "unknown"),
+    ],
+)  # fmt: skip
+def test_which_machine_it_is_for(tmp_path: Path, data: bytes, machine: str) -> None:
+    binary = looked(tmp_path, data).binary
+    assert binary is not None
+    assert binary.machines == (machine,)
 
 
 def test_what_to_download_instead(tmp_path: Path) -> None:
@@ -165,11 +216,14 @@ def test_scripts_sockets_and_packed_bundles(made: dict[str, Path], servers: Serv
     process, path = servers.serve(made["fomo"])
     assert inspect(path).kind == "socket"
     assert process.poll() is None
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=r"^cannot be read: No such file or directory$") as caught:
         inspect(tmp_path / "nothing")
-    (folder,) = inspect(tmp_path).findings
-    assert (folder.id, folder.message) == (rules.WRONG_KIND.id, "it is a folder")
-    assert "eim pack" in (inspect(made["fomo"]).findings[0].hint or "")
+    assert caught.value.hint == "give an .eim file or a socket"
+    (folder,) = inspect(tmp_path, PC).findings
+    assert (folder.id, folder.message, folder.hint) == (rules.WRONG_KIND.id, "it is a folder", download(PC))
+    assert inspect(made["fomo"]).findings[0].hint == "`ei-deepstream eim pack` makes an .eim of a bundle"
+    (device,) = inspect(Path("/dev/null"), PC).findings
+    assert (device.message, device.hint) == ("it is a pipe or a device", download(PC))
 
 
 def test_any_damage_is_read_or_unreadable(tmp_path: Path) -> None:

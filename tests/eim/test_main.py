@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -39,3 +40,16 @@ def test_what_is_no_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str], n
     error, hint = capsys.readouterr().out.splitlines()
     assert error == f"ERR: {tmp_path}/{name}: the bundle cannot be read: {why}"
     assert hint.startswith("  hint: ")
+
+
+@pytest.mark.parametrize("more", [[], ["and", "more"]])
+def test_the_third_argument_is_the_provider(
+    made: dict[str, Path], capfd: pytest.CaptureFixture[str], more: list[str]
+) -> None:
+    assert main([str(made["classifier"]), "--print-info", "cpu", *more]) == 0
+    said = capfd.readouterr().out
+    document = json.loads(said[said.index("{") :])
+    assert document["inferencing_engine"]["properties"] == ["onnxruntime CPUExecutionProvider"]
+    assert said.startswith(
+        "Edge Impulse Linux impulse runner - printing model metadata\nRunning on ONNX Runtime's CPUExecutionProvider\n"
+    )

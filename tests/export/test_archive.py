@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convert.errors import ConvertError, InputError
-from convert.export.archive import LIMITS, Limits, open_tree, open_zip_bytes, read_file, read_head
+from convert.export.archive import LIMITS, Limits, open_source, open_tree, open_zip_bytes, read_file, read_head
 from samples.layouts import zip_bytes
 from tests.examples import examples
 
@@ -357,3 +357,12 @@ def test_changed_zips_are_read_or_refused(changes: list[tuple[int, int]]) -> Non
                 tree.read(path)
     except ConvertError as error:
         assert error.hint  # noqa: PT017 - the error is one of two right outcomes
+
+
+@pytest.mark.parametrize("name", ["m.H", "m.c", "m.cpp", "m.tflite", "m.lite", "m.onnx", "second.zip"])
+def test_a_zip_in_a_zip_is_opened_where_no_model_lies_beside_it(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "outer.zip"
+    for more, members in (({"readme.txt": b""}, list(FILES)), ({name: b""}, sorted(["inner.ZIP", name]))):
+        path.write_bytes(zip_bytes({"inner.ZIP": zip_bytes(FILES), **more}))
+        with open_source(path) as source:
+            assert list(source.tree.members) == members

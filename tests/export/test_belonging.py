@@ -40,7 +40,10 @@ def test_a_library_elsewhere_names_the_project(way: str, tmp_path: Path) -> None
     result = unpack({"file": folder / DASHBOARD, "folder": folder, "zip": tmp_path / "x.zip"}[way])
     assert result.artifact.metadata.labels == ("cat", "dog")
     (message,) = messages(result, "EI109")
-    assert message.startswith("parameters were read from edgeimpulse/model-parameters")
+    said = (
+        "parameters were read from edgeimpulse/model-parameters, which names the project that the file is called after"
+    )
+    assert message == said
     assert not messages(result, "EI102")
 
 

@@ -379,10 +379,20 @@ def test_a_header_of_another_name_is_found_when_nothing_else_is(tmp_path: Path) 
     assert (export.model, export.form, export.member) == (MODEL, "array", "src/net.hpp")
 
 
+@pytest.mark.parametrize("suffix", [".h", ".hh", ".hpp", ".c", ".cc", ".cpp", ".cxx", ".inc", ".ino"])
+def test_sources_that_may_hold_a_model(suffix: str, tmp_path: Path) -> None:
+    member = f"tflite-model/net{suffix}"
+    assert export_of(write_tree({member: header(MODEL, "F1").encode()}, tmp_path)).member == member
+
+
 def test_an_array_under_a_condition_is_said(tmp_path: Path) -> None:
     text = f"#ifdef USE_IT\n{header(MODEL, 'F1')}\n#endif"
     (tmp_path / "tflite-trained.h").write_text(text)
-    assert ids(unpack(tmp_path)) == ["EI101", "EI111"]
+    result = unpack(tmp_path)
+    assert ids(result) == ["EI101", "EI111"]
+    (said,) = (each for each in result.findings if each.id == "EI111")
+    assert said.message.endswith(" stands in a branch of #if that is not compiled")
+    assert (said.message[:6], said.path) == ("array ", str(tmp_path / "tflite-trained.h"))
 
 
 def test_what_is_said_of_models_that_are_left_over(two: Path, tmp_path: Path) -> None:

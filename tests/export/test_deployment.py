@@ -243,6 +243,15 @@ def test_sensors(given: str | None, sensor: str) -> None:
     assert block.metadata.sensor == sensor
 
 
+@pytest.mark.parametrize(
+    ("given", "channels", "color"), [(1, 1, Color.GRAY), (3, 3, Color.RGB), (0, None, None), (2, None, None)]
+)
+def test_channels(given: int, channels: int | None, color: Color | None) -> None:
+    path = ("impulse", "dspBlocks", 0, "metadata", "outputConfig", "shape", "channels")
+    (block,) = read_deployment(File(json.dumps(changed(given, *path)).encode(), DEPLOYMENT), []).blocks
+    assert (block.metadata.channels, block.metadata.color) == (channels, color)
+
+
 def test_a_block_that_is_no_network_is_left_out() -> None:
     blocks = [{"id": 5, "type": "keras"}, {"id": 6, "type": "anomaly"}, {"id": 7, "type": "anomaly-gmm"}]
     for count, anomaly in ((2, [False]), (3, [False])):

@@ -333,6 +333,29 @@ def test_metadata_and_orphans_go() -> None:
     assert dequantize(pack(root)).model == dequantize(small_int8()).model
 
 
+MOVING = (
+    *("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "STRIDED_SLICE", "SLICE", "GATHER", "GATHER_ND", "TILE"),
+    *("REVERSE_V2", "UNPACK", "PACK", "SPLIT", "SPLIT_V", "PAD", "PADV2", "MIRROR_PAD", "CONCATENATION"),
+    *("SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND", "RESIZE_NEAREST_NEIGHBOR"),
+    *("BROADCAST_TO", "MAX_POOL_2D"),
+)
+
+
+@pytest.mark.parametrize("name", [*MOVING, "MEAN", "SQRT"])
+def test_what_moves_values_is_neither_cut_nor_rounded_again(name: str) -> None:
+    """Of the same scale. A mean lies between them and is rounded; a root is cut as well."""
+    net = Network()
+    source, first, second = (net.tensor((1, 4), np.int8, ([0.5], [10], 0)) for _ in range(3))
+    net.call("ABS", [source], [first])
+    net.call(name, [first], [second])
+    net.call("LOGISTIC", [second], [net.tensor((1, 4), np.int8, ([1 / 256], [-128], 0))])
+    model = net.model([source], [3])
+    assert dequantize(model).clamps == (5 if name == "SQRT" else 3)
+    assert dequantize(model, "every").rounded == (3 if name in MOVING else 4)
+    views = name in {"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE"}
+    assert operators(dequantize(model, coded=True).model).count("QUANTIZE") == (3 if views else 4)
+
+
 def refuse(model: bytes) -> str:
     with pytest.raises(UnsupportedModelError) as caught:
         dequantize(model)
@@ -341,10 +364,11 @@ def refuse(model: bytes) -> str:
 
 
 def test_what_has_no_float_counterpart_is_refused_by_name() -> None:
-    net = Network()
-    source = net.tensor((1, 4), np.int8, UNIT)
-    net.call("CAST", [source], [net.tensor((1, 4), np.int32)])
-    assert refuse(net.model([0], [1])) == "there is no float32 counterpart of a quantized CAST"
+    for name in ("CAST", "BITCAST"):
+        net = Network()
+        source = net.tensor((1, 4), np.int8, UNIT)
+        net.call(name, [source], [net.tensor((1, 4), np.int32)])
+        assert refuse(net.model([0], [1])) == f"there is no float32 counterpart of a quantized {name}"
 
     net = Network()
     source = net.tensor((1, 4), np.int8, UNIT)

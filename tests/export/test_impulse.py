@@ -23,6 +23,7 @@ from convert.types import Tensor
 from samples.layouts import Parameters, impulse_library, write_tree
 from tests.dsp.impulses import block, impulse
 from tests.export import tiny
+from tests.graph.flat import Flat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,7 +109,7 @@ def test_two_blocks_of_one_size_are_refused_where_nothing_says_which(tmp_path: P
         read(files, tmp_path)
     assert caught.value.hint == "build the deployment again in Studio: since 2023 it records this"
     files = impulse_library(tiny.features(61), given, Parameters(year=2022, resize_mode=None))
-    with pytest.raises(UnsupportedModelError, match=r"it takes 61 features, .* add up in no way$"):
+    with pytest.raises(UnsupportedModelError, match=r"^which .* 61 features, .* add up in no way$"):
         read(files, tmp_path / "other")
 
 
@@ -394,10 +395,10 @@ def test_values_of_a_document_are_numbers_or_words() -> None:
 
 def test_some_of_the_axes_in_an_order_that_is_not_recorded_are_refused() -> None:
     with pytest.raises(
-        UnsupportedModelError, match="the block 5 takes y, x of 3 axes, whose order is not recorded"
+        UnsupportedModelError, match=r"^the block 5 takes y, x of 3 axes, whose order is not recorded$"
     ) as caught:
         read_impulse((), File(document(axes=None, axesCount=3), "d.json"), frozenset(), 8, lambda _: b"")
-    assert caught.value.path == "d.json"
+    assert (caught.value.path, caught.value.hint) == ("d.json", "give the C++ library, which records it")
     every = read_impulse((), File(document(axes=None), "d.json"), frozenset(), 8, lambda _: b"")
     assert every.blocks[0].axes == (0, 1)
 
@@ -532,3 +533,15 @@ def test_a_network_that_a_chip_keeps_is_not_said_to_be_missing_from_the_impulse(
     shown = inspect(write_tree(files, tmp_path / "sound"))
     assert shown.undecided is not None
     assert "made for Syntiant's chips" in shown.undecided
+
+
+def test_a_network_of_no_fixed_size(tmp_path: Path) -> None:
+    flat = Flat()
+    source, end = flat.tensor(1, 33), flat.tensor(1, 4)
+    flat.tensors[source].shapeSignature = [1, -1]
+    flat.operator("SOFTMAX", [source], [end])
+    given = motion(number=7)
+    with pytest.raises(UnsupportedModelError) as caught:
+        read(impulse_library(flat.build([source], [end]), given, Parameters(year=2025, resize_mode=None)), tmp_path)
+    assert caught.value.message == "the input [None] of its network has no fixed size"
+    assert caught.value.hint == "export it with a fixed number of features"

@@ -203,6 +203,16 @@ def test_a_zip_that_holds_something_else(files: dict[str, bytes], message: str, 
     refused(folder, message)
 
 
+def test_a_packed_model_that_is_something_else(tmp_path: Path) -> None:
+    for name in ("model.keras", "model.h5.zip"):
+        folder = write_tree({name: b"anything"}, tmp_path / name)
+        refused(folder, "^this is a text file$")
+    for count in (0, 2):
+        files = {f"{number}.h5": b"\x89HDF\r\n\x1a\nmodel_config" for number in range(count)}
+        folder = write_tree({"model.h5.zip": zip_bytes({"a.txt": b"x", **files})}, tmp_path / str(count))
+        refused(folder, f"^this zip holds {count} models of TensorFlow, not one$")
+
+
 def test_the_tflite_of_an_export_wins(tmp_path: Path) -> None:
     files = cpp_library(tiny.classifier(), Parameters(year=2026, labels=("cat", "dog")))
     files |= {"trained.h5.zip": b"", "saved/saved_model.pb": GRAPH, "saved/variables/variables.index": b""}

@@ -161,7 +161,9 @@ def test_channels_need_a_frame_size_that_fits() -> None:
     assert macros(size + "200").channels == 1
     assert macros(size + "600").channels == 3
     assert macros(size + "601").channels is None
-    assert macros(size + "600").color is Color.RGB
+    assert (macros(size + "200").color, macros(size + "600").color) == (Color.GRAY, Color.RGB)
+    for missing in ("INPUT_WIDTH 10", "INPUT_HEIGHT 10"):
+        assert macros(f"{missing}\nNN_INPUT_FRAME_SIZE 10").channels is None
 
 
 def test_labels_through_the_alias_of_the_old_name() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from convert.export.choose import reconcile
+from convert.export.choose import reconcile, with_options
 from convert.export.unpack import write
 from convert.images import ImageScaling, ResizeMode
 from convert.types import Color, Export, Metadata, ModelFacts, Tensor
@@ -190,6 +190,8 @@ def test_another_model_s_document_is_not_used(tmp_path: Path) -> None:
     path.write_bytes(tiny.classifier(seed=5))
     found = unpack(path)
     assert ids(found) == ["EI101", "EI108"]
+    (said,) = (each for each in found.findings if each.id == "EI108")
+    assert said.message == f"it was written for the model {result.artifact.digest[:12]}..., not for this one"
     assert isinstance(found.artifact, Export)
     assert found.artifact.metadata.labels is None
 
@@ -201,7 +203,10 @@ def test_another_model_s_document_is_not_used(tmp_path: Path) -> None:
 def test_a_metadata_json_that_is_none_of_ours(text: str, found: list[str], tmp_path: Path) -> None:
     (tmp_path / "x.tflite").write_bytes(MODEL)
     (tmp_path / "metadata.json").write_text(text)
-    assert ids(unpack(tmp_path / "x.tflite")) == found
+    result = unpack(tmp_path / "x.tflite")
+    assert ids(result) == found
+    for said in (each for each in result.findings if each.id == "EI106"):
+        assert (said.message.startswith("it is no JSON: "), said.hint) == (True, "run unpack again")
 
 
 def test_our_document_damaged(tmp_path: Path) -> None:
@@ -209,6 +214,21 @@ def test_our_document_damaged(tmp_path: Path) -> None:
     digest = export_of(tmp_path / "x.tflite").digest
     (tmp_path / "metadata.json").write_text(json.dumps({"sha256": digest, "metadata": {"width": "wide"}}))
     assert "metadata.json" in str(refused(tmp_path / "x.tflite", "width must be int, not 'wide'").path)
+
+
+def test_what_an_option_replaces_is_said() -> None:
+    facts = ModelFacts(Tensor("x", (1, 96, 96, 3), "float32"), (), (), "float32", "classifier")
+    recorded = Metadata(labels=("a", "b"), resize_mode=ResizeMode.SQUASH, threshold=0.5)
+    given = {"labels": ("c", "d"), "resize_mode": ResizeMode.FIT_LONGEST, "threshold": 0.5, "color": None, "width": 7}
+    metadata, changed, found = with_options(recorded, facts, given, "fomo")
+    assert metadata == Metadata(labels=("c", "d"), resize_mode=ResizeMode.FIT_LONGEST, threshold=0.5, width=7)
+    assert changed.task == "fomo"
+    assert [each.message for each in found] == [
+        "--labels c;d replaces the recorded a;b",
+        "--resize-mode fit-longest replaces the recorded squash",
+        "--task fomo replaces classifier, which the model looks like",
+    ]
+    assert with_options(recorded, facts, {}, "classifier") == (recorded, facts, ())
 
 
 RECORDED = "the parameters record "

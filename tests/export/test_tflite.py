@@ -154,6 +154,34 @@ DAMAGE = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("names", "size"),
+    [
+        ("INT8 UINT8 BOOL FLOAT8_E4M3FN FLOAT8_E5M2", 3), ("FLOAT16 BFLOAT16 INT16 UINT16", 6),
+        ("FLOAT32 INT32 UINT32", 12), ("INT64 UINT64 FLOAT64 COMPLEX64", 24), ("INT4 UINT4", 2), ("INT2", 1),
+        ("COMPLEX128", 48), ("STRING RESOURCE VARIANT", None),
+    ],
+)  # fmt: skip
+def test_bytes_of_three_elements(names: str, size: int | None) -> None:
+    """None: of no size that is known."""
+    every = ("float32 float16 int32 uint8 int64 string bool int16 complex64 int8 float64 complex128 uint64 resource "
+             "variant uint32 uint16 int4 bfloat16 int2 uint4 float8_e4m3fn float8_e5m2").upper().split()  # fmt: skip
+    for name in names.split():
+
+        def change(model: Any, number: int = every.index(name)) -> None:
+            tensor = model.subgraphs[0].tensors[1]
+            tensor.type, tensor.shape, tensor.buffer = number, [3], len(model.buffers)
+            model.buffers.append(schema.BufferT(np.zeros(7, np.uint8)))
+
+        if size is None:
+            assert read_graph(changed(change)).tensors[1].length == 7
+            continue
+        with pytest.raises(InputError) as caught:
+            read_graph(changed(change))
+        told = f"holds 7 bytes where its shape [3] of {name.lower()} takes {size}"
+        assert caught.value.message == f"the model is damaged: tensor 'tensor_1;x:0' {told}"
+
+
 @pytest.mark.parametrize(("path", "value", "message"), DAMAGE)
 def test_damage(path: str, value: object, message: str) -> None:
     flat = Flat()

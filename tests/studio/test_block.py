@@ -259,11 +259,12 @@ def test_pictures_are_scaled_back(
     for levels, is_used in (((-1, 256), True), ((-1.1, 0), False), ((0, 256.1), False)):
         values = np.full((1, 48, 48, 1), black)
         values[0, 0, :2, 0] = [black + (white - black) * level / 255 for level in levels]
+        values[0, 1, :2, 0] = [black + (white - black) * level / 255 for level in (100.4, 100.6)]
         np.save(tmp_path / "X_split_test.npy", values)
         folder = validation_pictures(export, tmp_path, tmp_path / f"pictures{levels}", said.append)
         assert (folder is not None) == is_used
     picture = np.asarray(Image.open(tmp_path / "pictures(-1, 256)" / "000.png"))
-    assert picture[0, :3].tolist() == [0, 255, 0]
+    assert picture[:2, :3].tolist() == [[0, 255, 0], [100, 101, 0]]
 
 
 def test_pictures_in_colour_under_the_new_name(tmp_path: Path) -> None:

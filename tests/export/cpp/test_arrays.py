@@ -206,8 +206,9 @@ def test_utf16_as_powershell_redirects_it() -> None:
 
 
 def test_too_many_arrays() -> None:
-    with pytest.raises(InputError, match=r"^more than 10000 arrays in one file$"):
+    with pytest.raises(InputError, match=r"^more than 10000 arrays in one file$") as caught:
         read_source(b"int a[]={};" * 10_001)
+    assert caught.value.hint == "this is no model header"
 
 
 TOKENS = [

@@ -115,18 +115,19 @@ def test_members_of_a_header() -> None:
 @pytest.mark.parametrize(
     ("text", "message", "line"),
     [
-        ("\nS a = { 1,\n2", "a brace is not closed", 2),
-        ("\nint f() {\n", "a brace is not closed", 2),
-        ("S a = " + "{" * 40, "nested too deeply", 1),
-        ("namespace a {" * 257, "nested too deeply", 1),
-        ("".join(f"int a{at} = 1;" for at in range(5_001)), "more than 5000 variables", None),
+        ("\nS a = { 1,\n2", "a brace is not closed: the file is cut off", 2),
+        ("\nint f() {\n", "a brace is not closed: the file is cut off", 2),
+        ("S a = " + "{" * 40, "braces are nested too deeply", 1),
+        ("namespace a {" * 257, "braces are nested too deeply", 1),
+        ("".join(f"int a{at} = 1;" for at in range(5_001)), "it declares more than 5000 variables", None),
     ],
 )
 def test_headers_that_are_refused(text: str, message: str, line: int | None) -> None:
-    with pytest.raises(InputError, match=message) as caught:
+    with pytest.raises(InputError) as caught:
         read_header(text.encode())
-    assert caught.value.line == line
-    assert caught.value.hint or line == 1
+    assert (caught.value.message, caught.value.line) == (message, line)
+    hint = {1: None, 2: "export the library again", None: "this is no Edge Impulse file"}[line]
+    assert caught.value.hint == hint
 
 
 WORDS = [

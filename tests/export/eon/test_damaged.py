@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from convert.errors import ConvertError, InputError, UnsupportedModelError
 from convert.export.eon import rebuild
+from convert.export.tflite import unpack
 from tests.examples import examples
 from tests.export.eon.networks import Network, small_int8
 from tests.export.eon.writer import FORMS, write
@@ -182,6 +183,18 @@ DAMAGES = {
         "{ kTfLiteActNone, kTfLiteF",
         "{ 1, 2, 3, kTfLiteActNone, kTfLiteF",
         "opdata3 has 7 members, TfLiteFullyConnectedParams has 5",
+    ),
+    "a member with a name": (
+        "2020",
+        "{ kTfLiteActNone, kTfLiteF",
+        "{ .act = kTfLiteActNone, kTfLiteF",
+        "act is named in the variable opdata3",
+    ),
+    "a list with something behind it": (
+        "2020",
+        "outputs1 = { 1, { 6 } }",
+        "outputs1 = { 1, { 6 }, 7 }",
+        "the variable outputs1 holds more than a size and its numbers",
     ),
     "not closed": (
         "2020",
@@ -539,7 +552,9 @@ def test_a_result_of_another_size_than_the_input(operator: str, options: dict[st
         net.call(operator, [source], [end], **options)
         text = write(net.model([source], [end]), FORMS["2025-07"])
         if size == 4:
-            assert rebuild(text, "m.cpp")[0]
+            model, found = rebuild(text, "m.cpp")
+            assert (found.message, found.path) == ("rebuilt from C++: 1 operators, 2 tensors", "m.cpp")
+            assert unpack(model).description == b"Rebuilt from EON-compiled C++."
             continue
         with pytest.raises(InputError) as caught:
             rebuild(text, "m.cpp")
