@@ -219,17 +219,17 @@ WRONG: list[tuple[Callable[..., object], dict[str, Any], str, str]] = [
     (lambda **options: convert("x", "y", **options), {"opset": 99}, "opset: 99 is not in the range 11<=x<=18", ""),
     (lambda **options: convert("x", "y", **options), {"threshold": 0}, "threshold: 0.0 is not in the range x>0", ""),
     (lambda **options: convert("x", "y", **options), {"threshold": 1}, "--threshold is 1", "above 0 and below 1"),
-    (lambda **options: convert("x", "y", **options), {"fomo_merge": "all"}, "'all' is not one of 'touching', ", ""),
+    (lambda **options: convert("x", "y", **options), {"fomo_merge": "all"}, "fomo_merge: 'all' is", ""),
     (lambda **options: convert("x", "y", **options), {"role": "xgie"}, "role: 'xgie' is not one of 'pgie', ", ""),
     (lambda **options: convert("x", "y", **options), {"dequantize": 1}, "dequantize: it is true or false", ""),
     (lambda **options: convert("x", "y", **options), {"frame": "1:99"}, "frame: ", ""),
     (lambda **options: convert("x", "y", **options), {"images": "gone"}, "images: Path 'gone' does not exist", ""),
-    (lambda **options: convert("x", "y", **options), {"target": "99"}, "99", "deepstream"),
+    (lambda **options: convert("x", "y", **options), {"target": "99"}, "target: there is no", "known: "),
     (lambda **options: convert("x", "y", **options), {"frame": "16:9", "role": "sgie"}, "--frame", "leave one"),
     (lambda **options: convert("x", "y", sgie="z", **options), {"role": "pgie"}, "--role means nothing", "say it"),
     (lambda **options: simulate("x", "y", "z", **options), {"original": __file__}, "--original goes with", ""),
-    (lambda **options: simulate("x", "y", "z", **options), {"app": __file__}, "give one of the two", "leave"),
-    (lambda **options: simulate(None, "y", "z", **options), {}, "give one of the two", "leave"),
+    (lambda **options: simulate("x", "y", "z", **options), {"app": __file__}, "an app names its engines, and", "leave one out"),
+    (lambda **options: simulate(None, "y", "z", **options), {}, "an app names its engines, and", "leave one out"),
     (lambda **options: batch("x", "y", **options), {"jobs": 1, "scheduler": "tcp://x:1"}, "--jobs is about", "workers"),
     (lambda **options: batch("x", "y", **options), {"memory_limit": "0K"}, "memory_limit: '0K' is no size", ""),
 ]
@@ -243,7 +243,7 @@ def test_options_that_do_not_exist_or_do_not_fit(
         patch.chdir(tmp_path)
         with pytest.raises(PresetError) as caught:
             function(**options)
-    assert message in caught.value.message
+    assert caught.value.message.startswith(message)
     assert hint in (caught.value.hint or "")
     assert list(tmp_path.iterdir()) == []
 
