@@ -228,8 +228,8 @@ WRONG: list[tuple[Callable[..., object], dict[str, Any], str, str]] = [
     (lambda **options: convert("x", "y", **options), {"frame": "16:9", "role": "sgie"}, "--frame", "leave one"),
     (lambda **options: convert("x", "y", sgie="z", **options), {"role": "pgie"}, "--role means nothing", "say it"),
     (lambda **options: simulate("x", "y", "z", **options), {"original": __file__}, "--original goes with", ""),
-    (lambda **options: simulate("x", "y", "z", **options), {"app": __file__}, "an app names its engines, and", "leave one out"),
-    (lambda **options: simulate(None, "y", "z", **options), {}, "an app names its engines, and", "leave one out"),
+    (lambda **options: simulate("x", "y", "z", **options), {"app": __file__}, "an app names its", "leave one"),
+    (lambda **options: simulate(None, "y", "z", **options), {}, "an app names its engines", "leave one out"),
     (lambda **options: batch("x", "y", **options), {"jobs": 1, "scheduler": "tcp://x:1"}, "--jobs is about", "workers"),
     (lambda **options: batch("x", "y", **options), {"memory_limit": "0K"}, "memory_limit: '0K' is no size", ""),
 ]
