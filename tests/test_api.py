@@ -203,6 +203,13 @@ def test_options_are_values_or_text(tmp_path: Path) -> None:
     assert text.findings == values.findings
 
 
+def test_what_the_package_has() -> None:
+    assert dir(package) == sorted([*package.__all__, "__version__"])
+    assert package.__version__
+    with pytest.raises(AttributeError, match=r"^module 'convert' has no attribute 'nothing'$"):
+        package.__getattr__("nothing")
+
+
 def test_two_exports(tmp_path: Path) -> None:
     bundle = convert(FOMO, tmp_path / "bundle", sgie=SHAPES, dry_run=True, sgie_labels="a;b;c;d")
     assert not (tmp_path / "bundle").exists()
