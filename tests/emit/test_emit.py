@@ -16,8 +16,9 @@ from convert.emit import Emit
 from convert.emit.config import Gie
 from convert.errors import InputError, OutputError, PresetError
 from convert.findings import Level, Rule
+from convert.images import Frame, Framing
 from convert.pipeline import Chosen
-from convert.types import Agreement, Bundle, Evidence, Int8Evidence, PrecisionEvidence
+from convert.types import Agreement, Bundle, Evidence, Int8Evidence, PrecisionEvidence, Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -305,6 +306,15 @@ def test_a_config_of_another_role_stays_and_is_named(tmp_path: Path, classifier:
     assert found.path == str(tmp_path / "config_infer_secondary_fruit.txt")
     assert (tmp_path / "config_infer_secondary_fruit.txt").read_bytes() == left
     assert json.loads((tmp_path / "report.json").read_bytes())["findings"] == []
+
+
+def test_a_model_of_other_frames_stays_and_is_named(tmp_path: Path, invent: Callable[..., Validated]) -> None:
+    framing = Framing(Frame(16, 9), (96, 64))
+    seen = Preprocessing(1 / 255, (), "RGB", False, False, "", None, framing)
+    Emit(tmp_path, role="pgie")(invent(preprocessing=seen, size=(None, 3, 64, 114)), tmp_path)
+    (found,) = Emit(tmp_path, role="pgie")(invent(), tmp_path).findings
+    assert (found.id, found.path) == ("EI507", str(tmp_path / "fruit-16x9.onnx"))
+    assert found.message == "fruit-16x9.onnx is from an earlier run with another --frame or --role"
 
 
 def test_an_engine_of_the_old_model_is_named(tmp_path: Path, classifier: Validated) -> None:

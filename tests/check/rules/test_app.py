@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.check.app import gies, named_configs, read_app
+from convert.check.app import gies, named_configs, read_app, stream_count
 from convert.check.loading import check_target
 from convert.check.run import Checker
 from convert.findings import Level
@@ -272,3 +272,24 @@ def test_what_an_app_puts_into_its_engines(tmp_path: Path) -> None:
     ]
     places = {key: (setting.place.line, setting.place.column) for key, setting in primary.settings.items()}
     assert (places["gpu-id"], places["process-mode"]) == ((14, 8), (9, 1))
+
+
+SEVERAL = "[source{}]\nenable={}\ntype={}\nnum-sources={}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "count"),
+    [
+        (SEVERAL.format(0, 1, 3, 4) + SEVERAL.format(1, 1, 1, 9) + "[source2]\nenable=1\ntype=3\n", "app.txt", 6),
+        (SEVERAL.format(0, 1, 3, 0) + SEVERAL.format(1, 1, 3, -2) + SEVERAL.format(2, 0, 3, 5), "app.txt", 2),
+        ("[source0]\nenable=1\n[source-list]\nnum-source-bins=2\n", "app.txt", None),
+        ("source:\n  enable: 1\n", "app.yml", None),
+    ],
+)
+def test_how_many_streams_an_app_has(text: str, name: str, count: int | None) -> None:
+    assert stream_count(read_app(text.encode(), name, "9.1")) == count
+
+
+def test_an_engine_without_a_config_leads_nowhere() -> None:
+    (gie,) = gies(read_app(b"[primary-gie]\nenable=1\n", "app.txt", "9.1"))
+    assert (gie.config, gie.path, gie.app_id, gie.is_nvinfer) == ("", "", 0, True)
