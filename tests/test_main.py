@@ -199,3 +199,17 @@ def test_names_that_are_no_text(monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["unpack", os.fsdecode(b"/none-\xff\xc3\xa9"), "-o", "out"]) == 3
     streams[1].flush()
     assert b"none-\\udcff\\xe9" in streams[1].buffer.getvalue()
+
+
+@pytest.mark.parametrize(("name", "where"), [(None, ""), ("/tmp/x", "/tmp/x: ")])
+def test_a_disk_that_is_full_is_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str | None, where: str
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device", name)
+
+    monkeypatch.setattr("convert.__main__._main", full)
+    monkeypatch.setattr("convert.__main__._discard_output", lambda: None)
+    assert main(["version"]) == 3
+    hint = "make room there, or write elsewhere: temporary files go into the folder that TMPDIR names"
+    assert capsys.readouterr().err == f"error: {where}cannot write: No space left on device\n  hint: {hint}\n"

@@ -401,6 +401,22 @@ def test_frames_in_any_form(given: object, value: object) -> None:
     assert checked(ConvertOptions, {"frame": given}) == {"frame": value}
 
 
+def test_a_folder_need_not_exist_and_is_no_file(tmp_path: Path) -> None:
+    option = table(BatchOptions)["cache_dir"]
+    assert option.value("gone", tmp_path) == tmp_path / "gone"
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=f"^Directory '{tmp_path / 'file'}' is a file.$"):
+        option.value("file", tmp_path)
+
+
+def test_which_tensorrt_is_known() -> None:
+    known = "is no TensorRT that is known here; write it as 10.3 or 8.2.1"
+    assert table(CheckOptions)["tensorrt_version"].value("8.2.1") == "8.2.1"
+    for given in ("6.0", "ten"):
+        with pytest.raises(ValueError, match=f"^'{given}' {known}$"):
+            table(CheckOptions)["tensorrt_version"].value(given)
+
+
 @pytest.mark.parametrize("value", ["nan", "inf", float("nan"), 1e400])
 def test_no_number_of_anything(value: float | str) -> None:
     with pytest.raises(PresetError, match=r"^stride: .* is no number of anything"):

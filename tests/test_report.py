@@ -389,6 +389,19 @@ def test_not_an_evidence_document(document: str, tmp_path: Path) -> None:
     assert caught.value.hint == "run validate again"
 
 
+def test_evidence_that_cannot_be_read(tmp_path: Path) -> None:
+    for content, said in (
+        (None, r"\[Errno 2\] No such file"),
+        (b"{", "Expecting property name"),
+        (b"\xff", "'utf-8' "),
+    ):
+        if content is not None:
+            (tmp_path / "door.evidence.json").write_bytes(content)
+        with pytest.raises(InputError, match=f"^cannot be read: {said}") as caught:
+            read_evidence(tmp_path / "door.evidence.json", b"onnx")
+        assert (caught.value.hint, caught.value.path) == ("run validate again", str(tmp_path / "door.evidence.json"))
+
+
 def bundle_report(document: dict[str, Any]) -> BundleReport:
     return BundleReport.parse(json.dumps(document).encode(), PATH)
 
@@ -474,6 +487,33 @@ def test_what_is_no_report(content: str, said: str, tmp_path: Path) -> None:
         BundleReport.read(tmp_path)
     assert caught.value.path == str(tmp_path / "report.json")
     assert caught.value.hint
+
+
+def test_a_report_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "report.json"
+    path.write_text("{" + " " * 2**24)
+    with pytest.raises(InputError, match=r"^report\.json is too large to be a bundle's$") as caught:
+        BundleReport.read(tmp_path)
+    assert (caught.value.hint, caught.value.path) == ("convert again", str(path))
+    path.write_text("{" + " " * (2**24 - 1))
+    with pytest.raises(InputError, match="is damaged: no JSON"):
+        BundleReport.read(tmp_path)
+
+    def refuse(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(path), "read_bytes", refuse)
+    with pytest.raises(InputError, match=r"^cannot be read: Permission denied$") as caught:
+        BundleReport.read(tmp_path)
+    assert (caught.value.hint, caught.value.path) == ("check its rights", str(path))
+
+
+def test_the_model_of_a_file_is_read(tmp_path: Path) -> None:
+    report = bundle_report({"schema_version": 1, "export": {"name": "door"}, "model": {"file": "door.onnx"}})
+    assert report.model_of(tmp_path / "other.onnx") is None
+    with pytest.raises(InputError, match=r"^cannot be read: No such file or directory$") as caught:
+        report.model_of(tmp_path / "door.onnx")
+    assert caught.value.path == str(tmp_path / "door.onnx")
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,30 @@ def test_each_model_goes_through_once(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
+    ("graph", "more", "shape"),
+    [
+        (_NCHW, "", (3, 8, 8)),
+        (_NHWC, "network-input-order=1\ninfer-dims=3;8;8\n", (8, 8, 3)),
+        (_NHWC, "infer-dims=3;8;8\n", (3, 8, 8)),
+    ],
+)
+def test_the_size_that_tensorrt_builds_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, graph: str, more: str, shape: tuple[int, ...]
+) -> None:
+    built: list[tuple[Any, ...]] = []
+
+    def build(_: bytes, *arguments: Any, timeout: float) -> None:
+        built.append((*arguments, timeout))
+
+    monkeypatch.setattr("convert.validate.runtimes.build", build)
+    external = ExternalChecks(tensorrt=True, timeout=7)
+    Checker(check_target("9.1", "dgpu"), external=external)(
+        _write(tmp_path, graph, _CONFIG.format(number=1, batch=2) + more)
+    )
+    assert built == [(shape, 2, 7)]
+
+
+@pytest.mark.parametrize(
     ("error", "says"),
     [
         (Died("killed by SIGSEGV"), "ONNX Runtime killed by SIGSEGV while it loaded the model"),

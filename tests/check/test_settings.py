@@ -70,10 +70,10 @@ def test_the_level_that_fails(config: Path, tmp_path: Path, capsys: pytest.Captu
     ("text", "message"),
     [
         ("selct = 1", "there is no option 'selct'; did you mean 'select'?"),
-        ("fix = true", "there is no option 'fix'"),
-        ('fail-on = "errors"', "fail_on"),
-        ("files = 3", "files"),
-        ("timeout = 0", "timeout"),
+        ("fix = true", "there is no option 'fix'; the options are: fail-on, "),
+        ('fail-on = "errors"', "fail_on: 'errors' is not one of 'error', 'warning', 'note', 'never'.; "),
+        ("files = 3", "files: '3' is not one of 'auto', "),
+        ("timeout = 0", "timeout: 0.0 is not in the range "),
         ("= 3", "Invalid"),
     ],
 )
@@ -83,14 +83,16 @@ def test_what_is_wrong_is_an_error_of_usage(
     _settings(tmp_path, text)
     assert main(["check", str(config)]) == 2
     shown = capsys.readouterr().err
-    assert message in shown
-    assert f"{tmp_path / 'ei-deepstream.toml'}: " in shown
+    assert shown.startswith(f"error: {tmp_path / 'ei-deepstream.toml'}: {message}")
+    assert shown.splitlines()[0].endswith("; correct the file") == (message == "Invalid")
     with pytest.raises(PresetError):
         check(config)
 
 
 def test_a_section_that_is_no_table(config: Path, tmp_path: Path) -> None:
     (tmp_path / "ei-deepstream.toml").write_text("check = 3\n")
-    with pytest.raises(PresetError, match=r"ei-deepstream\.toml: the settings of check are no table") as caught:
+    with pytest.raises(
+        PresetError, match=f"^{tmp_path}/ei-deepstream.toml: the settings of check are no table$"
+    ) as caught:
         check(config)
     assert caught.value.hint == 'write select = ["NVI0"] below [...check]'

@@ -15,6 +15,7 @@ from convert.files import load_toml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.cli.conftest import Said
 
@@ -107,6 +108,27 @@ def test_commands_are_listed_with_the_stages_last(say: Callable[..., Said]) -> N
     ]
     assert "\n  convert " in first
     assert "\n  version " in first
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ("--tensors", "HERE"),
+            "a config is missing: one of the bundle, or of your own (--app FILE takes the engines of an app)",
+        ),
+        (("gone", "HERE"), "there is no gone"),
+        (("HERE",), "pictures are missing: files or folders of them, or videos"),
+        (("--app", "HERE"), "pictures are missing: files or folders of them, or videos"),
+    ],
+)
+def test_what_simulate_needs(
+    say: Callable[..., Said], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = say("simulate", *(str(tmp_path) if word == "HERE" else word for word in words), "-o", tmp_path / "out")
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith(f"error: {message}\n")
 
 
 @pytest.mark.parametrize("group", [(), ("eim",), ("cache",)])

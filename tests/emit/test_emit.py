@@ -16,8 +16,9 @@ from convert.emit import Emit
 from convert.emit.config import Gie
 from convert.errors import InputError, OutputError, PresetError
 from convert.findings import Level, Rule
+from convert.images import Frame, Framing
 from convert.pipeline import Chosen
-from convert.types import Agreement, Bundle, Evidence, PrecisionEvidence
+from convert.types import Agreement, Bundle, Evidence, Int8Evidence, PrecisionEvidence, Preprocessing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,22 +163,34 @@ def test_what_fp16_changes(
     assert ("--layerPrecisions" in (finding.hint or "")) == bool(hint and ":fp32" in hint)
 
 
+ALIKE = Agreement(0.975, 0.0, 0.0, 200)
+CODES = Int8Evidence({}, {}, 1.0, ALIKE, ALIKE, ALIKE)
+
+
 @pytest.mark.parametrize(
-    ("half", "mode", "message"),
+    ("half", "codes", "mode", "message"),
     [
-        (_half(0.99), "2", "FP16: the same decision on 99.0% of 200 inputs; no INT8"),
-        (_half(0.98), "0", "FP32: FP16 would have the same decision on 98.0%"),
-        (_half(1.0, overflow=("a",)), "0", "FP32: FP16 would have results of a beyond 65504, and the same"),
+        (_half(0.99), None, "2", "FP16: the same decision on 99.0% of 200 inputs"),
+        (_half(0.99, shown=7), None, "2", "FP16: the same decision on 99.0% of 200 inputs (7 show an object)"),
+        (_half(0.99, shown=0), None, "0",
+         "FP32: FP16 was not judged: none of 200 inputs shows an object (give --images)"),
+        (_half(0.98), None, "0", "FP32: FP16 would have the same decision on 98.0% of 200 inputs"),
+        (_half(1.0, overflow=("a", "b")), None, "0",
+         "FP32: FP16 would have results of a beyond 65504, and the same decision on 100.0% of 200 inputs"),
+        (_half(1.0), CODES, "2",
+         "FP16: the same decision on 100.0% of 200 inputs as the original, whose own two kernels agree on 97.5%"),
     ],
-)
+)  # fmt: skip
 def test_auto_takes_fp16_where_the_decisions_stay(
-    tmp_path: Path, classifier: Validated, half: PrecisionEvidence, mode: str, message: str
+    tmp_path: Path, classifier: Validated, half: PrecisionEvidence, codes: Int8Evidence | None, mode: str, message: str
 ) -> None:
-    known = replace(classifier, evidence=replace(classifier.evidence, precisions=(half,)))
+    known = replace(classifier, evidence=replace(classifier.evidence, precisions=(half,), int8=codes))
     before = Rule("EI104").found("something was assumed")
     result = Chosen(Emit(tmp_path, precision="fp16"), "no INT8", (before,))(known, tmp_path)
     assert result.findings[0].id == "EI513"
-    assert result.findings[0].message.startswith(message)
+    assert result.findings[0].message == f"{message}; no INT8"
+    again = Chosen(Emit(tmp_path, precision="fp16"), "", (before,))(known, tmp_path)
+    assert again.findings[0].message == message
     assert f"network-mode={mode}\n" in (tmp_path / "config_infer_primary_fruit.txt").read_text()
     report = json.loads((tmp_path / "report.json").read_bytes())
     assert [each["id"] for each in report["findings"]][:2] == ["EI104", "EI513"]
@@ -293,6 +306,15 @@ def test_a_config_of_another_role_stays_and_is_named(tmp_path: Path, classifier:
     assert found.path == str(tmp_path / "config_infer_secondary_fruit.txt")
     assert (tmp_path / "config_infer_secondary_fruit.txt").read_bytes() == left
     assert json.loads((tmp_path / "report.json").read_bytes())["findings"] == []
+
+
+def test_a_model_of_other_frames_stays_and_is_named(tmp_path: Path, invent: Callable[..., Validated]) -> None:
+    framing = Framing(Frame(16, 9), (96, 64))
+    seen = Preprocessing(1 / 255, (), "RGB", False, False, "", None, framing)
+    Emit(tmp_path, role="pgie")(invent(preprocessing=seen, size=(None, 3, 64, 114)), tmp_path)
+    (found,) = Emit(tmp_path, role="pgie")(invent(), tmp_path).findings
+    assert (found.id, found.path) == ("EI507", str(tmp_path / "fruit-16x9.onnx"))
+    assert found.message == "fruit-16x9.onnx is from an earlier run with another --frame or --role"
 
 
 def test_an_engine_of_the_old_model_is_named(tmp_path: Path, classifier: Validated) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from onnx import parser
 
 from convert.emit import Emit
 from convert.errors import PresetError
+from convert.findings import Rule
 from convert.images import Frame, Framing, ResizeMode, parse_line, parse_zone
 from convert.images.resizing import Resizing
 from convert.types import Metadata, Preprocessing, Tracking, Validated
@@ -23,7 +25,7 @@ from tests.emit.test_analytics import fomo
 from tests.emit.test_emit_detectors import TASKS, detector, suppressing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -48,6 +50,28 @@ def test_a_bundle_looks_as_it_should(case: str, invent: Callable[..., Validated]
     assert {path.name: path.read_text() for path in sorted(folder.iterdir())} == {
         name: data.decode() for name, data in sorted(files.items())
     }
+
+
+def _names(document: object, above: str) -> Iterator[str]:
+    """The names of all entries, of a list those of its first element; texts and numbers with their value."""
+    if isinstance(document, dict):
+        for name, value in document.items():
+            yield from _names(value, f"{above}.{name}" if above else name)
+    elif isinstance(document, list) and document and isinstance(document[0], dict):
+        yield from _names(document[0], f"{above}[]")
+    else:
+        yield above if above.endswith(("sha256", "version", "bytes")) else f"{above}: {document!r}"
+
+
+def test_a_report_has_its_entries(tmp_path: Path, invent: Callable[..., Validated]) -> None:
+    found = Rule("EI104").found("something was assumed", path="x", hint="say it")
+    made = replace(invent(), findings=(found,))
+    Emit(tmp_path, source="belt.mp4")(made, tmp_path)
+    lines = [*_names(json.loads((tmp_path / "report.json").read_bytes()), "")]
+    file = GOLDEN / "report.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.write_text("\n".join(lines) + "\n")
+    assert lines == file.read_text().splitlines()
 
 
 LINE, ZONE = parse_line("gate:0.5,0,0.5,1"), parse_zone("desk:0,0.5;0.5,0.5;0.5,1;0,1")

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.check.app import gies, read_app
+from convert.check.app import gies, named_configs, read_app, stream_count
 from convert.check.loading import check_target
 from convert.check.run import Checker
 from convert.findings import Level
 from convert.nvinfer.keys import Verdict
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from convert.check.run import CheckReport
 
 _DETECTOR = """[property]
@@ -241,3 +240,56 @@ def test_a_file_that_cannot_be_read_as_ini(tmp_path: Path) -> None:
     (finding,) = report.findings
     assert (finding.id, finding.line) == ("NVI096", 1)
     assert report.files[0].verdict is Verdict.REJECTED
+
+
+def test_what_an_app_puts_into_its_engines(tmp_path: Path) -> None:
+    """The primary one first, though it stands behind; those that are switched off are left out."""
+    lines = (
+        "[secondary-gie1]\nenable=1\nconfig-file=s.txt\noperate-on-gie-id=4\noperate-on-class-ids=2;0\nplugin-type=1\n"
+        "[secondary-gie0]\nenable=0\n[primary-gie]\nenable=1\nbatch-size=2\ninterval=3\ngie-unique-id=4\ngpu-id=5\n"
+        "model-engine-file=m.engine\nconfig-file=c.txt\n[tracker]\nenable=1\nll-config-file=t1.yml;t2.yml\n"
+        "[nvds-analytics]\nenable=1\nconfig-file=a.txt\n"
+    )
+    app = read_app(lines.encode(), str(tmp_path / "app.txt"), "9.1")
+    primary, secondary = gies(app)
+    assert (primary.group, primary.primary, primary.is_nvinfer, primary.app_id) == ("primary-gie", True, True, 4)
+    assert {key: setting.value for key, setting in primary.settings.items()} == {
+        "batch-size": 2, "interval": 3, "gie-unique-id": 4, "gpu-id": 5, "process-mode": 1,
+        "model-engine-file": str(tmp_path / "m.engine"),
+    }  # fmt: skip
+    assert (secondary.group, secondary.primary, secondary.is_nvinfer, secondary.app_id) == (
+        "secondary-gie1", False, False, 0,
+    )  # fmt: skip
+    assert {key: setting.value for key, setting in secondary.settings.items()} == {
+        "operate-on-gie-id": 4, "process-mode": 2, "operate-on-class-ids": [0, 2],
+    }  # fmt: skip
+    assert [(group, key, Path(path).name) for group, key, _, path in named_configs(app)] == [
+        ("primary-gie", "config-file", "c.txt"),
+        ("secondary-gie1", "config-file", "s.txt"),
+        ("tracker", "ll-config-file", "t1.yml"),
+        ("tracker", "ll-config-file", "t2.yml"),
+        ("nvds-analytics", "config-file", "a.txt"),
+    ]
+    places = {key: (setting.place.line, setting.place.column) for key, setting in primary.settings.items()}
+    assert (places["gpu-id"], places["process-mode"]) == ((14, 8), (9, 1))
+
+
+SEVERAL = "[source{}]\nenable={}\ntype={}\nnum-sources={}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "count"),
+    [
+        (SEVERAL.format(0, 1, 3, 4) + SEVERAL.format(1, 1, 1, 9) + "[source2]\nenable=1\ntype=3\n", "app.txt", 6),
+        (SEVERAL.format(0, 1, 3, 0) + SEVERAL.format(1, 1, 3, -2) + SEVERAL.format(2, 0, 3, 5), "app.txt", 2),
+        ("[source0]\nenable=1\n[source-list]\nnum-source-bins=2\n", "app.txt", None),
+        ("source:\n  enable: 1\n", "app.yml", None),
+    ],
+)
+def test_how_many_streams_an_app_has(text: str, name: str, count: int | None) -> None:
+    assert stream_count(read_app(text.encode(), name, "9.1")) == count
+
+
+def test_an_engine_without_a_config_leads_nowhere() -> None:
+    (gie,) = gies(read_app(b"[primary-gie]\nenable=1\n", "app.txt", "9.1"))
+    assert (gie.config, gie.path, gie.app_id, gie.is_nvinfer) == ("", "", 0, True)

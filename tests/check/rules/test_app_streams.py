@@ -310,3 +310,25 @@ def test_any_text(tmp_path: Path, text: str, name: str) -> None:
     app = read_app(b"source:\n  csv-file-path: s.csv\n", str(tmp_path / "app.yml"), "9.1")
     assert stream_count(app) is not None
     assert len(sources(app)) <= text.count("\n") + 1
+
+
+def test_a_list_of_sources(tmp_path: Path) -> None:
+    """The first line that is no comment names the keys; blanks belong to values, and what is no UTF-8 is replaced."""
+    data = b" \t\n\t# c\nenable,type, uri\n1,3, \xff\n\n0,2\n1,3,a,b\n"
+    (tmp_path / "s.csv").write_bytes(data)
+    app = read_app(b"source:\n  csv-file-path: s.csv\n", str(tmp_path / "app.yml"), "9.1")
+    assert app.csv is not None
+    assert (app.csv.path, app.csv.form) == (str(tmp_path / "s.csv"), "csv")
+    rows = {name: {key: entry.text for key, entry in row.items()} for name, row in app.csv.groups.items()}
+    assert rows == {
+        "source0": {"enable": "1", "type": "3", " uri": " \ufffd"},
+        "source1": {"enable": "0", "type": "2"},
+        "source2": {"enable": "1", "type": "3", " uri": "a"},
+    }
+    assert [(each.name, each.line, each.column) for each in app.csv.sections.values()] == [
+        ("source0", 4, 1), ("source1", 6, 1), ("source2", 7, 1),
+    ]  # fmt: skip
+    assert {(entry.line, entry.column, entry.value_line) for entry in app.csv.groups["source1"].values()} == {(6, 1, 6)}
+    assert [name for _, name in sources(app)] == ["source0", "source2"]
+    (tmp_path / "s.csv").unlink()
+    assert read_app(b"source:\n  csv-file-path: s.csv\n", str(tmp_path / "app.yml"), "9.1").csv is None
