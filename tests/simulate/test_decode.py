@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from convert.errors import InputError, UnsupportedModelError
 from convert.images.scaling import Network
 from convert.simulate.decode import PARSERS, Detected, by_confidence, decode
-from convert.simulate.parsers import DTYPES, Boxes, Drop, Dropped, Layer, float_to_int32, float_to_uint32
+from convert.simulate.parsers import DTYPES, NOT_WANTED, Boxes, Drop, Dropped, Layer, float_to_int32, float_to_uint32
 from convert.simulate.settings import ClassSettings, ClusterMode, NetworkType, Settings
 
 NETWORK = Network(3, 64, 80)
@@ -358,6 +358,15 @@ class TestDropped:
         for key in ("pre-cluster-threshold", "topk"):
             dropped.add(key, self._boxes(0.25), 0.25, 3)
         assert [drop.key for drop in dropped.best()] == ["topk", "pre-cluster-threshold"]
+
+    def test_ten_are_told_where_no_number_is_said(self) -> None:
+        dropped = Dropped()
+        dropped.add("topk", self._boxes(*[0.5] * 12), 4, 3)
+        assert (len(dropped.best()), len(dropped.best(3)), len(dropped.best(20))) == (10, 3, 12)
+
+    def test_what_is_not_wanted_is_not_kept(self) -> None:
+        NOT_WANTED.add("topk", self._boxes(0.5), 4, 3)
+        assert (len(NOT_WANTED), NOT_WANTED.keys()) == (0, {})
 
     def test_nothing_is_not_recorded(self) -> None:
         dropped = Dropped()
