@@ -105,6 +105,22 @@ def test_a_recording_is_not_held(tmp_path: Path) -> None:
     assert counts.count(None) == 1
 
 
+@pytest.mark.parametrize(("values", "most"), [(16 * 4 * 3, 3), (16 * 4 * 3 - 1, 2), (1, 1), (2**22, 32)])
+def test_how_many_windows_are_held(values: int, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as have so many values of all axes together, 32 at most."""
+    monkeypatch.setattr("convert.simulate.recordings._MOST_VALUES", values)
+    given: list[int] = []
+
+    def measured(windows: Any) -> dict[str, Any]:
+        given.append(len(windows))
+        return {}
+
+    window = Impulse("microphone", 16, 4, (), 16.0, 4, (), ())
+    sound = wav(tmp_path / "a.wav", np.zeros((16 + 39, 4)), channels=4)
+    done = run(ImpulseModel("a.onnx", window, (), measured), [sound], 1 / 16, lambda _: None)
+    assert (max(given), sum(given), len(done.recordings[0])) == (most, 40, 40)
+
+
 def test_no_recording_at_all() -> None:
     window = Impulse("microphone", 16, 1, (), 16.0, 4, (), ())
     with pytest.raises(InputError, match=r"^there is no recording$") as caught:
