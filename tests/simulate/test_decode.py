@@ -325,6 +325,23 @@ def test_why_boxes_with_their_corners_exchanged_fall_out(
     assert all((drop.value, drop.limit) == numbers[drop.key] for drop in frame.dropped.best())
 
 
+@pytest.mark.parametrize("parser", [NMS, EFFICIENTDET, *TAO])
+def test_parsers_that_use_the_threshold_of_class_0_are_followed_by_those_of_each(parser: str) -> None:
+    outputs = [_layer("n", [3], "int32"), _layer("b", [[3, 4, 30, 40]] * 3), _layer("s", [0.875, 0.875, 0.1875])]
+    outputs.append(_layer("c", [0, 1, 1]))
+    if parser == NMS:
+        rows = [[0, label, score, 0.1, 0.1, 0.5, 0.5] for label, score in ((0, 0.875), (1, 0.875), (1, 0.1875))]
+        outputs = [_layer("d", rows), outputs[0]]
+    classes = ClassSettings(0.25), ClassSettings(0.9375)
+    settings = Settings(NetworkType.DETECTOR, classes=classes, cluster_mode=ClusterMode.NONE, parser=parser)
+    frame = decode(settings, NETWORK, outputs, why=True).frames[FRAME]
+    assert isinstance(frame, Detected)
+    assert [one.class_id for one in frame.objects] == [0]
+    first, second = frame.dropped.best()
+    assert (first.key, first.value, first.limit) == ("pre-cluster-threshold", 0.875, 0.9375)
+    assert (second.key, second.value, second.limit) == ("pre-cluster-threshold", 0.1875, 0.25)
+
+
 def test_why_cells_fall_out() -> None:
     coverage = np.array([[[0.9, 0.2]], [[0.1, 0.1]], [[0.99, 0.99]]])
     box = np.full((12, 1, 2), 0.2)
