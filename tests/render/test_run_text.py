@@ -20,6 +20,7 @@ from convert.images import Framing, ResizeMode, parse_frame
 from convert.images.resizing import Resizing
 from convert.pipeline import Record, Run, Status
 from convert.render import text as module
+from convert.render.machine import run_document
 from convert.render.text import console, error_lines, impulse_lines, percent, progress, show_error, show_run
 from convert.types import (
     ROUNDED,
@@ -426,6 +427,29 @@ def test_an_impulse(capsys: pytest.CaptureFixture[str]) -> None:
     ]  # fmt: skip
     alone = ImpulseEvidence(FEATURES, None, None, None, BATCH, {})
     assert len(printed(Run([ValidatedImpulse(model, alone)], []), capsys)[0]) == 2
+
+
+def test_what_the_document_of_a_run_has() -> None:
+    """Of pictures and of a whole impulse; what was not reached is null."""
+    before, after = (
+        ["schema_version", "exit_code", "stages"],
+        ["secondary", "bundle", "outputs", "findings", "error", "next"],
+    )
+    document = run_document(Run([], []), 3)
+    subject = ["export", "model", "object_model", "evidence"]
+    assert list(document) == [*before, *subject, *after]
+    assert [document[name] for name in (*subject, "secondary", "bundle", "error")] == [None] * 7
+    assert (document["exit_code"], document["outputs"], document["findings"], document["next"]) == (3, [], [], [])
+    given = export(("a",), impulse=impulse(block("raw", number=2)))
+    model = ImpulseModel(given, OnnxModel(b"", SOURCE, (), 13), ("a",), b"")
+    alone = ImpulseEvidence(FEATURES, None, None, None, BATCH, {})
+    document = run_document(Run([given, model, ValidatedImpulse(model, alone)], []), 0)
+    assert list(document) == [*before, "export", "impulse", "model", "object_model", "evidence", *after]
+    assert document["object_model"] is None
+    assert document["export"]["form"] == "F3"
+    assert document["impulse"]["sensor"] == "any"
+    assert document["evidence"]["batch"]["sizes"] == [1, 8]
+    assert run_document(Run([given, model], []), 0)["evidence"] is None
 
 
 def test_parts_of_an_impulse() -> None:
