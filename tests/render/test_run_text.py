@@ -162,7 +162,7 @@ def test_colours_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: 
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("NO_COLOR", raising=False)
     long = "a label of more than sixty characters, which goes on below itself"
-    findings = (found(1, Level.ERROR, hint=f"do it, {long}"), found(2, Level.WARNING), found(3))
+    findings = (found(1, Level.ERROR, hint=f"do it, {long}"), found(2, Level.WARNING), *map(found, range(300, 308)))
     planned = Record("emit", Status.PLANNED, 0.0, (Output("out/[x]", None),), findings)
     error = InputError(f"bad, {long}", hint=f"better, {long}")
     sound = impulse(block("raw", number=2), samples=16000, frequency=8000.5)

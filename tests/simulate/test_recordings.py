@@ -117,6 +117,7 @@ def test_how_many_windows_are_held(values: int, most: int, tmp_path: Path, monke
     sound = wav(tmp_path / "a.wav", np.zeros((16 + 39, 4)), channels=4)
     done = run(ImpulseModel("a.onnx", window, (), measured), [sound], 1 / 16, lambda _: None)
     assert (max(given), sum(given), len(done.recordings[0])) == (most, 40, 40)
+    assert done.recordings[0].scores.shape == (40, 0), "a model that gives none"
 
 
 def test_when_windows_begin() -> None:
