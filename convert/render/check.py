@@ -367,7 +367,7 @@ def _excerpt(source: str, column: int | None, width: int | None) -> tuple[str, i
     end = _end(source, start)
     first = 0
     if start > widest - 40:  # far to the right: begin shortly before it
-        first = start - 20
+        first = max(0, start - min(20, widest // 2))
     text = printable(source[first : first + widest])
     before, marked = text[: start - first], text[start - first : max(end - first, start - first)]
     return text, _width(before), max(1, _width(marked))

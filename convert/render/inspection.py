@@ -41,8 +41,8 @@ def framing_text(framing: Framing, *, cropped: bool = True) -> list[str]:
         cropped: whether the model crops; otherwise what is marked is what it was trained on.
     """
     aspect = float(framing.frame.aspect)
-    rows = max(3, round((_AREA / (2 * aspect)) ** 0.5))
-    columns = max(6, round(2 * rows * aspect))
+    rows = round((_AREA / (2 * aspect)) ** 0.5)
+    columns = round(2 * rows * aspect)
     wide, high = (own / whole for own, whole in zip(framing.model, framing.network, strict=True))
     across, down = _marked(columns, wide, framing.anchor[0]), _marked(rows, high, framing.anchor[1])
     drawn = [

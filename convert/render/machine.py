@@ -183,7 +183,7 @@ def target_document(chosen: ChosenTarget) -> dict[str, str]:
 
 def _file(file: CheckedFile) -> dict[str, Any]:
     values = None if file.values is None else dict(file.values)
-    if values and len(values["class-attrs"]) > _MOST_CLASSES:
+    if values:
         values["class-attrs"] = values["class-attrs"][:_MOST_CLASSES]
     return {
         **{name: getattr(file, name) for name in ("path", "kind", "plugin")},

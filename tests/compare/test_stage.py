@@ -268,6 +268,7 @@ def test_large_frames_are_fewer(fruit_export: Path, tmp_path: Path, monkeypatch:
         ((1000, 1000), 1, "16:9", None, (10, 360, 640)),
         ((96, 96), (2 << 30) // 25, "16:9", None, (25, 360, 640)),
         ((96, 96), 1, "16:9", Resizing(parse_frame("1280x720"), (96, 96)), (22, 720, 1280)),
+        ((96, 96), 1, "16:9", Resizing(parse_frame("1400x500"), (96, 96)), (30, 500, 1400)),
         ((96, 96), 1, "4:3", Resizing(parse_frame("16:9"), (96, 96), scaled=(640, 360)), (40, 540, 960)),
     ],
 )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from convert.errors import InputError
+from convert.errors import InputError, UnsupportedModelError
 from convert.heads.base import class_labels, detector_labels
 from tests.heads.synthetic import fake_export
 
@@ -58,6 +58,12 @@ def test_labels_that_are_not_as_many(labels: tuple[str, ...], classes: int, mess
     with pytest.raises(InputError) as caught:
         detector_labels(fake_export("fomo", labels), classes)
     assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+@pytest.mark.parametrize(("labels", "named"), [(None, ""), (("yes",), ""), (("no", "yes"), " for the labels no, yes")])
+def test_a_single_number_for_several_labels(labels: tuple[str, ...] | None, named: str) -> None:
+    with pytest.raises(UnsupportedModelError, match=rf"^the model gives a single number{named}: Gst-nvinfer's "):
+        class_labels(fake_export("classifier", labels), 1)
 
 
 @pytest.mark.parametrize("labels", [("a",), ("a", "b", "c")])

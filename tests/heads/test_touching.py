@@ -320,3 +320,17 @@ def test_what_lies_between_the_arms_of_an_object_is_part_of_it(turns: int, gap: 
     for _ in range(turns):  # a quarter to the left
         wanted = [(top, 12 - right, bottom, 12 - left, score) for left, top, right, bottom, score in wanted]
     assert found == sorted(wanted)
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("gap", [0, 1])
+def test_boxes_that_touch_in_a_corner_are_one(turns: int, gap: int) -> None:
+    """Two cells side by side as on a diagonal, and one beside the corner of the box around them."""
+    scores = np.zeros((12, 12), np.float32)
+    scores[4, 3] = scores[3, 4] = 0.75
+    scores[5 + gap, 5 + gap] = 0.875
+    found = sorted(merged(np.rot90(scores, turns), 0.5))
+    wanted = [(3, 3, 5, 5, 0.75), (6, 6, 7, 7, 0.875)] if gap else [(3, 3, 6, 6, 0.875)]
+    for _ in range(turns):  # a quarter to the left
+        wanted = [(top, 12 - right, bottom, 12 - left, score) for left, top, right, bottom, score in wanted]
+    assert found == sorted(wanted)

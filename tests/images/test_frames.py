@@ -10,6 +10,7 @@ import pytest
 from convert.errors import PresetError
 from convert.images import (
     ANCHORS,
+    CENTRE,
     Frame,
     Framing,
     ImageScaling,
@@ -22,7 +23,7 @@ from convert.images import (
     parse_zone,
     refuse_marks,
 )
-from convert.images.resizing import PIXELS, Resizing, usual_size
+from convert.images.resizing import Resizing, usual_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _FRAME = "what the camera gives: 16:9, 4:3, 9:16, or pixels such as 1280x720"
 _LINE = "give --line NAME:x1,y1,x2,y2 in shares of the frame, as --line door:0.1,0.6,0.9,0.6"
 _ZONE = "give --zone NAME:x1,y1;x2,y2;x3,y3 in quotes, in shares of the frame, as --zone 'desk:0,0.5;0.5,0.5;0.5,1'"
+_PIXELS = "say it in pixels, --frame 1280x720 for example: the width and height that [streammux] has"
 _OF_WHAT = "give shares of the frame from 0 to 1, or with convert --frame WIDTHxHEIGHT, too, as 1280x720"
 _NAME = "use 1 to 40 letters, digits, - and _ only, as door"
 
@@ -58,6 +60,7 @@ _NAME = "use 1 to 40 letters, digits, - and _ only, as door"
         (parse_zone, "a:0,0;0.5,0.5;1,1", "zone a has no area, or its sides cross", _ZONE),
         (parse_zone, "a:0,0;-1,0;1,1", "a leaves the frame, which is 0 to 1 wide and high", _ZONE),
         (parse_zone, "a b:0,0;1,0;1,1", "a zone cannot be called 'a b'", _NAME),
+        (parse_zone, "a:0,0;1,0;1,1X", "a: 0,0,1,0,1,1X holds something that is no number", _ZONE),
         (parse_zone, "a:0,0;1,0;inf,1", "a: 0,0,1,0,inf,1 holds something that is no number", _ZONE),
     ],
 )
@@ -115,6 +118,7 @@ def test_names_of_edge_impulse() -> None:
 
 
 def test_parts_of_a_picture() -> None:
+    assert (ANCHORS[1], ANCHORS[3], ANCHORS[4]) == ((0.5, 0), (0, 0.5), CENTRE)
     assert [anchor_name(each) for each in ANCHORS] == [
         "top left", "top", "top right", "left", "centre", "right", "bottom left", "bottom", "bottom right"
     ]  # fmt: skip
@@ -148,16 +152,21 @@ def test_a_frame_in_other_words(text: str, other: str, name: str, pixels: tuple[
 
 
 @pytest.mark.parametrize(
-    ("frame", "network", "cut", "part", "stretch", "seen"),
+    ("frame", "model", "network", "cut", "stretch", "seen"),
     [
-        ("16:9", (170, 96), (37, 0, 96, 96), "centre", 170 / 96 * 9 / 16 - 1, 96 / 170),
-        ("9:16", (96, 170), (0, 37, 96, 96), "centre", 96 / 170 * 16 / 9 - 1, 96 / 170),
-        ("1:1", (96, 96), None, "centre", 0, 1),
+        ("16:9", (96, 96), (170, 96), (37, 0, 96, 96), 170 / 96 * 9 / 16 - 1, 96 / 170),
+        ("9:16", (96, 96), (96, 170), (0, 37, 96, 96), 96 / 170 * 16 / 9 - 1, 96 / 170),
+        ("1:1", (96, 96), (96, 96), None, 0, 1),
+        ("4:3", (160, 96), (160, 120), (0, 12, 160, 96), 0, 0.8),
+        ("2:1", (160, 96), (192, 96), (16, 0, 160, 96), 0, 160 / 192),
     ],
 )
-def test_what_a_network_is_given(frame: str, network: Any, cut: Any, part: str, stretch: float, seen: float) -> None:
-    framing = Framing(parse_frame(frame), (96, 96))
-    assert (framing.network, framing.cut, framing.part) == (network, cut, part)
+def test_what_a_network_is_given(
+    frame: str, model: tuple[int, int], network: Any, cut: Any, stretch: float, seen: float
+) -> None:
+    framing = Framing(parse_frame(frame), model)
+    assert (framing.network, framing.cut, framing.part) == (network, cut, "centre")
+    assert framing.inside == (cut or (0, 0, *model))
     assert [framing.stretch, framing.seen] == pytest.approx([stretch, seen])
     assert framing.does == "crops"
 
@@ -193,7 +202,7 @@ def test_the_size_to_which_a_device_scales(frame: str, model: tuple[int, int], s
 @pytest.mark.parametrize(
     ("frame", "message", "hint"),
     [
-        ("16:9", "--resize graph needs the size of the frames in pixels, 16:9 is only their aspect", PIXELS),
+        ("16:9", "--resize graph needs the size of the frames in pixels, 16:9 is only their aspect", _PIXELS),
         (
             "641x480",
             "frames of 641x480 have an odd side; Gst-nvinfer leaves out its last pixel and would scale",
@@ -236,6 +245,25 @@ def test_what_a_graph_does_to_a_frame(
     assert not replace(exact, scaled=(320, 240)).is_exact
     assert replace(exact, frame=Frame(4, 3), scaled=(320, 240)).network == (320, 240)
     assert Resizing(parse_frame("4096x4096"), (96, 96), mode).network == (4096, 4096)
+
+
+def test_where_a_model_s_picture_lies_in_a_frame() -> None:
+    """Of a model that is wider than high, cut out, with bars, and squashed."""
+    frame = parse_frame("640x480")
+    assert Resizing(frame, (160, 80), ResizeMode.FIT_SHORTEST).inside == (0, 80, 640, 320)
+    assert Resizing(frame, (160, 60), ResizeMode.FIT_LONGEST).inside == (-320, 0, 1280, 480)
+    assert Resizing(frame, (160, 80), ResizeMode.SQUASH).inside == (0, 0, 640, 480)
+    corner = Resizing(frame, (160, 80), ResizeMode.FIT_SHORTEST, anchor=(0, 1))
+    assert (corner.left, corner.top, corner.part) == (0, 160, "bottom")
+
+
+@pytest.mark.parametrize("size", [(1000, 500), (500, 1000)])
+def test_what_is_cut_off_lies_on_both_sides(size: tuple[int, int]) -> None:
+    left, top, width, height = crop_area(*size, (96, 96))
+    assert (2 * left + width, 2 * top + height) == size
+    assert crop_area(*size, (96, 96), anchor=(0, 0))[:2] == (0, 0)
+    left, top, width, height = crop_area(*size, (96, 96), anchor=(1, 1))
+    assert (left + width, top + height) == size
 
 
 def test_a_crop_has_at_least_a_pixel() -> None:

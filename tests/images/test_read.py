@@ -65,6 +65,17 @@ class TestModes:
         np.testing.assert_array_equal(pixels, _rgb(levels >> 8))
         assert notes == ("16-bit grey: the upper 8 bits are taken",)
 
+    def test_levels_beyond_sixteen_bits_are_the_nearest(self, tmp_path: Path) -> None:
+        levels = np.array([[-5, 0, 255, 256, 65535, 65536, 70000]], np.int32)
+        pixels, _ = read(_saved(tmp_path, Image.fromarray(levels), "a.tif"))
+        assert pixels[0, :, 0].tolist() == [0, 0, 0, 1, 255, 255, 255]
+
+    def test_every_opacity(self, tmp_path: Path) -> None:
+        levels = np.full((1, 256, 4), 255, np.uint8)
+        levels[0, :, 3] = np.arange(256)
+        pixels, _ = read(_saved(tmp_path, Image.fromarray(levels)))
+        assert pixels[0, :, 0].tolist() == list(range(256))
+
     def test_floating_point(self, tmp_path: Path) -> None:
         path = _saved(tmp_path, Image.fromarray(GREY.astype(np.float32)), "a.tif")
         with pytest.raises(InputError, match=rf"^{FLOATING}$") as caught:

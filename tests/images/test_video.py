@@ -8,7 +8,8 @@ import struct
 import sys
 import tracemalloc
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pytest
@@ -275,6 +276,46 @@ def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert late - early < 20 * 64 * 48 * 3  # 400 pictures would be 20 times as much
+
+
+class _Cut:
+    """A container whose only packet has lost a part."""
+
+    def __init__(self, form: str) -> None:
+        stream = SimpleNamespace(duration=None, time_base=Fraction(1, _RATE))
+        self.streams, self.format, self.duration = SimpleNamespace(video=[stream]), SimpleNamespace(name=form), None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def demux(self, _stream: object) -> list[Any]:
+        return [SimpleNamespace(is_corrupt=True, pts=0, duration=0, decode=list)]
+
+
+@pytest.mark.parametrize(
+    "form", ["mpegts", "h264", "hevc", "m4v", "mpegvideo", "mjpeg", "mov,mp4,m4a,3gp,3g2,mj2", "avi"]
+)
+def test_a_part_may_be_missing_of_a_stream_and_of_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    monkeypatch.setattr(av, "open", lambda *_, **__: _Cut(form))
+    with pytest.raises(InputError) as caught:
+        list(video_frames(tmp_path / "clip"))
+    is_file = "mp4" in form or form == "avi"
+    missing = "not a whole video: a part of the file is missing"
+    assert caught.value.message == (missing if is_file else "the video holds no frame that can be decoded")
+
+
+def test_what_cannot_be_opened_is_taken_for_no_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "upload").write_bytes(b"FLV\x01")
+    assert is_video(tmp_path / "upload")
+    monkeypatch.setattr("pathlib.Path.open", refused)
+    assert not is_video(tmp_path / "upload")
 
 
 def test_a_file_is_a_video_by_its_name_or_its_beginning(tmp_path: Path) -> None:

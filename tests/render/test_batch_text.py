@@ -26,7 +26,7 @@ from convert.errors import ConvertError, InputError, UnsupportedModelError
 from convert.files import Output
 from convert.findings import Finding, Level
 from convert.pipeline import Record, Status
-from convert.render.batch import LiveDisplay, ProgressDisplay, sentence
+from convert.render.batch import LiveDisplay, ProgressDisplay, batch_progress, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,6 +171,27 @@ def test_counts(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == (
         "", "3 of 3 models are finished; the same command goes on from there\n",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("hidden", "terminal", "name", "drawn"),
+    [
+        (False, True, "xterm", True), (True, True, "xterm", False), (False, False, "xterm", False),
+        (False, True, "dumb", False),
+    ],
+)  # fmt: skip
+def test_where_it_is_drawn(
+    hidden: bool, terminal: bool, name: str, drawn: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stream(io.StringIO):
+        def isatty(self) -> bool:
+            return terminal
+
+    monkeypatch.setattr("sys.stderr", Stream())
+    monkeypatch.setenv("TERM", name)
+    with batch_progress([job("a"), job("b")], hidden=hidden) as display:
+        assert display.total == 2
+        assert isinstance(display, LiveDisplay) is drawn
 
 
 def test_what_is_drawn() -> None:

@@ -67,6 +67,27 @@ def test_what_is_marked(text: str, column: int, marked: str) -> None:
     assert len(shown) <= 160
 
 
+@pytest.mark.parametrize(("number", "shown"), [(1, "x=1234567890abcd"), (12, "x=1234567890abc")])
+def test_in_a_narrow_terminal_a_line_is_cut(number: int, shown: str) -> None:
+    """Its number, a blank, a bar and a blank stand in front."""
+    file = CheckedFile("c.txt", "nvinfer", data=b"\n" * (number - 1) + b"x=1234567890abcdefghij\n")
+    finding = Finding("NVI002", Level.ERROR, "no", "c.txt", number, 1)
+    assert list(lines([finding], [file], _plain, 20))[3] == f"{number} | {shown}"
+
+
+@pytest.mark.parametrize("column", [1, 17, 19, 21, 22, 40])
+@pytest.mark.parametrize("width", [24, 44, 60])
+def test_in_any_terminal_the_caret_is_under_what_it_is_about(column: int, width: int) -> None:
+    """Far to the right twenty characters in front of it are shown, or as many as there are."""
+    text = "x" * (column - 1) + "=" + "y" * 60
+    file = CheckedFile("c.txt", "nvinfer", data=text.encode())
+    block = list(lines([Finding("NVI002", Level.ERROR, "no", "c.txt", 1, column)], [file], _plain, width))
+    shown, caret = block[3][4:], block[4][4:]
+    assert shown
+    assert shown in text
+    assert caret.index("^") == shown.index("=") <= max(20, width - 44)
+
+
 def test_wide_characters_do_not_shift_the_caret() -> None:
     block = _block("名=値\n", 1, 3)
     assert block[4].index("^") == len("  | ") + len("名") * 2 + 1

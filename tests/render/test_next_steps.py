@@ -21,9 +21,9 @@ def written(folder: str, *names: str) -> tuple[Output, ...]:
     return tuple(Output(f"{folder}/{name}", "0" * 64) for name in names)
 
 
-def shown(steps: list[list[str]], width: int = 60) -> str:
+def shown(steps: list[list[str]], width: int = 60, frame: str | None = None) -> str:
     out = io.StringIO()
-    show_next(steps, Console(file=out, width=width))
+    show_next(steps, Console(file=out, width=width), frame)
     return out.getvalue()
 
 
@@ -42,7 +42,11 @@ def test_simulate_first_then_the_device() -> None:
 def test_pictures_of_ones_own_are_asked_for() -> None:
     steps = after_conversion(Run([Bundle("b", "x", written("b", *FILES))]))
     assert steps[0][3] == "PICTURES"
-    assert "PICTURES: a folder of pictures" in shown(steps, 200)
+    assert "\n  PICTURES: a folder of pictures as the camera gives them, not cropped\n" in shown(steps, 200)
+    assert "\n  PICTURES: a folder of pictures as the camera gives them, 16:9, not cropped\n" in shown(
+        steps, 200, "16:9"
+    )
+    assert "PICTURES:" not in shown(steps[1:], 200, "16:9")
 
 
 def test_what_cannot_be_simulated_is_not_proposed() -> None:

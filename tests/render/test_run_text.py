@@ -20,6 +20,7 @@ from convert.images import Framing, ResizeMode, parse_frame
 from convert.images.resizing import Resizing
 from convert.pipeline import Record, Run, Status
 from convert.render import text as module
+from convert.render.machine import run_document
 from convert.render.text import console, error_lines, impulse_lines, percent, progress, show_error, show_run
 from convert.types import (
     ROUNDED,
@@ -58,7 +59,7 @@ SOURCE = Tensor("x", (None, 96, None, 3), "float32")
 EVIDENCE = Evidence(
     Parity(0.00012345, 0.00001, 0.9987, 20, 0.0001),
     BatchParity((1, 2, 8), 0.0000123),
-    "tensorrt-rtx 9.9: parsed",
+    "[b]tensorrt-rtx 9.9: parsed",
     0.000456,
     Int8Agreement(0.975, 0.0123, 0.5, 1000, rounded=1, kernels=0.98, layers="first"),
     FrameEffect(("16:9", "4:3"), Agreement(0.95, 0.0123, 1.0, 40), Agreement(0.5, 0.123, 1.0, 41)),
@@ -122,7 +123,7 @@ def test_a_whole_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
         "difference 0.12; 40 frames of 16:9, 4:3"),
         ("  int8      rewritten in float32, rounded as the original: first layer: decides as the original "
         "on 97.5 % of 1,000 inputs (its own two kernels: 98 %)"),
-        "  tensorrt  tensorrt-rtx 9.9: parsed",
+        "  tensorrt  [b]tensorrt-rtx 9.9: parsed",
         "  note EI101 p:3:4: some [thing]", "    hint: do [it]", "  error EI501 some [thing]",
         "  warning EI502 q: some [thing]", "  more: ei-deepstream explain EI501 EI502",
         "wrote", f"  {files[0].path}  1,234,567 bytes", f"  {files[1].path}  2 bytes", f"  {files[2].path}  3 bytes",
@@ -161,7 +162,7 @@ def test_colours_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: 
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("NO_COLOR", raising=False)
     long = "a label of more than sixty characters, which goes on below itself"
-    findings = (found(1, Level.ERROR, hint=f"do it, {long}"), found(2, Level.WARNING), found(3))
+    findings = (found(1, Level.ERROR, hint=f"do it, {long}"), found(2, Level.WARNING), *map(found, range(300, 308)))
     planned = Record("emit", Status.PLANNED, 0.0, (Output("out/[x]", None),), findings)
     error = InputError(f"bad, {long}", hint=f"better, {long}")
     sound = impulse(block("raw", number=2), samples=16000, frequency=8000.5)
@@ -399,7 +400,7 @@ def test_an_impulse(capsys: pytest.CaptureFixture[str]) -> None:
     kernels = Int8Agreement(0.5, 0.1, 0.2, 40, kernels=0.99)
     evidence = ImpulseEvidence(
         FEATURES, Parity(0.00025, 0.0001, 1.0, 40, 0.001), Agreement(0.975, 0.01, 0.125, 40),
-        Differences(0.5, 0, 1, 40), BATCH, {}, kernels, "tensorrt-rtx 9.9: parsed", 3,
+        Differences(0.5, 0, 1, 40), BATCH, {}, kernels, "[b]tensorrt-rtx 9.9: parsed", 3,
     )  # fmt: skip
     lines, _ = printed(Run([given, model, ValidatedImpulse(model, evidence)], []), capsys)
     source = f"  from      [a].zip (C array, sha256 {given.digest[:12]})"
@@ -414,7 +415,7 @@ def test_an_impulse(capsys: pytest.CaptureFixture[str]) -> None:
         ("  scores    decides as the original on 97.5 % of 40 windows (its own two kernels: 99 %), max difference "
         "0.12"),
         "  anomaly   max difference 0.5", "  batch     1/8 give the same, max difference 1.2e-07",
-        "  tensorrt  tensorrt-rtx 9.9: parsed",
+        "  tensorrt  [b]tensorrt-rtx 9.9: parsed",
     ]  # fmt: skip
     few = ImpulseEvidence(FEATURES, Parity(0.5, 0.25, 1, 40, 0.001), Agreement(1, 0, 0, 40), None, BATCH, {})
     lines, _ = printed(Run([ValidatedImpulse(replace(model, step=0.25), few)], []), capsys)
@@ -426,6 +427,29 @@ def test_an_impulse(capsys: pytest.CaptureFixture[str]) -> None:
     ]  # fmt: skip
     alone = ImpulseEvidence(FEATURES, None, None, None, BATCH, {})
     assert len(printed(Run([ValidatedImpulse(model, alone)], []), capsys)[0]) == 2
+
+
+def test_what_the_document_of_a_run_has() -> None:
+    """Of pictures and of a whole impulse; what was not reached is null."""
+    before, after = (
+        ["schema_version", "exit_code", "stages"],
+        ["secondary", "bundle", "outputs", "findings", "error", "next"],
+    )
+    document = run_document(Run([], []), 3)
+    subject = ["export", "model", "object_model", "evidence"]
+    assert list(document) == [*before, *subject, *after]
+    assert [document[name] for name in (*subject, "secondary", "bundle", "error")] == [None] * 7
+    assert (document["exit_code"], document["outputs"], document["findings"], document["next"]) == (3, [], [], [])
+    given = export(("a",), impulse=impulse(block("raw", number=2)))
+    model = ImpulseModel(given, OnnxModel(b"", SOURCE, (), 13), ("a",), b"")
+    alone = ImpulseEvidence(FEATURES, None, None, None, BATCH, {})
+    document = run_document(Run([given, model, ValidatedImpulse(model, alone)], []), 0)
+    assert list(document) == [*before, "export", "impulse", "model", "object_model", "evidence", *after]
+    assert document["object_model"] is None
+    assert document["export"]["form"] == "F3"
+    assert document["impulse"]["sensor"] == "any"
+    assert document["evidence"]["batch"]["sizes"] == [1, 8]
+    assert run_document(Run([given, model], []), 0)["evidence"] is None
 
 
 def test_parts_of_an_impulse() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from convert.errors import InputError, UnsupportedModelError
 from convert.images.scaling import Network
 from convert.simulate.decode import PARSERS, Detected, by_confidence, decode
-from convert.simulate.parsers import DTYPES, Boxes, Drop, Dropped, Layer, float_to_int32, float_to_uint32
+from convert.simulate.parsers import DTYPES, NOT_WANTED, Boxes, Drop, Dropped, Layer, float_to_int32, float_to_uint32
 from convert.simulate.settings import ClassSettings, ClusterMode, NetworkType, Settings
 
 NETWORK = Network(3, 64, 80)
@@ -325,6 +325,23 @@ def test_why_boxes_with_their_corners_exchanged_fall_out(
     assert all((drop.value, drop.limit) == numbers[drop.key] for drop in frame.dropped.best())
 
 
+@pytest.mark.parametrize("parser", [NMS, EFFICIENTDET, *TAO])
+def test_parsers_that_use_the_threshold_of_class_0_are_followed_by_those_of_each(parser: str) -> None:
+    outputs = [_layer("n", [3], "int32"), _layer("b", [[3, 4, 30, 40]] * 3), _layer("s", [0.875, 0.875, 0.1875])]
+    outputs.append(_layer("c", [0, 1, 1]))
+    if parser == NMS:
+        rows = [[0, label, score, 0.1, 0.1, 0.5, 0.5] for label, score in ((0, 0.875), (1, 0.875), (1, 0.1875))]
+        outputs = [_layer("d", rows), outputs[0]]
+    classes = ClassSettings(0.25), ClassSettings(0.9375)
+    settings = Settings(NetworkType.DETECTOR, classes=classes, cluster_mode=ClusterMode.NONE, parser=parser)
+    frame = decode(settings, NETWORK, outputs, why=True).frames[FRAME]
+    assert isinstance(frame, Detected)
+    assert [one.class_id for one in frame.objects] == [0]
+    first, second = frame.dropped.best()
+    assert (first.key, first.value, first.limit) == ("pre-cluster-threshold", 0.875, 0.9375)
+    assert (second.key, second.value, second.limit) == ("pre-cluster-threshold", 0.1875, 0.25)
+
+
 def test_why_cells_fall_out() -> None:
     coverage = np.array([[[0.9, 0.2]], [[0.1, 0.1]], [[0.99, 0.99]]])
     box = np.full((12, 1, 2), 0.2)
@@ -358,6 +375,15 @@ class TestDropped:
         for key in ("pre-cluster-threshold", "topk"):
             dropped.add(key, self._boxes(0.25), 0.25, 3)
         assert [drop.key for drop in dropped.best()] == ["topk", "pre-cluster-threshold"]
+
+    def test_ten_are_told_where_no_number_is_said(self) -> None:
+        dropped = Dropped()
+        dropped.add("topk", self._boxes(*[0.5] * 12), 4, 3)
+        assert (len(dropped.best()), len(dropped.best(3)), len(dropped.best(20))) == (10, 3, 12)
+
+    def test_what_is_not_wanted_is_not_kept(self) -> None:
+        NOT_WANTED.add("topk", self._boxes(0.5), 4, 3)
+        assert (len(NOT_WANTED), NOT_WANTED.keys()) == (0, {})
 
     def test_nothing_is_not_recorded(self) -> None:
         dropped = Dropped()

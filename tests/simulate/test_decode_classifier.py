@@ -102,6 +102,16 @@ def test_smaller_types_are_read_over_their_end(dtype: type) -> None:
         decode(settings, NETWORK, [Layer.of("y", np.ones((2, 8), dtype))])
 
 
+def test_why_a_class_is_not_shown_only_where_it_is_asked() -> None:
+    layers = [Layer.of("y", np.zeros((1, 3), np.float32))]
+    for why in (False, True):
+        found = decode(Settings(NetworkType.CLASSIFIER), NETWORK, layers, why=why)
+        (frame,) = _frames(found)
+        assert len(frame.dropped) == why
+        assert not found.nan_scores
+    assert decode(Settings(NetworkType.CLASSIFIER), NETWORK, layers).frames[0].dropped == ()
+
+
 def test_outputs_of_different_batches() -> None:
     settings = Settings(NetworkType.CLASSIFIER)
     outputs = [Layer.of(f"y{n}", np.ones((n, 3), np.float32)) for n in (1, 2)]

@@ -6,7 +6,8 @@ import json
 import re
 import time
 import wave
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -16,12 +17,9 @@ from convert import InputError, PresetError, simulate, simulate_recordings
 from convert.__main__ import main
 from convert.dsp import Impulse
 from convert.render.recordings import plot
-from convert.simulate.recordings import ImpulseModel
+from convert.simulate.recordings import ImpulseModel, Scored
 from convert.simulate.recordings import simulate as run
 from tests.eim import bundles
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def wav(path: Path, values: Any, rate: int = 16, channels: int = 1) -> Path:
@@ -103,6 +101,33 @@ def test_a_recording_is_not_held(tmp_path: Path) -> None:
     assert most <= 32 * 16_000 * 4
     assert counts.index(None) == 0
     assert counts.count(None) == 1
+
+
+@pytest.mark.parametrize(("values", "most"), [(16 * 4 * 3, 3), (16 * 4 * 3 - 1, 2), (1, 1), (2**22, 32)])
+def test_how_many_windows_are_held(values: int, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as have so many values of all axes together, 32 at most."""
+    monkeypatch.setattr("convert.simulate.recordings._MOST_VALUES", values)
+    given: list[int] = []
+
+    def measured(windows: Any) -> dict[str, Any]:
+        given.append(len(windows))
+        return {}
+
+    window = Impulse("microphone", 16, 4, (), 16.0, 4, (), ())
+    sound = wav(tmp_path / "a.wav", np.zeros((16 + 39, 4)), channels=4)
+    done = run(ImpulseModel("a.onnx", window, (), measured), [sound], 1 / 16, lambda _: None)
+    assert (max(given), sum(given), len(done.recordings[0])) == (most, 40, 40)
+    assert done.recordings[0].scores.shape == (40, 0), "a model that gives none"
+
+
+def test_when_windows_begin() -> None:
+    """To a millionth of a second; what is no number is none."""
+    scores = np.array([[0.25, 0.5], [np.nan, 0.125], [np.nan, np.nan]], np.float32)
+    found = list(Scored(Path("a.wav"), 1 / 3, ("a", "b"), scores, None).windows)
+    assert [window["start"] for window in found] == [0, 0.333333, 0.666667]
+    assert [window["label"] for window in found] == ["b", "b", None]
+    assert [window["score"] for window in found] == [0.5, 0.125, None]
+    assert [window["scores"] for window in found] == [[0.25, 0.5], [None, 0.125], [None, None]]
 
 
 def test_no_recording_at_all() -> None:

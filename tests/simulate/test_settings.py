@@ -72,6 +72,11 @@ def test_cluster_mode_0_is_nms_with_20_objects_and_half_overlap(written: dict[st
     assert settings.classes[0].pre_cluster_threshold == float(np.float32(0.4))
 
 
+def test_numbers_of_colours() -> None:
+    for number, color in enumerate((ColorFormat.RGB, ColorFormat.BGR, ColorFormat.GRAY)):
+        assert Settings.from_values({"model-color-format": number}).color is color
+
+
 def test_thresholds_are_float32() -> None:
     settings = Settings.from_values({"network-type": 1, "classifier-threshold": 0.8, "net-scale-factor": 1 / 255})
     assert settings.classifier_threshold == float(np.float32(0.8)) != 0.8
