@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import os
 import re
 import struct
 import sys
@@ -312,10 +313,19 @@ def test_what_cannot_be_opened_is_taken_for_no_video(tmp_path: Path, monkeypatch
     def refused(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    (tmp_path / "upload").write_bytes(b"FLV\x01")
+    for name in ("upload", "upload-2"):
+        (tmp_path / name).write_bytes(b"FLV\x01")
     assert is_video(tmp_path / "upload")
     monkeypatch.setattr("pathlib.Path.open", refused)
-    assert not is_video(tmp_path / "upload")
+    assert not is_video(tmp_path / "upload-2")
+
+
+def test_a_file_that_has_changed_is_looked_at_again(tmp_path: Path) -> None:
+    upload = tmp_path / "upload"
+    for number, (data, film) in enumerate([(b"FLV\x01", True), (b"else", False), (b"FLV\x01", True)]):
+        upload.write_bytes(data)
+        os.utime(upload, (number, number))
+        assert is_video(upload) is film
 
 
 def test_a_file_is_a_video_by_its_name_or_its_beginning(tmp_path: Path) -> None:
