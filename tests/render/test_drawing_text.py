@@ -97,8 +97,8 @@ def test_the_tail_stays_where_the_text_is_cut() -> None:
 
 
 def test_endless_text_is_cut_first() -> None:
-    assert set_line("é" * 10**7, 14, 10**9).text == "é" * 1000 + "…"
-    assert set_line("é" * 1000, 14, 10**9).text == "é" * 1000
+    assert set_line("e" * 10**7, 14, 10**9).text == "e" * 1000 + "…"
+    assert set_line("e" * 1000, 14, 10**9).text == "e" * 1000
 
 
 def test_a_text_is_broken_at_blanks() -> None:
