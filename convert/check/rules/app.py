@@ -91,7 +91,7 @@ def sizes(app: AppContext) -> Iterator[Finding]:
 @on_app("NVI094")
 def same_id(app: AppContext) -> Iterator[Finding]:
     """gie-unique-id twice: as the app compares it, not given is 0; as the results are marked, the nvinfer config's."""
-    by_app: dict[int, AppEngine] = {0: app.engines[0]} if app.engines and not app.engines[0].gie.app_id else {}
+    by_app: dict[int, AppEngine] = {}
     by_results: dict[int, AppEngine] = {}
     for engine in app.engines:
         place, name = app.at(engine, "gie-unique-id"), engine.gie.group
