@@ -291,7 +291,7 @@ def is_video(path: Path) -> bool:
 
 @lru_cache(2**14)
 def _begins_as_video(path: Path, _inode: int, _changed: int) -> bool:
-    """Asked several times of each file of a simulation; to open it takes time."""
+    """Remembered for this state of the file: a simulation asks several times of each, and opening it takes time."""
     with path.open("rb") as file:
         return _STARTS.match(file.read(16)) is not None
 

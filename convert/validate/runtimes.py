@@ -305,8 +305,8 @@ def load_on(model: bytes, provider: str, cache: Path | None = None) -> tuple[Any
 def _onnxruntime() -> Any:
     """The module."""
     # Importing its library is kept quiet. While it loads it looks for GPUs and on many machines (WSL2, Raspberry Pi,
-    # containers) writes a warning straight to file descriptor 2, before any logging option can be set. That it sends
-    # nothing is `convert`'s own to say, before anybody can load it.
+    # containers) writes a warning straight to file descriptor 2, before any logging option can be set. `convert` itself
+    # has switched off its telemetry.
     if "onnxruntime" not in sys.modules:
         sys.stderr.flush()
         saved = os.dup(2)
