@@ -147,19 +147,18 @@ def placed(chips: Sequence[Chip], boxes: Sequence[Area], others: Sequence[Area],
     sizes = np.array([(chip.width, chip.height) for chip in chips], float).reshape(-1, 2)
     drawn = np.array([(box.left, box.top, box.right, box.bottom) for box in [*boxes, *others]], float).reshape(-1, 4)
     places = _places(sizes, drawn[: len(chips)], within)
-    taken = np.zeros((len(chips), 4))
+    areas = np.concatenate([drawn, np.zeros((len(chips), 4))])  # and the labels, each where it is when it has a place
+    cost = np.repeat([_ON_A_BOX, _ON_A_LABEL], [len(drawn), len(chips)])
     found: list[Area | None] = []
     for index, (width, height) in enumerate(sizes):
-        areas = np.concatenate([drawn[:index], drawn[index + 1 :], taken[:index]])
         shared = _common(places[index], areas)
-        hidden = shared[:, len(drawn) - 1 :].sum(axis=1)
-        cost = _ON_A_LABEL * hidden + _ON_A_BOX * shared[:, : len(drawn) - 1].sum(axis=1)
-        best = int(cost.argmin())  # the first of equals: `_places` begins with the best
-        if hidden[best] > _MOST_HIDDEN * width * height:
+        shared[:, index] = 0  # its own box
+        best = int((shared @ cost).argmin())  # the first of equals: `_places` begins with the best
+        if shared[best, len(drawn) :].sum() > _MOST_HIDDEN * width * height:
             found.append(None)
         else:
-            taken[index] = places[index, best]
-            found.append(Area(*map(int, places[index, best])))
+            areas[len(drawn) + index] = places[index, best]
+            found.append(Area(*map(int, places[index, best].tolist())))
     return found
 
 
@@ -177,9 +176,10 @@ def _places(sizes: NDArray[np.float64], boxes: NDArray[np.float64], within: Area
 
 def _common(places: NDArray[np.float64], areas: NDArray[np.float64]) -> NDArray[np.float64]:
     """For each place [n,4] the pixels it shares with each area [m,4]: [n,m]."""
-    start = np.maximum(places[:, None, :2], areas[:, :2])
-    sizes = np.maximum(np.minimum(places[:, None, 2:], areas[:, 2:]) - start, 0)
-    shared: NDArray[np.float64] = sizes.prod(axis=2)
+    left, top, right, bottom = places.T[:, :, None]
+    width = np.minimum(right, areas[:, 2]) - np.maximum(left, areas[:, 0])
+    height = np.minimum(bottom, areas[:, 3]) - np.maximum(top, areas[:, 1])
+    shared: NDArray[np.float64] = np.maximum(width, 0) * np.maximum(height, 0)
     return shared
 
 
