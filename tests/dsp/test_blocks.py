@@ -255,6 +255,23 @@ def test_the_largest_matrix_of_a_transform(kind: str, values: dict[str, Any], sa
         assert blocks.settings(given, replace(EMPTY, samples=samples)).features
 
 
+def test_of_a_frame_longer_than_the_transform_only_its_begin_counts() -> None:
+    """65,500 samples of 257 bins would be more than 2^24 numbers."""
+    given = block("spectrogram", fft_length=512.0, frame_length=16.375, frame_stride=16.375)
+    assert blocks.settings(given, replace(EMPTY, samples=65_536)).features == 257
+
+
+@pytest.mark.parametrize(
+    ("filters", "points", "rate", "low", "high", "place", "edges"),
+    [(128, 2048, 11025, 307, 4687, 41, (188, 192, 197, 201, 205))],
+)
+def test_mel_edges_in_float32(
+    filters: int, points: int, rate: int, low: float, high: float, place: int, edges: tuple[int, ...]
+) -> None:
+    """Where a step in double precision would give another bin."""
+    assert blocks.mel_edges(filters, points, rate, low, high)[place : place + len(edges)] == edges
+
+
 def test_a_window_too_large_for_a_slow_filter_is_refused() -> None:
     slow = block("spectral_analysis", filter_cutoff=0.01)
     assert refusal(slow, samples=100_000) == "its filter needs too many products in a window of 100000 samples"

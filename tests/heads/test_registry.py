@@ -67,6 +67,31 @@ def test_what_holds_for_which_head(fact: str, heads: set[str]) -> None:
     assert {each.id for each in HEADS if getattr(each, fact, False)} == heads
 
 
+def test_what_a_head_is_called() -> None:
+    """In messages and pages, and in what Edge Impulse writes: the enumeration of last layers, names of its results."""
+    assert [(each.id, each.title, each.last_layer, each.results) for each in HEADS] == [
+        ("classifier", "classifier", None, "classification"),
+        ("fomo", "FOMO object detector", (2, "FOMO"), "fomo"),
+        ("ssd", "MobileNet SSD object detector", (1, "SSD"), "object_detection"),
+        ("end-to-end", "end-to-end object detector (YOLOv10, YOLO26)", None, ""),
+        ("yolov5", "YOLOv5 object detector", (3, "YOLOV5"), "yolov5"),
+        ("yolov5-drpai", "YOLOv5 object detector for DRP-AI", (5, "YOLOV5_V5_DRPAI"), "yolov5_drpai"),
+        ("yolox", "YOLOX object detector", (4, "YOLOX"), "yolox"),
+        ("yolo-pro", "YOLO-Pro object detector", (12, "YOLO_PRO"), "yolo_pro"),
+        ("yolov2", "YOLOv2 object detector", (11, "YOLOV2"), "yolov2"),
+        ("yolov7", "YOLOv7 object detector", (6, "YOLOV7"), "yolov7"),
+        ("yolov11", "YOLOv11 object detector", (13, "YOLOV11"), "yolov11"),
+        ("yolov11-abs", "YOLOv11 object detector with absolute boxes", (14, "YOLOV11_ABS"), "yolov11_abs"),
+        ("tao-retinanet", "TAO RetinaNet object detector", (7, "TAO_RETINANET"), "tao_retinanet"),
+        ("tao-ssd", "TAO SSD object detector", (8, "TAO_SSD"), "tao_ssd"),
+        ("tao-yolov3", "TAO YOLOv3 object detector", (9, "TAO_YOLOV3"), "tao_yolov3"),
+        ("tao-yolov4", "TAO YOLOv4 object detector", (10, "TAO_YOLOV4"), "tao_yolov4"),
+        ("anomaly", "anomaly detector", None, ""),
+        ("not-image", "model for sound, motion or other sensor data", None, ""),
+        (UNKNOWN, "model of an unknown kind", None, ""),
+    ]
+
+
 @pytest.mark.parametrize(
     ("task", "output", "classes"),
     [

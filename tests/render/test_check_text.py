@@ -259,7 +259,7 @@ def test_the_summary_counts_what_could_not_be_read() -> None:
 def test_the_rules_to_be_explained(hints: tuple[str, ...], more: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Every rule once of which a finding has no hint; where all have one, the first."""
     ids = ("NVI001", "NVI002", "NVI001", "NVI003")
-    found = tuple(Finding(id, Level.ERROR, "no", "c.txt", 1, 1, hint) for id, hint in zip(ids, hints, strict=True))
+    found = tuple(Finding(rule, Level.ERROR, "no", "c.txt", 1, 1, hint) for rule, hint in zip(ids, hints, strict=True))
     file = CheckedFile("c.txt", "nvinfer", findings=found)
     show_report(CheckReport((file,), ChosenTarget(_TARGET, "option")), quiet=False)
     assert capsys.readouterr().out.splitlines()[-1] == f"more: ei-deepstream explain {more}"
