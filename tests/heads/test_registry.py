@@ -127,6 +127,12 @@ def test_how_well_a_head_fits_an_output(task: str, output: tuple[int | None, ...
     assert head(task).fit(LastLayer(32, 64, output, frozenset())) is fit
 
 
+def test_a_grid_has_a_cell_for_a_part_of_a_picture_too() -> None:
+    """Of 65x33 pixels 9x5, 5x3 and 3x2 cells."""
+    fits = [head("yolox").fit(LastLayer(33, 65, (1, rows, 5), frozenset())) for rows in (65, 66, 67)]
+    assert fits == [Fit.POSSIBLE, Fit.LIKELY, Fit.POSSIBLE]
+
+
 def test_every_head_that_can_be_converted_has_a_preset_and_no_other() -> None:
     assert {path.stem for path in (configs() / "heads").glob("*.toml")} == set(CONVERTIBLE)
     for task in CONVERTIBLE:
