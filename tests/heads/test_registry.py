@@ -92,6 +92,18 @@ def test_what_a_head_is_called() -> None:
     ]
 
 
+def test_why_a_head_is_refused() -> None:
+    assert {each.id: each.refused for each in HEADS if each.refused} == {
+        "yolov2": "it is made for Akida processors, with anchors and a grid of its own; train a YOLOv5 or FOMO instead",
+        "yolov7": "its graph ends in an NMS, and gives as many rows as there are objects; nvinfer needs outputs of a "
+        "fixed size: export it without its NMS, or train another detector",
+        "anomaly": "Gst-nvinfer has no anomaly detector; if the impulse has a classifier, too, choose it with --model",
+        "not-image": "give convert the whole library (C++ or Arduino): of sound and sensor data it makes one ONNX with "
+        "the signal processing in front; in Gst-nvinfer, which feeds video, such a model cannot run",
+        UNKNOWN: "if you know what it is, say so: --task classifier, --task fomo, --task yolov5, ...",
+    }
+
+
 @pytest.mark.parametrize(
     ("task", "output", "classes"),
     [
