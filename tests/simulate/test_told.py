@@ -106,6 +106,22 @@ class TestDocument:
         assert frame["metadata"][1]["passed over"] == ["engine 2 did not look at it: ..."]
         assert (frame["lost"][0]["object"], frame["lost"][0]["confidence"]) == (0, "nan")
 
+    @pytest.mark.parametrize(
+        ("engines", "lists"),
+        [
+            ((DETECTOR,), {"objects": [], "metadata": []}),
+            ((CLASSIFIER,), {"attributes": []}),
+            ((CLASSIFIER, CLASSIFIER), {"attributes": [], "metadata": [], "classifiers": []}),
+        ],
+    )
+    def test_a_picture_without_objects(
+        self, engines: tuple[SimulatedEngine, ...], lists: dict[str, list[object]]
+    ) -> None:
+        """What there could be is an empty list."""
+        (document,) = objects_document(Simulation(engines, (_frame(),)))["frames"]
+        keys = ("objects", "attributes", "metadata", "classifiers")
+        assert {key: document[key] for key in keys if key in document} == lists
+
     def test_a_parser_that_gives_up(self) -> None:
         failed = SimulatedEngine(
             Path("a.txt"), None, Settings(NetworkType.DETECTOR), Network(3, 8, 8), failure="no layers"
