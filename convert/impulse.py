@@ -200,7 +200,6 @@ class AdaptImpulse:
         model = canonical(model, names, _metadata(export), "samples")
         measured = model.SerializeToString(deterministic=True)
         del model.graph.output[-1]  # the features stay inside the graph
-        names.pop()
         outputs = tuple(map(signature, model.graph.output))
         labels: tuple[str, ...] = ()
         found: tuple[Finding, ...] = ()

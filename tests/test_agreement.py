@@ -559,7 +559,10 @@ def test_of_boxes_every_layer_is_rounded_where_that_halves_the_differences(
     monkeypatch.setattr(
         "convert.export.dequantize.dequantize", lambda _, layers: SimpleNamespace(model=layers.encode())
     )
-    layers, measured, without = best_rewriting(b"", b"none", GREY, task, rounding, ahead=False)
+    told: list[str] = []
+    monkeypatch.setattr("convert.agreement.tell", told.append)
+    layers, measured, without = best_rewriting(b"", b"none", GREY, task, rounding, ahead=True)
+    assert told == ["every"], "once, and before the differences are weighed"
     assert (layers, without.mean_abs_diff) == (best, 0.004)
     assert measured.top1 == (1 if best == "every" else 0.9)
     assert measured.inputs == without.inputs

@@ -217,6 +217,7 @@ FIRST = """
     column = Unsqueeze (much, last)
     s = Add (y, column)
 """
+SHARES = "shares = Softmax <axis = 1> (y)" + FIRST.replace("Add (y", "Add (shares")
 
 
 @pytest.mark.parametrize(
@@ -224,6 +225,8 @@ FIRST = """
     [
         ("s = Identity (y)", None, 0, []),
         (FIRST, None, 1000, [2, 8]),
+        (SHARES.replace("1000.0", "0.00095"), None, 0, []),
+        (SHARES.replace("1000.0", "0.00105"), None, 0, [2, 8]),
         (FIRST, 1e-3, 500, [2]),  # of two windows the middle lies between both
         (FIRST.replace("Equal", "GreaterOrEqual"), 1e-3, 1000, [2, 8]),
     ],

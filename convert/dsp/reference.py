@@ -51,10 +51,10 @@ def reference_anomaly(
         if mixture is None:
             raise ValueError("the mixture's network is needed")
         return np.asarray(mixture(chosen.astype(np.float32)), np.float64).reshape(-1, 1)
-    place = (chosen - np.array(block.mean)) / np.array(block.scale)
+    place = (chosen - block.mean) / block.scale
     best = np.full(len(place), 1000.0)  # the SDK's cap
     for centre, radius in zip(block.centroids, block.radii, strict=True):
-        best = np.minimum(best, np.sqrt(((place - np.array(centre)) ** 2).sum(axis=1)) - radius)
+        best = np.minimum(best, np.sqrt(((place - centre) ** 2).sum(axis=1)) - radius)
     return best[:, None]
 
 
@@ -65,7 +65,7 @@ def _features(impulse: Impulse, number: int, samples: NDArray[Any]) -> Array:
     result = _KINDS[block.kind](table[:, :, list(settings.axes)], settings)
     if block.normalisation:
         mean, scale = block.normalisation
-        result = (result - np.array(mean)) * np.array(scale)
+        result = (result - mean) * scale
     return result
 
 

@@ -220,10 +220,9 @@ def _regular(text: bytearray) -> bytes | None:
     if not ((cells[:, 0] == ord("0")) & (cells[:, 1] | 0x20 == ord("x")) & (cells[:, 4] == ord(","))).all():
         return None
     try:
-        values = bytes.fromhex(cells[:, 2:4].tobytes().decode("ascii"))
+        return bytes.fromhex(cells[:, 2:4].tobytes().decode("ascii"))
     except ValueError:
         return None
-    return values if len(values) == len(cells) else None  # it passes over vertical tabs
 
 
 def _byte(cell: bytes, *, signed: bool) -> int | None:

@@ -351,9 +351,9 @@ class Replayed:
     settings: Settings
     failure: str
     frames: tuple[Classified, ...] | tuple[Detected, ...]
-    metadata: tuple[tuple[Detection, ...], ...] = ()
-    dropped: tuple[Dropped, ...] = ()
-    nan_scores: bool = False
+    metadata: tuple[tuple[Detection, ...], ...]
+    dropped: tuple[Dropped, ...]
+    nan_scores: bool
 
 
 def read_recordings(folder: Path, settings: Settings, layout: Layout | None = None) -> tuple[Recording, ...]:

@@ -39,8 +39,9 @@ def test_boxes_that_overlap_by_half_are_one_object() -> None:
 
 def test_far_edges_and_other_scores_drift() -> None:
     assert _verdict([_seen(0, 0, 100)], [_seen(4, 0, 100)]) is Verdict.SAME
-    assert _verdict([_seen(0, 0, 100)], [_seen(5, 0, 100)]) is Verdict.DRIFTS
-    assert _verdict([_seen(0, 0, score=0.9)], [_seen(0, 0, score=0.7)]) is Verdict.DRIFTS
+    assert _verdict([_seen(0, 0, 100)], [_seen(4.125, 0, 100)]) is Verdict.DRIFTS
+    assert _verdict([_seen(0, 0, score=0.9)], [_seen(0, 0, score=0.795)]) is Verdict.DRIFTS
+    assert _verdict([_seen(0, 0, score=0.9)], [_seen(0, 0, score=0.805)]) is Verdict.SAME
     assert _verdict([_seen(0, 0, 100)], [_seen(5, 0, 100)], _CELLS) is Verdict.SAME
 
 

@@ -255,6 +255,30 @@ def test_the_largest_matrix_of_a_transform(kind: str, values: dict[str, Any], sa
         assert blocks.settings(given, replace(EMPTY, samples=samples)).features
 
 
+def test_of_a_frame_longer_than_the_transform_only_its_begin_counts() -> None:
+    """65,500 samples of 257 bins would be more than 2^24 numbers."""
+    given = block("spectrogram", fft_length=512.0, frame_length=16.375, frame_stride=16.375)
+    assert blocks.settings(given, replace(EMPTY, samples=65_536)).features == 257
+
+
+@pytest.mark.parametrize(
+    ("filters", "points", "rate", "low", "high", "place", "edge"),
+    [
+        (128, 2048, 11025, 307, 4687, 98, 538), (250, 8192, 16000, 239, 4000, 120, 679),
+        (250, 8192, 48000, 80, 4000, 187, 388), (250, 4096, 48000, 80, 24000, 149, 458),
+        (100, 16384, 16000, 304, 4317, 29, 914), (100, 16384, 16000, 300, 1951, 86, 1631),
+        (128, 16384, 44100, 154, 19127, 127, 6755), (80, 16384, 16000, 20, 8000, 77, 7160),
+        (250, 16384, 22050, 431, 4000, 96, 928), (128, 4097, 48000, 167, 24000, 61, 300),
+        (250, 4097, 44100, 444, 22050, 251, 2048), (64, 16384, 11025, 147, 3607, 49, 3249),
+    ],
+)  # fmt: skip
+def test_mel_edges_in_float32(
+    filters: int, points: int, rate: int, low: float, high: float, place: int, edge: int
+) -> None:
+    """Where one step in double precision would give the bin beside it."""
+    assert blocks.mel_edges(filters, points, rate, low, high)[place] == edge
+
+
 def test_a_window_too_large_for_a_slow_filter_is_refused() -> None:
     slow = block("spectral_analysis", filter_cutoff=0.01)
     assert refusal(slow, samples=100_000) == "its filter needs too many products in a window of 100000 samples"

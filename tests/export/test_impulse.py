@@ -90,6 +90,15 @@ def test_several_blocks_feed_the_network_in_the_order_that_is_recorded(tmp_path:
     assert read(library(given, 2025), tmp_path).inputs == (9, 4)
 
 
+@pytest.mark.parametrize(("year", "file"), [(2021, "tflite-trained"), (2023, "tflite_learn_5")])
+def test_a_network_that_is_damaged(year: int, file: str, tmp_path: Path) -> None:
+    files, path = library(motion(number=7), year), f"tflite-model/{file}.h"
+    files[path] = files[path].replace(b"0x54, 0x46, 0x4c, 0x33", b"0x54, 0x46, 0x4c, 0x39")
+    with pytest.raises(InputError) as caught:
+        found(files, tmp_path)
+    assert caught.value.message == "this is not a TensorFlow Lite model (TFL3 is missing at byte 4)"
+
+
 def test_blocks_that_feed_nothing_are_told_from_those_whose_sizes_fit(tmp_path: Path) -> None:
     parts = (block("raw", 1, 3, 0), block("flatten", 1, 3, 1))
     given = replace(impulse(*parts, samples=20, axes=3, frequency=10), sensor="fusion")

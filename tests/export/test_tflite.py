@@ -785,3 +785,20 @@ def dense(fused: int | None) -> Callable[[Any], None]:
 )
 def test_what_a_digest_counts(change: Callable[[Any], None], same: bool) -> None:
     assert (content_digest(changed(change)) == content_digest(tiny.classifier())) is same
+
+
+@pytest.mark.parametrize(("inputs", "same"), [([0], False), ([0, 1], True), ([0, 1, 2], True)])
+def test_a_digest_counts_the_shape_a_reshape_has_as_an_option_where_no_input_gives_it(
+    inputs: list[int], same: bool
+) -> None:
+    def digest(shape: list[int]) -> str:
+        def change(model: Any) -> None:
+            model.operatorCodes[0].builtinCode = model.operatorCodes[0].deprecatedBuiltinCode = 22  # RESHAPE
+            call = model.subgraphs[0].operators[0]
+            call.builtinOptionsType, call.inputs = schema.BuiltinOptions.ReshapeOptions, inputs
+            call.builtinOptions = schema.ReshapeOptionsT()
+            call.builtinOptions.newShape = shape
+
+        return content_digest(changed(change))
+
+    assert (digest([1, 2]) == digest([2, 1])) is same

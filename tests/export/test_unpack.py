@@ -153,6 +153,20 @@ def test_openmv_lists_background_of_fomo(tmp_path: Path) -> None:
     assert "the label was read from" in unpack(write_tree(one, tmp_path)).findings[0].message
 
 
+@pytest.mark.parametrize(
+    ("outputs", "first", "labels"),
+    [
+        ((1, 567, 7), "Background", ("bee", "wasp")), ((1, 567, 7), "Wall", None), ((1, 2), "Background", None),
+        ((1, 3), "Background", ("Background", "bee", "wasp")),
+    ],
+)  # fmt: skip
+def test_background_is_left_out_of_the_labels_of_a_detector(
+    outputs: tuple[int, ...], first: str, labels: tuple[str, ...] | None, tmp_path: Path
+) -> None:
+    files = openmv(tiny.model((1, 96, 96, 3), outputs), (first, "bee", "wasp"))
+    assert export_of(write_tree(files, tmp_path)).metadata.labels == labels
+
+
 def test_an_unsupported_task_or_number_format_is_unpacked_all_the_same(tmp_path: Path) -> None:
     for data, task, quantization in (
         (tiny.int8_classifier(), "classifier", "int8"),

@@ -67,6 +67,43 @@ def test_what_holds_for_which_head(fact: str, heads: set[str]) -> None:
     assert {each.id for each in HEADS if getattr(each, fact, False)} == heads
 
 
+def test_what_a_head_is_called() -> None:
+    """In messages and pages, and in what Edge Impulse writes: the enumeration of last layers, names of its results."""
+    assert [(each.id, each.title, each.last_layer, each.results) for each in HEADS] == [
+        ("classifier", "classifier", None, "classification"),
+        ("fomo", "FOMO object detector", (2, "FOMO"), "fomo"),
+        ("ssd", "MobileNet SSD object detector", (1, "SSD"), "object_detection"),
+        ("end-to-end", "end-to-end object detector (YOLOv10, YOLO26)", None, ""),
+        ("yolov5", "YOLOv5 object detector", (3, "YOLOV5"), "yolov5"),
+        ("yolov5-drpai", "YOLOv5 object detector for DRP-AI", (5, "YOLOV5_V5_DRPAI"), "yolov5_drpai"),
+        ("yolox", "YOLOX object detector", (4, "YOLOX"), "yolox"),
+        ("yolo-pro", "YOLO-Pro object detector", (12, "YOLO_PRO"), "yolo_pro"),
+        ("yolov2", "YOLOv2 object detector", (11, "YOLOV2"), "yolov2"),
+        ("yolov7", "YOLOv7 object detector", (6, "YOLOV7"), "yolov7"),
+        ("yolov11", "YOLOv11 object detector", (13, "YOLOV11"), "yolov11"),
+        ("yolov11-abs", "YOLOv11 object detector with absolute boxes", (14, "YOLOV11_ABS"), "yolov11_abs"),
+        ("tao-retinanet", "TAO RetinaNet object detector", (7, "TAO_RETINANET"), "tao_retinanet"),
+        ("tao-ssd", "TAO SSD object detector", (8, "TAO_SSD"), "tao_ssd"),
+        ("tao-yolov3", "TAO YOLOv3 object detector", (9, "TAO_YOLOV3"), "tao_yolov3"),
+        ("tao-yolov4", "TAO YOLOv4 object detector", (10, "TAO_YOLOV4"), "tao_yolov4"),
+        ("anomaly", "anomaly detector", None, ""),
+        ("not-image", "model for sound, motion or other sensor data", None, ""),
+        (UNKNOWN, "model of an unknown kind", None, ""),
+    ]
+
+
+def test_why_a_head_is_refused() -> None:
+    assert {each.id: each.refused for each in HEADS if each.refused} == {
+        "yolov2": "it is made for Akida processors, with anchors and a grid of its own; train a YOLOv5 or FOMO instead",
+        "yolov7": "its graph ends in an NMS, and gives as many rows as there are objects; nvinfer needs outputs of a "
+        "fixed size: export it without its NMS, or train another detector",
+        "anomaly": "Gst-nvinfer has no anomaly detector; if the impulse has a classifier, too, choose it with --model",
+        "not-image": "give convert the whole library (C++ or Arduino): of sound and sensor data it makes one ONNX with "
+        "the signal processing in front; in Gst-nvinfer, which feeds video, such a model cannot run",
+        UNKNOWN: "if you know what it is, say so: --task classifier, --task fomo, --task yolov5, ...",
+    }
+
+
 @pytest.mark.parametrize(
     ("task", "output", "classes"),
     [
@@ -100,6 +137,12 @@ def test_how_many_classes_an_output_has(task: str, output: tuple[int | None, ...
 def test_how_well_a_head_fits_an_output(task: str, output: tuple[int | None, ...], fit: Fit) -> None:
     """Of a picture of 64x32 pixels: 32 + 8 + 2 cells in the three grids."""
     assert head(task).fit(LastLayer(32, 64, output, frozenset())) is fit
+
+
+def test_a_grid_has_a_cell_for_a_part_of_a_picture_too() -> None:
+    """Of 65x33 pixels 9x5, 5x3 and 3x2 cells."""
+    fits = [head("yolox").fit(LastLayer(33, 65, (1, rows, 5), frozenset())) for rows in (65, 66, 67)]
+    assert fits == [Fit.POSSIBLE, Fit.LIKELY, Fit.POSSIBLE]
 
 
 def test_every_head_that_can_be_converted_has_a_preset_and_no_other() -> None:

@@ -214,7 +214,12 @@ def test_filters_that_are_only_near_say_so() -> None:
     said = {one: approximation(one) for one in ScalingFilter}
     exact = {ScalingFilter.NEAREST, BILINEAR, ScalingFilter.DEFAULT}
     assert {one for one, text in said.items() if not text} == exact
-    assert said[ScalingFilter.LANCZOS].startswith("scaling-filter=4: ")
+    assert [text for text in said.values() if text] == [
+        "scaling-filter=2: cubic (GPU) or 5-tap (VIC) is approximated by Pillow's bicubic",
+        "scaling-filter=3: super-sampling (GPU) or 10-tap (VIC) is approximated by the mean of the covered pixels",
+        "scaling-filter=4: Lanczos (GPU) or smart (VIC) is approximated by Pillow's Lanczos",
+        "scaling-filter=5: nicest (VIC; the GPU ignores it) is approximated by Pillow's bicubic",
+    ]
 
 
 # Edge Impulse's SDK

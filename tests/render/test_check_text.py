@@ -249,6 +249,22 @@ def test_the_summary_counts_what_could_not_be_read() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("hints", "more"),
+    [
+        (("", "", "", ""), "NVI001 NVI002 NVI003"), (("so", "so", "so", "so"), "NVI001"),
+        (("so", "", "so", "so"), "NVI002"),
+    ],
+)  # fmt: skip
+def test_the_rules_to_be_explained(hints: tuple[str, ...], more: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every rule once of which a finding has no hint; where all have one, the first."""
+    ids = ("NVI001", "NVI002", "NVI001", "NVI003")
+    found = tuple(Finding(rule, Level.ERROR, "no", "c.txt", 1, 1, hint) for rule, hint in zip(ids, hints, strict=True))
+    file = CheckedFile("c.txt", "nvinfer", findings=found)
+    show_report(CheckReport((file,), ChosenTarget(_TARGET, "option")), quiet=False)
+    assert capsys.readouterr().out.splitlines()[-1] == f"more: ei-deepstream explain {more}"
+
+
 def test_of_many_that_one_hint_answers_the_first_are_shown() -> None:
     found = [
         Finding("NVI001", Level.ERROR, f"line {line}", "c.txt", line, 1, "begin it with #") for line in range(1, 9)

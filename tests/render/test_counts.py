@@ -93,7 +93,7 @@ def test_counts_to_the_letter(street: Street, monkeypatch: pytest.MonkeyPatch) -
     out = io.StringIO()
     monkeypatch.setattr(shown_simulation, "console", lambda: Console(file=out, width=200))
     many = replace(
-        COUNTS, every=2,
+        COUNTS, every=2, edge_impulse=(*(COUNTS.edge_impulse or ()), ("up", 2)),
         uncounted=(Uncounted("door", "moved too little", tuple(range(11))), Uncounted("up", "gone", (3,))),
         differences=(Difference("door", 7, 1, 3, "crossed it once more"), Difference("up", 8, 0, 1, "")),
     )  # fmt: skip
@@ -107,7 +107,7 @@ def test_counts_to_the_letter(street: Street, monkeypatch: pytest.MonkeyPatch) -
 
 
 EXPECTED = [
-    "  as Edge Impulse on the same tracks, both directions together: door 6",
+    "  as Edge Impulse on the same tracks, both directions together: door 6, up 2",
     "seconds  object  label        line",
     "   1.50       7  [bold]fruit  door-up",
     "  door, object 7: DeepStream 1, Edge Impulse 3: crossed it once more",

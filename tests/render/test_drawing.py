@@ -16,7 +16,7 @@ from PIL import Image
 
 from convert.images.scaling import Rect
 from convert.render import drawing
-from convert.render.drawing import STYLES, draw, enlargement, page_picture, png, style_of
+from convert.render.drawing import BLACK, STYLES, WHITE, Style, draw, enlargement, page_picture, png, style_of
 from convert.simulate.decode import Classification
 from convert.simulate.results import DetectedObject, DroppedCandidate, FrameResult
 from tests.examples import examples
@@ -215,6 +215,17 @@ def test_text_on_the_colours_has_the_contrast_wcag_asks_for() -> None:
     for one in STYLES:
         ground, text = (float(weights @ _linear(colour)) for colour in (one.colour, one.text))
         assert (max(ground, text) + 0.05) / (min(ground, text) + 0.05) >= 4.5
+
+
+@pytest.mark.parametrize(
+    ("dark", "light"),
+    [
+        ((117, 117, 117), (118, 118, 118)), ((236, 0, 0), (237, 0, 0)), ((0, 137, 0), (0, 138, 0)),
+        ((187, 90, 0), (188, 90, 0)), ((90, 129, 0), (90, 130, 0)), ((186, 60, 200), (187, 60, 200)),
+    ],
+)  # fmt: skip
+def test_text_is_black_from_where_it_stands_out_more(dark: tuple[int, int, int], light: tuple[int, int, int]) -> None:
+    assert (Style(0, dark).text, Style(0, light).text) == (WHITE, BLACK)
 
 
 def test_what_is_written_on_a_box(written: Callable[..., list[str]]) -> None:

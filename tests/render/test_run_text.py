@@ -450,6 +450,11 @@ def test_what_the_document_of_a_run_has() -> None:
     assert document["impulse"]["sensor"] == "any"
     assert document["evidence"]["batch"]["sizes"] == [1, 8]
     assert run_document(Run([given, model], []), 0)["evidence"] is None
+    done = Run([Bundle("/out/m", "m", ())], [Record("emit", Status.DONE, 0.123456)], error=InputError("no", hint="so"))
+    document = run_document(done, 4)
+    assert document["bundle"] == {"folder": "/out/m", "name": "m"}
+    assert document["stages"] == [{"name": "emit", "status": "done", "seconds": 0.1235}]
+    assert document["error"] == {"code": InputError.code, "message": "no", "hint": "so", "path": None, "line": None}
 
 
 def test_parts_of_an_impulse() -> None:

@@ -243,7 +243,11 @@ class TestSecondary:
             ({"input_object_max_width": 31}, [False, True], "its width 32 is above input-object-max-width=31"),
             ({"input_object_max_width": 32, "input_object_min_height": 32}, [True, True], ""),
             ({"input_object_max_height": 5}, [False, False], "its height 32 is above input-object-max-height=5"),
-            ({"classifier_async_mode": 1}, [False, False], "classifier-async-mode=1, and without a tracker"),
+            (
+                {"classifier_async_mode": 1},
+                [False, False],
+                "classifier-async-mode=1, and without a tracker no object is looked at",
+            ),
         ],
         ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
     )
@@ -253,7 +257,7 @@ class TestSecondary:
         assert [bool(one.classifications) for one in frame.objects] == seen
         assert [not one.skipped for one in frame.objects] == seen
         for one in frame.objects:
-            assert all(why in sentence for sentence in one.skipped)
+            assert all(sentence == f"engine 2 did not look at it: {why}" for sentence in one.skipped)
         assert [finding.id for finding in runner.findings] == ([] if any(seen) else ["EI704"])
 
     def test_a_jetson_passes_over_less_than_16_pixels(self, tmp_path: Path) -> None:
@@ -326,8 +330,13 @@ class TestSecondary:
     def test_class_ids_behind_a_classifier_end_the_process(self, tmp_path: Path) -> None:
         first = classifier(tmp_path, "first", gie_unique_id=1, process_mode=1)
         runner = _runner(first, classifier(tmp_path, operate_on_class_ids="0"))
-        with pytest.raises(InputError, match="process ends here"):
+        with pytest.raises(InputError) as caught:
             _one(runner, tmp_path, plain(20, 20, GREEN))
+        assert caught.value.message == (
+            "nvinfer's process ends here (std::out_of_range): operate-on-class-ids is compared with class -1, which a "
+            "primary classifier gives to the whole frame"
+        )
+        assert caught.value.hint == "remove operate-on-class-ids behind a classifier"
 
     def test_a_crop_is_what_nvinfer_cuts(self, tmp_path: Path) -> None:
         """Left and top up to even, sizes down: an odd border of another colour does not come in."""

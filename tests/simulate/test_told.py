@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -18,11 +19,17 @@ from convert.simulate.results import (
     FrameResult,
     SimulatedEngine,
     Simulation,
+    best,
     frame_checks,
     kitti,
     objects_document,
 )
 from convert.simulate.settings import NetworkType, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from convert.findings import Finding
 
 DETECTOR = SimulatedEngine(Path("a.txt"), None, Settings(NetworkType.DETECTOR), Network(3, 96, 96))
 CLASSIFIER = SimulatedEngine(Path("a.txt"), None, Settings(NetworkType.CLASSIFIER), Network(3, 96, 96))
@@ -99,6 +106,22 @@ class TestDocument:
         assert frame["metadata"][1]["passed over"] == ["engine 2 did not look at it: ..."]
         assert (frame["lost"][0]["object"], frame["lost"][0]["confidence"]) == (0, "nan")
 
+    @pytest.mark.parametrize(
+        ("engines", "lists"),
+        [
+            ((DETECTOR,), {"objects": [], "metadata": []}),
+            ((CLASSIFIER,), {"attributes": []}),
+            ((CLASSIFIER, CLASSIFIER), {"attributes": [], "metadata": [], "classifiers": []}),
+        ],
+    )
+    def test_a_picture_without_objects(
+        self, engines: tuple[SimulatedEngine, ...], lists: dict[str, list[object]]
+    ) -> None:
+        """What there could be is an empty list."""
+        (document,) = objects_document(Simulation(engines, (_frame(),)))["frames"]
+        keys = ("objects", "attributes", "metadata", "classifiers")
+        assert {key: document[key] for key in keys if key in document} == lists
+
     def test_a_parser_that_gives_up(self) -> None:
         failed = SimulatedEngine(
             Path("a.txt"), None, Settings(NetworkType.DETECTOR), Network(3, 8, 8), failure="no layers"
@@ -112,15 +135,51 @@ class TestDocument:
         assert b"a\xef\xbf\xbd" in dumps(document)
 
 
+@pytest.mark.parametrize(
+    ("confidences", "kept"),
+    [
+        ((0.5, 0.0, 0.75), (0.75, 0.5)), ((0.0, 0.0), (0.0,)), ((), ()),
+        ([number / 16 for number in range(12)], [number / 16 for number in range(11, 1, -1)]),
+    ],
+)  # fmt: skip
+def test_the_best_dropped_candidates_are_listed(confidences: Sequence[float], kept: Sequence[float]) -> None:
+    dropped = [DroppedCandidate(1, "topk", "", 0, one, "a", None, None) for one in confidences]
+    assert [one.confidence for one in best(dropped)] == list(kept)
+    number = DroppedCandidate(1, "topk", "", 0, math.nan, "a")
+    assert best([number, *dropped[:1]])[-1] is number, "no number comes last"
+
+
 class TestLook:
     def _found(self, made_for: str, *sizes: tuple[int, int], muxer: tuple[int, int] | None = None) -> list[str]:
+        return [f"{one.id} {one.message}" for one in self._findings(made_for, *sizes, muxer=muxer)]
+
+    def _findings(self, made_for: str, *sizes: tuple[int, int], muxer: tuple[int, int] | None = None) -> list[Finding]:
         metadata = (("ei_deepstream.frame", made_for),) if made_for else ()
         engine = SimulatedEngine(
             Path("a.txt"), None, Settings(NetworkType.CLASSIFIER), Network(3, 96, 170), metadata=metadata
         )
         frames = tuple(_frame(*size, name=f"p{number}") for number, size in enumerate(sizes))
         simulation = Simulation((engine,), frames)
-        return [f"{one.id} {one.message}" for one in frame_checks(simulation, app=Path("app.txt"), muxer=muxer)]
+        return list(frame_checks(simulation, app=Path("app.txt"), muxer=muxer))
+
+    @pytest.mark.parametrize(
+        ("size", "differs"), [((1009, 1000), False), ((1011, 1000), True), ((1000, 1011), True), ((1000, 1009), False)]
+    )
+    def test_from_where_an_aspect_is_another(self, size: tuple[int, int], differs: bool) -> None:
+        assert [bool(self._found("1:1", size)), bool(self._found("", size, muxer=(50, 50)))] == [differs] * 2
+
+    def test_what_to_do_about_an_aspect(self) -> None:
+        model, app = self._findings("16:9", (640, 480), muxer=(1920, 1080))
+        assert (model.path, model.hint) == ("a.txt", "use pictures of 16:9, or convert again with --frame")
+        assert (app.path, app.hint) == (
+            "app.txt",
+            "the pictures are taken as they are; the app would stretch them first",
+        )
+
+    def test_many_are_counted_from_four_on(self) -> None:
+        for count, end in ((1, "(10x10)"), (3, "p2 (10x10)"), (4, "p2 (10x10) and 1 more")):
+            (said,) = self._found("16:9", *[(10, 10)] * count)
+            assert said.endswith(end)
 
     @pytest.mark.parametrize("made_for", ["16:9", "1920x1080", "1280x720"])
     def test_pictures_of_another_aspect_are_named(self, made_for: str) -> None:

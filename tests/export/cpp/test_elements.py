@@ -92,7 +92,7 @@ def test_a_brace_that_never_closes(body: str) -> None:
         read_elements(scanner, signed=False)
 
 
-@pytest.mark.parametrize("cell", ["0x1 c", "0x\n1c", "0 x1c", "0x1g", "1x1c", "0x1c 0x1c"])
+@pytest.mark.parametrize("cell", ["0x1 c", "0x\n1c", "0 x1c", "0x1g", "1x1c", "0x1c 0x1c", "0x\v\v", "0x\f1"])
 def test_one_cell_among_regular_ones_that_is_no_byte(cell: str) -> None:
     for body in (f"0x01, 0x02, {cell}, 0x03,", f"{cell}, 0x03", f"0x03, {cell}"):
         scanner = Scanner(f"{{{body}}}".encode())
