@@ -128,7 +128,7 @@ def side_by_side(models: Sequence[bytes]) -> bytes:
 
 
 def written(model: onnx.ModelProto) -> list[str]:
-    """Every node with its attributes and constants ("f32" is float32); tensors are called by the number of their node."""
+    """Every node with its attributes and constants ("f32" is float32); other tensors are numbered by their nodes."""
     constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     known = {"": "", **{value.name: "x" for value in model.graph.input}, **{v.name: "y" for v in model.graph.output}}
 
