@@ -720,6 +720,17 @@ PASSES = [
           y = Where(b8[1]{0}, x, f32[1]{2})
         """,
     ),
+    (
+        plain_quantization, "1,3,4,5", "1,3,4,5", 13,
+        """
+          s = Constant<value = float {0.5}>()  z = Constant<value = uint8 {30}>()  a = QuantizeLinear(x, s, z)
+          y = DequantizeLinear(a, s)
+        """,
+        """
+          t0 = QuantizeLinear(x, f32[]{0.5}, u8[]{30})
+          y = DequantizeLinear(t0, f32[]{0.5})
+        """,
+    ),
 ]  # fmt: skip
 
 
