@@ -218,6 +218,12 @@ BAD = [
         "the manifest is no TOML: Cannot overwrite a value ...",
         "see toml.io; text stands in quotes",
     ),
+    (
+        "[[model]]\nexport = 'a'\nlabels = [",
+        3,
+        "the manifest is no TOML: Invalid value (at end of document)",
+        "see toml.io; text stands in quotes",
+    ),
     ("[[model]]\nexport = a", 2, "the manifest is no TOML: Invalid value ...", "see toml.io; text stands in quotes"),
     ("a = " + "[" * 5000, None, "the manifest is nested too deep", "see toml.io"),
     # The key of the error is written so that no line shows it: the table's line, or none.
@@ -259,6 +265,10 @@ def test_a_name_for_several_says_how_they_differ(read: Read, tmp_path: Path) -> 
     (one,) = read("[[model]]\nexport = 'a.*'\nname = 'door'")
     assert (one.name, one.is_given, one.found) == ("door", True, True)
     assert [model.name for model in read("[[model]]\nexport = '*.zip'\nname = 'x-{stem}'")] == ["x-a", "x-b"]
+    (tmp_path / "Front Door (2)").mkdir()
+    (tmp_path / "Front Door (2)" / "c.zip").write_bytes(b"")
+    (parent,) = read("[[model]]\nexport = 'F*/*.zip'\nname = '{parent}.{stem}-{parent}'")
+    assert (parent.name, parent.options) == ("front-door-2.c-front-door-2", {"bundle_name": parent.name})
 
 
 def test_names_of_a_manifest(read: Read, tmp_path: Path) -> None:

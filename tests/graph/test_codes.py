@@ -494,6 +494,171 @@ NETWORKS = [
     ),
     (
         """
+          w = Constant<value = float[1,2,2,1] {0.126, -0.05, 0.1, 0.254}>()
+          c = Conv<pads = [1,0,1,0], strides = [2,1]>(d, w)
+        """,
+        "c", "1,2,4,1", "1,1,3,1", False, Layers({"Conv": 1}, {}, 1.0),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[1, 2, 2, 1]{63 -25 50 127}, f32[1]{0.002}, i8[1]{0})
+          t4 = Conv<pads = [1, 0, 1, 0], strides = [2, 1]>(t2, t3)
+          t5 = Add(t4, f32[1, 1, 3, 1]{1.306 1.645 1.339})
+          t6 = QuantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = DequantizeLinear(t6, f32[]{0.25}, i8[]{0})
+          y = Add(t7, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[1,2,2,1] {0.126, -0.05, 0.1, 0.254}>()
+          c = Conv<auto_pad = "SAME_UPPER", dilations = [2,1]>(d, w)
+        """,
+        "c", "1,2,4,1", "1,1,4,1", False, Layers({"Conv": 1}, {}, 1.0),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[1, 2, 2, 1]{63 -25 50 127}, f32[1]{0.002}, i8[1]{0})
+          t4 = Conv<auto_pad = NOTSET, dilations = [2, 1], pads = [1, 0, 1, 0]>(t2, t3)
+          t5 = Add(t4, f32[1, 1, 4, 1]{1.306 1.645 1.645 1.339})
+          t6 = QuantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = DequantizeLinear(t6, f32[]{0.25}, i8[]{0})
+          y = Add(t7, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
+          m = QuantizeLinear(l, e, n)  k = DequantizeLinear(m, e, n)
+          p = Constant<value = int64[8] {0,0,1,0,0,0,0,0}>()  i = Pad(k, p)  a = Conv(i, w)
+        """,
+        "a", "1,2,1,1", "1,2,2,1", True, Layers({"Conv": 2, "Pad": 1}, {}, 1.0),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t4 = Conv(t2, t3, f32[2]{1.1155 1.531})
+          t5 = QuantizeLinear(t4, f32[]{0.25}, i8[]{0})
+          t6 = DequantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = Pad(t6, i64[8]{0 0 1 0 0 0 0 0}, f32[]{1})
+          t8 = QuantizeLinear(t7, f32[]{0.25}, i8[]{0})
+          t9 = DequantizeLinear(t8, f32[]{0.25}, i8[]{0})
+          t10 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t11 = Conv(t9, t10, f32[2]{0.923 0.646})
+          t12 = QuantizeLinear(t11, f32[]{0.25}, i8[]{0})
+          t13 = DequantizeLinear(t12, f32[]{0.25}, i8[]{0})
+          y = Add(t13, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
+          m = QuantizeLinear(l, e, n)  k = DequantizeLinear(m, e, n)  i = Concat<axis = 2>(k, k)
+          a = Conv(i, w)
+        """,
+        "a", "1,2,1,1", "1,2,2,1", True, Layers({"Concat": 1, "Conv": 2}, {}, 1.0),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t4 = Conv(t2, t3, f32[2]{1.1155 1.531})
+          t5 = QuantizeLinear(t4, f32[]{0.25}, i8[]{0})
+          t6 = DequantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = Concat<axis = 2>(t6, t6)
+          t8 = QuantizeLinear(t7, f32[]{0.25}, i8[]{0})
+          t9 = DequantizeLinear(t8, f32[]{0.25}, i8[]{0})
+          t10 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t11 = Conv(t9, t10, f32[2]{0.923 0.646})
+          t12 = QuantizeLinear(t11, f32[]{0.25}, i8[]{0})
+          t13 = DequantizeLinear(t12, f32[]{0.25}, i8[]{0})
+          y = Add(t13, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
+          b = ReduceMax<axes = [0,2,3], keepdims = 0>(d)  c = Conv(d, w, b)  a = Add(c, l)
+        """,
+        "a", "1,2,2,2", "1,2,2,2", True, Layers({"Add": 1, "Conv": 1, "ReduceMax": 1}, {"Conv": 1}, 0.5),
+        """
+          t3 = Add(t2, f32[]{1.5})
+          t4 = ReduceMax<axes = [0, 2, 3], keepdims = 0>(t2)
+          t5 = Add(t4, f32[]{1.5})
+          t6 = Conv(t3, f32[2, 2, 1, 1]{0.127 -0.05 0.1 0.254}, t5)
+          t7 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t8 = Conv(t2, t7, f32[2]{0.1155 0.531})
+          t9 = Add(t6, t8)
+          t10 = Add(t9, f32[]{1})
+          t11 = QuantizeLinear(t10, f32[]{0.25}, i8[]{0})
+          t12 = DequantizeLinear(t11, f32[]{0.25}, i8[]{0})
+          y = Add(t12, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()
+          v = Constant<value = float[2,2,1,1] {0.1234567, 0.3141592, 0.2718281, 0.5772156}>()  l = Conv(d, w)
+          c = Conv(d, v)  a = Add(c, l)
+        """,
+        "a", "1,2,2,2", "1,2,2,2", True, Layers({"Add": 1, "Conv": 1}, {"Conv": 1}, 0.5),
+        """
+          t3 = Add(t2, f32[]{1.5})
+          t4 = Conv(t3, f32[2, 2, 1, 1]{0.123457 0.314159 0.271828 0.577216})
+          t5 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t6 = Conv(t2, t5, f32[2]{0.1155 0.531})
+          t7 = Add(t4, t6)
+          t8 = Add(t7, f32[]{1})
+          t9 = QuantizeLinear(t8, f32[]{0.25}, i8[]{0})
+          t10 = DequantizeLinear(t9, f32[]{0.25}, i8[]{0})
+          y = Add(t10, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)  r = Relu(l)
+          m = QuantizeLinear(r, e, n)  k = DequantizeLinear(m, e, n)  a = Relu(k)
+        """,
+        "a", "1,2,2,2", "1,2,2,2", True, Layers({"Clip": 2, "Conv": 1}, {}, 1.0),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t4 = Conv(t2, t3, f32[2]{1.1155 1.531})
+          t5 = Clip(t4, f32[]{1})
+          t6 = QuantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = DequantizeLinear(t6, f32[]{0.25}, i8[]{0})
+          t8 = Clip(t7, f32[]{1})
+          t9 = QuantizeLinear(t8, f32[]{0.25}, i8[]{0})
+          t10 = DequantizeLinear(t9, f32[]{0.25}, i8[]{0})
+          y = Add(t10, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)  r = Relu(d)
+          a = Add(r, l)
+        """,
+        "a", "1,2,2,2", "1,2,2,2", True, Layers({"Add": 1, "Clip": 1, "Conv": 1}, {}, 1.0),
+        """
+          t3 = Clip(t2, f32[]{-1.5})
+          t4 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t5 = Conv(t2, t4, f32[2]{0.1155 0.531})
+          t6 = Add(t3, t5)
+          t7 = Add(t6, f32[]{2.5})
+          t8 = QuantizeLinear(t7, f32[]{0.25}, i8[]{0})
+          t9 = DequantizeLinear(t8, f32[]{0.25}, i8[]{0})
+          y = Add(t9, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
+          h = Constant<value = float {3}>()  r = Clip(d, , h)  a = Add(r, l)
+        """,
+        "a", "1,2,2,2", "1,2,2,2", True, Layers({"Add": 1, "Clip": 1, "Conv": 1}, {}, 1.0),
+        """
+          t3 = Clip(t2, , f32[]{1.5})
+          t4 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t5 = Conv(t2, t4, f32[2]{0.1155 0.531})
+          t6 = Add(t3, t5)
+          t7 = Add(t6, f32[]{2.5})
+          t8 = QuantizeLinear(t7, f32[]{0.25}, i8[]{0})
+          t9 = DequantizeLinear(t8, f32[]{0.25}, i8[]{0})
+          y = Add(t9, f32[]{-1})
+        """,
+    ),
+    (
+        """
           w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
           f = Constant<value = float {2}>()  a = Mul(l, f)
         """,
