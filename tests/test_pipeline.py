@@ -448,6 +448,21 @@ def test_the_fastest_that_keeps_the_decisions(
         assert validated.evidence.precisions == (*rows[:2], codes if measured else rows[2])
 
 
+def test_int8_is_not_tried_of_a_float_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[Any] = []
+
+    def made(output: Path, options: dict[str, Any], *_: Any, **__: Any) -> tuple[Stage, ...]:
+        asked.append(options)
+        proof = Step("validate", Validated(SMALL, Evidence(precisions=TRIED["fp16"])))
+        return proof, Writes(output, precision=options["precision"])
+
+    monkeypatch.setattr(pipeline, "stages", made)
+    result = convert([SHAPES], tmp_path / "out", {"precision": "auto", "target": "7.1"}, WORKER)
+    assert asked == [{"precision": "fp16", "target": "7.1"}]
+    last: Any = result.artifacts[-1]
+    assert (last[0], last[1].evidence.precisions) == ("fp16", TRIED["fp16"])
+
+
 @pytest.mark.parametrize("wrong", [Step("validate", findings=(WRONG,)), Step("validate", error=InputError("gone"))])
 def test_nothing_is_chosen_where_something_is_wrong(
     wrong: Step, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

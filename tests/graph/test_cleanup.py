@@ -540,6 +540,32 @@ PASSES = [
         """,
     ),
     (
+        remove_transposes, "1,3,2,2", "1,1,1", 13,
+        """
+          s = Constant<value = int64[2] {1,12}>()
+          w = Constant<value = float[1,12,1] {0,1,2,3,4,5,6,7,8,9,10,11}>()  a = Transpose<perm = [0,2,3,1]>(x)
+          b = Reshape(a, s)  y = MatMul(b, w)
+        """,
+        """
+          t0 = Transpose<perm = [0, 2, 3, 1]>(x)
+          t1 = Reshape(t0, i64[2]{1 12})
+          y = MatMul(t1, f32[1, 12, 1]{0 1 2 3 4 5 6 7 8 9 10 11})
+        """,
+    ),
+    (
+        remove_transposes, "1,3,2,2", "1,1", 13,
+        """
+          s = Constant<value = int64[2] {1,12}>()  t = Constant<value = int64[2] {12,1}>()
+          a = Transpose<perm = [0,2,3,1]>(x)  b = Reshape(a, s)  c = Reshape(x, t)  y = MatMul(b, c)
+        """,
+        """
+          t0 = Transpose<perm = [0, 2, 3, 1]>(x)
+          t1 = Reshape(t0, i64[2]{1 12})
+          t2 = Reshape(x, i64[2]{12 1})
+          y = MatMul(t1, t2)
+        """,
+    ),
+    (
         merge_reshapes, "1,3,4,5", "1,60", 13,
         """
           s = Constant<value = int64[2] {1,-1}>()  a = Flatten<axis = 2>(x)  y = Reshape(a, s)

@@ -660,6 +660,252 @@ NETWORKS = [
     (
         """
           w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
+          m = QuantizeLinear(l, e, n)  k = DequantizeLinear(m, e, n)
+          i = Constant<value = int64[4] {1,2,2,3}>()  a = Expand(k, i)
+        """,
+        "a", "1,2,2,1", "1,2,2,3", True, Layers({"Conv": 1, "Expand": 1}, {}, 1.0),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t4 = Conv(t2, t3, f32[2]{1.1155 1.531})
+          t5 = QuantizeLinear(t4, f32[]{0.25}, i8[]{0})
+          t6 = DequantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = Expand(t6, i64[4]{1 2 2 3})
+          t8 = QuantizeLinear(t7, f32[]{0.25}, i8[]{0})
+          t9 = DequantizeLinear(t8, f32[]{0.25}, i8[]{0})
+          y = Add(t9, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
+          m = QuantizeLinear(l, e, n)  k = DequantizeLinear(m, e, n)
+          i = Constant<value = int64[4] {1,1,2,1}>()  a = Tile(k, i)
+        """,
+        "a", "1,2,2,1", "1,2,4,1", True, Layers({"Conv": 1, "Tile": 1}, {}, 1.0),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t4 = Conv(t2, t3, f32[2]{1.1155 1.531})
+          t5 = QuantizeLinear(t4, f32[]{0.25}, i8[]{0})
+          t6 = DequantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = Tile(t6, i64[4]{1 1 2 1})
+          t8 = QuantizeLinear(t7, f32[]{0.25}, i8[]{0})
+          t9 = DequantizeLinear(t8, f32[]{0.25}, i8[]{0})
+          y = Add(t9, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
+          m = QuantizeLinear(l, e, n)  k = DequantizeLinear(m, e, n)  i = Constant<value = int64[1] {1}>()
+          a = Gather<axis = 1>(k, i)
+        """,
+        "a", "1,2,2,1", "1,1,2,1", True, Layers({"Conv": 1, "Gather": 1}, {}, 1.0),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t4 = Conv(t2, t3, f32[2]{1.1155 1.531})
+          t5 = QuantizeLinear(t4, f32[]{0.25}, i8[]{0})
+          t6 = DequantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = Gather<axis = 1>(t6, i64[1]{1})
+          t8 = QuantizeLinear(t7, f32[]{0.25}, i8[]{0})
+          t9 = DequantizeLinear(t8, f32[]{0.25}, i8[]{0})
+          y = Add(t9, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
+          m = QuantizeLinear(l, e, n)  k = DequantizeLinear(m, e, n)  a = ReduceMax<axes = [2]>(k)
+        """,
+        "a", "1,2,2,1", "1,2,1,1", True, Layers({"Conv": 1, "ReduceMax": 1}, {}, 1.0),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t4 = Conv(t2, t3, f32[2]{1.1155 1.531})
+          t5 = QuantizeLinear(t4, f32[]{0.25}, i8[]{0})
+          t6 = DequantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = ReduceMax<axes = [2]>(t6)
+          t8 = QuantizeLinear(t7, f32[]{0.25}, i8[]{0})
+          t9 = DequantizeLinear(t8, f32[]{0.25}, i8[]{0})
+          y = Add(t9, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
+          m = QuantizeLinear(l, e, n)  k = DequantizeLinear(m, e, n)
+          a = ReduceMin<axes = [2], keepdims = 0>(k)
+        """,
+        "a", "1,2,2,1", "1,2,1", True, Layers({"Conv": 1, "ReduceMin": 1}, {}, 1.0),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t4 = Conv(t2, t3, f32[2]{1.1155 1.531})
+          t5 = QuantizeLinear(t4, f32[]{0.25}, i8[]{0})
+          t6 = DequantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = ReduceMin<axes = [2], keepdims = 0>(t6)
+          t8 = QuantizeLinear(t7, f32[]{0.25}, i8[]{0})
+          t9 = DequantizeLinear(t8, f32[]{0.25}, i8[]{0})
+          y = Add(t9, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
+          m = QuantizeLinear(l, e, n)  k = DequantizeLinear(m, e, n)  a = Flatten(k)
+        """,
+        "a", "1,2,2,1", "1,4", True, Layers({"Conv": 1, "Flatten": 1}, {}, 1.0),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t4 = Conv(t2, t3, f32[2]{1.1155 1.531})
+          t5 = QuantizeLinear(t4, f32[]{0.25}, i8[]{0})
+          t6 = DequantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = Flatten(t6)
+          t8 = QuantizeLinear(t7, f32[]{0.25}, i8[]{0})
+          t9 = DequantizeLinear(t8, f32[]{0.25}, i8[]{0})
+          y = Add(t9, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
+          m = QuantizeLinear(l, e, n)  k = DequantizeLinear(m, e, n)  a = GlobalMaxPool(k)
+        """,
+        "a", "1,2,2,1", "1,2,1,1", True, Layers({"Conv": 1, "GlobalMaxPool": 1}, {}, 1.0),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t4 = Conv(t2, t3, f32[2]{1.1155 1.531})
+          t5 = QuantizeLinear(t4, f32[]{0.25}, i8[]{0})
+          t6 = DequantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = GlobalMaxPool(t6)
+          t8 = QuantizeLinear(t7, f32[]{0.25}, i8[]{0})
+          t9 = DequantizeLinear(t8, f32[]{0.25}, i8[]{0})
+          y = Add(t9, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
+          m = QuantizeLinear(l, e, n)  k = DequantizeLinear(m, e, n)  i = Constant<value = int64[1] {3}>()
+          a = Squeeze(k, i)
+        """,
+        "a", "1,2,2,1", "1,2,2", True, Layers({"Conv": 1, "Squeeze": 1}, {}, 1.0),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t4 = Conv(t2, t3, f32[2]{1.1155 1.531})
+          t5 = QuantizeLinear(t4, f32[]{0.25}, i8[]{0})
+          t6 = DequantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = Squeeze(t6, i64[1]{3})
+          t8 = QuantizeLinear(t7, f32[]{0.25}, i8[]{0})
+          t9 = DequantizeLinear(t8, f32[]{0.25}, i8[]{0})
+          y = Add(t9, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
+          m = QuantizeLinear(l, e, n)  k = DequantizeLinear(m, e, n)  i = Constant<value = int64[1] {4}>()
+          a = Unsqueeze(k, i)
+        """,
+        "a", "1,2,2,1", "1,2,2,1,1", True, Layers({"Conv": 1, "Unsqueeze": 1}, {}, 1.0),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t4 = Conv(t2, t3, f32[2]{1.1155 1.531})
+          t5 = QuantizeLinear(t4, f32[]{0.25}, i8[]{0})
+          t6 = DequantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = Unsqueeze(t6, i64[1]{4})
+          t8 = QuantizeLinear(t7, f32[]{0.25}, i8[]{0})
+          t9 = DequantizeLinear(t8, f32[]{0.25}, i8[]{0})
+          y = Add(t9, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
+          m = QuantizeLinear(l, e, n)  k = DequantizeLinear(m, e, n)  i = Constant<value = int64[1] {0}>()
+          j = Constant<value = int64[1] {1}>()  a = Slice(k, i, j)
+        """,
+        "a", "1,2,2,1", "1,2,2,1", True, Layers({"Conv": 1, "Slice": 1}, {}, 1.0),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t4 = Conv(t2, t3, f32[2]{1.1155 1.531})
+          t5 = QuantizeLinear(t4, f32[]{0.25}, i8[]{0})
+          t6 = DequantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = Slice(t6, i64[1]{0}, i64[1]{1})
+          t8 = QuantizeLinear(t7, f32[]{0.25}, i8[]{0})
+          t9 = DequantizeLinear(t8, f32[]{0.25}, i8[]{0})
+          y = Add(t9, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
+          m = QuantizeLinear(l, e, n)  k = DequantizeLinear(m, e, n)  a = Transpose<perm = [0,2,1,3]>(k)
+        """,
+        "a", "1,2,2,1", "1,2,2,1", True, Layers({"Conv": 1, "Transpose": 1}, {}, 1.0),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t4 = Conv(t2, t3, f32[2]{1.1155 1.531})
+          t5 = QuantizeLinear(t4, f32[]{0.25}, i8[]{0})
+          t6 = DequantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = Transpose<perm = [0, 2, 1, 3]>(t6)
+          t8 = QuantizeLinear(t7, f32[]{0.25}, i8[]{0})
+          t9 = DequantizeLinear(t8, f32[]{0.25}, i8[]{0})
+          y = Add(t9, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
+          m = QuantizeLinear(l, e, n)  k = DequantizeLinear(m, e, n)  a = ReduceMean<axes = [2]>(k)
+        """,
+        "a", "1,2,2,1", "1,2,1,1", True, Layers({"Conv": 1, "ReduceMean": 1}, {}, 1.0),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t4 = Conv(t2, t3, f32[2]{1.1155 1.531})
+          t5 = QuantizeLinear(t4, f32[]{0.25}, i8[]{0})
+          t6 = DequantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = ReduceMean<axes = [2]>(t6)
+          t8 = QuantizeLinear(t7, f32[]{0.25}, i8[]{0})
+          t9 = DequantizeLinear(t8, f32[]{0.25}, i8[]{0})
+          y = Add(t9, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
+          m = QuantizeLinear(l, e, n)  k = DequantizeLinear(m, e, n)  a = GlobalAveragePool(k)
+        """,
+        "a", "1,2,2,1", "1,2,1,1", True, Layers({"Conv": 1, "GlobalAveragePool": 1}, {}, 1.0),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t4 = Conv(t2, t3, f32[2]{1.1155 1.531})
+          t5 = QuantizeLinear(t4, f32[]{0.25}, i8[]{0})
+          t6 = DequantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = GlobalAveragePool(t6)
+          t8 = QuantizeLinear(t7, f32[]{0.25}, i8[]{0})
+          t9 = DequantizeLinear(t8, f32[]{0.25}, i8[]{0})
+          y = Add(t9, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
+          m = QuantizeLinear(l, e, n)  k = DequantizeLinear(m, e, n)  a = LogSoftmax<axis = 1>(k)
+        """,
+        "a", "1,2,2,1", "1,2,2,1", True, Layers({"Conv": 1}, {"LogSoftmax": 1}, 1.0),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t4 = Conv(t2, t3, f32[2]{1.1155 1.531})
+          t5 = QuantizeLinear(t4, f32[]{0.25}, i8[]{0})
+          t6 = DequantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = LogSoftmax<axis = 1>(t6)
+          t8 = Add(t7, f32[]{1})
+          t9 = QuantizeLinear(t8, f32[]{0.25}, i8[]{0})
+          t10 = DequantizeLinear(t9, f32[]{0.25}, i8[]{0})
+          y = Add(t10, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
           f = Constant<value = float {2}>()  a = Mul(l, f)
         """,
         "a", "1,2,2,2", "1,2,2,2", True, Layers({"Conv": 1}, {"Mul": 1}, 1.0),
