@@ -289,6 +289,26 @@ def test_names_of_a_manifest(read: Read, tmp_path: Path) -> None:
     assert max(map(len, names)) <= LONGEST_NAME
 
 
+def test_a_pair_has_its_own_name_or_that_of_both(read: Read) -> None:
+    (plain,) = read("[[model]]\npgie='a/door.zip'\nsgie='b/Gate 2.zip'")
+    assert (plain.name, plain.is_given, plain.options, plain.line) == ("door-gate-2", False, {}, 1)
+    (named,) = read("[[model]]\npgie='a.zip'\nsgie='studio:7'\nname='door'\nopset=12")
+    assert (named.name, named.is_given, named.options) == ("door", True, {"opset": 12, "bundle_name": "door"})
+    assert str(named.sgie) == "studio:7"
+    assert named.export.name == "a.zip"
+
+
+def test_patterns_that_cannot_be_looked_for(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(36, "File name too long")
+
+    monkeypatch.setattr("glob.glob", fails)
+    with pytest.raises(InputError) as caught:
+        read("[[model]]\nname = '{stem}'\nexport = 'x/*.zip'")
+    message = "export 'x/*.zip' cannot be looked for: [Errno 36] File name too long"
+    assert (caught.value.message, caught.value.line, caught.value.hint) == (message, 3, USAGE)
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"[[model]]\nexport = '\x80'"])
 def test_not_text(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "m.toml").write_bytes(content)

@@ -407,6 +407,99 @@ BATCHES = [
         """,
     ),
     (
+        "1,6", "1,2", 13,
+        """
+          w = Constant<value = float[6,2] {1,2,3,4,5,6,7,8,9,10,11,12}>()  y = Gemm(x, w)
+        """,
+        """
+          y = Gemm(x, f32[6, 2]{1 2 3 4 5 6 7 8 9 10 11 12})
+        """,
+    ),
+    (
+        "1,6", "1,2", 13,
+        """
+          w = Constant<value = float[6,2] {1,2,3,4,5,6,7,8,9,10,11,12}>()
+          c = Constant<value = float[1,2] {1,2}>()  y = Gemm(x, w, c)
+        """,
+        """
+          y = Gemm(x, f32[6, 2]{1 2 3 4 5 6 7 8 9 10 11 12}, f32[1, 2]{1 2})
+        """,
+    ),
+    (
+        "1,3,4,5", "1,3,4,5", 13,
+        """
+          m = ReduceMean(x)  t = Constant<value = int64[0] {}>()  s = Reshape(m, t)  y = Mul(x, s)
+        """,
+        """
+          t0 = Reshape(x, i64[5]{-1 1 3 4 5})
+          t1 = Reshape(x, i64[5]{-1 1 3 4 5})
+          t2 = ReduceMean<axes = [1, 2, 3, 4]>(t1)
+          t3 = Reshape(t2, i64[4]{-1 1 1 1})
+          t4 = Reshape(t3, i64[5]{-1 1 1 1 1})
+          t5 = Reshape(t4, i64[1]{-1})
+          t6 = Reshape(t5, i64[5]{-1 1 1 1 1})
+          t7 = Mul(t0, t6)
+          y = Reshape(t7, i64[4]{-1 3 4 5})
+        """,
+    ),
+    (
+        "1,3,4,5", "1,120", 13,
+        """
+          a = Transpose<perm = [1,0,2,3]>(x)  s = Constant<value = int64[4] {3,1,4,5}>()  b = Reshape(x, s)
+          c = Concat<axis = 3>(a, b)  t = Constant<value = int64[2] {1,120}>()  y = Reshape(c, t)
+        """,
+        """
+          t0 = Reshape(x, i64[4]{-1 1 4 5})
+          t1 = Reshape(x, i64[4]{-1 1 4 5})
+          t2 = Concat<axis = 3>(t0, t1)
+          y = Reshape(t2, i64[2]{-1 120})
+        """,
+    ),
+    (
+        "1,6", "1,12", 13,
+        """
+          s = Constant<value = int64[2] {3,2}>()  r = Reshape(x, s)  e = Constant<value = int64[3] {2,3,2}>()
+          b = Expand(r, e)  t = Constant<value = int64[2] {1,12}>()  y = Reshape(b, t)
+        """,
+        """
+          t0 = Reshape(x, i64[2]{-1 2})
+          t1 = Reshape(t0, i64[4]{-1 1 3 2})
+          t2 = Expand(t1, i64[4]{1 2 3 2})
+          t3 = Reshape(t2, i64[3]{-1 3 2})
+          y = Reshape(t3, i64[2]{-1 12})
+        """,
+    ),
+    (
+        "1,6", "1,9", 13,
+        """
+          s = Constant<value = int64[2] {3,2}>()  r = Reshape(x, s)  c = Transpose<perm = [1,0]>(r)
+          p = MatMul(r, c)  t = Constant<value = int64[2] {1,9}>()  y = Reshape(p, t)
+        """,
+        """
+          t0 = Reshape(x, i64[2]{-1 2})
+          t1 = Reshape(t0, i64[3]{-1 3 2})
+          t2 = Transpose<perm = [1, 0]>(t0)
+          t3 = Reshape(t2, i64[3]{2 -1 3})
+          t4 = Transpose<perm = [1, 0, 2]>(t3)
+          t5 = MatMul(t1, t4)
+          t6 = Reshape(t5, i64[2]{-1 3})
+          y = Reshape(t6, i64[2]{-1 9})
+        """,
+    ),
+    (
+        "1,6", "1,12", 13,
+        """
+          s = Constant<value = int64[2] {3,2}>()  r = Reshape(x, s)
+          w = Constant<value = float[4,2] {1,2,3,4,5,6,7,8}>()  p = Gemm<transB = 1>(r, w)
+          t = Constant<value = int64[2] {1,12}>()  y = Reshape(p, t)
+        """,
+        """
+          t0 = Reshape(x, i64[2]{-1 2})
+          t1 = Gemm<transB = 1>(t0, f32[4, 2]{1 2 3 4 5 6 7 8})
+          y = Reshape(t1, i64[2]{-1 12})
+        """,
+    ),
+    (
         "1,3,4,5", "1,60", 13,
         """
           s = Constant<value = int64[2] {1, -1}>()  y = Reshape(x, s)

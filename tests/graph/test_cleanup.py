@@ -708,6 +708,17 @@ PASSES = [
         """,
     ),
     (
+        plain_quantization, "1,3,4,5", "1,3,4,5", 13,
+        """
+          w = Constant<value = int8[1] {3}>()  s = Constant<value = float {0.5}>()
+          z = Constant<value = int8 {4}>()  d = DequantizeLinear(w, s, z)  y = Mul(x, d)
+        """,
+        """
+          t0 = DequantizeLinear(i8[1]{3}, f32[]{0.5}, i8[]{4})
+          y = Mul(x, t0)
+        """,
+    ),
+    (
         plain_integers, "1,3,4,5", "1,3,4,5", 13,
         """
           c = Cast<to = 2>(x)  y = Cast<to = 1>(c)

@@ -906,6 +906,195 @@ NETWORKS = [
     (
         """
           w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
+          m = QuantizeLinear(l, e, n)  k = DequantizeLinear(m, e, n)  t = ReduceMax<keepdims = 0>(d)
+          a = Clip(k, t)
+        """,
+        "a", "1,2,2,1", "1,2,2,1", True, Layers({"Clip": 1, "Conv": 1, "ReduceMax": 1}, {}, 1.0),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t4 = Conv(t2, t3, f32[2]{1.1155 1.531})
+          t5 = QuantizeLinear(t4, f32[]{0.25}, i8[]{0})
+          t6 = DequantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = Add(t6, f32[]{-1})
+          t8 = ReduceMax<keepdims = 0>(t2)
+          t9 = Add(t8, f32[]{1.5})
+          t10 = Clip(t7, t9)
+          t11 = Add(t10, f32[]{1})
+          t12 = QuantizeLinear(t11, f32[]{0.25}, i8[]{0})
+          t13 = DequantizeLinear(t12, f32[]{0.25}, i8[]{0})
+          y = Add(t13, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
+          m = QuantizeLinear(l, e, n)  k = DequantizeLinear(m, e, n)
+          b = ReduceMax<axes = [0,2,3], keepdims = 0>(d)  c = Conv(k, w, b)
+        """,
+        "c", "1,2,2,1", "1,2,2,1", True, Layers({"Conv": 1, "ReduceMax": 1}, {"Conv": 1}, 0.5),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t4 = Conv(t2, t3, f32[2]{1.1155 1.531})
+          t5 = QuantizeLinear(t4, f32[]{0.25}, i8[]{0})
+          t6 = DequantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = Add(t6, f32[]{-1})
+          t8 = ReduceMax<axes = [0, 2, 3], keepdims = 0>(t2)
+          t9 = Add(t8, f32[]{1.5})
+          t10 = Conv(t7, f32[2, 2, 1, 1]{0.127 -0.05 0.1 0.254}, t9)
+          t11 = Add(t10, f32[]{1})
+          t12 = QuantizeLinear(t11, f32[]{0.25}, i8[]{0})
+          t13 = DequantizeLinear(t12, f32[]{0.25}, i8[]{0})
+          y = Add(t13, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
+          m = QuantizeLinear(l, e, n)  k = DequantizeLinear(m, e, n)  i = Concat<axis = 1>(d, k)
+          a = Concat<axis = 1>(i, d)
+        """,
+        "a", "1,2,1,1", "1,6,1,1", True, Layers({"Concat": 2, "Conv": 1}, {}, 1.0),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t4 = Conv(t2, t3, f32[2]{1.1155 1.531})
+          t5 = QuantizeLinear(t4, f32[]{0.25}, i8[]{0})
+          t6 = DequantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = Concat<axis = 1>(t2, t6)
+          t8 = Add(t7, f32[1, 4, 1, 1]{1.5 1.5 -1 -1})
+          t9 = Add(t2, f32[]{1.5})
+          t10 = Concat<axis = 1>(t8, t9)
+          t11 = Add(t10, f32[]{1})
+          t12 = QuantizeLinear(t11, f32[]{0.25}, i8[]{0})
+          t13 = DequantizeLinear(t12, f32[]{0.25}, i8[]{0})
+          y = Add(t13, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
+          m = QuantizeLinear(l, e, n)  k = DequantizeLinear(m, e, n)  i = Concat<axis = 1>(d, k)
+          p = Constant<value = int64[8] {0,0,1,0,0,0,0,0}>()  a = Pad(i, p)
+        """,
+        "a", "1,2,1,1", "1,4,2,1", True, Layers({"Concat": 1, "Conv": 1, "Pad": 1}, {}, 1.0),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t4 = Conv(t2, t3, f32[2]{1.1155 1.531})
+          t5 = QuantizeLinear(t4, f32[]{0.25}, i8[]{0})
+          t6 = DequantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = Concat<axis = 1>(t2, t6)
+          t8 = Add(t7, f32[1, 4, 1, 1]{1.5 1.5 -1 -1})
+          t9 = Pad(t8, i64[8]{0 0 1 0 0 0 0 0})
+          t10 = Add(t9, f32[]{1})
+          t11 = QuantizeLinear(t10, f32[]{0.25}, i8[]{0})
+          t12 = DequantizeLinear(t11, f32[]{0.25}, i8[]{0})
+          y = Add(t12, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
+          m = QuantizeLinear(l, e, n)  k = DequantizeLinear(m, e, n)  i = Concat<axis = 1>(d, k)
+          a = MaxPool<kernel_shape = [1,1]>(i)
+        """,
+        "a", "1,2,1,1", "1,4,1,1", True, Layers({"Concat": 1, "Conv": 1, "MaxPool": 1}, {}, 1.0),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t4 = Conv(t2, t3, f32[2]{1.1155 1.531})
+          t5 = QuantizeLinear(t4, f32[]{0.25}, i8[]{0})
+          t6 = DequantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = Concat<axis = 1>(t2, t6)
+          t8 = Add(t7, f32[1, 4, 1, 1]{1.5 1.5 -1 -1})
+          t9 = MaxPool<kernel_shape = [1, 1]>(t8)
+          t10 = Add(t9, f32[]{1})
+          t11 = QuantizeLinear(t10, f32[]{0.25}, i8[]{0})
+          t12 = DequantizeLinear(t11, f32[]{0.25}, i8[]{0})
+          y = Add(t12, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
+          m = QuantizeLinear(l, e, n)  k = DequantizeLinear(m, e, n)  i = Concat<axis = 1>(d, k)  a = Relu(i)
+        """,
+        "a", "1,2,1,1", "1,4,1,1", True, Layers({"Clip": 1, "Concat": 1, "Conv": 1}, {}, 1.0),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t4 = Conv(t2, t3, f32[2]{1.1155 1.531})
+          t5 = QuantizeLinear(t4, f32[]{0.25}, i8[]{0})
+          t6 = DequantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = Concat<axis = 1>(t2, t6)
+          t8 = Add(t7, f32[1, 4, 1, 1]{2.5 2.5 0 0})
+          t9 = Clip(t8, f32[]{1})
+          t10 = QuantizeLinear(t9, f32[]{0.25}, i8[]{0})
+          t11 = DequantizeLinear(t10, f32[]{0.25}, i8[]{0})
+          y = Add(t11, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
+          m = QuantizeLinear(l, e, n)  k = DequantizeLinear(m, e, n)  i = Concat<axis = 1>(d, k)
+          j = Concat<axis = 1>(k, d)  a = Add(i, j)
+        """,
+        "a", "1,2,1,1", "1,4,1,1", True, Layers({"Add": 1, "Concat": 2, "Conv": 1}, {}, 1.0),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t4 = Conv(t2, t3, f32[2]{1.1155 1.531})
+          t5 = QuantizeLinear(t4, f32[]{0.25}, i8[]{0})
+          t6 = DequantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = Concat<axis = 1>(t2, t6)
+          t8 = Concat<axis = 1>(t6, t2)
+          t9 = Add(t7, t8)
+          t10 = Add(t9, f32[1, 4, 1, 1]{1.5 1.5 1.5 1.5})
+          t11 = QuantizeLinear(t10, f32[]{0.25}, i8[]{0})
+          t12 = DequantizeLinear(t11, f32[]{0.25}, i8[]{0})
+          y = Add(t12, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
+          m = QuantizeLinear(l, e, n)  k = DequantizeLinear(m, e, n)  i = Concat<axis = 1>(d, k)
+          a = Softmax<axis = 1>(i)
+        """,
+        "a", "1,2,1,1", "1,4,1,1", True, Layers({"Concat": 1, "Conv": 1}, {"Softmax": 1}, 1.0),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t4 = Conv(t2, t3, f32[2]{1.1155 1.531})
+          t5 = QuantizeLinear(t4, f32[]{0.25}, i8[]{0})
+          t6 = DequantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = Concat<axis = 1>(t2, t6)
+          t8 = Add(t7, f32[1, 4, 1, 1]{1.5 1.5 -1 -1})
+          t9 = Softmax<axis = 1>(t8)
+          t10 = Add(t9, f32[]{1})
+          t11 = QuantizeLinear(t10, f32[]{0.25}, i8[]{0})
+          t12 = DequantizeLinear(t11, f32[]{0.25}, i8[]{0})
+          y = Add(t12, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
+          m = QuantizeLinear(l, e, n)  k = DequantizeLinear(m, e, n)  i = Concat<axis = 1>(d, k)
+          v = Constant<value = float[1,4,1,1] {0.127, 0.1, 0.05, 0.01}>()  a = Conv(i, v)
+        """,
+        "a", "1,2,1,1", "1,1,1,1", True, Layers({"Concat": 1, "Conv": 1}, {"Conv": 1}, 0.5),
+        """
+          t3 = DequantizeLinear<axis = 0>(i8[2, 2, 1, 1]{127 -50 50 127}, f32[2]{0.001 0.002}, i8[2]{0 0})
+          t4 = Conv(t2, t3, f32[2]{1.1155 1.531})
+          t5 = QuantizeLinear(t4, f32[]{0.25}, i8[]{0})
+          t6 = DequantizeLinear(t5, f32[]{0.25}, i8[]{0})
+          t7 = Concat<axis = 1>(t2, t6)
+          t8 = Add(t7, f32[1, 4, 1, 1]{1.5 1.5 -1 -1})
+          t9 = Conv(t8, f32[1, 4, 1, 1]{0.127 0.1 0.05 0.01}, f32[1]{1})
+          t10 = QuantizeLinear(t9, f32[]{0.25}, i8[]{0})
+          t11 = DequantizeLinear(t10, f32[]{0.25}, i8[]{0})
+          y = Add(t11, f32[]{-1})
+        """,
+    ),
+    (
+        """
+          w = Constant<value = float[2,2,1,1] {0.127, -0.05, 0.1, 0.254}>()  l = Conv(d, w)
           f = Constant<value = float {2}>()  a = Mul(l, f)
         """,
         "a", "1,2,2,2", "1,2,2,2", True, Layers({"Conv": 1}, {"Mul": 1}, 1.0),
