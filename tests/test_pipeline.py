@@ -17,7 +17,7 @@ from convert.export.unpack import Unpack
 from convert.files import Output
 from convert.findings import Finding, Level
 from convert.graph.adapt import Adapt
-from convert.images import Frame
+from convert.images import Frame, parse_line
 from convert.isolation import SENT, Died, InProcessWorker
 from convert.pipeline import Chosen, InWorker, Record, Run, Status, adapting, convert, died, run, stages, unpacking
 from convert.translate import Translate
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from convert.types import Stage
 
 SHAPES = Path("samples/exports/shapes-cpp-2025")
+FOMO = Path("samples/exports/table-fomo-2025.zip")
 WORKER = InProcessWorker()
 NOTE, WARNING = Finding("EI200", Level.NOTE, "a note"), Finding("EI201", Level.WARNING, "a warning")
 WRONG = Finding("EI400", Level.ERROR, "it is wrong")
@@ -534,7 +535,7 @@ def test_two_exports_for_one_app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     result, asked = pair(monkeypatch, tmp_path, FIRST, second(), {**own, **shared})
     (one, emit), (two, none) = asked
     assert one == {**own, **shared}
-    assert (emit.role, emit.folder, emit.target) == ("pgie", tmp_path / "out", "7.1")
+    assert (emit.role, emit.folder, emit.target, emit.canvas) == ("pgie", tmp_path / "out", "7.1", None)
     assert (two, none) == ({**shared, "labels": ("x", "y"), "frame": "none"}, None)
     said = Finding("EI105", Level.WARNING, "give --sgie-labels", hint="as --sgie-labels a,b")
     assert result.findings == (WARNING, said, NOTE)
@@ -548,6 +549,44 @@ def test_two_exports_for_one_app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert result.secondary is not None
     assert result.secondary.artifacts[0] == tmp_path / "b.zip"
     assert result.is_good
+
+
+@pytest.mark.parametrize("frame", [Frame(640, 480, in_pixels=True), Frame(4, 3), "auto", None])
+def test_lines_in_pixels_are_drawn_on_frames_of_that_size(
+    frame: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    canvas = frame if isinstance(frame, Frame) and frame.in_pixels else None
+    _, ((_, emit), _) = pair(monkeypatch, tmp_path, FIRST, second(), {"frame": frame})
+    assert emit.canvas == canvas
+    monkeypatch.undo()
+    made = stages(tmp_path, {"frame": frame or "none"}, WORKER)[-1]
+    assert isinstance(made, Emit)
+    assert made.canvas == canvas
+
+
+def test_a_dry_run_of_two_exports_plans_the_files_of_both(tmp_path: Path) -> None:
+    options = {"frame": Frame(640, 480, in_pixels=True), "line": (parse_line("door:0,10,100,10"),)}
+    result = convert([FOMO, SHAPES], tmp_path / "out", options, WORKER, dry=True)
+    assert result.error is None
+    assert told(result.records) == [
+        *((name, "planned") for name in ("unpack", "translate", "adapt", "validate") * 2), ("emit", "planned"),
+    ]  # fmt: skip
+    names = [Path(each.path).name for each in result.outputs]
+    assert {each.path for each in result.outputs} == {str(tmp_path / "out" / name) for name in names}
+    assert len(set(names)) == len(names) > 10
+    assert names[-2:] == ["RUN.md", "report.json"]
+    assert any("analytics" in name for name in names)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_first_of_two_exports_finds_objects(tmp_path: Path) -> None:
+    events: list[Record] = []
+    result = convert([SHAPES, FOMO], tmp_path / "out", {}, WORKER, events.append)
+    assert (told(result.records), events, result.artifacts) == ([("emit", "failed")], [], [SHAPES])
+    error = result.error
+    assert isinstance(error, PresetError)
+    assert error.message == "the primary model is a classifier: it finds no objects that another model could look at"
+    assert error.hint == "give a detector (FOMO, YOLOv5, SSD, ...) as the primary one"
 
 
 def test_what_is_wrong_with_one_of_two_exports(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
