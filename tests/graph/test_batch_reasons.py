@@ -48,6 +48,8 @@ HINT = "Gst-nvinfer makes the batch of every model dynamic; export a model witho
          "Concat (y) joins along the batch, and joins what is not constant to the batch"),
         (f"{TWELVE_ROWS} y = Gemm<transA = 1>(r, r)", "1,3,4,5", "5,5", 13,
          f"Gemm (y) multiplies along the batch, and {FRONT}"),
+        (f"{TWELVE_ROWS} w = Constant<value = float[12,2] {{{','.join('1' * 24)}}}>() y = Gemm<transA = 1>(r, w)",
+         "1,3,4,5", "5,2", 13, f"Gemm (y) multiplies along the batch, and {FRONT}"),
         ("a = ReduceSum<keepdims = 0>(x) y = Neg(a)", "1,3,4,5", "", 13,
          "its output y does not hold one entry for each picture"),
         ("a = ReduceSum<keepdims = 0>(x) t = Constant<value = int64[1] {3}>() y = Expand(a, t)", "1,3,4,5", "3", 13,

@@ -407,6 +407,173 @@ BATCHES = [
         """,
     ),
     (
+        "1,3,4,5", "1,3,4,5", 17,
+        """
+          y = ReduceMean<axes = [0]>(x)
+        """,
+        """
+          t0 = Reshape(x, i64[5]{-1 1 3 4 5})
+          t1 = ReduceMean<axes = [1]>(t0)
+          y = Reshape(t1, i64[4]{-1 3 4 5})
+        """,
+    ),
+    (
+        "1,3,4,5", "1,3,4,5", 12,
+        """
+          y = ReduceSum<axes = [0]>(x)
+        """,
+        """
+          t0 = Reshape(x, i64[5]{-1 1 3 4 5})
+          t1 = ReduceSum<axes = [1]>(t0)
+          y = Reshape(t1, i64[4]{-1 3 4 5})
+        """,
+    ),
+    (
+        "1,3,4,5", "1,3,4,5", 13,
+        """
+          a = Constant<value = int64[1] {0}>()  y = ReduceSum(x, a)
+        """,
+        """
+          t0 = Reshape(x, i64[5]{-1 1 3 4 5})
+          t1 = ReduceSum(t0, i64[1]{1})
+          y = Reshape(t1, i64[4]{-1 3 4 5})
+        """,
+    ),
+    (
+        "1,3,4,5", "1,3,4,5", 18,
+        """
+          a = Constant<value = int64[1] {0}>()  y = ReduceMax(x, a)
+        """,
+        """
+          t0 = Reshape(x, i64[5]{-1 1 3 4 5})
+          t1 = ReduceMax(t0, i64[1]{1})
+          y = Reshape(t1, i64[4]{-1 3 4 5})
+        """,
+    ),
+    (
+        "1,3,4,5", "1,48", 13,
+        """
+          t = Transpose<perm = [2,1,0,3]>(x)  b = MaxPool<kernel_shape = [1,2]>(t)
+          s = Constant<value = int64[2] {1,48}>()  y = Reshape(b, s)
+        """,
+        """
+          t0 = Transpose<perm = [2, 1, 0, 3]>(x)
+          t1 = Reshape(t0, i64[5]{4 3 -1 1 5})
+          t2 = Transpose<perm = [2, 0, 1, 3, 4]>(t1)
+          t3 = Reshape(t2, i64[4]{-1 3 1 5})
+          t4 = MaxPool<kernel_shape = [1, 2]>(t3)
+          y = Reshape(t4, i64[2]{-1 48})
+        """,
+    ),
+    (
+        "1,3,4,5", "1,1,5,4", 13,
+        """
+          w = Constant<value = float[1,3,1,1] {1,2,3}>()  t = Transpose<perm = [3,1,0,2]>(x)  b = Conv(t, w)
+          y = Transpose<perm = [2,1,0,3]>(b)
+        """,
+        """
+          t0 = Transpose<perm = [3, 1, 0, 2]>(x)
+          t1 = Reshape(t0, i64[5]{5 3 -1 1 4})
+          t2 = Transpose<perm = [2, 0, 1, 3, 4]>(t1)
+          t3 = Reshape(t2, i64[4]{-1 3 1 4})
+          t4 = Conv(t3, f32[1, 3, 1, 1]{1 2 3})
+          y = Reshape(t4, i64[4]{-1 1 5 4})
+        """,
+    ),
+    (
+        "1,3,4,5", "1,3,8,15", 18,
+        """
+          s = Constant<value = int64[2] {8,15}>()  y = Resize<mode = "linear", axes = [2, 3]>(x, , , s)
+        """,
+        """
+          y = Resize<axes = [2, 3], mode = linear>(x, , , i64[2]{8 15})
+        """,
+    ),
+    (
+        "1,3,4,5", "1,3,5,5", 13,
+        """
+          t = Transpose<perm = [2,1,0,3]>(x)
+          c = Constant<value = float[1,3,1,5] {1,2,3,4,5,6,7,8,9,10,11,12,13,14,15}>()
+          b = Concat<axis = 0>(t, c)  y = Transpose<perm = [2,1,0,3]>(b)
+        """,
+        """
+          t0 = Transpose<perm = [2, 1, 0, 3]>(x)
+          t1 = Slice(t0, i64[3]{0 0 0}, i64[3]{1 1 1}, i64[3]{0 1 3})
+          t2 = Where(b8[1, 1, 1, 1]{0}, t1, f32[1, 3, 1, 5]{1 2 3 4 5 6 7 8 9 10 11 12 13 14 15})
+          t3 = Concat<axis = 0>(t0, t2)
+          y = Transpose<perm = [2, 1, 0, 3]>(t3)
+        """,
+    ),
+    (
+        "1,3,4,5", "1,60", 13,
+        """
+          t = Transpose<perm = [2,1,0,3]>(x)  b = Softmax<axis = 2>(t)
+          s = Constant<value = int64[2] {1,60}>()  y = Reshape(b, s)
+        """,
+        """
+          t0 = Transpose<perm = [2, 1, 0, 3]>(x)
+          t1 = Reshape(t0, i64[5]{4 3 -1 1 5})
+          t2 = Transpose<perm = [2, 0, 1, 3, 4]>(t1)
+          t3 = Softmax<axis = 3>(t2)
+          t4 = Reshape(t3, i64[4]{-1 3 1 5})
+          y = Reshape(t4, i64[2]{-1 60})
+        """,
+    ),
+    (
+        "1,3,4,5", "1,120", 13,
+        """
+          t = Transpose<perm = [2,1,0,3]>(x)  e = Constant<value = int64[4] {4,3,2,5}>()  b = Expand(t, e)
+          s = Constant<value = int64[2] {1,120}>()  y = Reshape(b, s)
+        """,
+        """
+          t0 = Transpose<perm = [2, 1, 0, 3]>(x)
+          t1 = Reshape(t0, i64[5]{4 3 -1 1 5})
+          t2 = Transpose<perm = [2, 0, 1, 3, 4]>(t1)
+          t3 = Expand(t2, i64[5]{1 4 3 2 5})
+          t4 = Reshape(t3, i64[4]{-1 3 2 5})
+          y = Reshape(t4, i64[2]{-1 120})
+        """,
+    ),
+    (
+        "1,3,4,5", "1,60", 13,
+        """
+          t = Transpose<perm = [2,1,0,3]>(x)  i = Constant<value = int64[1] {0}>()
+          b = Gather<axis = -2>(t, i)  s = Constant<value = int64[2] {1,60}>()  y = Reshape(b, s)
+        """,
+        """
+          t0 = Transpose<perm = [2, 1, 0, 3]>(x)
+          t1 = Reshape(t0, i64[5]{4 3 -1 1 5})
+          t2 = Transpose<perm = [2, 0, 1, 3, 4]>(t1)
+          t3 = Gather<axis = 3>(t2, i64[1]{0})
+          t4 = Reshape(t3, i64[4]{-1 3 1 5})
+          y = Reshape(t4, i64[2]{-1 60})
+        """,
+    ),
+    (
+        "1,3,4,5", "1,60", 13,
+        """
+          t = Transpose<perm = [2,1,0,3]>(x)  b = ReduceMax<axes = [2]>(t)
+          s = Constant<value = int64[2] {1,60}>()  y = Reshape(b, s)
+        """,
+        """
+          t0 = Transpose<perm = [2, 1, 0, 3]>(x)
+          t1 = Reshape(t0, i64[5]{4 3 -1 1 5})
+          t2 = Transpose<perm = [2, 0, 1, 3, 4]>(t1)
+          t3 = ReduceMax<axes = [3]>(t2)
+          t4 = Reshape(t3, i64[4]{-1 3 1 5})
+          y = Reshape(t4, i64[2]{-1 60})
+        """,
+    ),
+    (
+        "1,3,4,5", "1,3,4,5", 13,
+        """
+          y = Softmax(x)
+        """,
+        """
+          y = Softmax(x)
+        """,
+    ),
+    (
         "1,6", "1,2", 13,
         """
           w = Constant<value = float[6,2] {1,2,3,4,5,6,7,8,9,10,11,12}>()  y = Gemm(x, w)
