@@ -407,6 +407,135 @@ BATCHES = [
         """,
     ),
     (
+        "1,3,4,5", "1,60", 13,
+        """
+          t = Transpose<perm = [2,1,0,3]>(x)  b = Softmax<axis = 1>(t)
+          s = Constant<value = int64[2] {1,60}>()  y = Reshape(b, s)
+        """,
+        """
+          t0 = Transpose<perm = [2, 1, 0, 3]>(x)
+          t1 = Softmax<axis = 1>(t0)
+          t2 = Reshape(t1, i64[5]{4 3 -1 1 5})
+          t3 = Transpose<perm = [2, 0, 1, 3, 4]>(t2)
+          y = Reshape(t3, i64[2]{-1 60})
+        """,
+    ),
+    (
+        "1,3,4,5", "1,60", 13,
+        """
+          t = Transpose<perm = [2,1,0,3]>(x)  b = Softmax<axis = 3>(t)
+          s = Constant<value = int64[2] {1,60}>()  y = Reshape(b, s)
+        """,
+        """
+          t0 = Transpose<perm = [2, 1, 0, 3]>(x)
+          t1 = Softmax<axis = 3>(t0)
+          t2 = Reshape(t1, i64[5]{4 3 -1 1 5})
+          t3 = Transpose<perm = [2, 0, 1, 3, 4]>(t2)
+          y = Reshape(t3, i64[2]{-1 60})
+        """,
+    ),
+    (
+        "1,3,4,5", "1,60", 12,
+        """
+          t = Transpose<perm = [2,1,0,3]>(x)  b = Softmax<axis = 1>(t)
+          s = Constant<value = int64[2] {1,60}>()  y = Reshape(b, s)
+        """,
+        """
+          t0 = Transpose<perm = [2, 1, 0, 3]>(x)
+          t1 = Reshape(t0, i64[5]{4 3 -1 1 5})
+          t2 = Transpose<perm = [2, 0, 1, 3, 4]>(t1)
+          t3 = Softmax<axis = 2>(t2)
+          t4 = Reshape(t3, i64[4]{-1 3 1 5})
+          y = Reshape(t4, i64[2]{-1 60})
+        """,
+    ),
+    (
+        "1,3,4,5", "1,60", 12,
+        """
+          t = Transpose<perm = [2,1,0,3]>(x)  b = Softmax<axis = 3>(t)
+          s = Constant<value = int64[2] {1,60}>()  y = Reshape(b, s)
+        """,
+        """
+          t0 = Transpose<perm = [2, 1, 0, 3]>(x)
+          t1 = Softmax<axis = 3>(t0)
+          t2 = Reshape(t1, i64[5]{4 3 -1 1 5})
+          t3 = Transpose<perm = [2, 0, 1, 3, 4]>(t2)
+          y = Reshape(t3, i64[2]{-1 60})
+        """,
+    ),
+    (
+        "1,3,4,5", "1,60", 17,
+        """
+          t = Transpose<perm = [2,1,0,3]>(x)  c = Constant<value = float[1,1,5] {1,2,3,4,5}>()
+          b = LayerNormalization<axis = 1>(t, c)  s = Constant<value = int64[2] {1,60}>()  y = Reshape(b, s)
+        """,
+        """
+          t0 = Transpose<perm = [2, 1, 0, 3]>(x)
+          t1 = Reshape(t0, i64[5]{4 3 -1 1 5})
+          t2 = Transpose<perm = [2, 0, 1, 3, 4]>(t1)
+          t3 = LayerNormalization<axis = 2>(t2, f32[1, 1, 5]{1 2 3 4 5})
+          t4 = Reshape(t3, i64[4]{-1 3 1 5})
+          y = Reshape(t4, i64[2]{-1 60})
+        """,
+    ),
+    (
+        "1,3,4,5", "1,60", 17,
+        """
+          t = Transpose<perm = [2,1,0,3]>(x)  c = Constant<value = float[5] {1,2,3,4,5}>()
+          b = LayerNormalization(t, c)  s = Constant<value = int64[2] {1,60}>()  y = Reshape(b, s)
+        """,
+        """
+          t0 = Transpose<perm = [2, 1, 0, 3]>(x)
+          t1 = LayerNormalization(t0, f32[5]{1 2 3 4 5})
+          t2 = Reshape(t1, i64[5]{4 3 -1 1 5})
+          t3 = Transpose<perm = [2, 0, 1, 3, 4]>(t2)
+          y = Reshape(t3, i64[2]{-1 60})
+        """,
+    ),
+    (
+        "1,3,4,5", "1,60", 13,
+        """
+          t = Transpose<perm = [2,1,0,3]>(x)  b = Hardmax<axis = -3>(t)
+          s = Constant<value = int64[2] {1,60}>()  y = Reshape(b, s)
+        """,
+        """
+          t0 = Transpose<perm = [2, 1, 0, 3]>(x)
+          t1 = Hardmax<axis = -3>(t0)
+          t2 = Reshape(t1, i64[5]{4 3 -1 1 5})
+          t3 = Transpose<perm = [2, 0, 1, 3, 4]>(t2)
+          y = Reshape(t3, i64[2]{-1 60})
+        """,
+    ),
+    (
+        "1,3,4,5", "1,60", 13,
+        """
+          t = Transpose<perm = [2,1,0,3]>(x)  i = Constant<value = int64 {2}>()  b = CumSum(t, i)
+          s = Constant<value = int64[2] {1,60}>()  y = Reshape(b, s)
+        """,
+        """
+          t0 = Transpose<perm = [2, 1, 0, 3]>(x)
+          t1 = Reshape(t0, i64[5]{4 3 -1 1 5})
+          t2 = Transpose<perm = [2, 0, 1, 3, 4]>(t1)
+          t3 = CumSum(t2, i64[]{3})
+          t4 = Reshape(t3, i64[4]{-1 3 1 5})
+          y = Reshape(t4, i64[2]{-1 60})
+        """,
+    ),
+    (
+        "1,3,4,5", "1,60", 13,
+        """
+          t = Transpose<perm = [2,1,0,3]>(x)  i = Constant<value = int64 {1}>()  b = CumSum(t, i)
+          s = Constant<value = int64[2] {1,60}>()  y = Reshape(b, s)
+        """,
+        """
+          t0 = Transpose<perm = [2, 1, 0, 3]>(x)
+          t1 = CumSum(t0, i64[]{1})
+          t2 = Reshape(t1, i64[5]{4 3 -1 1 5})
+          t3 = Transpose<perm = [2, 0, 1, 3, 4]>(t2)
+          y = Reshape(t3, i64[2]{-1 60})
+        """,
+    ),
+    (
         "1,3,4,5", "1,3,4,5", 17,
         """
           y = ReduceMean<axes = [0]>(x)
