@@ -124,6 +124,43 @@ def test_a_dry_run_plans() -> None:
     assert not Path("out").exists()
 
 
+ENDS = ["build_engine.sh", "RUN.md", "report.json"]
+PICTURES = [
+    "config_infer_primary_wooden-shapes.txt", "config_infer_secondary_wooden-shapes.txt",
+    "deepstream_app_wooden-shapes.txt",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("export", "options", "names"),
+    [
+        (SHAPES, {"frame": "none"}, ["wooden-shapes.onnx", "wooden-shapes_labels.txt", *PICTURES, *ENDS]),
+        (SHAPES, {}, ["wooden-shapes-16x9.onnx", "wooden-shapes.onnx", "wooden-shapes_labels.txt", *PICTURES,
+                      "build_engine_wooden-shapes-16x9.sh", "build_engine_wooden-shapes.sh", *ENDS]),
+        (FOMO, {"role": "pgie", "line": (parse_line("a:0,0.5,1,0.5"),), "frame": Frame(4, 3)},
+         ["fruit-spotter-4x3.onnx", "fruit-spotter_labels.txt", "config_infer_primary_fruit-spotter.txt",
+          "config_nvdsanalytics_fruit-spotter.txt", "config_tracker_fruit-spotter.yml",
+          "deepstream_app_fruit-spotter.txt", *ENDS]),
+        (FOMO, {"role": "pgie", "frame": "none"},
+         ["fruit-spotter.onnx", "fruit-spotter_labels.txt", "config_infer_primary_fruit-spotter.txt",
+          "deepstream_app_fruit-spotter.txt", *ENDS]),
+    ],
+)  # fmt: skip
+def test_the_files_that_a_dry_run_plans(export: Path, options: dict[str, Any], names: list[str]) -> None:
+    result = convert([export], Path("out"), options, WORKER, dry=True)
+    assert [each.path for each in result.outputs] == [f"out/{name}" for name in names]
+    assert {each.sha256 for each in result.outputs} == {None}
+
+
+@pytest.mark.parametrize("option", ["samples", "sdk_log"])
+def test_options_of_impulses_are_refused_for_pictures_unless_they_are_for_any_export(option: str) -> None:
+    flag = "--" + option.replace("_", "-")
+    with pytest.raises(PresetError, match=f"^{flag} does not apply to an export of pictures$") as caught:
+        convert([SHAPES], Path("out"), {option: True}, WORKER, dry=True)
+    assert caught.value.hint == f"leave out {flag}"
+    assert convert([SHAPES], Path("out"), {option: True}, WORKER, dry=True, any_kind=True).is_good
+
+
 SMALL = adapted(onnx_model(Classifier()), tflite(Classifier()))
 
 
