@@ -56,6 +56,8 @@ HINT = "Gst-nvinfer makes the batch of every model dynamic; export a model witho
          "Expand (y) takes a single number of each picture"),
         ("k = ArgMax<axis = 0, keepdims = 0>(x) y = Cast<to = 1>(k)", "1,3,4,5", "3,4,5", 13,
          "its output y does not hold one entry for each picture"),
+        (f"c = Constant<value = float[1,3,4,5] {{{SIXTY}}}>() y = Conv(c, x)", "1,3,4,5", "1,1,1,1", 13,
+         f"Conv (y) takes its first input from elsewhere than the picture, and {ELSE}"),
         ("i = NonZero(x) y = Cast<to = 1>(i)", "1,3,4,5", "4,n", 13,
          "NonZero (i) makes a tensor whose size is only known when it runs"),
         ('y = Einsum<equation = "abcd->ad">(x)', "1,3,4,5", "1,5", 13,

@@ -1119,3 +1119,8 @@ def test_what_is_written(row: tuple[str, str, str, str, bool, Layers, str]) -> N
     onnx.checker.check_model(made, full_check=True)
     assert written(made) == [*WITHOUT, *(line.strip() for line in after.strip().splitlines())]
     assert layers(made) == counted
+
+
+def test_of_a_network_without_weights_nothing_runs_on_codes() -> None:
+    plain = clean(model("y = Relu(x)", "1,2,2,2", "1,2,2,2"))
+    assert layers(plain) == Layers({}, {}, 0.0)
