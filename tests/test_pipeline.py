@@ -113,15 +113,15 @@ def test_a_run_goes_on_behind_another() -> None:
     assert told(after.records) == [("one", "done"), ("two", "done")]
 
 
-def test_a_dry_run_plans() -> None:
+def test_a_dry_run_plans(tmp_path: Path) -> None:
     """What a stage takes is the export each time; what is wrong with it is said, and is not handed on."""
-    result = convert([SHAPES], Path("out"), {"frame": "none"}, WORKER, dry=True)
+    result = convert([SHAPES], tmp_path / "out", {"frame": "none"}, WORKER, dry=True)
     names = ["unpack", "translate", "adapt", "validate", "emit"]
     assert told(result.records) == [(name, "planned") for name in names]
     assert len(result.artifacts) == 6
     assert [record.name for record in result.records if record.outputs] == ["emit"]
-    assert {Path(each.path).parent for each in result.outputs} == {Path("out")}
-    assert not Path("out").exists()
+    assert {Path(each.path).parent for each in result.outputs} == {tmp_path / "out"}
+    assert not (tmp_path / "out").exists()
 
 
 ENDS = ["build_engine.sh", "RUN.md", "report.json"]
