@@ -407,6 +407,23 @@ BATCHES = [
         """,
     ),
     (
+        "1,3,4,5", "1,120", 13,
+        """
+          a = Transpose<perm = [2,1,0,3]>(x)  s = Constant<value = int64[4] {4,3,1,5}>()  b = Reshape(x, s)
+          c = Concat<axis = 3>(a, b)  t = Constant<value = int64[2] {1,120}>()  y = Reshape(c, t)
+        """,
+        """
+          t0 = Transpose<perm = [2, 1, 0, 3]>(x)
+          t1 = Reshape(t0, i64[5]{4 3 -1 1 5})
+          t2 = Transpose<perm = [2, 0, 1, 3, 4]>(t1)
+          t3 = Reshape(x, i64[4]{-1 3 1 5})
+          t4 = Reshape(t3, i64[5]{-1 4 3 1 5})
+          t5 = Concat<axis = 4>(t2, t4)
+          t6 = Reshape(t5, i64[4]{-1 3 1 10})
+          y = Reshape(t6, i64[2]{-1 120})
+        """,
+    ),
+    (
         "1,3,4,5", "1,60", 13,
         """
           t = Transpose<perm = [2,1,0,3]>(x)  b = Softmax<axis = 1>(t)
