@@ -17,6 +17,7 @@ from convert.batch.plan import Job, Outcome, State, execute, job
 from convert.emit.files import STALE_ENGINE
 from convert.errors import InputError
 from convert.export.choose import bundle_name
+from convert.findings import Finding, Level
 from convert.isolation import Worker
 from convert.translate import PRELOAD
 from convert.types import Metadata
@@ -133,6 +134,45 @@ def test_only_what_is_looked_at_travels(here: Path, tmp_path: Path) -> None:
     assert (export / "linked").is_symlink()
     assert (export / "linked").is_dir()
     assert not (export / "dangling").exists()
+
+
+@pytest.mark.parametrize(
+    ("export", "there", "shown"),
+    [
+        ("../work/lib/m.tflite", "{export}", "../work/lib/m.tflite"),
+        ("../work/lib/m.tflite", "{export}/a", "../work/lib/m.tflite/a"),
+        ("../work/lib/m.tflite", "{lib}", "../work/lib"),
+        ("../work/lib/m.tflite", "{lib}/b", "../work/lib/b"),
+        ("../work/lib/m.tflite", "{here}/c", "../work/c"),
+        ("../work/lib/m.tflite", "{above}/d", "{real}/d"),
+        ("../m.tflite", "{above}/m.tflite", "../m.tflite"),
+        ("../m.tflite", "{above}/e", "{real}/e"),
+        ("m.tflite", "{here}/m.tflite", "m.tflite"),
+        ("m.tflite", "{here}/f", "f"),
+        ("lib/m.tflite", "{lib}/g and {here}/h", "lib/g and h"),
+        ("/away/m.tflite", "{root}/away/m.tflite", "/away/m.tflite"),
+        ("/away/m.tflite", "{root}/i", "/i"),
+        ("lib/m.tflite", "{bundle}/m.onnx", "out/x/m.onnx"),
+        ("lib/m.tflite", "{here}/pictures/1.png", "pictures/1.png"),
+        ("lib/m.tflite", "{root}/sdk/a.cc", "/sdk/a.cc"),
+    ],
+)  # fmt: skip
+def test_places_there_are_shown_as_the_user_named_them(
+    export: str, there: str, shown: str, here: Path, tmp_path: Path
+) -> None:
+    """In messages, paths and hints, of errors and of findings."""
+    folder = tmp_path / "there"
+    payload = pack(job("x", Path(export), Path("out/x"), {"images": Path("pictures"), "role": "pgie"}))
+    root = f"{folder}/model!"
+    known = {"root": root, "here": f"{root}{here}", "above": f"{root}{here.parent}", "lib": f"{root}{here}/lib",
+             "export": f"{root}{here}/lib/m.tflite", "bundle": f"{folder}/bundle", "real": here.parent}  # fmt: skip
+    text, wanted = there.format_map(known), shown.format_map(known)
+    finding = Finding("EI101", Level.NOTE, f"see {text}", path=text, line=3, hint=f"look at {text}")
+    outcome = Outcome("x", State.FAILED, 3, 1.5, (finding,), summary=(("bundle", text),), details=f"in {text}")
+    made = pack_result(payload, folder, outcome)
+    told = Finding("EI101", Level.NOTE, f"see {wanted}", path=wanted, line=3, hint=f"look at {wanted}")
+    assert made.outcome == replace(outcome, findings=(told,), summary=(("bundle", wanted),), details=f"in {wanted}")
+    assert made.files == {}
 
 
 @pytest.mark.parametrize("path", ["/export/model.tflite", "/model/trained.tflite", "/home/me/robot/model.tflite"])

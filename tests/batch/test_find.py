@@ -145,6 +145,25 @@ def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert error.hint == "give the folders that hold the exports, or a glob such as 'weekly/*/export.zip'"
 
 
+@pytest.mark.usefixtures("here")
+def test_a_folder_that_cannot_be_listed_is_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its conversion says why."""
+    usual, listed = os.listdir, []
+
+    def refuses(path: str | Path) -> list[str]:
+        listed.append(str(path))
+        if Path(path).name == "deep":
+            raise PermissionError(13, "Permission denied", str(path))
+        return usual(path)
+
+    monkeypatch.setattr(os, "listdir", refuses)
+    models, findings = find_models(["in"])
+    wanted = [each for each in IN if not each.startswith("in/deep/")]
+    assert [str(model.export) for model in models] == sorted([*wanted, "in/deep"])
+    assert findings == []
+    assert "in/deep" in listed
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 @pytest.mark.usefixtures("here")
 def test_a_folder_that_cannot_be_read_is_an_entry() -> None:

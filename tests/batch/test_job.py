@@ -18,7 +18,7 @@ from convert.errors import ConvertError, InputError, NoModelError, UnsupportedMo
 from convert.files import Output
 from convert.findings import Finding, Level
 from convert.images import parse_frame
-from convert.isolation import InProcessWorker, Worker
+from convert.isolation import Failed, InProcessWorker, Worker
 from convert.options import ConvertOptions, defaults
 from convert.pipeline import Event, Record, Run, Status
 from convert.translate import PRELOAD
@@ -132,6 +132,21 @@ def test_a_wrong_result_is_an_outcome(worker: Worker, tmp_path: Path) -> None:
     outcome = execute(job("strict", ZIP, tmp_path / "out", {"tolerance": 1e-12, "frame": "none"}), worker)
     assert (outcome.state, outcome.exit_code, outcome.error, outcome.outputs) == (State.WRONG, 1, None, ())
     assert not (tmp_path / "out").exists()
+
+
+def test_a_bug_in_the_worker_is_an_outcome(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise Failed("ValueError: no\n way", "Traceback of the child")
+
+    monkeypatch.setattr("convert.pipeline.convert", fails)
+    outcome = execute(job("a", tmp_path / "a.zip", tmp_path / "out", {}), InProcessWorker())
+    assert (outcome.state, outcome.exit_code, outcome.details) == (State.FAILED, BUG, "Traceback of the child")
+    error = outcome.error
+    assert error is not None
+    assert error.message == "this is a bug in ei-deepstream: ValueError: no way"
+    assert error.hint == "please report it with the export and what batch.json has under `details`"
+    assert error.path == str(tmp_path / "a.zip")
+    assert outcome.seconds > 0
 
 
 def test_a_bug_is_an_outcome(worker: Worker, tmp_path: Path) -> None:

@@ -218,6 +218,12 @@ BAD = [
         "the manifest is no TOML: Cannot overwrite a value ...",
         "see toml.io; text stands in quotes",
     ),
+    (
+        "[[model]]\nexport = 'a'\nlabels = [",
+        3,
+        "the manifest is no TOML: Invalid value (at end of document)",
+        "see toml.io; text stands in quotes",
+    ),
     ("[[model]]\nexport = a", 2, "the manifest is no TOML: Invalid value ...", "see toml.io; text stands in quotes"),
     ("a = " + "[" * 5000, None, "the manifest is nested too deep", "see toml.io"),
     # The key of the error is written so that no line shows it: the table's line, or none.
@@ -259,6 +265,10 @@ def test_a_name_for_several_says_how_they_differ(read: Read, tmp_path: Path) -> 
     (one,) = read("[[model]]\nexport = 'a.*'\nname = 'door'")
     assert (one.name, one.is_given, one.found) == ("door", True, True)
     assert [model.name for model in read("[[model]]\nexport = '*.zip'\nname = 'x-{stem}'")] == ["x-a", "x-b"]
+    (tmp_path / "Front Door (2)").mkdir()
+    (tmp_path / "Front Door (2)" / "c.zip").write_bytes(b"")
+    (parent,) = read("[[model]]\nexport = 'F*/*.zip'\nname = '{parent}.{stem}-{parent}'")
+    assert (parent.name, parent.options) == ("front-door-2.c-front-door-2", {"bundle_name": parent.name})
 
 
 def test_names_of_a_manifest(read: Read, tmp_path: Path) -> None:
@@ -277,6 +287,26 @@ def test_names_of_a_manifest(read: Read, tmp_path: Path) -> None:
     assert [finding.id for finding in findings] == ["EI806", "EI806"]
     assert len(set(names)) == 5
     assert max(map(len, names)) <= LONGEST_NAME
+
+
+def test_a_pair_has_its_own_name_or_that_of_both(read: Read) -> None:
+    (plain,) = read("[[model]]\npgie='a/door.zip'\nsgie='b/Gate 2.zip'")
+    assert (plain.name, plain.is_given, plain.options, plain.line) == ("door-gate-2", False, {}, 1)
+    (named,) = read("[[model]]\npgie='a.zip'\nsgie='studio:7'\nname='door'\nopset=12")
+    assert (named.name, named.is_given, named.options) == ("door", True, {"opset": 12, "bundle_name": "door"})
+    assert str(named.sgie) == "studio:7"
+    assert named.export.name == "a.zip"
+
+
+def test_patterns_that_cannot_be_looked_for(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise OSError(36, "File name too long")
+
+    monkeypatch.setattr("glob.glob", fails)
+    with pytest.raises(InputError) as caught:
+        read("[[model]]\nname = '{stem}'\nexport = 'x/*.zip'")
+    message = "export 'x/*.zip' cannot be looked for: [Errno 36] File name too long"
+    assert (caught.value.message, caught.value.line, caught.value.hint) == (message, 3, USAGE)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"[[model]]\nexport = '\x80'"])

@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import sys
+import threading
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -96,6 +97,43 @@ def test_a_worker_is_told_its_limits(monkeypatch: pytest.MonkeyPatch, job_of: Ca
     preload = ("convert.translate.worker:preload", "convert.batch")
     assert Scripted.calls[0] == ("new", preload)
     assert Scripted.calls[2] == ("convert.batch:perform", job, {"timeout": 600.0, "memory": None}), "by default"
+
+
+@pytest.mark.parametrize(("stage", "order"), [("emit", ["join"]), ("adapt", ["kill", "join"])])
+def test_a_batch_that_is_interrupted_ends_what_is_no_bundle_yet(
+    stage: str, order: list[str], monkeypatch: pytest.MonkeyPatch, job_of: Callable[..., Job]
+) -> None:
+    """A worker that is writing one may end that, and is waited for."""
+    found: list[str] = []
+    ended = threading.Event()
+
+    class Busy(Scripted):
+        def call(self, function: str, *_: Any, told: Any = None, **__: Any) -> Any:
+            if not function.endswith(":ready"):
+                told(Record(stage, Status.STARTED))
+                assert ended.wait(60)
+                return Outcome("a", State.DONE, 0)
+            return None
+
+        def kill(self) -> None:
+            found.append("kill")
+            ended.set()
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    usual = threading.Thread.join
+
+    def join(thread: threading.Thread, timeout: float | None = None) -> None:
+        found.append("join")
+        ended.set()
+        usual(thread, timeout)
+
+    monkeypatch.setattr(threading.Thread, "join", join)
+    monkeypatch.setattr(pool_module, "Worker", Busy)
+    with pytest.raises(KeyboardInterrupt), Pool(1) as pool:
+        list(pool([job_of("a")], interrupt))
+    assert found == order
 
 
 def test_one_job_needs_one_worker(monkeypatch: pytest.MonkeyPatch, job_of: Callable[..., Job]) -> None:

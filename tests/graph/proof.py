@@ -125,3 +125,26 @@ def side_by_side(models: Sequence[bytes]) -> bytes:
     made = onnx.helper.make_model(graph, opset_imports=read[0].opset_import, ir_version=read[0].ir_version)
     data: bytes = made.SerializeToString()
     return data
+
+
+def written(model: onnx.ModelProto) -> list[str]:
+    """Every node with its attributes and constants ("f32" is float32); other tensors are numbered by their nodes."""
+    constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    known = {"": "", **{value.name: "x" for value in model.graph.input}, **{v.name: "y" for v in model.graph.output}}
+
+    def shown(name: str) -> str:
+        if name not in constants:
+            return known[name]
+        value = constants[name]
+        kind, numbers = f"{value.dtype.kind}{8 * value.itemsize}", " ".join(f"{each:g}" for each in value.ravel())
+        return f"{kind}{list(value.shape)}{{{numbers}}}"
+
+    lines = []
+    for number, node in enumerate(model.graph.node):
+        for place, name in enumerate(node.output):
+            known.setdefault(name, f"t{number}" + "abc"[place] * (len(node.output) > 1))
+        items = sorted((item.name, onnx.helper.get_attribute_value(item)) for item in node.attribute)
+        given = ", ".join(f"{name} = {value.decode() if isinstance(value, bytes) else value}" for name, value in items)
+        results, inputs = ", ".join(known[name] for name in node.output), ", ".join(map(shown, node.input))
+        lines.append(f"{results} = {node.op_type}{given and f'<{given}>'}({inputs})")
+    return lines

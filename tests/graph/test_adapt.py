@@ -6,6 +6,7 @@ import errno
 import pickle
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,10 +16,12 @@ from ai_edge_litert import schema_py_generated as schema
 
 from convert import __version__
 from convert.errors import InputError, PresetError, UnsupportedModelError
+from convert.graph import passes
 from convert.graph.adapt import LARGEST_BOX, TRACKED_BOX, Adapt, read_onnx, recorded
 from convert.graph.passes import TRANSPOSES_LEFT
-from convert.graph.preprocessing import RESIZE_ASSUMED
+from convert.graph.preprocessing import RESIZE_ASSUMED, preprocessing
 from convert.heads import CONVERTIBLE
+from convert.heads.base import Options
 from convert.images import ImageScaling
 from convert.translate import Translate
 from convert.types import TORCH_MEAN, TORCH_STD, Export, Metadata, ModelFacts, OnnxModel, Tensor, Tracking, Translated
@@ -444,3 +447,35 @@ def test_a_model_of_an_earlier_stage(tmp_path: Path) -> None:
         with pytest.raises(InputError) as caught:
             read_onnx(path)
         assert (caught.value.message, caught.value.hint, caught.value.path) == (message, hint, str(path))
+
+
+@pytest.mark.parametrize(
+    ("threshold", "recorded", "drops", "refused", "wanted"),
+    [
+        (None, None, True, "no NMS for yolov5", (0.5, "no NMS for yolov5")),
+        (None, 0.3, True, "", (0.3, "")),
+        (0.7, 0.3, False, "no NMS for yolov5", (0.7, "")),
+    ],
+)
+def test_what_a_head_is_told(
+    threshold: float | None, recorded: float | None, drops: bool, refused: str, wanted: tuple[float, str],
+    monkeypatch: pytest.MonkeyPatch, export: Callable[..., Export],
+) -> None:  # fmt: skip
+    """Whether the target drops overlapping boxes is asked where that is done for all classes at once."""
+    told: list[Any] = []
+
+    def refuse(*given: Any) -> None:
+        told.extend(given)
+        raise UnsupportedModelError("enough")
+
+    spec = SimpleNamespace(id="yolov5", drops_all=drops, adapt=refuse)
+    monkeypatch.setattr(passes, "head", lambda _: spec)
+    made = export(classifier(), threshold=recorded)
+    stage = Adapt(fomo_merge="peak", yolo_score="product", no_suppression=lambda task: refused.replace("yolov5", task),
+                  threshold=threshold, fomo_box=2.5)  # fmt: skip
+    before = preprocessing(made)[0]
+    model = OnnxModel(b"", Tensor("x", (1,), "float32"), (), 13)
+    with pytest.raises(UnsupportedModelError, match=r"^enough$"):
+        passes.adapted(stage, lambda: onnx.ModelProto(ir_version=7), Translated(made, model), before)
+    lowest, why = wanted
+    assert told == [onnx.ModelProto(ir_version=7), made, Options("peak", "product", why, None, lowest, 2.5)]

@@ -295,6 +295,24 @@ def test_few_nodes_are_kept(needed: str, left: set[str], expected: tuple[str, ..
     assert _kept("abcdefgh", left, trial) == expected
 
 
+@pytest.mark.parametrize(
+    ("count", "needed", "left", "most"),
+    [
+        (40, range(16), (), 16), (40, range(17), (), 0), (40, range(24, 40), (), 16), (40, range(23, 40), (), 0),
+        (40, range(8), (39,), 9), (40, range(9), (39,), 0),  # 16 and the one are too many
+        (17, range(16), (), 16), (16, range(16), (), 0), (16, range(8), (), 8), (9, range(8), (), 8),
+        (8, range(8), (), 0),
+    ],
+)  # fmt: skip
+def test_how_many_nodes_at_one_end_are_kept(count: int, needed: range, left: tuple[int, ...], most: int) -> None:
+    """Twice as many each time, never all, and not more than 16 with those that overflow."""
+    names = [f"n{number:02}" for number in range(count)]
+    wanted = {names[number] for number in (*needed, *left)}
+    found = _kept(names, {names[number] for number in left}, lambda keep: (wanted <= set(keep), set()))
+    assert len(found) == most
+    assert not found or set(found) == wanted
+
+
 @pytest.mark.parametrize("count", [16, 17])
 def test_more_nodes_than_a_user_can_be_asked_to_keep(count: int) -> None:
     names = [f"n{number}" for number in range(20)]

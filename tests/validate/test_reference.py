@@ -66,6 +66,39 @@ def test_a_model_that_fails_while_it_runs_is_damaged(monkeypatch: pytest.MonkeyP
     assert caught.value.hint == DAMAGED
 
 
+OTHER = "the original's input [1,6,5,3] does not hold one picture of {} with {} channels"
+MADE_FROM = "give validate the .tflite that this ONNX model was made from"
+
+
+@pytest.mark.parametrize(
+    ("model", "pictures", "message", "hint"),
+    [
+        (b"x" * 64, PICTURES, "LiteRT cannot run the original model: ...", DAMAGED),
+        (tflite(MODEL), PICTURES[:, :, 1:], OTHER.format("4x6", 3), MADE_FROM),
+        (tflite(MODEL), PICTURES[..., :1], OTHER.format("5x6", 1), MADE_FROM),
+    ],
+)
+def test_what_litert_cannot_run(model: bytes, pictures: Any, message: str, hint: str) -> None:
+    """A message that ends in "..." goes on with LiteRT's."""
+    with pytest.raises(ValidationError) as caught:
+        runtimes.run_tflite(model, pictures, ImageScaling.NONE)
+    told, begin = caught.value.message, message.removesuffix("...")
+    assert told.startswith(begin)
+    assert (len(told) > len(begin)) == message.endswith("...")
+    assert "\n" not in told
+    assert caught.value.hint == hint
+
+
+@pytest.mark.parametrize("kernels", [runtimes.DEFAULT, runtimes.BUILTIN, runtimes.REFERENCE])
+def test_the_outputs_of_each_picture(kernels: str) -> None:
+    for model, scaling, values in (
+        (tflite(MODEL), ImageScaling.NONE, PICTURES[:3]),
+        (tflite(MODEL), None, PICTURES[:3].astype(np.float32) / np.float32(255)),
+    ):
+        (scores,) = runtimes.run_tflite(model, values, scaling, kernels)
+        assert scores == pytest.approx(expected()[:3], abs=1e-6)
+
+
 def test_pictures_of_another_size(worker: Worker) -> None:
     with pytest.raises(
         ValidationError, match=r"^the original's input \[1,6,5,3\] does not hold one picture of 5x5 with 3 channels$"

@@ -115,6 +115,7 @@ def test_what_convert_makes_is_fine() -> None:
                 "EI401 output 'y' is float64, and nvinfer reads float32",
             ],
         ),
+        ("g (float[N,3,4,4] x_input) => () { y = Relu(x_input) }", ["EI401 the model has no output"]),
         (
             "g () => (float[1,3] y) <float[1,3] b = {1,2,3}> { y = Relu(b) }",
             [
@@ -238,6 +239,18 @@ def test_onnx_runtime_computes_alike_in_every_run(optimized: bool) -> None:
     assert options.log_severity_level == 4
     assert options.get_session_config_entry("session.use_device_allocator_for_initializers") == "1"
     assert (options.graph_optimization_level.name == "ORT_DISABLE_ALL") is not optimized
+
+
+@pytest.mark.parametrize("optimized", [True, False])
+def test_onnx_runtime_gets_one_thread_and_says_nothing(optimized: bool) -> None:
+    """The same bits each time; other cores are left to other conversions."""
+    session = runtimes.load(onnx_model(Classifier()), optimized=optimized)
+    options = session.get_session_options()
+    assert (options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level) == (1, 1, 4)
+    assert options.use_deterministic_compute is True
+    assert options.graph_optimization_level.name == ("ORT_ENABLE_ALL" if optimized else "ORT_DISABLE_ALL")
+    assert options.get_session_config_entry("session.use_device_allocator_for_initializers") == "1"
+    assert session.get_providers() == ["CPUExecutionProvider"]
 
 
 def test_onnx_runtime_says_why_it_does_not_run(capfd: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ from PIL import Image
 
 from convert.errors import InputError, MissingDependencyError, PresetError, ValidationError
 from convert.findings import Finding, Level, Rule
+from convert.heads.decoding import ReferenceDecoder
 from convert.images import Frame, Framing, ImageScaling, ResizeMode
 from convert.images.resizing import Resizing
 from convert.isolation import Worker
@@ -400,6 +401,35 @@ def test_the_frames_that_squashing_and_cropping_are_measured_on(
     assert finding.hint == (
         "--frame auto (or what the camera gives, --frame 4:3) crops whole frames in the model; not for --role sgie"
     )
+
+
+@pytest.mark.parametrize(
+    ("overlap", "merge", "is_decoding", "judged"),
+    [
+        (None, "touching", True, True), (0.5, None, True, True), (0.5, "none", True, True), (None, "peak", True, False),
+        (None, None, True, False), (0.5, "touching", False, False),
+    ],
+)  # fmt: skip
+def test_the_last_bit_of_a_score_that_moves_whole_boxes(
+    overlap: float | None, merge: str | None, is_decoding: bool, judged: bool, worker: Worker
+) -> None:
+    """What is shipped in a batch is compared with the raw outputs of the same batch."""
+    told: list[Any] = []
+
+    class Judge(comparison.Decoding):
+        def add(self, *given: Any) -> None:
+            told.extend(given)
+
+    artifact = adapted(onnx_model(MODEL), tflite(MODEL))
+    artifact = replace(artifact, head=replace(artifact.head, overlap=overlap, merge=merge))
+    compared = comparison.Comparison(artifact, worker, 60, 1e-4, first_size=1)
+    compared.decoding = Judge(ReferenceDecoder(artifact.head, 5, 6)) if is_decoding else None
+    outputs: list[Any] = [np.zeros(2), np.ones(2), np.full(2, 2)]
+    assert compared.decode(outputs) == (1 if judged else 0)
+    names, raw, shipped = told or ([], [], [])
+    assert names == (["picture 1 of a batch of 2", "picture 2 of a batch of 2"] if judged else [])
+    assert [id(each) for each in (*shipped, *raw)] == [id(each) for each in outputs] * judged
+    assert (len(shipped), len(raw)) == ((1, 2) if judged else (0, 0))
 
 
 @pytest.mark.parametrize(("coded", "middle"), [(False, 0.03), (True, math.inf)])
