@@ -431,7 +431,8 @@ def test_rates_of_sound(capsys: pytest.CaptureFixture[str], tmp_path: Path, rate
     "words",
     [("classify", "MODEL"), ("classify", "MODEL", "PICTURE", "--threshold", "a:b=c"),
      ("serve", "BUNDLE"), ("serve", "BUNDLE", "stdin", "--print-info"), ("compare", "MODEL", "BUNDLE"),
-     ("pack", "BUNDLE"), ("nonsense",)],
+     ("pack", "BUNDLE"), ("nonsense",), ("classify", "MODEL", "gone.png"), ("compare", "MODEL", "gone", "PICTURE"),
+     ("classify", "MODEL", "--features", "gone.txt"), ("serve", "gone", "stdin"), ("pack", "gone", "-o", "x")],
 )  # fmt: skip
 def test_usage(
     capsys: pytest.CaptureFixture[str], made: dict[str, Path], picture: Path, words: tuple[str, ...]
@@ -445,6 +446,10 @@ def test_usage(
         "pack": "-o is missing: the .eim to write\n",
         "nonsense": "No such command 'nonsense'\n",
     }
+    if (gone := next((word for word in words if word.startswith("gone")), None)) is not None:
+        name = {"gone.png": "[PICTURE|RECORDING|FOLDER]...", "gone.txt": "--features"}.get(gone, "BUNDLE")
+        name = "BUNDLE|TFLITE" if words[0] == "compare" else name
+        messages[words[0]] = f"Invalid value for '{name}': Path '{gone}' does not exist\n"
     places = {"MODEL": made["fomo.eim"], "BUNDLE": made["fomo"], "PICTURE": picture}
     said = Said(capsys, *(places.get(word, word) for word in words))
     assert said.code == 2
