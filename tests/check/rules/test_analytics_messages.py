@@ -9,9 +9,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convert.check.analytics import read_analytics
+from convert.check.analytics import on_analytics, read_analytics
 from convert.check.loading import check_target
-from convert.check.rules.analytics import on_analytics, tracker_findings
+from convert.check.rules.analytics import tracker_findings
 from convert.check.run import Checker
 from tests.check.rules.test_analytics import APP, HEAD, LINE, SQUARE, TRACKER, ZONE, as_yaml
 
@@ -127,8 +127,8 @@ def lines() -> str:
             app = APP.format(width=width).replace("height=720", f"height={height}") + _ENGINE
             (folder / "app.txt").write_text(app)
             report = Checker(check_target("9.1", "dgpu"))([str(folder / "app.txt")])
-            found = [each for each in report.findings if each.id.startswith("NVI12")]
-            told += [f"{number} app", *(line.replace(temporary, ".") for line in _told(found))]
+            ours = [each for each in report.findings if each.id.startswith("NVI12")]
+            told += [f"{number} app", *(line.replace(temporary, ".") for line in _told(ours))]
     return "\n".join(told) + "\n"
 
 
