@@ -122,7 +122,9 @@ def lines() -> str:
         folder = Path(temporary)
         (folder / "tracker.yml").write_text(TRACKER)
         (folder / "d.txt").write_text(_DETECTOR)
-        for number, (text, (width, height)) in enumerate(APPS):
+        for number, (text, (width, height)) in enumerate((*APPS, (HEAD + LINE + "class-id=0\n", (1280, 720)))):
+            if number == len(APPS):  # a primary classifier, whose results have no class
+                (folder / "d.txt").write_text(_DETECTOR.replace("network-type=0", "network-type=1"))
             (folder / "lines.txt").write_text(text)
             app = APP.format(width=width).replace("height=720", f"height={height}") + _ENGINE
             (folder / "app.txt").write_text(app)
