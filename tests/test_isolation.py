@@ -12,12 +12,25 @@ import time
 import traceback
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from convert.errors import OutputError
-from convert.isolation import LARGE, Died, Failed, InProcessWorker, TemporaryFolder, Worker, signal_name, tell
+from convert.isolation import (
+    LARGE,
+    Died,
+    Failed,
+    InProcessWorker,
+    TemporaryFolder,
+    Worker,
+    aside,
+    keep_freed_memory,
+    return_freed_memory,
+    signal_name,
+    tell,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -426,6 +439,26 @@ def nested(function: str, argument: float, timeout: float) -> object:
 
 def test_signals_have_names_and_most_real_time_ones_numbers() -> None:
     assert [signal_name(each) for each in (signal.SIGKILL, signal.SIGSEGV, 40)] == ["SIGKILL", "SIGSEGV", "signal 40"]
+
+
+def test_models_above_64_mib_are_put_aside() -> None:
+    data = bytes(64 << 20)
+    assert aside(data) is data
+    file = aside(data + b"x")
+    assert not isinstance(file, bytes)
+    with file:
+        assert file.tell() == len(data) + 1
+        file.seek(-2, os.SEEK_END)
+        assert file.read() == b"\0x"
+
+
+def test_what_glibc_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    library = SimpleNamespace(mallopt=lambda *words: told.append(words), malloc_trim=told.append)
+    monkeypatch.setattr("ctypes.CDLL", lambda name: library if name is None else told.append(name))
+    keep_freed_memory()
+    return_freed_memory()
+    assert told == [(-3, 32 << 20), (-1, 256 << 20), 0]
 
 
 def test_what_is_freed_is_kept_for_the_next_picture() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -143,15 +144,15 @@ def test_labels_of_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("lables.txt", "there is no label file .*lables.txt; did you mean .*/labels.txt"),
-        ("labels", "there is no label file .*labels; did you mean .*/labels.txt"),
-        ("labls.txt", "there is no label file .*labls.txt; did you mean .*/labels.txt\\?$"),
+        ("lables.txt", "there is no label file .*lables.txt; did you mean .*/labels.txt\\?"),
+        ("labels", "there is no label file .*labels; did you mean .*/labels.txt\\?"),
+        ("labls.txt", "there is no label file .*labls.txt; did you mean .*/labels.txt\\?"),
         ("my.names", "there is no label file .*my.names; check the name, or give a list a;b;c"),
-        ("gone/labels", "there is no label file .*gone/labels; check the name"),
-        ("folder/", ".*/folder is a folder; give the label file in it, or a list a;b;c$"),
-        ("model_variables.h", "there are no labels in .*model_variables.h; give a text file"),
-        ("empty.txt", "there are no labels in .*empty.txt"),
-        ("picture.txt", "there are no labels in .*picture.txt"),
+        ("gone/labels", "there is no label file .*gone/labels; check the name, or give a list a;b;c"),
+        ("folder/", ".*/folder is a folder; give the label file in it, or a list a;b;c"),
+        ("model_variables.h", "there are no labels in .*model_variables.h; {text}"),
+        ("empty.txt", "there are no labels in .*empty.txt; {text}"),
+        ("picture.txt", "there are no labels in .*picture.txt; {text}"),
     ],
 )
 def test_files_without_labels(tmp_path: Path, given: str, message: str) -> None:
@@ -159,8 +160,21 @@ def test_files_without_labels(tmp_path: Path, given: str, message: str) -> None:
     files = {"labels.txt": b"a\nb", "model_variables.h": b"a\nb", "empty.txt": b"\n \n", "picture.txt": b"a\0b"}
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(ValueError, match=f"^{message}"):
+    whole = message.replace(".*/", ".*").replace(".*", re.escape(f"{tmp_path}/"))
+    whole = whole.replace("{text}", "give a text file with one label a line, or a list a;b;c")
+    with pytest.raises(ValueError, match=f"^{whole}$"):
         OPTIONS["labels"].value(given, tmp_path)
+
+
+@pytest.mark.parametrize(("given", "value"), [(10.3, "10.3"), ("8.5", "8.5"), (9, "9"), (1.0, None), ("x", None)])
+def test_a_version_of_tensorrt_may_be_a_number(given: object, value: str | None) -> None:
+    option = table(CheckOptions)["tensorrt_version"]
+    if value is not None:
+        assert option.value(given) == value
+        return
+    message = f"{given!r} is no TensorRT that is known here; write it as 10.3 or 8.2.1"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        option.value(given)
 
 
 TEXTS = (".txt", ".labels", ".label", ".names", ".lst", ".list", ".csv", ".tsv", ".text")

@@ -37,6 +37,8 @@ def test_a_folder_is_searched_by_contents(tmp_path: Path) -> None:
     others = {
         "labels.txt": "car\nperson\n",
         "README.md": "[property]\n",
+        "config.dat": _CONFIG,
+        "config": _CONFIG,
         "tests.sh": "echo trtexec.log my-trtexec\n",
         "compose.yml": "services:\n  a: 1\n",
         "poetry.cfg": "[metadata]\nname=a\n",

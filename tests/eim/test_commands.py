@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from PIL import Image
 
 from convert.__main__ import main
 from convert.cli.eim import _Threshold
+from convert.eim.inspect import here
 from tests.eim import bundles
 from tests.eim.executables import elf
 
@@ -244,6 +246,171 @@ def test_pictures_for_an_eim_that_says_no_channels_are_grey(capsys: pytest.Captu
     assert answer["result"]["freeform"] == [[0x4C4C4C] * 4]
 
 
+ANSWERING = """#!{python} -S
+import json, socket, sys
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+server.listen()
+link, _ = server.accept()
+for answer in {answers!r}:
+    if data := link.recv(99999):
+        link.sendall(json.dumps(answer | {{"id": json.loads(data)["id"]}}).encode() + b"\\n\\0")
+link.recv(9)
+"""
+PICTURES = {
+    "success": True,
+    "project": {"name": "Doors", "owner": "someone", "deploy_version": 3},
+    "inferencing_engine": {"engine_type": "x", "properties": ["int8", 4]},
+    "model_parameters": {
+        "input_features_count": 24, "image_input_width": 4, "image_input_height": 6, "image_channel_count": 3,
+        "labels": ["a", "b"], "model_type": "object_detection", "image_resize_mode": "fit-longest", "sensor": 3,
+        "has_anomaly": 3, "has_object_tracking": True, "inferencing_engine": 4, "frequency": 5, "axis_count": 1,
+        "thresholds": [
+            {"id": 7, "type": "object_detection", "min_score": 0.25, "nms": 0.5},
+            {"id": 8, "type": "anomaly_gmm", "min_anomaly_score": 3},
+        ],
+    },
+}  # fmt: skip
+MOTION = {
+    "success": True,
+    "project": {"owner": "x"},
+    "model_parameters": {
+        "input_features_count": 33, "labels": [], "frequency": 2.5, "axis_count": 3, "sensor": 99, "has_anomaly": True,
+        "slice_size": 11, "inferencing_engine": 77,
+    },
+}  # fmt: skip
+PROBES = {"success": True, "model_parameters": {"input_features_count": 3, "has_anomaly": 9, "frequency": 1}}
+
+
+def answering(path: Path, *answers: dict[str, Any]) -> Path:
+    """An .eim that gives these answers, one after the other."""
+    path.write_text(ANSWERING.format(python=sys.executable, answers=answers))
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("hello", "lines"),
+    [
+        (
+            PICTURES,
+            [
+                "  project    Doors by someone, version 3",
+                "  model      object_detection, 4x6x3, resize fit-longest",
+                "  sensor     camera",
+                "  labels     a, b",
+                "  anomaly    visual, Gaussian mixture",
+                "  tracking   yes",
+                "  threshold  block 7, object_detection: min_score 0.25, nms 0.5",
+                "  threshold  block 8, anomaly_gmm: min_anomaly_score 3",
+                "  engine     TensorFlow Lite, full, int8, 4",
+            ],
+        ),
+        (
+            MOTION,
+            [
+                "  project    by x",
+                "  model      classification, 33 features",
+                "  sensor     unknown, 2.5 Hz, 3 axes, a window is 4.4 s, a slice 11 features",
+                "  labels     none",
+                "  anomaly    k-means",
+                "  engine     77",
+            ],
+        ),
+        (
+            PROBES,
+            [
+                "  project    not said",
+                "  model      classification, 3 features",
+                "  sensor     unknown, 1 Hz, 1 axis, a window is 3 s",
+                "  labels     none",
+                "  anomaly    yes",
+            ],
+        ),
+    ],
+)
+def test_all_that_a_hello_says(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, hello: dict[str, Any], lines: list[str]
+) -> None:
+    said = Said(capsys, "inspect", answering(tmp_path / "m.eim", hello), "--hello")
+    host = here()
+    shown = said.out.splitlines()
+    assert shown[:3] == [
+        f"  file       {tmp_path / 'm.eim'}", "  is         a script",
+        f"  here       {host.system} {host.machine}, {host.bits}-bit",
+    ]  # fmt: skip
+    assert [line for line in shown[3:] if not re.match("  (?:error|warning|note|hint|more)[: ]", line)] == lines
+
+
+def test_all_of_an_answer_is_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    places = {"x": 1, "y": 2, "width": 3, "height": 4.5}
+    results: list[dict[str, Any]] = [
+        {
+            "bounding_boxes": [{"label": "a", "value": 0.98765, **places}],
+            "object_tracking": [{"label": "b", "value": 0.5, **places, "object_id": 12}],
+            "anomaly": 0.12345, "visual_anomaly_max": 2, "classification": {"a": 0.75, "b": 0.25},
+        },
+        {"bounding_boxes": []},
+    ]  # fmt: skip
+    answers = [{"success": True, "result": result} for result in results]
+    answers[1] |= {"timing": {"dsp": 1}}
+    eim, features = answering(tmp_path / "m.eim", PICTURES, *answers), tmp_path / "f"
+    features.write_text(" ".join(["1"] * 24))
+    said = Said(capsys, "classify", eim, "--features", features, features)
+    assert re.sub(r"\([0-9.]+ ms\)", "(MS)", said.out) == (
+        f"{features}  (MS)\n  a                    0.750\n  b                    0.250\n"
+        "  in pixels of the model's 4x6:\n  a                    0.988    1,2 3x4.5\n"
+        "  object tracking, in pixels of the model's 4x6:\n  b                    0.500    1,2 3x4.5 object 12\n"
+        f"  anomaly: 0.123\n  visual_anomaly_max: 2\n{features}  (MS)\n  nothing found\n"
+    )
+    document = Said(capsys, "classify", eim, "--features", features, features, "--format", "json").document
+    assert all(0 < answer.pop("seconds") < 100 for answer in document["answers"])
+    assert document == {
+        "schema_version": 1,
+        "answers": [
+            {"input": str(features), "result": result, "timing": answer.get("timing", {})}
+            for result, answer in zip(results, answers, strict=True)
+        ],
+        "exit_code": 0,
+        "findings": [],
+        "error": None,
+    }
+
+
+def test_the_document_of_an_inspection(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    host = here()
+    rest = {
+        "schema_version": 1,
+        "host": {"system": host.system, "machine": host.machine, "bits": host.bits, "target": host.target},
+        "error": None,
+    }
+    eim = answering(tmp_path / "m.eim", PICTURES)
+    document = Said(capsys, "inspect", eim, "--hello", "--format", "json").document
+    del document["findings"]
+    assert document == rest | {
+        "exit_code": 0, "path": str(eim), "kind": "script", "binary": None, "targets": [],
+        "hello": PICTURES | {"id": 1},
+    }  # fmt: skip
+    (program := tmp_path / "p.eim").write_bytes(
+        elf(40, bits=32, flags=0x400, interpreter="/lib/ld", libraries=("libc.so.6", "libx.so"))
+    )
+    document = Said(capsys, "inspect", program, "--format", "json").document
+    del document["findings"]
+    binary = {
+        "system": "linux", "machines": ["armv7"], "bits": 32, "interpreter": "/lib/ld",
+        "libraries": ["libc.so.6", "libx.so"], "glibc": None, "hard_float": True,
+    }  # fmt: skip
+    assert document == rest | {
+        "exit_code": 1, "path": str(program), "kind": "elf", "binary": binary, "targets": ["runner-linux-armv7"],
+        "hello": None,
+    }  # fmt: skip
+    assert Said(capsys, "inspect", program).out.splitlines()[:6] == [
+        f"  file       {program}", "  is         linux armv7, 32-bit, hard float",
+        "  target     32-bit ARM Linux: runner-linux-armv7", "  loader     /lib/ld",
+        "  needs      libc.so.6, libx.so", f"  here       {host.system} {host.machine}, {host.bits}-bit",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("rate", "said"),
     [("0", "this .eim takes no sound"), ("-8", "this .eim takes no sound"), ('"8"', "this .eim takes no sound"),
@@ -264,18 +431,25 @@ def test_rates_of_sound(capsys: pytest.CaptureFixture[str], tmp_path: Path, rate
     "words",
     [("classify", "MODEL"), ("classify", "MODEL", "PICTURE", "--threshold", "a:b=c"),
      ("serve", "BUNDLE"), ("serve", "BUNDLE", "stdin", "--print-info"), ("compare", "MODEL", "BUNDLE"),
-     ("pack", "BUNDLE"), ("nonsense",)],
+     ("pack", "BUNDLE"), ("nonsense",), ("classify", "MODEL", "gone.png"), ("compare", "MODEL", "gone", "PICTURE"),
+     ("classify", "MODEL", "--features", "gone.txt"), ("serve", "gone", "stdin"), ("pack", "gone", "-o", "x")],
 )  # fmt: skip
 def test_usage(
     capsys: pytest.CaptureFixture[str], made: dict[str, Path], picture: Path, words: tuple[str, ...]
 ) -> None:  # fmt: skip
     messages = {
-        "classify": "Invalid value for '--threshold': 'a:b=c' is neither" if "a:b=c" in words else "Give pictures, rec",
-        "serve": "Give a socket, stdin, or --print-info",
-        "compare": "Give PICTURES or --features FILE",
-        "pack": "-o is missing: the .eim to write",
-        "nonsense": "No such command 'nonsense'",
+        "classify": "Invalid value for '--threshold': 'a:b=c' is neither VALUE nor BLOCK:KEY=VALUE\n"
+        if "a:b=c" in words
+        else "Give pictures, recordings or --features FILE\n",
+        "serve": "Give a socket, stdin, or --print-info\n",
+        "compare": "Give PICTURES or --features FILE\n",
+        "pack": "-o is missing: the .eim to write\n",
+        "nonsense": "No such command 'nonsense'\n",
     }
+    if (gone := next((word for word in words if word.startswith("gone")), None)) is not None:
+        name = {"gone.png": "[PICTURE|RECORDING|FOLDER]...", "gone.txt": "--features"}.get(gone, "BUNDLE")
+        name = "BUNDLE|TFLITE" if words[0] == "compare" else name
+        messages[words[0]] = f"Invalid value for '{name}': Path '{gone}' does not exist\n"
     places = {"MODEL": made["fomo.eim"], "BUNDLE": made["fomo"], "PICTURE": picture}
     said = Said(capsys, *(places.get(word, word) for word in words))
     assert said.code == 2

@@ -253,6 +253,8 @@ def test_numbers_that_a_float32_holds(
         ({"object_tracking": [BOX | {"height": None}]}, "one of its object_tracking is {"),
         ({"bounding_boxes": [BOX, BOX | {"x": 100_000_001}]}, "one of its bounding_boxes is {"),
         ({"bounding_boxes": [BOX, BOX | {"x": 100_000_000}]}, ""),
+        ({"bounding_boxes": [BOX | {"y": -100_000_001}]}, "one of its bounding_boxes is {"),
+        ({"bounding_boxes": [BOX | {"y": -100_000_000}]}, ""),
         ({"bounding_boxes": [BOX | {"label": 1}]}, "one of its bounding_boxes has no label or no score"),
         ({"bounding_boxes": [BOX | {"value": "high"}]}, "one of its bounding_boxes has no label or no score"),
         ({"freeform": {}}, "its freeform is no list of lists of numbers"),
@@ -287,6 +289,42 @@ def test_what_is_wrong_with_a_result(foreign: dict[str, str], result: object, me
 def test_what_is_wrong_with_a_hello_answer(foreign: dict[str, str], said: dict[str, object], message: str) -> None:
     hello = HELLO | {"model_parameters": HELLO["model_parameters"] | said}
     _asked(foreign, json.dumps(hello).encode(), b'{"id": 2, "success": true, "result": {}}', message)
+
+
+def test_how_much_of_a_reason_is_shown(foreign: dict[str, str]) -> None:
+    answers = [json.dumps(HELLO).encode(), json.dumps({"id": 2, "success": False, "error": "x" * 501}).encode()]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "opened", lambda *_, **__: contextlib.nullcontext(Link(answers)))
+        with (
+            pytest.raises(InputError, match=r"^the \.eim answers: x{500}$"),
+            module.talk(Path(foreign["TARGET"])) as eim,
+        ):
+            eim.classify(np.zeros(4, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("said", "window"),
+    [
+        ({"frequency": 8, "axis_count": 1}, (4, 1, 8)),
+        ({"frequency": 0.5, "axis_count": 4}, (1, 4, 0.5)),
+        ({"frequency": 8, "axis_count": 3}, (1, 3, 8)),
+        ({"frequency": 8, "axis_count": 5}, None),
+        ({"frequency": 8, "axis_count": 0}, None),
+        ({"frequency": 8, "axis_count": 1.0}, None),
+        ({"frequency": 0, "axis_count": 1}, None),
+        ({"frequency": 100_000_000, "axis_count": 1}, None),
+        ({"frequency": 99_999_999, "axis_count": 1}, (4, 1, 99_999_999)),
+        ({"frequency": "8", "axis_count": 1}, None),
+        ({"frequency": 8, "axis_count": 1, "image_input_width": 2}, None),
+    ],
+)
+def test_the_window_that_a_hello_says(foreign: dict[str, str], said: dict[str, Any], window: Any) -> None:
+    hello = HELLO | {"model_parameters": {"input_features_count": 4} | said}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "opened", lambda *_, **__: contextlib.nullcontext(Link([json.dumps(hello).encode()])))
+        with module.talk(Path(foreign["TARGET"])) as client:
+            found = client.model.window
+    assert (found and (found.samples, found.axes, found.frequency)) == window
 
 
 def _asked(foreign: dict[str, str], hello: bytes, answer: bytes, message: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import struct
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,6 +75,22 @@ def test_what_is_read(tmp_path: Path) -> None:
     assert odd
     assert odd.machines == ("ELF machine 8",)
     assert targets_of(odd) == ()
+
+
+def test_where_older_linkers_wrote_the_path(tmp_path: Path) -> None:
+    """DT_RPATH instead of DT_RUNPATH."""
+    data = elf(62, libraries=("liba.so",), runpath="$ORIGIN/lib:${ORIGIN}/../x:/opt/y")
+    data = data.replace(struct.pack("<Q", 29), struct.pack("<Q", 15), 1)
+    binary = looked(tmp_path, data).binary
+    assert binary is not None
+    assert binary.search == (f"{tmp_path}/lib", f"{tmp_path}/../x", "/opt/y")
+
+
+def test_a_program_of_an_old_mac(tmp_path: Path) -> None:
+    command = macho()[32 : 32 + 56]
+    data = struct.pack("<7I", 0xFEEDFACE, 7, 3, 2, 1, len(command), 0) + command + BANNER
+    binary = looked(tmp_path, data).binary
+    assert binary == Binary("macos", ("i386",), 32, None, ("/usr/lib/libSystem.B.dylib",))
 
 
 def test_this_interpreter() -> None:

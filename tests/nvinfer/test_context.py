@@ -14,6 +14,7 @@ from convert.nvinfer.context import (
     Engine,
     Initialised,
     InputSize,
+    Library,
     Status,
     initialise,
     read_labels,
@@ -357,3 +358,12 @@ def test_no_file_stays_open(tmp_path: Path) -> None:
             read_labels(tmp_path)
         assert caught.value.hint == "name an ordinary file"
     assert len(list(Path("/proc/self/fd").iterdir())) < before + 20
+
+
+@pytest.mark.parametrize(
+    ("content", "has"),
+    [(b"\0F\0", True), (b"x\0F\0y", True), (b"F\0", False), (b"\0F", False), (b"\0FG\0", False), (b"\0GF\0", False)],
+)
+def test_a_function_is_a_whole_string_of_a_library(tmp_path: Path, content: bytes, has: bool) -> None:
+    (tmp_path / "l.so").write_bytes(content)
+    assert Library(str(tmp_path / "l.so")).has("F") is has

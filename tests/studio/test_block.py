@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import threading
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -99,6 +100,9 @@ def test_the_bundle_is_that_of_convert(
         assert {each.removeprefix("bundle/"): packed.read(each) for each in packed.namelist()} == contents(
             tmp_path / "bundle"
         )
+        assert {(each.compress_type, each.date_time, each.create_system) for each in packed.infolist()} == {
+            (zipfile.ZIP_DEFLATED, (1980, 1, 1, 0, 0, 0), 3)
+        }
         modes = {each.filename: each.external_attr >> 16 for each in packed.infolist()}
     assert {mode for name, mode in modes.items() if name.endswith(".sh")} == {0o755}
     assert {mode for name, mode in modes.items() if not name.endswith(".sh")} == {0o644}
@@ -175,7 +179,13 @@ def test_options_that_cannot_be_are_refused_first(
 def test_progress_is_said_every_two_seconds(
     prepared: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("convert.studio.block._INTERVAL", 0.01)
+    wait, asked = threading.Event.wait, set()
+
+    def shorter(event: threading.Event, seconds: float | None = None) -> bool:
+        asked.add(seconds)
+        return wait(event, seconds and seconds / 200)
+
+    monkeypatch.setattr("threading.Event.wait", shorter)
     said: list[str] = []
     run(prepared(library("shapes-cpp-2025")), {"role": "sgie"}, said.append)
     steps = [line for line in said if not re.search(r", \d+ s$", line)]
@@ -187,6 +197,7 @@ def test_progress_is_said_every_two_seconds(
         *("check", "writes deploy.zip", f"wrote {tmp_path / 'home' / 'output' / 'deploy.zip'}"),
     ]
     assert [line for line in said if line.endswith(", 0 s")]
+    assert 2.0 in asked
 
 
 def test_pictures_of_the_learn_block(
@@ -417,6 +428,18 @@ def test_metadata_that_names_no_folders(
     assert caught.value.message == message
     assert caught.value.path == ("/nowhere" if is_about_input else str(path))
     assert caught.value.hint == "Studio writes this file; locally, `edge-impulse-blocks runner` does"
+
+
+@pytest.mark.parametrize("size", [2**24, 2**24 + 1])
+def test_metadata_has_at_most_16_mib(tmp_path: Path, size: int) -> None:
+    document = json.dumps({"folders": {"input": str(tmp_path), "output": "x"}})
+    path = tmp_path / "metadata.json"
+    path.write_bytes(document.rjust(size).encode())
+    if size == 2**24:
+        assert Folders.read(path) == Folders(tmp_path, Path("x"))
+        return
+    with pytest.raises(InputError, match=r"^it is no deployment-metadata.json with folders$"):
+        Folders.read(path)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 100_000, b"NaN"])

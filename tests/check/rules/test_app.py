@@ -41,7 +41,7 @@ classifier-threshold=0.5
 _ELSEWHERE = {"NVI024"}  # the models are on another machine: a warning
 
 
-def _check(folder: Path, app: str, detector: str = "", classifier: str = "", release: str = "9.1") -> CheckReport:
+def check_app(folder: Path, app: str, detector: str = "", classifier: str = "", release: str = "9.1") -> CheckReport:
     (folder / "app.txt").write_text(app)
     (folder / "d.txt").write_text(_DETECTOR.format(more=detector))
     (folder / "c.txt").write_text(_CLASSIFIER.format(more=classifier))
@@ -54,7 +54,7 @@ def _ids(report: CheckReport) -> set[str]:
     return {finding.id for finding in report.findings} - _ELSEWHERE
 
 
-def _app(**groups: str) -> str:
+def app_text(**groups: str) -> str:
     """Groups from "key=value key=value"; a list of the engines."""
     lines = ["[streammux]", "width=1280", "height=720", "batch-size=1"]
     lines += ["[source0]", "enable=1", "type=3", "uri=file:///videos/street.mp4"]
@@ -63,7 +63,7 @@ def _app(**groups: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-_PRIMARY = "enable=1 config-file=d.txt gie-unique-id=1"
+PRIMARY = "enable=1 config-file=d.txt gie-unique-id=1"
 _SECONDARY = "enable=1 config-file=c.txt gie-unique-id=2 operate-on-gie-id=1"
 _WITHOUT = "enable=1 config-file=c.txt gie-unique-id=2"
 _TRACKER = (
@@ -73,7 +73,7 @@ _TRACKER = (
 
 
 def test_the_configs_of_its_engines_are_checked_too(tmp_path: Path) -> None:
-    report = _check(tmp_path, _app(primary_gie=_PRIMARY, secondary_gie0=_SECONDARY))
+    report = check_app(tmp_path, app_text(primary_gie=PRIMARY, secondary_gie0=_SECONDARY))
     assert [file.path.rsplit("/", 1)[-1] for file in report.files] == ["app.txt", "c.txt", "d.txt"]
     assert {file.verdict for file in report.files} == {Verdict.ACCEPTED}
     assert _ids(report) == set()
@@ -84,8 +84,8 @@ def test_configs_that_are_on_another_machine_are_one_note(tmp_path: Path) -> Non
         f"enable=1 config-file=/elsewhere/{name} gie-unique-id={number}"
         for number, name in ((1, "d.txt"), (2, "c.txt"))
     ]
-    for app in (_app(primary_gie=away[0]), _app(primary_gie=away[0], secondary_gie0=away[1])):
-        (note,) = [each for each in _check(tmp_path, app).findings if each.id == "NVI095"]
+    for app in (app_text(primary_gie=away[0]), app_text(primary_gie=away[0], secondary_gie0=away[1])):
+        (note,) = [each for each in check_app(tmp_path, app).findings if each.id == "NVI095"]
         assert note.level is Level.NOTE
         assert all(f"/elsewhere/{name}" in note.message for name in ("d.txt", "c.txt") if name in app)
         assert note.line
@@ -93,96 +93,91 @@ def test_configs_that_are_on_another_machine_are_one_note(tmp_path: Path) -> Non
 
 
 def test_engines_that_are_off_are_not_read(tmp_path: Path) -> None:
-    off = _app(primary_gie="enable=0 config-file=missing.txt gie-unique-id=x", secondary_gie0="config-file=c.txt")
-    report = _check(tmp_path, off)
+    off = app_text(primary_gie="enable=0 config-file=missing.txt gie-unique-id=x", secondary_gie0="config-file=c.txt")
+    report = check_app(tmp_path, off)
     assert [file.path.rsplit("/", 1)[-1] for file in report.files] == ["app.txt"]
     assert _ids(report) == {"NVI106"}, "the secondary engine does not say whether it is on"
 
 
 def test_what_the_app_sets_wins(tmp_path: Path) -> None:
     """batch-size changes the engine's name; process-mode comes from the group; the place is the app's line."""
-    report = _check(tmp_path, _app(primary_gie=_PRIMARY + " batch-size=4"))
+    report = check_app(tmp_path, app_text(primary_gie=PRIMARY + " batch-size=4"))
     (finding,) = [each for each in report.findings if each.id == "NVI023"]
     assert "_b4_" in finding.message
-    assert _ids(_check(tmp_path, _app(primary_gie="enable=1 config-file=c.txt"))) == set(), (
+    assert _ids(check_app(tmp_path, app_text(primary_gie="enable=1 config-file=c.txt"))) == set(), (
         "it is a primary engine here"
     )
     without = _DETECTOR.replace("gie-unique-id=1\n", "")
     (tmp_path / "e.txt").write_text(without.format(more=""))
     nameless = "enable=1 config-file=e.txt"
-    assert _ids(_check(tmp_path, _app(primary_gie=nameless + " gie-unique-id=7"))) == set()
-    assert _ids(_check(tmp_path, _app(primary_gie=nameless))) == {"NVI020"}
+    assert _ids(check_app(tmp_path, app_text(primary_gie=nameless + " gie-unique-id=7"))) == set()
+    assert _ids(check_app(tmp_path, app_text(primary_gie=nameless))) == {"NVI020"}
 
 
 def test_a_config_that_several_engines_use_is_checked_for_each(tmp_path: Path) -> None:
-    two = _app(
-        primary_gie=_PRIMARY,
+    two = app_text(
+        primary_gie=PRIMARY,
         secondary_gie0=_SECONDARY + " gie-unique-id=2",
         secondary_gie1=_SECONDARY + " gie-unique-id=3 batch-size=8",
     )
-    report = _check(tmp_path, two)
+    report = check_app(tmp_path, two)
     assert _ids(report) == {"NVI023"}
     assert len([file for file in report.files if file.path.endswith("c.txt")]) == 1
 
 
-@pytest.mark.parametrize(
-    ("groups", "detector", "classifier", "expected"),
-    [
-        ({"secondary_gie0": _SECONDARY + " operate-on-gie-id=5"}, "", "", {"NVI091"}),
-        ({"secondary_gie0": _WITHOUT}, "", "operate-on-gie-id=1", {"NVI091"}),
-        ({"secondary_gie0": _WITHOUT, "primary_gie": "enable=1 config-file=d.txt"}, "", "", set()),
-        ({"secondary_gie0": _SECONDARY, "primary_gie": "enable=1 config-file=d.txt"}, "", "", {"NVI091"}),
-        (
-            {"secondary_gie0": "enable=1 config-file=c.txt", "primary_gie": "enable=1 config-file=d.txt"},
-            "",
-            "",
-            {"NVI094"},
-        ),
-        (
-            {"secondary_gie0": _WITHOUT + " gie-unique-id=1", "primary_gie": "enable=1 config-file=d.txt"},
-            "",
-            "",
-            {"NVI094"},
-        ),
-        ({"secondary_gie0": _SECONDARY + " operate-on-class-ids=0;2;"}, "", "", {"NVI092"}),
-        ({"secondary_gie0": _SECONDARY}, "filter-out-class-ids=1", "operate-on-class-ids=1", {"NVI092"}),
-        ({"secondary_gie0": _SECONDARY}, "", "input-object-min-height=800", {"NVI093"}),
-        ({"secondary_gie0": _SECONDARY}, "[class-attrs-all]\ndetected-max-w=5", "input-object-min-width=6", {"NVI093"}),
-        ({"secondary_gie0": _SECONDARY}, "[class-attrs-0]\ndetected-max-w=5", "input-object-min-width=6", set()),
-        ({"secondary_gie0": _SECONDARY + " gie-unique-id=1"}, "", "", {"NVI091", "NVI094"}),
-        (
-            {"secondary_gie0": _SECONDARY, "secondary_gie1": _SECONDARY + " gie-unique-id=3 operate-on-gie-id=2"},
-            "",
-            "",
-            set(),
-        ),
-        (
-            {
-                "secondary_gie0": _SECONDARY + " operate-on-gie-id=3",
-                "secondary_gie1": _SECONDARY + " gie-unique-id=3 operate-on-gie-id=2",
-            },
-            "",
-            "",
-            {"NVI091"},
-        ),
-        ({"secondary_gie0": _SECONDARY + " batch-size=two"}, "", "", {"NVI096"}),
-        ({"secondary_gie0": _SECONDARY + " operate-on-class-ids=car"}, "", "", {"NVI096"}),
-        ({"secondary_gie0": "enable=1 gie-unique-id=2 operate-on-gie-id=1"}, "", "", {"NVI095"}),
-        (
-            {"secondary_gie0": "enable=1 plugin-type=1 config-file=triton.txt gie-unique-id=9 operate-on-gie-id=1"},
-            "",
-            "",
-            {"NVI095"},
-        ),
-        ({"sink0": "enable=1 type=5"}, "", "", {"NVI097"}),
-        ({"sink0": "enable=0 type=5"}, "", "", set()),
-        ({"tracker": _TRACKER + " enable-past-frame=1"}, "", "", {"NVI097"}),
-    ],
-)
+TOGETHER: list[tuple[dict[str, str], str, str, set[str]]] = [
+    ({"secondary_gie0": _SECONDARY + " operate-on-gie-id=5"}, "", "", {"NVI091"}),
+    ({"secondary_gie0": _WITHOUT}, "", "operate-on-gie-id=1", {"NVI091"}),
+    ({"secondary_gie0": _WITHOUT, "primary_gie": "enable=1 config-file=d.txt"}, "", "", set()),
+    ({"secondary_gie0": _SECONDARY, "primary_gie": "enable=1 config-file=d.txt"}, "", "", {"NVI091"}),
+    ({"secondary_gie0": "enable=1 config-file=c.txt", "primary_gie": "enable=1 config-file=d.txt"}, "", "", {"NVI094"}),
+    (
+        {"secondary_gie0": _WITHOUT + " gie-unique-id=1", "primary_gie": "enable=1 config-file=d.txt"},
+        "",
+        "",
+        {"NVI094"},
+    ),
+    ({"secondary_gie0": _SECONDARY + " operate-on-class-ids=0;2;"}, "", "", {"NVI092"}),
+    ({"secondary_gie0": _SECONDARY}, "filter-out-class-ids=1", "operate-on-class-ids=1", {"NVI092"}),
+    ({"secondary_gie0": _SECONDARY}, "", "input-object-min-height=800", {"NVI093"}),
+    ({"secondary_gie0": _SECONDARY}, "[class-attrs-all]\ndetected-max-w=5", "input-object-min-width=6", {"NVI093"}),
+    ({"secondary_gie0": _SECONDARY}, "[class-attrs-0]\ndetected-max-w=5", "input-object-min-width=6", set()),
+    ({"secondary_gie0": _SECONDARY + " gie-unique-id=1"}, "", "", {"NVI091", "NVI094"}),
+    (
+        {"secondary_gie0": _SECONDARY, "secondary_gie1": _SECONDARY + " gie-unique-id=3 operate-on-gie-id=2"},
+        "",
+        "",
+        set(),
+    ),
+    (
+        {
+            "secondary_gie0": _SECONDARY + " operate-on-gie-id=3",
+            "secondary_gie1": _SECONDARY + " gie-unique-id=3 operate-on-gie-id=2",
+        },
+        "",
+        "",
+        {"NVI091"},
+    ),
+    ({"secondary_gie0": _SECONDARY + " batch-size=two"}, "", "", {"NVI096"}),
+    ({"secondary_gie0": _SECONDARY + " operate-on-class-ids=car"}, "", "", {"NVI096"}),
+    ({"secondary_gie0": "enable=1 gie-unique-id=2 operate-on-gie-id=1"}, "", "", {"NVI095"}),
+    (
+        {"secondary_gie0": "enable=1 plugin-type=1 config-file=triton.txt gie-unique-id=9 operate-on-gie-id=1"},
+        "",
+        "",
+        {"NVI095"},
+    ),
+    ({"sink0": "enable=1 type=5"}, "", "", {"NVI097"}),
+    ({"sink0": "enable=0 type=5"}, "", "", set()),
+    ({"tracker": _TRACKER + " enable-past-frame=1"}, "", "", {"NVI097"}),
+]
+
+
+@pytest.mark.parametrize(("groups", "detector", "classifier", "expected"), TOGETHER)
 def test_engines_together(
     tmp_path: Path, groups: dict[str, str], detector: str, classifier: str, expected: set[str]
 ) -> None:
-    report = _check(tmp_path, _app(**{"primary_gie": _PRIMARY, **groups}), detector, classifier)
+    report = check_app(tmp_path, app_text(**{"primary_gie": PRIMARY, **groups}), detector, classifier)
     assert _ids(report) == expected
     refused = bool(expected & {"NVI094", "NVI096"})
     assert report.files[0].verdict is (Verdict.REJECTED if refused else Verdict.ACCEPTED)
@@ -190,26 +185,28 @@ def test_engines_together(
 
 def test_a_primary_classifier_makes_no_classes(tmp_path: Path) -> None:
     primary = "enable=1 config-file=c.txt gie-unique-id=1"
-    app = _app(primary_gie=primary, secondary_gie0=_SECONDARY + " operate-on-class-ids=0")
-    report = _check(tmp_path, app)
+    app = app_text(primary_gie=primary, secondary_gie0=_SECONDARY + " operate-on-class-ids=0")
+    report = check_app(tmp_path, app)
     (finding,) = [each for each in report.findings if each.id == "NVI092"]
     assert finding.level == "error"
     assert "class -1" in (finding.hint or "")
 
 
 def test_no_primary_engine(tmp_path: Path) -> None:
-    assert _ids(_check(tmp_path, _app(secondary_gie0="enable=1 config-file=c.txt gie-unique-id=2"))) == {"NVI091"}
+    assert _ids(check_app(tmp_path, app_text(secondary_gie0="enable=1 config-file=c.txt gie-unique-id=2"))) == {
+        "NVI091"
+    }
 
 
 def test_too_many_engines(tmp_path: Path) -> None:
     many = {f"secondary_gie{number}": _SECONDARY + f" gie-unique-id={number + 2}" for number in range(17)}
-    assert _ids(_check(tmp_path, _app(primary_gie=_PRIMARY, **many))) == {"NVI096"}
+    assert _ids(check_app(tmp_path, app_text(primary_gie=PRIMARY, **many))) == {"NVI096"}
 
 
 @pytest.mark.parametrize(("release", "expected"), [("7.1", set()), ("8.0", {"NVI097"})])
 def test_keys_of_other_releases(tmp_path: Path, release: str, expected: set[str]) -> None:
-    app = _app(primary_gie=_PRIMARY).replace("width=1280", "width=1280\nconfig-file=mux.txt")
-    report = _check(tmp_path, app, release=release)
+    app = app_text(primary_gie=PRIMARY).replace("width=1280", "width=1280\nconfig-file=mux.txt")
+    report = check_app(tmp_path, app, release=release)
     assert _ids(report) - {"NVI013"} == expected
 
 
@@ -219,7 +216,7 @@ def test_yaml(tmp_path: Path) -> None:
         "secondary-gie0:\n  enable: 1\n  gie-unique-id: 2\n  config-file: c.txt\n  operate-on-gie-id: 4\n"
         "  operate-on-class-ids: 0;7\n"
     )
-    _check(tmp_path, "")
+    check_app(tmp_path, "")
     (tmp_path / "app.yml").write_text(app)
     assert _ids(Checker(check_target("9.1", "dgpu"))([str(tmp_path / "app.yml")])) == {"NVI091"}
     (tmp_path / "app.yml").write_text(app.replace("id: 4", "id: 1"))
@@ -236,7 +233,7 @@ def test_any_yaml_is_an_app_file_or_trouble(text: str) -> None:
 
 
 def test_a_file_that_cannot_be_read_as_ini(tmp_path: Path) -> None:
-    report = _check(tmp_path, "; comment\n" + _app(primary_gie=_PRIMARY))
+    report = check_app(tmp_path, "; comment\n" + app_text(primary_gie=PRIMARY))
     (finding,) = report.findings
     assert (finding.id, finding.line) == ("NVI096", 1)
     assert report.files[0].verdict is Verdict.REJECTED

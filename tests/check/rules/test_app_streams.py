@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from convert.findings import Finding
 
-_MUX = {"batch-size": "1", "width": "1280", "height": "720"}
-_FILE = {"enable": "1", "type": "3", "uri": "file:///videos/street.mp4"}
-_RTSP = {"enable": "1", "type": "4", "uri": "rtsp://camera/1"}
-_CAMERA = {"camera-width": "640", "camera-height": "480", "camera-fps-n": "30", "camera-fps-d": "1"}
-_LIVE = {**_MUX, "live-source": "1"}
-_TRACKER = {
+MUX = {"batch-size": "1", "width": "1280", "height": "720"}
+FILE = {"enable": "1", "type": "3", "uri": "file:///videos/street.mp4"}
+RTSP = {"enable": "1", "type": "4", "uri": "rtsp://camera/1"}
+CAMERA = {"camera-width": "640", "camera-height": "480", "camera-fps-n": "30", "camera-fps-d": "1"}
+LIVE = {**MUX, "live-source": "1"}
+TRACKER = {
     "enable": "1",
     "tracker-width": "640",
     "tracker-height": "384",
@@ -36,9 +36,9 @@ _LIST = {"num-source-bins": "1", "list": "file:///a.mp4;"}
 _ALL = {"enable": "1", "type": "3"}
 
 
-def _ini(groups: dict[str, dict[str, str]]) -> str:
+def ini(groups: dict[str, dict[str, str]]) -> str:
     """The groups as INI, on a muxer and a source that are right where none are given."""
-    whole = {"streammux": _MUX, **({} if "source-list" in groups else {"source0": _FILE}), **groups}
+    whole = {"streammux": MUX, **({} if "source-list" in groups else {"source0": FILE}), **groups}
     return "".join(f"[{name}]\n" + "".join(f"{k}={v}\n" for k, v in keys.items()) for name, keys in whole.items())
 
 
@@ -55,131 +55,131 @@ def _shown(found: list[Finding]) -> list[str]:
     return sorted(f"{each.id} {each.level}" for each in found)
 
 
-@pytest.mark.parametrize(
-    ("groups", "expected"),
-    [
-        ({}, []),
-        ({"source0": {"enable": "1", "uri": "file:///a.mp4"}}, ["NVI100 error"]),
-        ({"source0": {**_FILE, "type": "9"}}, ["NVI100 error"]),
-        ({"source0": {"enable": "0", "type": "9"}}, []),
-        ({"source0": {**_FILE, "type": "2", "uri": "street.mp4"}}, ["NVI100 error"]),
-        ({"source0": {**_FILE, "uri": "/data/street.mp4"}}, ["NVI100 error"]),
-        ({"source0": {**_FILE, "uri": '"file:///a.mp4"'}}, ["NVI100 error"]),
-        ({"source0": {**_FILE, "uri": "file:/data/street.mp4"}}, []),
-        ({"source0": {"enable": "1", "type": "2"}}, ["NVI100 error"]),
-        ({"source0": {**_FILE, "uri": "file:///a%20b.mp4"}}, ["NVI100 error"]),
-        ({"source0": {**_FILE, "type": "2", "uri": "file:///a%20b.mp4"}}, []),
-        ({"source0": {**_FILE, "uri": "file:///a%%20b.mp4"}}, []),
-        ({"source0": {**_FILE, "uri": "file:///a_%02d.mp4", "num-sources": "2"}, "streammux": {**_MUX, "batch-size": "2"}}, []),
-        ({"source0": {**_RTSP, "uri": "file:///a.mp4"}, "streammux": _LIVE}, ["NVI100 error"]),
-        ({"source0": {**_RTSP, "uri": "rtsps://camera/1"}, "streammux": _LIVE}, []),
-        ({"source": _FILE}, ["NVI100 error"]),
-        ({"sources": _FILE}, ["NVI100 error"]),
-        ({"source0": _RTSP}, ["NVI102 warning"]),
-        ({"source0": {**_FILE, "uri": "rtsp://camera/1"}}, ["NVI102 warning"]),
-        ({"source0": {**_RTSP, "type": "3", "smart-record": "2"}, "streammux": _LIVE}, ["NVI102 warning"]),
-        ({"source0": {"enable": "1", "type": "1"}, "streammux": _LIVE}, ["NVI101 error", "NVI101 warning"]),
-        ({"source0": {"enable": "1", "type": "5", **_CAMERA}, "streammux": _LIVE}, []),
-        ({"source0": {"enable": "1", "type": "5", **_CAMERA, "camera-height": "0"}, "streammux": _LIVE}, ["NVI101 error"]),
-        ({"source0": {"enable": "1", "type": "1", **_CAMERA}}, ["NVI102 warning"]),
-        ({"source0": {**_FILE, "uri": "file://home/me/street.mp4"}}, ["NVI103 warning"]),
-        ({"source0": {**_FILE, "uri": "file://street.mp4"}}, ["NVI103 note"]),
-        ({"source0": {**_FILE, "uri": "file://../street.mp4"}}, []),
-        ({"source0": {**_FILE, "uri": "file://app.txt"}}, []),
-        ({"source0": {**_FILE, "num-sources": "4"}}, ["NVI104 warning"]),
-        ({"source1": _FILE}, ["NVI104 warning"]),
-        ({"source1": {**_FILE, "enable": "0"}}, []),
-        ({"source1": _FILE, "streammux": {**_MUX, "batch-size": "2"}}, []),
-        ({"tiled-display": {"enable": "1", "rows": "1", "columns": "1"}, "source1": _FILE,
-          "streammux": {**_MUX, "batch-size": "2"}}, ["NVI104 note"]),
-        ({"tiled-display": {"enable": "0", "rows": "1", "columns": "1"}, "source1": _FILE,
-          "streammux": {**_MUX, "batch-size": "4"}}, []),
-        ({"streammux": {"batch-size": "1", "width": "1280"}}, ["NVI105 error"]),
-        ({"streammux": {"batch-size": "1", "config-file-path": "mux.txt"}}, []),
-        ({"sink0": {"type": "1"}}, ["NVI106 warning"]),
-        ({"sink0": {"enable": "true", "type": "1"}}, ["NVI106 warning"]),
-        ({"tracker": {**_TRACKER, "enable": "true"}}, ["NVI096 error"]),
-        ({"osd": {"enable": "1", "border-width": "2# pixels"}}, ["NVI096 error"]),
-        ({"osd": {"enable": "1", "text-color": "1;1;1;1;"}}, []),
-        ({"osd": {"enable": "1", "text-color": "1;1;white;1;"}}, ["NVI096 error"]),
-        ({"sink0": {"enable": "0", "type": "x"}}, []),
-        ({"tiled_display": {"enable": "1"}}, ["NVI106 warning"]),
-        ({"my-own-group": {"enable": "1"}}, []),
-        ({"sink0": {"enable": "1", "type": "1", "bitrtae": "0"}}, ["NVI106 warning"]),
-        ({"sink0": {"enable": "1", "type": "1", "my-own-key": "0"}}, []),
-        ({"sink0": {"enable": "1", "type": "7"}}, ["NVI097 error"]),
-        ({"tracker": _TRACKER}, []),
-        ({"tracker": {**_TRACKER, "ll-lib-file": ""}}, ["NVI108 error"]),
-        ({"tracker": {**_TRACKER, "ll-lib-file": "/opt/nvidia/deepstream/deepstream/lib/libnvds_nvdcf.so"}}, ["NVI108 error"]),
-        ({"tracker": {**_TRACKER, "ll-lib-file": "/opt/nvidia/deepstream/deepstream-5.1/lib/libnvds_nvdcf.so"}},
-         ["NVI108 warning"]),
-        ({"tracker": {**_TRACKER, "ll-lib-file": "/mine/libtracker.so", "ll-config-file": ""}}, []),
-        ({"tracker": {**_TRACKER, "ll-config-file": ""}}, ["NVI108 note"]),
-        ({"tracker": {**_TRACKER, "tracker-height": "0"}}, ["NVI108 warning"]),
-        ({"nvds-analytics": {"enable": "1", "config-file": "a.txt"}}, ["NVI095 error", "NVI108 warning"]),
-        ({"nvds-analytics": {"enable": "1"}, "tracker": _TRACKER}, ["NVI095 error"]),
-        ({"source-list": _LIST, "source-attr-all": _ALL}, []),
-        ({"source-list": _LIST}, ["NVI100 error"]),
-        ({"source-list": {**_LIST, "num-source-bins": "2"}, "source-attr-all": _ALL}, ["NVI100 error"]),
-        ({"source-list": {**_LIST, "list": "http://a/b.mp4"}, "source-attr-all": _ALL}, ["NVI100 error"]),
-        ({"source-list": {**_LIST, "list": "rtsp://a/b"}, "source-attr-all": _ALL}, ["NVI102 warning"]),
-    ],
-)  # fmt: skip
+INI: list[tuple[dict[str, dict[str, str]], list[str]]] = [
+    ({}, []),
+    ({"source0": {"enable": "1", "uri": "file:///a.mp4"}}, ["NVI100 error"]),
+    ({"source0": {**FILE, "type": "9"}}, ["NVI100 error"]),
+    ({"source0": {"enable": "0", "type": "9"}}, []),
+    ({"source0": {**FILE, "type": "2", "uri": "street.mp4"}}, ["NVI100 error"]),
+    ({"source0": {**FILE, "uri": "/data/street.mp4"}}, ["NVI100 error"]),
+    ({"source0": {**FILE, "uri": '"file:///a.mp4"'}}, ["NVI100 error"]),
+    ({"source0": {**FILE, "uri": "file:/data/street.mp4"}}, []),
+    ({"source0": {"enable": "1", "type": "2"}}, ["NVI100 error"]),
+    ({"source0": {**FILE, "uri": "file:///a%20b.mp4"}}, ["NVI100 error"]),
+    ({"source0": {**FILE, "type": "2", "uri": "file:///a%20b.mp4"}}, []),
+    ({"source0": {**FILE, "uri": "file:///a%%20b.mp4"}}, []),
+    ({"source0": {**FILE, "uri": "file:///a_%02d.mp4", "num-sources": "2"}, "streammux": {**MUX, "batch-size": "2"}}, []),
+    ({"source0": {**RTSP, "uri": "file:///a.mp4"}, "streammux": LIVE}, ["NVI100 error"]),
+    ({"source0": {**RTSP, "uri": "rtsps://camera/1"}, "streammux": LIVE}, []),
+    ({"source": FILE}, ["NVI100 error"]),
+    ({"sources": FILE}, ["NVI100 error"]),
+    ({"source0": RTSP}, ["NVI102 warning"]),
+    ({"source0": {**FILE, "uri": "rtsp://camera/1"}}, ["NVI102 warning"]),
+    ({"source0": {**RTSP, "type": "3", "smart-record": "2"}, "streammux": LIVE}, ["NVI102 warning"]),
+    ({"source0": {"enable": "1", "type": "1"}, "streammux": LIVE}, ["NVI101 error", "NVI101 warning"]),
+    ({"source0": {"enable": "1", "type": "5", **CAMERA}, "streammux": LIVE}, []),
+    ({"source0": {"enable": "1", "type": "5", **CAMERA, "camera-height": "0"}, "streammux": LIVE}, ["NVI101 error"]),
+    ({"source0": {"enable": "1", "type": "1", **CAMERA}}, ["NVI102 warning"]),
+    ({"source0": {**FILE, "uri": "file://home/me/street.mp4"}}, ["NVI103 warning"]),
+    ({"source0": {**FILE, "uri": "file://street.mp4"}}, ["NVI103 note"]),
+    ({"source0": {**FILE, "uri": "file://../street.mp4"}}, []),
+    ({"source0": {**FILE, "uri": "file://app.txt"}}, []),
+    ({"source0": {**FILE, "num-sources": "4"}}, ["NVI104 warning"]),
+    ({"source1": FILE}, ["NVI104 warning"]),
+    ({"source1": {**FILE, "enable": "0"}}, []),
+    ({"source1": FILE, "streammux": {**MUX, "batch-size": "2"}}, []),
+    ({"tiled-display": {"enable": "1", "rows": "1", "columns": "1"}, "source1": FILE,
+      "streammux": {**MUX, "batch-size": "2"}}, ["NVI104 note"]),
+    ({"tiled-display": {"enable": "0", "rows": "1", "columns": "1"}, "source1": FILE,
+      "streammux": {**MUX, "batch-size": "4"}}, []),
+    ({"streammux": {"batch-size": "1", "width": "1280"}}, ["NVI105 error"]),
+    ({"streammux": {"batch-size": "1", "config-file-path": "mux.txt"}}, []),
+    ({"sink0": {"type": "1"}}, ["NVI106 warning"]),
+    ({"sink0": {"enable": "true", "type": "1"}}, ["NVI106 warning"]),
+    ({"tracker": {**TRACKER, "enable": "true"}}, ["NVI096 error"]),
+    ({"osd": {"enable": "1", "border-width": "2# pixels"}}, ["NVI096 error"]),
+    ({"osd": {"enable": "1", "text-color": "1;1;1;1;"}}, []),
+    ({"osd": {"enable": "1", "text-color": "1;1;white;1;"}}, ["NVI096 error"]),
+    ({"sink0": {"enable": "0", "type": "x"}}, []),
+    ({"tiled_display": {"enable": "1"}}, ["NVI106 warning"]),
+    ({"my-own-group": {"enable": "1"}}, []),
+    ({"sink0": {"enable": "1", "type": "1", "bitrtae": "0"}}, ["NVI106 warning"]),
+    ({"sink0": {"enable": "1", "type": "1", "my-own-key": "0"}}, []),
+    ({"sink0": {"enable": "1", "type": "7"}}, ["NVI097 error"]),
+    ({"tracker": TRACKER}, []),
+    ({"tracker": {**TRACKER, "ll-lib-file": ""}}, ["NVI108 error"]),
+    ({"tracker": {**TRACKER, "ll-lib-file": "/opt/nvidia/deepstream/deepstream/lib/libnvds_nvdcf.so"}}, ["NVI108 error"]),
+    ({"tracker": {**TRACKER, "ll-lib-file": "/opt/nvidia/deepstream/deepstream-5.1/lib/libnvds_nvdcf.so"}},
+     ["NVI108 warning"]),
+    ({"tracker": {**TRACKER, "ll-lib-file": "/mine/libtracker.so", "ll-config-file": ""}}, []),
+    ({"tracker": {**TRACKER, "ll-config-file": ""}}, ["NVI108 note"]),
+    ({"tracker": {**TRACKER, "tracker-height": "0"}}, ["NVI108 warning"]),
+    ({"nvds-analytics": {"enable": "1", "config-file": "a.txt"}}, ["NVI095 error", "NVI108 warning"]),
+    ({"nvds-analytics": {"enable": "1"}, "tracker": TRACKER}, ["NVI095 error"]),
+    ({"source-list": _LIST, "source-attr-all": _ALL}, []),
+    ({"source-list": _LIST}, ["NVI100 error"]),
+    ({"source-list": {**_LIST, "num-source-bins": "2"}, "source-attr-all": _ALL}, ["NVI100 error"]),
+    ({"source-list": {**_LIST, "list": "http://a/b.mp4"}, "source-attr-all": _ALL}, ["NVI100 error"]),
+    ({"source-list": {**_LIST, "list": "rtsp://a/b"}, "source-attr-all": _ALL}, ["NVI102 warning"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("groups", "expected"), INI)
 def test_ini(tmp_path: Path, groups: dict[str, dict[str, str]], expected: list[str]) -> None:
-    assert _shown(_found(tmp_path, _ini(groups))) == expected
+    assert _shown(_found(tmp_path, ini(groups))) == expected
 
 
 def test_a_csi_camera_needs_a_jetson(tmp_path: Path) -> None:
-    text = _ini({"source0": {"enable": "1", "type": "5", **_CAMERA}, "streammux": _LIVE})
+    text = ini({"source0": {"enable": "1", "type": "5", **CAMERA}, "streammux": LIVE})
     assert _shown(_found(tmp_path, text, platform="dgpu")) == ["NVI100 error"]
 
 
-@pytest.mark.parametrize(
-    ("groups", "release", "expected"),
-    [
-        ({"pre-process": {"enable": "0"}}, "5.1", ["NVI097 warning"]),
-        ({"pre-process": {"enable": "0"}}, "6.0", []),
-        ({"sink0": {"enable": "1", "type": "1", "overlay-id": "1"}}, "6.0.1", []),
-        ({"sink0": {"enable": "1", "type": "1", "overlay-id": "1"}}, "6.1", ["NVI097 note"]),
-        ({"streammux": {**_MUX, "config-file": "mux.txt"}}, "8.0", ["NVI097 warning"]),
-        ({"source0": {**_FILE, "video-format": "NV12"}}, "6.1.1", ["NVI097 warning"]),
-        ({"source0": {**_FILE, "video-format": "NV12"}}, "6.2", []),
-        ({"streammux": {**_MUX, "sort-batch": "x"}}, "7.1", ["NVI097 warning"]),
-        ({"streammux": {**_MUX, "sort-batch": "x"}}, "8.0", ["NVI096 error"]),
-        ({"tracker": {**_TRACKER, "ll-lib-file": "a/libnvds_nvmultiobjecttracker.so"}}, "5.1", ["NVI108 error"]),
-    ],
-)
+OF_RELEASES: list[tuple[dict[str, dict[str, str]], str, list[str]]] = [
+    ({"pre-process": {"enable": "0"}}, "5.1", ["NVI097 warning"]),
+    ({"pre-process": {"enable": "0"}}, "6.0", []),
+    ({"sink0": {"enable": "1", "type": "1", "overlay-id": "1"}}, "6.0.1", []),
+    ({"sink0": {"enable": "1", "type": "1", "overlay-id": "1"}}, "6.1", ["NVI097 note"]),
+    ({"streammux": {**MUX, "config-file": "mux.txt"}}, "8.0", ["NVI097 warning"]),
+    ({"source0": {**FILE, "video-format": "NV12"}}, "6.1.1", ["NVI097 warning"]),
+    ({"source0": {**FILE, "video-format": "NV12"}}, "6.2", []),
+    ({"streammux": {**MUX, "sort-batch": "x"}}, "7.1", ["NVI097 warning"]),
+    ({"streammux": {**MUX, "sort-batch": "x"}}, "8.0", ["NVI096 error"]),
+    ({"tracker": {**TRACKER, "ll-lib-file": "a/libnvds_nvmultiobjecttracker.so"}}, "5.1", ["NVI108 error"]),
+]
+
+
+@pytest.mark.parametrize(("groups", "release", "expected"), OF_RELEASES)
 def test_releases(tmp_path: Path, groups: dict[str, dict[str, str]], release: str, expected: list[str]) -> None:
-    assert _shown(_found(tmp_path, _ini(groups), release)) == expected
+    assert _shown(_found(tmp_path, ini(groups), release)) == expected
 
 
-_YAML = "streammux:\n  batch-size: 1\n  width: 1280\n  height: 720\n{more}sink0:\n  enable: 1\n  type: 1\n"
-_CSV = "source:\n  csv-file-path: s.csv\n"
+SHELL = "streammux:\n  batch-size: 1\n  width: 1280\n  height: 720\n{more}sink0:\n  enable: 1\n  type: 1\n"
+CSV = "source:\n  csv-file-path: s.csv\n"
 
 
-@pytest.mark.parametrize(
-    ("more", "csv", "expected"),
-    [
-        (_CSV, "enable,type,uri,num-sources\n1,3,file:///a.mp4,1\n", []),
-        (_CSV, "# mine\n\nenable,type,uri\n1,2,file:///a.mp4\n0,9,x\n", []),
-        (_CSV, "enable,type,uri\n1,2,street.mp4\n", ["NVI100 error"]),
-        (_CSV, "enable,type,uri\n1,2,file:///a.mp4\n1,2,file:///b.mp4\n", ["NVI104 warning"]),
-        (_CSV, "enable,type,uri\n1,four,rtsp://a\n", ["NVI096 error", "NVI100 error", "NVI102 warning"]),
-        (_CSV, None, []),
-        ("source0:\n  enable: 1\n  type: 3\n  uri: file:///a.mp4\n", None, ["NVI100 error"]),
-        (_CSV + "osd:\n  enable: true\n", None, ["NVI096 error"]),
-        (_CSV + "osd:\n  display-text: 1\n", None, ["NVI106 warning"]),
-        (_CSV + "tiled_display:\n  enable: 1\n", None, ["NVI106 warning"]),
-    ],
-)
+YAML: list[tuple[str, str | None, list[str]]] = [
+    (CSV, "enable,type,uri,num-sources\n1,3,file:///a.mp4,1\n", []),
+    (CSV, "# mine\n\nenable,type,uri\n1,2,file:///a.mp4\n0,9,x\n", []),
+    (CSV, "enable,type,uri\n1,2,street.mp4\n", ["NVI100 error"]),
+    (CSV, "enable,type,uri\n1,2,file:///a.mp4\n1,2,file:///b.mp4\n", ["NVI104 warning"]),
+    (CSV, "enable,type,uri\n1,four,rtsp://a\n", ["NVI096 error", "NVI100 error", "NVI102 warning"]),
+    (CSV, None, []),
+    ("source0:\n  enable: 1\n  type: 3\n  uri: file:///a.mp4\n", None, ["NVI100 error"]),
+    (CSV + "osd:\n  enable: true\n", None, ["NVI096 error"]),
+    (CSV + "osd:\n  display-text: 1\n", None, ["NVI106 warning"]),
+    (CSV + "tiled_display:\n  enable: 1\n", None, ["NVI106 warning"]),
+]
+
+
+@pytest.mark.parametrize(("more", "csv", "expected"), YAML)
 def test_yaml(tmp_path: Path, more: str, csv: str | None, expected: list[str]) -> None:
     if csv is not None:
         (tmp_path / "s.csv").write_text(csv)
-    assert _shown(_found(tmp_path, _YAML.format(more=more), name="app.yml")) == expected
+    assert _shown(_found(tmp_path, SHELL.format(more=more), name="app.yml")) == expected
 
 
 def test_yaml_came_with_6_1(tmp_path: Path) -> None:
-    (finding,) = _found(tmp_path, _YAML.format(more=_CSV), "6.0.1", name="app.yml")
+    (finding,) = _found(tmp_path, SHELL.format(more=CSV), "6.0.1", name="app.yml")
     assert (finding.id, finding.message) == ("NVI096", "deepstream-app of 6.0.1 reads no YAML; since 6.1")
 
 
@@ -194,10 +194,10 @@ def test_yaml_came_with_6_1(tmp_path: Path) -> None:
     ],
 )
 def test_configs_of_other_programs_are_left_alone(tmp_path: Path, more: str) -> None:
-    app = read_app(_YAML.format(more=more).encode(), "app.yml", "9.1")
+    app = read_app(SHELL.format(more=more).encode(), "app.yml", "9.1")
     assert is_other(app)
-    assert _found(tmp_path, _YAML.format(more=more), name="app.yml") == []
-    assert not is_other(read_app(_YAML.format(more=_CSV).encode(), "app.yml", "9.1"))
+    assert _found(tmp_path, SHELL.format(more=more), name="app.yml") == []
+    assert not is_other(read_app(SHELL.format(more=CSV).encode(), "app.yml", "9.1"))
     assert is_other(read_app(b"[source0]\nuri=file://a.wav\n[sink0]\nsync=1\n", "asr.cfg", "9.1"))
 
 
@@ -219,10 +219,10 @@ infer-dims=3;64;96
     ("app", "config", "platform", "expected"),
     [
         ({}, "", "jetson", []),
-        ({"streammux": {**_MUX, "height": "1080"}}, "", "jetson", ["NVI107 error"]),
-        ({"streammux": {**_MUX, "height": "1080"}}, "", "dgpu", []),
-        ({"streammux": {**_MUX, "height": "1080"}}, "scaling-compute-hw=1", "jetson", []),
-        ({"streammux": {**_MUX, "height": "1080"}, "pre-process": {"enable": "1"}}, "", "jetson", []),
+        ({"streammux": {**MUX, "height": "1080"}}, "", "jetson", ["NVI107 error"]),
+        ({"streammux": {**MUX, "height": "1080"}}, "", "dgpu", []),
+        ({"streammux": {**MUX, "height": "1080"}}, "scaling-compute-hw=1", "jetson", []),
+        ({"streammux": {**MUX, "height": "1080"}, "pre-process": {"enable": "1"}}, "", "jetson", []),
         ({}, "process-mode=2\noperate-on-gie-id=3\ninfer-dims=3;320;96", "jetson", []),
     ],
 )
@@ -231,7 +231,7 @@ def test_frames_that_are_scaled_too_far(
 ) -> None:
     (tmp_path / "d.txt").write_text(_DETECTOR.format(more=config))
     gie = {"enable": "1", "gie-unique-id": "1", "config-file": "d.txt"}
-    found = _found(tmp_path, _ini({"primary-gie": gie, **app}), platform=platform)
+    found = _found(tmp_path, ini({"primary-gie": gie, **app}), platform=platform)
     assert [each for each in _shown(found) if each.startswith(("NVI1", "NVI096"))] == expected
 
 
@@ -264,29 +264,29 @@ _LINE = re.compile(r"write ([a-z0-9-]+)=([^ ,]+)(?: and ([a-z0-9-]+)=([^ ,]+))?"
 @pytest.mark.parametrize(
     ("groups", "group"),
     [
-        ({"source0": {**_FILE, "type": "9"}}, "source0"),
-        ({"source0": {**_FILE, "uri": "street.mp4"}}, "source0"),
-        ({"source0": {**_FILE, "uri": "/data/street.mp4"}}, "source0"),
-        ({"source0": {**_FILE, "uri": "'file:///a.mp4'"}}, "source0"),
-        ({"source0": {**_FILE, "uri": "file:///a%20b.mp4"}}, "source0"),
-        ({"source0": {**_RTSP, "uri": "http://a/b"}, "streammux": _LIVE}, "source0"),
-        ({"source0": {**_FILE, "uri": "file://street.mp4"}}, "source0"),
-        ({"source0": {**_FILE, "uri": "file://opt/street.mp4"}}, "source0"),
-        ({"source0": _RTSP}, "streammux"),
-        ({"source1": _FILE}, "streammux"),
+        ({"source0": {**FILE, "type": "9"}}, "source0"),
+        ({"source0": {**FILE, "uri": "street.mp4"}}, "source0"),
+        ({"source0": {**FILE, "uri": "/data/street.mp4"}}, "source0"),
+        ({"source0": {**FILE, "uri": "'file:///a.mp4'"}}, "source0"),
+        ({"source0": {**FILE, "uri": "file:///a%20b.mp4"}}, "source0"),
+        ({"source0": {**RTSP, "uri": "http://a/b"}, "streammux": LIVE}, "source0"),
+        ({"source0": {**FILE, "uri": "file://street.mp4"}}, "source0"),
+        ({"source0": {**FILE, "uri": "file://opt/street.mp4"}}, "source0"),
+        ({"source0": RTSP}, "streammux"),
+        ({"source1": FILE}, "streammux"),
         ({"streammux": {"batch-size": "1"}}, "streammux"),
         ({"sink0": {"enable": "yes", "type": "1"}}, "sink0"),
-        ({"tracker": {**_TRACKER, "ll-config-file": ""}}, "tracker"),
-        ({"tracker": {**_TRACKER, "ll-lib-file": ""}}, "tracker"),
-        ({"tracker": {**_TRACKER, "tracker-width": "0"}}, "tracker"),
+        ({"tracker": {**TRACKER, "ll-config-file": ""}}, "tracker"),
+        ({"tracker": {**TRACKER, "ll-lib-file": ""}}, "tracker"),
+        ({"tracker": {**TRACKER, "tracker-width": "0"}}, "tracker"),
     ],
 )
 def test_following_a_hint_leaves_nothing(tmp_path: Path, groups: dict[str, dict[str, str]], group: str) -> None:
-    (finding,) = _found(tmp_path, _ini(groups))
+    (finding,) = _found(tmp_path, ini(groups))
     match = _LINE.match(finding.hint or "")
     assert match, finding.hint
     lines = {key: value for key, value in zip(match.groups()[::2], match.groups()[1::2], strict=True) if key}
-    assert _found(tmp_path, _ini({**groups, group: {"streammux": _MUX, **groups}.get(group, {}) | lines})) == []
+    assert _found(tmp_path, ini({**groups, group: {"streammux": MUX, **groups}.get(group, {}) | lines})) == []
 
 
 def test_the_table_is_one() -> None:

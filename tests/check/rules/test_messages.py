@@ -24,6 +24,13 @@ _TWO_OUTPUTS = "float[N,2] y, float[N,2] z"
 _TWO_BODY = "p = GlobalAveragePool (x) y = Flatten <axis = 1> (p) z = Softmax <axis = 1> (y)"
 _YAML = "property:\n  gie-unique-id: 1\n  network-type: 1\n"
 LONG = "x" * 70
+_COV, _BBOX = "cov" + "x" * 90, "bbox" + "y" * 90
+
+
+def _long(text: str) -> str:
+    """With names that are too long to be shown."""
+    return text.replace("cov", _COV).replace("bbox", _BBOX)
+
 
 CONFIGS: list[tuple[str, str, bytes, str]] = [
     *((config, "9.1", model, labels) for _, _, config, model, labels in SYMPTOMS),
@@ -84,6 +91,16 @@ CONFIGS: list[tuple[str, str, bytes, str]] = [
             "  onnx-file:\n", "  batch-size: 1.5\n", "  interval: yes\n  offsets: 1;x;2\n", "unknown:\n  a: 1\n",
             "property:\n  gie-unique-id: 2\n", "  - a\n", "  ? x\n", "\tx: 1\n",
         )
+    ),
+    *(
+        (_config(_DETECTOR), "9.1", _model(sink=_long(sink), body=_long(_BODY)), "a\nb\n")
+        for sink in (_GRIDS, _FLAT, _CHANNELS)
+    ),
+    *(
+        (_config(_CLASSIFIER, **keys), "9.1", _model(sink=sink.replace("y", _BBOX).replace("z", _COV), body=body), "a;b\n")
+        for body in (_TWO_BODY.replace("y", _BBOX).replace("z", _COV),)
+        for sink in (_TWO_OUTPUTS, "float[N,1,2] y, float[N,2] z")
+        for keys in ({}, {"output_blob_names": "x" * 90 + ";y"}, {"network_type": "3"}, {"network_type": "2"})
     ),
 ]  # fmt: skip
 
