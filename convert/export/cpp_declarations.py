@@ -300,7 +300,8 @@ class Declarations:
         return InputError("a brace is not closed: the file is cut off", line=line, hint="export the library again")
 
     def _too_deep(self, at: int) -> InputError:
-        return InputError("braces are nested too deeply", line=line_of(self.scanner.data, at))
+        line = line_of(self.scanner.data, at)
+        return InputError("braces are nested too deeply", line=line, hint="export the library again")
 
     def line(self, at: int) -> int:
         """The line of `at`; counted from the last one asked for: the file is counted once for all variables."""

@@ -202,7 +202,8 @@ class Scanner:
         word, rest = match[1], match[2].strip()
         if word in {b"if", b"ifdef", b"ifndef"}:
             if len(self._groups) >= _MAX_NESTING:
-                raise InputError("conditional groups (#if) are nested too deeply", line=line_of(self.data, start))
+                message, hint = "conditional groups (#if) are nested too deeply", "export the library again"
+                raise InputError(message, line=line_of(self.data, start), hint=hint)
             value = self._value(word, rest)
             self._groups.append(_Group(active=value, taken=value))
         elif word in {b"elif", b"elifdef", b"elifndef", b"else"}:

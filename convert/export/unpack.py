@@ -126,7 +126,7 @@ class Unpack:
         if keeps_codes and _convertible(export):
             heads.refuse_no_codes(export)
         if self.calibrate is not None and heads.is_quantized(export):
-            message = f"--calibrate quantizes a float model, and this is {heads.describe(export)}"
+            message = f"--calibrate quantizes a float model, and this one is quantized: {heads.describe(export)}"
             hint = "leave out --calibrate: --precision int8 keeps the codes it was trained with"
             raise errors.PresetError(message, hint=hint)
         if (self.dequantize or keeps_codes) and heads.is_quantized(export) and _convertible(export):

@@ -235,7 +235,7 @@ def test_options_that_do_not_go_with_the_model(tmp_path: Path) -> None:
         (tmp_path / "pictures" / f"{number}.png").touch()
     with pytest.raises(PresetError) as caught:
         unpack(tmp_path / "m.tflite", calibrate=tmp_path / "pictures")
-    message = "--calibrate quantizes a float model, and this is int8 classifier, input 96x96x1"
+    message = "--calibrate quantizes a float model, and this one is quantized: int8 classifier, input 96x96x1"
     assert caught.value.message == message
     hint = "leave out --calibrate: --precision int8 keeps the codes it was trained with"
     assert caught.value.hint == hint

@@ -256,7 +256,7 @@ def waiting(app: AppContext) -> Iterator[findings.Finding]:
             level = None if never == set(wanted) else findings.Level.NOTE
             words = ", ".join(map(str, sorted(never)))
             hint = f"write {file.line('class-id', ';'.join(map(str, sorted(set(wanted) & classes))) or -1)}"
-            hint += f"; it has {min(classes)} to {max(classes)}"
+            hint += f"; its last class is {max(classes)}"
             message = f"[{group.section.name}]: class {words} never comes from the primary engine"
             yield _found(file, waiting, message, entry, hint, level)
 

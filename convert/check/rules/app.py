@@ -267,7 +267,7 @@ def _classes_hint(have: set[int]) -> str:
         return "a secondary classifier makes no objects"
     if have == {-1}:
         return "a primary classifier's frame has class -1"
-    return f"it has {min(have)} to {max(have)}"
+    return f"its last class is {max(have)}"
 
 
 def _largest(engine: AppEngine, key: str) -> int:

@@ -126,8 +126,7 @@ def test_headers_that_are_refused(text: str, message: str, line: int | None) -> 
     with pytest.raises(InputError) as caught:
         read_header(text.encode())
     assert (caught.value.message, caught.value.line) == (message, line)
-    hint = {1: None, 2: "export the library again", None: "this is no Edge Impulse file"}[line]
-    assert caught.value.hint == hint
+    assert caught.value.hint == ("export the library again" if line else "this is no Edge Impulse file")
 
 
 WORDS = [

@@ -120,8 +120,9 @@ def test_an_unclosed_literal_ends_with_its_line() -> None:
 
 
 def test_nested_too_deeply() -> None:
-    with pytest.raises(InputError, match=r"^conditional groups \(#if\) are nested too deeply$"):
+    with pytest.raises(InputError, match=r"^conditional groups \(#if\) are nested too deeply$") as caught:
         words("#if 1\n" * 1000)
+    assert caught.value.hint == "export the library again"
 
 
 def test_a_long_chain_of_branches_needs_no_stack() -> None:
