@@ -166,7 +166,7 @@ class TestCalibrated:
         assert (tmp_path / "fruit-bowl.onnx").read_bytes() == (bundle / "fruit-bowl.onnx").read_bytes()
 
     def test_what_it_is_not_for(self, models: Path, tmp_path: Path) -> None:
-        with pytest.raises(PresetError, match="this is int8 classifier"):
+        with pytest.raises(PresetError, match="this one is quantized: int8 classifier"):
             Unpack(precision="int8", calibrate=self.PICTURES)(models / _QUICK, Path())
         with pytest.raises(InputError, match="no picture"):
             Unpack(precision="int8", calibrate=tmp_path)(self.EXPORT, Path())
