@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from convert.batch import plan as find
 from convert.batch.plan import expand, find_models, short_name
 from convert.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def touch(*names: str) -> None:
@@ -148,15 +152,19 @@ def test_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("here")
 def test_a_folder_that_cannot_be_listed_is_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its conversion says why."""
-    usual, listed = os.listdir, []
+    listed = []
 
-    def refuses(path: str | Path) -> list[str]:
-        listed.append(str(path))
-        if Path(path).name == "deep":
-            raise PermissionError(13, "Permission denied", str(path))
-        return usual(path)
+    def refusing(usual: Callable[[Path], Any]) -> Callable[[Path], Any]:
+        def list_folder(path: Path) -> Any:
+            listed.append(str(path))
+            if Path(path).name == "deep":
+                raise PermissionError(13, "Permission denied", str(path))
+            return usual(path)
 
-    monkeypatch.setattr(os, "listdir", refuses)
+        return list_folder
+
+    monkeypatch.setattr(os, "listdir", refusing(os.listdir))
+    monkeypatch.setattr(Path, "iterdir", refusing(Path.iterdir))
     models, findings = find_models(["in"])
     wanted = [each for each in IN if not each.startswith("in/deep/")]
     assert [str(model.export) for model in models] == sorted([*wanted, "in/deep"])
