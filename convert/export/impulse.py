@@ -298,7 +298,7 @@ class _Reader:
         text = text.strip()
         if (value := cpp_scanner.real_literal(text.strip(b"()"))) is not None:
             return value if math.isfinite(value) else None
-        whole = cpp_scanner.evaluate(text, self.header.macros)
+        whole = cpp_scanner.evaluate(text, self.header.macros, strict=True)
         return None if whole is None else float(whole)
 
     def _number(self, tokens: Iterable[cpp_scanner.Token]) -> float | None:

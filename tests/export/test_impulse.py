@@ -280,6 +280,11 @@ LISTED = (
         (ANOMALY, "{ -1, 3 }", "{ -1, 3, 4 }", "the clusters of the anomaly block do not fit its 2 features", AGAIN),
         (ANOMALY, "{ -1, 3 }", '{ "-1", 3 }', "a cluster holds something that is no number", AGAIN),
         (ANOMALY, "0.25f", '"0.25"', "a cluster holds something that is no number", AGAIN),
+        (ANOMALY, "0.25f", "RADIUS", "a cluster holds something that is no number", AGAIN),
+        (ANOMALY, "{ 1.5, 2 }", "{ 1.5, SCALE + 1 }",
+         "the scale of the anomaly block holds something that is no number", AGAIN),
+        (ANOMALY, "{ 0, 11 }", "{ AXIS, 11 }",
+         "the axes of the anomaly block holds something that is no number", AGAIN),
         (ANOMALY, ", 0.25f", "", "a cluster of the anomaly block cannot be read", AGAIN),
         (ANOMALY, "anom_clusters[]", "other[]", "the clusters of the anomaly block are missing", AGAIN),
     ],
@@ -300,6 +305,7 @@ def test_what_does_not_fit_together_is_one_sentence(
         (".axes = 3f, .implementation_version = 2f", None),
         (".axes = 3f, .y = 0, .x = 1f", f"ei_dsp_config_7 has 3 values, and its struct {CONFIG} has no member 'x'"),
         (".axes = 3f, .filter_type = 1f", "ei_dsp_config_7: filter_type cannot be read"),
+        (".axes = AXES, .implementation_version = 2f", "ei_dsp_config_7: axes cannot be read"),
     ],
 )
 def test_members_by_name(given: str, message: str | None, tmp_path: Path) -> None:
