@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from convert.emit import Emit
+from convert.images import Frame, Framing
 from convert.nvinfer.targets import container, releases, sdk_path, targets
 
 if TYPE_CHECKING:
@@ -123,3 +125,14 @@ def test_what_depends_on_the_model(classifier: Validated, invent: Callable[..., 
     assert "every element would need gpu-id=2" in other
     both = Emit(Path("x")).files(invent(name="a-name").adapted)["RUN.md"].decode()
     assert "scp ./* USER@DEVICE:a-name/" in both
+
+
+def test_of_two_networks_the_one_for_whole_frames_has_a_script_of_its_own(classifier: Validated) -> None:
+    usual = classifier.adapted
+    before = replace(usual.preprocessing, framing=Framing(Frame(16, 9), (96, 64)))
+    framed = replace(usual, preprocessing=before, for_objects=usual)
+    files = Emit(Path("x")).files(framed)
+    text = files["RUN.md"].decode()
+    assert "\n    ./build_engine.sh\n" in text
+    assert "`./build_engine_fruit-16x9.sh` builds that for whole frames alone" in text
+    assert "There are two" not in Emit(Path("x")).files(usual)["RUN.md"].decode()

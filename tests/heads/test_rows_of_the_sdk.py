@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -119,6 +120,17 @@ def test_the_bundle_answers_the_same(task: str) -> None:
     assert ROWS[task].decode_shipped(outputs, rules) == ROWS[task].decode_original([outputs[RAW]], rules)
     with pytest.raises(InputError):
         ROWS[task].decode_shipped({}, rules)
+
+
+def test_rows_in_pixels_are_measured_in_shares_of_the_picture() -> None:
+    rows = np.array([[[0.5, 0.25, 0.25, 0.5, 0.9, 0.1, 0.8, 0.1]]], np.float32)
+    pixels = rows * np.float32([WIDTH, HEIGHT, WIDTH, HEIGHT, 1, 1, 1, 1])
+    head, rules = ROWS["yolov5"], Rules(LABELS, 0.5, SIZE)
+    wanted = [{"label": "b", "value": pytest.approx(0.9), "x": 24, "y": 0, "width": 16, "height": 16}]
+    for unit, given in (("relative", rows), (None, rows), ("pixels", pixels)):
+        found = head.decode_shipped({RAW: given}, replace(rules, coordinates=unit))
+        assert found["bounding_boxes"] == wanted
+    np.testing.assert_array_equal(pixels[0, 0, :4], [32, 8, 16, 16])  # what was given stays as it was
 
 
 def shown(task: str, rows: NDArray[np.float32]) -> list[tuple[Any, ...]]:
