@@ -124,7 +124,7 @@ def test_the_bundle_answers_the_same(task: str) -> None:
 
 def test_rows_in_pixels_are_measured_in_shares_of_the_picture() -> None:
     rows = np.array([[[0.5, 0.25, 0.25, 0.5, 0.9, 0.1, 0.8, 0.1]]], np.float32)
-    pixels = rows * np.float32([WIDTH, HEIGHT, WIDTH, HEIGHT, 1, 1, 1, 1])
+    pixels = rows * np.array([WIDTH, HEIGHT, WIDTH, HEIGHT, 1, 1, 1, 1], np.float32)
     head, rules = ROWS["yolov5"], Rules(LABELS, 0.5, SIZE)
     wanted = [{"label": "b", "value": pytest.approx(0.9), "x": 24, "y": 0, "width": 16, "height": 16}]
     for unit, given in (("relative", rows), (None, rows), ("pixels", pixels)):
